@@ -1,0 +1,299 @@
+"""`HighDimConfig`: every parameter of a learning run, with its meaning, unit, range and privacy effect.
+
+The first six names are those of the Synthesized SDK's differential-privacy page. Each trait carries the
+texts from which the magics' options, their help, `%config` and the documentation are generated, so that
+there is one place where a parameter is described.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import numbers
+from dataclasses import dataclass, fields
+from typing import Any
+
+from traitlets import Bool, Enum, HasTraits, TraitError, TraitType
+
+from jupyter_dpsynth.errors import ConfigError, did_you_mean
+
+__all__ = ["HighDimConfig", "ResolvedConfig"]
+
+AUTO = "auto"
+
+
+class Number(TraitType[Any, Any]):
+    """A real or whole number within a range, or one word that means 'not set'.
+
+    traitlets' own numeric traits accept NaN, refuse numpy scalars and word their errors for
+    developers, hence this small one.
+    """
+
+    def __init__(  # noqa: PLR0913 - a declaration, read at one place
+        self,
+        default: object,
+        *,
+        low: float,
+        high: float,
+        integer: bool = False,
+        open_low: bool = False,
+        unset: tuple[object, ...] = (),
+        hint: str = "",
+        help: str,  # noqa: A002 - traitlets' own keyword
+    ) -> None:
+        super().__init__(default_value=default, allow_none=None in unset, help=help)
+        self.low, self.high, self.open_low = low, high, open_low
+        self.integer, self.unset, self.hint = integer, unset, hint
+
+    @property
+    def range_text(self) -> str:
+        """The allowed values in words, for messages and help."""
+        kind = "a whole number" if self.integer else "a number"
+        bound = "above" if self.open_low else "from"
+        upper = f"{'up ' if self.open_low else ''}to {self.high:,.10g}" if self.high < math.inf else ""
+        words = " or ".join(repr(word) for word in self.unset)
+        return f"{kind} {bound} {self.low:g} {upper}".rstrip() + (f", or {words}" if words else "")
+
+    def validate(self, obj: object, value: object) -> object:  # noqa: ARG002 - traitlets' signature
+        """Return the value as float or int; raise ConfigError outside the range."""
+        if any(value is word or (isinstance(word, str) and value == word) for word in self.unset):
+            return value
+        if isinstance(value, numbers.Real) and not isinstance(value, bool):
+            number = float(value)
+            whole = not self.integer or (math.isfinite(number) and number == int(number))
+            above = number > self.low if self.open_low else number >= self.low
+            if whole and above and math.isfinite(number) and number <= self.high:
+                return int(number) if self.integer else number
+        raise ConfigError(f"{self.name} = {value!r} is not allowed: give {self.range_text}.{self.hint}")
+
+
+class HighDimConfig(HasTraits):
+    """Parameters of `HighDimSynthesizer.learn`.
+
+    Args:
+        **parameters: Any of the traits below, by name.
+
+    Raises:
+        ConfigError: An unknown name, a wrong type or a value out of range; the message says what is
+            allowed.
+
+    Example:
+        >>> config = HighDimConfig(epsilon=0.5)
+        >>> config.noise_multiplier = 1.3
+        >>> config.epsilon, config.noise_multiplier
+        (0.5, 1.3)
+    """
+
+    differential_privacy = Bool(
+        default_value=True,
+        help="Train with the differential-privacy guarantee. False trains without any noise: "
+        "epsilon is then infinite and there is no guarantee.",
+    ).tag(label="Differential privacy", group="privacy", affects_privacy=True)
+    epsilon = Number(
+        1.0,
+        low=0,
+        high=100,
+        open_low=True,
+        hint=" Smaller is more private; for no guarantee at all set differential_privacy = False.",
+        help="Privacy budget: the bound on the privacy loss of one row, over everything that is "
+        "released. Smaller is more private and less accurate; 0.1 to 10 is usual.",
+    ).tag(label="Epsilon", group="privacy", affects_privacy=True)
+    delta = Number(
+        None,
+        low=0,
+        high=0.5,
+        open_low=True,
+        unset=(None,),
+        hint=" It should be well below 1 / number of rows.",
+        help="Probability that the epsilon bound may fail. None uses 1 / (10 x noisy row count).",
+    ).tag(label="Delta", group="privacy", affects_privacy=True)
+    noise_multiplier = Number(
+        None,
+        low=0,
+        high=1e4,
+        open_low=True,
+        unset=(None,),
+        hint=" To train without noise set differential_privacy = False.",
+        help="Standard deviation of the training noise divided by the clip norm. None solves it from "
+        "epsilon; with a number, training stops at the last step that keeps within epsilon.",
+    ).tag(label="Noise multiplier", group="privacy", affects_privacy=True)
+    l2_norm_clip = Number(
+        AUTO,
+        low=0,
+        high=1e6,
+        open_low=True,
+        unset=(AUTO, None),
+        help="Largest L2 norm of one row's gradient (of one microbatch's, when those are set). 'auto' "
+        "derives it from the measured one-way marginals. Does not change epsilon.",
+    ).tag(label="Clip norm", group="privacy", affects_privacy=False)
+    num_microbatches = Number(
+        None,
+        low=1,
+        high=1e6,
+        integer=True,
+        unset=(None,),
+        hint=" None, one row per microbatch, is recommended.",
+        help="Groups into which a batch is split before clipping. None clips each row by itself. "
+        "A number costs privacy: the noise counts only half, because one row changes a group's mean.",
+    ).tag(label="Microbatches", group="privacy", affects_privacy=True)
+    batch_size = Number(
+        AUTO,
+        low=1,
+        high=1e8,
+        integer=True,
+        unset=(AUTO,),
+        help="Expected number of rows in a training step (each step draws a Poisson sample). 'auto' "
+        "makes it large enough that sampling noise does not matter.",
+    ).tag(label="Batch size", group="training", affects_privacy=True)
+    steps = Number(
+        AUTO,
+        low=1,
+        high=1e6,
+        integer=True,
+        unset=(AUTO,),
+        help="Number of training steps; more steps mean more noise in each. 'auto' is 500.",
+    ).tag(label="Steps", group="training", affects_privacy=True)
+    epochs = Number(
+        AUTO,
+        low=0,
+        high=1e5,
+        open_low=True,
+        unset=(AUTO,),
+        help="Training length as expected passes over the table; give this or steps, not both.",
+    ).tag(label="Epochs", group="training", affects_privacy=True)
+    learning_rate = Number(
+        AUTO,
+        low=0,
+        high=10,
+        open_low=True,
+        unset=(AUTO,),
+        help="Peak learning rate of Adam. 'auto' is 0.03.",
+    ).tag(label="Learning rate", group="training", affects_privacy=False)
+    num_bins = Number(
+        AUTO,
+        low=2,
+        high=256,
+        integer=True,
+        unset=(AUTO,),
+        help="Size of the model: bins into which a number or date is divided. 'auto' chooses from the "
+        "noisy row count and epsilon.",
+    ).tag(label="Bins per number", group="model", affects_privacy=False)
+    n_public = Bool(
+        default_value=False,
+        help="True states that the number of rows is public: it is then used exactly and costs "
+        "nothing. False measures it with noise, as a part of epsilon.",
+    ).tag(label="Row count is public", group="privacy", affects_privacy=True)
+    dp_backend = Enum(
+        ("native", "tensorflow_privacy"),
+        default_value="native",
+        help="Who clips and adds the noise: 'native' (fast, one pass, operating-system entropy) or "
+        "'tensorflow_privacy' (TF-Privacy's own query, slow, for cross-checks).",
+    ).tag(label="DP backend", group="training", affects_privacy=True)
+
+    def __init__(self, **parameters: object) -> None:
+        super().__init__()
+        for name, value in parameters.items():
+            setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set a trait; an unknown name is an error instead of a new attribute without effect."""
+        if name.startswith("_"):  # traitlets' own bookkeeping
+            super().__setattr__(name, value)
+            return
+        if name not in self.trait_names():
+            hint = did_you_mean(name, self.option_names())
+            known = ", ".join(self.option_names())
+            raise ConfigError(f"{name!r} is not a parameter of HighDimConfig.{hint} Known: {known}.")
+        try:
+            super().__setattr__(name, value)
+        except TraitError as error:
+            trait = self.traits()[name]
+            allowed = (
+                "True or False"
+                if isinstance(trait, Bool)
+                else " or ".join(repr(choice) for choice in getattr(trait, "values", ()))
+            )
+            message = f"{name} = {value!r} is not allowed: give {allowed}."
+            raise ConfigError(message) from error
+
+    def __repr__(self) -> str:
+        """Show the parameters that differ from their defaults."""
+        defaults = self.trait_defaults()
+        changed = (f"{k}={v!r}" for k, v in self.to_dict().items() if v != defaults[k])
+        return f"HighDimConfig({', '.join(changed)})"
+
+    @classmethod
+    def option_names(cls) -> tuple[str, ...]:
+        """Names of all parameters, in the order in which they are documented."""
+        return tuple(field.name for field in fields(ResolvedConfig))
+
+    @classmethod
+    def parse(cls, name: str, value: object) -> Any:  # noqa: ANN401 - int, float, bool, str or None
+        """Check one parameter and return it as the config would hold it.
+
+        Args:
+            name: A parameter name.
+            value: A value, or text that is read as a Python literal (`"0.5"`, `"None"`, `"auto"`).
+
+        Raises:
+            ConfigError: The name is unknown or the value not allowed.
+        """
+        if isinstance(value, str):
+            try:
+                value = ast.literal_eval(value)
+            except (ValueError, SyntaxError):
+                value = value.strip()
+        return getattr(cls(**{name: value}), name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All parameters by name; `HighDimConfig(**config.to_dict())` is an equal config."""
+        return {name: getattr(self, name) for name in self.option_names()}
+
+    def copy(self) -> HighDimConfig:
+        """An independent config with the same values."""
+        return HighDimConfig(**self.to_dict())
+
+    def resolve(self) -> ResolvedConfig:
+        """Freeze the parameters after checking them against each other.
+
+        The checks live here, not in the traits, so that a half-edited panel stays legal.
+
+        Raises:
+            ConfigError: Two parameters exclude each other.
+        """
+        values = {k: None if v == AUTO else v for k, v in self.to_dict().items()}
+        if values["steps"] is not None and values["epochs"] is not None:
+            raise ConfigError(
+                f"steps = {values['steps']} and epochs = {values['epochs']:g} are both given: "
+                "set one of them to 'auto'."
+            )
+        groups, batch = values["num_microbatches"], values["batch_size"]
+        if groups is not None and batch is not None and groups > batch:
+            raise ConfigError(
+                f"num_microbatches = {groups} is larger than batch_size = {batch}: give at most "
+                "batch_size, or None for one row per microbatch."
+            )
+        return ResolvedConfig(**values)
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """The checked, unchangeable parameters of one run; None means 'let the engine decide'."""
+
+    differential_privacy: bool
+    epsilon: float
+    delta: float | None
+    noise_multiplier: float | None
+    l2_norm_clip: float | None
+    num_microbatches: int | None
+    batch_size: int | None
+    steps: int | None
+    epochs: float | None
+    learning_rate: float | None
+    num_bins: int | None
+    n_public: bool
+    dp_backend: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The parameters by name, for receipts and saved models."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}

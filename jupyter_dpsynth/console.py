@@ -1,0 +1,63 @@
+"""One line of progress for plain Python and terminals."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.engine.reports import StepReport
+
+__all__ = ["ConsoleProgress", "progress_text"]
+
+REDRAW_SECONDS = 0.5
+
+
+def progress_text(report: StepReport) -> str:
+    """A report as one line of text.
+
+    >>> from jupyter_dpsynth.engine.reports import StepReport
+    >>> progress_text(StepReport("training", "training", 120, 500, 0.61, 1.0, loss=23.4, seconds=4))
+    'training: step 120/500, epsilon 0.610 of 1, loss 23.40, 4 s'
+    >>> progress_text(StepReport("measuring", "measuring column 'age'", seconds=1))
+    "measuring column 'age', 1 s"
+    """
+    parts = [report.message]
+    if report.total_steps:
+        parts[0] += f": step {report.step}/{report.total_steps}"
+        if math.isinf(report.epsilon):
+            parts.append("epsilon infinite (no guarantee)")
+        else:
+            parts.append(f"epsilon {report.epsilon:.3f} of {report.epsilon_target:g}")
+    if report.loss is not None:
+        parts.append(f"loss {report.loss:.2f}")
+    parts.append(f"{report.seconds:.0f} s")
+    return ", ".join(parts)
+
+
+class ConsoleProgress:
+    """Writes each report over the last one, at most twice a second.
+
+    Args:
+        stream: Where to; stderr by default.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = sys.stderr if stream is None else stream
+        self._last = -math.inf
+        self._width = 0
+
+    def __call__(self, report: StepReport) -> None:
+        """Show one report."""
+        finished = report.phase == "finished"
+        now = time.monotonic()
+        if not finished and now - self._last < REDRAW_SECONDS:
+            return
+        self._last = now
+        text = progress_text(report)
+        padding = " " * max(0, self._width - len(text))
+        self._width = len(text)
+        self.stream.write(f"\r{text}{padding}" + ("\n" if finished else ""))
+        self.stream.flush()

@@ -1,0 +1,1 @@
+"""Tables to integer codes and back: one codec a column, one for the table."""

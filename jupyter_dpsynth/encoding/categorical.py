@@ -1,0 +1,164 @@
+"""Codec of names: the frequent categories by themselves, the rare ones pooled."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from jupyter_dpsynth.encoding.series import build_series, factorize
+from jupyter_dpsynth.errors import ArtifactError
+from jupyter_dpsynth.metadata import CategoricalMeta, column_meta_from_dict
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["OTHER", "CategoryCodec"]
+
+OTHER = "other"
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryCodec:
+    """Cells of one column of names.
+
+    The cells are the kept categories, then one for the pool, then one for missing values (if the dtype
+    can hold them). A pooled cell decodes to one of `pool`, drawn by `pool_weights`.
+
+    Attributes:
+        meta: The column's schema.
+        kept: Categories with a cell of their own.
+        pool: What a pooled value decodes to: public rare categories, or ('other',).
+        pool_weights: Noisy weights of `pool`, positive, `[pool]`.
+        order: Order of the output categories of an ordered pandas categorical.
+
+    Privacy:
+        A function of noisy counts and public declarations: post-processing.
+    """
+
+    meta: CategoricalMeta
+    kept: tuple[Hashable, ...]
+    pool: tuple[Hashable, ...]
+    pool_weights: NDArray[np.float64]
+    order: tuple[Hashable, ...] = ()
+
+    ordered_cells = 0  # no cell is another's neighbour
+
+    @property
+    def kind(self) -> str:
+        """'category'."""
+        return self.meta.kind
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return len(self.kept) + 1 + int(self.meta.nullable)
+
+    @property
+    def optional_cells(self) -> tuple[int, ...]:
+        """Cells that exist whether or not the table has such values: the pool, missing values."""
+        return tuple(range(len(self.kept), self.size))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One text a cell."""
+        pooled = str(self.pool[0]) if len(self.pool) == 1 else OTHER
+        names = (*map(str, self.kept), pooled)
+        return (*names, "missing") if self.meta.nullable else names
+
+    def encode(self, series: pd.Series) -> NDArray[np.int32]:
+        """Codes `int32 [n]` of a column with this schema; unknown values go to the pool."""
+        codes, values = factorize(series)
+        index = {value: cell for cell, value in enumerate(self.kept)}
+        pooled = len(self.kept)
+        table = np.array([*(index.get(value, pooled) for value in values), self._missing_cell])
+        return table[codes].astype(np.int32)  # -1, missing, is the table's last entry
+
+    @property
+    def _missing_cell(self) -> int:
+        return len(self.kept) + int(self.meta.nullable)
+
+    def decode(self, codes: NDArray[np.int32], generator: np.random.Generator) -> pd.Series:
+        """A column `[n]` of the original dtype."""
+        kept = len(self.kept)
+        values = [*self.kept, *self.pool, None]
+        index = np.where(codes > kept, len(values) - 1, codes).astype(np.int64)
+        pooled = np.flatnonzero(codes == kept)
+        share = self.pool_weights / self.pool_weights.sum()
+        index[pooled] = kept + generator.choice(len(self.pool), len(pooled), p=share)
+        if self.meta.dtype == "category":
+            return self._categorical(values, index)
+        if not self.meta.nullable or not (index == len(values) - 1).any():
+            values = values[:-1]
+        return build_series(self._typed(values), self.meta).take(index).reset_index(drop=True)
+
+    def _typed(self, values: list[Any]) -> Any:  # noqa: ANN401 - a list or an array
+        # an object array keeps mixed values apart: a list would turn [True, 'other'] into text
+        box = np.empty(len(values), dtype=object)
+        box[:] = values
+        return box
+
+    def _categorical(self, values: list[Any], index: NDArray[np.int64]) -> pd.Series:
+        present = [*dict.fromkeys((*self.kept, *self.pool))]
+        if self.order:
+            present = [v for v in self.order if v in set(present)]
+            present += [v for v in dict.fromkeys((*self.kept, *self.pool)) if v not in set(present)]
+        position = {value: place for place, value in enumerate(present)}
+        table = np.array([position.get(value, -1) for value in values[:-1]] + [-1])
+        categories = pd.Index(present)
+        return pd.Series(
+            pd.Categorical.from_codes(table[index], categories=categories, ordered=self.meta.ordered)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form for saved models."""
+        names = {key: [_pack(v) for v in getattr(self, key)] for key in ("kept", "pool", "order")}
+        meta = self.meta.to_dict()
+        if self.meta.categories is not None:
+            meta["categories"] = [_pack(v) for v in self.meta.categories]
+        weights = self.pool_weights.tolist()
+        return {"codec": "category", "meta": meta, "pool_weights": weights, **names}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> CategoryCodec:
+        """Rebuild from `to_dict`."""
+        meta = dict(values["meta"])
+        if meta["categories"] is not None:
+            meta["categories"] = [_unpack(v) for v in meta["categories"]]
+        column = column_meta_from_dict(meta)
+        if not isinstance(column, CategoricalMeta):
+            raise TypeError
+        names = {k: tuple(_unpack(v) for v in values[k]) for k in ("kept", "pool", "order")}
+        return cls(column, pool_weights=np.asarray(values["pool_weights"], np.float64), **names)
+
+
+def _pack(value: Any) -> Any:  # noqa: ANN401 - any category value
+    """A category value as JSON; plain ones stay themselves."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, bytes):
+        return {"bytes": base64.b64encode(value).decode()}
+    if isinstance(value, datetime.datetime):
+        return {"datetime": value.isoformat()}
+    if isinstance(value, datetime.date):
+        return {"date": value.isoformat()}
+    raise ArtifactError(
+        f"categories of type {type(value).__name__} cannot be saved: convert the column to text first."
+    )
+
+
+def _unpack(value: Any) -> Any:  # noqa: ANN401 - any category value
+    if not isinstance(value, dict):
+        return value
+    ((kind, text),) = value.items()
+    if kind == "bytes":
+        return base64.b64decode(text)
+    parse = {"datetime": datetime.datetime.fromisoformat, "date": datetime.date.fromisoformat}
+    return parse[kind](text)

@@ -1,0 +1,200 @@
+"""Codec of numbers, dates and durations: an adaptive histogram whose leaves are merged into bins.
+
+Values live on a line of 'units': the integers themselves, multiples of 10^-decimals, multiples of a time
+resolution, or (continuous) the plain float. A leaf is a half-open interval of that line with a noisy
+weight; a bin is a run of leaves and is what the model sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from jupyter_dpsynth.encoding.series import WALL_EPOCH, build_series, number_values, time_values
+from jupyter_dpsynth.metadata import ContinuousMeta, DatetimeMeta, column_meta_from_dict
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["NumericCodec", "units_of"]
+
+# Integers beyond 2^62 are cut: float64 carries them to int64 and back without overflow.
+LARGEST = 2.0**62
+
+
+def units_of(
+    series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float
+) -> NDArray[np.float64]:
+    """A column on its line of units, float64 `[n]`, NaN where missing.
+
+    Args:
+        series: The column.
+        meta: Its schema.
+        unit: Size of one unit: 10^-decimals, 0 for a continuous number, microseconds for times.
+    """
+    if isinstance(meta, DatetimeMeta):
+        moments, missing = time_values(series, meta)
+        return np.where(missing, np.nan, (moments // int(unit)).astype(np.float64))
+    values = number_values(series)
+    if unit == 0:
+        return values
+    # multiplying by 10^d is exact for more values than dividing by 10^-d
+    return np.clip(np.rint(values * round(1 / unit)), -LARGEST, LARGEST)
+
+
+@dataclass(frozen=True, eq=False)
+class NumericCodec:
+    """Bins of one column of numbers or times.
+
+    Attributes:
+        meta: The column's schema.
+        unit: Size of one unit (see `units_of`).
+        starts: First point of each leaf, float64 `[leaves]`, increasing.
+        ends: Point after each leaf, float64 `[leaves]`.
+        weights: Noisy mass of each leaf, positive float64 `[leaves]`.
+        first_leaf: Index of the first leaf of each bin, `[bins]`.
+
+    Privacy:
+        Everything here is a function of noisy counts and public declarations: post-processing.
+    """
+
+    meta: ContinuousMeta | DatetimeMeta
+    unit: float
+    starts: NDArray[np.float64]
+    ends: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    first_leaf: NDArray[np.int64]
+
+    @property
+    def kind(self) -> str:
+        """'number' or 'datetime'."""
+        return self.meta.kind
+
+    @property
+    def ordered_cells(self) -> int:
+        """How many leading cells are neighbours on a line: the bins."""
+        return len(self.first_leaf)
+
+    @property
+    def size(self) -> int:
+        """Number of cells: the bins, and one for missing values if the dtype can hold them."""
+        return len(self.first_leaf) + int(self.meta.nullable)
+
+    @property
+    def optional_cells(self) -> tuple[int, ...]:
+        """Cells that exist whether or not the table has such values: the pool, missing values."""
+        return (len(self.first_leaf),) if self.meta.nullable else ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One text a cell."""
+        first = self.first_leaf
+        last = np.append(first[1:], len(self.starts)) - 1
+        names = [self._label(self.starts[a], self.ends[z]) for a, z in zip(first, last, strict=True)]
+        return (*names, "missing") if self.meta.nullable else tuple(names)
+
+    def _label(self, start: float, end: float) -> str:
+        discrete = self.unit > 0
+        final = end - 1 if discrete else end
+        first, last = (self._format(point) for point in (start, final))
+        return first if first == last else f"{first} to {last}"
+
+    def _format(self, point: float) -> str:
+        value = self._values(np.array([point]))[0]
+        if isinstance(self.meta, ContinuousMeta):
+            return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.3g}"  # noqa: PLR2004
+        text = str(pd.Timedelta(value) if self.meta.is_duration else pd.Timestamp(value))
+        return text.removesuffix(" 00:00:00")
+
+    def encode(self, series: pd.Series) -> NDArray[np.int32]:
+        """Codes `int32 [n]` of a column with this schema; values outside the bins are clamped."""
+        return self.encode_units(units_of(series, self.meta, self.unit))
+
+    def encode_units(self, units: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Codes `int32 [n]` of values that are already on the line of units."""
+        codes = np.searchsorted(self.starts[self.first_leaf[1:]], units, side="right")
+        missing = np.isnan(units)
+        fallback = len(self.first_leaf) if self.meta.nullable else 0
+        return np.where(missing, fallback, codes).astype(np.int32)
+
+    def decode(self, codes: NDArray[np.int32], generator: np.random.Generator) -> pd.Series:
+        """A column `[n]` of the original dtype: a leaf by weight, then a point of it, evenly."""
+        bins = len(self.first_leaf)
+        missing = codes >= bins
+        safe = np.where(missing, 0, codes)
+        total = np.concatenate([[0.0], np.cumsum(self.weights)])
+        low = total[self.first_leaf][safe]
+        high = total[np.append(self.first_leaf[1:], len(self.weights))][safe]
+        draw = low + generator.random(len(codes)) * (high - low)
+        leaf = np.searchsorted(total, draw, side="right") - 1
+        last_leaf = np.append(self.first_leaf[1:], len(self.weights))[safe] - 1
+        leaf = np.clip(leaf, self.first_leaf[safe], last_leaf)
+        start, end = self.starts[leaf], self.ends[leaf]
+        points = start + generator.random(len(codes)) * (end - start)
+        if self.unit > 0:
+            points = np.minimum(np.floor(points), end - 1)
+        else:
+            exact = self._leaf_points()[leaf]
+            points = np.where(np.isnan(exact), np.minimum(points, np.nextafter(end, start)), exact)
+        return build_series(self._values(points, missing), self.meta)
+
+    def _leaf_points(self) -> NDArray[np.float64]:
+        """The shortest decimal inside each very narrow leaf of a continuous column, else NaN.
+
+        A narrow leaf is narrow because many values sit there; what people record often is short.
+        """
+        found = np.full(len(self.starts), np.nan)
+        scale = np.maximum(np.abs(self.starts), np.abs(self.ends))
+        narrow = self.ends - self.starts <= 1e-4 * scale  # noqa: PLR2004
+        narrow |= self.ends == np.nextafter(self.starts, np.inf)
+        for index in np.flatnonzero(narrow):
+            start, end = self.starts[index], self.ends[index]
+            for digits in range(17):
+                # the leaf is half open, so round up from its start
+                factor = 10.0**digits
+                point = np.ceil(start * factor - 1e-9) / factor
+                if start <= point < end:
+                    break
+            else:
+                point = start
+            found[index] = point
+        return found
+
+    def _values(
+        self, points: NDArray[np.float64], missing: NDArray[np.bool_] | None = None
+    ) -> NDArray[Any]:
+        """Points on the line of units as numbers, or as numpy times in wall time."""
+        if isinstance(self.meta, DatetimeMeta):
+            moments = points.astype(np.int64) * int(self.unit)
+            deltas = moments.astype("timedelta64[us]")
+            times = deltas if self.meta.is_duration else WALL_EPOCH + deltas
+            return times if missing is None else np.where(missing, np.timedelta64("NaT"), times)
+        values = points / round(1 / self.unit) if self.unit > 0 else points
+        if self.meta.bounds is not None:
+            values = np.clip(values, *self.meta.bounds)
+        return values if missing is None else np.where(missing, np.nan, values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form for saved models."""
+        arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
+        return {"codec": "numeric", "meta": self.meta.to_dict(), "unit": self.unit, **arrays}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NumericCodec:
+        """Rebuild from `to_dict`."""
+        meta = column_meta_from_dict(values["meta"])
+        if not isinstance(meta, ContinuousMeta | DatetimeMeta):
+            raise TypeError
+        arrays = {name: np.asarray(values[name], dtype=dtype) for name, dtype in _ARRAYS.items()}
+        return cls(meta, float(values["unit"]), **arrays)
+
+
+_ARRAYS: dict[str, type] = {
+    "starts": np.float64,
+    "ends": np.float64,
+    "weights": np.float64,
+    "first_leaf": np.int64,
+}

@@ -1,0 +1,116 @@
+"""pandas columns to plain numpy values and back, for every dtype that can be learned.
+
+Nothing here raises because of a value: a value that does not fit its column counts as missing. An error
+that depends on one row would be a release that nothing pays for.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.metadata import ColumnMeta, DatetimeMeta
+
+__all__ = [
+    "RESOLUTIONS",
+    "WALL_EPOCH",
+    "build_series",
+    "factorize",
+    "number_values",
+    "time_values",
+]
+
+# microseconds in the steps in which points in time are usually recorded, finest first
+RESOLUTIONS = (1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000)
+WALL_EPOCH = np.datetime64("1970-01-01", "us")
+SCALARS = (str, bytes, int, float, bool, np.generic, datetime.date, datetime.timedelta, decimal.Decimal)
+
+
+def number_values(series: pd.Series) -> NDArray[np.float64]:
+    """Values as float64 `[n]`; missing, infinite and non-numeric ones are NaN."""
+    if series.dtype == object:
+        series = pd.to_numeric(_scalars_only(series), errors="coerce")
+    values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def time_values(series: pd.Series, meta: DatetimeMeta) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Microseconds `[n]` (since 1970 in wall time, or of a duration) and a mask of missing ones."""
+    if series.dtype == object:
+        convert = pd.to_timedelta if meta.is_duration else _to_datetime
+        series = convert(_scalars_only(series), errors="coerce")
+    if getattr(series.dt, "tz", None) is not None:
+        series = series.dt.tz_localize(None)
+    unit = "timedelta64[us]" if meta.is_duration else "datetime64[us]"
+    moments = series.to_numpy(dtype=unit)
+    missing = np.isnat(moments)
+    return np.where(missing, 0, moments.astype(np.int64)), missing
+
+
+def factorize(series: pd.Series) -> tuple[NDArray[np.int64], list[Any]]:
+    """Codes `[n]` (-1 for missing) and the distinct values of a column of names.
+
+    A float column counts its infinite values as missing.
+    """
+    if series.dtype == object:
+        series = _scalars_only(series)
+    elif pd.api.types.is_float_dtype(series.dtype):
+        series = pd.Series(number_values(series))
+    codes, values = pd.factorize(series)
+    return np.asarray(codes, dtype=np.int64), list(values)
+
+
+def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - array-likes
+    """A series of the column's original dtype.
+
+    Args:
+        values: Array-like `[n]` of Python values, numbers, or numpy times in wall time; NaN, NaT and
+            None are missing.
+        meta: The column's schema.
+    """
+    if meta.value_type in ("date", "datetime"):
+        moments = pd.Series(values).dt.to_pydatetime() if len(values) else []
+        objects = [None if pd.isna(v) else v.date() if meta.value_type == "date" else v for v in moments]
+        return pd.Series(objects, dtype=object)
+    if meta.value_type == "Decimal":
+        objects = [None if np.isnan(v) else decimal.Decimal(repr(float(v))) for v in values]
+        return pd.Series(objects, dtype=object)
+    if meta.value_type == "int":
+        objects = [None if np.isnan(v) else int(v) for v in values]
+        return pd.Series(objects, dtype=object)
+    series = pd.Series(values)
+    timezone = getattr(pd.api.types.pandas_dtype(meta.dtype), "tz", None)
+    if timezone is not None:
+        # wall times that a change of clocks skips or repeats exist once a year: move or pick them
+        standard = np.zeros(len(series), dtype=bool)
+        series = series.dt.tz_localize(timezone, ambiguous=standard, nonexistent="shift_forward")
+    if pd.api.types.is_integer_dtype(pd.api.types.pandas_dtype(meta.dtype)):
+        return _to_integers(series, meta.dtype)
+    return series.astype(meta.dtype)
+
+
+def _to_integers(series: pd.Series, dtype: str) -> pd.Series:
+    """Whole float64 numbers as an integer dtype, cut to its range (astype alone would wrap round)."""
+    info = np.iinfo(str(dtype).lower().removesuffix("[pyarrow]"))
+    # the largest float64 that still fits: float(2**63 - 1) rounds up to 2**63, which does not
+    highest = float(info.max) if float(info.max) <= info.max else np.nextafter(float(info.max), 0)
+    clipped = series.clip(float(info.min), highest).round()
+    if series.isna().any():
+        return clipped.astype("Float64").astype("Int64").astype(dtype)
+    return clipped.astype(info.dtype).astype(dtype)
+
+
+def _to_datetime(series: pd.Series, errors: str) -> pd.Series:
+    return pd.to_datetime(series, errors=errors, utc=True)  # type: ignore[call-overload,no-any-return]
+
+
+def _scalars_only(series: pd.Series) -> pd.Series:
+    """An object column in which everything that is not a plain scalar is missing."""
+    return series.map(lambda value: value if isinstance(value, SCALARS) else None)

@@ -1,0 +1,170 @@
+"""Codec of a whole table, and its private discovery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.encoding.discovery import (
+    Discovered,
+    Histograms,
+    Settings,
+    discover_column,
+    needs_unit,
+    observe_units,
+)
+from jupyter_dpsynth.encoding.numeric import NumericCodec
+from jupyter_dpsynth.metadata import (
+    CategoricalMeta,
+    ContinuousMeta,
+    DataFrameMeta,
+    DatetimeMeta,
+    IdMeta,
+    column_meta_from_dict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["TableCodec", "TableSettings", "discover_table"]
+
+CODECS: dict[str, Any] = {"numeric": NumericCodec, "category": CategoryCodec}
+
+
+@dataclass(frozen=True, eq=False)
+class TableCodec:
+    """Encodes a table to integer codes and decodes codes to a table of the same schema.
+
+    Attributes:
+        df_meta: The table's schema, identifiers included.
+        columns: One codec for each learned column, in the table's order.
+    """
+
+    df_meta: DataFrameMeta
+    columns: tuple[NumericCodec | CategoryCodec, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the learned columns."""
+        return tuple(codec.meta.name for codec in self.columns)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Number of cells of each learned column, `[m]`."""
+        return np.array([codec.size for codec in self.columns], dtype=np.int64)
+
+    def encode(self, df: pd.DataFrame) -> NDArray[np.int32]:
+        """Codes `int32 [n, m]` of the learned columns."""
+        codes = np.empty((len(df), len(self.columns)), dtype=np.int32, order="F")
+        for index, codec in enumerate(self.columns):
+            codes[:, index] = codec.encode(df[codec.meta.name])
+        return codes
+
+    def decode(self, codes: NDArray[np.int32], generator: np.random.Generator) -> pd.DataFrame:
+        """A table `[n, columns]` with the original names, order and dtypes.
+
+        Args:
+            codes: `int32 [n, m]`, each below its column's size.
+            generator: Draws the value within a bin and within a pool.
+        """
+        learned = {
+            codec.meta.name: codec.decode(codes[:, index], generator)
+            for index, codec in enumerate(self.columns)
+        }
+        columns = {
+            meta.name: _numbered(meta, len(codes)) if isinstance(meta, IdMeta) else learned[meta.name]
+            for meta in self.df_meta.columns
+        }
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(codes)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form for saved models."""
+        ids = [meta.to_dict() for meta in self.df_meta.columns if isinstance(meta, IdMeta)]
+        return {
+            "names": list(self.df_meta.names),
+            "ids": ids,
+            "columns": [codec.to_dict() for codec in self.columns],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TableCodec:
+        """Rebuild from `to_dict`."""
+        columns = tuple(CODECS[column["codec"]].from_dict(column) for column in values["columns"])
+        metas = {codec.meta.name: codec.meta for codec in columns}
+        metas |= {column["name"]: column_meta_from_dict(column) for column in values["ids"]}
+        return cls(DataFrameMeta(tuple(metas[name] for name in values["names"])), columns)
+
+
+def _numbered(meta: IdMeta, rows: int) -> pd.Series:
+    """Identifiers 1 to n in the column's dtype: they carry nothing of the original ones."""
+    numbers = np.arange(1, rows + 1)
+    if pd.api.types.is_numeric_dtype(pd.api.types.pandas_dtype(meta.dtype)):
+        return pd.Series(numbers).astype(meta.dtype)
+    digits = len(str(rows))
+    names = [f"{meta.name}-{number:0{digits}d}" for number in numbers]
+    return pd.Series(names).astype(meta.dtype)
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """Noise and sizes of a table's discovery, fixed before a value is read.
+
+    Attributes:
+        rows: Noisy number of rows.
+        unit_sigma: Noise of each histogram of decimals or time resolutions.
+        codec_sigma: Noise that one histogram a column would have.
+        threshold: Noisy count above which an unlisted category is published.
+        bins: About how many bins a number gets.
+    """
+
+    rows: float
+    unit_sigma: float
+    codec_sigma: float
+    threshold: float
+    bins: int
+
+
+def discover_table(
+    df: pd.DataFrame,
+    df_meta: DataFrameMeta,
+    histograms: Histograms,
+    settings: TableSettings,
+    report: Callable[[str], None],
+) -> tuple[TableCodec, list[Discovered]]:
+    """Learn the domain of every column that is not an identifier.
+
+    Args:
+        df: The private table.
+        df_meta: Its schema.
+        histograms: The door to private counts.
+        settings: Noise and sizes.
+        report: Called with the name of each column before it is measured; may raise to stop.
+
+    Privacy:
+        Columns compose: `unit_sigma` for each column of `unit_columns`, `codec_sigma` for each column.
+    """
+    found = []
+    for meta in df_meta.learned:
+        report(meta.name)
+        if not isinstance(meta, CategoricalMeta | ContinuousMeta | DatetimeMeta):
+            raise TypeError
+        unit = 1.0
+        if needs_unit(meta):
+            unit = observe_units(df[meta.name], meta, histograms, _for(settings, settings.unit_sigma))
+        elif isinstance(meta, ContinuousMeta):
+            unit = 10.0 ** -(meta.decimals or 0)
+        column = discover_column(
+            df[meta.name], meta, unit, histograms, _for(settings, settings.codec_sigma)
+        )
+        found.append(column)
+    return TableCodec(df_meta, tuple(column.codec for column in found)), found
+
+
+def _for(settings: TableSettings, sigma: float) -> Settings:
+    return Settings(settings.rows, sigma, settings.threshold, settings.bins)

@@ -1,0 +1,1 @@
+"""The model, its private measurements and its private training."""

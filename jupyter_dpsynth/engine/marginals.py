@@ -1,0 +1,177 @@
+"""Noisy one-way marginals and pair dependences: what the model starts from and is compared with."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.encoding.discovery import Discovered, Histograms
+    from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.privacy.noise import NoiseSource
+
+__all__ = [
+    "MeasuredReference",
+    "measure_one_way",
+    "measure_pairs",
+    "pair_dependence",
+    "reference_from",
+    "to_shares",
+]
+
+@dataclass(frozen=True, eq=False)
+class MeasuredReference:
+    """What was measured of the private table with noise: free to look at, to show and to keep.
+
+    Attributes:
+        columns: Names of the learned columns.
+        labels: One text for each cell of each column.
+        kinds: 'number', 'category' or 'datetime' for each column.
+        shares: Noisy share of each cell, `[cells]` for each column, non-negative, sum 1.
+        noise: Standard deviation of each share's noise, same shapes.
+        dependence: Total-variation distance of each pair of columns from independence, noisy, corrected
+            for its expectation under independence, in [0, 1], `[columns, columns]`, diagonal 0.
+        dependence_noise: Standard deviation of the noise in each entry of `dependence`.
+        rows: Noisy row count.
+
+    Privacy:
+        The measurements 'one-way marginals' and 'pair dependence' of the plan; the rest is
+        post-processing.
+    """
+
+    columns: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    kinds: tuple[str, ...]
+    shares: tuple[NDArray[np.float64], ...]
+    noise: tuple[NDArray[np.float64], ...]
+    dependence: NDArray[np.float64]
+    dependence_noise: float
+    rows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form for saved models; labels and kinds come from the codec."""
+        return {
+            "shares": [share.tolist() for share in self.shares],
+            "noise": [noise.tolist() for noise in self.noise],
+            "dependence": self.dependence.tolist(),
+            "dependence_noise": self.dependence_noise,
+            "rows": self.rows,
+        }
+
+
+def reference_from(codec: TableCodec, values: dict[str, Any]) -> MeasuredReference:
+    """Join a codec's names with measured figures (the form of `MeasuredReference.to_dict`)."""
+    return MeasuredReference(
+        columns=codec.names,
+        labels=tuple(column.labels for column in codec.columns),
+        kinds=tuple(column.kind for column in codec.columns),
+        shares=tuple(np.asarray(share, np.float64) for share in values["shares"]),
+        noise=tuple(np.asarray(noise, np.float64) for noise in values["noise"]),
+        dependence=np.asarray(values["dependence"], np.float64),
+        dependence_noise=float(values["dependence_noise"]),
+        rows=int(values["rows"]),
+    )
+
+
+def measure_one_way(
+    codes: NDArray[np.integer[Any]],
+    discovered: Sequence[Discovered],
+    histograms: Histograms,
+    sigma: float,
+) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Noisy counts of every column's cells, joined by precision with what discovery measured.
+
+    Returns:
+        Counts and their noise variances, one `[cells]` array for each column.
+
+    Privacy:
+        One histogram a column with noise `sigma`.
+    """
+    counts, variances = [], []
+    for index, column in enumerate(discovered):
+        exact = np.bincount(codes[:, index], minlength=column.codec.size)
+        noisy = histograms.measure(exact, sigma)
+        if sigma == 0:
+            counts.append(noisy)
+            variances.append(np.zeros(len(noisy)))
+            continue
+        precision = 1 / sigma**2 + 1 / column.variances
+        counts.append((noisy / sigma**2 + column.counts / column.variances) / precision)
+        variances.append(1 / precision)
+    return counts, variances
+
+
+def to_shares(counts: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+    """Counts as probabilities, each cell at least `floor` rows."""
+    raised = np.maximum(counts, floor)
+    return raised / raised.sum()
+
+
+def measure_pairs(  # noqa: PLR0913 - one figure each
+    codes: NDArray[np.integer[Any]],
+    sizes: NDArray[np.int64],
+    shares: Sequence[NDArray[np.float64]],
+    rows: float,
+    sigma: float,
+    noise: NoiseSource,
+) -> NDArray[np.float64]:
+    """Noisy total-variation distance of every pair of columns from independence, `[m, m]`.
+
+    Args:
+        codes: Private codes `int32 [n, m]`.
+        sizes: Number of cells of each column.
+        shares: Noisy one-way shares of each column.
+        rows: Noisy row count; the distance is taken to this many independent rows.
+        sigma: Noise of each pair's L1 distance in rows.
+        noise: Source of the noise.
+
+    Privacy:
+        One row changes one cell of a pair's table by one, and nothing else (shares and rows are already
+        noisy constants), so each distance has sensitivity 1.
+    """
+    columns = len(sizes)
+    errors = noise.normal(columns * (columns - 1) // 2, sigma) if sigma else None
+    return pair_dependence(codes, sizes, shares, rows, errors)
+
+
+def pair_dependence(
+    codes: NDArray[np.integer[Any]],
+    sizes: NDArray[np.int64],
+    shares: Sequence[NDArray[np.float64]] | None = None,
+    rows: float | None = None,
+    errors: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Total-variation distance of every pair of columns from independence, `[m, m]`, in [0, 1].
+
+    The distance that sampling alone would show between independent columns is subtracted.
+
+    Args:
+        codes: Codes `int32 [n, m]`.
+        sizes: Number of cells of each column.
+        shares: One-way shares of each column; by default those of the codes themselves.
+        rows: Number of rows to compare with; by default that of the codes.
+        errors: Added to each pair's L1 distance in rows, `[m (m - 1) / 2]`.
+    """
+    rows = len(codes) if rows is None else rows
+    columns = len(sizes)
+    if shares is None:
+        shares = [np.bincount(codes[:, j], minlength=sizes[j]) / rows for j in range(columns)]
+    out = np.zeros((columns, columns))
+    for place, (first, second) in enumerate(itertools.combinations(range(columns), 2)):
+        shape = int(sizes[first]), int(sizes[second])
+        key = codes[:, first].astype(np.int64) * shape[1] + codes[:, second]
+        table = np.bincount(key, minlength=shape[0] * shape[1]).reshape(shape)
+        expected = np.outer(shares[first], shares[second])
+        by_chance = np.sqrt(2 / np.pi * rows * expected * (1 - expected)).sum()
+        distance = np.abs(table - rows * expected).sum() - by_chance
+        if errors is not None:
+            distance += errors[place]
+        out[first, second] = out[second, first] = np.clip(distance / (2 * rows), 0, 1)
+    return out

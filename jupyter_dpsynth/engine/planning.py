@@ -1,0 +1,287 @@
+"""From a config and a noisy row count to every figure of a run, before another value is read.
+
+All default rules are functions of public or already noisy figures: the row count, the number of columns,
+epsilon and delta. `snr` is the signal of one unit-sensitivity count relative to a table of 9,000 / mu
+rows; the shares below are shares of the squared Gaussian-DP parameter mu of (epsilon, delta).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jupyter_dpsynth.encoding.discovery import needs_unit
+from jupyter_dpsynth.engine.reports import StopReason
+from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.metadata import CategoricalMeta
+from jupyter_dpsynth.privacy.accounting import (
+    GaussianMeasurement,
+    PrivacyPlan,
+    SampledTraining,
+    calibrate_noise_multiplier,
+    compute_epsilon,
+    gaussian_mu,
+    max_steps,
+)
+from jupyter_dpsynth.privacy.mechanisms import partition_threshold
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.config import ResolvedConfig
+    from jupyter_dpsynth.metadata import DataFrameMeta
+
+__all__ = ["RunPlan", "check_feasible", "count_sigma", "plan_run"]
+
+COUNT_SHARE = 0.01
+UNIT_SHARE = 0.02
+PAIR_SHARE = 0.05
+SELECTION_SHARE = 0.1  # of delta, for publishing unlisted categories
+LOSS_COST = 0.01  # extra squared sensitivity of a step for the loss that is shown
+NOMINAL_DELTA = 1e-6  # where delta depends on a row count that is not known yet
+MANY_ROWS = 1e9  # the most favourable table: what is infeasible there is infeasible everywhere
+DEFAULT_STEPS = 500
+MIN_BATCH = 256
+REFERENCE_ROWS = 9000
+MICROBATCH_SENSITIVITY = 2.0  # one row changes one group's mean: from one clipped vector to another
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Every figure of one run, fixed before training.
+
+    Attributes:
+        rows: Noisy row count (exact if it is public).
+        delta: Delta of the run; 0 without differential privacy.
+        privacy: What is released, for the accountant; None without differential privacy.
+        epsilon: The bound on everything in `privacy`, infinite without it.
+        snr: Signal relative to noise, see the module's text.
+        unit_sigma: Noise of each histogram of decimals or time resolutions.
+        codec_sigma: Noise that one histogram a column has in discovery.
+        marginal_sigma: Noise of each one-way marginal.
+        pair_sigma: Noise of each pair's dependence score.
+        threshold: Noisy count above which an unlisted category is published.
+        bins: About how many bins a number gets.
+        steps: Training steps.
+        sampling_probability: Chance of each row to be in a step's batch.
+        noise_multiplier: Noise of the gradient sum in units of the clip norm.
+        loss_noise: Noise of the loss sum in units of its clip.
+        learning_rate: Peak learning rate.
+        weight_decay: Strength of the pull of the weights to zero.
+        clip_factor: The clip norm relative to the root mean square gradient norm at the start.
+        pair_exponent: How strongly a pair's dependence scales its weights.
+        ends_by: Whether training ends because the steps are done or because the budget is.
+    """
+
+    rows: float
+    delta: float
+    privacy: PrivacyPlan | None
+    epsilon: float
+    snr: float
+    unit_sigma: float
+    codec_sigma: float
+    marginal_sigma: float
+    pair_sigma: float
+    threshold: float
+    bins: int
+    steps: int
+    sampling_probability: float
+    noise_multiplier: float
+    loss_noise: float
+    learning_rate: float
+    weight_decay: float
+    clip_factor: float
+    pair_exponent: float
+    ends_by: StopReason
+
+    @property
+    def batch_size(self) -> float:
+        """Expected rows of a step; what every sum is divided by (the actual number is private)."""
+        return self.sampling_probability * self.rows
+
+
+def count_sigma(config: ResolvedConfig) -> float:
+    """Noise of the row count: 1 % of the squared budget.
+
+    Privacy:
+        Depends on the config only, since it is needed before anything is known of the table.
+    """
+    mu = gaussian_mu(config.epsilon, config.delta or NOMINAL_DELTA)
+    return 1 / (math.sqrt(COUNT_SHARE) * mu)
+
+
+def check_feasible(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | None) -> None:
+    """Refuse, before a value is read, a noise multiplier that cannot keep within epsilon.
+
+    Args:
+        config: The frozen parameters.
+        df_meta: The table's schema.
+        rows: The row count if it is public; otherwise the most favourable one is tried.
+
+    Raises:
+        ConfigError: Not even one step fits; the message says what would.
+    """
+    if config.differential_privacy and config.noise_multiplier is not None:
+        plan_run(config, df_meta, MANY_ROWS if rows is None else rows)
+
+
+def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> RunPlan:
+    """Fix every figure of a run.
+
+    Args:
+        config: The frozen parameters.
+        df_meta: The table's schema.
+        rows: Noisy row count, or the exact one if it is public.
+
+    Raises:
+        ConfigError: Not even one step with this noise multiplier keeps within epsilon.
+    """
+    if not config.differential_privacy:
+        return _plan_without_noise(config, rows)
+    columns = len(df_meta.learned)
+    delta = config.delta or 1 / (10 * rows)
+    mu = gaussian_mu(config.epsilon, delta)
+    snr = rows * mu / REFERENCE_ROWS
+    count = () if config.n_public else (GaussianMeasurement("row count", count_sigma(config)),)
+    unit_columns = sum(needs_unit(meta) for meta in df_meta.learned)
+    unit_share = UNIT_SHARE if unit_columns else 0.0
+    marginal_share = min(max(0.2 / math.sqrt(snr), 0.1), 0.45)
+    pairs = columns * (columns - 1) // 2
+    pair_share = PAIR_SHARE if pairs else 0.0
+
+    unit_total = _share_sigma(unit_share, mu)
+    half_total = _share_sigma(marginal_share / 2, mu)
+    pair_total = _share_sigma(pair_share, mu)
+    measurements = (
+        *count,
+        *_measurement("decimals and time resolutions", unit_total, f"{unit_columns} columns"),
+        *_measurement("value histograms", half_total, f"{columns} columns, bounds and categories"),
+        *_measurement("one-way marginals", half_total, f"{columns} columns"),
+        *_measurement("pair dependence", pair_total, f"{pairs} pairs"),
+    )
+    open_columns = sum(
+        isinstance(meta, CategoricalMeta) and meta.categories is None for meta in df_meta.learned
+    )
+    selection_delta = SELECTION_SHARE * delta if open_columns else 0.0
+    base = PrivacyPlan(measurements, None, selection_delta)
+    codec_sigma = half_total * math.sqrt(columns)
+    threshold = partition_threshold(codec_sigma, selection_delta, open_columns) if open_columns else 0.0
+
+    left = math.sqrt(max(1 - COUNT_SHARE - unit_share - marginal_share - pair_share, 0.05))
+    steps, probability = _training_length(config, rows, left * mu)
+    sensitivity = MICROBATCH_SENSITIVITY if config.num_microbatches else 1.0
+    widening = sensitivity * math.sqrt(1 + LOSS_COST)  # gradient noise over the accountant's noise
+    steps, effective, ends_by = _calibrate(config, base, delta, steps, probability, widening)
+    training = SampledTraining(steps, probability, effective)
+    privacy = PrivacyPlan(measurements, training, selection_delta)
+    return RunPlan(
+        rows=rows,
+        delta=delta,
+        privacy=privacy,
+        epsilon=min(compute_epsilon(privacy, delta), config.epsilon),
+        snr=snr,
+        unit_sigma=unit_total * math.sqrt(unit_columns) if unit_columns else 0.0,
+        codec_sigma=codec_sigma,
+        marginal_sigma=codec_sigma,
+        pair_sigma=pair_total * math.sqrt(pairs) if pairs else 0.0,
+        threshold=threshold,
+        steps=steps,
+        sampling_probability=probability,
+        noise_multiplier=effective * widening,
+        loss_noise=effective * math.sqrt((1 + LOSS_COST) / LOSS_COST),
+        ends_by=ends_by,
+        **_model_rules(config, snr),
+    )
+
+
+def _share_sigma(share: float, mu: float) -> float:
+    """Noise over sensitivity of a measurement that takes a share of the squared budget."""
+    return 1 / (math.sqrt(share) * mu) if share else 0.0
+
+
+def _measurement(name: str, sigma: float, detail: str) -> tuple[GaussianMeasurement, ...]:
+    return (GaussianMeasurement(name, sigma, detail),) if sigma else ()
+
+
+def _training_length(config: ResolvedConfig, rows: float, mu: float) -> tuple[int, float]:
+    """Steps and sampling probability; by default large batches, so that sampling costs nothing.
+
+    Args:
+        config: The frozen parameters.
+        rows: Noisy row count.
+        mu: Gaussian-DP parameter that is left for training.
+    """
+    steps = config.steps or DEFAULT_STEPS
+    if config.batch_size is not None:
+        probability = min(1.0, config.batch_size / rows)
+    else:
+        wanted_noise = 3.0 if mu < 0.4 else 2.0  # noqa: PLR2004 - measured, docs/engine figures
+        probability = min(1.0, max(MIN_BATCH / rows, wanted_noise * mu / math.sqrt(steps)))
+    if config.epochs is not None:
+        steps = max(1, round(config.epochs / probability))
+    return steps, probability
+
+
+def _calibrate(  # noqa: PLR0913 - one figure each
+    config: ResolvedConfig,
+    base: PrivacyPlan,
+    delta: float,
+    steps: int,
+    probability: float,
+    widening: float,
+) -> tuple[int, float, StopReason]:
+    """Solve the noise from the steps, or the steps from the noise; returns the accountant's noise."""
+    left = delta - base.selection_delta
+    if config.noise_multiplier is None:
+        sigma = calibrate_noise_multiplier(config.epsilon, left, steps, probability, base.base_mu)
+        return steps, sigma, StopReason.FINISHED
+    effective = config.noise_multiplier / widening
+    most = max_steps(config.epsilon, left, probability, effective, base.base_mu, limit=steps)
+    if most == 0:
+        enough = widening * calibrate_noise_multiplier(
+            config.epsilon, left, steps, probability, base.base_mu
+        )
+        raise ConfigError(
+            f"noise_multiplier = {config.noise_multiplier:g} cannot keep within epsilon = "
+            f"{config.epsilon:g}: a single step costs more. Give noise_multiplier >= {enough:.3g} (for "
+            f"{steps} steps), a larger epsilon, or None to solve it from epsilon."
+        )
+    return most, effective, StopReason.FINISHED if most == steps else StopReason.BUDGET
+
+
+def _model_rules(config: ResolvedConfig, snr: float) -> dict[str, float | int]:
+    """Default rules of the model, all functions of the signal-to-noise ratio."""
+    auto_bins = 32 if snr > 2 else 20  # noqa: PLR2004 - measured, see the benchmark notes
+    return {
+        "bins": config.num_bins or auto_bins,
+        "learning_rate": config.learning_rate or 0.03,
+        "weight_decay": 1e-3 / snr,
+        "clip_factor": min(1.5, max(0.75, 0.9 * snr**0.25)),
+        "pair_exponent": min(1.0, 0.5 + 0.5 * max(0.0, -math.log10(snr))),
+    }
+
+
+def _plan_without_noise(config: ResolvedConfig, rows: float) -> RunPlan:
+    """The same run with every noise at zero: no guarantee, epsilon infinite."""
+    probability = min(1.0, (config.batch_size or 4 * MIN_BATCH) / rows)
+    steps = config.steps or 2 * DEFAULT_STEPS
+    if config.epochs is not None:
+        steps = max(1, round(config.epochs / probability))
+    snr = max(rows / 1000, 1.0)
+    return RunPlan(
+        rows=rows,
+        delta=0.0,
+        privacy=None,
+        epsilon=math.inf,
+        snr=snr,
+        unit_sigma=0.0,
+        codec_sigma=0.0,
+        marginal_sigma=0.0,
+        pair_sigma=0.0,
+        threshold=0.0,
+        steps=steps,
+        sampling_probability=probability,
+        noise_multiplier=0.0,
+        loss_noise=0.0,
+        ends_by=StopReason.FINISHED,
+        **_model_rules(config, snr),
+    )

@@ -1,0 +1,218 @@
+"""How a step's gradient leaves the private side: clipped, summed, noised. Three ways, one contract.
+
+`release` takes the sampled rows of one step and returns noisy sums in float64. Each row was sampled
+independently (Poisson); the caller divides by the expected number, never by the actual one.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from jupyter_dpsynth.errors import MissingDependencyError
+from jupyter_dpsynth.privacy.sampling import fixed_chunks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.engine.gradient import BatchGradient
+    from jupyter_dpsynth.privacy.noise import NoiseSource
+
+__all__ = ["GradientRelease", "MicrobatchRelease", "NativeRelease", "NoisySums", "TFPrivacyRelease"]
+
+MAX_CHUNK = 8_192
+
+
+@dataclass(frozen=True, eq=False)
+class NoisySums:
+    """What one step releases.
+
+    Attributes:
+        weights: Noisy gradient sum of the weights, float64 `[D, D]`.
+        bias: Noisy gradient sum of the biases, float64 `[D]`.
+        loss: Noisy sum of the rows' clipped losses, nats.
+    """
+
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    loss: float
+
+
+class GradientRelease(Protocol):
+    """One way of clipping, summing and adding noise."""
+
+    def release(
+        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+    ) -> NoisySums:
+        """Noisy sums over the rows `indices` of `codes` at the given parameters."""
+        ...
+
+
+class NativeRelease:
+    """Clips each row in one pass and adds operating-system noise once to the sum.
+
+    Args:
+        gradient: Gradients and clip norm.
+        noise: Source of the noise.
+        sigma: Noise of the gradient sum in units of the clip norm.
+        loss_sigma: Noise of the loss sum in units of its bound.
+        expected_rows: Expected rows of a step; sizes the chunks.
+    """
+
+    def __init__(
+        self,
+        gradient: BatchGradient,
+        noise: NoiseSource,
+        sigma: float,
+        loss_sigma: float,
+        expected_rows: float,
+    ) -> None:
+        self.gradient, self.noise = gradient, noise
+        self.sigma, self.loss_sigma = sigma, loss_sigma
+        headroom = expected_rows + 4 * np.sqrt(expected_rows) + 8
+        self.chunk_rows = int(min(headroom, MAX_CHUNK))
+        self._free = gradient.layout.mask > 0
+
+    def clipped_sums(
+        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+    ) -> NoisySums:
+        """The sums before noise (private!), accumulated over chunks in float64."""
+        width = self.gradient.layout.width
+        total, for_bias, loss = np.zeros((width, width)), np.zeros(width), 0.0
+        for chunk, mask in fixed_chunks(indices, self.chunk_rows):
+            rows = tf.constant(codes[chunk].astype(np.int32))
+            sums = self.gradient.clipped_sum(weights, bias, rows, tf.constant(mask))
+            total += sums[0].numpy()
+            for_bias += sums[1].numpy()
+            loss += float(sums[2])
+        return NoisySums(total, for_bias, loss)
+
+    def release(
+        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+    ) -> NoisySums:
+        """Noisy sums over the rows `indices`.
+
+        Privacy:
+            Gaussian mechanism on one vector: gradient with sensitivity C and noise sigma C, loss with
+            sensitivity L and noise sigma_L L.
+        """
+        return self._with_noise(self.clipped_sums(weights, bias, codes, indices))
+
+    def _with_noise(self, sums: NoisySums) -> NoisySums:
+        if self.sigma == 0:
+            return sums
+        scale = self.sigma * self.gradient.clip_norm
+        sums.weights[self._free] += self.noise.normal(int(self._free.sum()), scale)
+        bias = sums.bias + self.noise.normal(len(sums.bias), scale)
+        return NoisySums(sums.weights, bias, self.noisy_loss(sums.loss))
+
+    def noisy_loss(self, loss: float) -> float:
+        """The loss sum with its noise."""
+        scale = self.loss_sigma * self.gradient.loss_bound
+        return loss + float(self.noise.normal(1, scale)[0])
+
+
+class MicrobatchRelease(NativeRelease):
+    """Assigns rows to groups independently, clips each group's mean gradient, adds noise once.
+
+    Args:
+        groups: Number of microbatches.
+        **release: As for `NativeRelease`.
+    """
+
+    def __init__(self, *, groups: int, **release: Any) -> None:  # noqa: ANN401
+        super().__init__(**release)
+        self.groups = groups
+
+    def clipped_sums(
+        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+    ) -> NoisySums:
+        """Sum of the groups' clipped mean gradients before noise (private!)."""
+        width = self.gradient.layout.width
+        total, for_bias, loss = np.zeros((width, width)), np.zeros(width), 0.0
+        group = self.noise.generator.integers(self.groups, size=len(indices))
+        order = np.argsort(group, kind="stable")
+        bounds = np.searchsorted(group[order], np.arange(1, self.groups))
+        for members in np.split(indices[order], bounds):
+            rows = tf.constant(codes[members].astype(np.int32))
+            sums = self.gradient.clipped_mean(weights, bias, rows)
+            total += sums[0].numpy()
+            for_bias += sums[1].numpy()
+            loss += float(sums[2])
+        return NoisySums(total, for_bias, loss)
+
+
+class TFPrivacyRelease:
+    """TensorFlow Privacy's `GaussianSumQuery` clips every row's own gradient and adds the noise.
+
+    Slow, for cross-checks. Its noise comes from `tf.random`, which draws float32 normals that are cut
+    at 5.7 sigma; the receipt says so.
+
+    Args:
+        native: Supplies the gradients, the loss and the loss's noise.
+
+    Raises:
+        MissingDependencyError: tensorflow-privacy is not installed.
+    """
+
+    ROWS_AT_ONCE = 32  # per-row gradients of this many rows are in memory at once
+
+    def __init__(self, native: NativeRelease) -> None:
+        self.native = native
+        self.query = gaussian_sum_query(
+            native.gradient.clip_norm, native.sigma * native.gradient.clip_norm
+        )
+        self._state = self.query.initial_global_state()
+        self._params = self.query.derive_sample_params(self._state)
+
+    def clipped_sums(
+        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+    ) -> tuple[Any, NoisySums]:
+        """The query's own sample state and, for comparison, its sums before noise (private!)."""
+        template = [tf.zeros_like(weights), tf.zeros_like(bias)]
+        state = self.query.initial_sample_state(template)
+        loss = 0.0
+        for start in range(0, len(indices), self.ROWS_AT_ONCE):
+            rows = tf.constant(codes[indices[start : start + self.ROWS_AT_ONCE]].astype(np.int32))
+            gradients = list(self.native.gradient.row_gradients(weights, bias, rows))
+            losses = self.native.gradient.errors(weights, bias, rows)[2]
+            clipped = tf.vectorized_map(self._preprocess, gradients)
+            summed = [tf.reduce_sum(part, axis=0) for part in clipped]
+            state = self.query.merge_sample_states(state, summed)
+            loss += float(tf.reduce_sum(losses))
+        sums = NoisySums(*(part.numpy().astype(np.float64) for part in state), loss)
+        return state, sums
+
+    def _preprocess(self, record: list[Any]) -> list[Any]:
+        clipped, _ = self.query.preprocess_record_impl(self._params, record)
+        return list(clipped)
+
+    def release(
+        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+    ) -> NoisySums:
+        """Noisy sums over the rows `indices`; privacy as in `NativeRelease.release`."""
+        state, sums = self.clipped_sums(weights, bias, codes, indices)
+        noisy, self._state, _ = self.query.get_noised_result(state, self._state)
+        # positions without a weight got noise too: it tells nothing and is dropped
+        free = self.native.gradient.layout.mask > 0
+        weights_sum = np.where(free, noisy[0].numpy().astype(np.float64), 0.0)
+        bias_sum = noisy[1].numpy().astype(np.float64)
+        return NoisySums(weights_sum, bias_sum, self.native.noisy_loss(sums.loss))
+
+
+def gaussian_sum_query(clip_norm: float, stddev: float) -> Any:  # noqa: ANN401 - untyped package
+    """TF-Privacy's query that clips records and adds Gaussian noise to their sum."""
+    try:
+        # the package's own __init__ imports tf.estimator, which newer TensorFlow no longer has
+        sys.skip_tf_privacy_import = True  # type: ignore[attr-defined]
+        from tensorflow_privacy.privacy.dp_query.gaussian_query import GaussianSumQuery
+    except ImportError as error:
+        raise MissingDependencyError(
+            "dp_backend = 'tensorflow_privacy' needs the package tensorflow-privacy: install "
+            "jupyter_dpsynth[tf-privacy], or use dp_backend = 'native'."
+        ) from error
+    return GaussianSumQuery(l2_norm_clip=clip_norm, stddev=stddev)

@@ -1,0 +1,50 @@
+"""What a running training tells its observers: privatised figures only."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Phase", "StepReport", "StopReason"]
+
+Phase = Literal["starting", "measuring", "calibrating", "training", "finished"]
+
+
+class StopReason(enum.Enum):
+    """Why a training ended."""
+
+    FINISHED = "finished"
+    BUDGET = "budget"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One moment of a run.
+
+    Attributes:
+        phase: What is being done.
+        message: The same in words, with the column's name while columns are measured.
+        step: Completed training steps.
+        total_steps: Planned training steps, 0 before they are known.
+        epsilon: Upper bound on what has been spent so far; infinite without differential privacy.
+        epsilon_target: The budget.
+        delta: Delta of both, None before it is known.
+        loss: Private running mean of the loss in nats a row, None before training.
+        loss_noise: Standard deviation of the noise in `loss`.
+        rows: Expected number of row visits so far (steps x expected batch size).
+        seconds: Time since `learn` was called.
+    """
+
+    phase: Phase
+    message: str
+    step: int = 0
+    total_steps: int = 0
+    epsilon: float = 0.0
+    epsilon_target: float = 0.0
+    delta: float | None = None
+    loss: float | None = None
+    loss_noise: float | None = None
+    rows: int = 0
+    seconds: float = 0.0

@@ -1,0 +1,336 @@
+"""One learning run: the order of the measurements, and what observers are told meanwhile."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import math
+import platform
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.encoding.discovery import Histograms
+from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
+from jupyter_dpsynth.engine.marginals import (
+    MeasuredReference,
+    measure_one_way,
+    measure_pairs,
+    reference_from,
+    to_shares,
+)
+from jupyter_dpsynth.engine.model import Layout, TabularModel
+from jupyter_dpsynth.engine.planning import NOMINAL_DELTA, check_feasible, count_sigma, plan_run
+from jupyter_dpsynth.engine.reports import StepReport, StopReason
+from jupyter_dpsynth.engine.statement import tf_privacy_statement
+from jupyter_dpsynth.errors import DataError, NotLearnedError
+from jupyter_dpsynth.privacy.accounting import epsilon_curve, gaussian_mu
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.config import ResolvedConfig
+    from jupyter_dpsynth.engine.planning import RunPlan
+    from jupyter_dpsynth.metadata import DataFrameMeta
+    from jupyter_dpsynth.privacy.accounting import EpsilonCurve
+
+__all__ = ["Learned", "LearningRun"]
+
+# Below this product of noisy rows and mu, the noise of one count is over a twentieth of the table.
+MIN_SIGNAL = 20.0
+NOTHING_SEEN = 2.0  # standard deviations under which 'other' or 'missing' counts as absent
+LEAST_COUNT = 0.3  # rows of an empty cell, so that no probability is zero
+START_FLOOR = 0.25  # least count of a cell at the start of training, in standard deviations
+POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Everything that a finished run leaves: privatised state only, and what is saved.
+
+    Attributes:
+        codec: Cells of every column.
+        model: The trained network.
+        reference: The noisy measurements.
+        receipt: What was spent on what.
+        stop_reason: Why training ended.
+        losses: Noisy mean loss of every step, nats a row.
+    """
+
+    codec: TableCodec
+    model: TabularModel
+    reference: MeasuredReference
+    receipt: PrivacyReceipt
+    stop_reason: StopReason
+    losses: NDArray[np.float64]
+
+
+class LearningRun:
+    """Executes one `HighDimSynthesizer.learn`.
+
+    Args:
+        df_meta: The table's schema.
+        config: The frozen parameters.
+        df: The private table.
+        callback: Told of every phase and step.
+        stop: Set from anywhere to end after the current step.
+        noise: Source of noise; operating-system entropy by default.
+
+    Attributes:
+        reserved: Epsilon (None for a test-only seed) and delta, set before the first value is read.
+    """
+
+    def __init__(  # noqa: PLR0913 - the run's whole context
+        self,
+        df_meta: DataFrameMeta,
+        config: ResolvedConfig,
+        df: pd.DataFrame,
+        callback: Callable[[StepReport], None],
+        stop: threading.Event | None,
+        noise: NoiseSource | None,
+    ) -> None:
+        self.df_meta, self.config, self.df = df_meta, config, df
+        self.callback, self.stop = callback, stop or threading.Event()
+        self.noise = noise or NoiseSource()
+        self.histograms = Histograms(self.noise)
+        self.reserved: tuple[float | None, float] | None = None
+        self.curve: EpsilonCurve | None = None
+        self.began = time.monotonic()
+        target = config.epsilon if config.differential_privacy else math.inf
+        self.report = StepReport("starting", "reading the schema", epsilon_target=target)
+
+    def execute(self) -> Learned:
+        """Run to the end, or to a stop.
+
+        Raises:
+            ConfigError: The noise cannot keep within epsilon.
+            DataError: Too few rows for anything but noise.
+            NotLearnedError: Stopped before the measurements were complete.
+        """
+        importer = _BackgroundImport("jupyter_dpsynth.engine.training")
+        self.tell()
+        public_rows = len(self.df) if self.config.n_public else None
+        check_feasible(self.config, self.df_meta, public_rows)
+        plan = self._plan()
+        codec, reference, codes, counts = self._measure(plan)
+        layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent)
+        model, steps, reason, losses = self._train(plan, layout, codec, codes, counts, importer)
+        receipt = self._receipt(plan, steps)
+        self.tell(phase="finished", message=reason.value, epsilon=plan.epsilon)
+        return Learned(codec, model, reference, receipt, reason, losses)
+
+    def tell(self, **changes: Any) -> None:  # noqa: ANN401 - the report's own fields
+        """Pass the report with these changes to the observer."""
+        self.report = replace(self.report, seconds=time.monotonic() - self.began, **changes)
+        self.callback(self.report)
+
+    def _check_stop(self, what: str = "") -> None:
+        """Before there is a model a stop leaves nothing to keep."""
+        if what:
+            self.tell(phase="measuring", message=what)
+        if self.stop.is_set():
+            raise NotLearnedError(
+                "stopped before there was a model. The measurements made so far count as spent: "
+                f"epsilon = {self.config.epsilon:g} is used up for this synthesizer."
+            )
+
+    def _plan(self) -> RunPlan:
+        """Reserve, measure the row count and fix everything else."""
+        config = self.config
+        self._reserve(config.epsilon, config.delta or NOMINAL_DELTA)
+        exact = len(self.df)
+        if config.n_public or not config.differential_privacy:
+            rows = float(exact)
+        else:
+            self._check_stop("counting rows")
+            noisy = self.histograms.measure(np.array([exact]), count_sigma(config))
+            rows = max(float(noisy[0]), 2.0)
+        if config.differential_privacy:
+            self._check_signal(rows)
+        self.tell(phase="calibrating", message="calibrating the noise")
+        plan = plan_run(config, self.df_meta, rows)
+        self._reserve(plan.epsilon, plan.delta)
+        if plan.privacy is not None:
+            self.curve = epsilon_curve(plan.privacy, plan.delta)
+        self.tell(total_steps=plan.steps, delta=plan.delta, epsilon=self._epsilon_at(0, plan))
+        return plan
+
+    def _reserve(self, epsilon: float, delta: float) -> None:
+        if not self.config.differential_privacy:
+            self.reserved = (math.inf, 0.0)
+        else:
+            self.reserved = (None if self.noise.test_only else epsilon, delta)
+
+    def _check_signal(self, rows: float) -> None:
+        config = self.config
+        mu = gaussian_mu(config.epsilon, config.delta or min(1 / (10 * rows), NOMINAL_DELTA))
+        if rows * mu < MIN_SIGNAL:
+            raise DataError(
+                f"the table has too few rows for epsilon = {config.epsilon:g}: about {rows:,.0f} were "
+                f"counted with noise, about {MIN_SIGNAL / mu:,.0f} are needed for more than noise. "
+                "Counting has spent this synthesizer's budget. Give more rows or a larger epsilon."
+            )
+
+    def _epsilon_at(self, step: int, plan: RunPlan) -> float:
+        return math.inf if self.curve is None else min(self.curve.at(step), plan.epsilon)
+
+    def _measure(
+        self, plan: RunPlan
+    ) -> tuple[
+        TableCodec, MeasuredReference, NDArray[np.integer[Any]], list[NDArray[np.float64]]
+    ]:
+        """Domain, one-way marginals and pair dependences; also the codes and the noisy counts."""
+        settings = TableSettings(
+            rows=plan.rows,
+            unit_sigma=plan.unit_sigma,
+            codec_sigma=plan.codec_sigma,
+            threshold=plan.threshold,
+            bins=plan.bins,
+        )
+        codec, discovered = discover_table(
+            self.df,
+            self.df_meta,
+            self.histograms,
+            settings,
+            lambda name: self._check_stop(f"measuring column {name!r}"),
+        )
+        self._check_stop("encoding")
+        codes = codec.encode(self.df)
+        if codec.sizes.max() <= np.iinfo(np.uint8).max:
+            codes = codes.astype(np.uint8)
+        self._check_stop("measuring marginals")
+        counts, variances = measure_one_way(
+            codes, discovered, self.histograms, plan.marginal_sigma
+        )
+        shares = [to_shares(count, LEAST_COUNT) for count in counts]
+        self._check_stop("measuring pairs of columns")
+        dependence = measure_pairs(
+            codes, codec.sizes, shares, plan.rows, plan.pair_sigma, self.noise
+        )
+        for column, share, count, variance in zip(
+            codec.columns, shares, counts, variances, strict=True
+        ):
+            cells = list(column.optional_cells)
+            absent = count[cells] < NOTHING_SEEN * np.sqrt(variance[cells])
+            share[np.array(cells, dtype=int)[absent]] = 0.0
+            share /= share.sum()
+        measured = {
+            "shares": shares,
+            "noise": [np.sqrt(variance) / plan.rows for variance in variances],
+            "dependence": dependence,
+            "dependence_noise": plan.pair_sigma / (2 * plan.rows),
+            "rows": max(1, round(plan.rows)),
+        }
+        return codec, reference_from(codec, measured), codes, counts
+
+    def _train(
+        self,
+        plan: RunPlan,
+        layout: Layout,
+        codec: TableCodec,
+        codes: NDArray[np.integer[Any]],
+        counts: list[NDArray[np.float64]],
+        importer: _BackgroundImport,
+    ) -> tuple[TabularModel, int, StopReason, NDArray[np.float64]]:
+        """Train as planned; a stop before the first step keeps the noisy marginals as the model."""
+        floor = START_FLOOR * plan.marginal_sigma + 1
+        shares = [to_shares(count, floor) for count in counts]
+        ordered = [column.ordered_cells for column in codec.columns]
+        self.tell(phase="starting", message="starting TensorFlow (10 to 20 s the first time)")
+        while not importer.wait(POLL_SECONDS):
+            if self.stop.is_set():
+                bias = np.concatenate([np.log(share) for share in shares]).astype(np.float32)
+                model = TabularModel(layout, np.zeros_like(layout.mask), bias)
+                return model, 0, StopReason.STOPPED, np.zeros(0)
+            self.tell()
+        training = importer.module
+        start = training.Start(layout, shares, ordered)
+        trainer = training.DPTrainer(start, plan, self.config, self.noise)
+        self.tell(phase="training", message="training")
+
+        def after_step(step: int, loss: float, loss_noise: float) -> None:
+            self.tell(
+                step=step,
+                epsilon=self._epsilon_at(step, plan),
+                loss=loss,
+                loss_noise=loss_noise,
+                rows=round(step * plan.batch_size),
+            )
+
+        outcome = trainer.train(codes, after_step, self.stop.is_set)
+        return outcome.model, outcome.steps, outcome.stop_reason, outcome.losses
+
+    def _receipt(self, plan: RunPlan, steps: int) -> PrivacyReceipt:
+        config = self.config
+        tf_privacy = config.dp_backend == "tensorflow_privacy"
+        noise = (
+            "training: TensorFlow Privacy's GaussianSumQuery on tf.random, whose float32 normals are cut "
+            "at 5.7 sigma; measurements: operating-system entropy, float64"
+            if tf_privacy
+            else "operating-system entropy (numpy Philox), float64"
+        )
+        guarantee = "dp" if config.differential_privacy else "none"
+        epsilon, delta = self.reserved or (None, plan.delta)
+        return PrivacyReceipt(
+            plan=plan.privacy,
+            delta=delta,
+            epsilon=epsilon,
+            epsilon_target=config.epsilon if config.differential_privacy else math.inf,
+            epsilon_completed_steps=None if epsilon is None else self._epsilon_at(steps, plan),
+            planned_steps=plan.steps,
+            completed_steps=steps,
+            sampler="Poisson: every row is drawn independently in every step",
+            noise=noise,
+            row_count_private=not config.n_public and config.differential_privacy,
+            backend=config.dp_backend,
+            versions=_versions(),
+            second_opinion=tf_privacy_statement(plan) if config.differential_privacy else None,
+            guarantee="test-only" if self.noise.test_only else guarantee,
+        )
+
+
+class _BackgroundImport:
+    """Imports a module in a thread of its own, so that measuring goes on meanwhile."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"import {name}", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            importlib.import_module(self._name)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            self._error = error
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the module is there, after at most so many seconds."""
+        self._thread.join(seconds)
+        if self._error is not None:
+            raise self._error
+        return not self._thread.is_alive()
+
+    @property
+    def module(self) -> Any:  # noqa: ANN401 - a module
+        """The imported module."""
+        return importlib.import_module(self._name)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what the guarantee rests on."""
+    found = {"python": platform.python_version()}
+    for name in ("jupyter_dpsynth", "tensorflow", "dp-accounting", "numpy", "tensorflow-privacy"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

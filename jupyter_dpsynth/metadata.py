@@ -1,0 +1,455 @@
+"""What is public about a table: column names, types, and the domains that the user declares.
+
+`MetaExtractor.extract` reads the schema only. It looks at no value, with one stated exception: the
+Python type that most values of an `object` column have is taken as schema, like a dtype.
+Whatever is not declared here (bounds, categories, decimals) is learned later, with budget.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jupyter_dpsynth.errors import MetadataError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "CategoricalMeta",
+    "ColumnMeta",
+    "ContinuousMeta",
+    "DataFrameMeta",
+    "DatetimeMeta",
+    "IdMeta",
+    "MetaExtractor",
+    "column_meta_from_dict",
+]
+
+MAX_DECIMALS = 9
+
+
+@dataclass(frozen=True)
+class ColumnMeta:
+    """Schema of one column.
+
+    Attributes:
+        name: Column name.
+        dtype: `str(series.dtype)`; the synthetic column gets the same one.
+        nullable: Whether the dtype can hold a missing value.
+        value_type: For `object` columns the Python type of the values ('str', 'date', ...), else ''.
+    """
+
+    kind: ClassVar[str]
+    name: str
+    dtype: str
+    nullable: bool = True
+    value_type: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, read back by `column_meta_from_dict`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"kind": self.kind, **values}
+
+
+@dataclass(frozen=True)
+class CategoricalMeta(ColumnMeta):
+    """A column of names; `categories` are the public ones, None if they are to be learned."""
+
+    kind: ClassVar[str] = "category"
+    categories: tuple[Hashable, ...] | None = None
+    ordered: bool = False
+
+
+@dataclass(frozen=True)
+class ContinuousMeta(ColumnMeta):
+    """A column of numbers; `bounds` are the public (lowest, highest) value, None if to be learned.
+
+    `decimals` is the public number of digits after the point (0 for integers), None if to be learned.
+    """
+
+    kind: ClassVar[str] = "number"
+    bounds: tuple[float, float] | None = None
+    decimals: int | None = None
+
+
+@dataclass(frozen=True)
+class DatetimeMeta(ColumnMeta):
+    """A column of points in time, dates or durations.
+
+    `bounds` are the public first and last value in microseconds (since 1970 for points in time, in
+    local wall time), None if they are to be learned.
+    """
+
+    kind: ClassVar[str] = "datetime"
+    bounds: tuple[int, int] | None = None
+    is_duration: bool = False
+
+
+@dataclass(frozen=True)
+class IdMeta(ColumnMeta):
+    """A column of identifiers: never learned, numbered anew in the synthetic table."""
+
+    kind: ClassVar[str] = "id"
+
+
+KINDS: dict[str, type[ColumnMeta]] = {
+    cls.kind: cls for cls in (CategoricalMeta, ContinuousMeta, DatetimeMeta, IdMeta)
+}
+
+
+def column_meta_from_dict(values: Mapping[str, Any]) -> ColumnMeta:
+    """Rebuild a column's meta from `ColumnMeta.to_dict`."""
+    rest = dict(values)
+    cls = KINDS[rest.pop("kind")]
+    for key in ("bounds", "categories"):
+        if rest.get(key) is not None:
+            rest[key] = tuple(rest[key])
+    return cls(**rest)
+
+
+@dataclass(frozen=True)
+class DataFrameMeta:
+    """The public schema of a table: one `ColumnMeta` a column, in the table's order."""
+
+    columns: tuple[ColumnMeta, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def learned(self) -> tuple[ColumnMeta, ...]:
+        """The columns that are modelled: all but the identifiers."""
+        return tuple(column for column in self.columns if not isinstance(column, IdMeta))
+
+    def __getitem__(self, name: str) -> ColumnMeta:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        hint = did_you_mean(str(name), map(str, self.names))
+        raise MetadataError(f"column {name!r} is not in the table.{hint}")
+
+    def check(self, df: pd.DataFrame) -> None:
+        """Raise MetadataError unless the frame has exactly this schema.
+
+        Names and dtypes are compared, no value is read.
+        """
+        check_frame(df)
+        missing = [name for name in self.names if name not in set(df.columns)]
+        extra = [name for name in df.columns if name not in set(self.names)]
+        if missing or extra:
+            parts = [f"it lacks {_listed(missing)}"] * bool(missing)
+            parts += [f"it has {_listed(extra)} in addition"] * bool(extra)
+            raise MetadataError(
+                f"the DataFrame does not fit df_meta: {' and '.join(parts)}. Pass the frame that "
+                "df_meta was extracted from, or call MetaExtractor.extract again."
+            )
+        for column in self.columns:
+            dtype = str(df[column.name].dtype)
+            if dtype != column.dtype:
+                raise MetadataError(
+                    f"column {column.name!r} has dtype {dtype} but df_meta says {column.dtype}: "
+                    "convert the column, or call MetaExtractor.extract again."
+                )
+
+
+class MetaExtractor:
+    """Reads a table's public schema and joins it with what the user declares as public."""
+
+    @staticmethod
+    def extract(  # noqa: PLR0913 - one keyword a kind of declaration
+        df: pd.DataFrame,
+        *,
+        bounds: Mapping[str, Sequence[Any]] | None = None,
+        categories: Mapping[str, Sequence[Hashable]] | None = None,
+        decimals: Mapping[str, int] | None = None,
+        ids: Sequence[str] = (),
+        schema: str | Path | None = None,
+    ) -> DataFrameMeta:
+        """Return the public schema of a table.
+
+        Args:
+            df: The table, `[n, columns]`. Only names and dtypes are read (and, in object columns,
+                which Python type most values have).
+            bounds: Public lowest and highest value by column: numbers, or dates as text or
+                timestamps. Values outside are clamped.
+            categories: Public categories by column. Other values count as 'not listed'.
+            decimals: Public number of digits after the point by column, 0 to 9.
+            ids: Columns that identify rows: never learned, numbered anew on output.
+            schema: A YAML or JSON file with the same declarations:
+                `columns: {age: {bounds: [17, 90]}, sex: {categories: [F, M]}, key: {id: true}}`.
+
+        Raises:
+            MetadataError: A declaration names an unknown column, does not fit its type or
+                contradicts itself; a column has a type that cannot be learned.
+            DataError: The frame is empty or has duplicate column names.
+
+        Privacy:
+            Free: what is declared is stated to be public by whoever declares it.
+        """
+        check_frame(df)
+        declared = {
+            "bounds": dict(bounds or {}),
+            "categories": dict(categories or {}),
+            "decimals": dict(decimals or {}),
+            "id": dict.fromkeys(ids, True),
+        }
+        if schema is not None:
+            _read_schema(Path(schema), declared)
+        names = [str(name) for name in df.columns]
+        for option, by_column in declared.items():
+            for name in by_column:
+                if name not in set(df.columns):
+                    hint = did_you_mean(str(name), names)
+                    message = f"{option} names column {name!r}, which is not in the table.{hint}"
+                    raise MetadataError(message)
+        return DataFrameMeta(
+            tuple(
+                _column_meta(
+                    df[name],
+                    **{option: values.get(name) for option, values in declared.items()},
+                )
+                for name in df.columns
+            )
+        )
+
+
+def check_frame(df: object) -> None:
+    """Raise DataError unless the argument is a DataFrame with rows and unique, nameable columns."""
+    import pandas as pd
+
+    from jupyter_dpsynth.errors import DataError
+
+    if not isinstance(df, pd.DataFrame):
+        raise DataError(f"df is a {type(df).__name__}: pass a pandas DataFrame.")
+    if df.shape[1] == 0:
+        raise DataError("df has no columns: pass a DataFrame with at least one column.")
+    if len(df) == 0:
+        raise DataError("df is empty: pass a DataFrame with rows to learn from.")
+    twice = [name for name, count in Counter(df.columns).items() if count > 1]
+    if twice:
+        raise DataError(f"column {twice[0]!r} appears more than once: rename the duplicates.")
+    odd = [name for name in df.columns if not isinstance(name, str)]
+    if odd:
+        raise DataError(
+            f"column name {odd[0]!r} is a {type(odd[0]).__name__}, not text: rename the columns, "
+            "for example with df.columns = df.columns.map(str)."
+        )
+
+
+def _listed(names: Sequence[object], most: int = 5) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _read_schema(path: Path, declared: dict[str, dict[str, Any]]) -> None:
+    """Add the declarations of a YAML or JSON file to `declared`; keywords given in code win."""
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        columns = content["columns"].items()
+    except OSError as error:
+        raise MetadataError(f"schema = {str(path)!r} cannot be read: {error.strerror}.") from None
+    except (ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+        raise MetadataError(
+            f"schema = {str(path)!r} is not a schema file: it needs the form "
+            "'columns: {name: {bounds: [low, high]}}'."
+        ) from None
+    for name, options in columns:
+        for option, value in (options or {}).items():
+            if option not in declared:
+                hint = did_you_mean(str(option), declared)
+                raise MetadataError(
+                    f"schema option {option!r} of column {name!r} is unknown.{hint} "
+                    f"Known: {', '.join(declared)}."
+                )
+            declared[option].setdefault(name, value)
+
+
+NESTED = ("list", "dict", "set", "tuple", "frozenset", "ndarray", "Series", "DataFrame")
+VALUE_TYPES = {
+    "str": "category",
+    "bytes": "category",
+    "bool": "category",
+    "bool_": "category",
+    "int": "number",
+    "float": "number",
+    "Decimal": "number",
+    "date": "datetime",
+    "datetime": "datetime",
+    "Timestamp": "datetime",
+    "timedelta": "datetime",
+    "Timedelta": "datetime",
+}
+
+
+def _object_type(series: pd.Series) -> str:
+    """The Python type that most values of an object column have; 'str' for an empty one."""
+    present = series[series.notna()]
+    counts = Counter(type(value).__name__ for value in present)
+    nested = sum(count for name, count in counts.items() if name in NESTED)
+    if nested * 2 > len(present):
+        raise MetadataError(
+            f"column {series.name!r} holds nested objects (lists, dicts, arrays): split it into plain "
+            "columns, or drop it."
+        )
+    if not counts:
+        return "str"
+    # int and float mix freely in object columns, and are the same to a codec
+    if counts.get("int") and counts.get("float"):
+        counts["float"] += counts.pop("int")
+    return counts.most_common(1)[0][0]
+
+
+def _kind_of(series: pd.Series) -> tuple[str, str]:
+    """Kind of a column ('category', 'number', 'datetime') and, for object columns, its value type."""
+    import pandas as pd
+    from pandas.api import types
+
+    dtype = series.dtype
+    if types.is_object_dtype(dtype):
+        value_type = _object_type(series)
+        if value_type in VALUE_TYPES:
+            return VALUE_TYPES[value_type], value_type
+    elif types.is_bool_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
+        return "category", ""
+    elif types.is_numeric_dtype(dtype) and not types.is_complex_dtype(dtype):
+        return "number", ""
+    elif types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype):
+        return "datetime", ""
+    elif types.is_string_dtype(dtype):
+        return "category", ""
+    raise MetadataError(
+        f"column {series.name!r} has a type that cannot be learned ({dtype}): convert it to numbers, "
+        "text, categories or dates, or drop it."
+    )
+
+
+def _is_nullable(series: pd.Series) -> bool:
+    """Whether the dtype can hold a missing value (numpy integers and booleans cannot)."""
+    import numpy as np
+
+    dtype = series.dtype
+    return not (isinstance(dtype, np.dtype) and dtype.kind in "iub")
+
+
+def _column_meta(  # noqa: PLR0913 - one argument a declaration
+    series: pd.Series,
+    *,
+    bounds: Sequence[Any] | None,
+    categories: Sequence[Hashable] | None,
+    decimals: int | None,
+    id: bool | None,  # noqa: A002 - the schema file's own word
+) -> ColumnMeta:
+    import pandas as pd
+    from pandas.api import types
+
+    name = str(series.name)
+    dtype = str(series.dtype)
+    nullable = _is_nullable(series)
+    given = [k for k, v in (("bounds", bounds), ("categories", categories), ("id", id)) if v]
+    if len(given) > 1:
+        raise MetadataError(f"column {name!r} has both {given[0]} and {given[1]}: declare one.")
+    if id:
+        text = types.is_object_dtype(series.dtype) or types.is_string_dtype(series.dtype)
+        if not text and not types.is_numeric_dtype(series.dtype):
+            raise MetadataError(
+                f"ids names column {name!r} of dtype {dtype}: identifiers are numbers or text."
+            )
+        value_type = "str" if types.is_object_dtype(series.dtype) else ""
+        return IdMeta(name, dtype, nullable, value_type)
+    kind, value_type = _kind_of(series)
+    ordered = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
+    if categories is not None:
+        return CategoricalMeta(
+            name, dtype, nullable, value_type, _categories(name, categories), ordered
+        )
+    if decimals is not None and kind != "number":
+        raise MetadataError(f"decimals names column {name!r}, which holds no numbers: remove it.")
+    if kind == "category":
+        if bounds is not None:
+            raise MetadataError(f"bounds name column {name!r}, which holds no numbers or dates.")
+        boolean = types.is_bool_dtype(series.dtype) or value_type in ("bool", "bool_")
+        public = (False, True) if boolean else None
+        return CategoricalMeta(name, dtype, nullable, value_type, public, ordered)
+    if kind == "number":
+        integer = types.is_integer_dtype(series.dtype) or value_type == "int"
+        places = 0 if integer else _decimals(name, decimals)
+        return ContinuousMeta(name, dtype, nullable, value_type, _number_bounds(name, bounds), places)
+    duration = types.is_timedelta64_dtype(series.dtype) or value_type in ("timedelta", "Timedelta")
+    limits = _time_bounds(name, bounds, duration=duration)
+    return DatetimeMeta(name, dtype, nullable, value_type, limits, duration)
+
+
+def _categories(name: str, categories: Sequence[Hashable]) -> tuple[Hashable, ...]:
+    if isinstance(categories, (str, bytes)):
+        raise MetadataError(f"categories of column {name!r} are one text: give a list of values.")
+    values = tuple(dict.fromkeys(categories))
+    if not values:
+        raise MetadataError(f"categories of column {name!r} are empty: give at least one value.")
+    return values
+
+
+def _decimals(name: str, decimals: int | None) -> int | None:
+    if decimals is None:
+        return None
+    if isinstance(decimals, bool) or decimals not in range(MAX_DECIMALS + 1):
+        raise MetadataError(
+            f"decimals of column {name!r} are {decimals!r}: give a whole number from 0 to "
+            f"{MAX_DECIMALS}."
+        )
+    return int(decimals)
+
+
+def _pair(name: str, bounds: Sequence[Any]) -> tuple[Any, Any]:
+    if isinstance(bounds, (str, bytes)) or len(bounds) != 2:  # noqa: PLR2004 - a pair
+        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give (lowest, highest).")
+    return bounds[0], bounds[1]
+
+
+def _number_bounds(name: str, bounds: Sequence[Any] | None) -> tuple[float, float] | None:
+    if bounds is None:
+        return None
+    first, last = _pair(name, bounds)
+    try:
+        low, high = float(first), float(last)
+    except (TypeError, ValueError):
+        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give two numbers.") from None
+    if not -1e300 < low <= high < 1e300:  # noqa: PLR2004 - also false for NaN and infinity
+        raise MetadataError(
+            f"bounds of column {name!r} are {bounds!r}: give two finite numbers, lowest first."
+        )
+    return low, high
+
+
+def _time_bounds(
+    name: str, bounds: Sequence[Any] | None, *, duration: bool
+) -> tuple[int, int] | None:
+    import pandas as pd
+
+    if bounds is None:
+        return None
+    first, last = _pair(name, bounds)
+    parse = pd.Timedelta if duration else pd.Timestamp
+    try:
+        limits = [parse(value) for value in (first, last)]
+        low, high = (int(_wall(limit).as_unit("us").value) for limit in limits)
+    except (TypeError, ValueError):
+        what = "durations" if duration else "dates"
+        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give two {what}.") from None
+    if low > high:
+        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give the earliest first.")
+    return low, high
+
+
+def _wall(moment: Any) -> Any:  # noqa: ANN401 - Timestamp or Timedelta
+    """Local wall time, in which days are whole days also across daylight saving."""
+    return moment.tz_localize(None) if getattr(moment, "tzinfo", None) is not None else moment

@@ -1,0 +1,240 @@
+"""`HighDimSynthesizer`: learn a private table once, then synthesize as often as wanted."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.console import ConsoleProgress
+from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pandas as pd
+
+    from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.engine.marginals import MeasuredReference
+    from jupyter_dpsynth.engine.reports import StepReport, StopReason
+    from jupyter_dpsynth.engine.run import Learned
+    from jupyter_dpsynth.metadata import DataFrameMeta
+    from jupyter_dpsynth.privacy.noise import NoiseSource
+    from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
+
+__all__ = ["HighDimSynthesizer"]
+
+logger = logging.getLogger(__name__)
+
+class HighDimSynthesizer:
+    """Learns a table under differential privacy and makes synthetic tables of the same schema.
+
+    Args:
+        df_meta: The table's public schema, from `MetaExtractor.extract`.
+        config: Parameters; a copy is kept. By default epsilon = 1 with everything else automatic.
+
+    Example:
+        >>> from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
+        >>> config = HighDimConfig(epsilon=1.0)
+        >>> synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), config)  # doctest: +SKIP
+        >>> df_synth = synthesizer.learn(df).synthesize(1000)  # doctest: +SKIP
+        >>> synthesizer.epsilon  # doctest: +SKIP
+        1.0
+    """
+
+    def __init__(self, df_meta: DataFrameMeta, config: HighDimConfig | None = None) -> None:
+        from jupyter_dpsynth.metadata import DataFrameMeta
+
+        if not isinstance(df_meta, DataFrameMeta):
+            raise ConfigError(
+                f"df_meta is a {type(df_meta).__name__}: pass what MetaExtractor.extract(df) returns."
+            )
+        if config is not None and not isinstance(config, HighDimConfig):
+            raise ConfigError(f"config is a {type(config).__name__}: pass a HighDimConfig.")
+        self.df_meta = df_meta
+        self.config = HighDimConfig() if config is None else config.copy()
+        self.state = "new"
+        self._learned: Learned | None = None
+        self._spent: tuple[float | None, float] | None = None  # epsilon and delta once reserved
+
+    def learn(
+        self,
+        df: pd.DataFrame,
+        callback: Callable[[StepReport], None] | None = None,
+        stop: threading.Event | None = None,
+        noise: NoiseSource | None = None,
+    ) -> HighDimSynthesizer:
+        """Measure and train under differential privacy.
+
+        Args:
+            df: The private table, with the schema of `df_meta`.
+            callback: Called with a `StepReport` at every phase and step; by default one line of
+                progress goes to stderr.
+            stop: Set this event from anywhere to end training after the current step.
+            noise: For tests only: a `NoiseSource` with a fixed seed. There is then no guarantee and
+                `epsilon` is None.
+
+        Returns:
+            The synthesizer itself.
+
+        Raises:
+            ConfigError: Parameters contradict each other or cannot reach epsilon; nothing was spent.
+            DataError: The frame does not fit, or (spent, and said so) it has too few rows.
+            NotLearnedError: Stopped before there was a model.
+
+        Privacy:
+            Everything that is kept, shown or saved is (epsilon, delta)-differentially private for
+            adding or removing one row, with epsilon at most `config.epsilon`.
+        """
+        if self.state != "new":
+            raise ConfigError(
+                "this synthesizer has already spent its budget: create a new HighDimSynthesizer to "
+                "learn again (that spends epsilon once more)."
+            )
+        config = self.config.resolve()
+        self.df_meta.check(df)
+        if not self.df_meta.learned:
+            raise DataError("every column is an identifier: there is nothing to learn.")
+        from jupyter_dpsynth.engine.run import LearningRun
+
+        run = LearningRun(self.df_meta, config, df, callback or ConsoleProgress(), stop, noise)
+        self.state = "learning"
+        try:
+            self._learned = run.execute()
+        except DPSynthError:
+            raise
+        except Exception as error:
+            # a library's message may quote private values: only its type may leave
+            message = (
+                f"learning failed inside a library ({type(error).__name__}{_place(error)}). Its message is "
+                "withheld because it may quote private values. Please report this."
+            )
+            logger.debug(message)
+            raise DPSynthError(message) from None
+        finally:
+            self._spent = run.reserved
+            if self._learned is not None:
+                self.state = "learned"
+            else:  # what was refused before a value was read can be tried again
+                self.state = "new" if run.reserved is None else "failed"
+        return self
+
+    @property
+    def epsilon(self) -> float | None:
+        """The epsilon that was reserved for this run: it holds whenever and however training ended.
+
+        Infinite without differential privacy; None if a test-only seed was used.
+
+        Raises:
+            NotLearnedError: Nothing has been learned or spent yet.
+        """
+        if self._spent is None:
+            raise NotLearnedError("epsilon is known after learn(): call synthesizer.learn(df) first.")
+        return self._spent[0]
+
+    @property
+    def delta(self) -> float:
+        """The delta that belongs to `epsilon`."""
+        if self._spent is None:
+            raise NotLearnedError("delta is known after learn(): call synthesizer.learn(df) first.")
+        return self._spent[1]
+
+    @property
+    def learned(self) -> Learned:
+        """The privatised state, for evaluation and saving."""
+        if self._learned is None:
+            raise NotLearnedError("there is no model yet: call synthesizer.learn(df) first.")
+        return self._learned
+
+    @property
+    def receipt(self) -> PrivacyReceipt:
+        """What epsilon was spent on, what it covers and what it does not."""
+        return self.learned.receipt
+
+    @property
+    def reference(self) -> MeasuredReference:
+        """The noisy marginals and dependences: free to show and to compare with."""
+        return self.learned.reference
+
+    @property
+    def codec(self) -> TableCodec:
+        """Cells of every learned column."""
+        return self.learned.codec
+
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """Why training ended; None before."""
+        return None if self._learned is None else self._learned.stop_reason
+
+    def synthesize(self, num_rows: int | None = None, seed: int | None = None) -> pd.DataFrame:
+        """Make a synthetic table: same columns, order and dtypes.
+
+        Args:
+            num_rows: How many rows; by default the noisy row count of the private table.
+            seed: Fixes the output. It has no bearing on privacy.
+
+        Raises:
+            NotLearnedError: Before `learn`.
+            ConfigError: `num_rows` is not a positive whole number.
+
+        Privacy:
+            Post-processing: free, as often as wanted.
+        """
+        from jupyter_dpsynth.engine.model import generate_codes
+
+        learned = self.learned
+        rows = learned.reference.rows if num_rows is None else num_rows
+        if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows <= 0:
+            raise ConfigError(f"num_rows = {rows!r} is not allowed: give a whole number from 1.")
+        if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+            raise ConfigError(f"seed = {seed!r} is not allowed: give a whole number from 0, or None.")
+        generator = np.random.default_rng(seed)
+        codes = generate_codes(learned.model, learned.reference.shares, int(rows), generator)
+        return learned.codec.decode(codes, generator)
+
+    def save(self, path: str | Path) -> None:
+        """Write the privatised state to a file; see `persistence`."""
+        from jupyter_dpsynth.persistence import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> HighDimSynthesizer:
+        """Read what `save` wrote; synthesizing needs neither the original data nor TensorFlow."""
+        from jupyter_dpsynth.persistence import load
+
+        config, learned = load(path)
+        return cls.restore(config, learned)
+
+    @classmethod
+    def restore(cls, config: HighDimConfig, learned: Learned) -> HighDimSynthesizer:
+        """A synthesizer around a state that was learned before."""
+        synthesizer = cls(learned.codec.df_meta, config)
+        synthesizer._learned = learned
+        synthesizer._spent = learned.receipt.epsilon, learned.receipt.delta
+        synthesizer.state = "learned"
+        return synthesizer
+
+    def __repr__(self) -> str:
+        """Name, size and, once learned, epsilon."""
+        parts = [f"{len(self.df_meta.columns)} columns", self.state]
+        if self._spent is not None:
+            epsilon, delta = self._spent
+            shown = "TEST ONLY, no guarantee" if epsilon is None else f"epsilon={epsilon:.4g}"
+            parts.append(f"{shown}, delta={delta:.2g}")
+        return f"HighDimSynthesizer({', '.join(parts)})"
+
+
+def _place(error: BaseException) -> str:
+    """Where our own code was when a library failed: a line of source, no data."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        if module.startswith("jupyter_dpsynth"):
+            place = f" at {module}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
