@@ -441,7 +441,7 @@ def _time_bounds(
     parse = pd.Timedelta if duration else pd.Timestamp
     try:
         limits = [parse(value) for value in (first, last)]
-        low, high = (int(_wall(limit).as_unit("us").value) for limit in limits)
+        low, high = (_microseconds(limit) for limit in limits)
     except (TypeError, ValueError):
         what = "durations" if duration else "dates"
         raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give two {what}.") from None
@@ -450,6 +450,8 @@ def _time_bounds(
     return low, high
 
 
-def _wall(moment: Any) -> Any:  # noqa: ANN401 - Timestamp or Timedelta
-    """Local wall time, in which days are whole days also across daylight saving."""
-    return moment.tz_localize(None) if getattr(moment, "tzinfo", None) is not None else moment
+def _microseconds(moment: Any) -> int:  # noqa: ANN401 - Timestamp or Timedelta
+    """Since 1970 in local wall time, in which days are whole days; or the length of a duration."""
+    if getattr(moment, "tzinfo", None) is not None:
+        moment = moment.tz_localize(None)
+    return int(moment.to_numpy().astype(f"{moment.to_numpy().dtype.kind}8[us]").astype("int64"))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LEVELS", "Discovered", "Histograms", "discover_column", "needs_unit", "observe_units"]
 
-LEVELS = 4  # histograms of a tree, the coarsest included
+LEVELS = 3  # histograms of a tree, the coarsest included
 BRANCHES = 32  # most children of a cell
 MAX_CATEGORIES = 128  # cells of one column; the most frequent are kept, the rest pooled
 DECIMALS = range(7)  # 0..6 digits after the point, then 'continuous'
@@ -113,7 +113,9 @@ def observe_units(
         values = values[~np.isnan(values)]
         level = np.full(len(values), len(DECIMALS))
         for places in reversed(DECIMALS):
-            close = np.abs(np.round(values, places) - values) <= 1e-9 + 1e-12 * np.abs(values)  # noqa: PLR2004
+            with np.errstate(over="ignore"):  # rounding 1e308 overflows, and is then not close
+                rounded = np.round(values, places)
+            close = np.abs(rounded - values) <= 1e-9 + 1e-12 * np.abs(values)  # noqa: PLR2004
             level[close] = places
         units = [*(10.0**-places for places in DECIMALS), 0.0]
     counts = histograms.measure(np.bincount(level, minlength=len(units)), settings.sigma)

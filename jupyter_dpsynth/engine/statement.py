@@ -33,5 +33,6 @@ def tf_privacy_statement(plan: RunPlan) -> str | None:
             num_epochs=training.steps * plan.sampling_probability,
             noise_multiplier=training.noise_multiplier,
             delta=plan.delta,
+            used_microbatching=False,  # the noise multiplier already counts what microbatches cost
         )
     )

@@ -1,0 +1,1 @@
+"""The guarantee: accounting, noise, sampling, private measurements, receipts."""

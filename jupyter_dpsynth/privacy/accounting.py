@@ -1,0 +1,421 @@
+"""Accounting: what a run releases, and the epsilon that all of it together costs.
+
+The privacy events of dp_accounting are the only currency. A run is one composition: Gaussian
+measurements and Poisson-subsampled Gaussian training steps, for neighbouring tables that differ by one
+added or removed row. The reported figure is the privacy-loss-distribution (PLD) bound of the whole;
+adding parts up separately would claim a third more than needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from jupyter_dpsynth.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
+
+__all__ = [
+    "EpsilonCurve",
+    "GaussianMeasurement",
+    "PrivacyPlan",
+    "SampledTraining",
+    "calibrate_noise_multiplier",
+    "compute_epsilon",
+    "dpsgd_event",
+    "epsilon_curve",
+    "gaussian_delta",
+    "gaussian_mu",
+    "max_steps",
+]
+
+DISCRETIZATION = 1e-4  # of the privacy loss, in the reported figures
+COARSEST = 1e-3
+ROUND_OFF = 1e-9  # floating-point slack added to every reported epsilon
+CALIBRATION_TOLERANCE = 0.001  # of sigma
+SMALLEST_SIGMA, LARGEST_SIGMA = 0.05, 1e6
+CURVE_POINTS = 20
+
+
+def _check(name: str, value: float, low: float, high: float, *, closed: bool = True) -> None:
+    """Raise ConfigError unless low < value < high (<= high if closed)."""
+    below = value <= high if closed else value < high
+    if not (value > low and below):
+        end = "to" if closed else "below"
+        raise ConfigError(f"{name} = {value!r} is not allowed: give a number above {low:g} {end} {high:g}.")
+
+
+@dataclass(frozen=True)
+class GaussianMeasurement:
+    """A measurement with Gaussian noise.
+
+    Attributes:
+        name: What was measured.
+        sigma: Standard deviation of the noise divided by the L2 sensitivity of the whole measurement.
+        detail: How many parts it has.
+    """
+
+    name: str
+    sigma: float
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        _check(f"sigma of {self.name!r}", self.sigma, 0, math.inf, closed=False)
+
+
+@dataclass(frozen=True)
+class SampledTraining:
+    """Training steps, each on a Poisson sample.
+
+    Attributes:
+        steps: Number of steps.
+        sampling_probability: Chance of each row to be in a step's sample.
+        noise_multiplier: Noise of a step's whole release over its whole L2 sensitivity.
+    """
+
+    steps: int
+    sampling_probability: float
+    noise_multiplier: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:
+            raise ConfigError(f"steps = {self.steps!r} is not allowed: give a whole number from 0.")
+        _check("sampling_probability", self.sampling_probability, 0, 1)
+        _check("noise_multiplier", self.noise_multiplier, 0, math.inf, closed=False)
+
+
+@dataclass(frozen=True)
+class PrivacyPlan:
+    """Everything that one run releases of its table, fixed before the table is read.
+
+    Attributes:
+        measurements: Gaussian measurements.
+        training: Training steps, None if there are none.
+        selection_delta: Probability, reserved out of delta, that partition selection publishes a
+            category which a single row brought in.
+    """
+
+    measurements: tuple[GaussianMeasurement, ...]
+    training: SampledTraining | None = None
+    selection_delta: float = 0.0
+
+    @property
+    def base_mu(self) -> float:
+        """Gaussian-DP parameter of all measurements together: squares add (Dong et al., cor. 3.3)."""
+        return math.sqrt(sum(1 / measurement.sigma**2 for measurement in self.measurements))
+
+    def with_steps(self, steps: int) -> PrivacyPlan:
+        """The same plan with another number of training steps."""
+        if self.training is None:
+            return self
+        return replace(self, training=replace(self.training, steps=steps))
+
+    def event(self) -> DpEvent:
+        """The itemised composition as an event of dp_accounting."""
+        from dp_accounting import dp_event
+
+        events: list[DpEvent] = [
+            dp_event.GaussianDpEvent(measurement.sigma) for measurement in self.measurements
+        ]
+        if self.training is not None and self.training.steps:
+            events.append(dpsgd_event(**asdict(self.training)))
+        return dp_event.ComposedDpEvent(events)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, read back by `from_dict`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PrivacyPlan:
+        """Rebuild from `to_dict`."""
+        training = values["training"]
+        return cls(
+            tuple(GaussianMeasurement(**measurement) for measurement in values["measurements"]),
+            None if training is None else SampledTraining(**training),
+            float(values["selection_delta"]),
+        )
+
+
+def dpsgd_event(steps: int, sampling_probability: float, noise_multiplier: float) -> DpEvent:
+    """The event of DP-SGD: `steps` Gaussian releases, each on a Poisson sample.
+
+    Source:
+        Abadi et al. 2016, 'Deep learning with differential privacy'.
+    """
+    from dp_accounting import dp_event
+
+    SampledTraining(steps, sampling_probability, noise_multiplier)  # checks the ranges
+    step: DpEvent = dp_event.GaussianDpEvent(noise_multiplier)
+    if sampling_probability < 1:
+        step = dp_event.PoissonSampledDpEvent(sampling_probability, step)
+    return dp_event.SelfComposedDpEvent(step, steps)
+
+
+def gaussian_delta(mu: float, epsilon: float) -> float:
+    """Delta at which a mu-Gaussian-DP mechanism is (epsilon, delta)-DP.
+
+    Source:
+        Balle and Wang 2018, theorem 8; Dong, Roth and Su 2022, corollary 2.13.
+
+    >>> round(gaussian_delta(1.0, 1.0), 4)
+    0.1269
+    """
+    from scipy.stats import norm
+
+    tail = math.exp(epsilon + float(norm.logcdf(-epsilon / mu - mu / 2)))
+    return float(norm.cdf(-epsilon / mu + mu / 2)) - tail
+
+
+@functools.lru_cache(maxsize=256)
+def gaussian_mu(epsilon: float, delta: float) -> float:
+    """Largest mu for which mu-Gaussian-DP implies (epsilon, delta)-DP.
+
+    >>> round(gaussian_mu(4.3772, 1e-5), 4)
+    1.0
+    """
+    from scipy.optimize import brentq
+
+    _check("epsilon", epsilon, 0, math.inf, closed=False)
+    _check("delta", delta, 0, 1, closed=False)
+    high = 1.0
+    while gaussian_delta(high, epsilon) < delta:
+        high *= 2
+    low = high
+    while gaussian_delta(low, epsilon) > delta:
+        low /= 2
+    return float(brentq(lambda mu: gaussian_delta(mu, epsilon) - delta, low / 2, high, xtol=1e-12))
+
+
+def _gaussian_epsilon(mu: float, delta: float) -> float:
+    """Smallest epsilon for which mu-Gaussian-DP implies (epsilon, delta)-DP."""
+    from scipy.optimize import brentq
+
+    if gaussian_delta(mu, 0.0) <= delta:
+        return 0.0
+    high = 1.0
+    while gaussian_delta(mu, high) > delta:
+        high *= 2
+    return float(brentq(lambda epsilon: gaussian_delta(mu, epsilon) - delta, 0.0, high, xtol=1e-10))
+
+
+def compute_epsilon(
+    plan: PrivacyPlan | DpEvent, delta: float, accountant: Literal["pld", "rdp"] = "pld"
+) -> float:
+    """Upper bound on epsilon of everything in a plan, or of any event of dp_accounting.
+
+    Args:
+        plan: The plan, or an event.
+        delta: Total delta, in (0, 1); what selection needs is taken off first.
+        accountant: 'pld' for the reported figure, 'rdp' for a quick looser bound.
+
+    Source:
+        PLD: Doroshenko et al. 2022, 'Connect the dots'. RDP: Mironov 2017; Mironov et al. 2019.
+    """
+    _check("delta", delta, 0, 1, closed=False)
+    if not isinstance(plan, PrivacyPlan):
+        return _event_epsilon(plan, delta, accountant)
+    left = delta - plan.selection_delta
+    _check("delta without what selection needs", left, 0, 1, closed=False)
+    training = plan.training
+    if training is None or training.steps == 0:
+        return _epsilon(0, 1.0, 1.0, plan.base_mu, left, accountant)
+    return _epsilon(
+        training.steps,
+        training.sampling_probability,
+        training.noise_multiplier,
+        plan.base_mu,
+        left,
+        accountant,
+    )
+
+
+def _event_epsilon(
+    event: DpEvent, delta: float, accountant: str, discretization: float = DISCRETIZATION
+) -> float:
+    if accountant == "rdp":
+        from dp_accounting.rdp import RdpAccountant
+
+        return float(RdpAccountant().compose(event).get_epsilon(delta))
+    from dp_accounting.pld import PLDAccountant
+
+    pld = PLDAccountant(value_discretization_interval=discretization)
+    return float(pld.compose(event).get_epsilon(delta))
+
+
+@functools.lru_cache(maxsize=4096)
+def _epsilon(  # noqa: PLR0913, PLR0917 - the hashable form of a plan
+    steps: int,
+    probability: float,
+    sigma: float,
+    base_mu: float,
+    delta: float,
+    accountant: str = "pld",
+    discretization: float = DISCRETIZATION,
+) -> float:
+    """Epsilon of `steps` sampled steps after measurements of base_mu, which are one Gaussian."""
+    from dp_accounting import dp_event
+
+    purely_gaussian = steps == 0 or probability == 1
+    if purely_gaussian and accountant == "pld":  # exact in closed form
+        mu = math.hypot(base_mu, math.sqrt(steps) / sigma)
+        return _gaussian_epsilon(mu, delta) + ROUND_OFF if mu else 0.0
+    events: list[DpEvent] = []
+    if base_mu:
+        events.append(dp_event.GaussianDpEvent(1 / base_mu))
+    if steps:
+        events.append(dpsgd_event(steps, probability, sigma))
+    event = dp_event.ComposedDpEvent(events)
+    if accountant == "pld" and sigma < 0.3:  # noqa: PLR2004 - the distribution grows too wide
+        return min(_event_epsilon(event, delta, "rdp"), _no_sampling(steps, sigma, base_mu, delta))
+    return _event_epsilon(event, delta, accountant, discretization) + ROUND_OFF
+
+
+def _no_sampling(steps: int, sigma: float, base_mu: float, delta: float) -> float:
+    """Bound that forgets the sampling: never below the truth, exact in its own right."""
+    return _gaussian_epsilon(math.hypot(base_mu, math.sqrt(steps) / sigma), delta) + ROUND_OFF
+
+
+def calibrate_noise_multiplier(
+    epsilon: float, delta: float, steps: int, sampling_probability: float, base_mu: float = 0.0
+) -> float:
+    """Smallest noise multiplier that keeps training, after measurements of base_mu, within epsilon.
+
+    Args:
+        epsilon: Target of everything together.
+        delta: Delta that is left for the accountant.
+        steps: Training steps.
+        sampling_probability: Chance of each row to be in a step's sample.
+        base_mu: Gaussian-DP parameter of the measurements.
+
+    Returns:
+        A noise multiplier whose epsilon is at most the target, and within 0.2 % of the smallest one.
+
+    Raises:
+        ConfigError: The measurements alone cost more than epsilon.
+    """
+    SampledTraining(steps, sampling_probability, 1.0)  # checks the ranges
+    spare = gaussian_mu(epsilon, delta) ** 2 - base_mu**2
+    if spare <= 0:
+        raise ConfigError(
+            f"epsilon = {epsilon:g} is used up by the measurements before training: give a larger epsilon."
+        )
+
+    # a coarse distribution is quick and errs upwards; the reported figure, finer, is then lower
+    coarse = min(max(1e-3 * epsilon, DISCRETIZATION), COARSEST)
+
+    def cost(sigma: float, discretization: float = coarse) -> float:
+        figures = steps, sampling_probability, sigma, base_mu, delta
+        return _epsilon(*figures, discretization=discretization)
+
+    # central limit: T sampled steps are about sqrt(T) q / sigma Gaussian-DP; exact without sampling
+    guess = max(sampling_probability * math.sqrt(steps / spare), SMALLEST_SIGMA)
+    low, high = _bracket(cost, epsilon, guess)
+    while high / low > 1 + CALIBRATION_TOLERANCE:
+        middle = math.sqrt(low * high)
+        if cost(middle) <= epsilon:
+            high = middle
+        else:
+            low = middle
+    while cost(high, DISCRETIZATION) > epsilon:
+        high *= 1 + CALIBRATION_TOLERANCE
+    return high
+
+
+def _bracket(cost: Any, epsilon: float, guess: float) -> tuple[float, float]:  # noqa: ANN401
+    """A sigma that costs too much and one that does not, near each other around a guess."""
+    factor = 1.02
+    if cost(guess) <= epsilon:
+        high, low = guess, guess / factor
+        while cost(low) <= epsilon and low > SMALLEST_SIGMA:
+            factor **= 2
+            high, low = low, low / factor
+        return low, high
+    low, high = guess, guess * factor
+    while cost(high) > epsilon:
+        if high > LARGEST_SIGMA:
+            raise ConfigError(f"epsilon = {epsilon:g} cannot be reached: give a larger epsilon.")
+        factor **= 2
+        low, high = high, high * factor
+    return low, high
+
+
+def max_steps(  # noqa: PLR0913 - the figures of a plan
+    epsilon: float,
+    delta: float,
+    sampling_probability: float,
+    noise_multiplier: float,
+    base_mu: float = 0.0,
+    *,
+    limit: int,
+) -> int:
+    """Largest number of steps, at most `limit`, that keeps everything within epsilon; 0 if none.
+
+    The arguments are those of `calibrate_noise_multiplier`, with the noise multiplier given.
+    """
+    SampledTraining(limit, sampling_probability, noise_multiplier)  # checks the ranges
+
+    def fits(steps: int) -> bool:
+        sigma = noise_multiplier
+        return _epsilon(steps, sampling_probability, sigma, base_mu, delta) <= epsilon
+
+    if fits(limit):
+        return limit
+    low, high = 0, limit
+    while high - low > 1:
+        middle = (low + high) // 2
+        if fits(middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@dataclass(frozen=True)
+class EpsilonCurve:
+    """Upper bound on epsilon after each step, nondecreasing, exact at the end.
+
+    Attributes:
+        steps: Steps at which the bound was computed, increasing, from 0 to the last.
+        epsilons: The bounds there.
+    """
+
+    steps: tuple[int, ...]
+    epsilons: tuple[float, ...]
+
+    def at(self, step: int) -> float:
+        """Bound after a step: that of the next computed step, so never too low."""
+        for known, epsilon in zip(self.steps, self.epsilons, strict=True):
+            if known >= step:
+                return epsilon
+        return self.epsilons[-1]
+
+
+def epsilon_curve(plan: PrivacyPlan, delta: float, points: int = CURVE_POINTS) -> EpsilonCurve:
+    """Precompute how epsilon grows over a plan's steps, so that showing it costs nothing.
+
+    Args:
+        plan: The plan.
+        delta: Total delta.
+        points: How many parts the steps are divided into.
+    """
+    final = compute_epsilon(plan, delta)
+    training = plan.training
+    if training is None or training.steps == 0:
+        return EpsilonCurve((0,), (final,))
+    steps = sorted({round(training.steps * part / points) for part in range(points + 1)})
+    coarse = min(max(1e-3 * final, DISCRETIZATION), COARSEST)  # errs upwards
+    bounds = [
+        _epsilon(
+            step,
+            training.sampling_probability,
+            training.noise_multiplier,
+            plan.base_mu,
+            delta - plan.selection_delta,
+            discretization=coarse,
+        )
+        for step in steps[:-1]
+    ]
+    return EpsilonCurve(tuple(steps), (*(min(bound, final) for bound in bounds), final))

@@ -1,0 +1,54 @@
+"""Private measurements as pure functions on summary statistics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.privacy.noise import NoiseSource
+
+__all__ = ["noisy_counts", "partition_threshold"]
+
+
+def noisy_counts(
+    counts: NDArray[np.int64], sigma: float, noise: NoiseSource
+) -> NDArray[np.float64]:
+    """Counts of disjoint cells with discrete Gaussian noise, float64 `[cells]`.
+
+    Args:
+        counts: Exact counts, int64 `[cells]`.
+        sigma: Standard deviation of the noise.
+        noise: Its source.
+
+    Privacy:
+        One row changes one count by one: L2 sensitivity 1, Gaussian mechanism with noise multiplier
+        `sigma`. Integer noise on integers leaves no floating-point trace of the counts.
+    """
+    return (np.asarray(counts) + noise.discrete_gaussian(len(counts), sigma)).astype(np.float64)
+
+
+def partition_threshold(sigma: float, delta: float, columns: int) -> float:
+    """Noisy count above which an unlisted category may be published.
+
+    A category that a single row brought in has the exact count 1. Over all columns the chance that any
+    such category is published is at most delta.
+
+    Args:
+        sigma: Noise of each count.
+        delta: Chance that is allowed in all.
+        columns: In how many columns one row may bring in a category.
+
+    Source:
+        Desfontaines, Voss, Gipson and Mandayam 2022, 'Differentially private partition selection'.
+
+    >>> round(partition_threshold(10.0, 1e-6, 1), 1)
+    49.0
+    """
+    from scipy.stats import norm
+
+    # the discrete Gaussian's tail at whole numbers is below the normal's half a step earlier
+    return 1.5 + sigma * float(norm.isf(delta / columns))

@@ -1,0 +1,184 @@
+"""The receipt: what epsilon was spent on, what it covers, and what it does not."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
+
+__all__ = ["PrivacyReceipt"]
+
+NO_GUARANTEE = "NO GUARANTEE: this model was trained without differential privacy."
+TEST_ONLY = "TEST ONLY, no guarantee: the noise came from a fixed seed."
+COVERED = (
+    "the trained model, the learned domain, the row count, the loss curve, the comparison with the "
+    "measured marginals, and every synthetic table made from them"
+)
+NOT_COVERED = (
+    "column names and types, declared bounds and categories (stated to be public), comparisons with the "
+    "original table, other runs on the same table (epsilons add up), and rows that belong to the same "
+    "person (the unit is one row)"
+)
+
+
+@dataclass(frozen=True)
+class PrivacyReceipt:
+    """The account of one run.
+
+    Attributes:
+        plan: What was released; None without differential privacy.
+        delta: Delta of the guarantee.
+        epsilon: The guarantee; infinite without differential privacy, None for a test-only seed.
+        epsilon_target: The budget that was asked for.
+        epsilon_completed_steps: Epsilon of the completed steps alone: the guarantee if the stop did not
+            depend on what was shown.
+        planned_steps: Training steps that were reserved.
+        completed_steps: Training steps that were made.
+        sampler: How batches were drawn.
+        noise: Where the noise came from.
+        row_count_private: Whether the row count was measured with noise.
+        backend: Who clipped and added the noise.
+        versions: Versions of what the guarantee rests on.
+        second_opinion: TensorFlow Privacy's own statement about the training steps.
+        guarantee: 'dp', 'none' or 'test-only'.
+        relation: Which tables are neighbours.
+        unit: Whose privacy is protected.
+    """
+
+    plan: PrivacyPlan | None
+    delta: float
+    epsilon: float | None
+    epsilon_target: float
+    epsilon_completed_steps: float | None
+    planned_steps: int
+    completed_steps: int
+    sampler: str
+    noise: str
+    row_count_private: bool
+    backend: str
+    versions: dict[str, str]
+    second_opinion: str | None
+    guarantee: Literal["dp", "none", "test-only"]
+    relation: str = "add or remove one row"
+    unit: str = "one row"
+
+    @property
+    def headline(self) -> str:
+        """The guarantee in one sentence."""
+        if self.guarantee == "none":
+            return NO_GUARANTEE
+        if self.guarantee == "test-only" or self.epsilon is None:
+            return TEST_ONLY
+        return f"epsilon = {self.epsilon:.4g} at delta = {self.delta:.3g} ({self.relation})"
+
+    def spending(self) -> list[tuple[str, str, float]]:
+        """Item, detail and share of the squared privacy loss of each part of the run."""
+        if self.plan is None:
+            return []
+        total = self.plan.base_mu**2
+        items = [(m.name, m.detail, 1 / m.sigma**2) for m in self.plan.measurements]
+        training = self.plan.training
+        if training is not None and training.steps:
+            # central limit, for the table only: q sqrt(T) / sigma is the steps' Gaussian-DP parameter
+            squared = training.steps * (training.sampling_probability / training.noise_multiplier) ** 2
+            total += squared
+            detail = (
+                f"{training.steps} steps, sampling probability {training.sampling_probability:.3g}, "
+                f"noise multiplier {training.noise_multiplier:.3g}, with the loss that is shown"
+            )
+            items.append(("training", detail, squared))
+        return [(name, detail, squared / total) for name, detail, squared in items]
+
+    def facts(self) -> list[tuple[str, str]]:
+        """The circumstances of the guarantee, name and text."""
+        rows = "private, measured with noise" if self.row_count_private else "stated to be public"
+        facts = [
+            ("unit", f"{self.unit}; neighbours: {self.relation}"),
+            ("row count", rows),
+            ("sampler", self.sampler),
+            ("noise", self.noise),
+            ("backend", self.backend),
+            ("steps", f"{self.completed_steps} of {self.planned_steps}"),
+        ]
+        if self.guarantee == "dp" and self.epsilon_completed_steps is not None:
+            text = f"{self.epsilon_completed_steps:.4g}, if the stop did not depend on what was shown"
+            facts.append(("epsilon of the completed steps", text))
+        if self.guarantee == "dp":
+            facts += [("covered", COVERED), ("not covered", NOT_COVERED)]
+        facts.append(("versions", ", ".join(f"{k} {v}" for k, v in self.versions.items())))
+        return facts
+
+    def recompute_epsilon(self, accountant: Literal["pld", "rdp"] = "pld") -> float:
+        """Epsilon computed anew from the plan's events."""
+        if self.plan is None:
+            return float("inf")
+        return compute_epsilon(self.plan, self.delta, accountant)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, read back by `from_dict`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["plan"] = None if self.plan is None else self.plan.to_dict()
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PrivacyReceipt:
+        """Rebuild from `to_dict`."""
+        plan = values["plan"]
+        return cls(**{**values, "plan": None if plan is None else PrivacyPlan.from_dict(plan)})
+
+    def to_json(self) -> str:
+        """The receipt as indented JSON."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def to_text(self) -> str:
+        """The receipt for a terminal."""
+        lines = [self.headline, ""]
+        for name, detail, share in self.spending():
+            lines.append(f"  {share:6.1%}  {name}: {detail}" if detail else f"  {share:6.1%}  {name}")
+        lines += ["", *(f"  {name}: {text}" for name, text in self.facts())]
+        if self.second_opinion:
+            lines += ["", "Second opinion of TensorFlow Privacy, on the training steps alone:"]
+            lines += [f"  {line}" for line in self.second_opinion.strip().splitlines()]
+        return "\n".join(lines)
+
+    def to_html(self) -> str:
+        """The receipt for a notebook: no script, readable in light and dark themes."""
+        cell = "padding:2px 10px 2px 0;text-align:left;vertical-align:top;white-space:normal"
+        spend = "".join(
+            f'<tr><td style="{cell};text-align:right">{share:.1%}</td>'
+            f'<td style="{cell}">{html.escape(name)}</td><td style="{cell}">{html.escape(detail)}</td></tr>'
+            for name, detail, share in self.spending()
+        )
+        facts = "".join(
+            f'<tr><th scope="row" style="{cell}">{html.escape(name)}</th>'
+            f'<td style="{cell}">{html.escape(text)}</td></tr>'
+            for name, text in self.facts()
+        )
+        head = "".join(
+            f'<th scope="col" style="{cell}">{title}</th>'
+            for title in ("Share of the budget", "Item", "Detail")
+        )
+        spend_table = f"<table><thead><tr>{head}</tr></thead><tbody>{spend}</tbody></table>"
+        opinion = ""
+        if self.second_opinion:
+            opinion = (
+                "<details><summary>Second opinion of TensorFlow Privacy, on the training steps alone"
+                f'</summary><pre style="white-space:pre-wrap">{html.escape(self.second_opinion)}</pre>'
+                "</details>"
+            )
+        return (
+            '<div style="color:var(--jp-ui-font-color1,inherit);max-width:60em">'
+            f"<p><b>{html.escape(self.headline)}</b></p>{spend_table if spend else ''}"
+            f"<table><tbody>{facts}</tbody></table>{opinion}</div>"
+        )
+
+    def __str__(self) -> str:
+        """The text form."""
+        return self.to_text()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.to_html()
