@@ -29,7 +29,7 @@ class Number(TraitType[Any, Any]):
     developers, hence this small one.
     """
 
-    def __init__(  # noqa: PLR0913 - a declaration, read at one place
+    def __init__(
         self,
         default: object,
         *,
@@ -218,7 +218,7 @@ class HighDimConfig(HasTraits):
 
     def __repr__(self) -> str:
         """Show the parameters that differ from their defaults."""
-        defaults = self.trait_defaults()
+        defaults = HighDimConfig().to_dict()
         changed = (f"{k}={v!r}" for k, v in self.to_dict().items() if v != defaults[k])
         return f"HighDimConfig({', '.join(changed)})"
 
@@ -238,12 +238,13 @@ class HighDimConfig(HasTraits):
         Raises:
             ConfigError: The name is unknown or the value not allowed.
         """
+        parsed = value
         if isinstance(value, str):
             try:
-                value = ast.literal_eval(value)
+                parsed = ast.literal_eval(value)
             except (ValueError, SyntaxError):
-                value = value.strip()
-        return getattr(cls(**{name: value}), name)
+                parsed = value.strip()
+        return getattr(cls(**{name: parsed}), name)
 
     def to_dict(self) -> dict[str, Any]:
         """All parameters by name; `HighDimConfig(**config.to_dict())` is an equal config."""
@@ -261,7 +262,7 @@ class HighDimConfig(HasTraits):
         Raises:
             ConfigError: Two parameters exclude each other.
         """
-        values = {k: None if v == AUTO else v for k, v in self.to_dict().items()}
+        values: dict[str, Any] = {k: None if v == AUTO else v for k, v in self.to_dict().items()}
         if values["steps"] is not None and values["epochs"] is not None:
             raise ConfigError(
                 f"steps = {values['steps']} and epochs = {values['epochs']:g} are both given: "

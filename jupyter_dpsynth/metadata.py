@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jupyter_dpsynth.errors import MetadataError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
     import pandas as pd
 
 __all__ = [
@@ -163,7 +164,7 @@ class MetaExtractor:
     """Reads a table's public schema and joins it with what the user declares as public."""
 
     @staticmethod
-    def extract(  # noqa: PLR0913 - one keyword a kind of declaration
+    def extract(
         df: pd.DataFrame,
         *,
         bounds: Mapping[str, Sequence[Any]] | None = None,
@@ -194,7 +195,7 @@ class MetaExtractor:
             Free: what is declared is stated to be public by whoever declares it.
         """
         check_frame(df)
-        declared = {
+        declared: dict[str, dict[str, Any]] = {
             "bounds": dict(bounds or {}),
             "categories": dict(categories or {}),
             "decimals": dict(decimals or {}),
@@ -341,7 +342,7 @@ def _is_nullable(series: pd.Series) -> bool:
     return not (isinstance(dtype, np.dtype) and dtype.kind in "iub")
 
 
-def _column_meta(  # noqa: PLR0913 - one argument a declaration
+def _column_meta(
     series: pd.Series,
     *,
     bounds: Sequence[Any] | None,
@@ -369,9 +370,7 @@ def _column_meta(  # noqa: PLR0913 - one argument a declaration
     kind, value_type = _kind_of(series)
     ordered = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
     if categories is not None:
-        return CategoricalMeta(
-            name, dtype, nullable, value_type, _categories(name, categories), ordered
-        )
+        return CategoricalMeta(name, dtype, nullable, value_type, _categories(name, categories), ordered)
     if decimals is not None and kind != "number":
         raise MetadataError(f"decimals names column {name!r}, which holds no numbers: remove it.")
     if kind == "category":
@@ -403,14 +402,13 @@ def _decimals(name: str, decimals: int | None) -> int | None:
         return None
     if isinstance(decimals, bool) or decimals not in range(MAX_DECIMALS + 1):
         raise MetadataError(
-            f"decimals of column {name!r} are {decimals!r}: give a whole number from 0 to "
-            f"{MAX_DECIMALS}."
+            f"decimals of column {name!r} are {decimals!r}: give a whole number from 0 to {MAX_DECIMALS}."
         )
     return int(decimals)
 
 
 def _pair(name: str, bounds: Sequence[Any]) -> tuple[Any, Any]:
-    if isinstance(bounds, (str, bytes)) or len(bounds) != 2:  # noqa: PLR2004 - a pair
+    if isinstance(bounds, (str, bytes)) or len(bounds) != 2:
         raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give (lowest, highest).")
     return bounds[0], bounds[1]
 
@@ -423,16 +421,14 @@ def _number_bounds(name: str, bounds: Sequence[Any] | None) -> tuple[float, floa
         low, high = float(first), float(last)
     except (TypeError, ValueError):
         raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give two numbers.") from None
-    if not -1e300 < low <= high < 1e300:  # noqa: PLR2004 - also false for NaN and infinity
+    if not -1e300 < low <= high < 1e300:
         raise MetadataError(
             f"bounds of column {name!r} are {bounds!r}: give two finite numbers, lowest first."
         )
     return low, high
 
 
-def _time_bounds(
-    name: str, bounds: Sequence[Any] | None, *, duration: bool
-) -> tuple[int, int] | None:
+def _time_bounds(name: str, bounds: Sequence[Any] | None, *, duration: bool) -> tuple[int, int] | None:
     import pandas as pd
 
     if bounds is None:

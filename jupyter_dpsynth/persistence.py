@@ -94,7 +94,7 @@ def load(path: str | Path) -> tuple[HighDimConfig, Learned]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ArtifactError(f"path = {str(path)!r} cannot be read: {reason}.") from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a damaged file may fail anywhere
         raise ArtifactError(
             f"path = {str(path)!r} is not a saved synthesizer, or is damaged ({type(error).__name__})."
         ) from None
@@ -139,9 +139,7 @@ def _rebuild(
     reference = reference_from(codec, schema["reference"])
     if [len(share) for share in reference.shares] != codec.sizes.tolist():
         raise ArtifactError("the saved synthesizer is damaged: shares do not fit its columns.")
-    model = TabularModel(
-        layout, arrays["weights"].astype(np.float32), arrays["bias"].astype(np.float32)
-    )
+    model = TabularModel(layout, arrays["weights"].astype(np.float32), arrays["bias"].astype(np.float32))
     learned = Learned(
         codec=codec,
         model=model,

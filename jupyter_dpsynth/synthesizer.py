@@ -30,6 +30,7 @@ __all__ = ["HighDimSynthesizer"]
 
 logger = logging.getLogger(__name__)
 
+
 class HighDimSynthesizer:
     """Learns a table under differential privacy and makes synthetic tables of the same schema.
 
@@ -107,7 +108,7 @@ class HighDimSynthesizer:
             self._learned = run.execute()
         except DPSynthError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - scrubbed and raised again
             # a library's message may quote private values: only its type may leave
             message = (
                 f"learning failed inside a library ({type(error).__name__}{_place(error)}). Its message is "

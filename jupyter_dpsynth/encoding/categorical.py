@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import datetime
-from collections.abc import Hashable
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ from jupyter_dpsynth.errors import ArtifactError
 from jupyter_dpsynth.metadata import CategoricalMeta, column_meta_from_dict
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from numpy.typing import NDArray
 
 __all__ = ["OTHER", "CategoryCodec"]
@@ -145,9 +146,9 @@ def _pack(value: Any) -> Any:  # noqa: ANN401 - any category value
         return value
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode()}
-    if isinstance(value, datetime.datetime):
+    if isinstance(value, dt.datetime):
         return {"datetime": value.isoformat()}
-    if isinstance(value, datetime.date):
+    if isinstance(value, dt.date):
         return {"date": value.isoformat()}
     raise ArtifactError(
         f"categories of type {type(value).__name__} cannot be saved: convert the column to text first."
@@ -160,5 +161,5 @@ def _unpack(value: Any) -> Any:  # noqa: ANN401 - any category value
     ((kind, text),) = value.items()
     if kind == "bytes":
         return base64.b64decode(text)
-    parse = {"datetime": datetime.datetime.fromisoformat, "date": datetime.date.fromisoformat}
+    parse = {"datetime": dt.datetime.fromisoformat, "date": dt.date.fromisoformat}
     return parse[kind](text)

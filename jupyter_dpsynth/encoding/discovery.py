@@ -84,9 +84,7 @@ class Settings:
 
 def needs_unit(meta: object) -> bool:
     """Whether the step between a column's values (decimals, time resolution) is to be learned."""
-    return isinstance(meta, DatetimeMeta) or (
-        isinstance(meta, ContinuousMeta) and meta.decimals is None
-    )
+    return isinstance(meta, DatetimeMeta) or (isinstance(meta, ContinuousMeta) and meta.decimals is None)
 
 
 def observe_units(
@@ -115,7 +113,7 @@ def observe_units(
         for places in reversed(DECIMALS):
             with np.errstate(over="ignore"):  # rounding 1e308 overflows, and is then not close
                 rounded = np.round(values, places)
-            close = np.abs(rounded - values) <= 1e-9 + 1e-12 * np.abs(values)  # noqa: PLR2004
+            close = np.abs(rounded - values) <= 1e-9 + 1e-12 * np.abs(values)
             level[close] = places
         units = [*(10.0**-places for places in DECIMALS), 0.0]
     counts = histograms.measure(np.bincount(level, minlength=len(units)), settings.sigma)
@@ -146,9 +144,7 @@ def discover_column(
     return tree.grow()
 
 
-def _count_values(
-    series: pd.Series, meta: CategoricalMeta
-) -> tuple[list[Any], NDArray[np.int64], int]:
+def _count_values(series: pd.Series, meta: CategoricalMeta) -> tuple[list[Any], NDArray[np.int64], int]:
     """Distinct values, their exact counts (never to leave this module) and the missing rows."""
     codes, values = factorize(series)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
@@ -250,7 +246,7 @@ class _Tree:
         self.values = np.sort(np.clip(present, self.low, np.nextafter(self.high, -np.inf)))
         self.edges = edges
         span = self.high - self.low
-        self.flat = self.declared and self.discrete and span <= 128  # noqa: PLR2004 - cells, no tree
+        self.flat = self.declared and self.discrete and span <= 128
         self.levels = 1 if self.flat else LEVELS
         self.sigma = settings.sigma * np.sqrt(self.levels)
         self.branches = BRANCHES
@@ -297,11 +293,11 @@ class _Tree:
     def _splits(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], counts: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
-        heavy = counts > max(4 * self.sigma, self.settings.rows / 200)
+        heavy: NDArray[np.bool_] = counts > max(4 * self.sigma, self.settings.rows / 200)
         if self.discrete:
             return heavy & (ends - starts > 1)
         scale = np.maximum(np.abs(starts), np.abs(ends))
-        return heavy & (ends - starts > 1e-12 * scale) & (ends > np.nextafter(starts, np.inf))  # noqa: PLR2004
+        return heavy & (ends - starts > 1e-12 * scale) & (ends > np.nextafter(starts, np.inf))
 
     def _children(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64]
@@ -350,9 +346,7 @@ class _Tree:
         return Discovered(codec, counts, variances)
 
 
-def _grid(
-    meta: ContinuousMeta | DatetimeMeta, unit: float
-) -> tuple[NDArray[np.float64], bool]:
+def _grid(meta: ContinuousMeta | DatetimeMeta, unit: float) -> tuple[NDArray[np.float64], bool]:
     """Public edges of the coarsest cells on the line of units, and whether bounds were declared.
 
     Without bounds: powers of two on both sides of an exact zero for numbers and durations, calendar
@@ -383,7 +377,7 @@ def _declared_grid(meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[
     low, high = np.floor(low * scale + 1e-9), np.ceil(high * scale - 1e-9)
     low, high = max(low, -LARGEST), min(high, LARGEST)
     span = high - low + 1
-    if span <= 128:  # noqa: PLR2004 - every value a cell
+    if span <= 128:
         return np.arange(low, high + 2)
     branches = int(np.clip(np.ceil(span ** (1 / LEVELS)), 4, BRANCHES))
     width = np.ceil(span / branches)
@@ -394,8 +388,9 @@ def _declared_grid(meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[
 
 
 def _present_cells(counts: NDArray[np.float64], sigma: float) -> NDArray[np.bool_]:
-    """Cells of an open-ended grid that hold more than noise: a cell far from all others must stand out
-    by 4 sigma, one next to such a cell by 2.
+    """Cells of an open-ended grid that hold more than noise.
+
+    A cell far from all others must stand out by 4 sigma, one next to such a cell by 2.
     """
     sure = counts > 4 * sigma
     if not sure.any():
@@ -437,13 +432,13 @@ def _shrink(
     for index, parent in enumerate(parents):
         members = np.flatnonzero(group == index)
         size = len(members)
-        if size < 4:  # noqa: PLR2004 - James-Stein needs more than two degrees of freedom
+        if size < 4:
             continue
         values, share = counts[members], widths[members] / widths[members].sum()
         # the parent's own count has one unit of variance, the children's sum has `size` of them
         total = (parent * size + values.sum()) / (size + 1)
         rest = values <= np.maximum(total, 0) * share + 4 * sigma
-        if rest.sum() < 4:  # noqa: PLR2004 - as above
+        if rest.sum() < 4:
             continue
         even = max(total - values[~rest].sum(), 0) * share[rest] / share[rest].sum()
         spread = max(float(((values[rest] - even) ** 2).sum()), 1e-9)

@@ -25,9 +25,7 @@ __all__ = ["NumericCodec", "units_of"]
 LARGEST = 2.0**62
 
 
-def units_of(
-    series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float
-) -> NDArray[np.float64]:
+def units_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
     """A column on its line of units, float64 `[n]`, NaN where missing.
 
     Args:
@@ -105,7 +103,7 @@ class NumericCodec:
     def _format(self, point: float) -> str:
         value = self._values(np.array([point]))[0]
         if isinstance(self.meta, ContinuousMeta):
-            return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.3g}"  # noqa: PLR2004
+            return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.3g}"
         text = str(pd.Timedelta(value) if self.meta.is_duration else pd.Timestamp(value))
         return text.removesuffix(" 00:00:00")
 
@@ -148,7 +146,7 @@ class NumericCodec:
         """
         found = np.full(len(self.starts), np.nan)
         scale = np.maximum(np.abs(self.starts), np.abs(self.ends))
-        narrow = self.ends - self.starts <= 1e-4 * scale  # noqa: PLR2004
+        narrow = self.ends - self.starts <= 1e-4 * scale
         narrow |= self.ends == np.nextafter(self.starts, np.inf)
         for index in np.flatnonzero(narrow):
             start, end = self.starts[index], self.ends[index]
@@ -163,9 +161,7 @@ class NumericCodec:
             found[index] = point
         return found
 
-    def _values(
-        self, points: NDArray[np.float64], missing: NDArray[np.bool_] | None = None
-    ) -> NDArray[Any]:
+    def _values(self, points: NDArray[np.float64], missing: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Points on the line of units as numbers, or as numpy times in wall time."""
         if isinstance(self.meta, DatetimeMeta):
             moments = points.astype(np.int64) * int(self.unit)
@@ -188,7 +184,7 @@ class NumericCodec:
         meta = column_meta_from_dict(values["meta"])
         if not isinstance(meta, ContinuousMeta | DatetimeMeta):
             raise TypeError
-        arrays = {name: np.asarray(values[name], dtype=dtype) for name, dtype in _ARRAYS.items()}
+        arrays: dict[str, Any] = {name: np.asarray(values[name], dtype=dtype) for name, dtype in _ARRAYS.items()}
         return cls(meta, float(values["unit"]), **arrays)
 
 

@@ -6,7 +6,7 @@ that depends on one row would be a release that nothing pays for.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ __all__ = [
 # microseconds in the steps in which points in time are usually recorded, finest first
 RESOLUTIONS = (1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000)
 WALL_EPOCH = np.datetime64("1970-01-01", "us")
-SCALARS = (str, bytes, int, float, bool, np.generic, datetime.date, datetime.timedelta, decimal.Decimal)
+SCALARS = (str, bytes, int, float, bool, np.generic, dt.date, dt.timedelta, decimal.Decimal)
 
 
 def number_values(series: pd.Series) -> NDArray[np.float64]:
@@ -108,7 +108,7 @@ def _to_integers(series: pd.Series, dtype: str) -> pd.Series:
 
 
 def _to_datetime(series: pd.Series, errors: str) -> pd.Series:
-    return pd.to_datetime(series, errors=errors, utc=True)  # type: ignore[call-overload,no-any-return]
+    return pd.to_datetime(series, errors=errors, utc=True)
 
 
 def _scalars_only(series: pd.Series) -> pd.Series:

@@ -155,13 +155,11 @@ def discover_table(
         if not isinstance(meta, CategoricalMeta | ContinuousMeta | DatetimeMeta):
             raise TypeError
         unit = 1.0
-        if needs_unit(meta):
+        if not isinstance(meta, CategoricalMeta) and needs_unit(meta):
             unit = observe_units(df[meta.name], meta, histograms, _for(settings, settings.unit_sigma))
         elif isinstance(meta, ContinuousMeta):
             unit = 10.0 ** -(meta.decimals or 0)
-        column = discover_column(
-            df[meta.name], meta, unit, histograms, _for(settings, settings.codec_sigma)
-        )
+        column = discover_column(df[meta.name], meta, unit, histograms, _for(settings, settings.codec_sigma))
         found.append(column)
     return TableCodec(df_meta, tuple(column.codec for column in found)), found
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model import Layout
 
-__all__ = ["LOSS_BOUND_FACTOR", "BatchGradient"]
+__all__ = ["LOSS_BOUND_FACTOR", "BatchGradient", "Tensor"]
 
 Tensor = Any  # TensorFlow ships no types
 
@@ -72,7 +72,9 @@ class BatchGradient:
         return rows, error, tf.clip_by_value(losses, 0.0, self.loss_bound)
 
     @tf.function(reduce_retracing=True)
-    def clipped_sum(self, weights: Tensor, bias: Tensor, codes: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def clipped_sum(
+        self, weights: Tensor, bias: Tensor, codes: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Sum of the clipped gradients of the rows with mask 1.
 
         Returns:

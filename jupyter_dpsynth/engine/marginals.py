@@ -26,6 +26,7 @@ __all__ = [
     "to_shares",
 ]
 
+
 @dataclass(frozen=True, eq=False)
 class MeasuredReference:
     """What was measured of the private table with noise: free to look at, to show and to keep.
@@ -114,7 +115,7 @@ def to_shares(counts: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
     return raised / raised.sum()
 
 
-def measure_pairs(  # noqa: PLR0913 - one figure each
+def measure_pairs(
     codes: NDArray[np.integer[Any]],
     sizes: NDArray[np.int64],
     shares: Sequence[NDArray[np.float64]],

@@ -173,9 +173,7 @@ def generate_codes(
     return np.concatenate(parts)
 
 
-def _rake(
-    codes: NDArray[np.int32], shares: tuple[NDArray[np.float64], ...]
-) -> NDArray[np.float64]:
+def _rake(codes: NDArray[np.int32], shares: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
     weights = np.ones(len(codes))
     for _ in range(RAKING_ROUNDS):
         for column, share in enumerate(shares):
@@ -186,9 +184,7 @@ def _rake(
     return weights
 
 
-def _systematic(
-    weights: NDArray[np.float64], rows: int, generator: np.random.Generator
-) -> NDArray[np.int64]:
+def _systematic(weights: NDArray[np.float64], rows: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """Indices `[rows]`, each drawn about `rows * weight` times, in random order."""
     heights = np.cumsum(weights / weights.sum())
     points = (np.arange(rows) + generator.random(rows)) / rows

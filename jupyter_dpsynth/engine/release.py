@@ -19,7 +19,7 @@ from jupyter_dpsynth.privacy.sampling import fixed_chunks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.engine.gradient import BatchGradient
+    from jupyter_dpsynth.engine.gradient import BatchGradient, Tensor
     from jupyter_dpsynth.privacy.noise import NoiseSource
 
 __all__ = ["GradientRelease", "MicrobatchRelease", "NativeRelease", "NoisySums", "TFPrivacyRelease"]
@@ -46,7 +46,11 @@ class GradientRelease(Protocol):
     """One way of clipping, summing and adding noise."""
 
     def release(
-        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
     ) -> NoisySums:
         """Noisy sums over the rows `indices` of `codes` at the given parameters."""
         ...
@@ -78,7 +82,11 @@ class NativeRelease:
         self._free = gradient.layout.mask > 0
 
     def clipped_sums(
-        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
     ) -> NoisySums:
         """The sums before noise (private!), accumulated over chunks in float64."""
         width = self.gradient.layout.width
@@ -92,7 +100,11 @@ class NativeRelease:
         return NoisySums(total, for_bias, loss)
 
     def release(
-        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
     ) -> NoisySums:
         """Noisy sums over the rows `indices`.
 
@@ -124,12 +136,16 @@ class MicrobatchRelease(NativeRelease):
         **release: As for `NativeRelease`.
     """
 
-    def __init__(self, *, groups: int, **release: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, groups: int, **release: Any) -> None:  # noqa: ANN401 - as for NativeRelease
         super().__init__(**release)
         self.groups = groups
 
     def clipped_sums(
-        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
     ) -> NoisySums:
         """Sum of the groups' clipped mean gradients before noise (private!)."""
         width = self.gradient.layout.width
@@ -163,14 +179,16 @@ class TFPrivacyRelease:
 
     def __init__(self, native: NativeRelease) -> None:
         self.native = native
-        self.query = gaussian_sum_query(
-            native.gradient.clip_norm, native.sigma * native.gradient.clip_norm
-        )
+        self.query = gaussian_sum_query(native.gradient.clip_norm, native.sigma * native.gradient.clip_norm)
         self._state = self.query.initial_global_state()
         self._params = self.query.derive_sample_params(self._state)
 
     def clipped_sums(
-        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
     ) -> tuple[Any, NoisySums]:
         """The query's own sample state and, for comparison, its sums before noise (private!)."""
         template = [tf.zeros_like(weights), tf.zeros_like(bias)]
@@ -184,7 +202,8 @@ class TFPrivacyRelease:
             summed = [tf.reduce_sum(part, axis=0) for part in clipped]
             state = self.query.merge_sample_states(state, summed)
             loss += float(tf.reduce_sum(losses))
-        sums = NoisySums(*(part.numpy().astype(np.float64) for part in state), loss)
+        total, for_bias = (part.numpy().astype(np.float64) for part in state)
+        sums = NoisySums(total, for_bias, loss)
         return state, sums
 
     def _preprocess(self, record: list[Any]) -> list[Any]:
@@ -192,7 +211,11 @@ class TFPrivacyRelease:
         return list(clipped)
 
     def release(
-        self, weights: Any, bias: Any, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]  # noqa: ANN401
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
     ) -> NoisySums:
         """Noisy sums over the rows `indices`; privacy as in `NativeRelease.release`."""
         state, sums = self.clipped_sums(weights, bias, codes, indices)

@@ -9,7 +9,7 @@ import platform
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -88,7 +88,7 @@ class LearningRun:
         reserved: Epsilon (None for a test-only seed) and delta, set before the first value is read.
     """
 
-    def __init__(  # noqa: PLR0913 - the run's whole context
+    def __init__(
         self,
         df_meta: DataFrameMeta,
         config: ResolvedConfig,
@@ -184,9 +184,7 @@ class LearningRun:
 
     def _measure(
         self, plan: RunPlan
-    ) -> tuple[
-        TableCodec, MeasuredReference, NDArray[np.integer[Any]], list[NDArray[np.float64]]
-    ]:
+    ) -> tuple[TableCodec, MeasuredReference, NDArray[np.integer[Any]], list[NDArray[np.float64]]]:
         """Domain, one-way marginals and pair dependences; also the codes and the noisy counts."""
         settings = TableSettings(
             rows=plan.rows,
@@ -207,21 +205,15 @@ class LearningRun:
         if codec.sizes.max() <= np.iinfo(np.uint8).max:
             codes = codes.astype(np.uint8)
         self._check_stop("measuring marginals")
-        counts, variances = measure_one_way(
-            codes, discovered, self.histograms, plan.marginal_sigma
-        )
+        counts, variances = measure_one_way(codes, discovered, self.histograms, plan.marginal_sigma)
         shares = [to_shares(count, LEAST_COUNT) for count in counts]
         self._check_stop("measuring pairs of columns")
-        dependence = measure_pairs(
-            codes, codec.sizes, shares, plan.rows, plan.pair_sigma, self.noise
-        )
-        for column, share, count, variance in zip(
-            codec.columns, shares, counts, variances, strict=True
-        ):
+        dependence = measure_pairs(codes, codec.sizes, shares, plan.rows, plan.pair_sigma, self.noise)
+        for column, share, count, variance in zip(codec.columns, shares, counts, variances, strict=True):
             cells = list(column.optional_cells)
             absent = count[cells] < NOTHING_SEEN * np.sqrt(variance[cells])
             share[np.array(cells, dtype=int)[absent]] = 0.0
-            share /= share.sum()
+            share[:] = share / share.sum()
         measured = {
             "shares": shares,
             "noise": [np.sqrt(variance) / plan.rows for variance in variances],
@@ -277,7 +269,7 @@ class LearningRun:
             if tf_privacy
             else "operating-system entropy (numpy Philox), float64"
         )
-        guarantee = "dp" if config.differential_privacy else "none"
+        guarantee: Literal["dp", "none"] = "dp" if config.differential_privacy else "none"
         epsilon, delta = self.reserved or (None, plan.delta)
         return PrivacyReceipt(
             plan=plan.privacy,

@@ -79,9 +79,7 @@ class DPTrainer:
         noise: Source of noise and of the sampling.
     """
 
-    def __init__(
-        self, start: Start, plan: RunPlan, config: ResolvedConfig, noise: NoiseSource
-    ) -> None:
+    def __init__(self, start: Start, plan: RunPlan, config: ResolvedConfig, noise: NoiseSource) -> None:
         self.start, self.plan, self.noise = start, plan, noise
         layout = start.layout
         clip = config.l2_norm_clip or layout.clip_norm(list(start.shares), plan.clip_factor)
@@ -94,7 +92,7 @@ class DPTrainer:
 
     def _release(self, config: ResolvedConfig) -> GradientRelease:
         plan = self.plan
-        arguments = {
+        arguments: dict[str, Any] = {
             "gradient": self.gradient,
             "noise": self.noise,
             "sigma": plan.noise_multiplier,
@@ -134,9 +132,7 @@ class DPTrainer:
             if stopped():
                 reason = StopReason.STOPPED
                 break
-            indices = poisson_sample(
-                len(codes), self.plan.sampling_probability, self.noise.generator
-            )
+            indices = poisson_sample(len(codes), self.plan.sampling_probability, self.noise.generator)
             sums = self.release.release(self.update.weights, self.update.bias, codes, indices)
             self.update.apply(sums, self.divisor, step)
             losses.append(sums.loss / self.plan.batch_size)
@@ -176,7 +172,7 @@ class _AdamUpdate:
         progress = step / self.plan.steps
         rate = self.plan.learning_rate * min(1.0, progress / WARM_UP)
         rate *= 0.5 * (1 + math.cos(math.pi * progress))
-        self._averaged += progress > 0.5  # noqa: PLR2004 - the last half
+        self._averaged += progress > 0.5
         self._step(
             tf.constant((sums.weights / divisor).astype(np.float32)),
             tf.constant((sums.bias / divisor).astype(np.float32)),
@@ -208,9 +204,7 @@ class _AdamUpdate:
         return TabularModel(self.layout, weights.numpy() * self.layout.mask, bias.numpy())
 
 
-def _smoother(
-    sizes: NDArray[np.int64], ordered_cells: Sequence[int]
-) -> NDArray[np.float32]:
+def _smoother(sizes: NDArray[np.int64], ordered_cells: Sequence[int]) -> NDArray[np.float32]:
     """Matrix `[D, D]` that lets neighbouring bins share their noisy gradient.
 
     The identity for names; for numbers a mixture of itself and a Gaussian over the bins. Applied to
@@ -219,7 +213,7 @@ def _smoother(
     matrix = np.eye(int(sizes.sum()), dtype=np.float32)
     start = 0
     for size, bins in zip(sizes, ordered_cells, strict=True):
-        if bins > 4:  # noqa: PLR2004 - fewer have no neighbourhood
+        if bins > 4:
             place = np.arange(bins)
             distance = (place[:, None] - place) / max(SMOOTHING_WIDTH * bins, 1.0)
             block = (1 - SMOOTHING_KEPT) * np.exp(-(distance**2) / 2)

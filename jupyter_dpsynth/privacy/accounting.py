@@ -246,7 +246,7 @@ def _event_epsilon(
 
 
 @functools.lru_cache(maxsize=4096)
-def _epsilon(  # noqa: PLR0913, PLR0917 - the hashable form of a plan
+def _epsilon(
     steps: int,
     probability: float,
     sigma: float,
@@ -268,7 +268,7 @@ def _epsilon(  # noqa: PLR0913, PLR0917 - the hashable form of a plan
     if steps:
         events.append(dpsgd_event(steps, probability, sigma))
     event = dp_event.ComposedDpEvent(events)
-    if accountant == "pld" and sigma < 0.3:  # noqa: PLR2004 - the distribution grows too wide
+    if accountant == "pld" and sigma < 0.3:
         return min(_event_epsilon(event, delta, "rdp"), _no_sampling(steps, sigma, base_mu, delta))
     return _event_epsilon(event, delta, accountant, discretization) + ROUND_OFF
 
@@ -342,7 +342,7 @@ def _bracket(cost: Any, epsilon: float, guess: float) -> tuple[float, float]:  #
     return low, high
 
 
-def max_steps(  # noqa: PLR0913 - the figures of a plan
+def max_steps(
     epsilon: float,
     delta: float,
     sampling_probability: float,

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["noisy_counts", "partition_threshold"]
 
 
-def noisy_counts(
-    counts: NDArray[np.int64], sigma: float, noise: NoiseSource
-) -> NDArray[np.float64]:
+def noisy_counts(counts: NDArray[np.int64], sigma: float, noise: NoiseSource) -> NDArray[np.float64]:
     """Counts of disjoint cells with discrete Gaussian noise, float64 `[cells]`.
 
     Args:

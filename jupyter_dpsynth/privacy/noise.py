@@ -48,7 +48,7 @@ class NoiseSource:
         scale = np.floor(sigma) + 1
         while len(todo):
             magnitude = self.generator.geometric(-np.expm1(-1 / scale), len(todo)) - 1
-            negative = self.generator.random(len(todo)) < 0.5  # noqa: PLR2004 - a fair coin
+            negative = self.generator.random(len(todo)) < 0.5
             gap = np.abs(magnitude - sigma**2 / scale)
             chance = np.exp(-(gap**2) / (2 * sigma**2))
             accepted = self.generator.random(len(todo)) < chance

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["fixed_chunks", "poisson_sample"]
 
 
-def poisson_sample(
-    rows: int, probability: float, generator: np.random.Generator
-) -> NDArray[np.int64]:
+def poisson_sample(rows: int, probability: float, generator: np.random.Generator) -> NDArray[np.int64]:
     """Indices of a Poisson sample: every row is in it independently with this probability.
 
     A binomial size and then a uniform subset of that size is the same distribution, and costs only as

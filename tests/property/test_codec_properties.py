@@ -1,6 +1,6 @@
 """Whatever the column, encoding and decoding keep its schema and its domain, and never raise."""
 
-import datetime
+import datetime as dt
 import decimal
 
 import numpy as np
@@ -58,7 +58,7 @@ EVERY_TYPE = {
     "datetime": pd.Series(pd.date_range("2020-01-01", periods=400)),
     "datetime_ns": pd.Series(pd.date_range("2020-01-01", periods=400)).astype("datetime64[ns]"),
     "datetime_tz": pd.Series(pd.date_range("2020-03-01", periods=400, tz="Europe/Vienna")),
-    "date": pd.Series([datetime.date(2020, 1, 1), None] * 200, dtype=object),
+    "date": pd.Series([dt.date(2020, 1, 1), None] * 200, dtype=object),
     "timedelta": pd.Series(pd.to_timedelta(np.arange(400), unit="h")),
     "constant": pd.Series([7] * 400),
     "all_missing": pd.Series([np.nan] * 400),
@@ -94,9 +94,7 @@ def test_the_order_of_an_ordered_categorical_is_kept():
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(
-        st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.none()), min_size=1, max_size=60
-    )
+    st.lists(st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.none()), min_size=1, max_size=60)
 )
 def test_any_floats_are_encoded_and_decoded(values):
     df = pd.DataFrame({"x": pd.Series(values, dtype="float64")})
@@ -124,7 +122,7 @@ def test_any_objects_are_encoded_and_decoded(values):
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(
-        st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2250, 1, 1)),
+        st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2250, 1, 1)),
         min_size=1,
         max_size=40,
     )

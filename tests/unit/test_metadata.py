@@ -1,6 +1,6 @@
 """MetaExtractor reads schemas, joins declarations and refuses contradictions."""
 
-import datetime
+import datetime as dt
 import decimal
 
 import numpy as np
@@ -133,7 +133,7 @@ def test_one_odd_value_does_not_change_the_schema():
 @pytest.mark.parametrize(
     ("values", "kind"),
     [
-        ([datetime.date(2020, 1, 1)], DatetimeMeta),
+        ([dt.date(2020, 1, 1)], DatetimeMeta),
         ([decimal.Decimal("1.5")], ContinuousMeta),
         ([1, 2.5], ContinuousMeta),
         ([b"x"], CategoricalMeta),

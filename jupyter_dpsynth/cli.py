@@ -1,0 +1,198 @@
+"""The command `jupyter dpsynth`.
+
+`jupyter dpsynth demo` runs the quickstart notebook on the bundled sample in this very Python
+environment, shows what happens in the terminal and writes the executed notebook as one HTML file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import shutil
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import DPSynthError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["main"]
+
+NOTEBOOK = "quickstart.ipynb"
+NEEDED = ("nbclient", "nbconvert", "ipykernel", "matplotlib")
+FAILED, INTERRUPTED = 1, 130
+
+#: Run behind the quickstart, whatever the notebook calls its variables.
+SUMMARY = """\
+from jupyter_dpsynth import HighDimSynthesizer as _Synthesizer
+from jupyter_dpsynth import UtilityReport as _Report
+_learned = [value for value in list(globals().values()) if isinstance(value, _Synthesizer)][-1]
+print(f"epsilon = {_learned.epsilon:.4g}, delta = {_learned.delta:.2g}")
+print(_Report.against_measurements(_learned, _learned.synthesize(seed=0)).summary())
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="jupyter dpsynth", description="Differentially private synthetic tables in Jupyter."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    demo_parser = commands.add_parser(
+        "demo",
+        help="run the quickstart notebook on the bundled sample",
+        description="Run the quickstart notebook on the bundled sample, without any preparation.",
+    )
+    demo_parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("demo.html"),
+        help="where to write the executed notebook as HTML (default: %(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        demo(options.output)
+    except DPSynthError as error:
+        sys.stderr.write(f"jupyter dpsynth: {error}\n")
+        return FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("\njupyter dpsynth: stopped by you.\n")
+        return INTERRUPTED
+    return 0
+
+
+def demo(output: Path) -> None:
+    """Execute the quickstart, tell what it does and write it as HTML.
+
+    Args:
+        output: The HTML file.
+
+    Raises:
+        MissingDependencyError: Something that running notebooks needs is not installed.
+        DPSynthError: A cell failed, or the file cannot be written.
+    """
+    _require(NEEDED)
+    if not output.absolute().parent.is_dir():
+        raise DPSynthError(f"--output = {str(output)!r}: the folder does not exist. Make it first.")
+    import nbformat
+    from nbclient.exceptions import CellExecutionError
+
+    console = Console()
+    console.line(f"Running {NOTEBOOK}: learning a table under differential privacy.")
+    notebook = nbformat.reads(_quickstart(), as_version=4)
+    summary = nbformat.v4.new_code_cell(SUMMARY)
+    shown, notebook.cells = notebook.cells, [*notebook.cells, summary]
+    try:
+        _client(notebook, console).execute()
+    except CellExecutionError as error:
+        raise DPSynthError(f"a cell of {NOTEBOOK} failed: {error.ename}: {error.evalue}") from None
+    notebook.cells = shown
+    try:
+        output.write_text(_to_html(notebook), encoding="utf-8")
+    except OSError as error:
+        raise DPSynthError(f"--output = {str(output)!r} cannot be written: {error.strerror}.") from None
+    console.line(f"The executed notebook is in {output.absolute()}")
+
+
+def _require(names: Sequence[str]) -> None:
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"{', '.join(missing)} is not installed, and running notebooks needs it: "
+            'pip install "jupyter_dpsynth[lab]"'
+        )
+
+
+def _quickstart() -> str:
+    """Text of the notebook: from the installed package, or beside it in a checkout."""
+    package = resources.files("jupyter_dpsynth")
+    candidates = (package / "resources" / NOTEBOOK, Path(str(package)).parent / "notebooks" / NOTEBOOK)
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.read_text(encoding="utf-8")
+    raise DPSynthError(f"{NOTEBOOK} is missing from this installation: install jupyter_dpsynth again.")
+
+
+def _client(notebook: Any, console: Console) -> Any:  # noqa: ANN401 - nbclient's and nbformat's types
+    """A notebook client that runs this Python and tells the console what comes back."""
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient import NotebookClient
+
+    class ThisPython(KernelSpecManager):
+        """Knows one kernel: a spec named python3 elsewhere may be another environment."""
+
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            return KernelSpec(argv=command, display_name=kernel_name, language="python")
+
+    class Client(NotebookClient):  # type: ignore[misc]
+        """Shows messages while they arrive."""
+
+        def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:  # noqa: ANN401
+            console.show(msg["msg_type"], msg["content"])
+            return super().process_message(msg, cell, cell_index)
+
+    manager = AsyncKernelManager(kernel_name="dpsynth-demo", kernel_spec_manager=ThisPython())
+    client = Client(notebook, km=manager, kernel_name="dpsynth-demo", timeout=None)
+    client.on_cell_start = lambda cell, cell_index: console.cell(cell)  # noqa: ARG005 - nbclient's names
+    return client
+
+
+def _to_html(notebook: Any) -> str:  # noqa: ANN401 - nbformat's type
+    from nbconvert import HTMLExporter
+
+    # nothing is fetched from elsewhere when the file is opened
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", jupyter_widgets_base_url="")
+    html, _ = exporter.from_notebook_node(notebook)
+    return str(html)
+
+
+class Console:
+    """Writes what a notebook does to the terminal, its progress into one line where that is possible."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._open = ""  # the progress line that the cursor is in
+
+    def line(self, text: str) -> None:
+        """Write a line."""
+        if self._open:
+            sys.stdout.write("\n")
+            self._open = ""
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+
+    def progress(self, text: str) -> None:
+        """Write a line over the last one; below it where the output is not a terminal."""
+        if not self._live:
+            if text != self._open:
+                self.line(text)
+            return
+        text = text[: shutil.get_terminal_size().columns - 1]
+        sys.stdout.write(f"\r{text}{' ' * max(0, len(self._open) - len(text))}")
+        sys.stdout.flush()
+        self._open = text
+
+    def cell(self, cell: Mapping[str, Any]) -> None:
+        """Show the code of a cell that starts."""
+        if cell["cell_type"] == "code" and cell["source"] != SUMMARY:
+            self.line("")
+            for line in cell["source"].splitlines():
+                self.line(f">>> {line}")
+
+    def show(self, kind: str, content: Mapping[str, Any]) -> None:
+        """Show one message of the kernel as text."""
+        if kind == "stream":
+            self.line(content["text"])
+        elif kind == "update_display_data":
+            self.progress(content["data"].get("text/plain", "").split("\n")[0])
+        elif kind in {"display_data", "execute_result"} and "image/png" not in content["data"]:
+            self.line(content["data"].get("text/plain", ""))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,41 @@
+"""The notebook layer: `%load_ext jupyter_dpsynth` gives the `%dpsynth` and `%%dpsynth` magics.
+
+Loading is cheap: neither TensorFlow nor pandas nor matplotlib is imported here. TensorFlow is warmed in
+the background a moment later, see `warmup`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["load_ipython_extension", "unload_ipython_extension"]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register the magics and their completion (called by `%load_ext`)."""
+    from jupyter_dpsynth.notebook.completion import install_completer
+    from jupyter_dpsynth.notebook.magics import DPSynthMagics
+
+    magics = DPSynthMagics(shell=shell)
+    shell.register_magics(magics)
+    install_completer(shell)
+    magics.start_warmup()
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take back everything that `load_ipython_extension` did (called by `%unload_ext`)."""
+    from jupyter_dpsynth.notebook.completion import remove_completer
+    from jupyter_dpsynth.notebook.magics import DPSynthMagics
+
+    remove_completer(shell)
+    manager = shell.magics_manager
+    magics = manager.registry.pop(DPSynthMagics.__name__, None)
+    for kind in ("line", "cell"):
+        manager.magics[kind].pop("dpsynth", None)
+    if isinstance(magics, DPSynthMagics):
+        magics.close()
+        if magics in shell.configurables:
+            shell.configurables.remove(magics)

@@ -1,0 +1,289 @@
+"""The sub-commands that use what was learned: synthesize, compare, epsilon, receipt, save, load, config, help."""
+
+from __future__ import annotations
+
+import html
+import math
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError, did_you_mean
+from jupyter_dpsynth.notebook import learning
+from jupyter_dpsynth.notebook.frames import epsilon_text
+from jupyter_dpsynth.notebook.grammar import COMMANDS, Command, find_command
+from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, say
+from jupyter_dpsynth.notebook.namespace import (
+    evaluate,
+    expand,
+    find_dataframe,
+    find_instance,
+    instances,
+    read_value,
+    variable_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_dpsynth.notebook.grammar import ParsedLine
+    from jupyter_dpsynth.notebook.magics import DPSynthMagics
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+__all__ = ["HANDLERS", "help_text"]
+
+DEFAULT_SYNTHETIC = "df_synth"
+INDENT = {"initial_indent": "      ", "subsequent_indent": "      "}
+
+
+def current_synthesizer(magics: DPSynthMagics, parsed: ParsedLine) -> tuple[str, HighDimSynthesizer]:
+    """The synthesizer a sub-command is about, and its name."""
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+    namespace = magics.shell.user_ns
+    named = parsed.options.get("synthesizer")
+    if named is not None:
+        return named, find_instance(named, namespace, HighDimSynthesizer, "--synthesizer")
+    names = instances(namespace, HighDimSynthesizer)
+    for name in (magics.current, DEFAULT_NAME, *(names if len(names) == 1 else ())):
+        if name in names:
+            return name, namespace[name]
+    if names:
+        raise ConfigError(f"which synthesizer? Name one with -s: {', '.join(names)}.")
+    raise NotLearnedError("nothing has been learned here yet: run %%dpsynth learn DATAFRAME first.")
+
+
+def synthesize(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Make a synthetic DataFrame and put it into a variable."""
+    namespace = magics.shell.user_ns
+    name, synthesizer = current_synthesizer(magics, parsed)
+    output = variable_name(parsed.options.get("output", DEFAULT_SYNTHETIC), "--output", namespace)
+    rows, seed = parsed.argument(), parsed.options.get("seed")
+    df_synth = synthesizer.synthesize(
+        num_rows=None if rows is None else read_value(rows, namespace, "ROWS"),
+        seed=None if seed is None else read_value(seed, namespace, "--seed"),
+    )
+    namespace[output] = df_synth
+    magics.synthetic = output
+    say(
+        f"{output}: {len(df_synth):,} synthetic rows, {len(df_synth.columns)} columns, from {name}. "
+        "This cost no epsilon."
+    )
+
+
+def compare(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Show how close synthetic data comes."""
+    from IPython.display import display
+
+    namespace = magics.shell.user_ns
+    name, synthesizer = current_synthesizer(magics, parsed)
+    given = parsed.argument()
+    if given is None and isinstance(namespace.get(magics.synthetic), _frame_type()):
+        given = magics.synthetic
+    if given is None:
+        df_synth = synthesizer.synthesize()
+        say(f"No synthetic table has been made yet: {len(df_synth):,} rows of {name} are compared.")
+    else:
+        df_synth = find_dataframe(given, namespace, "DF_SYNTH")
+    original = parsed.options.get("original")
+    if original is None:
+        for option in ("holdout", "target"):
+            if option in parsed.options:
+                raise ConfigError(
+                    f"--{option} needs the real table: add --original DATAFRAME (not covered by epsilon)."
+                )
+        from jupyter_dpsynth.evaluation.report import UtilityReport
+
+        report = UtilityReport.against_measurements(synthesizer, df_synth)
+    else:
+        report = _compare_with_original(parsed, namespace, df_synth)
+    output = parsed.options.get("output")
+    if output is not None:
+        namespace[variable_name(output, "--output", namespace)] = report
+    display(report)
+
+
+def _frame_type() -> type:
+    """`pandas.DataFrame`, or a type that nothing has while pandas is not loaded."""
+    import sys
+
+    pandas = sys.modules.get("pandas")
+    return type("Nothing", (), {}) if pandas is None else pandas.DataFrame
+
+
+def _compare_with_original(parsed: ParsedLine, namespace: dict[str, Any], df_synth: Any) -> Any:  # noqa: ANN401
+    from jupyter_dpsynth.evaluation.report import UtilityReport
+
+    df = find_dataframe(parsed.options["original"], namespace, "--original")
+    holdout = parsed.options.get("holdout")
+    target = parsed.options.get("target")
+    if target is not None:
+        target = expand(target, namespace, "--target")
+        if target not in df.columns:
+            hint = did_you_mean(target, map(str, df.columns))
+            raise DataError(f"--target = {target!r} is not a column of the table.{hint}")
+    try:
+        return UtilityReport.against_original(
+            df,
+            df_synth,
+            target=target,
+            holdout=None if holdout is None else find_dataframe(holdout, namespace, "--holdout"),
+        )
+    except DPSynthError:
+        raise
+    except Exception as error:  # noqa: BLE001 - pandas and scikit-learn quote values of the table
+        raise DPSynthError(
+            f"the comparison failed with {type(error).__name__}; its message is withheld because it may "
+            "quote private values."
+        ) from None
+
+
+def epsilon_sentence(name: str, synthesizer: HighDimSynthesizer) -> str:
+    """What epsilon was spent, in words for the owner of the data."""
+    epsilon = synthesizer.epsilon
+    if epsilon is None:
+        return f"{name}: TEST ONLY. The noise was fixed by a seed; there is no privacy guarantee."
+    if math.isinf(epsilon):
+        return (
+            f"{name}: epsilon is infinite. Training ran with differential_privacy = False; there is NO "
+            "privacy guarantee."
+        )
+    factor = math.exp(min(epsilon, 700.0))
+    return (
+        f"{name}: epsilon = {epsilon_text(epsilon)}, delta = {synthesizer.delta:.2g}.\n"
+        "Adding or removing any one row of the table changes the probability of everything\n"
+        f"that was released by at most a factor of exp(epsilon) = {factor:.3g}, apart from delta."
+    )
+
+
+def epsilon(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Say what epsilon was spent."""
+    say(epsilon_sentence(*current_synthesizer(magics, parsed)))
+
+
+def receipt(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Show what epsilon was spent on."""
+    _, synthesizer = current_synthesizer(magics, parsed)
+    spent = synthesizer.receipt
+    publish(spent.to_text(), spent.to_html())
+
+
+def save(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Write the learned state to a file."""
+    path = _path(magics, parsed)
+    name, synthesizer = current_synthesizer(magics, parsed)
+    synthesizer.save(path)
+    say(f"{name} is saved in {path}. The file holds privatised state only: no row, no exact count.")
+
+
+def load(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Read a saved state."""
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+    namespace = magics.shell.user_ns
+    name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
+    namespace[name] = HighDimSynthesizer.load(_path(magics, parsed))
+    magics.current = name
+    say(f"{name}: {namespace[name]!r}")
+
+
+def _path(magics: DPSynthMagics, parsed: ParsedLine) -> Path:
+    text = parsed.argument()
+    if text is None:
+        raise ConfigError(f"FILE is missing. Usage: {parsed.command.usage}.")
+    text = expand(text, magics.shell.user_ns, "FILE")
+    value = magics.shell.user_ns.get(text)
+    return value if isinstance(value, Path) else Path(text).expanduser()
+
+
+def publish(text: str, markup: str) -> None:
+    """Show HTML where that is possible and text elsewhere."""
+    from IPython.display import publish_display_data
+
+    publish_display_data({"text/plain": text, "text/html": markup})
+
+
+def config(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """List the parameters, or explain one, or list the values of a config."""
+    name = parsed.argument()
+    traits = HighDimConfig.class_traits()
+    if name in traits:
+        trait = traits[name]
+        allowed = getattr(trait, "range_text", "")
+        say(f"{name} (default {trait.default_value!r})\n{trait.help}")
+        if allowed:
+            say(f"Allowed: {allowed}.")
+        return
+    values: HighDimConfig = HighDimConfig()
+    if name is not None:
+        namespace = magics.shell.user_ns
+        if name.isidentifier() and name not in namespace:
+            known = (*HighDimConfig.option_names(), *instances(namespace, HighDimConfig))
+            raise ConfigError(f"{name!r} is neither a parameter nor a variable.{did_you_mean(name, known)}")
+        value = evaluate(name, namespace, "NAME")
+        values = getattr(value, "config", value)  # a synthesizer's, or a config itself
+        if not isinstance(values, HighDimConfig):
+            raise ConfigError(f"{name!r} is a {type(value).__name__}, not a HighDimConfig.")
+    rows = [(key, repr(value), str(traits[key].help)) for key, value in values.to_dict().items()]
+    heading = "default" if name is None else "value"
+    publish(_text_table(rows), _html_table(heading, rows))
+
+
+def _text_table(rows: list[tuple[str, str, str]]) -> str:
+    wide = max(len(name) for name, _, _ in rows), max(len(value) for _, value, _ in rows)
+    return "\n".join(f"{name:{wide[0]}}  {value:{wide[1]}}  {words}" for name, value, words in rows)
+
+
+def _html_table(heading: str, rows: list[tuple[str, str, str]]) -> str:
+    left = ' style="text-align:left;vertical-align:top"'
+    head = "".join(f"<th{left}>{cell}</th>" for cell in ("parameter", heading, "meaning"))
+    lines = (
+        f"<tr><td{left}><code>{html.escape(name)}</code></td><td{left}><code>{html.escape(value)}</code></td>"
+        f"<td{left}>{html.escape(words)}</td></tr>"
+        for name, value, words in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def help_text(command: Command | None = None) -> str:
+    """Help on one sub-command, or the list of all."""
+    if command is None:
+        lines = ["%dpsynth COMMAND ...   (%dpsynth COMMAND --help explains one)", ""]
+        lines += [f"  {each.name:<11} {each.summary}" for each in COMMANDS]
+        lines += ["", "Start with:", "", "  %%dpsynth learn df -o synthesizer", "  epsilon = 1.0"]
+        return "\n".join(lines)
+    lines = [command.usage, "", command.summary]
+    groups = (
+        ("Options:", [each for each in command.options if not each.parameter]),
+        ("Parameters:", [each for each in command.options if each.parameter]),
+    )
+    if command.details:
+        lines += ["", command.details]
+    for title, options in groups:
+        if options:
+            lines += ["", title]
+            for each in options:
+                flags = f"{', '.join(each.flags)} {each.metavar}".rstrip()
+                lines += [f"  {flags}", *textwrap.wrap(each.help, 88, **INDENT)]
+    return "\n".join(lines)
+
+
+def explain(magics: DPSynthMagics, parsed: ParsedLine) -> None:  # noqa: ARG001 - every sub-command's form
+    """Explain a sub-command, or list them."""
+    name = parsed.argument()
+    say(help_text(None if name is None else find_command(name)))
+
+
+HANDLERS: dict[str, Callable[[DPSynthMagics, ParsedLine], None]] = {
+    "synthesize": synthesize,
+    "compare": compare,
+    "epsilon": epsilon,
+    "status": learning.status,
+    "stop": learning.stop,
+    "receipt": receipt,
+    "save": save,
+    "load": load,
+    "config": config,
+    "help": explain,
+}

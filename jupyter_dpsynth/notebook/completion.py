@@ -1,0 +1,115 @@
+"""Completion behind `%dpsynth`: sub-commands, options, variables and, in a cell's body, parameters."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import SimpleCompletion, context_matcher
+
+from jupyter_dpsynth.notebook.grammar import COMMANDS, SCHEMA_NAMES, split_line
+from jupyter_dpsynth.notebook.namespace import dataframe_names, instances
+
+if TYPE_CHECKING:
+    from IPython.core.completer import CompletionContext, SimpleMatcherResult
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["install_completer", "remove_completer"]
+
+IDENTIFIER = "dpsynth"
+_LINE = re.compile(r"^\s*%{0,2}dpsynth(?:\s(?P<rest>.*))?$")
+DATAFRAME_WORDS = {"DATAFRAME", "[DF_SYNTH]"}
+
+
+def install_completer(shell: InteractiveShell) -> None:
+    """Add our matcher to a shell."""
+    completer = shell.Completer
+    if completer is None:
+        return
+
+    @context_matcher(identifier=IDENTIFIER, priority=100)
+    def matcher(context: CompletionContext) -> SimpleMatcherResult:
+        return complete(context, shell.user_ns)
+
+    remove_completer(shell)
+    completer.custom_matchers.append(matcher)
+
+
+def remove_completer(shell: InteractiveShell) -> None:
+    """Take our matcher out of a shell."""
+    if shell.Completer is not None:
+        shell.Completer.custom_matchers[:] = [
+            each
+            for each in shell.Completer.custom_matchers
+            if getattr(each, "matcher_identifier", None) != IDENTIFIER
+        ]
+
+
+def complete(context: CompletionContext, namespace: dict[str, Any]) -> SimpleMatcherResult:
+    """What fits at the cursor; nothing outside our magics, so that the other matchers answer there."""
+    lines = context.full_text.split("\n")
+    line = context.text_until_cursor
+    match = _LINE.match(line)
+    if match is not None and match["rest"] is not None:
+        words = split_line(match["rest"])
+        fragment = "" if line[-1:].isspace() or not words else words.pop()
+        candidates = _line_candidates(words, fragment, namespace)
+    elif context.cursor_line > 0 and re.match(r"^\s*%%dpsynth\s+learn\b", lines[0]):
+        name = re.fullmatch(r"\s*(\w*)", line)
+        fragment = name[1] if name else ""
+        candidates = _parameters() if name else []
+    else:
+        return {"completions": [], "suppress": False}
+    found = [each for each in candidates if each.startswith(fragment)]
+    return {
+        "completions": [SimpleCompletion(text=each, type="magic") for each in found],
+        "matched_fragment": fragment,
+        "suppress": bool(found),
+    }
+
+
+def _parameters() -> list[str]:
+    from jupyter_dpsynth.config import HighDimConfig
+
+    return [*HighDimConfig.option_names(), *SCHEMA_NAMES]
+
+
+def _line_candidates(words: list[str], fragment: str, namespace: dict[str, Any]) -> list[str]:
+    commands = {command.name: command for command in COMMANDS}
+    if not words:
+        return list(commands)
+    command = commands.get(words[0])
+    if command is None:
+        return []
+    flags = {flag: option for option in command.options for flag in option.flags}
+    if words[-1] in flags and flags[words[-1]].metavar:
+        option = flags[words[-1]]
+        return list(option.choices) or _values(option.name, option.metavar, namespace)
+    if fragment.startswith("-"):
+        return [*(flag for flag in flags if flag.startswith("--")), "--help"]
+    if command.name == "help":
+        return list(commands)
+    if command.name == "config":
+        return _parameters()
+    if command.arguments and command.arguments[0] in DATAFRAME_WORDS:
+        return dataframe_names(namespace)
+    return []
+
+
+def _values(name: str, metavar: str, namespace: dict[str, Any]) -> list[str]:
+    """Variables that fit as the value of an option."""
+    if metavar == "DATAFRAME":
+        return dataframe_names(namespace)
+    if name == "config":
+        from jupyter_dpsynth.config import HighDimConfig
+
+        return instances(namespace, HighDimConfig)
+    if name == "meta":
+        from jupyter_dpsynth.metadata import DataFrameMeta
+
+        return instances(namespace, DataFrameMeta)
+    if name == "synthesizer":
+        from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+        return instances(namespace, HighDimSynthesizer)
+    return []

@@ -1,0 +1,295 @@
+"""What `%dpsynth` understands: its sub-commands and options, and how a line is read.
+
+One table describes every sub-command. Parsing, `--help`, 'did you mean' and completion are all made
+from it, and the parameters of a training run come from `HighDimConfig`, so that nothing is described
+twice.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from jupyter_dpsynth.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["COMMANDS", "Command", "Option", "ParsedLine", "find_command", "parse_line", "split_line"]
+
+#: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
+SCHEMA_NAMES = ("bounds", "categories", "decimals", "ids", "schema")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a sub-command.
+
+    Attributes:
+        name: Long name without dashes.
+        metavar: What its value is called in the help; empty for a switch without value.
+        help: One sentence.
+        short: One letter, or empty.
+        choices: The allowed values; empty if not a fixed list.
+        parameter: Whether it is a parameter of `HighDimConfig`.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    short: str = ""
+    choices: tuple[str, ...] = ()
+    parameter: bool = False
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """How the option may be written."""
+        return (f"-{self.short}", f"--{self.name}") if self.short else (f"--{self.name}",)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One sub-command.
+
+    Attributes:
+        name: Its name.
+        arguments: Names of the positional arguments in order; those in brackets are optional.
+        summary: One sentence.
+        options: What it takes besides, without `--help`, which every sub-command takes.
+        details: Further help, as lines.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    summary: str
+    options: tuple[Option, ...] = ()
+    details: str = ""
+
+    @property
+    def usage(self) -> str:
+        """The line to type."""
+        parts = ["%dpsynth", self.name, *self.arguments]
+        parts += ["[options]"] if self.options else []
+        return " ".join(parts)
+
+
+@dataclass
+class ParsedLine:
+    """A line taken apart: raw texts, not evaluated yet."""
+
+    command: Command
+    arguments: list[str] = field(default_factory=list)
+    options: dict[str, str] = field(default_factory=dict)
+    help: bool = False
+
+    def argument(self, position: int = 0) -> str | None:
+        """The positional argument at a position, or None."""
+        return self.arguments[position] if position < len(self.arguments) else None
+
+
+_SYNTHESIZER = Option("synthesizer", "NAME", "Which synthesizer; by default the last one learned.", "s")
+_META = Option("meta", "NAME", "A DataFrameMeta from MetaExtractor.extract; by default made from df.")
+_CONFIG = Option("config", "NAME", "An existing HighDimConfig to start from.")
+_BACKGROUND = Option("background", "", "Return at once; the display has a Stop button.")
+_INTERRUPT = Option(
+    "on-interrupt",
+    "keep|raise",
+    "After an interrupt keep the model and go on, or also stop 'Run All'.",
+    choices=("keep", "raise"),
+)
+
+_LEARN_DETAILS = """\
+As a cell magic, each line of the cell is `name = value`:
+
+    %%dpsynth learn df -o synthesizer
+    epsilon = 1.0
+    bounds = {"age": (0, 120)}     # public knowledge costs nothing
+
+A value is a Python literal, a variable of yours, or an {expression}. Besides the parameters the cell may
+set bounds, categories, decimals, ids and schema, as MetaExtractor.extract takes them. Interrupting the
+kernel ends training after the current step and keeps the model."""
+
+
+def _parameters() -> tuple[Option, ...]:
+    """The parameters of a run, as options."""
+    from jupyter_dpsynth.config import HighDimConfig
+
+    traits = HighDimConfig.class_traits()
+    return tuple(
+        Option(name, "VALUE", str(traits[name].help), parameter=True)
+        for name in HighDimConfig.option_names()
+    )
+
+
+@lru_cache(maxsize=1)
+def _commands() -> dict[str, Command]:
+    output = Option("output", "NAME", "Name of the variable for the synthesizer.", "o")
+    commands = (
+        Command(
+            "learn",
+            ("DATAFRAME",),
+            "Learn a DataFrame under differential privacy.",
+            (output, _CONFIG, _META, _BACKGROUND, _INTERRUPT, *_parameters()),
+            _LEARN_DETAILS,
+        ),
+        Command(
+            "synthesize",
+            ("[ROWS]",),
+            "Make a synthetic DataFrame; free, as often as wanted.",
+            (
+                Option("output", "NAME", "Name of the variable for the DataFrame.", "o"),
+                Option("seed", "NUMBER", "Makes the output repeatable; no bearing on privacy."),
+                _SYNTHESIZER,
+            ),
+        ),
+        Command(
+            "compare",
+            ("[DF_SYNTH]",),
+            "Compare synthetic data with what was measured privately (free).",
+            (
+                Option("original", "DATAFRAME", "Compare with the real table: NOT covered by epsilon."),
+                Option("holdout", "DATAFRAME", "Real rows that were not learned, to test on."),
+                Option("target", "COLUMN", "Train on synthetic, test on real, for this column."),
+                Option("output", "NAME", "Name of the variable for the report.", "o"),
+                _SYNTHESIZER,
+            ),
+        ),
+        Command("epsilon", (), "Say what epsilon was spent, in a sentence.", (_SYNTHESIZER,)),
+        Command("status", (), "Say what is running and what has been learned."),
+        Command("stop", (), "End a background training after its current step; the model is kept."),
+        Command("receipt", (), "Show what epsilon was spent on.", (_SYNTHESIZER,)),
+        Command("save", ("FILE",), "Write the learned state, without a single row.", (_SYNTHESIZER,)),
+        Command("load", ("FILE",), "Read what save wrote.", (output,)),
+        Command(
+            "config",
+            ("[NAME]",),
+            "List the parameters of a run, or explain one; NAME may also be a config of yours.",
+        ),
+        Command("help", ("[COMMAND]",), "Explain a sub-command."),
+    )
+    return {command.name: command for command in commands}
+
+
+class _Commands:
+    """The table, made at first use: it needs `HighDimConfig`."""
+
+    def __iter__(self) -> Iterator[Command]:
+        return iter(_commands().values())
+
+    def __getitem__(self, name: str) -> Command:
+        return _commands()[name]
+
+
+COMMANDS = _Commands()
+
+
+def find_command(name: str) -> Command:
+    """The sub-command of that name; ConfigError with a hint if there is none."""
+    commands = _commands()
+    if name not in commands:
+        known = ", ".join(commands)
+        raise ConfigError(
+            f"%dpsynth has no sub-command {name!r}.{did_you_mean(name, commands)} Known: {known}."
+        )
+    return commands[name]
+
+
+_WORD = re.compile(
+    r"""(?:
+        \{(?:[^{}]|\{[^{}]*\})*\}      # an {expression}, one level of braces inside
+      | "(?:[^"\\]|\\.)*"              # quoted text
+      | '(?:[^'\\]|\\.)*'
+      | [^\s"'{]                       # anything else that is not space
+      | ["'{]                          # a stray opening sign, taken as it is
+    )+""",
+    re.VERBOSE,
+)
+
+
+def split_line(line: str) -> list[str]:
+    """Cut a line at spaces, but not inside quotes or `{expressions}`.
+
+    Unlike a Unix shell it leaves backslashes and quotes alone: values are read as Python later.
+
+    >>> split_line('learn {frames["a b"]} -o s --epsilon {eps * 2}')
+    ['learn', '{frames["a b"]}', '-o', 's', '--epsilon', '{eps * 2}']
+    """
+    return _WORD.findall(line)
+
+
+def _is_flag(word: str) -> bool:
+    """Whether a word is an option, not a negative number."""
+    return len(word) > 1 and word[0] == "-" and not word[1].isdigit() and word[1] != "."
+
+
+def _find_option(command: Command, flag: str) -> Option:
+    if flag.startswith("--"):
+        written = flag[2:].replace("_", "-")
+        for option in command.options:
+            if option.name.replace("_", "-") == written:
+                return option
+    else:
+        for option in command.options:
+            if option.short and flag == f"-{option.short}":
+                return option
+    names = [option.name.replace("_", "-") for option in command.options]
+    written = flag.lstrip("-").replace("_", "-")
+    begun = [name for name in names if written and name.startswith(written)]
+    hint = did_you_mean(begun[0] if len(begun) == 1 else written, names)
+    hint = hint.replace("'", "'--", 1)
+    raise ConfigError(
+        f"%dpsynth {command.name} has no option {flag!r}.{hint} See %dpsynth {command.name} --help."
+    )
+
+
+def _switch_text(option: Option, words: list[str]) -> str:
+    """Value of a true-or-false parameter written without one: `--n_public` means True."""
+    from jupyter_dpsynth.config import HighDimConfig
+
+    default = HighDimConfig.class_traits()[option.name].default_value if option.parameter else None
+    if isinstance(default, bool) and (not words or words[0].lower() not in {"true", "false"}):
+        return "True"
+    return ""
+
+
+def parse_line(line: str) -> ParsedLine:
+    """Take a magic's line apart.
+
+    Args:
+        line: What stands behind `%dpsynth` or `%%dpsynth`.
+
+    Raises:
+        ConfigError: Unknown sub-command or option, a missing value, too many arguments.
+    """
+    words = split_line(line)
+    if not words or words[0] in {"-h", "--help"}:
+        return ParsedLine(find_command("help"))
+    parsed = ParsedLine(find_command(words.pop(0)))
+    command = parsed.command
+    while words:
+        word = words.pop(0)
+        if word in {"-h", "--help"}:
+            parsed.help = True
+        elif not _is_flag(word):
+            parsed.arguments.append(word)
+        else:
+            flag, equals, value = word.partition("=")
+            option = _find_option(command, flag)
+            if not equals and option.metavar:
+                value = _switch_text(option, words)
+                if not value and (not words or _is_flag(words[0])):
+                    raise ConfigError(f"{flag} needs a value: {flag} {option.metavar}.")
+                value = value or words.pop(0)
+            if option.name in parsed.options:
+                raise ConfigError(f"{flag} is given twice: give it once.")
+            if option.choices and value not in option.choices:
+                raise ConfigError(f"{flag} = {value!r} is not allowed: give {option.metavar}.")
+            parsed.options[option.name] = value
+    if len(parsed.arguments) > len(command.arguments):
+        extra = parsed.arguments[len(command.arguments)]
+        raise ConfigError(
+            f"%dpsynth {command.name} does not know what to do with {extra!r}. Usage: {command.usage}."
+        )
+    return parsed

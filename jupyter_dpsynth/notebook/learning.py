@@ -1,0 +1,211 @@
+"""The sub-commands around a training: learn, status, stop."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.errors import ConfigError, DPSynthError, NotLearnedError
+from jupyter_dpsynth.notebook.frames import frame_of
+from jupyter_dpsynth.notebook.grammar import SCHEMA_NAMES
+from jupyter_dpsynth.notebook.namespace import (
+    build_config,
+    find_dataframe,
+    find_instance,
+    instances,
+    parse_body,
+    read_value,
+    variable_name,
+)
+from jupyter_dpsynth.notebook.progress import TrainingProgress
+from jupyter_dpsynth.notebook.run import TrainingRun
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.metadata import DataFrameMeta
+    from jupyter_dpsynth.notebook.grammar import ParsedLine
+    from jupyter_dpsynth.notebook.magics import DPSynthMagics
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+__all__ = ["learn", "one_line", "say", "status", "stop"]
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+DEFAULT_NAME = "synthesizer"
+
+
+def say(text: str) -> None:
+    """Write a line for the user into the cell's output."""
+    import sys
+
+    sys.stdout.write(text + "\n")
+
+
+def one_line(error: BaseException, text: str | None = None) -> BaseException:
+    """Make IPython show an exception as one line; the cell fails all the same.
+
+    IPython asks the instance for `_render_traceback_`; subclasses of its UsageError print tracebacks.
+    """
+    shown = f"\x1b[31m{type(error).__name__}\x1b[39m: {error if text is None else text}"
+    error._render_traceback_ = lambda: [shown]  # type: ignore[attr-defined]  # noqa: SLF001
+    return error
+
+
+def learn(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> None:
+    """Learn a DataFrame, in this cell or in the background."""
+    if magics.run is not None and magics.run.running:
+        raise ConfigError(
+            f"a training is already running ({frame_of(magics.run).step_words}): wait for it, or end it "
+            "with its Stop button or %dpsynth stop."
+        )
+    namespace = magics.shell.user_ns
+    name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
+    run = TrainingRun(*_prepare(namespace, parsed, body), name)
+    background = "background" in parsed.options
+    progress = TrainingProgress(run, magics.front_end(), background=background)
+    magics.run, magics.current = run, name
+    progress.open()
+    run.start()
+    if background:
+        namespace[name] = run.synthesizer
+        # the copied context tells the kernel which cell the display belongs to
+        context = contextvars.copy_context()
+        threading.Thread(
+            target=context.run, args=(_finish_quietly, run, progress), name="dpsynth-display", daemon=True
+        ).start()
+        return
+    try:
+        _follow(run, progress)
+    except KeyboardInterrupt as interrupt:
+        namespace[name] = run.synthesizer
+        progress.close(f"Left without waiting: %dpsynth status tells how {name} ends.")
+        raise one_line(interrupt, "left while the current step was finishing.") from None
+    if run.learned:
+        namespace[name] = run.synthesizer
+    _finish(run, progress)
+    if run.error is not None and not _stopped_early(run):
+        raise _shown_error(run.error) from None
+    if run.stop_requested and parsed.options.get("on-interrupt", magics.on_interrupt) == "raise":
+        raise one_line(KeyboardInterrupt(), frame_of(run).headline) from None
+
+
+def _prepare(
+    namespace: dict[str, Any], parsed: ParsedLine, body: str | None
+) -> tuple[HighDimSynthesizer, Any]:
+    """A new synthesizer and the table for it; everything that can be wrong beforehand is found here."""
+    from jupyter_dpsynth.metadata import MetaExtractor
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+    df = find_dataframe(parsed.argument(), namespace)
+    names = HighDimConfig.option_names()
+    values = parse_body(body or "", namespace, (*names, *SCHEMA_NAMES))
+    for option in parsed.command.options:
+        if option.parameter and option.name in parsed.options:
+            if option.name in values:
+                raise ConfigError(f"{option.name} is given on the line and in the cell: give it once.")
+            values[option.name] = read_value(parsed.options[option.name], namespace, option.name)
+    schema = {key: values.pop(key) for key in SCHEMA_NAMES if key in values}
+    base = parsed.options.get("config")
+    config = build_config(
+        values,
+        None if base is None else find_instance(base, namespace, HighDimConfig, "--config"),
+    )
+    config.resolve()
+    df_meta = _meta(parsed.options.get("meta"), namespace, schema)
+    if df_meta is None:
+        df_meta = MetaExtractor.extract(df, **schema)
+    df_meta.check(df)
+    return HighDimSynthesizer(df_meta, config=config), df
+
+
+def _meta(text: str | None, namespace: dict[str, Any], schema: dict[str, Any]) -> DataFrameMeta | None:
+    from jupyter_dpsynth.metadata import DataFrameMeta
+
+    if text is None:
+        return None
+    if schema:
+        raise ConfigError(
+            f"--meta and {', '.join(schema)} are both given: declare it in MetaExtractor.extract or here."
+        )
+    return find_instance(text, namespace, DataFrameMeta, "--meta")  # type: ignore[no-any-return]
+
+
+def _follow(run: TrainingRun, progress: TrainingProgress) -> None:
+    """Redraw until the training has ended; the first interrupt ends it early, a second one leaves."""
+    while True:
+        try:
+            while not run.wait(POLL_SECONDS):
+                progress.update()
+        except KeyboardInterrupt:
+            if run.stop_requested:
+                raise
+            run.stop()
+        else:
+            return
+
+
+def _stopped_early(run: TrainingRun) -> bool:
+    """Whether the user stopped it before there was a model: no failure, and no model either."""
+    return run.stop_requested and isinstance(run.error, NotLearnedError)
+
+
+def _finish(run: TrainingRun, progress: TrainingProgress) -> None:
+    """Leave the last frame, with what to do next."""
+    if run.learned:
+        which = "" if run.name == DEFAULT_NAME else f" -s {run.name}"
+        progress.close(
+            f"Learned as {run.name!r}. Next: %dpsynth synthesize 1000 -o df_synth{which}",
+        )
+    elif _stopped_early(run):
+        progress.close(str(run.error))
+    elif run.error is None:
+        progress.close("Nothing was read and nothing spent.")
+    else:
+        progress.close(str(_shown_error(run.error)) if progress.background else "")
+
+
+def _finish_quietly(run: TrainingRun, progress: TrainingProgress) -> None:
+    """The same in the thread of a background training, where nobody would see an exception."""
+    try:
+        _follow(run, progress)
+        _finish(run, progress)
+    except Exception:
+        logger.exception("the display of a background training failed")
+
+
+def _shown_error(error: BaseException) -> BaseException:
+    """The training's error as it may be shown: foreign messages may quote private values."""
+    if isinstance(error, DPSynthError):
+        return error
+    return DPSynthError(
+        f"learning failed with {type(error).__name__}; its message is withheld because it may quote "
+        "private values."
+    )
+
+
+def stop(magics: DPSynthMagics, parsed: ParsedLine) -> None:  # noqa: ARG001 - every sub-command's form
+    """End a background training early."""
+    if magics.run is None or not magics.run.running:
+        say("Nothing is running.")
+        return
+    magics.run.stop()
+    say("Stopping after the current step; the model is kept.")
+
+
+def status(magics: DPSynthMagics, parsed: ParsedLine) -> None:  # noqa: ARG001 - every sub-command's form
+    """Say what runs and what there is."""
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+    if magics.run is not None:
+        say(f"{magics.run.name}: {frame_of(magics.run).line()}")
+    else:
+        say("No training has been started in this session.")
+    namespace = magics.shell.user_ns
+    for name in instances(namespace, HighDimSynthesizer):
+        if magics.run is None or namespace[name] is not magics.run.synthesizer:
+            say(f"{name}: {namespace[name]!r}")
+
+

@@ -1,0 +1,121 @@
+"""`DPSynthMagics`: the `%dpsynth` line magic and the `%%dpsynth` cell magic."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from traitlets import Bool, Enum
+
+from jupyter_dpsynth.errors import ConfigError, DPSynthError
+from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.notebook.progress import FrontEnd
+    from jupyter_dpsynth.notebook.run import TrainingRun
+
+__all__ = ["DPSynthMagics"]
+
+IDLE_SECONDS = 1.0
+
+
+@magics_class
+class DPSynthMagics(Magics):
+    """Differentially private synthetic tables from notebook cells.
+
+    Attributes:
+        run: The last training that was started, None before.
+        current: Name of the synthesizer that sub-commands mean when none is named.
+        synthetic: Name of the last synthetic DataFrame.
+    """
+
+    warm_tensorflow = Bool(
+        default_value=True,
+        help="Import TensorFlow in the background once the kernel is idle, so that learning starts sooner.",
+    ).tag(config=True)
+    live = Enum(
+        ("auto", "widget", "text"),
+        default_value="auto",
+        help="How a training is shown: 'auto' finds out who is looking.",
+    ).tag(config=True)
+    on_interrupt = Enum(
+        ("keep", "raise"),
+        default_value="keep",
+        help="After an interrupt keep the model and go on, or also stop 'Run All'.",
+    ).tag(config=True)
+
+    def __init__(self, shell: Any, **kwargs: Any) -> None:  # noqa: ANN401 - any kind of IPython shell
+        super().__init__(shell, **kwargs)
+        self.run: TrainingRun | None = None
+        self.current = ""
+        self.synthetic = ""
+        self._warmup = TensorFlowWarmup()
+        self._idle_since: float | None = None  # None while a cell runs
+
+    @no_var_expand  # braces are expressions for us to evaluate, in the line as in the cell
+    @line_cell_magic
+    def dpsynth(self, line: str, cell: str | None = None) -> None:
+        """Learn a DataFrame under differential privacy and use what was learned.
+
+            %%dpsynth learn df -o synthesizer
+            epsilon = 1.0
+
+            %dpsynth synthesize 10000 -o df_synth
+            %dpsynth compare
+            %dpsynth epsilon
+
+        `%dpsynth help` lists the sub-commands; `--help` behind one explains it.
+        """
+        from jupyter_dpsynth.notebook.learning import one_line
+
+        try:
+            self._dispatch(line, cell)
+        except DPSynthError as error:
+            raise one_line(error) from None
+
+    def _dispatch(self, line: str, cell: str | None) -> None:
+        from jupyter_dpsynth.notebook.commands import HANDLERS, help_text
+        from jupyter_dpsynth.notebook.grammar import parse_line
+        from jupyter_dpsynth.notebook.learning import learn, say
+
+        parsed = parse_line(line)
+        name = parsed.command.name
+        if parsed.help:
+            say(help_text(parsed.command))
+        elif name == "learn":
+            learn(self, parsed, cell)
+        elif cell is not None and cell.strip():
+            raise ConfigError(f"{name} takes no cell: write %dpsynth {name} with one percent sign.")
+        else:
+            HANDLERS[name](self, parsed)
+
+    def front_end(self) -> FrontEnd:
+        """How a training is shown here."""
+        from jupyter_dpsynth.notebook.progress import detect_front_end
+
+        return detect_front_end(self.shell) if self.live == "auto" else self.live
+
+    def start_warmup(self) -> None:
+        """Get TensorFlow ready while nobody waits for it."""
+        if self.warm_tensorflow:
+            self.shell.events.register("pre_run_cell", self._on_busy)
+            self.shell.events.register("post_run_cell", self._on_idle)
+            self._warmup.start_when_idle(self._is_idle)
+
+    def close(self) -> None:
+        """Take back what `start_warmup` did; a running training goes on."""
+        self._warmup.cancel()
+        for event, callback in (("pre_run_cell", self._on_busy), ("post_run_cell", self._on_idle)):
+            if callback in self.shell.events.callbacks[event]:
+                self.shell.events.unregister(event, callback)
+
+    def _on_busy(self, *_: object) -> None:
+        self._idle_since = None
+
+    def _on_idle(self, *_: object) -> None:
+        self._idle_since = time.monotonic()
+
+    def _is_idle(self) -> bool:
+        since = self._idle_since
+        return since is not None and time.monotonic() - since > IDLE_SECONDS

@@ -1,0 +1,203 @@
+"""The user's variables: DataFrames, configs and expressions by name."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+__all__ = ["dataframe_names", "evaluate", "expand", "find_dataframe", "instances", "parse_body", "variable_name"]
+
+WORDS = ("auto", "native", "tensorflow_privacy")
+
+
+def evaluate(expression: str, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
+    """Value of a Python expression among the user's variables.
+
+    Args:
+        expression: Its source.
+        namespace: The user's variables.
+        where: What it is for, for the message.
+
+    Raises:
+        ConfigError: It cannot be evaluated. Only a NameError is quoted: other messages may hold values
+            of a private table.
+    """
+    try:
+        code = compile(expression.strip(), f"<{where}>", "eval")
+        # the user's own expression, among the user's own variables, as if typed in a cell
+        return eval(code, dict(namespace))  # noqa: S307
+    except NameError as error:
+        name = str(getattr(error, "name", "") or "")
+        hint = did_you_mean(name, [n for n in namespace if not n.startswith("_")])
+        raise ConfigError(f"{where}: there is no variable {name!r}.{hint}") from None
+    except SyntaxError:
+        raise ConfigError(f"{where}: {expression.strip()!r} is not a Python expression.") from None
+    except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
+        message = f"{where}: {expression.strip()!r} raised {type(error).__name__}."
+        raise ConfigError(message) from None
+
+
+def read_value(text: str, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
+    """A value as typed: a literal, a word such as `auto`, a variable or an `{expression}`."""
+    text = text.strip()
+    if text in WORDS and text not in namespace:
+        return text
+    try:
+        node = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        raise ConfigError(
+            f"{where} = {text!r} is not a value: give a number, a quoted text, a variable or an "
+            "{expression}."
+        ) from None
+    return _node_value(node, text, namespace, where)
+
+
+def _node_value(node: ast.expr, text: str, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
+    try:
+        return ast.literal_eval(node) if not isinstance(node, ast.Set) else _in_braces(node)
+    except ValueError:
+        pass
+    if isinstance(node, ast.Set) and len(node.elts) == 1:  # `{expression}` reads as a set of one
+        text = text.strip()[1:-1]
+    return evaluate(text, namespace, where)
+
+
+def _in_braces(node: ast.Set) -> Any:  # noqa: ANN401
+    """`{1.5}` means 1.5; a set of several values stays a set."""
+    value = ast.literal_eval(node)
+    return next(iter(value)) if len(node.elts) == 1 else value
+
+
+def expand(text: str, namespace: Mapping[str, Any], where: str) -> str:
+    """Plain text with its `{expressions}` replaced, for names and files; quotes are taken off.
+
+    >>> expand("model_{n}.zip", {"n": 3}, "FILE")
+    'model_3.zip'
+    """
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1]
+    parts, rest = [], text
+    while "{" in rest:
+        before, _, rest = rest.partition("{")
+        inside, closed, rest = rest.partition("}")
+        if not closed:
+            raise ConfigError(f"{where}: {text!r} has no closing brace.")
+        parts += [before, str(evaluate(inside, namespace, where))]
+    return "".join([*parts, rest])
+
+
+def variable_name(text: str, where: str, namespace: Mapping[str, Any]) -> str:
+    """A name for a new variable; ConfigError unless it is a Python name."""
+    name = expand(text, namespace, where)
+    if not name.isidentifier():
+        raise ConfigError(f"{where} = {name!r} is not a variable name: give letters, digits and _.")
+    return name
+
+
+def instances(namespace: Mapping[str, Any], kind: type) -> list[str]:
+    """Names of the user's variables of a type, without hidden ones."""
+    return [n for n, value in list(namespace.items()) if not n.startswith("_") and isinstance(value, kind)]
+
+
+def dataframe_names(namespace: Mapping[str, Any]) -> list[str]:
+    """Names of the user's DataFrames; pandas is not imported for it."""
+    pandas = sys.modules.get("pandas")
+    frame = getattr(pandas, "DataFrame", None)
+    return [] if frame is None else instances(namespace, frame)
+
+
+def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = "DATAFRAME") -> pd.DataFrame:
+    """The DataFrame with a name, or the value of an `{expression}`.
+
+    Raises:
+        DataError: There is none, or the variable is something else.
+    """
+    names = dataframe_names(namespace)
+    known = f" DataFrames here: {', '.join(names)}." if names else " No DataFrame has been made yet."
+    if text is None:
+        raise DataError(f"{where} is missing: name the DataFrame.{known}")
+    text = text[1:-1] if text.startswith("{") and text.endswith("}") else text
+    if text.isidentifier() and text not in namespace:
+        raise DataError(f"there is no DataFrame {text!r}.{did_you_mean(text, names)}{known}")
+    value = evaluate(text, namespace, where)
+    frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
+    if frame is None or not isinstance(value, frame):
+        kind = type(value).__name__
+        raise DataError(f"{where} = {text!r} is a {kind}, not a pandas DataFrame.{known}")
+    return value  # type: ignore[no-any-return]
+
+
+def find_instance(text: str, namespace: Mapping[str, Any], kind: type, where: str) -> Any:  # noqa: ANN401
+    """The user's variable (or `{expression}`) of a type; ConfigError if it is not one."""
+    names = instances(namespace, kind)
+    known = f" Known: {', '.join(names)}." if names else ""
+    text = text[1:-1] if text.startswith("{") and text.endswith("}") else text
+    if text.isidentifier() and text not in namespace:
+        hint = did_you_mean(text, names)
+        raise ConfigError(f"{where}: there is no {kind.__name__} {text!r}.{hint}{known}")
+    value = evaluate(text, namespace, where)
+    if not isinstance(value, kind):
+        raise ConfigError(
+            f"{where} = {text!r} is a {type(value).__name__}, not a {kind.__name__}.{known}"
+        )
+    return value
+
+
+def parse_body(body: str, namespace: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
+    """Read the `name = value` lines of a cell.
+
+    Args:
+        body: The cell without its first line.
+        namespace: The user's variables.
+        known: The names that may be set.
+
+    Raises:
+        ConfigError: A line is something else, a name is unknown or given twice. Values are not checked.
+    """
+    body = textwrap.dedent(body)
+    try:
+        statements = ast.parse(body).body
+    except SyntaxError as error:
+        line = (error.lineno or 1) + 1
+        raise ConfigError(f"line {line} of the cell: write `name = value`, one a line.") from None
+    values: dict[str, Any] = {}
+    for statement in statements:
+        where = f"line {statement.lineno + 1} of the cell"
+        if not isinstance(statement, ast.Assign) or not _is_plain(statement):
+            raise ConfigError(f"{where}: write `name = value`, one a line.")
+        name = statement.targets[0].id  # type: ignore[attr-defined]
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ConfigError(
+                f"{where}: {name!r} is not a parameter.{hint} See %dpsynth config for all of them."
+            )
+        if name in values:
+            raise ConfigError(f"{where}: {name} is given twice: give it once.")
+        text = ast.get_source_segment(body, statement.value) or ""
+        if text in WORDS and text not in namespace:
+            values[name] = text
+        else:
+            values[name] = _node_value(statement.value, text, namespace, name)
+    return values
+
+
+def _is_plain(statement: ast.Assign) -> bool:
+    return len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name)
+
+
+def build_config(values: Mapping[str, Any], base: HighDimConfig | None) -> HighDimConfig:
+    """A config from named values, on top of an existing one."""
+    config = HighDimConfig() if base is None else base.copy()
+    for name, value in values.items():
+        setattr(config, name, value)
+    return config

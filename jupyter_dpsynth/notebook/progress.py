@@ -1,0 +1,177 @@
+"""`TrainingProgress`: one display that follows a training from its first second into the saved notebook.
+
+In a notebook somebody looks at, the display is a widget holding HTML; it is redrawn by changing one string.
+At the end the same output becomes plain HTML (and a PNG), so that the notebook reads well when it is opened
+later without a kernel. Where nobody looks (nbclient, papermill), the output's text is updated instead, and
+in a terminal one line is rewritten in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Literal
+
+from jupyter_dpsynth.notebook.drawing import curve_png, live_html, static_html
+from jupyter_dpsynth.notebook.frames import BUTTON_HINT, INTERRUPT_HINT, frame_of
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_dpsynth.notebook.frames import Frame
+    from jupyter_dpsynth.notebook.run import TrainingRun
+
+__all__ = ["TrainingProgress", "detect_front_end"]
+
+FrontEnd = Literal["widget", "text", "terminal"]
+REDRAW_SECONDS = {"widget": 0.25, "text": 1.0, "terminal": 0.25}
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+UNFINISHED = "This notebook was saved while the training ran, or the kernel ended during it."
+COVERED = "Everything shown here is covered by epsilon: no exact count, no exact loss."
+
+
+def detect_front_end(shell: InteractiveShell) -> FrontEnd:
+    """Who is at the other end.
+
+    A front end with a person in front of it lets the kernel ask for input; nbclient and papermill do not.
+    """
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return "terminal"
+    try:
+        import ipywidgets  # noqa: F401
+    except ImportError:
+        return "text"
+    request = kernel.get_parent().get("content", {}) if hasattr(kernel, "get_parent") else {}
+    return "widget" if request.get("allow_stdin", True) else "text"
+
+
+class TrainingProgress:
+    """Shows one training.
+
+    Args:
+        run: What to show.
+        front_end: How.
+        background: Whether the cell has returned: then there is a Stop button, because the front end's
+            messages are handled.
+    """
+
+    def __init__(self, run: TrainingRun, front_end: FrontEnd, *, background: bool = False) -> None:
+        self.run = run
+        self.front_end = front_end
+        self.background = background
+        self._hint = BUTTON_HINT if background else INTERRUPT_HINT
+        self._main, self._picture = f"dpsynth-{uuid.uuid4().hex}", f"dpsynth-{uuid.uuid4().hex}"
+        self._drawn_at = 0.0
+        self._last = ""
+        self._html: Any = None
+        self._widgets: list[Any] = []
+
+    def open(self) -> None:
+        """Show the first frame."""
+        frame = self._frame()
+        self._drawn_at = time.monotonic()
+        if self.front_end == "terminal":
+            self._write(frame.line())
+            return
+        bundle = self._static(frame, (UNFINISHED,))
+        if self.front_end == "widget":
+            bundle[WIDGET_VIEW] = self._make_widgets(frame)
+        self._publish(bundle, self._main, update=False)
+        if self.background:  # a later output cannot be added to a cell that has returned
+            self._publish({"text/plain": ""}, self._picture, update=False)
+
+    def update(self) -> None:
+        """Redraw if it is time to."""
+        now = time.monotonic()
+        if now - self._drawn_at < REDRAW_SECONDS[self.front_end]:
+            return
+        self._drawn_at = now
+        frame = self._frame()
+        if self._html is not None:
+            self._html.value = live_html(frame)
+            if self.run.stop_requested:
+                self._disable_button()
+        elif self.front_end == "terminal":
+            self._write(frame.line())
+        elif frame.line() != self._last:
+            self._last = frame.line()
+            self._publish(self._static(frame, (UNFINISHED,)), self._main, update=True)
+
+    def close(self, *notes: str) -> None:
+        """Show the last frame for good, with further lines of plain text below it."""
+        frame = self._frame()
+        if self.front_end == "terminal":
+            self._write(frame.line(), end="\n")
+            for note in notes:
+                print(note)
+            return
+        shown = (*notes, COVERED) if frame.private and self.run.learned else notes
+        self._publish(self._static(frame, shown), self._main, update=True)
+        picture = curve_png(frame)
+        if picture is not None:
+            words = f"Private loss by step, ending at {frame.loss_words}"
+            bundle = {"image/png": picture, "text/plain": words}
+            self._publish(bundle, self._picture, update=self.background)
+        for widget in self._widgets:
+            widget.close()
+        self._widgets, self._html = [], None
+
+    def _frame(self) -> Frame:
+        return frame_of(self.run, self._hint)
+
+    def _static(self, frame: Frame, notes: tuple[str, ...]) -> dict[str, Any]:
+        text = "\n".join([frame.line(), *(notes if frame.ended else ())])
+        return {"text/html": static_html(frame, notes), "text/plain": text}
+
+    def _publish(self, bundle: dict[str, Any], display_id: str, *, update: bool) -> None:
+        from IPython.display import publish_display_data
+
+        data = dict(bundle)
+        if isinstance(data.get("image/png"), bytes):
+            import base64
+
+            data["image/png"] = base64.b64encode(data["image/png"]).decode("ascii")
+        transient = {"display_id": display_id}
+        publish_display_data(data, transient=transient, **({"update": True} if update else {}))
+
+    def _make_widgets(self, frame: Frame) -> dict[str, Any]:
+        """The live widgets; returns the reference that a front end shows them by."""
+        from ipywidgets import HTML, Button, VBox
+
+        self._html = HTML(live_html(frame))
+        self._widgets = [self._html]
+        root: Any = self._html
+        if self.background:
+            button = Button(
+                description="Stop and keep the model",
+                icon="stop",
+                tooltip="End training after the current step",
+                layout={"width": "auto", "align_self": "flex-start"},
+            )
+            button.on_click(lambda _: self._stop())
+            root = VBox([self._html, button])
+            self._widgets += [button, root]
+        return {"version_major": 2, "version_minor": 0, "model_id": root.model_id}
+
+    def _stop(self) -> None:
+        self.run.stop()
+        self._disable_button()
+
+    def _disable_button(self) -> None:
+        for widget in self._widgets[1:2]:
+            widget.disabled = True
+            widget.description = "Stopping …"
+
+    def _write(self, text: str, end: str = "") -> None:
+        """Rewrite the terminal's current line, cut to its width: a wrapped line cannot be rewritten."""
+        if not end:
+            text = text[: shutil.get_terminal_size().columns - 1]
+        padding = " " * max(0, len(self._last) - len(text))
+        self._last = text
+        with contextlib.suppress(UnicodeEncodeError):  # a terminal without these signs
+            sys.stdout.write(f"\r{text}{padding}{end}")
+        sys.stdout.flush()

@@ -1,0 +1,116 @@
+"""One training in one worker thread.
+
+The worker computes and leaves its reports here. It never prints, displays or draws: whoever shows the
+training looks at this object from another thread as often as it likes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from jupyter_dpsynth.engine.reports import StepReport
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+__all__ = ["TrainingRun"]
+
+
+class TrainingRun:
+    """A training, from its first second to its end.
+
+    Args:
+        synthesizer: Not learned yet.
+        df: The private table; let go of at the end.
+        name: The variable under which the user has the synthesizer.
+
+    Attributes:
+        latest: The last report, None until the first.
+        curve: `(step, loss, loss noise)` of the training steps so far; private by construction.
+        error: What the training raised, None if nothing.
+        stop_requested: Whether somebody asked it to end early.
+        began: The time and step of the first training report, for the remaining time.
+    """
+
+    def __init__(self, synthesizer: HighDimSynthesizer, df: pd.DataFrame, name: str) -> None:
+        self.synthesizer = synthesizer
+        self.name = name
+        self.latest: StepReport | None = None
+        self.curve: list[tuple[int, float, float]] = []
+        self.error: BaseException | None = None
+        self.began: tuple[float, int] | None = None
+        self._df: pd.DataFrame | None = df
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+        self._started_at = self._ended_at = time.monotonic()
+        self._thread = threading.Thread(target=self._work, name="dpsynth-training", daemon=True)
+
+    def start(self) -> None:
+        """Begin in the background."""
+        self._started_at = time.monotonic()
+        # the engine measures while TensorFlow is imported; this thread only keeps the import quiet
+        TensorFlowWarmup().start_now()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask for the end after the current step; returns at once."""
+        self._stop.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end, at most so long; True if it has ended."""
+        return self._ended.wait(seconds)
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return not self._ended.is_set()
+
+    @property
+    def learned(self) -> bool:
+        """Whether there is a model, complete or stopped early."""
+        return self.synthesizer.state == "learned"
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start, until the end."""
+        return (time.monotonic() if self.running else self._ended_at) - self._started_at
+
+    def _work(self) -> None:
+        df, self._df = self._df, None
+        try:
+            if df is not None and not self._stop.is_set():
+                self.synthesizer.learn(df, callback=self._report, stop=self._stop)
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that shows it
+            # a traceback would keep the private table alive
+            self.error = error.with_traceback(None)
+        finally:
+            del df
+            self._ended_at = time.monotonic()
+            self._ended.set()
+
+    def _report(self, report: StepReport) -> None:
+        if report.phase == "training" and self.began is None:
+            self.began = (time.monotonic(), report.step)
+        if report.loss is not None and (not self.curve or report.step > self.curve[-1][0]):
+            self.curve.append((report.step, report.loss, report.loss_noise or 0.0))
+        self.latest = report
+
+    def remaining(self) -> float | None:
+        """Estimated seconds to the planned end, None before it can be estimated."""
+        report, began = self.latest, self.began
+        if report is None or began is None or report.phase != "training":
+            return None
+        done = report.step - began[1]
+        if done < 1:
+            return None
+        return (time.monotonic() - began[0]) / done * max(report.total_steps - report.step, 0)

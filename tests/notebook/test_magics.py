@@ -1,0 +1,130 @@
+"""The magics in a real shell: what is refused, how it is said, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.notebook.grammar import COMMANDS
+
+if TYPE_CHECKING:
+    from tests.notebook.conftest import Shell
+
+HEAVY = ("tensorflow", "pandas", "matplotlib", "ipywidgets", "dp_accounting")
+
+
+def test_loading_the_extension_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from IPython.core.interactiveshell import InteractiveShell as S; s = S.instance();"
+        "s.run_line_magic('load_ext', 'jupyter_dpsynth');"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_unloading_leaves_the_shell_as_it_was(shell: Shell) -> None:
+    def state() -> dict[str, object]:
+        manager = shell.ip.magics_manager
+        return {
+            "magics": {kind: sorted(manager.magics[kind]) for kind in ("line", "cell")},
+            "registry": sorted(manager.registry),
+            "configurables": [type(each).__name__ for each in shell.ip.configurables],
+            "matchers": list(shell.ip.Completer.custom_matchers),
+            "events": {name: list(found) for name, found in shell.ip.events.callbacks.items()},
+        }
+
+    shell.run("%unload_ext jupyter_dpsynth")
+    before = state()
+    shell.run("%load_ext jupyter_dpsynth")
+    assert state() != before
+    shell.run("%unload_ext jupyter_dpsynth")
+    assert state() == before
+    assert "not found" in shell.run("%dpsynth status").text
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("%dpsynth leran df", "Did you mean 'learn'?"),
+        ("%dpsynth learn df --epsilonn 1", "Did you mean '--epsilon'?"),
+        ("%dpsynth learn df --noise 1", "Did you mean '--noise-multiplier'?"),
+        ("%dpsynth learn df --epsilon", "--epsilon needs a value"),
+        ("%dpsynth learn df --epsilon 1 --epsilon 2", "given twice"),
+        ("%dpsynth learn df --on-interrupt never", "keep|raise"),
+        ("%dpsynth learn df extra", "does not know what to do with 'extra'"),
+        ("%dpsynth learn dff", "Did you mean 'df'?"),
+        ("%dpsynth learn", "DATAFRAME is missing"),
+        ("%dpsynth learn np", "is a module, not a pandas DataFrame"),
+        ("%dpsynth learn df -o 1model", "is not a variable name"),
+        ("%dpsynth learn df --config df", "is a DataFrame, not a HighDimConfig"),
+        ("%%dpsynth learn df\nepsilonn = 1", "line 2 of the cell: 'epsilonn' is not a parameter. Did"),
+        ("%%dpsynth learn df\n\n# words\nepsilon: 1", "line 4 of the cell: write `name = value`"),
+        ("%%dpsynth learn df\nepsilon = = 1", "line 2 of the cell: write `name = value`"),
+        ("%%dpsynth learn df\nepsilon = 1\nepsilon = 2", "line 3 of the cell: epsilon is given twice"),
+        ("%%dpsynth learn df --epsilon 1\nepsilon = 2", "on the line and in the cell"),
+        ("%%dpsynth learn df\nepsilon = -1", "epsilon = -1 is not allowed"),
+        ("%%dpsynth learn df\nepsilon = missing", "there is no variable 'missing'"),
+        ("%%dpsynth learn df\nsteps = 5\nepochs = 1", "are both given"),
+        ("%%dpsynth learn df\nbounds = {'agee': (0, 9)}", "agee"),
+        ("%%dpsynth synthesize\n10", "with one percent sign"),
+        ("%dpsynth epsilon", "nothing has been learned here yet"),
+        ("%dpsynth synthesize 10", "nothing has been learned here yet"),
+        ("%dpsynth compare", "nothing has been learned here yet"),
+        ("%dpsynth save", "FILE is missing"),
+        ("%dpsynth config epsilonn", "Did you mean 'epsilon'?"),
+    ],
+)
+def test_a_mistake_is_answered_with_one_line_that_says_what_to_do(
+    shell: Shell, cell: str, message: str
+) -> None:
+    outcome = shell.run(cell)
+    assert message in outcome.error
+    assert "TRACEBACK" not in outcome.error
+    assert "\n" not in outcome.error
+    assert "synthesizer" not in shell.names
+
+
+def test_an_expression_that_fails_is_not_quoted_with_its_values(shell: Shell) -> None:
+    shell.run("marker = {'a': 1}")
+    outcome = shell.run("%%dpsynth learn df\nepsilon = marker['SECRET-417']")
+    assert "raised KeyError" in outcome.error
+    assert outcome.error.count("SECRET-417") == 1  # the source that was typed, not the message
+
+
+def test_every_sub_command_explains_itself(shell: Shell) -> None:
+    names = [command.name for command in COMMANDS]
+    overview = shell.run("%dpsynth").text
+    assert names
+    for name in names:
+        assert f"  {name} " in overview
+        assert f"%dpsynth {name}" in shell.run(f"%dpsynth help {name}").text
+        assert f"%dpsynth {name}" in shell.run(f"%dpsynth {name} --help").text
+
+
+def test_help_anywhere_on_the_line_runs_nothing(shell: Shell) -> None:
+    outcome = shell.run("%dpsynth learn nothing --epsilon 1 --help")
+    assert not outcome.error
+    assert all(f"--{name} " in outcome.text for name in HighDimConfig.option_names())
+
+
+def test_config_lists_every_parameter_with_its_meaning(shell: Shell) -> None:
+    (bundle,) = shell.run("%dpsynth config").displays
+    for name in HighDimConfig.option_names():
+        assert name in bundle["text/plain"]
+        assert name in bundle["text/html"]
+
+
+def test_config_shows_the_values_of_a_config(shell: Shell) -> None:
+    shell.run("from jupyter_dpsynth import HighDimConfig; mine = HighDimConfig(epsilon=0.125)")
+    (bundle,) = shell.run("%dpsynth config mine").displays
+    assert "0.125" in bundle["text/plain"]
+
+
+def test_traits_of_the_magics_are_configurable(shell: Shell) -> None:
+    assert not shell.run("%config DPSynthMagics.on_interrupt = 'raise'").error
+    assert "on_interrupt" in shell.run("%config DPSynthMagics").text

@@ -1,0 +1,136 @@
+"""Real trainings in a real kernel: shown, interrupted, run in the background, failed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jupyter_dpsynth.notebook.frames import epsilon_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.notebook.conftest import Cell, Kernel
+
+pytestmark = pytest.mark.tensorflow
+
+LONG = "steps = 20000"  # minutes: nothing that waits for its end would pass
+TRAINING = r"step [1-9]\d*/20000"
+
+
+def final(cell: Cell) -> dict[str, str]:
+    """The display that a training leaves."""
+    return next(iter(cell.displays.values()))
+
+
+def test_a_learn_cell_ends_with_the_true_epsilon_and_readable_outputs(kernel: Kernel) -> None:
+    cell = kernel.run("%%dpsynth learn df -o first\nepsilon = 2\nsteps = 40")
+    assert not cell.error
+    epsilon = kernel.value("first.epsilon")
+    assert 0 < epsilon <= 2  # noqa: PLR2004 - the budget above
+    summary, picture = cell.displays.values()
+    assert f"epsilon = {epsilon_text(epsilon)} of 2" in summary["text/plain"]
+    assert f"epsilon = {epsilon_text(epsilon)} of 2" in summary["text/html"]
+    assert "step 40 of 40" in summary["text/html"]
+    assert set(picture) == {"image/png", "text/plain"}
+    for bundle in (summary, picture):
+        assert "application/vnd.jupyter.widget-view+json" not in bundle
+        assert "<svg" not in bundle.get("text/html", "")
+
+
+def test_nothing_that_tensorflow_says_reaches_the_cell(kernel: Kernel) -> None:
+    cell = kernel.run("%dpsynth learn df -o quiet --steps 5")
+    assert cell.text == ""
+
+
+def test_the_row_count_is_shown_nowhere(kernel: Kernel) -> None:
+    cell = kernel.run("%dpsynth learn df -o counted --steps 5")
+    everything = json.dumps([cell.text, cell.updates, list(cell.displays.values())])
+    assert not re.search(r"\b3,?000\b", everything)
+
+
+def test_what_was_learned_can_be_used_saved_and_loaded(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run("%dpsynth learn df -o kept --steps 5")
+    assert "cost no epsilon" in kernel.run("%dpsynth synthesize 1_234 -o fake --seed 3").text
+    assert kernel.value("fake.shape, list(fake.columns) == list(df.columns)") == ((1234, 3), True)
+    kernel.run("%dpsynth synthesize 1234 -o again --seed 3")
+    assert kernel.value("fake.equals(again)") is True
+    epsilon = kernel.value("kept.epsilon")
+    assert f"kept: epsilon = {epsilon_text(epsilon)}" in kernel.run("%dpsynth epsilon").text
+    assert "epsilon" in final(kernel.run("%dpsynth receipt"))["text/plain"]
+    path = tmp_path / "model.dpsynth"
+    kernel.run(f"from pathlib import Path; target = Path({str(path)!r})")
+    assert not kernel.run("%dpsynth save target -s kept").error
+    assert not kernel.run("%dpsynth load {target} -o loaded").error
+    assert kernel.value("loaded.epsilon") == epsilon
+
+
+def test_compare_is_free_by_default_and_warns_when_it_looks_at_the_original(kernel: Kernel) -> None:
+    kernel.run("%dpsynth learn df -o compared --steps 5")
+    kernel.run("%dpsynth synthesize 500 -o fake")
+    free = kernel.run("%dpsynth compare fake -o report")
+    assert not free.error
+    assert kernel.value("report.banner is None") is True
+    real = kernel.run("%dpsynth compare fake --original df -o report")
+    assert not real.error
+    assert kernel.value("report.banner in str(report._repr_html_())") is True
+    assert "add --original" in kernel.run("%dpsynth compare --target city").error
+
+
+def test_an_interrupt_keeps_the_model_and_the_cell_succeeds(kernel: Kernel) -> None:
+    cell = kernel.start(f"%%dpsynth learn df -o stopped\n{LONG}")
+    kernel.follow(cell, TRAINING)
+    kernel.manager.interrupt_kernel()
+    kernel.follow(cell, seconds=30)
+    assert not cell.error
+    epsilon = kernel.value("stopped.epsilon")
+    assert re.search(
+        rf"Stopped by you at step \d+ of 20000, epsilon = {re.escape(epsilon_text(epsilon))}: the model",
+        final(cell)["text/plain"],
+    )
+    assert kernel.value("stopped.stop_reason.value") == "stopped"
+    assert kernel.value("len(stopped.synthesize(10))") == 10  # noqa: PLR2004 - as asked
+
+
+def test_an_interrupt_can_also_stop_run_all(kernel: Kernel) -> None:
+    cell = kernel.start(f"%%dpsynth learn df -o halted --on-interrupt raise\n{LONG}")
+    kernel.follow(cell, TRAINING)
+    kernel.manager.interrupt_kernel()
+    kernel.follow(cell, seconds=30)
+    assert cell.error.startswith("KeyboardInterrupt: Stopped by you at step")
+    assert "\n" not in cell.error
+    assert kernel.value("halted.state") == "learned"
+
+
+def test_a_background_training_runs_beside_other_cells_and_a_second_one_is_refused(
+    kernel: Kernel,
+) -> None:
+    cell = kernel.run(f"%%dpsynth learn df -o behind --background\n{LONG}")
+    assert cell.ended
+    assert kernel.value("behind.state in ('new', 'learning')") is True
+    refused = kernel.run("%dpsynth learn df -o other")
+    assert "a training is already running" in refused.error
+    assert "\n" not in refused.error
+    assert "behind" in kernel.run("%dpsynth status").text
+    assert "Stopping" in kernel.run("%dpsynth stop").text
+    kernel.run("get_ipython().magics_manager.registry['DPSynthMagics'].run.wait(60)")
+    assert kernel.run("%dpsynth status").text.startswith("behind: ■ Stopped by you")
+
+
+def test_without_privacy_the_cell_says_so_loudly(kernel: Kernel) -> None:
+    cell = kernel.run("%dpsynth learn df -o open --differential-privacy False --steps 5")
+    assert not cell.error
+    assert "NO privacy guarantee" in final(cell)["text/html"]
+    assert "NO privacy guarantee" in kernel.run("%dpsynth epsilon -s open").text
+
+
+def test_a_training_that_fails_leaves_one_line_and_no_model(kernel: Kernel) -> None:
+    kernel.run("few = df.head(3)")
+    cell = kernel.run("%dpsynth learn few -o nothing")
+    assert cell.error.startswith("DataError: the table has too few rows")
+    assert "\n" not in cell.error
+    assert "✗ Failed" in final(cell)["text/plain"]
+    assert kernel.value("'nothing' in globals()") is False

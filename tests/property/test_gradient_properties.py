@@ -1,0 +1,193 @@
+"""R1-R3: every row's contribution is bounded, whatever the parameters; sums are exact."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_dpsynth.engine.model import Layout
+
+pytestmark = pytest.mark.tensorflow
+tf = pytest.importorskip("tensorflow")
+
+from jupyter_dpsynth.engine.gradient import BatchGradient
+from jupyter_dpsynth.engine.release import (
+    MicrobatchRelease,
+    NativeRelease,
+    TFPrivacyRelease,
+)
+from jupyter_dpsynth.privacy.noise import NoiseSource
+
+SIZES = np.array([3, 5, 2, 4])
+
+
+def make_layout(seed=0):
+    generator = np.random.default_rng(seed)
+    scale = np.triu(generator.uniform(0.2, 2, (len(SIZES), len(SIZES))), 1)
+    return Layout(SIZES, scale)
+
+
+def make_codes(rows, seed=0):
+    generator = np.random.default_rng(seed)
+    return np.stack([generator.integers(0, size, rows) for size in SIZES], axis=1).astype(np.int32)
+
+
+def make_parameters(layout, seed=0, factor=1.0):
+    generator = np.random.default_rng(seed)
+    weights = generator.normal(size=(layout.width, layout.width)).astype(np.float32)
+    bias = generator.normal(size=layout.width).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return tf.constant(weights * np.float32(factor)), tf.constant(bias * np.float32(factor))
+
+
+def make_release(kind=NativeRelease, *, clip=1.0, sigma=1.0, **options):
+    gradient = BatchGradient(make_layout(), clip, 10.0)
+    return kind(
+        gradient=gradient,
+        noise=NoiseSource(test_only_seed=3),
+        sigma=sigma,
+        loss_sigma=10 * sigma,
+        expected_rows=32,
+        **options,
+    )
+
+
+def norm_of(sums):
+    return float(np.sqrt((sums.weights**2).sum() + (sums.bias**2).sum()))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from([0.0, 1e-30, 1e-3, 1.0, 50.0, 1e10, 1e38, np.inf, np.nan]),
+    st.sampled_from([1e-3, 1.0, 7.0]),
+)
+def test_the_clipped_contribution_of_one_row_has_bounded_norm(seed, factor, clip):
+    release = make_release(clip=clip)
+    parameters = make_parameters(release.gradient.layout, seed, factor)
+    sums = release.clipped_sums(*parameters, make_codes(1, seed), np.array([0]))
+    assert norm_of(sums) <= clip
+    assert 0 <= sums.loss <= release.gradient.loss_bound
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 40))
+def test_adding_a_row_changes_the_sum_by_at_most_the_clip_norm(seed, rows):
+    release = make_release(clip=0.7)
+    parameters = make_parameters(release.gradient.layout, seed)
+    codes = make_codes(rows + 1, seed)
+    with_row = release.clipped_sums(*parameters, codes, np.arange(rows + 1))
+    without = release.clipped_sums(*parameters, codes, np.arange(rows))
+    change = np.sqrt(
+        ((with_row.weights - without.weights) ** 2).sum() + ((with_row.bias - without.bias) ** 2).sum()
+    )
+    assert change <= 0.7 * (1 + 1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 30), st.integers(1, 4))
+def test_one_row_changes_a_microbatch_sum_by_at_most_twice_the_clip_norm(seed, rows, groups):
+    codes = make_codes(rows + 1, seed)
+    sums = []
+    for indices in (np.arange(rows + 1), np.arange(rows)):
+        # the same seed assigns the common rows to the same groups
+        release = make_release(MicrobatchRelease, clip=0.7, groups=groups)
+        parameters = make_parameters(release.gradient.layout, seed)
+        sums.append(release.clipped_sums(*parameters, codes, indices))
+    change = np.sqrt(
+        ((sums[0].weights - sums[1].weights) ** 2).sum() + ((sums[0].bias - sums[1].bias) ** 2).sum()
+    )
+    assert change <= 2 * 0.7 * (1 + 1e-5)
+
+
+def test_one_pass_clipping_equals_clipping_every_rows_own_gradient():
+    release = make_release(clip=0.9)
+    gradient, layout = release.gradient, release.gradient.layout
+    parameters = make_parameters(layout)
+    codes = make_codes(25)
+    weights, bias = (part.numpy() for part in gradient.row_gradients(*parameters, tf.constant(codes)))
+    norms = np.sqrt((weights**2).sum(axis=(1, 2)) + (bias**2).sum(axis=1))
+    assert (norms > 0.9).any()
+    factors = np.minimum(1, 0.9 / norms)
+    sums = release.clipped_sums(*parameters, codes, np.arange(25))
+    assert np.allclose(sums.weights, (weights * factors[:, None, None]).sum(0), atol=3e-5)
+    assert np.allclose(sums.bias, (bias * factors[:, None]).sum(0), atol=3e-5)
+
+
+def test_row_gradients_are_those_of_automatic_differentiation():
+    gradient = make_release().gradient
+    weights, bias = (tf.Variable(part) for part in make_parameters(gradient.layout))
+    codes = tf.constant(make_codes(6))
+    offsets, sizes = gradient.layout.offsets, gradient.layout.sizes
+    mask = tf.constant(gradient.layout.mask)
+    with tf.GradientTape() as tape:
+        rows = tf.concat([tf.one_hot(codes[:, j], int(s)) for j, s in enumerate(sizes)], axis=1)
+        logits = rows @ (weights * mask) + bias
+        losses = -sum(
+            tf.reduce_sum(
+                tf.nn.log_softmax(logits[:, offsets[j] : offsets[j + 1]])
+                * rows[:, offsets[j] : offsets[j + 1]],
+                axis=1,
+            )
+            for j in range(len(sizes))
+        )
+    expected = tape.jacobian(losses, [weights, bias])
+    ours = gradient.row_gradients(weights, bias, codes)
+    for mine, theirs in zip(ours, expected, strict=True):
+        assert np.allclose(mine.numpy(), theirs.numpy(), atol=5e-6)
+
+
+def test_an_oversize_batch_is_summed_whole():
+    release = make_release(clip=100.0)
+    parameters = make_parameters(release.gradient.layout)
+    codes = make_codes(300)
+    assert release.chunk_rows < 100
+    whole = release.clipped_sums(*parameters, codes, np.arange(300))
+    parts = [release.clipped_sums(*parameters, codes, part) for part in np.split(np.arange(300), 6)]
+    assert np.allclose(whole.weights, sum(part.weights for part in parts), atol=1e-4)
+    assert whole.loss == pytest.approx(sum(part.loss for part in parts), rel=1e-5)
+
+
+def test_an_empty_batch_still_gets_noise():
+    release = make_release(sigma=2.0)
+    parameters = make_parameters(release.gradient.layout)
+    nothing = np.zeros(0, dtype=np.int64)
+    assert norm_of(release.clipped_sums(*parameters, make_codes(3), nothing)) == 0
+    released = release.release(*parameters, make_codes(3), nothing)
+    assert released.bias.std() > 0.5
+    assert released.loss != 0
+
+
+def test_every_weight_gets_noise_of_the_planned_size_once():
+    release = make_release(clip=0.5, sigma=3.0)
+    parameters = make_parameters(release.gradient.layout)
+    nothing = np.zeros(0, dtype=np.int64)
+    draws = [release.release(*parameters, make_codes(3), nothing) for _ in range(400)]
+    free = release.gradient.layout.mask > 0
+    weights = np.array([draw.weights[free] for draw in draws])
+    bias = np.array([draw.bias for draw in draws])
+    loss = np.array([draw.loss for draw in draws])
+    for values, expected in ((weights, 1.5), (bias, 1.5), (loss, 300.0)):
+        count = values.size
+        assert abs(values.std() / expected - 1) < 5 / np.sqrt(2 * count)
+        assert abs(values.mean()) < 5 * expected / np.sqrt(count)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow_privacy") is None, reason="needs the extra tf-privacy"
+)
+def test_tf_privacys_query_gives_the_same_clipped_sums():
+    native = make_release(clip=0.9, sigma=1.0)
+    theirs = TFPrivacyRelease(native)
+    parameters = make_parameters(native.gradient.layout)
+    codes = make_codes(70)
+    ours = native.clipped_sums(*parameters, codes, np.arange(70))
+    _, sums = theirs.clipped_sums(*parameters, codes, np.arange(70))
+    # ours clips with a slack of 1e-5 against float32 rounding
+    assert np.abs(ours.weights - sums.weights).max() <= 1e-5 * max(1, np.abs(sums.weights).max()) * 2
+    assert np.abs(ours.bias - sums.bias).max() <= 1e-5 * max(1, np.abs(sums.bias).max()) * 2
+    assert ours.loss == pytest.approx(sums.loss, rel=1e-5)
+    released = theirs.release(*parameters, codes, np.arange(70))
+    assert norm_of(released) != pytest.approx(norm_of(sums))
