@@ -7,7 +7,7 @@ environment, shows what happens in the terminal and writes the executed notebook
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import shutil
 import sys
 from importlib import resources
@@ -24,6 +24,7 @@ __all__ = ["main"]
 NOTEBOOK = "quickstart.ipynb"
 NEEDED = ("nbclient", "nbconvert", "ipykernel", "matplotlib")
 FAILED, INTERRUPTED = 1, 130
+QUIET = "--log-level=40"  # the kernel warns that local messages are not encrypted
 
 #: Run behind the quickstart, whatever the notebook calls its variables.
 SUMMARY = """\
@@ -126,10 +127,10 @@ def _client(notebook: Any, console: Console) -> Any:  # noqa: ANN401 - nbclient'
         """Knows one kernel: a spec named python3 elsewhere may be another environment."""
 
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", QUIET]
             return KernelSpec(argv=command, display_name=kernel_name, language="python")
 
-    class Client(NotebookClient):  # type: ignore[misc]
+    class Client(NotebookClient):
         """Shows messages while they arrive."""
 
         def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:  # noqa: ANN401

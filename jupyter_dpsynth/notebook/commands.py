@@ -1,4 +1,4 @@
-"""The sub-commands that use what was learned: synthesize, compare, epsilon, receipt, save, load, config, help."""
+"""The sub-commands that use what was learned, and those that explain."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["HANDLERS", "help_text"]
 
 DEFAULT_SYNTHETIC = "df_synth"
-INDENT = {"initial_indent": "      ", "subsequent_indent": "      "}
 
 
 def current_synthesizer(magics: DPSynthMagics, parsed: ParsedLine) -> tuple[str, HighDimSynthesizer]:
@@ -265,7 +264,8 @@ def help_text(command: Command | None = None) -> str:
             lines += ["", title]
             for each in options:
                 flags = f"{', '.join(each.flags)} {each.metavar}".rstrip()
-                lines += [f"  {flags}", *textwrap.wrap(each.help, 88, **INDENT)]
+                words = textwrap.wrap(each.help, 88)
+                lines += [f"  {flags}", *(f"      {line}" for line in words)]
     return "\n".join(lines)
 
 

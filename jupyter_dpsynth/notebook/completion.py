@@ -11,6 +11,8 @@ from jupyter_dpsynth.notebook.grammar import COMMANDS, SCHEMA_NAMES, split_line
 from jupyter_dpsynth.notebook.namespace import dataframe_names, instances
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -18,7 +20,6 @@ __all__ = ["install_completer", "remove_completer"]
 
 IDENTIFIER = "dpsynth"
 _LINE = re.compile(r"^\s*%{0,2}dpsynth(?:\s(?P<rest>.*))?$")
-DATAFRAME_WORDS = {"DATAFRAME", "[DF_SYNTH]"}
 
 
 def install_completer(shell: InteractiveShell) -> None:
@@ -87,13 +88,14 @@ def _line_candidates(words: list[str], fragment: str, namespace: dict[str, Any])
         return list(option.choices) or _values(option.name, option.metavar, namespace)
     if fragment.startswith("-"):
         return [*(flag for flag in flags if flag.startswith("--")), "--help"]
-    if command.name == "help":
-        return list(commands)
-    if command.name == "config":
-        return _parameters()
-    if command.arguments and command.arguments[0] in DATAFRAME_WORDS:
-        return dataframe_names(namespace)
-    return []
+    wanted = command.arguments[0].strip("[]") if command.arguments else ""
+    arguments: dict[str, Callable[[], list[str]]] = {
+        "COMMAND": lambda: list(commands),
+        "NAME": _parameters,
+        "DATAFRAME": lambda: dataframe_names(namespace),
+        "DF_SYNTH": lambda: dataframe_names(namespace),
+    }
+    return arguments.get(wanted, list)()
 
 
 def _values(name: str, metavar: str, namespace: dict[str, Any]) -> list[str]:

@@ -77,23 +77,23 @@ def curve_svg(curve: Sequence[tuple[int, float, float]], total: int) -> str:
     if len(curve) >= MIN_CURVE:
         (first, start, _), (last, end, _) = curve[0], curve[-1]
         title = f"Private loss by step: {start:.3g} at step {first}, {end:.3g} at step {last} of {total}"
-    parts = [
+    head = (
         f'<svg role="img" aria-label="{title}" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'style="display:block;width:100%;aspect-ratio:{WIDTH}/{HEIGHT};font-size:11px">'
         f"<title>{title}</title>"
-    ]
-    if len(curve) < MIN_CURVE:
-        parts.append(
+    )
+    if len(curve) >= MIN_CURVE:
+        content = _plot(curve, total)
+    else:
+        content = (
             f'<rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}" '
             f'fill="none" style="stroke:{GRID}"/><text x="{WIDTH / 2}" y="{HEIGHT / 2}" '
             f'text-anchor="middle" style="fill:{MUTED}">the loss curve appears when training begins</text>'
         )
-    else:
-        parts += _plot(curve, total)
-    return "".join([*parts, "</svg>"])
+    return f"{head}{content}</svg>"
 
 
-def _plot(curve: Sequence[tuple[int, float, float]], total: int) -> list[str]:
+def _plot(curve: Sequence[tuple[int, float, float]], total: int) -> str:
     low, high = loss_range(curve)
     end = max(total, curve[-1][0])
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
@@ -104,31 +104,29 @@ def _plot(curve: Sequence[tuple[int, float, float]], total: int) -> list[str]:
     def y(loss: float) -> float:
         return bottom - (bottom - TOP) * (min(max(loss, low), high) - low) / (high - low)
 
-    parts = []
-    for value in ticks(low, high):
-        parts.append(
-            f'<line x1="{LEFT}" x2="{right}" y1="{y(value):.1f}" y2="{y(value):.1f}" style="stroke:{GRID}"/>'
-            f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end" style="fill:{MUTED}">'
-            f"{value:g}</text>"
-        )
-    for value in ticks(0, end, 5):
-        parts.append(
-            f'<text x="{x(value):.1f}" y="{bottom + 14}" text-anchor="middle" style="fill:{MUTED}">'
-            f"{value:g}</text>"
-        )
+    grid = "".join(
+        f'<line x1="{LEFT}" x2="{right}" y1="{y(value):.1f}" y2="{y(value):.1f}" style="stroke:{GRID}"/>'
+        f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end" style="fill:{MUTED}">'
+        f"{value:g}</text>"
+        for value in ticks(low, high)
+    )
+    steps = "".join(
+        f'<text x="{x(value):.1f}" y="{bottom + 14}" text-anchor="middle" style="fill:{MUTED}">'
+        f"{value:g}</text>"
+        for value in ticks(0, end)
+    )
     above = [f"{x(s):.1f},{y(v + BAND * n):.1f}" for s, v, n in curve]
     below = [f"{x(s):.1f},{y(v - BAND * n):.1f}" for s, v, n in reversed(curve)]
     middle = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v, _ in curve)
     centre = (TOP + bottom) / 2
-    parts.append(
-        f'<polygon points="{" ".join(above + below)}" style="fill:{BRAND};fill-opacity:0.18"/>'
+    return (
+        f'{grid}{steps}<polygon points="{" ".join(above + below)}" style="fill:{BRAND};fill-opacity:0.18"/>'
         f'<polyline points="{middle}" style="fill:none;stroke:{BRAND};stroke-width:1.8"/>'
         f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 5}" text-anchor="middle" style="fill:{MUTED}">'
         f"step (band: ±{BAND} standard deviations of the privacy noise)</text>"
         f'<text x="12" y="{centre}" text-anchor="middle" transform="rotate(-90 12 {centre})" '
         f'style="fill:{MUTED}">loss, nats per row</text>'
     )
-    return parts
 
 
 def _bar(label: str, words: str, share: float, colour: str) -> str:
@@ -193,9 +191,7 @@ def static_html(frame: Frame, notes: Sequence[str] = ()) -> str:
         frame: The moment to show.
         notes: Further lines, plain text.
     """
-    lines = "".join(
-        f'<div style="color:{MUTED};font-size:12px">{html.escape(note)}</div>' for note in notes
-    )
+    lines = "".join(f'<div style="color:{MUTED};font-size:12px">{html.escape(note)}</div>' for note in notes)
     return _box(_head(frame) + _bars(frame) + lines)
 
 

@@ -136,10 +136,10 @@ def duration(seconds: float) -> str:
     ('8 s', '1 min 23 s', '1 h 2 min')
     """
     whole = round(seconds)
-    if whole < 60:  # noqa: PLR2004 - seconds in a minute
+    if whole < 60:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
-    if minutes < 60:  # noqa: PLR2004 - minutes in an hour
+    if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
 

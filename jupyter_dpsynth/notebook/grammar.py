@@ -118,8 +118,7 @@ def _parameters() -> tuple[Option, ...]:
 
     traits = HighDimConfig.class_traits()
     return tuple(
-        Option(name, "VALUE", str(traits[name].help), parameter=True)
-        for name in HighDimConfig.option_names()
+        Option(name, "VALUE", str(traits[name].help), parameter=True) for name in HighDimConfig.option_names()
     )
 
 

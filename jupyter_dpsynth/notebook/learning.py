@@ -50,7 +50,7 @@ def one_line(error: BaseException, text: str | None = None) -> BaseException:
     IPython asks the instance for `_render_traceback_`; subclasses of its UsageError print tracebacks.
     """
     shown = f"\x1b[31m{type(error).__name__}\x1b[39m: {error if text is None else text}"
-    error._render_traceback_ = lambda: [shown]  # type: ignore[attr-defined]  # noqa: SLF001
+    error._render_traceback_ = lambda: [shown]  # type: ignore[attr-defined]
     return error
 
 
@@ -130,7 +130,7 @@ def _meta(text: str | None, namespace: dict[str, Any], schema: dict[str, Any]) -
         raise ConfigError(
             f"--meta and {', '.join(schema)} are both given: declare it in MetaExtractor.extract or here."
         )
-    return find_instance(text, namespace, DataFrameMeta, "--meta")  # type: ignore[no-any-return]
+    return find_instance(text, namespace, DataFrameMeta, "--meta")
 
 
 def _follow(run: TrainingRun, progress: TrainingProgress) -> None:
@@ -207,5 +207,3 @@ def status(magics: DPSynthMagics, parsed: ParsedLine) -> None:  # noqa: ARG001 -
     for name in instances(namespace, HighDimSynthesizer):
         if magics.run is None or namespace[name] is not magics.run.synthesizer:
             say(f"{name}: {namespace[name]!r}")
-
-

@@ -94,7 +94,9 @@ class DPSynthMagics(Magics):
         """How a training is shown here."""
         from jupyter_dpsynth.notebook.progress import detect_front_end
 
-        return detect_front_end(self.shell) if self.live == "auto" else self.live
+        if self.live == "auto":
+            return detect_front_end(self.shell)
+        return "widget" if self.live == "widget" else "text"
 
     def start_warmup(self) -> None:
         """Get TensorFlow ready while nobody waits for it."""

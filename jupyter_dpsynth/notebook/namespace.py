@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["dataframe_names", "evaluate", "expand", "find_dataframe", "instances", "parse_body", "variable_name"]
+__all__ = [
+    "build_config",
+    "dataframe_names",
+    "evaluate",
+    "expand",
+    "find_dataframe",
+    "find_instance",
+    "instances",
+    "parse_body",
+    "read_value",
+    "variable_name",
+]
 
 WORDS = ("auto", "native", "tensorflow_privacy")
 
@@ -134,7 +145,7 @@ def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = 
     if frame is None or not isinstance(value, frame):
         kind = type(value).__name__
         raise DataError(f"{where} = {text!r} is a {kind}, not a pandas DataFrame.{known}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def find_instance(text: str, namespace: Mapping[str, Any], kind: type, where: str) -> Any:  # noqa: ANN401
@@ -147,9 +158,7 @@ def find_instance(text: str, namespace: Mapping[str, Any], kind: type, where: st
         raise ConfigError(f"{where}: there is no {kind.__name__} {text!r}.{hint}{known}")
     value = evaluate(text, namespace, where)
     if not isinstance(value, kind):
-        raise ConfigError(
-            f"{where} = {text!r} is a {type(value).__name__}, not a {kind.__name__}.{known}"
-        )
+        raise ConfigError(f"{where} = {text!r} is a {type(value).__name__}, not a {kind.__name__}.{known}")
     return value
 
 

@@ -107,7 +107,7 @@ class TrainingProgress:
         if self.front_end == "terminal":
             self._write(frame.line(), end="\n")
             for note in notes:
-                print(note)
+                sys.stdout.write(note + "\n")
             return
         shown = (*notes, COVERED) if frame.private and self.run.learned else notes
         self._publish(self._static(frame, shown), self._main, update=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from playwright.sync_api import Locator, Page
+    from typing_extensions import Self
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -79,7 +80,6 @@ class JupyterServer:
     Args:
         app: 'lab' or 'notebook'.
         theme: Name of the JupyterLab theme.
-        preload: Python that the kernel runs first of all.
 
     Attributes:
         root: Folder of the notebooks.
@@ -92,7 +92,7 @@ class JupyterServer:
         self.requests: list[str] = []
         self.problems: list[str] = []
 
-    def __enter__(self) -> JupyterServer:
+    def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="dpsynth-browser-"))
         self.root = self._folder / "root"
         self.root.mkdir()

@@ -29,6 +29,7 @@ df = pd.DataFrame({
 })
 """
 EXTENSION = "%load_ext jupyter_dpsynth\n%config DPSynthMagics.warm_tensorflow = False"
+QUIET = "--log-level=40"  # the kernel warns that local messages are not encrypted
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -61,9 +62,11 @@ class Shell:
         raised = result.error_in_exec or result.error_before_exec
         error = ""
         if raised is not None:
-            error = "\n".join(raised._render_traceback_()) if hasattr(
-                raised, "_render_traceback_"
-            ) else f"TRACEBACK {type(raised).__name__}: {raised}"
+            error = (
+                "\n".join(raised._render_traceback_())
+                if hasattr(raised, "_render_traceback_")
+                else f"TRACEBACK {type(raised).__name__}: {raised}"
+            )
         displays = [output.data for output in captured.outputs]
         return Outcome(captured.stdout + captured.stderr, displays, ANSI.sub("", error))
 
@@ -83,7 +86,7 @@ class ThisPython(KernelSpecManager):
     """Knows one kernel: the Python that runs the tests."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", QUIET]
         return KernelSpec(argv=command, display_name=kernel_name, language="python")
 
 
@@ -154,7 +157,7 @@ class Kernel:
         """A literal out of the kernel."""
         import ast
 
-        return ast.literal_eval(self.run(f"print(repr({expression}))").text.strip())
+        return ast.literal_eval(self.run(f"print(repr(({expression})))").text.strip())
 
     def close(self) -> None:
         """End the kernel."""

@@ -30,7 +30,7 @@ def test_a_learn_cell_ends_with_the_true_epsilon_and_readable_outputs(kernel: Ke
     cell = kernel.run("%%dpsynth learn df -o first\nepsilon = 2\nsteps = 40")
     assert not cell.error
     epsilon = kernel.value("first.epsilon")
-    assert 0 < epsilon <= 2  # noqa: PLR2004 - the budget above
+    assert 0 < epsilon <= 2
     summary, picture = cell.displays.values()
     assert f"epsilon = {epsilon_text(epsilon)} of 2" in summary["text/plain"]
     assert f"epsilon = {epsilon_text(epsilon)} of 2" in summary["text/html"]
@@ -92,7 +92,7 @@ def test_an_interrupt_keeps_the_model_and_the_cell_succeeds(kernel: Kernel) -> N
         final(cell)["text/plain"],
     )
     assert kernel.value("stopped.stop_reason.value") == "stopped"
-    assert kernel.value("len(stopped.synthesize(10))") == 10  # noqa: PLR2004 - as asked
+    assert kernel.value("len(stopped.synthesize(10))") == 10
 
 
 def test_an_interrupt_can_also_stop_run_all(kernel: Kernel) -> None:

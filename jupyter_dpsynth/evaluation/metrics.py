@@ -1,0 +1,296 @@
+"""Utility metrics of a synthetic table against an original one. None of them is private.
+
+All work on codes: numbers and dates in quantile bins of the original, names with the rare ones pooled,
+missing values in a cell of their own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from jupyter_dpsynth.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Discretizer",
+    "cramers_v",
+    "mean_total_variation",
+    "one_way_shares",
+    "prediction_auc",
+    "separation_auc",
+    "total_variation",
+]
+
+BINS = 20
+MOST_CATEGORIES = 50
+DENSE_CELLS = 4_000_000
+TRIPLES = 150
+FEW_VALUES = 20
+
+
+def _as_numbers(series: pd.Series) -> NDArray[np.float64]:
+    """Numbers, dates and durations as float64 `[n]`, NaN where missing."""
+    if series.dtype == object:
+        series = series.map(lambda value: float(value) if isinstance(value, int | float) else np.nan)
+    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        zone = getattr(series.dt, "tz", None)
+        series = series.dt.tz_convert("UTC").dt.tz_localize(None) if zone is not None else series
+        moments = series.to_numpy(dtype="datetime64[us]")
+    elif pd.api.types.is_timedelta64_dtype(series.dtype):
+        moments = series.to_numpy(dtype="timedelta64[us]")
+    else:
+        return np.asarray(pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan))
+    return np.where(np.isnat(moments), np.nan, moments.astype(np.int64).astype(np.float64))
+
+
+def _is_number(series: pd.Series) -> bool:
+    types = pd.api.types
+    if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):
+        return True
+    numeric = types.is_numeric_dtype(series.dtype) and not types.is_bool_dtype(series.dtype)
+    return bool(numeric and series.nunique() > FEW_VALUES)
+
+
+def _as_names(series: pd.Series) -> pd.Series:
+    """Values as text that is the same for 1, 1.0 and True-like spellings; missing as '<missing>'."""
+
+    def name(value: Any) -> str:  # noqa: ANN401 - a cell
+        if isinstance(value, bool | np.bool_):
+            return str(bool(value))
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return str(value)
+        return repr(int(number)) if np.isfinite(number) and number == int(number) else repr(number)
+
+    values = series.astype(object)
+    missing = series.isna().to_numpy()
+    codes, distinct = pd.factorize(values.where(~missing, None))
+    names = np.array([*(name(value) for value in distinct), "<missing>"], dtype=object)
+    return pd.Series(names[codes])
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """How one column is coded: bin edges of a number, or the frequent names."""
+
+    edges: NDArray[np.float64] | None
+    names: tuple[str, ...]
+    is_time: bool = False
+
+    @property
+    def size(self) -> int:
+        return (len(self.names) + 1) if self.edges is None else len(self.edges) + 2
+
+    def codes(self, series: pd.Series) -> NDArray[np.int64]:
+        if self.edges is None:
+            index = {value: place for place, value in enumerate(self.names)}
+            codes, distinct = pd.factorize(_as_names(series))
+            table = np.array([index.get(value, len(self.names)) for value in distinct], dtype=np.int64)
+            return table[codes]
+        values = _as_numbers(series)
+        missing = len(self.edges) + 1
+        return np.where(np.isnan(values), missing, np.searchsorted(self.edges, values, side="right"))
+
+    def labels(self) -> list[str]:
+        if self.edges is None:
+            return [*self.names, "other"]
+        starts = [f"from {self._format(edge)}" for edge in self.edges]
+        first = f"below {self._format(self.edges[0])}" if starts else "all"
+        return [first, *starts, "missing"]
+
+    def _format(self, edge: float) -> str:
+        if self.is_time:
+            return str(np.datetime64(int(edge), "us").astype("datetime64[D]"))
+        return f"{edge:.4g}"
+
+
+class Discretizer:
+    """Codes tables with bins and names taken from an original one.
+
+    Args:
+        original: The table whose quantiles and frequent names define the cells.
+    """
+
+    def __init__(self, original: pd.DataFrame) -> None:
+        self.columns: dict[str, _Cells] = {}
+        for name in original.columns:
+            series = original[name]
+            if _is_number(series):
+                values = _as_numbers(series)
+                values = values[~np.isnan(values)]
+                edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1))) if len(values) else []
+                inner = np.asarray(edges, dtype=np.float64)[1:-1]
+                is_time = pd.api.types.is_datetime64_any_dtype(series.dtype)
+                self.columns[name] = _Cells(inner, (), is_time)
+            else:
+                frequent = _as_names(series).value_counts().index[:MOST_CATEGORIES]
+                self.columns[name] = _Cells(None, tuple(frequent))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns."""
+        return tuple(self.columns)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of cells of each column."""
+        return tuple(cells.size for cells in self.columns.values())
+
+    @property
+    def labels(self) -> tuple[tuple[str, ...], ...]:
+        """One text a cell of each column."""
+        return tuple(tuple(cells.labels()) for cells in self.columns.values())
+
+    @property
+    def ordered(self) -> tuple[bool, ...]:
+        """Whether a column's cells lie on a line."""
+        return tuple(cells.edges is not None for cells in self.columns.values())
+
+    def codes(self, df: pd.DataFrame) -> NDArray[np.int64]:
+        """Codes `int64 [n, columns]`."""
+        return np.stack([cells.codes(df[name]) for name, cells in self.columns.items()], axis=1)
+
+
+def _shares(
+    codes: NDArray[np.int64], sizes: Sequence[int], columns: Sequence[int]
+) -> dict[int, float] | NDArray[np.float64]:
+    """Joint shares of some columns: an array, or a mapping where the cells are too many for one."""
+    key = np.zeros(len(codes), dtype=np.int64)
+    cells = 1
+    for column in columns:
+        key = key * sizes[column] + codes[:, column]
+        cells *= sizes[column]
+    if cells <= DENSE_CELLS:
+        return np.bincount(key, minlength=cells) / len(codes)
+    found, counts = np.unique(key, return_counts=True)
+    return dict(zip(found.tolist(), (counts / len(codes)).tolist(), strict=True))
+
+
+def total_variation(
+    first: NDArray[np.int64], second: NDArray[np.int64], sizes: Sequence[int], columns: Sequence[int]
+) -> float:
+    """Total-variation distance of one marginal between two coded tables, in [0, 1]."""
+    p, q = _shares(first, sizes, columns), _shares(second, sizes, columns)
+    if isinstance(p, dict) or isinstance(q, dict):
+        p, q = dict(p), dict(q)  # type: ignore[arg-type]
+        return 0.5 * sum(abs(p.get(cell, 0) - q.get(cell, 0)) for cell in p.keys() | q.keys())
+    return 0.5 * float(np.abs(p - q).sum())
+
+
+def mean_total_variation(
+    first: NDArray[np.int64], second: NDArray[np.int64], sizes: Sequence[int], ways: int
+) -> float:
+    """Mean total-variation distance over all marginals of `ways` columns (150 random ones of three)."""
+    sets: Iterable[tuple[int, ...]] = list(itertools.combinations(range(len(sizes)), ways))
+    sets = list(sets)
+    if ways > 2 and len(sets) > TRIPLES:
+        order = np.random.default_rng(0).permutation(len(sets))[:TRIPLES]
+        sets = [sets[place] for place in order]
+    if not sets:
+        return float("nan")
+    return float(np.mean([total_variation(first, second, sizes, columns) for columns in sets]))
+
+
+def one_way_shares(codes: NDArray[np.int64], sizes: Sequence[int]) -> tuple[NDArray[np.float64], ...]:
+    """Share of every cell of every column."""
+    return tuple(
+        np.bincount(codes[:, column], minlength=size) / len(codes) for column, size in enumerate(sizes)
+    )
+
+
+def cramers_v(codes: NDArray[np.int64], sizes: Sequence[int]) -> NDArray[np.float64]:
+    """Cramer's V of every pair of columns, `[columns, columns]`, in [0, 1], diagonal 0.
+
+    Source:
+        Cramer 1946.
+    """
+    columns = len(sizes)
+    out = np.zeros((columns, columns))
+    for first, second in itertools.combinations(range(columns), 2):
+        joint = np.asarray(_shares(codes, sizes, (first, second))).reshape(sizes[first], sizes[second])
+        expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+        seen = expected > 0
+        freedom = min((joint.sum(1) > 0).sum(), (joint.sum(0) > 0).sum()) - 1
+        if freedom > 0:
+            chi = ((joint - expected)[seen] ** 2 / expected[seen]).sum()
+            out[first, second] = out[second, first] = np.sqrt(chi / freedom)
+    return out
+
+
+def _features(original: pd.DataFrame, *tables: pd.DataFrame) -> list[NDArray[np.float64]]:
+    """Feature matrices for tree models: numbers as they are, names as codes of the original's order."""
+    out: list[list[NDArray[np.float64]]] = [[] for _ in tables]
+    for name in original.columns:
+        if _is_number(original[name]):
+            for columns, table in zip(out, tables, strict=True):
+                columns.append(_as_numbers(table[name]))
+            continue
+        frequent = _as_names(original[name]).value_counts().index[:200]
+        index = {value: place for place, value in enumerate(frequent)}
+        for columns, table in zip(out, tables, strict=True):
+            codes = _as_names(table[name]).map(index).fillna(len(index))
+            columns.append(codes.to_numpy(np.float64))
+    return [np.stack(columns, axis=1) for columns in out]
+
+
+def _boosting(rounds: int) -> Any:  # noqa: ANN401 - untyped library
+    try:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+    except ImportError as error:
+        raise MissingDependencyError(
+            "figures that train a model (target = ...) need scikit-learn: install "
+            "jupyter_dpsynth[evaluation]."
+        ) from error
+    return HistGradientBoostingClassifier(max_iter=rounds, random_state=0)
+
+
+def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.DataFrame, target: str) -> float:
+    """ROC AUC on `holdout` of gradient boosting that learned to predict `target` from `train`.
+
+    Targets of several classes are averaged one against the rest. 0.5 if `train` has one class only.
+    """
+    model = _boosting(150)
+    from sklearn.metrics import roc_auc_score
+
+    classes = {name: place for place, name in enumerate(sorted(set(_as_names(original[target]))))}
+    labels = [_as_names(t[target]).map(classes).fillna(-1).to_numpy() for t in (train, holdout)]
+    features = original.drop(columns=target)
+    x_train, x_hold = _features(features, train.drop(columns=target), holdout.drop(columns=target))
+    known = np.isin(labels[1], np.unique(labels[0])) & (labels[1] >= 0)
+    if len(np.unique(labels[0])) < 2 or len(np.unique(labels[1][known])) < 2:
+        return 0.5
+    model.fit(x_train, labels[0])
+    chances = model.predict_proba(x_hold[known])
+    if chances.shape[1] == 2:
+        return float(roc_auc_score(labels[1][known], chances[:, 1]))
+    present = np.unique(labels[1][known])
+    chances = chances[:, np.isin(model.classes_, present)] + 1e-9
+    chances /= chances.sum(axis=1, keepdims=True)
+    return float(roc_auc_score(labels[1][known], chances, multi_class="ovr", labels=present))
+
+
+def separation_auc(original: pd.DataFrame, synthetic: pd.DataFrame) -> float:
+    """Cross-validated ROC AUC of gradient boosting that tells synthetic from original rows.
+
+    0.5 means that it cannot, 1 that it always can.
+    """
+    model = _boosting(100)
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import cross_val_predict
+
+    rows = min(len(original), len(synthetic))
+    tables = [table.sample(rows, random_state=0) for table in (original, synthetic)]
+    features = np.vstack(_features(original, *tables))
+    labels = np.repeat([0.0, 1.0], rows)
+    chances = cross_val_predict(model, features, labels, cv=3, method="predict_proba")
+    return float(roc_auc_score(labels, chances[:, 1]))

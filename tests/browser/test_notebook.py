@@ -1,0 +1,143 @@
+"""What a person sees: live progress, the final epsilon, a stop that keeps the model."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbformat
+import pytest
+
+from jupyter_dpsynth.notebook.frames import epsilon_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.driver import JupyterServer, NotebookPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.tensorflow]
+
+QUICKSTART = Path(__file__).parents[2] / "notebooks" / "quickstart.ipynb"
+LEARN = "%%dpsynth learn"
+SHOTS = os.environ.get("DPSYNTH_SCREENSHOTS")  # a folder for screenshots, for looking at them
+
+TABLE = """\
+%load_ext jupyter_dpsynth
+import numpy as np, pandas as pd
+random = np.random.default_rng(0)
+df = pd.DataFrame({"age": random.integers(18, 90, 5000), "city": random.choice(["Graz", "Wien"], 5000)})
+"""
+LONG = "%%dpsynth learn df -o stopped\nsteps = 20000"
+BEHIND = "%%dpsynth learn df -o behind --background\nsteps = 20000"
+ASK = "print([stopped.epsilon, stopped.stop_reason.value, len(stopped.synthesize(7))])"
+
+
+def quickstart_cells() -> list[str]:
+    """The code of the quickstart up to its learn cell, and a question about the result."""
+    notebook = nbformat.read(QUICKSTART, as_version=4)
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    learn = next(i for i, source in enumerate(sources) if source.lstrip().startswith(LEARN))
+    name = re.search(r"(?:-o|--output)\s+(\w+)", sources[learn])
+    return [*sources[: learn + 1], f"print({name[1] if name else 'synthesizer'}.epsilon)"]
+
+
+def shoot(notebook: NotebookPage, name: str) -> None:
+    if SHOTS:
+        notebook.page.screenshot(path=Path(SHOTS) / f"{name}.png")
+
+
+def watch(notebook: NotebookPage, index: int, name: str) -> list[tuple[int, float]]:
+    """Follow a training on the screen: the steps and epsilons that were shown, in order."""
+    seen: list[tuple[int, float]] = []
+    charts = notebook.cell(index).locator('.jp-OutputArea-output svg[role="img"] polyline')
+    charted = False
+    end = time.monotonic() + 180
+    while not re.search(r"\[\d+\]", notebook.prompt(index)) and time.monotonic() < end:
+        text = notebook.output(index)
+        step = re.search(r"step (\d+) of \d+", text)
+        epsilon = re.search(r"epsilon at most ([\d.e+-]+) of", text)
+        if step and epsilon:
+            seen.append((int(step[1]), float(epsilon[1])))
+        if not charted and charts.count():
+            charted = True
+            shoot(notebook, f"{name}-training")
+        time.sleep(0.1)
+    assert charted, "the loss curve was never drawn"
+    return seen
+
+
+def test_the_quickstarts_learn_cell_shows_progress_and_ends_with_the_true_epsilon(
+    jupyter: Callable[..., JupyterServer],
+) -> None:
+    server = jupyter()
+    cells = quickstart_cells()
+    server.write("quickstart.ipynb", cells)
+    notebook = server.open("quickstart.ipynb")
+    learn = len(cells) - 2
+    for index in range(learn):
+        notebook.run(index)
+    notebook.start(learn)
+    seen = watch(notebook, learn, "quickstart")
+    shown = notebook.finish(learn)
+    shoot(notebook, "quickstart-finished")
+    steps = [step for step, _ in seen]
+    epsilons = [epsilon for _, epsilon in seen]
+    assert steps == sorted(steps)
+    assert len(set(steps)) > 2, "the step did not move"
+    assert epsilons == sorted(epsilons)
+    assert epsilons[0] < epsilons[-1]
+    epsilon = float(notebook.run(learn + 1))
+    assert "Finished" in shown
+    assert f"epsilon = {epsilon_text(epsilon)} of " in shown
+    assert epsilons[-1] <= float(epsilon_text(epsilon))
+    assert server.outside_requests == []
+    assert server.problems == []
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_stopping_keeps_the_model_and_the_output_survives_reopening(
+    jupyter: Callable[..., JupyterServer], app: str
+) -> None:
+    server = jupyter(app=app, theme="JupyterLab Dark")
+    path = server.write("stop.ipynb", [TABLE, LONG, ASK, BEHIND, "behind.stop_reason.value"])
+    notebook = server.open("stop.ipynb")
+    notebook.run(0)
+
+    notebook.start(1)
+    wait_for_training(notebook, 1)
+    notebook.interrupt()
+    shown = notebook.finish(1, seconds=30)
+    epsilon, reason, rows = ast.literal_eval(notebook.run(2))
+    assert (reason, rows) == ("stopped", 7)
+    assert re.search(rf"Stopped by you at step \d+ of 20000, epsilon = {epsilon_text(epsilon)}: ", shown)
+
+    notebook.run(3, seconds=20)  # the cell returns at once
+    wait_for_training(notebook, 3)
+    shoot(notebook, f"{app}-background")
+    notebook.cell(3).get_by_role("button", name="Stop and keep the model").click()
+    until_shown(notebook, 3, "Stopped by you at step")
+    assert "stopped" in notebook.run(4)
+
+    notebook.save()
+    saved = path.read_text()
+    assert "widget-view" not in saved
+    (server.root / "again.ipynb").write_text(saved.replace("dpsynth-test", "no-such-kernel"))
+    again = server.open("again.ipynb", kernel=False)
+    until_shown(again, 1, "Stopped by you at step")
+    assert again.cell(1).locator(".jp-OutputArea-output img").count() == 1
+    shoot(again, f"{app}-reopened")
+    assert server.outside_requests == []
+
+
+def until_shown(notebook: NotebookPage, index: int, pattern: str) -> None:
+    from tests.browser.driver import until
+
+    until(lambda: re.search(pattern, notebook.output(index)), f"cell {index} to show {pattern}")
+
+
+def wait_for_training(notebook: NotebookPage, index: int) -> None:
+    until_shown(notebook, index, r"step [1-9]\d* of 20000")
