@@ -24,7 +24,7 @@ __all__ = ["main"]
 NOTEBOOK = "quickstart.ipynb"
 NEEDED = ("nbclient", "nbconvert", "ipykernel", "matplotlib")
 FAILED, INTERRUPTED = 1, 130
-QUIET = "--log-level=40"  # the kernel warns that local messages are not encrypted
+QUIET = "--log-level=50"  # the kernel would warn that local messages are not encrypted
 
 #: Run behind the quickstart, whatever the notebook calls its variables.
 SUMMARY = """\
@@ -79,7 +79,7 @@ def demo(output: Path) -> None:
     if not output.absolute().parent.is_dir():
         raise DPSynthError(f"--output = {str(output)!r}: the folder does not exist. Make it first.")
     import nbformat
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     console = Console()
     console.line(f"Running {NOTEBOOK}: learning a table under differential privacy.")
@@ -90,6 +90,8 @@ def demo(output: Path) -> None:
         _client(notebook, console).execute()
     except CellExecutionError as error:
         raise DPSynthError(f"a cell of {NOTEBOOK} failed: {error.ename}: {error.evalue}") from None
+    except DeadKernelError:  # also what an interrupt leaves: nbclient then ends the kernel
+        raise DPSynthError(f"the kernel ended before {NOTEBOOK} did; nothing was written.") from None
     notebook.cells = shown
     try:
         output.write_text(_to_html(notebook), encoding="utf-8")

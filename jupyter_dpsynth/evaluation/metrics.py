@@ -128,8 +128,8 @@ class Discretizer:
             if _is_number(series):
                 values = _as_numbers(series)
                 values = values[~np.isnan(values)]
-                edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1))) if len(values) else []
-                inner = np.asarray(edges, dtype=np.float64)[1:-1]
+                steps = np.linspace(0, 1, BINS + 1)
+                inner = np.unique(np.quantile(values, steps))[1:-1] if len(values) else np.zeros(0)
                 is_time = pd.api.types.is_datetime64_any_dtype(series.dtype)
                 self.columns[name] = _Cells(inner, (), is_time)
             else:
@@ -182,7 +182,7 @@ def total_variation(
     """Total-variation distance of one marginal between two coded tables, in [0, 1]."""
     p, q = _shares(first, sizes, columns), _shares(second, sizes, columns)
     if isinstance(p, dict) or isinstance(q, dict):
-        p, q = dict(p), dict(q)  # type: ignore[arg-type]
+        p, q = dict(p), dict(q)
         return 0.5 * sum(abs(p.get(cell, 0) - q.get(cell, 0)) for cell in p.keys() | q.keys())
     return 0.5 * float(np.abs(p - q).sum())
 

@@ -35,7 +35,7 @@ STATE_COLOURS = {"finished": DONE, "budget": DONE, "stopped": WARN, "stopping": 
 PNG_INK, PNG_LINE = "#7a7a7a", "#3b8fd9"
 
 WIDTH, HEIGHT = 720, 170
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 52, 24, 12, 34
 BAND = 2  # standard deviations of noise on either side
 MIN_CURVE = 2
 
@@ -217,7 +217,7 @@ def curve_png(frame: Frame) -> bytes | None:
         linewidth=0,
     )
     axes.plot(steps, losses, color=PNG_LINE, linewidth=1.6)
-    axes.set_xlim(0, max(frame.total, steps[-1]))
+    axes.set_xlim(0, steps[-1])
     axes.set_ylim(*loss_range(frame.curve))
     axes.set_xlabel(f"step (band: ±{BAND} standard deviations of the privacy noise)")
     axes.set_ylabel("loss, nats per row")

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.errors import ConfigError, DPSynthError, NotLearnedError
+from jupyter_dpsynth.errors import ConfigError, DPSynthError
 from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.grammar import SCHEMA_NAMES
 from jupyter_dpsynth.notebook.namespace import (
@@ -66,10 +66,13 @@ def learn(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> None:
     run = TrainingRun(*_prepare(namespace, parsed, body), name)
     background = "background" in parsed.options
     progress = TrainingProgress(run, magics.front_end(), background=background)
+    try:
+        progress.open()
+    except KeyboardInterrupt as interrupt:
+        raise one_line(interrupt, "interrupted before anything was read; nothing was spent.") from None
     magics.run, magics.current = run, name
-    progress.open()
-    run.start()
     if background:
+        run.start()
         namespace[name] = run.synthesizer
         # the copied context tells the kernel which cell the display belongs to
         context = contextvars.copy_context()
@@ -86,7 +89,7 @@ def learn(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> None:
     if run.learned:
         namespace[name] = run.synthesizer
     _finish(run, progress)
-    if run.error is not None and not _stopped_early(run):
+    if run.error is not None:  # also a stop before there was a model: the next cells cannot go on
         raise _shown_error(run.error) from None
     if run.stop_requested and parsed.options.get("on-interrupt", magics.on_interrupt) == "raise":
         raise one_line(KeyboardInterrupt(), frame_of(run).headline) from None
@@ -134,9 +137,10 @@ def _meta(text: str | None, namespace: dict[str, Any], schema: dict[str, Any]) -
 
 
 def _follow(run: TrainingRun, progress: TrainingProgress) -> None:
-    """Redraw until the training has ended; the first interrupt ends it early, a second one leaves."""
+    """Train and redraw until the end; the first interrupt ends it early, a second one leaves."""
     while True:
         try:
+            run.start()
             while not run.wait(POLL_SECONDS):
                 progress.update()
         except KeyboardInterrupt:
@@ -147,11 +151,6 @@ def _follow(run: TrainingRun, progress: TrainingProgress) -> None:
             return
 
 
-def _stopped_early(run: TrainingRun) -> bool:
-    """Whether the user stopped it before there was a model: no failure, and no model either."""
-    return run.stop_requested and isinstance(run.error, NotLearnedError)
-
-
 def _finish(run: TrainingRun, progress: TrainingProgress) -> None:
     """Leave the last frame, with what to do next."""
     if run.learned:
@@ -159,12 +158,10 @@ def _finish(run: TrainingRun, progress: TrainingProgress) -> None:
         progress.close(
             f"Learned as {run.name!r}. Next: %dpsynth synthesize 1000 -o df_synth{which}",
         )
-    elif _stopped_early(run):
-        progress.close(str(run.error))
-    elif run.error is None:
-        progress.close("Nothing was read and nothing spent.")
+    elif run.error is not None and progress.background:  # no cell is left to fail
+        progress.close(str(_shown_error(run.error)))
     else:
-        progress.close(str(_shown_error(run.error)) if progress.background else "")
+        progress.close()
 
 
 def _finish_quietly(run: TrainingRun, progress: TrainingProgress) -> None:

@@ -34,7 +34,7 @@ class TrainingRun:
         curve: `(step, loss, loss noise)` of the training steps so far; private by construction.
         error: What the training raised, None if nothing.
         stop_requested: Whether somebody asked it to end early.
-        began: The time and step of the first training report, for the remaining time.
+        began: The time and number of the first step that was reported, for the remaining time.
     """
 
     def __init__(self, synthesizer: HighDimSynthesizer, df: pd.DataFrame, name: str) -> None:
@@ -47,11 +47,15 @@ class TrainingRun:
         self._df: pd.DataFrame | None = df
         self._stop = threading.Event()
         self._ended = threading.Event()
+        self._started = False
         self._started_at = self._ended_at = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="dpsynth-training", daemon=True)
 
     def start(self) -> None:
-        """Begin in the background."""
+        """Begin in the background, once."""
+        if self._started:
+            return
+        self._started = True
         self._started_at = time.monotonic()
         # the engine measures while TensorFlow is imported; this thread only keeps the import quiet
         TensorFlowWarmup().start_now()
@@ -99,7 +103,8 @@ class TrainingRun:
             self._ended.set()
 
     def _report(self, report: StepReport) -> None:
-        if report.phase == "training" and self.began is None:
+        # from the first completed step on: it takes seconds, because TensorFlow compiles it
+        if report.step and self.began is None:
             self.began = (time.monotonic(), report.step)
         if report.loss is not None and (not self.curve or report.step > self.curve[-1][0]):
             self.curve.append((report.step, report.loss, report.loss_noise or 0.0))

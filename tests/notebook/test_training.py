@@ -76,7 +76,7 @@ def test_compare_is_free_by_default_and_warns_when_it_looks_at_the_original(kern
     assert kernel.value("report.banner is None") is True
     real = kernel.run("%dpsynth compare fake --original df -o report")
     assert not real.error
-    assert kernel.value("report.banner in str(report._repr_html_())") is True
+    assert kernel.value("report.banner in str(report.to_html())") is True
     assert "add --original" in kernel.run("%dpsynth compare --target city").error
 
 
@@ -134,3 +134,17 @@ def test_a_training_that_fails_leaves_one_line_and_no_model(kernel: Kernel) -> N
     assert "\n" not in cell.error
     assert "✗ Failed" in final(cell)["text/plain"]
     assert kernel.value("'nothing' in globals()") is False
+
+
+def test_an_interrupt_before_there_is_a_model_fails_the_cell_and_says_what_was_spent(
+    kernel: Kernel,
+) -> None:
+    kernel.run("wide = pd.DataFrame({f'c{i}': _random.integers(0, 9, 3000) for i in range(80)})")
+    cell = kernel.start("%dpsynth learn wide -o unborn")
+    kernel.follow(cell, "Starting")
+    kernel.manager.interrupt_kernel()
+    kernel.follow(cell, seconds=30)
+    assert cell.error.startswith("NotLearnedError: stopped before there was a model")
+    assert "\n" not in cell.error
+    assert "epsilon" in cell.error
+    assert kernel.value("'unborn' in globals()") is False

@@ -1,0 +1,104 @@
+"""Noise and samples have the distributions that the accountant assumes."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from jupyter_dpsynth.privacy.mechanisms import noisy_counts, partition_threshold
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.sampling import fixed_chunks, poisson_sample
+
+# seeded: a statistical test that fails once in a thousand runs is no test of a change
+SEED = 20
+
+
+def test_normals_have_the_stated_distribution():
+    draws = NoiseSource(test_only_seed=SEED).normal(400_000, 3.0)
+    assert draws.dtype == np.float64
+    assert abs(draws.std() / 3 - 1) < 0.005
+    assert stats.kstest(draws / 3, "norm").pvalue > 1e-3
+
+
+def test_normals_are_not_cut_off():
+    source = NoiseSource(test_only_seed=SEED)
+    extreme = max(float(np.abs(source.normal(4_000_000, 1.0)).max()) for _ in range(10))
+    # 4e7 draws: the largest is near 5.5; that none may pass 5.678 would show only in far more, so
+    # the tail counts beyond 4 and 5 are compared with the exact ones as well
+    assert extreme > 5.2
+    draws = np.abs(source.normal(20_000_000, 1.0))
+    for bound in (4.0, 5.0):
+        expected = 2 * stats.norm.sf(bound) * len(draws)
+        assert abs((draws > bound).sum() - expected) < 5 * np.sqrt(expected)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.7, 40.0])
+def test_discrete_gaussian_has_its_own_probabilities(sigma):
+    draws = NoiseSource(test_only_seed=SEED).discrete_gaussian(300_000, sigma)
+    assert draws.dtype == np.int64
+    reach = int(np.ceil(5 * sigma)) + 1
+    support = np.arange(-reach, reach + 1)
+    weight = np.exp(-(support**2) / (2 * sigma**2))
+    expected = weight / weight.sum() * len(draws)
+    observed = np.array([(draws == value).sum() for value in support])
+    common = expected >= 8
+    chi = ((observed - expected)[common] ** 2 / expected[common]).sum()
+    assert stats.chi2.sf(chi, common.sum() - 1) > 1e-3
+
+
+def test_noisy_counts_are_whole_and_spread_as_planned():
+    counts = np.arange(200_000)
+    noisy = noisy_counts(counts, 6.0, NoiseSource(test_only_seed=SEED))
+    assert (noisy == np.round(noisy)).all()
+    assert abs((noisy - counts).std() / 6 - 1) < 0.01
+
+
+def test_two_sources_share_nothing_and_a_test_seed_is_marked():
+    assert not np.array_equal(NoiseSource().normal(8, 1.0), NoiseSource().normal(8, 1.0))
+    assert not NoiseSource().test_only
+    assert NoiseSource(test_only_seed=1).test_only
+
+
+@pytest.mark.parametrize("columns", [1, 12])
+@pytest.mark.parametrize("sigma", [1.0, 9.5, 60.0])
+def test_a_single_rows_category_is_published_with_probability_at_most_delta(sigma, columns):
+    threshold = partition_threshold(sigma, 1e-5, columns)
+    reach = np.arange(-int(12 * sigma) - 2, int(12 * sigma) + 3)
+    weight = np.exp(-(reach**2) / (2 * sigma**2))
+    passing = weight[1 + reach > threshold].sum() / weight.sum()
+    assert 1 - (1 - passing) ** columns <= 1e-5
+    if sigma > 5:  # with less noise a whole count is a large step
+        assert passing > 1e-5 / columns / 2  # and not by being far too careful
+
+
+def test_poisson_samples_have_binomial_sizes_and_treat_rows_alike():
+    generator = NoiseSource(test_only_seed=SEED).generator
+    rows, probability, rounds = 200, 0.1, 20_000
+    sizes, hits = [], np.zeros(rows)
+    for _ in range(rounds):
+        sample = poisson_sample(rows, probability, generator)
+        assert len(np.unique(sample)) == len(sample)
+        sizes.append(len(sample))
+        hits[sample] += 1
+    assert abs(np.mean(sizes) - 20) < 0.15
+    assert abs(np.var(sizes) / 18 - 1) < 0.06  # a fixed batch size would have variance 0
+    chi = ((hits - rounds * probability) ** 2 / (rounds * probability * (1 - probability))).sum()
+    assert stats.chi2.sf(chi, rows) > 1e-3
+
+
+def test_rows_are_sampled_independently_of_each_other():
+    generator = NoiseSource(test_only_seed=SEED).generator
+    both = sum(
+        set(poisson_sample(50, 0.2, generator).tolist()) >= {3, 17} for _ in range(20_000)
+    )
+    assert abs(both / 20_000 - 0.04) < 0.006
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 4), (3, 4), (4, 4), (9, 4)])
+def test_chunks_lose_and_invent_no_row(count, size):
+    indices = np.arange(100, 100 + count)
+    kept = []
+    for chunk, mask in fixed_chunks(indices, size):
+        assert chunk.shape == mask.shape == (size,)
+        kept += chunk[mask == 1].tolist()
+    assert kept == indices.tolist()
+    assert len(list(fixed_chunks(indices, size))) == max(1, -(-count // size))

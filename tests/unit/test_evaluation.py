@@ -1,0 +1,146 @@
+"""Metrics mean what they say; reports warn when they use the original."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.errors import DataError
+from jupyter_dpsynth.evaluation.metrics import (
+    Discretizer,
+    cramers_v,
+    mean_total_variation,
+    prediction_auc,
+    separation_auc,
+    total_variation,
+)
+from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
+from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.tables import mixed_table
+
+
+def codes_of(df, other):
+    grid = Discretizer(df)
+    return grid.codes(df), grid.codes(other), grid.sizes
+
+
+def test_a_table_differs_from_itself_by_nothing():
+    df = mixed_table()
+    first, second, sizes = codes_of(df, df)
+    for ways in (1, 2, 3):
+        assert mean_total_variation(first, second, sizes, ways) == 0
+
+
+def test_disjoint_tables_differ_by_everything():
+    df = pd.DataFrame({"c": ["a", "b"] * 50})
+    first, second, sizes = codes_of(df, pd.DataFrame({"c": ["x", "y"] * 50}))
+    assert total_variation(first, second, sizes, [0]) == 1
+
+
+def test_total_variation_is_half_the_summed_difference():
+    df = pd.DataFrame({"c": ["a"] * 60 + ["b"] * 40})
+    first, second, sizes = codes_of(df, pd.DataFrame({"c": ["a"] * 50 + ["b"] * 50}))
+    assert total_variation(first, second, sizes, [0]) == pytest.approx(0.1)
+
+
+def test_many_cells_are_counted_sparsely_with_the_same_result():
+    generator = np.random.default_rng(0)
+    first, second = (generator.integers(0, 300, (500, 3)) for _ in range(2))
+    sparse = total_variation(first, second, (300, 300, 300), (0, 1, 2))
+    keys = [{tuple(row) for row in codes.tolist()} for codes in (first, second)]
+    assert sparse == pytest.approx(1 - len(keys[0] & keys[1]) / 500, abs=0.01)
+
+
+def test_shuffled_columns_keep_one_way_and_lose_pair_agreement():
+    df = mixed_table()
+    shuffled = df.apply(lambda column: column.sample(frac=1, random_state=3).to_numpy())
+    shuffled = shuffled.astype(df.dtypes)
+    first, second, sizes = codes_of(df, shuffled)
+    assert mean_total_variation(first, second, sizes, 1) == 0
+    assert mean_total_variation(first, second, sizes, 2) > 0.03
+    assert cramers_v(first, sizes).max() > 0.2
+    assert cramers_v(second, sizes).max() < 0.15
+
+
+def test_cramers_v_is_one_for_a_function_and_zero_for_a_constant():
+    df = pd.DataFrame({"a": ["x", "y"] * 100, "b": ["p", "q"] * 100, "c": ["k"] * 200})
+    grid = Discretizer(df)
+    v = cramers_v(grid.codes(df), grid.sizes)
+    assert v[0, 1] == pytest.approx(1)
+    assert v[0, 2] == 0
+
+
+def test_every_type_can_be_compared():
+    df = mixed_table()
+    df["when"] = df["day"].dt.tz_localize("UTC")
+    df["length"] = pd.to_timedelta(df["age"], unit="h")
+    df["kind"] = df["group"].astype("category")
+    df["maybe"] = df["age"].astype("Int64").where(df["age"] > 40)
+    df["odd"] = pd.Series([1, "a", None, 2.5] * 500, dtype=object)
+    report = UtilityReport.against_original(df, df.sample(frac=1, random_state=0))
+    assert report.metrics["2-way difference"] == 0
+
+
+def test_models_trained_on_the_tables_tell_good_from_bad():
+    pytest.importorskip("sklearn")
+    df, holdout = mixed_table(1500, seed=1), mixed_table(800, seed=2)
+    noise = df.assign(member=df["member"].sample(frac=1, random_state=0).to_numpy())
+    assert prediction_auc(df, df, holdout, "member") > prediction_auc(df, noise, holdout, "member") + 0.05
+    assert separation_auc(holdout, mixed_table(800, seed=3)) < 0.6
+    assert separation_auc(holdout, holdout.assign(age=holdout["age"] + 40)) > 0.9
+
+
+def test_a_comparison_with_the_original_carries_the_warning_everywhere():
+    pytest.importorskip("sklearn")
+    df = mixed_table(600)
+    report = UtilityReport.against_original(df, mixed_table(600, seed=9), target="group")
+    assert report.banner == BANNER
+    assert BANNER in report.summary()
+    assert "not covered by epsilon" in report.to_html()
+    for figure in report.figures():
+        assert any("not covered by epsilon" in text.get_text() for text in figure.texts)
+    assert {"train on synthetic, test on real", "real against synthetic"} <= set(report.metrics)
+
+
+@pytest.mark.tensorflow
+def test_a_comparison_with_the_measurements_needs_no_original_and_no_warning():
+    df = mixed_table(3000)
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(epsilon=5, steps=40))
+    synthesizer.learn(df, callback=lambda _: None)
+    del df
+    report = UtilityReport.against_measurements(synthesizer, synthesizer.synthesize(3000, seed=0))
+    assert report.banner is None
+    assert report.metrics["one-way difference"] < 0.05
+    bundle = report._repr_mimebundle_()
+    assert "data:image/png" in bundle["text/html"]
+    assert "<svg" not in bundle["text/html"]
+    assert bundle["text/plain"] == report.summary()
+    assert list(report.per_column["difference"]) == sorted(report.per_column["difference"], reverse=True)
+    assert set(report.to_frame().columns) == {"name", "value", "good", "meaning"}
+
+
+def test_unusable_arguments_are_named():
+    df = mixed_table(50)
+    with pytest.raises(DataError, match="df_synth lacks column 'age'"):
+        UtilityReport.against_original(df, df.drop(columns="age"))
+    with pytest.raises(DataError, match="Did you mean 'group'"):
+        UtilityReport.against_original(df, df, target="groop")
+    with pytest.raises(DataError, match="df_synth is empty"):
+        UtilityReport.against_original(df, df.iloc[:0])
+    with pytest.raises(DataError, match="df_synth is a list"):
+        UtilityReport.against_original(df, [1])
+
+
+@pytest.mark.parametrize("columns", [1, 4, 27])
+def test_every_column_is_drawn_once(columns):
+    generator = np.random.default_rng(0)
+    df = pd.DataFrame({f"column {i} $x$": generator.integers(0, 9, 60) for i in range(columns)})
+    report = UtilityReport.against_original(df, df)
+    figures = report.figures()
+    overlays = figures if columns == 1 else figures[:-1]
+    titles = [axis.get_title(loc="left") for figure in overlays for axis in figure.axes if axis.get_visible()]
+    assert len(titles) == columns
+    assert len(overlays) == -(-columns // 24)
+    for figure in figures:
+        figure.canvas.draw()

@@ -1,0 +1,111 @@
+"""The package's surface: exactly these names, nothing heavy on import, layers that point down."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import jupyter_dpsynth
+from jupyter_dpsynth import datasets
+from jupyter_dpsynth.errors import DPSynthError
+from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
+
+
+def test_the_public_names_are_these():
+    assert set(jupyter_dpsynth.__all__) == {
+        "ArtifactError",
+        "BudgetExhaustedError",
+        "ConfigError",
+        "DPSynthError",
+        "DataError",
+        "DataFrameMeta",
+        "HighDimConfig",
+        "HighDimSynthesizer",
+        "MetaExtractor",
+        "MetadataError",
+        "MissingDependencyError",
+        "NotLearnedError",
+        "UtilityReport",
+        "__version__",
+        "datasets",
+        "load_ipython_extension",
+        "unload_ipython_extension",
+    }
+    for name in jupyter_dpsynth.__all__:
+        assert getattr(jupyter_dpsynth, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = jupyter_dpsynth.nothing
+
+
+def test_the_seeds_import_works_with_the_packages_name():
+    from jupyter_dpsynth.config import HighDimConfig
+
+    assert HighDimConfig is jupyter_dpsynth.HighDimConfig
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import jupyter_dpsynth",
+        "from jupyter_dpsynth import HighDimConfig; HighDimConfig()",
+        "import jupyter_dpsynth.privacy.accounting",
+        "import jupyter_dpsynth.notebook",
+    ],
+)
+def test_importing_loads_nothing_heavy(statement):
+    code = (
+        f"{statement}; import sys, json; heavy = ['tensorflow', 'pandas', 'matplotlib', 'dp_accounting']; "
+        "print(json.dumps([name for name in heavy if name in sys.modules]))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert json.loads(output) == []
+
+
+def test_every_error_is_a_dpsynth_error_with_its_standard_parent():
+    parents = {
+        "ConfigError": ValueError,
+        "MetadataError": ValueError,
+        "DataError": ValueError,
+        "BudgetExhaustedError": RuntimeError,
+        "NotLearnedError": RuntimeError,
+        "ArtifactError": ValueError,
+        "MissingDependencyError": ImportError,
+    }
+    for name, parent in parents.items():
+        error = getattr(jupyter_dpsynth, name)
+        assert issubclass(error, DPSynthError)
+        assert issubclass(error, parent)
+
+
+def test_imports_point_down_only():
+    result = subprocess.run(["lint-imports"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_sample_is_a_table_of_the_census_form_with_its_receipt():
+    from importlib import resources
+
+    df = datasets.load_census_sample()
+    assert len(df) == 20_000
+    assert list(df.columns[:3]) == ["age", "workclass", "fnlwgt"]
+    assert df["age"].dtype == "int64"
+    assert set(df["income"]) == {"<=50K", ">50K"}
+    folder = resources.files("jupyter_dpsynth") / "resources"
+    receipt = PrivacyReceipt.from_dict(json.loads((folder / "census_sample_receipt.json").read_text()))
+    assert receipt.epsilon <= 1
+    assert receipt.recompute_epsilon() == pytest.approx(receipt.epsilon, abs=1e-3)
+    assert sum(len((folder / name).read_bytes()) for name in ("census_sample.csv.gz",)) < 2**20
+
+
+def test_fetching_the_original_says_when_there_is_no_internet(monkeypatch):
+    sklearn_datasets = pytest.importorskip("sklearn.datasets")
+
+    def no_internet(*_args, **_options):
+        raise OSError("unreachable")
+
+    monkeypatch.setattr(sklearn_datasets, "fetch_openml", no_internet)
+    with pytest.raises(DPSynthError, match=r"load_census_sample\(\) needs none"):
+        datasets.fetch_adult()
+
+
