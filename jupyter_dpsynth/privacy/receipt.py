@@ -13,11 +13,19 @@ __all__ = ["PrivacyReceipt"]
 
 NO_GUARANTEE = "NO GUARANTEE: this model was trained without differential privacy."
 TEST_ONLY = "TEST ONLY, no guarantee: the noise came from a fixed seed."
+OPINION_TITLE = (
+    "Second opinion of TensorFlow Privacy on the training steps alone (batches are Poisson samples, so its "
+    "figure for those applies)"
+)
 COVERED = (
     "the trained model, the learned domain, the row count, the loss curve, the comparison with the "
     "measured marginals, and every synthetic table made from them"
 )
-NOT_COVERED = (
+NOT_OPINION_TITLE = (
+    "Second opinion of TensorFlow Privacy on the training steps alone (batches are Poisson samples, so its "
+    "figure for those applies)"
+)
+COVERED = (
     "column names and types, declared bounds and categories (stated to be public), comparisons with the "
     "original table, other runs on the same table (epsilons add up), and rows that belong to the same "
     "person (the unit is one row)"
@@ -140,7 +148,7 @@ class PrivacyReceipt:
             lines.append(f"  {share:6.1%}  {name}: {detail}" if detail else f"  {share:6.1%}  {name}")
         lines += ["", *(f"  {name}: {text}" for name, text in self.facts())]
         if self.second_opinion:
-            lines += ["", "Second opinion of TensorFlow Privacy, on the training steps alone:"]
+            lines += ["", f"{OPINION_TITLE}:"]
             lines += [f"  {line}" for line in self.second_opinion.strip().splitlines()]
         return "\n".join(lines)
 
@@ -165,7 +173,7 @@ class PrivacyReceipt:
         opinion = ""
         if self.second_opinion:
             opinion = (
-                "<details><summary>Second opinion of TensorFlow Privacy, on the training steps alone"
+                f"<details><summary>{html.escape(OPINION_TITLE)}"
                 f'</summary><pre style="white-space:pre-wrap">{html.escape(self.second_opinion)}</pre>'
                 "</details>"
             )

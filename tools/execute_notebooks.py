@@ -1,0 +1,24 @@
+"""Execute the notebooks of this repository in place, so that they are kept with their outputs."""
+
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+
+
+def main() -> None:
+    """Run every notebook from top to bottom and write it back without timings."""
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        print(path.name, flush=True)
+        notebook = nbformat.read(path, as_version=4)
+        NotebookClient(notebook, timeout=600, record_timing=False).execute(cwd=str(NOTEBOOKS))
+        notebook.metadata.pop("widgets", None)
+        notebook.metadata.language_info = {"name": "python"}
+        nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
