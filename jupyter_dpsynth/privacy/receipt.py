@@ -21,11 +21,7 @@ COVERED = (
     "the trained model, the learned domain, the row count, the loss curve, the comparison with the "
     "measured marginals, and every synthetic table made from them"
 )
-NOT_OPINION_TITLE = (
-    "Second opinion of TensorFlow Privacy on the training steps alone (batches are Poisson samples, so its "
-    "figure for those applies)"
-)
-COVERED = (
+NOT_COVERED = (
     "column names and types, declared bounds and categories (stated to be public), comparisons with the "
     "original table, other runs on the same table (epsilons add up), and rows that belong to the same "
     "person (the unit is one row)"
