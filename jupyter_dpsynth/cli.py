@@ -26,12 +26,13 @@ NEEDED = ("nbclient", "nbconvert", "ipykernel", "matplotlib")
 FAILED, INTERRUPTED = 1, 130
 QUIET = "--log-level=50"  # the kernel would warn that local messages are not encrypted
 
-#: Run behind the quickstart, whatever the notebook calls its variables.
+#: Run behind the quickstart, on the first synthesizer that it learned.
 SUMMARY = """\
 from jupyter_dpsynth import HighDimSynthesizer as _Synthesizer
 from jupyter_dpsynth import UtilityReport as _Report
-_learned = [value for value in list(globals().values()) if isinstance(value, _Synthesizer)][-1]
-print(f"epsilon = {_learned.epsilon:.4g}, delta = {_learned.delta:.2g}")
+from jupyter_dpsynth.notebook.frames import epsilon_text as _text
+_learned = [value for value in list(globals().values()) if isinstance(value, _Synthesizer)][0]
+print(f"epsilon = {_text(_learned.epsilon)}, delta = {_learned.delta:.2g}")
 print(_Report.against_measurements(_learned, _learned.synthesize(seed=0)).summary())
 """
 
@@ -182,9 +183,9 @@ class Console:
 
     def cell(self, cell: Mapping[str, Any]) -> None:
         """Show the code of a cell that starts."""
-        if cell["cell_type"] == "code" and cell["source"] != SUMMARY:
+        if cell["cell_type"] == "code":
             self.line("")
-            for line in cell["source"].splitlines():
+            for line in () if cell["source"] == SUMMARY else cell["source"].splitlines():
                 self.line(f">>> {line}")
 
     def show(self, kind: str, content: Mapping[str, Any]) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.encoding.categorical import OTHER, CategoryCodec
-from jupyter_dpsynth.encoding.numeric import LARGEST, NumericCodec, units_of
+from jupyter_dpsynth.encoding.grids import BRANCHES, FLAT_SPAN, LEVELS, branches, coarsest_cells
+from jupyter_dpsynth.encoding.numeric import NumericCodec, units_of
 from jupyter_dpsynth.encoding.series import RESOLUTIONS, factorize, number_values, time_values
 from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.privacy.mechanisms import noisy_counts
@@ -23,14 +24,11 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.privacy.noise import NoiseSource
 
-__all__ = ["LEVELS", "Discovered", "Histograms", "discover_column", "needs_unit", "observe_units"]
+__all__ = ["Discovered", "Histograms", "discover_column", "needs_unit", "observe_units"]
 
-LEVELS = 3  # histograms of a tree, the coarsest included
-BRANCHES = 32  # most children of a cell
 MAX_CATEGORIES = 128  # cells of one column; the most frequent are kept, the rest pooled
 DECIMALS = range(7)  # 0..6 digits after the point, then 'continuous'
 RARE_SHARE = 0.002
-TIME_GRID_YEARS = (1700, 2300)
 
 
 @dataclass(frozen=True)
@@ -241,17 +239,15 @@ class _Tree:
         present = units[~np.isnan(units)]
         self.missing = len(units) - len(present) if meta.nullable else 0
         self.discrete = unit > 0
-        edges, self.declared = _grid(meta, unit)
+        edges, self.declared = coarsest_cells(meta, unit)
         self.low, self.high = edges[0], edges[-1]
         self.values = np.sort(np.clip(present, self.low, np.nextafter(self.high, -np.inf)))
         self.edges = edges
         span = self.high - self.low
-        self.flat = self.declared and self.discrete and span <= 128
+        self.flat = self.declared and self.discrete and span <= FLAT_SPAN
         self.levels = 1 if self.flat else LEVELS
         self.sigma = settings.sigma * np.sqrt(self.levels)
-        self.branches = BRANCHES
-        if self.declared and self.discrete:
-            self.branches = int(np.clip(np.ceil(span ** (1 / LEVELS)), 4, BRANCHES))
+        self.branches = branches(span) if self.declared and self.discrete else BRANCHES
 
     def grow(self) -> Discovered:
         starts, ends = self.edges[:-1], self.edges[1:]
@@ -344,47 +340,6 @@ class _Tree:
         if self.meta.nullable:
             counts, variances = np.append(counts, missing), np.append(variances, variance)
         return Discovered(codec, counts, variances)
-
-
-def _grid(meta: ContinuousMeta | DatetimeMeta, unit: float) -> tuple[NDArray[np.float64], bool]:
-    """Public edges of the coarsest cells on the line of units, and whether bounds were declared.
-
-    Without bounds: powers of two on both sides of an exact zero for numbers and durations, calendar
-    years for points in time. With bounds: equal cells, with 0 and both bounds in cells of their own.
-    """
-    if meta.bounds is not None:
-        return _declared_grid(meta, unit), True
-    if isinstance(meta, DatetimeMeta) and not meta.is_duration:
-        years = [np.datetime64(str(year), "us") for year in range(*TIME_GRID_YEARS)]
-        starts = np.array(years).astype(np.int64)
-        return np.unique(starts // int(unit)).astype(np.float64), False
-    lowest_power = 0 if unit > 0 else -30
-    powers = 2.0 ** np.arange(lowest_power, 63)
-    zero = np.array([0.0] if unit > 0 else [0.0, np.nextafter(0.0, 1.0)])
-    return np.concatenate([-powers[::-1], zero, powers]), False
-
-
-def _declared_grid(meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
-    low, high = meta.bounds or (0.0, 0.0)
-    if unit == 0:
-        cells = np.linspace(low, high, BRANCHES + 1)
-        after_high = np.nextafter(high, np.inf)
-        extra = [np.nextafter(low, np.inf), high, after_high]
-        if low <= 0 <= high:
-            extra += [0.0, np.nextafter(0.0, 1.0)]
-        return np.unique(np.append(cells, extra))
-    scale = 1 / unit if isinstance(meta, DatetimeMeta) else round(1 / unit)
-    low, high = np.floor(low * scale + 1e-9), np.ceil(high * scale - 1e-9)
-    low, high = max(low, -LARGEST), min(high, LARGEST)
-    span = high - low + 1
-    if span <= 128:
-        return np.arange(low, high + 2)
-    branches = int(np.clip(np.ceil(span ** (1 / LEVELS)), 4, BRANCHES))
-    width = np.ceil(span / branches)
-    edges = np.append(np.arange(low, high + 1, width), [low + 1, high, high + 1])
-    if low <= 0 <= high:
-        edges = np.append(edges, [0.0, 1.0])
-    return np.unique(edges)
 
 
 def _present_cells(counts: NDArray[np.float64], sigma: float) -> NDArray[np.bool_]:

@@ -184,7 +184,9 @@ class NumericCodec:
         meta = column_meta_from_dict(values["meta"])
         if not isinstance(meta, ContinuousMeta | DatetimeMeta):
             raise TypeError
-        arrays: dict[str, Any] = {name: np.asarray(values[name], dtype=dtype) for name, dtype in _ARRAYS.items()}
+        arrays: dict[str, Any] = {
+            name: np.asarray(values[name], dtype=dtype) for name, dtype in _ARRAYS.items()
+        }
         return cls(meta, float(values["unit"]), **arrays)
 
 

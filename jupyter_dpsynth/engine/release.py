@@ -17,6 +17,8 @@ from jupyter_dpsynth.errors import MissingDependencyError
 from jupyter_dpsynth.privacy.sampling import fixed_chunks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.engine.gradient import BatchGradient, Tensor
@@ -82,22 +84,24 @@ class NativeRelease:
         self._free = gradient.layout.mask > 0
 
     def clipped_sums(
-        self,
-        weights: Tensor,
-        bias: Tensor,
-        codes: NDArray[np.integer[Any]],
-        indices: NDArray[np.int64],
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> NoisySums:
-        """The sums before noise (private!), accumulated over chunks in float64."""
+        """The sums before noise (private!), accumulated in float64."""
         width = self.gradient.layout.width
         total, for_bias, loss = np.zeros((width, width)), np.zeros(width), 0.0
-        for chunk, mask in fixed_chunks(indices, self.chunk_rows):
-            rows = tf.constant(codes[chunk].astype(np.int32))
-            sums = self.gradient.clipped_sum(weights, bias, rows, tf.constant(mask))
+        for sums in self._parts(weights, bias, codes, indices):
             total += sums[0].numpy()
             for_bias += sums[1].numpy()
             loss += float(sums[2])
         return NoisySums(total, for_bias, loss)
+
+    def _parts(
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Clipped sums of one chunk of rows after the other."""
+        for chunk, mask in fixed_chunks(indices, self.chunk_rows):
+            rows = tf.constant(codes[chunk].astype(np.int32))
+            yield self.gradient.clipped_sum(weights, bias, rows, tf.constant(mask))
 
     def release(
         self,
@@ -140,26 +144,16 @@ class MicrobatchRelease(NativeRelease):
         super().__init__(**release)
         self.groups = groups
 
-    def clipped_sums(
-        self,
-        weights: Tensor,
-        bias: Tensor,
-        codes: NDArray[np.integer[Any]],
-        indices: NDArray[np.int64],
-    ) -> NoisySums:
-        """Sum of the groups' clipped mean gradients before noise (private!)."""
-        width = self.gradient.layout.width
-        total, for_bias, loss = np.zeros((width, width)), np.zeros(width), 0.0
+    def _parts(
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Clipped mean gradient of one group after the other."""
         group = self.noise.generator.integers(self.groups, size=len(indices))
         order = np.argsort(group, kind="stable")
         bounds = np.searchsorted(group[order], np.arange(1, self.groups))
         for members in np.split(indices[order], bounds):
             rows = tf.constant(codes[members].astype(np.int32))
-            sums = self.gradient.clipped_mean(weights, bias, rows)
-            total += sums[0].numpy()
-            for_bias += sums[1].numpy()
-            loss += float(sums[2])
-        return NoisySums(total, for_bias, loss)
+            yield self.gradient.clipped_mean(weights, bias, rows)
 
 
 class TFPrivacyRelease:

@@ -161,7 +161,7 @@ def _bars(frame: Frame) -> str:
             f'<div style="height:22px;color:{ERROR}"><b>⚠ {html.escape(frame.epsilon_words)}</b></div>'
         )
     spent = (frame.epsilon or 0.0) / frame.target
-    return steps + _bar("privacy", frame.epsilon_words, spent, BRAND)
+    return steps + _bar("privacy", frame.privacy_words, spent, BRAND)
 
 
 def _box(content: str) -> str:

@@ -73,10 +73,14 @@ class Frame:
             return "TEST ONLY: fixed noise, no privacy guarantee"
         if math.isinf(self.target):
             return "NO privacy guarantee: differential_privacy is False, epsilon is infinite"
-        delta = "" if self.delta is None else f", delta = {self.delta:.2g}"
-        if self.ended:
-            return f"epsilon = {epsilon_text(self.epsilon)} of {self.target:g}{delta}"
-        return f"epsilon at most {epsilon_text(self.epsilon)} of {self.target:g}{delta}"
+        sign = "=" if self.ended else "at most"
+        return f"epsilon {sign} {epsilon_text(self.epsilon)} of {self.target:g}"
+
+    @property
+    def privacy_words(self) -> str:
+        """Epsilon and delta, in words."""
+        delta = f", delta = {self.delta:.2g}" if self.private and self.delta is not None else ""
+        return f"{self.epsilon_words}{delta}"
 
     @property
     def step_words(self) -> str:
@@ -105,13 +109,14 @@ class Frame:
     def line(self) -> str:
         """Everything in one line of text."""
         parts = [f"{self.sign} {self.headline}"]
-        if self.total and not self.ended:
-            parts.append(f"step {self.step}/{self.total}")
-        if self.total or self.ended:
-            parts.append(self.epsilon_words)
-        if self.curve and not self.ended:
+        if self.ended:
+            return " · ".join([*parts, self.privacy_words, self.time_words])
+        if self.total:
+            parts += [f"step {self.step}/{self.total}", self.epsilon_words]
+        parts.append(self.time_words)
+        if self.curve:
             parts.append(self.loss_words)
-        return " · ".join([*parts, self.time_words])
+        return " · ".join(parts)
 
 
 def epsilon_text(value: float) -> str:

@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -28,6 +29,12 @@ logger = logging.getLogger(__name__)
 
 ENGINE = "jupyter_dpsynth.engine.training"  # the one module whose import brings TensorFlow
 CHUNK = 4 << 20
+# What TensorFlow 2.15 to 2.21 say when they are imported on a machine without a GPU.
+NOTE = re.compile(
+    rb"[IWE]\d{4} \d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] |WARNING: All log messages before absl"
+    rb"|To enable the following instructions:|Skipping registering GPU devices|\s*$"
+)
+NOTHING = re.compile(rb"(?!)")
 SETTLE_SECONDS = 1.0  # idle time after which the import may begin
 
 _lock = threading.Lock()
@@ -39,36 +46,40 @@ def is_ready() -> bool:
 
 
 @contextlib.contextmanager
-def _quiet_native_stderr() -> Iterator[None]:
-    """Keep what C++ libraries write to file descriptor 2 out of the notebook, unless something fails.
+def quiet_native_stderr() -> Iterator[None]:
+    """Keep TensorFlow's hardware notes out of the notebook.
 
-    TensorFlow prints a page of hardware notes before any log level applies, and Jupyter would put them
-    into whatever cell is running. `sys.stderr` is not touched.
+    Its C++ code prints a page of them to file descriptor 2 before any log level applies, and Jupyter puts
+    that into whatever cell is running. Whatever else is written there meanwhile appears afterwards; if
+    the block fails, everything does. `sys.stderr` is not touched.
     """
     try:
         saved = os.dup(2)
     except OSError:  # no such descriptor: nothing to keep quiet
         yield
         return
+    dropped = NOTE
     with tempfile.TemporaryFile() as sink:
         os.dup2(sink.fileno(), 2)
         try:
             yield
         except BaseException:
-            os.dup2(saved, 2)
-            sink.seek(0)
-            os.write(2, sink.read())
+            dropped = NOTHING
             raise
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+            sink.seek(0)
+            for line in sink:
+                if not dropped.match(line):
+                    os.write(2, line)
 
 
 def import_engine() -> None:
     """Import TensorFlow and what trains with it; waits if another thread is doing it already."""
     with _lock:
         if ENGINE not in sys.modules:
-            with _quiet_native_stderr():
+            with quiet_native_stderr():
                 importlib.import_module(ENGINE)
                 sys.modules["tensorflow"].constant(0)  # looks for devices, with some more notes
 

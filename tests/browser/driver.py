@@ -138,7 +138,9 @@ class JupyterServer:
             "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
             "IPYTHONDIR": "ipython",
         }
-        environment = {**os.environ, **{key: str(self._folder / name) for key, name in folders.items()}}
+        paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, paths))}
+        environment |= {key: str(self._folder / name) for key, name in folders.items()}
         expose = "LabApp" if self.app == "lab" else "JupyterNotebookApp"
         self._log = (self._folder / "server.log").open("w")
         self._process = subprocess.Popen(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dpsynth.encoding.discovery import LEVELS, Histograms
+from jupyter_dpsynth.encoding.discovery import Histograms
+from jupyter_dpsynth.encoding.grids import LEVELS
 from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource

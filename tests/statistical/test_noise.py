@@ -87,9 +87,7 @@ def test_poisson_samples_have_binomial_sizes_and_treat_rows_alike():
 
 def test_rows_are_sampled_independently_of_each_other():
     generator = NoiseSource(test_only_seed=SEED).generator
-    both = sum(
-        set(poisson_sample(50, 0.2, generator).tolist()) >= {3, 17} for _ in range(20_000)
-    )
+    both = sum(set(poisson_sample(50, 0.2, generator).tolist()) >= {3, 17} for _ in range(20_000))
     assert abs(both / 20_000 - 0.04) < 0.006
 
 

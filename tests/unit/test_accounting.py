@@ -64,9 +64,7 @@ def test_any_event_can_be_accounted():
     assert compute_epsilon(mixed, 1 / 3e5, "rdp") == pytest.approx(2.9334, abs=LAST_DIGIT)
 
 
-@pytest.mark.parametrize(
-    ("epsilon", "sigma"), [(1, 1.8219), (2, 1.1336), (4, 0.8154), (8, 0.6409)]
-)
+@pytest.mark.parametrize(("epsilon", "sigma"), [(1, 1.8219), (2, 1.1336), (4, 0.8154), (8, 0.6409)])
 def test_calibration_finds_the_reference_noise_and_never_less(epsilon, sigma):
     found = calibrate_noise_multiplier(epsilon, 1 / 3e5, 2344, 256 / 30000)
     assert sigma - 1e-4 <= found <= sigma * 1.002

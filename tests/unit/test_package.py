@@ -107,5 +107,3 @@ def test_fetching_the_original_says_when_there_is_no_internet(monkeypatch):
     monkeypatch.setattr(sklearn_datasets, "fetch_openml", no_internet)
     with pytest.raises(DPSynthError, match=r"load_census_sample\(\) needs none"):
         datasets.fetch_adult()
-
-
