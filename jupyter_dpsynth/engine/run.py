@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Learned", "LearningRun"]
 
-# Below this product of noisy rows and mu, the noise of one count is over a twentieth of the table.
-MIN_SIGNAL = 20.0
+# Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
+# count's own noise is a tenth of that, so a handful of rows passes by chance once in a million runs.
+MIN_SIGNAL = 50.0
 NOTHING_SEEN = 2.0  # standard deviations under which 'other' or 'missing' counts as absent
 LEAST_COUNT = 0.3  # rows of an empty cell, so that no probability is zero
 START_FLOOR = 0.25  # least count of a cell at the start of training, in standard deviations
@@ -115,10 +116,10 @@ class LearningRun:
             DataError: Too few rows for anything but noise.
             NotLearnedError: Stopped before the measurements were complete.
         """
-        importer = _BackgroundImport("jupyter_dpsynth.engine.training")
         self.tell()
         public_rows = len(self.df) if self.config.n_public else None
         check_feasible(self.config, self.df_meta, public_rows)
+        importer = _BackgroundImport("jupyter_dpsynth.engine.training")
         plan = self._plan()
         codec, reference, codes, counts = self._measure(plan)
         layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent)
@@ -213,6 +214,8 @@ class LearningRun:
             cells = list(column.optional_cells)
             absent = count[cells] < NOTHING_SEEN * np.sqrt(variance[cells])
             share[np.array(cells, dtype=int)[absent]] = 0.0
+            if not share.any():  # nothing stood out anywhere: the likeliest cell is all there is
+                share[np.argmax(count)] = 1.0
             share[:] = share / share.sum()
         measured = {
             "shares": shares,

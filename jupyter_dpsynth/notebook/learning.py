@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from jupyter_dpsynth.notebook.namespace import (
 )
 from jupyter_dpsynth.notebook.progress import TrainingProgress
 from jupyter_dpsynth.notebook.run import TrainingRun
+from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.metadata import DataFrameMeta
@@ -39,8 +41,6 @@ DEFAULT_NAME = "synthesizer"
 
 def say(text: str) -> None:
     """Write a line for the user into the cell's output."""
-    import sys
-
     sys.stdout.write(text + "\n")
 
 
@@ -70,6 +70,8 @@ def learn(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> None:
         progress.open()
     except KeyboardInterrupt as interrupt:
         raise one_line(interrupt, "interrupted before anything was read; nothing was spent.") from None
+    # the engine measures while TensorFlow is imported; imported from here it is quiet
+    TensorFlowWarmup().start_now()
     magics.run, magics.current = run, name
     if background:
         run.start()

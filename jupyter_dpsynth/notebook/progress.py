@@ -29,7 +29,10 @@ __all__ = ["TrainingProgress", "detect_front_end"]
 FrontEnd = Literal["widget", "text", "terminal"]
 REDRAW_SECONDS = {"widget": 0.25, "text": 1.0, "terminal": 0.25}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-UNFINISHED = "This notebook was saved while the training ran, or the kernel ended during it."
+UNFINISHED = (
+    "This notebook was saved while the training ran, or the kernel ended during it: "
+    "count epsilon = {:g} as spent."
+)
 COVERED = "Everything shown here is covered by epsilon: no exact count, no exact loss."
 
 
@@ -77,7 +80,7 @@ class TrainingProgress:
         if self.front_end == "terminal":
             self._write(frame.line())
             return
-        bundle = self._static(frame, (UNFINISHED,))
+        bundle = self._static(frame, (UNFINISHED.format(frame.target),))
         if self.front_end == "widget":
             bundle[WIDGET_VIEW] = self._make_widgets(frame)
         self._publish(bundle, self._main, update=False)
@@ -99,7 +102,7 @@ class TrainingProgress:
             self._write(frame.line())
         elif frame.line() != self._last:
             self._last = frame.line()
-            self._publish(self._static(frame, (UNFINISHED,)), self._main, update=True)
+            self._publish(self._static(frame, (UNFINISHED.format(frame.target),)), self._main, update=True)
 
     def close(self, *notes: str) -> None:
         """Show the last frame for good, with further lines of plain text below it."""

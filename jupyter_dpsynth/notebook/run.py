@@ -10,8 +10,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -57,8 +55,6 @@ class TrainingRun:
             return
         self._started = True
         self._started_at = time.monotonic()
-        # the engine measures while TensorFlow is imported; this thread only keeps the import quiet
-        TensorFlowWarmup().start_now()
         self._thread.start()
 
     def stop(self) -> None:

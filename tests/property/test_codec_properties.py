@@ -1,7 +1,6 @@
 """Whatever the column, encoding and decoding keep its schema and its domain, and never raise."""
 
 import datetime as dt
-import decimal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from jupyter_dpsynth.encoding.grids import LEVELS
 from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from tests.tables import EVERY_TYPE
 
 
 def discover(df, *, sigma=2.0, threshold=10.0, bins=20, seed=1, **declared):
@@ -36,39 +36,6 @@ def assert_same_schema(df, out):
     assert list(out.columns) == list(df.columns)
     assert [str(t) for t in out.dtypes] == [str(t) for t in df.dtypes]
     assert out.index.equals(pd.RangeIndex(len(df)))
-
-
-EVERY_TYPE = {
-    "int64": pd.Series(np.arange(400) % 90),
-    "int8": pd.Series(np.arange(400) % 90, dtype="int8"),
-    "uint64": pd.Series(np.arange(400) % 90, dtype="uint64"),
-    "Int64": pd.Series([1, None, 3, 4] * 100, dtype="Int64"),
-    "float32": pd.Series(np.linspace(-5, 5, 400), dtype="float32"),
-    "float64": pd.Series([0.0, 1.25, np.nan, np.inf] * 100),
-    "Float64": pd.Series([0.5, None] * 200, dtype="Float64"),
-    "bool": pd.Series([True, False] * 200),
-    "boolean": pd.Series([True, None] * 200, dtype="boolean"),
-    "text": pd.Series(["a", "b", None, "c"] * 100),
-    "string": pd.Series(["a", None] * 200, dtype="string"),
-    "object": pd.Series(["a", None] * 200, dtype=object),
-    "object_int": pd.Series([1, 2, None, 2] * 100, dtype=object),
-    "decimal": pd.Series([decimal.Decimal("1.25"), None] * 200, dtype=object),
-    "category": pd.Series(["x", "y"] * 200, dtype="category"),
-    "category_int": pd.Series([3, 7] * 200, dtype="category"),
-    "ordered": pd.Series(pd.Categorical(["lo", "hi"] * 200, ["lo", "hi"], ordered=True)),
-    "datetime": pd.Series(pd.date_range("2020-01-01", periods=400)),
-    "datetime_ns": pd.Series(pd.date_range("2020-01-01", periods=400)).astype("datetime64[ns]"),
-    "datetime_tz": pd.Series(pd.date_range("2020-03-01", periods=400, tz="Europe/Vienna")),
-    "date": pd.Series([dt.date(2020, 1, 1), None] * 200, dtype=object),
-    "timedelta": pd.Series(pd.to_timedelta(np.arange(400), unit="h")),
-    "constant": pd.Series([7] * 400),
-    "all_missing": pd.Series([np.nan] * 400),
-    "all_none": pd.Series([None] * 400, dtype=object),
-    "spike": pd.Series([0] * 380 + [99999] * 20),
-    "huge": pd.Series([2**62, -(2**62)] * 200),
-    "unique_text": pd.Series([f"id{i}" for i in range(400)]),
-    "mixed": pd.Series(["a", 1, None, ("t",)] * 100, dtype=object),
-}
 
 
 @pytest.mark.parametrize("name", EVERY_TYPE)

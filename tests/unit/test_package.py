@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,7 +80,8 @@ def test_every_error_is_a_dpsynth_error_with_its_standard_parent():
 
 
 def test_imports_point_down_only():
-    result = subprocess.run(["lint-imports"], capture_output=True, text=True, check=False)
+    command = Path(sys.executable).with_name("lint-imports")
+    result = subprocess.run([command], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
 
 

@@ -14,7 +14,7 @@ from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, DPSynt
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.tables import mixed_table
+from tests.tables import every_type_table, mixed_table
 
 pytestmark = pytest.mark.tensorflow
 
@@ -235,6 +235,19 @@ def test_a_table_of_identifiers_only_is_refused():
     df = pd.DataFrame({"id": [1, 2, 3]})
     with pytest.raises(DataError, match="nothing to learn"):
         HighDimSynthesizer(MetaExtractor.extract(df, ids=["id"])).learn(df)
+
+
+def test_every_type_at_once_is_learned_saved_and_comes_back(tmp_path):
+    df = pd.concat([every_type_table()] * 5, ignore_index=True)
+    synthesizer = learn(df, steps=3)
+    synthetic = synthesizer.synthesize(200, seed=0)
+    assert list(synthetic.columns) == list(df.columns)
+    for name in df.columns:
+        same = "category" if isinstance(df[name].dtype, pd.CategoricalDtype) else str(df[name].dtype)
+        assert str(synthetic[name].dtype) == same
+    synthesizer.save(tmp_path / "model.dps")
+    again = HighDimSynthesizer.load(tmp_path / "model.dps")
+    pd.testing.assert_frame_equal(again.synthesize(200, seed=0), synthetic)
 
 
 def test_one_column_is_enough():

@@ -1,0 +1,131 @@
+"""What a frame of a training says and how it is drawn."""
+
+from __future__ import annotations
+
+import math
+import re
+import signal
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.engine.reports import StepReport
+from jupyter_dpsynth.notebook.drawing import curve_png, curve_svg, live_html, static_html
+from jupyter_dpsynth.notebook.frames import MAX_POINTS, Frame, epsilon_text, frame_of
+from jupyter_dpsynth.notebook.learning import _follow
+from jupyter_dpsynth.notebook.progress import TrainingProgress
+from jupyter_dpsynth.notebook.run import TrainingRun
+
+
+def frame(
+    headline: str = "Training", epsilon: float | None = 0.5, target: float = 1.0, points: int = 50
+) -> Frame:
+    curve = tuple((step, 20 + 5 / step, 0.1) for step in range(1, points + 1))
+    return Frame("training", headline, 50, 500, epsilon, target, 1e-6, 9000, 3.0, 9.0, curve, "a hint")
+
+
+@given(st.floats(min_value=1e-6, max_value=100))
+def test_the_epsilon_that_is_shown_is_never_below_the_true_one(epsilon: float) -> None:
+    shown = float(epsilon_text(epsilon))
+    assert epsilon <= shown * (1 + 1e-12)
+    assert math.isclose(shown, epsilon, rel_tol=1.01e-3)
+
+
+def test_a_column_name_with_markup_is_shown_as_text() -> None:
+    nasty = "Measuring column '<img src=x onerror=alert(1)>'"
+    for drawn in (live_html(frame(nasty)), static_html(frame(nasty), (nasty,))):
+        assert "<img" not in drawn
+        assert "&lt;img" in drawn
+
+
+def test_the_chart_is_an_image_with_a_title_and_the_saved_summary_has_none() -> None:
+    svg = curve_svg(frame().curve, 500)
+    assert re.match(r'<svg role="img" aria-label="[^"]+" [^>]+><title>Private loss by step: ', svg)
+    assert "<svg" in live_html(frame())
+    assert "<svg" not in static_html(frame())
+
+
+def test_the_live_display_keeps_its_height_when_the_curve_appears() -> None:
+    def heights(one: Frame) -> list[str]:
+        return re.findall(r"(?:min-)?height:\d+px|aspect-ratio:[\d/]+", live_html(one))
+
+    assert heights(frame(points=0)) == heights(frame(points=300))
+
+
+def test_bars_tell_their_value_to_those_who_cannot_see_them() -> None:
+    drawn = live_html(frame(epsilon=0.25))
+    assert 'role="progressbar" aria-label="privacy"' in drawn
+    assert 'aria-valuenow="25"' in drawn
+    assert 'aria-valuetext="epsilon at most 0.25 of 1, delta = 1e-06"' in drawn
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "target", "words"), [(math.inf, math.inf, "NO"), (None, 1.0, "TEST ONLY")]
+)
+def test_a_run_without_a_guarantee_has_no_privacy_bar(
+    epsilon: float | None, target: float, words: str
+) -> None:
+    drawn = live_html(frame(epsilon=epsilon, target=target))
+    assert words in drawn
+    assert 'aria-label="privacy"' not in drawn
+
+
+def test_the_picture_is_a_png_and_there_is_none_without_a_curve() -> None:
+    assert (curve_png(frame()) or b"").startswith(b"\x89PNG")
+    assert curve_png(frame(points=0)) is None
+
+
+class Waiting:
+    """Stands for a synthesizer whose current step takes until it is released."""
+
+    def __init__(self) -> None:
+        self.config, self.state = HighDimConfig(), "new"
+        self.epsilon, self.delta = 1.0, 1e-6
+        self.released = threading.Event()
+
+    def learn(self, df: object, callback: object, stop: threading.Event) -> None:
+        for step in range(1, 1001):
+            callback(StepReport("training", "training", step, 1000, 0.5, 1.0, loss=1.0, loss_noise=0.1))
+        stop.wait(30)
+        self.released.wait(30)
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_last_point() -> None:
+    synthesizer = Waiting()
+    synthesizer.released.set()
+    run = TrainingRun(synthesizer, object(), "s")
+    run.stop()
+    run._df = None
+    run.curve.extend((step, 1.0, 0.1) for step in range(1, 1001))
+    shown = frame_of(run).curve
+    assert len(shown) <= MAX_POINTS + 1
+    assert shown[-1][0] == 1000
+
+
+def test_the_first_interrupt_asks_for_the_end_and_a_second_one_leaves() -> None:
+    synthesizer = Waiting()
+    run = TrainingRun(synthesizer, object(), "s")
+    progress = TrainingProgress(run, "terminal")
+    asked: list[bool] = []
+
+    def interrupt() -> None:
+        asked.append(run.stop_requested)
+        signal.raise_signal(signal.SIGINT)
+
+    timers = [threading.Timer(delay, interrupt) for delay in (0.3, 0.9)]
+    for timer in timers:
+        timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            _follow(run, progress)
+        assert asked == [False, True]
+        assert run.running
+        assert frame_of(run).headline.startswith("Stopping")
+    finally:
+        for timer in timers:
+            timer.cancel()
+        synthesizer.released.set()
+    assert run.wait(10)
