@@ -30,7 +30,7 @@ QUIET = "--log-level=50"  # the kernel would warn that local messages are not en
 SUMMARY = """\
 from jupyter_dpsynth import HighDimSynthesizer as _Synthesizer
 from jupyter_dpsynth import UtilityReport as _Report
-from jupyter_dpsynth.notebook.frames import epsilon_text as _text
+from jupyter_dpsynth.privacy.receipt import epsilon_text as _text
 _learned = [value for value in list(globals().values()) if isinstance(value, _Synthesizer)][0]
 print(f"epsilon = {_text(_learned.epsilon)}, delta = {_learned.delta:.2g}")
 print(_Report.against_measurements(_learned, _learned.synthesize(seed=0)).summary())

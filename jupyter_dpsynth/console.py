@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from jupyter_dpsynth.privacy.receipt import epsilon_text
+
 if TYPE_CHECKING:
     from jupyter_dpsynth.engine.reports import StepReport
 
@@ -20,7 +22,7 @@ def progress_text(report: StepReport) -> str:
 
     >>> from jupyter_dpsynth.engine.reports import StepReport
     >>> progress_text(StepReport("training", "training", 120, 500, 0.61, 1.0, loss=23.4, seconds=4))
-    'training: step 120/500, epsilon 0.610 of 1, loss 23.40, 4 s'
+    'training: step 120/500, epsilon 0.61 of 1, loss 23.40, 4 s'
     >>> progress_text(StepReport("measuring", "measuring column 'age'", seconds=1))
     "measuring column 'age', 1 s"
     """
@@ -30,7 +32,7 @@ def progress_text(report: StepReport) -> str:
         if math.isinf(report.epsilon):
             parts.append("epsilon infinite (no guarantee)")
         else:
-            parts.append(f"epsilon {report.epsilon:.3f} of {report.epsilon_target:g}")
+            parts.append(f"epsilon {epsilon_text(report.epsilon)} of {report.epsilon_target:g}")
     if report.loss is not None:
         parts.append(f"loss {report.loss:.2f}")
     parts.append(f"{report.seconds:.0f} s")

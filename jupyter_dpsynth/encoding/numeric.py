@@ -165,9 +165,11 @@ class NumericCodec:
         """Points on the line of units as numbers, or as numpy times in wall time."""
         if isinstance(self.meta, DatetimeMeta):
             moments = points.astype(np.int64) * int(self.unit)
-            deltas = moments.astype("timedelta64[us]")
-            times = deltas if self.meta.is_duration else WALL_EPOCH + deltas
-            return times if missing is None else np.where(missing, np.timedelta64("NaT"), times)
+            times: NDArray[Any] = moments.astype("timedelta64[us]")
+            absent: Any = np.timedelta64("NaT", "us")
+            if not self.meta.is_duration:
+                times, absent = WALL_EPOCH + times, np.datetime64("NaT", "us")
+            return times if missing is None else np.where(missing, absent, times)
         values = points / round(1 / self.unit) if self.unit > 0 else points
         if self.meta.bounds is not None:
             values = np.clip(values, *self.meta.bounds)

@@ -76,8 +76,8 @@ def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - 
         meta: The column's schema.
     """
     if meta.value_type in ("date", "datetime"):
-        moments = pd.Series(values).dt.to_pydatetime() if len(values) else []
-        objects = [None if pd.isna(v) else v.date() if meta.value_type == "date" else v for v in moments]
+        moments = (None if pd.isna(v) else v.to_pydatetime() for v in pd.Series(values).astype(object))
+        objects = [v.date() if v is not None and meta.value_type == "date" else v for v in moments]
         return pd.Series(objects, dtype=object)
     if meta.value_type == "Decimal":
         objects = [None if np.isnan(v) else decimal.Decimal(repr(float(v))) for v in values]

@@ -151,7 +151,7 @@ class LearningRun:
         if config.n_public or not config.differential_privacy:
             rows = float(exact)
         else:
-            self._check_stop("counting rows")
+            self._check_stop("loading the accountant and counting rows")
             noisy = self.histograms.measure(np.array([exact]), count_sigma(config))
             rows = max(float(noisy[0]), 2.0)
         if config.differential_privacy:

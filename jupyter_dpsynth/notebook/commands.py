@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError, did_you_mean
 from jupyter_dpsynth.notebook import learning
-from jupyter_dpsynth.notebook.frames import epsilon_text
 from jupyter_dpsynth.notebook.grammar import COMMANDS, Command, find_command
 from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, say
 from jupyter_dpsynth.notebook.namespace import (
@@ -23,6 +22,7 @@ from jupyter_dpsynth.notebook.namespace import (
     read_value,
     variable_name,
 )
+from jupyter_dpsynth.privacy.receipt import epsilon_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

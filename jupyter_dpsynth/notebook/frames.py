@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
+
+from jupyter_dpsynth.privacy.receipt import epsilon_text
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.run import TrainingRun
 
-__all__ = ["Frame", "duration", "epsilon_text", "frame_of"]
+__all__ = ["Frame", "duration", "frame_of"]
 
 MAX_POINTS = 200  # of the loss curve: more than the eye can tell apart
 INTERRUPT_HINT = "Interrupt the kernel (■) to stop early and keep the model."
@@ -117,21 +118,6 @@ class Frame:
         if self.curve:
             parts.append(self.loss_words)
         return " · ".join(parts)
-
-
-def epsilon_text(value: float) -> str:
-    """Epsilon with four digits, never below its value.
-
-    >>> epsilon_text(0.99981), epsilon_text(1.0), epsilon_text(0.12341), epsilon_text(0.0)
-    ('0.9999', '1', '0.1235', '0')
-    """
-    if not math.isfinite(value):
-        return "infinite"
-    if value <= 0:
-        return "0"
-    exact = Decimal(repr(float(value)))
-    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), rounding=ROUND_CEILING)
-    return f"{float(rounded):.4g}"
 
 
 def duration(seconds: float) -> str:

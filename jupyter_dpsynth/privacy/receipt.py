@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from dataclasses import dataclass, fields
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Literal
 
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
 
-__all__ = ["PrivacyReceipt"]
+__all__ = ["PrivacyReceipt", "epsilon_text"]
 
 NO_GUARANTEE = "NO GUARANTEE: this model was trained without differential privacy."
 TEST_ONLY = "TEST ONLY, no guarantee: the noise came from a fixed seed."
@@ -26,6 +28,21 @@ NOT_COVERED = (
     "original table, other runs on the same table (epsilons add up), and rows that belong to the same "
     "person (the unit is one row)"
 )
+
+
+def epsilon_text(value: float) -> str:
+    """Epsilon with four digits, never below its value.
+
+    >>> epsilon_text(0.99981), epsilon_text(1.0), epsilon_text(0.12341), epsilon_text(0.0)
+    ('0.9999', '1', '0.1235', '0')
+    """
+    if not math.isfinite(value):
+        return "infinite"
+    if value <= 0:
+        return "0"
+    exact = Decimal(repr(float(value)))
+    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), rounding=ROUND_CEILING)
+    return f"{float(rounded):.4g}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +93,7 @@ class PrivacyReceipt:
             return NO_GUARANTEE
         if self.guarantee == "test-only" or self.epsilon is None:
             return TEST_ONLY
-        return f"epsilon = {self.epsilon:.4g} at delta = {self.delta:.3g} ({self.relation})"
+        return f"epsilon = {epsilon_text(self.epsilon)} at delta = {self.delta:.3g} ({self.relation})"
 
     def spending(self) -> list[tuple[str, str, float]]:
         """Item, detail and share of the squared privacy loss of each part of the run."""
@@ -108,7 +125,9 @@ class PrivacyReceipt:
             ("steps", f"{self.completed_steps} of {self.planned_steps}"),
         ]
         if self.guarantee == "dp" and self.epsilon_completed_steps is not None:
-            text = f"{self.epsilon_completed_steps:.4g}, if the stop did not depend on what was shown"
+            text = (
+                f"{epsilon_text(self.epsilon_completed_steps)}, if the stop did not depend on what was shown"
+            )
             facts.append(("epsilon of the completed steps", text))
         if self.guarantee == "dp":
             facts += [("covered", COVERED), ("not covered", NOT_COVERED)]

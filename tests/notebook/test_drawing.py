@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.reports import StepReport
 from jupyter_dpsynth.notebook.drawing import curve_png, curve_svg, live_html, static_html
-from jupyter_dpsynth.notebook.frames import MAX_POINTS, Frame, epsilon_text, frame_of
+from jupyter_dpsynth.notebook.frames import MAX_POINTS, Frame, frame_of
 from jupyter_dpsynth.notebook.learning import _follow
 from jupyter_dpsynth.notebook.progress import TrainingProgress
 from jupyter_dpsynth.notebook.run import TrainingRun
+from jupyter_dpsynth.privacy.receipt import epsilon_text
 
 
 def frame(

@@ -25,11 +25,13 @@ def test_the_demo_executes_the_quickstart_and_says_what_came_out(tmp_path):
     assert done.returncode == 0, done.stderr
     epsilon = float(re.search(r"^epsilon = ([\d.]+), delta", done.stdout, re.MULTILINE).group(1))
     assert 0.9 < epsilon <= 1
+    assert re.search(r"Training · step \d+/\d+ · epsilon at most 0\.\d+ of 1", done.stdout)
     assert "one-way difference" in done.stdout
     assert str(output) in done.stdout
     page = output.read_text()
     assert page.count("data:image/png") >= 3  # the loss curve and the comparison plots
     assert "Traceback" not in page
+    assert not re.search(r'<(script|link|img)[^>]+(src|href)="https?:', page)
 
 
 def test_the_kept_notebook_has_the_outputs_of_one_clean_run():

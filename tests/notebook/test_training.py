@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jupyter_dpsynth.notebook.frames import epsilon_text
+from jupyter_dpsynth.privacy.receipt import epsilon_text
 
 if TYPE_CHECKING:
     from pathlib import Path
