@@ -30,13 +30,15 @@ __all__ = [
 # microseconds in the steps in which points in time are usually recorded, finest first
 RESOLUTIONS = (1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000)
 WALL_EPOCH = np.datetime64("1970-01-01", "us")
+MOMENTS = (dt.date, np.datetime64)
+DURATIONS = (dt.timedelta, np.timedelta64)
 SCALARS = (str, bytes, int, float, bool, np.generic, dt.date, dt.timedelta, decimal.Decimal)
 
 
 def number_values(series: pd.Series) -> NDArray[np.float64]:
     """Values as float64 `[n]`; missing, infinite and non-numeric ones are NaN."""
     if series.dtype == object:
-        series = pd.to_numeric(_scalars_only(series), errors="coerce")
+        series = series.map(_as_float)
     values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
 
@@ -45,7 +47,8 @@ def time_values(series: pd.Series, meta: DatetimeMeta) -> tuple[NDArray[np.int64
     """Microseconds `[n]` (since 1970 in wall time, or of a duration) and a mask of missing ones."""
     if series.dtype == object:
         convert = pd.to_timedelta if meta.is_duration else _to_datetime
-        series = convert(_scalars_only(series), errors="coerce")
+        # text is not parsed: pandas warns about formats, and whether it does depends on single values
+        series = convert(_only(series, DURATIONS if meta.is_duration else MOMENTS), errors="coerce")
     if getattr(series.dt, "tz", None) is not None:
         series = series.dt.tz_localize(None)
     unit = "timedelta64[us]" if meta.is_duration else "datetime64[us]"
@@ -60,7 +63,7 @@ def factorize(series: pd.Series) -> tuple[NDArray[np.int64], list[Any]]:
     A float column counts its infinite values as missing.
     """
     if series.dtype == object:
-        series = _scalars_only(series)
+        series = _only(series, SCALARS)
     elif pd.api.types.is_float_dtype(series.dtype):
         series = pd.Series(number_values(series))
     codes, values = pd.factorize(series)
@@ -111,6 +114,16 @@ def _to_datetime(series: pd.Series, errors: str) -> pd.Series:
     return pd.to_datetime(series, errors=errors, utc=True)
 
 
-def _scalars_only(series: pd.Series) -> pd.Series:
-    """An object column in which everything that is not a plain scalar is missing."""
-    return series.map(lambda value: value if isinstance(value, SCALARS) else None)
+def _only(series: pd.Series, types: tuple[type, ...]) -> pd.Series:
+    """An object column in which everything of another type is missing."""
+    return series.map(lambda value: value if isinstance(value, types) else None).astype(object)
+
+
+def _as_float(value: object) -> float:
+    """A number as float; NaN for what is none, or too large for one."""
+    if not isinstance(value, int | float | decimal.Decimal | np.number):
+        return np.nan
+    try:
+        return float(value)
+    except (OverflowError, ValueError, TypeError):
+        return np.nan

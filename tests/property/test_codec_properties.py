@@ -1,6 +1,7 @@
 """Whatever the column, encoding and decoding keep its schema and its domain, and never raise."""
 
 import datetime as dt
+import decimal
 
 import numpy as np
 import pandas as pd
@@ -115,6 +116,24 @@ def test_no_category_leaves_the_declared_ones(values):
     df = pd.DataFrame({"x": values})
     _, out = round_trip(df, categories={"x": ["a", "b", "z"]})
     assert set(out["x"]) <= {"a", "b", "z"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 2, 10**400],
+        [1, 2, decimal.Decimal("sNaN")],
+        [1, 2, dt.date(2020, 1, 1)],
+        [dt.date(2020, 1, 1), dt.date(9999, 12, 31), "2020-13-77"],
+        [dt.datetime(2020, 1, 1), dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc), 5],
+        [dt.timedelta(days=1), dt.timedelta(days=999999999), "x"],
+    ],
+)
+def test_one_odd_object_is_no_error_and_no_warning(values):
+    df = pd.DataFrame({"x": pd.Series(values, dtype=object)})
+    df = pd.concat([df.iloc[:2]] * 50 + [df], ignore_index=True)
+    _, out = round_trip(df)
+    assert_same_schema(df, out)
 
 
 def test_without_noise_small_integers_come_back_as_they_were():
