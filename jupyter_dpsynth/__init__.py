@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jupyter_dpsynth import datasets
+    import jupyter_dpsynth.datasets as datasets  # noqa: PLR0402 - mypy sees no attribute otherwise
     from jupyter_dpsynth.config import HighDimConfig
     from jupyter_dpsynth.errors import (
         ArtifactError,

@@ -7,12 +7,19 @@ Whatever is not declared here (bounds, categories, decimals) is learned later, w
 
 from __future__ import annotations
 
-import json
+import math
 from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jupyter_dpsynth.declarations import (
+    declared_categories,
+    declared_decimals,
+    declared_numbers,
+    declared_times,
+    read_schema,
+)
 from jupyter_dpsynth.errors import MetadataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -30,8 +37,6 @@ __all__ = [
     "MetaExtractor",
     "column_meta_from_dict",
 ]
-
-MAX_DECIMALS = 9
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,7 @@ class MetaExtractor:
             "id": dict.fromkeys(ids, True),
         }
         if schema is not None:
-            _read_schema(Path(schema), declared)
+            read_schema(Path(schema), declared)
         names = [str(name) for name in df.columns]
         for option, by_column in declared.items():
             for name in by_column:
@@ -249,32 +254,6 @@ def _listed(names: Sequence[object], most: int = 5) -> str:
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _read_schema(path: Path, declared: dict[str, dict[str, Any]]) -> None:
-    """Add the declarations of a YAML or JSON file to `declared`; keywords given in code win."""
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-        columns = content["columns"].items()
-    except OSError as error:
-        raise MetadataError(f"schema = {str(path)!r} cannot be read: {error.strerror}.") from None
-    except (ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
-        raise MetadataError(
-            f"schema = {str(path)!r} is not a schema file: it needs the form "
-            "'columns: {name: {bounds: [low, high]}}'."
-        ) from None
-    for name, options in columns:
-        for option, value in (options or {}).items():
-            if option not in declared:
-                hint = did_you_mean(str(option), declared)
-                raise MetadataError(
-                    f"schema option {option!r} of column {name!r} is unknown.{hint} "
-                    f"Known: {', '.join(declared)}."
-                )
-            declared[option].setdefault(name, value)
-
-
 NESTED = ("list", "dict", "set", "tuple", "frozenset", "ndarray", "Series", "DataFrame")
 VALUE_TYPES = {
     "str": "category",
@@ -292,12 +271,18 @@ VALUE_TYPES = {
 }
 
 
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
 def _object_type(series: pd.Series) -> str:
     """The Python type that most values of an object column have; 'str' for an empty one."""
-    present = series[series.notna()]
-    counts = Counter(type(value).__name__ for value in present)
+    # not with pandas' isna: it raises on some values (a signalling decimal NaN)
+    counts = Counter(type(value).__name__ for value in series if not _is_nan(value))
+    for name in ("NoneType", "NaTType", "NAType"):
+        counts.pop(name, None)
     nested = sum(count for name, count in counts.items() if name in NESTED)
-    if nested * 2 > len(present):
+    if nested * 2 > sum(counts.values()):
         raise MetadataError(
             f"column {series.name!r} holds nested objects (lists, dicts, arrays): split it into plain "
             "columns, or drop it."
@@ -370,7 +355,9 @@ def _column_meta(
     kind, value_type = _kind_of(series)
     ordered = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
     if categories is not None:
-        return CategoricalMeta(name, dtype, nullable, value_type, _categories(name, categories), ordered)
+        return CategoricalMeta(
+            name, dtype, nullable, value_type, declared_categories(name, categories), ordered
+        )
     if decimals is not None and kind != "number":
         raise MetadataError(f"decimals names column {name!r}, which holds no numbers: remove it.")
     if kind == "category":
@@ -381,73 +368,9 @@ def _column_meta(
         return CategoricalMeta(name, dtype, nullable, value_type, public, ordered)
     if kind == "number":
         integer = types.is_integer_dtype(series.dtype) or value_type == "int"
-        places = 0 if integer else _decimals(name, decimals)
-        return ContinuousMeta(name, dtype, nullable, value_type, _number_bounds(name, bounds), places)
+        places = 0 if integer else declared_decimals(name, decimals)
+        limits = declared_numbers(name, bounds)
+        return ContinuousMeta(name, dtype, nullable, value_type, limits, places)
     duration = types.is_timedelta64_dtype(series.dtype) or value_type in ("timedelta", "Timedelta")
-    limits = _time_bounds(name, bounds, duration=duration)
-    return DatetimeMeta(name, dtype, nullable, value_type, limits, duration)
-
-
-def _categories(name: str, categories: Sequence[Hashable]) -> tuple[Hashable, ...]:
-    if isinstance(categories, (str, bytes)):
-        raise MetadataError(f"categories of column {name!r} are one text: give a list of values.")
-    values = tuple(dict.fromkeys(categories))
-    if not values:
-        raise MetadataError(f"categories of column {name!r} are empty: give at least one value.")
-    return values
-
-
-def _decimals(name: str, decimals: int | None) -> int | None:
-    if decimals is None:
-        return None
-    if isinstance(decimals, bool) or decimals not in range(MAX_DECIMALS + 1):
-        raise MetadataError(
-            f"decimals of column {name!r} are {decimals!r}: give a whole number from 0 to {MAX_DECIMALS}."
-        )
-    return int(decimals)
-
-
-def _pair(name: str, bounds: Sequence[Any]) -> tuple[Any, Any]:
-    if isinstance(bounds, (str, bytes)) or len(bounds) != 2:
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give (lowest, highest).")
-    return bounds[0], bounds[1]
-
-
-def _number_bounds(name: str, bounds: Sequence[Any] | None) -> tuple[float, float] | None:
-    if bounds is None:
-        return None
-    first, last = _pair(name, bounds)
-    try:
-        low, high = float(first), float(last)
-    except (TypeError, ValueError):
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give two numbers.") from None
-    if not -1e300 < low <= high < 1e300:
-        raise MetadataError(
-            f"bounds of column {name!r} are {bounds!r}: give two finite numbers, lowest first."
-        )
-    return low, high
-
-
-def _time_bounds(name: str, bounds: Sequence[Any] | None, *, duration: bool) -> tuple[int, int] | None:
-    import pandas as pd
-
-    if bounds is None:
-        return None
-    first, last = _pair(name, bounds)
-    parse = pd.Timedelta if duration else pd.Timestamp
-    try:
-        limits = [parse(value) for value in (first, last)]
-        low, high = (_microseconds(limit) for limit in limits)
-    except (TypeError, ValueError):
-        what = "durations" if duration else "dates"
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give two {what}.") from None
-    if low > high:
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give the earliest first.")
-    return low, high
-
-
-def _microseconds(moment: Any) -> int:  # noqa: ANN401 - Timestamp or Timedelta
-    """Since 1970 in local wall time, in which days are whole days; or the length of a duration."""
-    if getattr(moment, "tzinfo", None) is not None:
-        moment = moment.tz_localize(None)
-    return int(moment.to_numpy().astype(f"{moment.to_numpy().dtype.kind}8[us]").astype("int64"))
+    span = declared_times(name, bounds, duration=duration)
+    return DatetimeMeta(name, dtype, nullable, value_type, span, duration)
