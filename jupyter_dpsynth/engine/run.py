@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import logging
 import math
 import platform
 import threading
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.accounting import EpsilonCurve
 
 __all__ = ["Learned", "LearningRun"]
+
+logger = logging.getLogger(__name__)
 
 # Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
 # count's own noise is a tenth of that, so a handful of rows passes by chance once in a million runs.
@@ -159,6 +162,13 @@ class LearningRun:
         self.tell(phase="calibrating", message="calibrating the noise")
         plan = plan_run(config, self.df_meta, rows)
         self._reserve(plan.epsilon, plan.delta)
+        if config.delta is not None and plan.delta * rows >= 1:
+            logger.warning(
+                "delta = %g is not below 1 / number of rows (about %d rows): such a guarantee allows to "
+                "publish whole rows. Leave delta = None, or give a smaller one.",
+                plan.delta,
+                rows,
+            )
         if plan.privacy is not None:
             self.curve = epsilon_curve(plan.privacy, plan.delta)
         self.tell(total_steps=plan.steps, delta=plan.delta, epsilon=self._epsilon_at(0, plan))

@@ -6,6 +6,7 @@ import math
 import re
 import signal
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -112,13 +113,19 @@ def test_the_first_interrupt_asks_for_the_end_and_a_second_one_leaves() -> None:
     progress = TrainingProgress(run, "terminal")
     asked: list[bool] = []
 
-    def interrupt() -> None:
+    def interrupt_twice() -> None:
+        while not run.curve:  # the training is under way
+            time.sleep(0.05)
+        asked.append(run.stop_requested)
+        signal.raise_signal(signal.SIGINT)
+        # a second signal before Python has acted on the first would be one with it
+        while not run.stop_requested and run.running:
+            time.sleep(0.05)
         asked.append(run.stop_requested)
         signal.raise_signal(signal.SIGINT)
 
-    timers = [threading.Timer(delay, interrupt) for delay in (0.3, 0.9)]
-    for timer in timers:
-        timer.start()
+    user = threading.Thread(target=interrupt_twice, daemon=True)
+    user.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             _follow(run, progress)
@@ -126,7 +133,6 @@ def test_the_first_interrupt_asks_for_the_end_and_a_second_one_leaves() -> None:
         assert run.running
         assert frame_of(run).headline.startswith("Stopping")
     finally:
-        for timer in timers:
-            timer.cancel()
         synthesizer.released.set()
+        user.join(10)
     assert run.wait(10)

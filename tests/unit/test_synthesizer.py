@@ -166,6 +166,11 @@ def test_a_public_row_count_costs_nothing_and_is_exact():
     assert not synthesizer.receipt.row_count_private
 
 
+def test_a_delta_that_allows_to_publish_a_row_is_warned_about(caplog):
+    learn(delta=0.01, steps=1)
+    assert "delta = 0.01 is not below 1 / number of rows" in caplog.text
+
+
 def test_the_private_row_count_is_noisy():
     counts = {learn(steps=1).reference.rows for _ in range(3)}
     assert len(counts) > 1
