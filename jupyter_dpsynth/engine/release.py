@@ -190,17 +190,21 @@ class TFPrivacyRelease:
         loss = 0.0
         for start in range(0, len(indices), self.ROWS_AT_ONCE):
             rows = tf.constant(codes[indices[start : start + self.ROWS_AT_ONCE]].astype(np.int32))
-            gradients = list(self.native.gradient.row_gradients(weights, bias, rows))
-            losses = self.native.gradient.errors(weights, bias, rows)[2]
-            clipped = tf.vectorized_map(self._preprocess, gradients)
-            summed = [tf.reduce_sum(part, axis=0) for part in clipped]
+            *summed, losses = self._clip_and_sum(weights, bias, rows)
             state = self.query.merge_sample_states(state, summed)
-            loss += float(tf.reduce_sum(losses))
+            loss += float(losses)
         total, for_bias = (part.numpy().astype(np.float64) for part in state)
         sums = NoisySums(total, for_bias, loss)
         return state, sums
 
-    def _preprocess(self, record: list[Any]) -> list[Any]:
+    @tf.function(reduce_retracing=True)
+    def _clip_and_sum(self, weights: Tensor, bias: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        """The query's own clipping of every row's gradient, summed; and the rows' summed losses."""
+        clipped = tf.vectorized_map(self._clip, list(self.native.gradient.row_gradients(weights, bias, rows)))
+        losses = self.native.gradient.errors(weights, bias, rows)[2]
+        return (*(tf.reduce_sum(part, axis=0) for part in clipped), tf.reduce_sum(losses))
+
+    def _clip(self, record: list[Any]) -> list[Any]:
         clipped, _ = self.query.preprocess_record_impl(self._params, record)
         return list(clipped)
 
