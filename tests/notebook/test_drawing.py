@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,9 @@ from jupyter_dpsynth.notebook.learning import _follow
 from jupyter_dpsynth.notebook.progress import TrainingProgress
 from jupyter_dpsynth.notebook.run import TrainingRun
 from jupyter_dpsynth.privacy.receipt import epsilon_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def frame(
@@ -107,6 +111,15 @@ def test_a_long_curve_is_thinned_and_keeps_its_last_point() -> None:
     assert shown[-1][0] == 1000
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, also where the shell started this process with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_the_first_interrupt_asks_for_the_end_and_a_second_one_leaves() -> None:
     synthesizer = Waiting()
     run = TrainingRun(synthesizer, object(), "s")

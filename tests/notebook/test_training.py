@@ -53,7 +53,7 @@ def test_the_row_count_is_shown_nowhere(kernel: Kernel) -> None:
 
 
 def test_what_was_learned_can_be_used_saved_and_loaded(kernel: Kernel, tmp_path: Path) -> None:
-    kernel.run("%dpsynth learn df -o kept --steps 5")
+    assert not kernel.run("%dpsynth learn df -o kept --steps 5").error
     assert "cost no epsilon" in kernel.run("%dpsynth synthesize 1_234 -o fake --seed 3").text
     assert kernel.value("fake.shape, list(fake.columns) == list(df.columns)") == ((1234, 3), True)
     kernel.run("%dpsynth synthesize 1234 -o again --seed 3")
