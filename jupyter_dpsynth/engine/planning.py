@@ -177,7 +177,7 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
         rows=rows,
         delta=delta,
         privacy=privacy,
-        epsilon=min(compute_epsilon(privacy, delta), config.epsilon),
+        epsilon=compute_epsilon(privacy, delta),
         snr=snr,
         unit_sigma=unit_total * math.sqrt(unit_columns) if unit_columns else 0.0,
         codec_sigma=codec_sigma,

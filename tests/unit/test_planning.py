@@ -1,0 +1,91 @@
+"""The plan of a run pays for everything, keeps within epsilon, and is fixed before a value is read."""
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.engine.planning import check_feasible, plan_run
+from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.privacy.accounting import compute_epsilon
+from tests.tables import mixed_table
+
+
+def meta(**declared):
+    return MetaExtractor.extract(mixed_table(50), **declared)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from([0.05, 0.3, 1.0, 4.0, 20.0]),
+    st.sampled_from([300, 5_000, 200_000, 5_000_000]),
+    st.sampled_from([None, 1e-7]),
+    st.sampled_from(["auto", 1, 100]),
+    st.sampled_from(["auto", 64]),
+    st.booleans(),
+)
+def test_every_plan_keeps_within_epsilon(epsilon, rows, delta, steps, batch, public):
+    config = HighDimConfig(epsilon=epsilon, delta=delta, steps=steps, batch_size=batch, n_public=public)
+    plan = plan_run(config.resolve(), meta(), rows)
+    assert 0 < plan.epsilon <= epsilon
+    assert plan.epsilon == compute_epsilon(plan.privacy, plan.delta)
+    assert compute_epsilon(plan.privacy.event(), plan.delta - plan.privacy.selection_delta) < epsilon * 1.01
+
+
+def test_the_plan_names_every_measurement_that_is_made():
+    plan = plan_run(HighDimConfig().resolve(), meta(), 5000)
+    assert [m.name for m in plan.privacy.measurements] == [
+        "row count",
+        "decimals and time resolutions",
+        "value histograms",
+        "one-way marginals",
+        "pair dependence",
+    ]
+    # what the planned noise of each single histogram adds up to is what the accountant was told
+    columns, pairs = 5, 10
+    told = {m.name: m.sigma for m in plan.privacy.measurements}
+    assert plan.codec_sigma / columns**0.5 == pytest.approx(told["value histograms"])
+    assert plan.marginal_sigma / columns**0.5 == pytest.approx(told["one-way marginals"])
+    assert plan.pair_sigma / pairs**0.5 == pytest.approx(told["pair dependence"])
+    assert plan.unit_sigma / 2**0.5 == pytest.approx(told["decimals and time resolutions"])
+
+
+def test_a_steps_noise_pays_for_the_gradient_and_the_loss_together():
+    for groups, sensitivity in ((None, 1.0), (8, 2.0)):
+        config = HighDimConfig(num_microbatches=groups, batch_size=64)
+        plan = plan_run(config.resolve(), meta(), 5000)
+        told = plan.privacy.training.noise_multiplier
+        both = (sensitivity / plan.noise_multiplier) ** 2 + 1 / plan.loss_noise**2
+        assert both == pytest.approx(1 / told**2)
+
+
+def test_declared_domains_leave_more_for_training():
+    declared = meta(
+        bounds={"age": (18, 90), "income": (0, 10_000), "day": ("2021-01-01", "2022-01-01")},
+        categories={"group": ["north", "south", "west"]},
+        decimals={"income": 2},
+    )
+    config = HighDimConfig().resolve()
+    open_plan, declared_plan = plan_run(config, meta(), 5000), plan_run(config, declared, 5000)
+    assert declared_plan.noise_multiplier < open_plan.noise_multiplier
+    assert declared_plan.privacy.selection_delta == 0 < open_plan.privacy.selection_delta
+
+
+def test_epochs_are_expected_passes_over_the_table():
+    plan = plan_run(HighDimConfig(epochs=3, batch_size=100).resolve(), meta(), 10_000)
+    assert plan.steps == 300
+
+
+def test_what_is_infeasible_for_every_row_count_is_refused_without_one():
+    config = HighDimConfig(epsilon=0.1, noise_multiplier=0.2).resolve()
+    with pytest.raises(ConfigError, match="a single step costs more"):
+        check_feasible(config, meta(), None)
+    check_feasible(HighDimConfig(epsilon=1, noise_multiplier=5.0).resolve(), meta(), None)
+
+
+def test_one_column_needs_no_pairs():
+    one = MetaExtractor.extract(pd.DataFrame({"x": [1, 2]}))
+    names = [m.name for m in plan_run(HighDimConfig().resolve(), one, 5000).privacy.measurements]
+    assert names == ["row count", "value histograms", "one-way marginals"]
