@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 # Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
 # count's own noise is a tenth of that, so a handful of rows passes by chance once in a million runs.
 MIN_SIGNAL = 50.0
-NOTHING_SEEN = 2.0  # standard deviations under which 'other' or 'missing' counts as absent
+NOTHING_SEEN = 3.0  # standard deviations under which 'other' or 'missing' counts as absent
 LEAST_COUNT = 0.3  # rows of an empty cell, so that no probability is zero
 START_FLOOR = 0.25  # least count of a cell at the start of training, in standard deviations
 POLL_SECONDS = 0.25

@@ -258,25 +258,30 @@ def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.Data
     """ROC AUC on `holdout` of gradient boosting that learned to predict `target` from `train`.
 
     Targets of several classes are averaged one against the rest. 0.5 if `train` has one class only.
+    Classes that the original does not have (an unlisted 'other', a missing target) are left out.
     """
     model = _boosting(150)
     from sklearn.metrics import roc_auc_score
 
     classes = {name: place for place, name in enumerate(sorted(set(_as_names(original[target]))))}
-    labels = [_as_names(t[target]).map(classes).fillna(-1).to_numpy() for t in (train, holdout)]
     features = original.drop(columns=target)
-    x_train, x_hold = _features(features, train.drop(columns=target), holdout.drop(columns=target))
-    known = np.isin(labels[1], np.unique(labels[0])) & (labels[1] >= 0)
-    if len(np.unique(labels[0])) < 2 or len(np.unique(labels[1][known])) < 2:
+    tables = (train, holdout)
+    inputs = _features(features, *(table.drop(columns=target) for table in tables))
+    labels = [_as_names(table[target]).map(classes).fillna(-1).to_numpy() for table in tables]
+    learned = np.unique(labels[0][labels[0] >= 0])
+    known = [np.isin(label, learned) for label in labels]
+    (x_train, x_hold), (y_train, y_hold) = (
+        [values[keep] for values, keep in zip(parts, known, strict=True)] for parts in (inputs, labels)
+    )
+    present = np.unique(y_hold)
+    if len(learned) < 2 or len(present) < 2:
         return 0.5
-    model.fit(x_train, labels[0])
-    chances = model.predict_proba(x_hold[known])
-    if chances.shape[1] == 2:
-        return float(roc_auc_score(labels[1][known], chances[:, 1]))
-    present = np.unique(labels[1][known])
-    chances = chances[:, np.isin(model.classes_, present)] + 1e-9
+    model.fit(x_train, y_train)
+    chances = model.predict_proba(x_hold)[:, np.isin(learned, present)] + 1e-9
     chances /= chances.sum(axis=1, keepdims=True)
-    return float(roc_auc_score(labels[1][known], chances, multi_class="ovr", labels=present))
+    if len(present) == 2:
+        return float(roc_auc_score(y_hold, chances[:, 1]))
+    return float(roc_auc_score(y_hold, chances, multi_class="ovr", labels=present))
 
 
 def separation_auc(original: pd.DataFrame, synthetic: pd.DataFrame) -> float:

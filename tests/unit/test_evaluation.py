@@ -92,6 +92,18 @@ def test_models_trained_on_the_tables_tell_good_from_bad():
     assert separation_auc(holdout, holdout.assign(age=holdout["age"] + 40)) > 0.9
 
 
+@pytest.mark.parametrize("target", ["member", "group"])
+def test_a_synthetic_target_may_have_classes_that_the_original_has_not(target):
+    pytest.importorskip("sklearn")
+    df, holdout = mixed_table(1500, seed=1), mixed_table(800, seed=2)
+    synthetic = df.astype({target: object})
+    synthetic.loc[:4, target] = None
+    synthetic.loc[5:9, target] = "other"
+    assert prediction_auc(df, synthetic, holdout, target) == pytest.approx(
+        prediction_auc(df, df.loc[10:], holdout, target), abs=0.03
+    )
+
+
 def test_a_comparison_with_the_original_carries_the_warning_everywhere():
     pytest.importorskip("sklearn")
     df = mixed_table(600)
