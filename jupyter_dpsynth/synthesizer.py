@@ -185,7 +185,7 @@ class HighDimSynthesizer:
         Privacy:
             Post-processing: free, as often as wanted.
         """
-        from jupyter_dpsynth.engine.model import generate_codes
+        from jupyter_dpsynth.engine.generation import generate_codes
 
         learned = self.learned
         rows = learned.reference.rows if num_rows is None else num_rows

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Discovered", "Histograms", "discover_column", "needs_unit", "observe_units"]
 
-MAX_CATEGORIES = 128  # cells of one column; the most frequent are kept, the rest pooled
 DECIMALS = range(7)  # 0..6 digits after the point, then 'continuous'
 RARE_SHARE = 0.002
 
@@ -72,12 +71,14 @@ class Settings:
         sigma: Noise of one histogram if a column were measured once.
         threshold: Noisy count above which an unlisted category is published.
         bins: About how many bins a number gets.
+        cells: Most cells of a column of names; the most frequent are kept, the rest pooled.
     """
 
     rows: float
     sigma: float
     threshold: float
     bins: int
+    cells: int
 
 
 def needs_unit(meta: object) -> bool:
@@ -160,7 +161,7 @@ def _learned_categories(
     values, counts, missing = _count_values(series, meta)
     noisy = histograms.measure(np.append(counts, missing), settings.sigma)
     chosen = [i for i in np.argsort(-noisy[:-1]) if noisy[i] > settings.threshold]
-    chosen = sorted(chosen[: MAX_CATEGORIES - 2], key=lambda i: str(values[i]))
+    chosen = sorted(chosen[: settings.cells - 2], key=lambda i: str(values[i]))
     kept = tuple(values[i] for i in chosen)
     text = all(isinstance(value, str) for value in kept) or not kept
     pool: tuple[Any, ...] = (OTHER,) if text else kept
@@ -192,10 +193,10 @@ def _listed_categories(
     own, unlisted = noisy[: len(listed)], noisy[len(listed)]
     floor = max(3 * settings.sigma, RARE_SHARE * settings.rows)
     keep = own > floor
-    keep[np.argsort(-own)[MAX_CATEGORIES - 2 :]] = False
+    keep[np.argsort(-own)[settings.cells - 2 :]] = False
     if (~keep).sum() == 1 or not keep.any():
         keep = np.ones(len(listed), dtype=bool)
-        keep[MAX_CATEGORIES - 2 :] = False
+        keep[settings.cells - 2 :] = False
     pool = tuple(v for v, k in zip(listed, keep, strict=True) if not k)
     weights = _shrink_to_mean(own[~keep], settings.sigma)
     pooled_cells = int((~keep).sum()) + 1

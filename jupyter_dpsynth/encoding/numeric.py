@@ -87,6 +87,14 @@ class NumericCodec:
         return (len(self.first_leaf),) if self.meta.nullable else ()
 
     @property
+    def middle(self) -> tuple[float, float]:
+        """Where the middle nine tenths of the noisy mass lie: two points on the line of values."""
+        reached = np.cumsum(self.weights) / self.weights.sum()
+        low, high = np.searchsorted(reached, (0.05, 0.95))
+        scale = self.unit or 1.0
+        return float(self.starts[low] * scale), float(self.ends[min(high, len(self.ends) - 1)] * scale)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """One text a cell."""
         first = self.first_leaf

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +47,12 @@ class TableCodec:
     Attributes:
         df_meta: The table's schema, identifiers included.
         columns: One codec for each learned column, in the table's order.
+        orderings: Names of columns (low, high) of which the first is never above the second.
     """
 
     df_meta: DataFrameMeta
     columns: tuple[NumericCodec | CategoryCodec, ...]
+    orderings: tuple[tuple[str, str], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,9 +64,10 @@ class TableCodec:
         """Number of cells of each learned column, `[m]`."""
         return np.array([codec.size for codec in self.columns], dtype=np.int64)
 
-    def encode(self, df: pd.DataFrame) -> NDArray[np.int32]:
-        """Codes `int32 [n, m]` of the learned columns."""
-        codes = np.empty((len(df), len(self.columns)), dtype=np.int32, order="F")
+    def encode(self, df: pd.DataFrame) -> NDArray[np.integer[Any]]:
+        """Codes `[n, m]` of the learned columns, in the smallest type that holds them all."""
+        dtype = np.min_scalar_type(int(self.sizes.max()) - 1)
+        codes = np.empty((len(df), len(self.columns)), dtype=dtype, order="F")
         for index, codec in enumerate(self.columns):
             codes[:, index] = codec.encode(df[codec.meta.name])
         return codes
@@ -73,10 +79,20 @@ class TableCodec:
             codes: `int32 [n, m]`, each below its column's size.
             generator: Draws the value within a bin and within a pool.
         """
-        learned = {
-            codec.meta.name: codec.decode(codes[:, index], generator)
-            for index, codec in enumerate(self.columns)
-        }
+
+        def decode(index: int, child: np.random.Generator) -> pd.Series:
+            return self.columns[index].decode(codes[:, index], child)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            series = pool.map(decode, range(len(self.columns)), generator.spawn(len(self.columns)))
+            learned = dict(zip(self.names, series, strict=True))
+        # a value out of order sits in the same or a neighbouring bin: the two change places
+        for _ in self.orderings:
+            for low, high in self.orderings:
+                wrong = (learned[low] > learned[high]).fillna(value=False).to_numpy(bool)
+                above = learned[low].where(wrong, learned[high])
+                learned[low] = learned[low].where(~wrong, learned[high])
+                learned[high] = above
         columns = {
             meta.name: _numbered(meta, len(codes)) if isinstance(meta, IdMeta) else learned[meta.name]
             for meta in self.df_meta.columns
@@ -90,6 +106,7 @@ class TableCodec:
             "names": list(self.df_meta.names),
             "ids": ids,
             "columns": [codec.to_dict() for codec in self.columns],
+            "orderings": [list(pair) for pair in self.orderings],
         }
 
     @classmethod
@@ -98,7 +115,11 @@ class TableCodec:
         columns = tuple(CODECS[column["codec"]].from_dict(column) for column in values["columns"])
         metas = {codec.meta.name: codec.meta for codec in columns}
         metas |= {column["name"]: column_meta_from_dict(column) for column in values["ids"]}
-        return cls(DataFrameMeta(tuple(metas[name] for name in values["names"])), columns)
+        orderings = tuple((low, high) for low, high in values["orderings"])
+        known = {codec.meta.name for codec in columns if isinstance(codec, NumericCodec)}
+        if not known.issuperset(itertools.chain(*orderings)):
+            raise ValueError
+        return cls(DataFrameMeta(tuple(metas[name] for name in values["names"])), columns, orderings)
 
 
 def _numbered(meta: IdMeta, rows: int) -> pd.Series:
@@ -121,6 +142,7 @@ class TableSettings:
         codec_sigma: Noise that one histogram a column would have.
         threshold: Noisy count above which an unlisted category is published.
         bins: About how many bins a number gets.
+        cells: Most cells of a column of names.
     """
 
     rows: float
@@ -128,6 +150,7 @@ class TableSettings:
     codec_sigma: float
     threshold: float
     bins: int
+    cells: int
 
 
 def discover_table(
@@ -165,4 +188,4 @@ def discover_table(
 
 
 def _for(settings: TableSettings, sigma: float) -> Settings:
-    return Settings(settings.rows, sigma, settings.threshold, settings.bins)
+    return Settings(settings.rows, sigma, settings.threshold, settings.bins, settings.cells)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_dpsynth.privacy.sampling import poisson_sample
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,13 +20,18 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.noise import NoiseSource
 
 __all__ = [
+    "PAIR_ROWS",
     "MeasuredReference",
+    "chance_distance",
     "measure_one_way",
     "measure_pairs",
     "pair_dependence",
     "reference_from",
     "to_shares",
 ]
+
+
+PAIR_ROWS = 131_072  # rows that tell a pair's dependence well enough to weigh it
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +142,14 @@ def measure_pairs(
 
     Privacy:
         One row changes one cell of a pair's table by one, and nothing else (shares and rows are already
-        noisy constants), so each distance has sensitivity 1.
+        noisy constants), so each distance has sensitivity 1. In tables of more than `PAIR_ROWS` rows
+        only a Poisson sample of about so many is looked at: that can but lower the sensitivity, and the
+        noise is planned as if it did not.
     """
     columns = len(sizes)
+    if rows > PAIR_ROWS:
+        sample = poisson_sample(len(codes), PAIR_ROWS / rows, noise.generator)
+        codes, rows = np.asfortranarray(codes[sample]), PAIR_ROWS
     errors = noise.normal(columns * (columns - 1) // 2, sigma) if sigma else None
     return pair_dependence(codes, sizes, shares, rows, errors)
 
@@ -167,12 +179,16 @@ def pair_dependence(
     out = np.zeros((columns, columns))
     for place, (first, second) in enumerate(itertools.combinations(range(columns), 2)):
         shape = int(sizes[first]), int(sizes[second])
-        key = codes[:, first].astype(np.int64) * shape[1] + codes[:, second]
+        key = codes[:, first].astype(np.intp) * shape[1] + codes[:, second]
         table = np.bincount(key, minlength=shape[0] * shape[1]).reshape(shape)
         expected = np.outer(shares[first], shares[second])
-        by_chance = np.sqrt(2 / np.pi * rows * expected * (1 - expected)).sum()
-        distance = np.abs(table - rows * expected).sum() - by_chance
+        distance = np.abs(table - rows * expected).sum() - chance_distance(expected, rows)
         if errors is not None:
             distance += errors[place]
         out[first, second] = out[second, first] = np.clip(distance / (2 * rows), 0, 1)
     return out
+
+
+def chance_distance(expected: NDArray[np.float64], rows: float) -> float:
+    """L1 distance in rows that chance alone gives between counts and expected shares of cells."""
+    return float(np.sqrt(2 / np.pi * rows * expected * (1 - expected)).sum())

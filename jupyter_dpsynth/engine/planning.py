@@ -7,12 +7,14 @@ rows; the shares below are shares of the squared Gaussian-DP parameter mu of (ep
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.encoding.discovery import needs_unit
 from jupyter_dpsynth.engine.reports import StopReason
+from jupyter_dpsynth.engine.structure import MAX_ORDERINGS, comparable
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.privacy.accounting import (
@@ -35,12 +37,17 @@ __all__ = ["RunPlan", "check_feasible", "count_sigma", "plan_run"]
 COUNT_SHARE = 0.01
 UNIT_SHARE = 0.02
 PAIR_SHARE = 0.05
+ORDER_SHARE = 0.005
 SELECTION_SHARE = 0.1  # of delta, for publishing unlisted categories
 LOSS_COST = 0.01  # extra squared sensitivity of a step for the loss that is shown
 NOMINAL_DELTA = 1e-6  # where delta depends on a row count that is not known yet
 MANY_ROWS = 1e9  # the most favourable table: what is infeasible there is infeasible everywhere
-DEFAULT_STEPS = 500
+DEFAULT_STEPS = 400
 MIN_BATCH = 256
+MAX_BATCH = 32_768  # a larger one tells no more of a table that is large enough for it
+MAX_WIDTH = 4_096  # about the most cells of all columns: the network has the square of it as weights
+MIN_CELLS = 4  # of a column, however many there are
+MAX_CELLS = 128
 REFERENCE_ROWS = 9000
 MICROBATCH_SENSITIVITY = 2.0  # one row changes one group's mean: from one clipped vector to another
 
@@ -59,8 +66,11 @@ class RunPlan:
         codec_sigma: Noise that one histogram a column has in discovery.
         marginal_sigma: Noise of each one-way marginal.
         pair_sigma: Noise of each pair's dependence score.
+        order_sigma: Noise of the counts that tell whether one column is never above another; None if
+            no two columns could be compared.
         threshold: Noisy count above which an unlisted category is published.
         bins: About how many bins a number gets.
+        cells: Most cells of a column of names.
         steps: Training steps.
         sampling_probability: Chance of each row to be in a step's batch.
         noise_multiplier: Noise of the gradient sum in units of the clip norm.
@@ -81,8 +91,10 @@ class RunPlan:
     codec_sigma: float
     marginal_sigma: float
     pair_sigma: float
+    order_sigma: float | None
     threshold: float
     bins: int
+    cells: int
     steps: int
     sampling_probability: float
     noise_multiplier: float
@@ -136,7 +148,7 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
         ConfigError: Not even one step with this noise multiplier keeps within epsilon.
     """
     if not config.differential_privacy:
-        return _plan_without_noise(config, rows)
+        return _plan_without_noise(config, df_meta, rows)
     columns = len(df_meta.learned)
     delta = config.delta or 1 / (10 * rows)
     mu = gaussian_mu(config.epsilon, delta)
@@ -147,17 +159,21 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
     domain_share, marginal_share = _histogram_shares(df_meta, snr)
     pairs = columns * (columns - 1) // 2
     pair_share = PAIR_SHARE if pairs else 0.0
+    ordered = min(_comparable_pairs(df_meta), MAX_ORDERINGS)
+    order_share = ORDER_SHARE if ordered else 0.0
 
     unit_total = _share_sigma(unit_share, mu)
     domain_total = _share_sigma(domain_share, mu)
     marginal_total = _share_sigma(marginal_share, mu)
     pair_total = _share_sigma(pair_share, mu)
+    order_total = _share_sigma(order_share, mu)
     measurements = (
         *count,
         *_measurement("decimals and time resolutions", unit_total, f"{unit_columns} columns"),
         *_measurement("value histograms", domain_total, f"{columns} columns, bounds and categories"),
         *_measurement("one-way marginals", marginal_total, f"{columns} columns"),
         *_measurement("pair dependence", pair_total, f"{pairs} pairs"),
+        *_measurement("orderings of columns", order_total, f"up to {ordered} pairs"),
     )
     open_columns = sum(isinstance(meta, CategoricalMeta) and _is_open(meta) for meta in df_meta.learned)
     selection_delta = SELECTION_SHARE * delta if open_columns else 0.0
@@ -165,7 +181,7 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
     codec_sigma = domain_total * math.sqrt(columns)
     threshold = partition_threshold(codec_sigma, selection_delta, open_columns) if open_columns else 0.0
 
-    shares = COUNT_SHARE + unit_share + domain_share + marginal_share + pair_share
+    shares = COUNT_SHARE + unit_share + domain_share + marginal_share + pair_share + order_share
     left = math.sqrt(1 - shares)
     steps, probability = _training_length(config, rows, left * mu)
     sensitivity = MICROBATCH_SENSITIVITY if config.num_microbatches else 1.0
@@ -183,13 +199,14 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
         codec_sigma=codec_sigma,
         marginal_sigma=marginal_total * math.sqrt(columns),
         pair_sigma=pair_total * math.sqrt(pairs) if pairs else 0.0,
+        order_sigma=order_total * math.sqrt(ordered) if ordered else None,
         threshold=threshold,
         steps=steps,
         sampling_probability=probability,
         noise_multiplier=effective * widening,
         loss_noise=effective * math.sqrt((1 + LOSS_COST) / LOSS_COST),
         ends_by=ends_by,
-        **_model_rules(config, snr),
+        **_model_rules(config, columns, snr),
     )
 
 
@@ -203,6 +220,10 @@ def _histogram_shares(df_meta: DataFrameMeta, snr: float) -> tuple[float, float]
     openness = sum(_is_open(meta) for meta in df_meta.learned) / len(df_meta.learned)
     base = min(max(0.1 / math.sqrt(snr), 0.05), 0.225)
     return min(base * (1 + 1.4 * openness), 0.35), base
+
+
+def _comparable_pairs(df_meta: DataFrameMeta) -> int:
+    return sum(comparable(*pair) for pair in itertools.combinations(df_meta.learned, 2))
 
 
 def _is_open(meta: ColumnMeta) -> bool:
@@ -234,7 +255,8 @@ def _training_length(config: ResolvedConfig, rows: float, mu: float) -> tuple[in
         probability = min(1.0, config.batch_size / rows)
     else:
         wanted_noise = 3.0 if mu < 0.4 else 2.0
-        probability = min(1.0, max(MIN_BATCH / rows, wanted_noise * mu / math.sqrt(steps)))
+        wanted = min(wanted_noise * mu / math.sqrt(steps), MAX_BATCH / rows)
+        probability = min(1.0, max(MIN_BATCH / rows, wanted))
     if config.epochs is not None:
         steps = max(1, round(config.epochs / probability))
     return steps, probability
@@ -265,19 +287,31 @@ def _calibrate(
     return most, effective, StopReason.FINISHED if most == steps else StopReason.BUDGET
 
 
-def _model_rules(config: ResolvedConfig, snr: float) -> dict[str, Any]:
-    """Default rules of the model, all functions of the signal-to-noise ratio."""
-    auto_bins = 32 if snr > 2 else 20
+def _model_rules(config: ResolvedConfig, columns: int, snr: float) -> dict[str, Any]:
+    """Default rules of the model, all functions of the signal-to-noise ratio and the number of columns.
+
+    With more signal weak dependences are worth learning too: a smaller pair exponent, and a larger
+    learning rate, without which they are not reached within the steps.
+    """
+    room = max(MIN_CELLS, MAX_WIDTH // columns)
+    if config.num_bins is not None and config.num_bins > room:
+        raise ConfigError(
+            f"num_bins = {config.num_bins} is too many for {columns} columns: the network's size is "
+            f"the square of all cells together. Give at most {room}, or None for a number that fits."
+        )
+    signal = min(max(snr, 1.0), 10.0)
+    weak = 0.5 * max(0.0, -math.log10(snr))
     return {
-        "bins": config.num_bins or auto_bins,
-        "learning_rate": config.learning_rate or 0.03,
+        "bins": config.num_bins or min(32 if snr > 2 else 20, room),
+        "cells": min(MAX_CELLS, room),
+        "learning_rate": config.learning_rate or 0.045 * signal**0.3,
         "weight_decay": 1e-3 / snr,
         "clip_factor": min(1.5, max(0.75, 0.9 * snr**0.25)),
-        "pair_exponent": min(1.0, 0.5 + 0.5 * max(0.0, -math.log10(snr))),
+        "pair_exponent": min(1.0, 0.5 + weak) - 0.2 * math.log10(signal),
     }
 
 
-def _plan_without_noise(config: ResolvedConfig, rows: float) -> RunPlan:
+def _plan_without_noise(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> RunPlan:
     """The same run with every noise at zero: no guarantee, epsilon infinite."""
     probability = min(1.0, (config.batch_size or 4 * MIN_BATCH) / rows)
     steps = config.steps or 2 * DEFAULT_STEPS
@@ -294,11 +328,12 @@ def _plan_without_noise(config: ResolvedConfig, rows: float) -> RunPlan:
         codec_sigma=0.0,
         marginal_sigma=0.0,
         pair_sigma=0.0,
+        order_sigma=0.0 if _comparable_pairs(df_meta) else None,
         threshold=0.0,
         steps=steps,
         sampling_probability=probability,
         noise_multiplier=0.0,
         loss_noise=0.0,
         ends_by=StopReason.FINISHED,
-        **_model_rules(config, snr),
+        **_model_rules(config, len(df_meta.learned), snr),
     )

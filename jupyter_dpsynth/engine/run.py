@@ -17,6 +17,7 @@ import numpy as np
 from jupyter_dpsynth.encoding.discovery import Histograms
 from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
 from jupyter_dpsynth.engine.marginals import (
+    PAIR_ROWS,
     MeasuredReference,
     measure_one_way,
     measure_pairs,
@@ -27,6 +28,7 @@ from jupyter_dpsynth.engine.model import Layout, TabularModel
 from jupyter_dpsynth.engine.planning import NOMINAL_DELTA, check_feasible, count_sigma, plan_run
 from jupyter_dpsynth.engine.reports import StepReport, StopReason
 from jupyter_dpsynth.engine.statement import tf_privacy_statement
+from jupyter_dpsynth.engine.structure import measure_orderings, sharpen
 from jupyter_dpsynth.errors import DataError, NotLearnedError
 from jupyter_dpsynth.privacy.accounting import epsilon_curve, gaussian_mu
 from jupyter_dpsynth.privacy.noise import NoiseSource
@@ -127,6 +129,7 @@ class LearningRun:
         codec, reference, codes, counts = self._measure(plan)
         layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent)
         model, steps, reason, losses = self._train(plan, layout, codec, codes, counts, importer)
+        model = sharpen(model, reference, np.random.default_rng())
         receipt = self._receipt(plan, steps)
         self.tell(phase="finished", message=reason.value, epsilon=plan.epsilon)
         return Learned(codec, model, reference, receipt, reason, losses)
@@ -203,6 +206,7 @@ class LearningRun:
             codec_sigma=plan.codec_sigma,
             threshold=plan.threshold,
             bins=plan.bins,
+            cells=plan.cells,
         )
         codec, discovered = discover_table(
             self.df,
@@ -213,13 +217,16 @@ class LearningRun:
         )
         self._check_stop("encoding")
         codes = codec.encode(self.df)
-        if codec.sizes.max() <= np.iinfo(np.uint8).max:
-            codes = codes.astype(np.uint8)
         self._check_stop("measuring marginals")
         counts, variances = measure_one_way(codes, discovered, self.histograms, plan.marginal_sigma)
         shares = [to_shares(count, LEAST_COUNT) for count in counts]
         self._check_stop("measuring pairs of columns")
         dependence = measure_pairs(codes, codec.sizes, shares, plan.rows, plan.pair_sigma, self.noise)
+        if plan.order_sigma is not None:
+            orderings = measure_orderings(
+                self.df, codec, dependence, self.histograms, plan.order_sigma, plan.rows
+            )
+            codec = replace(codec, orderings=orderings)
         for column, share, count, variance in zip(codec.columns, shares, counts, variances, strict=True):
             cells = list(column.optional_cells)
             absent = count[cells] < NOTHING_SEEN * np.sqrt(variance[cells])
@@ -231,7 +238,7 @@ class LearningRun:
             "shares": shares,
             "noise": [np.sqrt(variance) / plan.rows for variance in variances],
             "dependence": dependence,
-            "dependence_noise": plan.pair_sigma / (2 * plan.rows),
+            "dependence_noise": plan.pair_sigma / (2 * min(plan.rows, PAIR_ROWS)),
             "rows": max(1, round(plan.rows)),
         }
         return codec, reference_from(codec, measured), codes, counts

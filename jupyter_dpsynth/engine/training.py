@@ -31,6 +31,7 @@ __all__ = ["DPTrainer", "Start", "TrainingOutcome"]
 BETA_1, BETA_2, ADAM_EPSILON = 0.9, 0.99, 1e-8
 WARM_UP = 0.05  # of the steps, linear
 LOSS_WINDOW = 50  # steps in the running mean of the loss
+FEW_BINS = 4  # so few bins are not smoothed
 SMOOTHING_KEPT = 0.4  # of a bin's gradient stays its own
 SMOOTHING_WIDTH = 3 / 20  # standard deviation of the smoothing over a number's bins, in shares of them
 
@@ -158,7 +159,7 @@ class _AdamUpdate:
         self.bias = tf.Variable(logs)
         self._first_bias = tf.constant(logs)
         self._mask = tf.constant(self.layout.mask)
-        self._smoother = tf.constant(_smoother(self.layout.sizes, start.ordered_cells))
+        self._smoothers = _smoothers(self.layout.sizes, start.ordered_cells)
         self._moments = [tf.Variable(tf.zeros_like(v)) for v in self._parameters for _ in range(2)]
         self._averages = [tf.Variable(v) for v in self._parameters]
         self._averaged = 0
@@ -183,7 +184,7 @@ class _AdamUpdate:
 
     @tf.function
     def _step(self, weights: Any, bias: Any, step: Any, rate: Any, share: Any) -> None:  # noqa: ANN401
-        weights = tf.matmul(tf.matmul(self._smoother, weights), self._smoother) * self._mask
+        weights = self._smooth(weights) * self._mask
         gradients = (
             weights + self.plan.weight_decay * self.weights,
             bias + self.plan.weight_decay * (self.bias - self._first_bias),
@@ -198,26 +199,37 @@ class _AdamUpdate:
             average = self._averages[place]
             average.assign_add(share * (variable - average))
 
+    def _smooth(self, weights: Any) -> Any:  # noqa: ANN401
+        """Let neighbouring bins share the noisy gradient sum `[D, D]`, on both sides: post-processing."""
+        for axis in (0, 1):
+            parts = tf.split(weights, [int(size) for size in self.layout.sizes], axis=axis)
+            for place, matrix in enumerate(self._smoothers):
+                if matrix is not None:
+                    pair = (matrix, parts[place]) if axis == 0 else (parts[place], matrix)
+                    parts[place] = tf.matmul(*pair)
+            weights = tf.concat(parts, axis=axis)
+        return weights
+
     def model(self) -> TabularModel:
         """The averaged model; before averaging begins that is the latest one."""
         weights, bias = self._averages
         return TabularModel(self.layout, weights.numpy() * self.layout.mask, bias.numpy())
 
 
-def _smoother(sizes: NDArray[np.int64], ordered_cells: Sequence[int]) -> NDArray[np.float32]:
-    """Matrix `[D, D]` that lets neighbouring bins share their noisy gradient.
+def _smoothers(sizes: NDArray[np.int64], ordered_cells: Sequence[int]) -> list[NDArray[np.float32] | None]:
+    """For each column the symmetric matrix that lets neighbouring bins share their noisy gradient.
 
-    The identity for names; for numbers a mixture of itself and a Gaussian over the bins. Applied to
-    released sums only: post-processing.
+    A mixture of the identity and a Gaussian over the bins; None where nothing has neighbours.
     """
-    matrix = np.eye(int(sizes.sum()), dtype=np.float32)
-    start = 0
+    matrices: list[NDArray[np.float32] | None] = []
     for size, bins in zip(sizes, ordered_cells, strict=True):
-        if bins > 4:
-            place = np.arange(bins)
-            distance = (place[:, None] - place) / max(SMOOTHING_WIDTH * bins, 1.0)
-            block = (1 - SMOOTHING_KEPT) * np.exp(-(distance**2) / 2)
-            block += SMOOTHING_KEPT * np.eye(bins)
-            matrix[start : start + bins, start : start + bins] = block
-        start += size
-    return matrix
+        if bins <= FEW_BINS:
+            matrices.append(None)
+            continue
+        matrix = np.eye(int(size), dtype=np.float32)
+        place = np.arange(bins)
+        distance = (place[:, None] - place) / max(SMOOTHING_WIDTH * bins, 1.0)
+        matrix[:bins, :bins] *= SMOOTHING_KEPT
+        matrix[:bins, :bins] += (1 - SMOOTHING_KEPT) * np.exp(-(distance**2) / 2)
+        matrices.append(matrix)
+    return matrices

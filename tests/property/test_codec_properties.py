@@ -19,7 +19,7 @@ from tests.tables import EVERY_TYPE
 
 def discover(df, *, sigma=2.0, threshold=10.0, bins=20, seed=1, **declared):
     meta = MetaExtractor.extract(df, **declared)
-    settings_ = TableSettings(len(df), sigma, sigma, threshold, bins)
+    settings_ = TableSettings(len(df), sigma, sigma, threshold, bins, 128)
     histograms = Histograms(NoiseSource(test_only_seed=seed))
     return discover_table(df, meta, histograms, settings_, lambda _: None)
 
@@ -212,7 +212,7 @@ def test_discovery_measures_each_row_no_more_often_than_the_plan_pays_for(name):
     log = []
     unit_sigma, codec_sigma = 3.0, 2.0
     discover_table(
-        df, meta, CountingHistograms(log), TableSettings(400, unit_sigma, codec_sigma, 10, 20), print
+        df, meta, CountingHistograms(log), TableSettings(400, unit_sigma, codec_sigma, 10, 20, 128), print
     )
     units = [entry for entry in log if entry[1] == unit_sigma]
     levels = [entry for entry in log if entry[1] != unit_sigma]

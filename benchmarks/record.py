@@ -1,0 +1,53 @@
+"""Results with their circumstances, one JSON object a line."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("jupyter_dpsynth", "tensorflow", "numpy", "pandas", "dp-accounting", "scikit-learn")
+
+
+def parser(text: str) -> argparse.ArgumentParser:
+    """A command line whose help is the module's own text."""
+    return argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def write(benchmark: str, rows: list[dict[str, Any]]) -> Path:
+    """Replace the results of one benchmark."""
+    circumstances = {
+        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        "python": platform.python_version(),
+        "processors": os.cpu_count(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{benchmark}.jsonl"
+    lines = [json.dumps({"circumstances": circumstances}), *map(json.dumps, rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"written to {path}")
+    return path
+
+
+def read(benchmark: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Circumstances and rows of the last run, empty if there was none."""
+    path = RESULTS / f"{benchmark}.jsonl"
+    if not path.exists():
+        return {}, []
+    first, *rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return first["circumstances"], rows
+
+
+def version(package: str) -> str:
+    """Version of an installed package, or a dash."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "-"

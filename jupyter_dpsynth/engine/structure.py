@@ -1,0 +1,165 @@
+"""Exact relations between columns: one a function of another, or never above another.
+
+A network that was trained with noise brings such relations back almost, but not quite. Where the noisy
+measurements say that a relation holds (up to their own noise), the synthetic table is made to keep it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jupyter_dpsynth.encoding.numeric import NumericCodec, units_of
+from jupyter_dpsynth.engine.generation import generate_codes
+from jupyter_dpsynth.engine.marginals import PAIR_ROWS, chance_distance
+from jupyter_dpsynth.metadata import ContinuousMeta, DatetimeMeta
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.encoding.discovery import Histograms
+    from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.engine.marginals import MeasuredReference
+    from jupyter_dpsynth.engine.model import TabularModel
+    from jupyter_dpsynth.metadata import ColumnMeta
+
+__all__ = ["MAX_ORDERINGS", "comparable", "functional_relations", "measure_orderings", "sharpen"]
+
+LEAST_SPREAD = 0.05  # a column that is almost constant is everybody's function
+LEAST_DEGREE = 0.985  # of the largest dependence that a function could have
+LEAST_CERTAINTY = 0.8  # the same after the correction for chance, which is too much for functions
+MODEL_ROWS = 50_000  # drawn from the model to see which cell belongs to which
+LEAST_DRAWS = 10
+FORBIDDEN = 15.0  # nats
+
+MAX_ORDERINGS = 8  # pairs of columns that are looked at
+ORDERED_DEPENDENCE = 0.1  # columns that keep an order depend on each other
+LARGEST_NOISE = 0.0075  # of the rows; with more it cannot be told whether an order holds
+
+
+def functional_relations(reference: MeasuredReference) -> list[tuple[int, int]]:
+    """Pairs (a, b) of columns of which b is, as far as was measured, a function of a.
+
+    The distance of a pair from independence is largest, 1 - sum p_b^2, if b is a function of a.
+
+    Privacy:
+        Post-processing of noisy marginals and pair dependences.
+    """
+    rows = min(reference.rows, PAIR_ROWS)
+    found = []
+    for a, b in itertools.permutations(range(len(reference.columns)), 2):
+        most = 1 - float((reference.shares[b] ** 2).sum())
+        if most < LEAST_SPREAD or reference.dependence_noise > 0.3 * (1 - LEAST_DEGREE) * most:
+            continue
+        corrected = float(reference.dependence[a, b])
+        expected = np.outer(reference.shares[a], reference.shares[b])
+        plain = corrected + chance_distance(expected, rows) / (2 * rows)
+        if plain >= LEAST_DEGREE * most and corrected >= LEAST_CERTAINTY * most:
+            found.append((a, b))
+    return found
+
+
+def sharpen(
+    model: TabularModel, reference: MeasuredReference, generator: np.random.Generator
+) -> TabularModel:
+    """Forbid the combinations of cells that contradict the functional relations.
+
+    Args:
+        model: The trained model.
+        reference: The measurements that tell where one column is a function of another.
+        generator: Draws rows from the model, to see which cell it assigns to which.
+
+    Privacy:
+        Post-processing.
+    """
+    relations = functional_relations(reference)
+    if not relations:
+        return model
+    codes = generate_codes(model, reference.shares, MODEL_ROWS, generator)
+    weights = model.weights.copy()
+    offsets, sizes = model.layout.offsets, model.layout.sizes
+    for a, b in relations:
+        table = np.zeros((sizes[a], sizes[b]))
+        np.add.at(table, (codes[:, a], codes[:, b]), 1)
+        clear = (table.max(axis=1) >= LEAST_DRAWS) & (table.max(axis=1) > table.sum(axis=1) / 2)
+        wrong = clear[:, None] & (np.arange(sizes[b]) != table.argmax(axis=1)[:, None])
+        first, second = min(a, b), max(a, b)
+        block = (
+            slice(offsets[first], offsets[first + 1]),
+            slice(offsets[second], offsets[second + 1]),
+        )
+        weights[block] -= (FORBIDDEN * (wrong if a < b else wrong.T)).astype(np.float32)
+    return replace(model, weights=weights)
+
+
+def comparable(first: ColumnMeta, second: ColumnMeta) -> bool:
+    """Whether two columns' values could stand in an order: the same kind and dtype."""
+    if not isinstance(first, ContinuousMeta | DatetimeMeta) or type(first) is not type(second):
+        return False
+    return first.dtype == second.dtype != "object"
+
+
+def measure_orderings(
+    df: pd.DataFrame,
+    codec: TableCodec,
+    dependence: NDArray[np.float64],
+    histograms: Histograms,
+    sigma: float,
+    rows: float,
+) -> tuple[tuple[str, str], ...]:
+    """Names of columns (low, high) of which the first is never above the second.
+
+    Args:
+        df: The private table.
+        codec: Codecs of its columns.
+        dependence: Noisy dependence of each pair: only dependent columns are looked at.
+        histograms: The door to private counts.
+        sigma: Noise of each pair's histogram.
+        rows: Noisy row count.
+
+    Privacy:
+        At most `MAX_ORDERINGS` histograms with noise `sigma`, one for each pair: below, equal, above.
+    """
+    if sigma > LARGEST_NOISE * rows:
+        return ()
+    found = []
+    for first, second in _candidates(codec.columns, dependence):
+        values = [_line(df[column.meta.name], column.meta) for column in (first, second)]
+        sides = np.sign(values[0] - values[1])
+        exact = np.array([(sides == side).sum() for side in (-1, 0, 1)])
+        below, equal, above = histograms.measure(exact, sigma)
+        present = below + equal + above
+        for low, high, against in ((first, second, above), (second, first, below)):
+            if present > 0.1 * rows and against <= 2.5 * sigma:
+                found.append((low.meta.name, high.meta.name))
+                break
+    return tuple(found)
+
+
+def _line(series: pd.Series, meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.float64]:
+    """Values as they are, or microseconds; NaN where missing."""
+    return units_of(series, meta, 1.0 if isinstance(meta, DatetimeMeta) else 0.0)
+
+
+def _candidates(
+    columns: Sequence[object], dependence: NDArray[np.float64]
+) -> list[tuple[NumericCodec, NumericCodec]]:
+    """Comparable columns with overlapping values, the most dependent first."""
+    pairs = []
+    for i, j in itertools.combinations(range(len(columns)), 2):
+        first, second = columns[i], columns[j]
+        if not isinstance(first, NumericCodec) or not isinstance(second, NumericCodec):
+            continue
+        if not comparable(first.meta, second.meta) or dependence[i, j] < ORDERED_DEPENDENCE:
+            continue
+        (low, high), (other_low, other_high) = first.middle, second.middle
+        if max(low, other_low) < min(high, other_high):
+            pairs.append((dependence[i, j], i, j, first, second))
+    pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
+    return [(first, second) for _, _, _, first, second in pairs[:MAX_ORDERINGS]]

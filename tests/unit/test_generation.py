@@ -1,0 +1,140 @@
+"""Rows drawn from a model: right on average, steadier than independent draws, the same everywhere."""
+
+import hashlib
+import itertools
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jupyter_dpsynth.engine import generation
+from jupyter_dpsynth.engine.generation import generate_codes
+from jupyter_dpsynth.engine.model import Layout, TabularModel
+
+
+def random_model(sizes, *, strength=1.0, seed=0):
+    random = np.random.default_rng(seed)
+    layout = Layout.from_dependence(np.array(sizes), np.full((len(sizes),) * 2, 0.3), 0.5)
+    weights = (strength * random.normal(size=layout.mask.shape) * layout.mask).astype(np.float32)
+    return TabularModel(layout, weights, random.normal(size=layout.width).astype(np.float32))
+
+
+def exact_joint(model):
+    """The model's own joint distribution, by going through every combination of cells."""
+    sizes, offsets = model.layout.sizes, model.layout.offsets
+    joint = np.zeros(tuple(sizes))
+    for cells in itertools.product(*map(range, sizes)):
+        logits, chance = model.bias.astype(float).copy(), 1.0
+        for column, cell in enumerate(cells):
+            block = logits[offsets[column] : offsets[column + 1]]
+            chance *= np.exp(block[cell]) / np.exp(block).sum()
+            logits += model.weights[offsets[column] + cell]
+        joint[cells] = chance
+    return joint
+
+
+def one_ways(joint):
+    axes = range(joint.ndim)
+    return [joint.sum(axis=tuple(a for a in axes if a != keep)) for keep in axes]
+
+
+def counted(codes, sizes):
+    joint = np.zeros(tuple(sizes))
+    np.add.at(joint, tuple(codes.T), 1)
+    return joint / len(codes)
+
+
+def pair_errors(codes, joint):
+    seen = counted(codes, joint.shape)
+    for pair in itertools.combinations(range(joint.ndim), 2):
+        rest = tuple(a for a in range(joint.ndim) if a not in pair)
+        yield from (seen.sum(axis=rest) - joint.sum(axis=rest)).ravel()
+
+
+def test_rows_follow_the_model_and_its_pairs_more_closely_than_independent_rows_would():
+    model = random_model([3, 4, 2, 5])
+    joint, rows = exact_joint(model), 20_000
+    codes = generate_codes(model, one_ways(joint), rows, np.random.default_rng(1))
+    independent = np.random.default_rng(2).choice(joint.size, rows, p=joint.ravel())
+    independent = np.stack(np.unravel_index(independent, joint.shape), axis=1)
+    error = np.sqrt(np.mean(np.square(list(pair_errors(codes, joint)))))
+    by_chance = np.sqrt(np.mean(np.square(list(pair_errors(independent, joint)))))
+    assert error < 0.5 * by_chance
+    # combinations of all columns are still drawn at random, by the model's chances
+    deviations = (counted(codes, joint.shape) - joint) / np.sqrt(joint / rows)
+    assert np.sqrt(np.mean(deviations**2)) < 1.2
+
+
+def test_the_average_over_tables_is_the_model():
+    model = random_model([3, 4, 3])
+    joint = exact_joint(model)
+    tables = [
+        counted(generate_codes(model, one_ways(joint), 500, np.random.default_rng(seed)), joint.shape)
+        for seed in range(200)
+    ]
+    deviations = (np.mean(tables, axis=0) - joint) / np.sqrt(joint / 100_000)
+    assert np.abs(deviations).max() < 5
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_one_way_tables_follow_what_was_measured_rather_than_the_model(wide, monkeypatch):
+    if wide:
+        monkeypatch.setattr(generation, "STEERED_WIDTH", 0)
+    model = random_model([4, 6, 3])
+    shares = [np.array([0.4, 0.3, 0.3, 0.0]), np.array([0.5, 0.1, 0.1, 0.1, 0.1, 0.1]), np.ones(3) / 3]
+    codes = generate_codes(model, shares, 10_000, np.random.default_rng(0))
+    for column, share in enumerate(shares):
+        seen = np.bincount(codes[:, column], minlength=len(share)) / len(codes)
+        assert np.abs(seen - share).max() < 0.01  # the model's own are up to 0.3 away
+        assert (seen[share == 0] == 0).all()
+
+
+@pytest.mark.parametrize("rows", [1, 63, 64, 65])
+@pytest.mark.parametrize("sizes", [[5], [1, 1], [2, 300]])
+def test_any_number_of_rows_and_columns(rows, sizes):
+    model = random_model(sizes)
+    shares = [np.full(size, 1 / size) for size in sizes]
+    codes = generate_codes(model, shares, rows, np.random.default_rng(0))
+    assert codes.shape == (rows, len(sizes))
+    assert (codes >= 0).all()
+    assert (codes < sizes).all()
+
+
+def test_extreme_logits_neither_overflow_nor_draw_the_impossible():
+    model = random_model([3, 3, 3], strength=500.0)
+    codes = generate_codes(model, [np.ones(3) / 3] * 3, 1_000, np.random.default_rng(0))
+    assert set(np.unique(codes)) <= {0, 1, 2}
+
+
+def test_progress_adds_up_to_the_rows():
+    done = []
+    model = random_model([3, 3])
+    generate_codes(model, [np.ones(3) / 3] * 2, 1_000, np.random.default_rng(0), done.append)
+    assert sum(done) == 1_000
+
+
+def digest():
+    model = random_model([20, 9, 19, 16, 15, 9, 40], strength=0.5)
+    shares = [np.full(size, 1 / size) for size in model.layout.sizes]
+    codes = generate_codes(model, shares, 30_000, np.random.default_rng(7))
+    return hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest()
+
+
+def test_the_same_seed_gives_the_same_rows_on_other_processors():
+    """Other vector units and another BLAS kernel add in another order: no draw may depend on it."""
+    if sys.platform != "linux":
+        pytest.skip("switching processor features off is tested on Linux")
+    compiled = (np._core if hasattr(np, "_core") else np.core)._multiarray_umath
+    present = [name for name in compiled.__cpu_dispatch__ if compiled.__cpu_features__.get(name)]
+    code = "import sys; sys.path.insert(0, 'tests/unit'); from test_generation import digest; print(digest())"
+    environment = dict(os.environ, OPENBLAS_CORETYPE="Prescott", NPY_DISABLE_CPU_FEATURES=" ".join(present))
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split()[0] == digest()

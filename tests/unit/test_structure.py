@@ -1,0 +1,97 @@
+"""Relations that hold exactly in the private table hold exactly in the synthetic one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
+from jupyter_dpsynth.encoding.discovery import Histograms
+from jupyter_dpsynth.engine.structure import (
+    MAX_ORDERINGS,
+    comparable,
+    functional_relations,
+    measure_orderings,
+)
+from jupyter_dpsynth.privacy.noise import NoiseSource
+
+LETTERS = "ABCDEF"
+REGIONS = dict(zip(LETTERS, "nnssww", strict=True))
+
+
+def stays(rows=12_000, seed=0):
+    random = np.random.default_rng(seed)
+    admitted = pd.Timestamp("2019-01-01") + pd.to_timedelta(random.integers(0, 1500, rows), unit="D")
+    df = pd.DataFrame({"admitted": admitted, "grade": random.choice(list(LETTERS), rows)})
+    df["discharged"] = df["admitted"] + pd.to_timedelta(random.exponential(90, rows).astype(int), unit="D")
+    df.loc[random.random(rows) < 0.1, "discharged"] = pd.NaT
+    df["region"] = df["grade"].map(REGIONS)
+    df["score"] = random.normal(size=rows)
+    return df
+
+
+@pytest.fixture(scope="module")
+def learned():
+    df = stays()
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(epsilon=5.0, steps=100))
+    synthesizer.learn(df, callback=lambda _: None)
+    return synthesizer
+
+
+@pytest.mark.tensorflow
+def test_what_a_column_determines_stays_determined(learned):
+    df_synth = learned.synthesize(5_000, seed=0)
+    assert (df_synth["grade"].map(REGIONS) == df_synth["region"]).all()
+    assert df_synth["grade"].value_counts(normalize=True).between(0.1, 0.25).all()
+
+
+@pytest.mark.tensorflow
+def test_only_what_is_a_function_is_taken_for_one(learned):
+    names = learned.codec.names
+    relations = {(names[a], names[b]) for a, b in functional_relations(learned.reference)}
+    assert relations == {("grade", "region")}
+
+
+@pytest.mark.tensorflow
+def test_an_order_of_columns_is_kept_and_travels_with_the_model(learned, tmp_path):
+    learned.save(tmp_path / "model.dps")
+    loaded = HighDimSynthesizer.load(tmp_path / "model.dps")
+    for synthesizer in (learned, loaded):
+        df_synth = synthesizer.synthesize(5_000, seed=0)
+        known = df_synth["discharged"].notna()
+        assert (df_synth["admitted"] <= df_synth["discharged"])[known].all()
+        assert known.mean() == pytest.approx(0.9, abs=0.03)
+        assert df_synth.dtypes.equals(stays(10).dtypes)
+
+
+@pytest.mark.tensorflow
+def test_each_ordering_costs_one_histogram_of_the_planned_noise(learned):
+    log = []
+
+    class Counting(Histograms):
+        def measure(self, counts, sigma):
+            log.append((counts.sum(), sigma))
+            return super().measure(counts, sigma)
+
+    df = stays()
+    columns = len(learned.codec.columns)
+    found = measure_orderings(
+        df, learned.codec, np.ones((columns, columns)), Counting(NoiseSource()), 3.0, len(df)
+    )
+    assert found == (("admitted", "discharged"),)
+    assert len(log) <= MAX_ORDERINGS
+    assert all(rows <= len(df) and sigma == 3.0 for rows, sigma in log)
+
+
+def test_orderings_are_not_measured_where_noise_would_decide():
+    class Untouched(Histograms):
+        def measure(self, counts, sigma):
+            raise AssertionError
+
+    assert measure_orderings(stays(10), None, None, Untouched(NoiseSource()), 3.0, 10.0) == ()
+
+
+def test_only_columns_of_one_kind_are_compared():
+    metas = {meta.name: meta for meta in MetaExtractor.extract(stays(50)).columns}
+    assert comparable(metas["admitted"], metas["discharged"])
+    assert not comparable(metas["admitted"], metas["score"])
+    assert not comparable(metas["grade"], metas["region"])
