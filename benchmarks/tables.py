@@ -48,8 +48,8 @@ def _read(name: str, path: Path, targets: dict[str, str]) -> Table:
     df = pd.read_parquet(path) if ".parquet" in path.suffixes else pd.read_csv(path)
     order = np.random.default_rng(0).permutation(len(df))
     cut = int(0.8 * len(df))
-    parts = (df.iloc[rows].reset_index(drop=True) for rows in (order[:cut], order[cut:]))
-    return Table(name, *parts, ({**TARGETS, **targets}).get(name))
+    train, holdout = (df.iloc[rows].reset_index(drop=True) for rows in (order[:cut], order[cut:]))
+    return Table(name, train, holdout, {**TARGETS, **targets}.get(name))
 
 
 def public_domain(df: pd.DataFrame) -> dict[str, Any]:

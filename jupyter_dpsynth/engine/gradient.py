@@ -23,6 +23,7 @@ Tensor = Any  # TensorFlow ships no types
 # Float32 rounding must not push a clipped row over the clip norm.
 CLIP_SLACK = 1 - 1e-5
 LOSS_BOUND_FACTOR = 1.5
+LEAST_LOGIT = -80.0  # below a row's largest; exp(-80) is still a normal float32
 
 
 class BatchGradient:
@@ -38,9 +39,13 @@ class BatchGradient:
         self.layout = layout
         self.clip_norm = clip_norm
         self.loss_bound = loss_bound
-        self._sizes = [int(size) for size in layout.sizes]
+        self._cells = tf.constant(np.concatenate([np.arange(size) for size in layout.sizes]), tf.float32)
         self._mask = tf.constant(layout.mask)
-        blocks = np.eye(len(self._sizes), dtype=np.float32)[layout.owner]
+        blocks = np.eye(len(layout.sizes), dtype=np.float32)[layout.owner]
+        self._free = tf.constant(layout.free)
+        self._free_mask = tf.constant(layout.mask.ravel()[layout.free])
+        self._blocks = tf.constant(blocks)
+        self._owners = tf.constant(np.ascontiguousarray(blocks.T))
         self._block_weights = tf.constant(blocks @ layout.squared_inputs.astype(np.float32))
         self._limit = clip_norm * CLIP_SLACK
 
@@ -53,44 +58,56 @@ class BatchGradient:
             codes: `int32 [B, m]`.
 
         Returns:
-            One-hot rows `[B, D]`, softmax minus one-hot `[B, D]` (rows that are not finite are zero, as
-            a NaN would pass through any clip), losses `[B]`.
+            One-hot rows `[B, D]`, softmax minus one-hot `[B, D]`, losses `[B]`; the last two may hold
+            what is not finite.
         """
-        one_hot = [tf.one_hot(codes[:, j], size) for j, size in enumerate(self._sizes)]
-        rows = tf.concat(one_hot, axis=1)
-        logits = tf.split(tf.matmul(rows, weights * self._mask) + bias, self._sizes, axis=1)
-        losses = tf.add_n(
-            [
-                tf.nn.softmax_cross_entropy_with_logits(labels=label, logits=logit)
-                for label, logit in zip(one_hot, logits, strict=True)
-            ]
-        )
-        error = tf.concat([tf.nn.softmax(logit) for logit in logits], axis=1) - rows
-        finite = tf.reduce_all(tf.math.is_finite(error), axis=1) & tf.math.is_finite(losses)
-        error = tf.where(finite[:, None], error, tf.zeros_like(error))
-        losses = tf.where(finite, losses, tf.fill(tf.shape(losses), self.loss_bound))
-        return rows, error, tf.clip_by_value(losses, 0.0, self.loss_bound)
+        # each position gets its own column's code, to be compared with the cell it stands for
+        rows = tf.cast(tf.equal(tf.matmul(tf.cast(codes, tf.float32), self._owners), self._cells), tf.float32)
+        logits = tf.matmul(rows, weights * self._mask) + bias
+        # all columns' softmaxes at once: sums over a column's cells are a product with its indicator. One
+        # shift serves a whole row, so a column far below it is held above the smallest exponential.
+        shifted = tf.maximum(logits - tf.reduce_max(logits, axis=1, keepdims=True), LEAST_LOGIT)
+        exponentials = tf.exp(shifted)
+        totals = tf.matmul(exponentials, self._blocks)
+        error = exponentials * tf.matmul(1 / totals, self._owners) - rows
+        losses = tf.reduce_sum(tf.math.log(totals), axis=1) - tf.reduce_sum(shifted * rows, axis=1)
+        return rows, error, losses
 
-    @tf.function(reduce_retracing=True)
-    def clipped_sum(
-        self, weights: Tensor, bias: Tensor, codes: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Sum of the clipped gradients of the rows with mask 1.
+    def _bounded(self, losses: Tensor, finite: Tensor) -> Tensor:
+        """Losses in [0, L]; L where a row is not finite."""
+        return tf.where(finite, tf.clip_by_value(losses, 0.0, self.loss_bound), self.loss_bound)
+
+    @tf.function
+    def clipped_sum(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Sum of the clipped gradients of the rows, of which there may be none.
+
+        Rows that are not finite count as zero: a NaN would pass through any clip.
 
         Returns:
-            Sum for the weights `[D, D]` (zero where there is none), for the bias `[D]`, and of the
-            clipped losses.
+            Sum for the weights that exist, `[F]`, for the bias `[D]`, and of the clipped losses.
 
         Privacy:
             Adding or removing one row changes the first two by at most C in joint L2 norm, the loss by
             at most L.
         """
         rows, error, losses = self.errors(weights, bias, codes)
-        norms = tf.sqrt(tf.linalg.matvec(error * error, self._block_weights))
-        factor = mask * tf.minimum(1.0, tf.math.divide_no_nan(self._limit, norms))
-        scaled = error * factor[:, None]
-        gradient = tf.matmul(rows, scaled, transpose_a=True) * self._mask
-        return gradient, tf.reduce_sum(scaled, axis=0), tf.reduce_sum(losses * mask)
+        squares = tf.linalg.matvec(error * error, self._block_weights)
+        finite = tf.math.is_finite(squares)  # if the error is, so is the loss: both come from `shifted`
+        factor = tf.minimum(1.0, self._limit * tf.math.rsqrt(squares))
+        # where the factor is zero the product is, whatever it multiplies
+        scaled = tf.math.multiply_no_nan(error, tf.where(finite, factor, 0.0)[:, None])
+        gradient = self._to_free(tf.matmul(rows, scaled, transpose_a=True))
+        return gradient, tf.reduce_sum(scaled, axis=0), tf.reduce_sum(self._bounded(losses, finite))
+
+    def _to_free(self, products: Tensor) -> Tensor:
+        """Gradient of the weights that exist, `[F]`, from inputs times errors, `[D, D]`."""
+        return tf.gather(tf.reshape(products, [-1]), self._free) * self._free_mask
+
+    def _finite_errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `errors`, with zero gradients and the largest loss where a row is not finite."""
+        rows, error, losses = self.errors(weights, bias, codes)
+        finite = tf.reduce_all(tf.math.is_finite(error), axis=1) & tf.math.is_finite(losses)
+        return rows, tf.where(finite[:, None], error, 0.0), self._bounded(losses, finite)
 
     @tf.function(reduce_retracing=True)
     def clipped_mean(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,16 +116,20 @@ class BatchGradient:
         Privacy:
             One row turns the group's vector of norm at most C into another one: sensitivity 2 C.
         """
-        rows, error, losses = self.errors(weights, bias, codes)
+        rows, error, losses = self._finite_errors(weights, bias, codes)
         size = tf.maximum(tf.cast(tf.shape(codes)[0], tf.float32), 1.0)
-        gradient = tf.matmul(rows, error, transpose_a=True) * self._mask / size
+        gradient = self._to_free(tf.matmul(rows, error, transpose_a=True)) / size
         for_bias = tf.reduce_sum(error, axis=0) / size
         norm = tf.sqrt(tf.reduce_sum(gradient**2) + tf.reduce_sum(for_bias**2))
         factor = tf.minimum(1.0, self._limit / tf.maximum(norm, 1e-30))
         return gradient * factor, for_bias * factor, tf.reduce_sum(losses)
 
+    def bounded_losses(self, weights: Tensor, bias: Tensor, codes: Tensor) -> Tensor:
+        """Each row's loss `[B]`, in [0, L]."""
+        return self._finite_errors(weights, bias, codes)[2]
+
     @tf.function(reduce_retracing=True)
     def row_gradients(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Every row's own gradient, `[B, D, D]` and `[B, D]`: large; for other people's clipping."""
-        rows, error, _ = self.errors(weights, bias, codes)
+        rows, error, _ = self._finite_errors(weights, bias, codes)
         return rows[:, :, None] * error[:, None, :] * self._mask, error

@@ -52,6 +52,11 @@ class Layout:
         return self.scale[self.owner][:, self.owner].astype(np.float32)
 
     @property
+    def free(self) -> NDArray[np.int64]:
+        """Positions of the F weights that exist in the flattened `[D, D]`, increasing."""
+        return np.flatnonzero(self.mask)
+
+    @property
     def squared_inputs(self) -> NDArray[np.float64]:
         """Squared norm of what enters each column's block: the bias and one cell a column, `[m]`."""
         return 1 + (self.scale**2).sum(axis=0)

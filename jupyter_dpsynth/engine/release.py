@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from jupyter_dpsynth.errors import MissingDependencyError
-from jupyter_dpsynth.privacy.sampling import fixed_chunks
+from jupyter_dpsynth.privacy.sampling import chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ class NoisySums:
     """What one step releases.
 
     Attributes:
-        weights: Noisy gradient sum of the weights, float64 `[D, D]`.
+        weights: Noisy gradient sum of the weights that exist, float64 `[F]`.
         bias: Noisy gradient sum of the biases, float64 `[D]`.
         loss: Noisy sum of the rows' clipped losses, nats.
     """
@@ -66,7 +66,6 @@ class NativeRelease:
         noise: Source of the noise.
         sigma: Noise of the gradient sum in units of the clip norm.
         loss_sigma: Noise of the loss sum in units of its bound.
-        expected_rows: Expected rows of a step; sizes the chunks.
     """
 
     def __init__(
@@ -75,33 +74,33 @@ class NativeRelease:
         noise: NoiseSource,
         sigma: float,
         loss_sigma: float,
-        expected_rows: float,
     ) -> None:
         self.gradient, self.noise = gradient, noise
         self.sigma, self.loss_sigma = sigma, loss_sigma
-        headroom = expected_rows + 4 * np.sqrt(expected_rows) + 8
-        self.chunk_rows = int(min(headroom, MAX_CHUNK))
-        self._free = gradient.layout.mask > 0
+        width, columns = gradient.layout.width, len(gradient.layout.sizes)
+        shapes = (width, width), (width,), (None, columns)
+        types = tf.float32, tf.float32, tf.int32
+        # traced once for any number of rows: a call then costs a third of what it does otherwise
+        self._clipped_sum = gradient.clipped_sum.get_concrete_function(*map(tf.TensorSpec, shapes, types))
 
     def clipped_sums(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> NoisySums:
         """The sums before noise (private!), accumulated in float64."""
-        width = self.gradient.layout.width
-        total, for_bias, loss = np.zeros((width, width)), np.zeros(width), 0.0
-        for sums in self._parts(weights, bias, codes, indices):
+        parts = self._parts(weights, bias, codes, indices)
+        total, for_bias, loss = (part.numpy().astype(np.float64) for part in next(parts))
+        for sums in parts:
             total += sums[0].numpy()
             for_bias += sums[1].numpy()
             loss += float(sums[2])
-        return NoisySums(total, for_bias, loss)
+        return NoisySums(total, for_bias, float(loss))
 
     def _parts(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Clipped sums of one chunk of rows after the other."""
-        for chunk, mask in fixed_chunks(indices, self.chunk_rows):
-            rows = tf.constant(codes[chunk].astype(np.int32))
-            yield self.gradient.clipped_sum(weights, bias, rows, tf.constant(mask))
+        for chunk in chunks(indices, MAX_CHUNK):
+            yield self._clipped_sum(weights, bias, tf.constant(codes[chunk].astype(np.int32)))
 
     def release(
         self,
@@ -116,20 +115,15 @@ class NativeRelease:
             Gaussian mechanism on one vector: gradient with sensitivity C and noise sigma C, loss with
             sensitivity L and noise sigma_L L.
         """
-        return self._with_noise(self.clipped_sums(weights, bias, codes, indices))
-
-    def _with_noise(self, sums: NoisySums) -> NoisySums:
-        if self.sigma == 0:
-            return sums
-        scale = self.sigma * self.gradient.clip_norm
-        sums.weights[self._free] += self.noise.normal(int(self._free.sum()), scale)
-        bias = sums.bias + self.noise.normal(len(sums.bias), scale)
-        return NoisySums(sums.weights, bias, self.noisy_loss(sums.loss))
+        sums = self.clipped_sums(weights, bias, codes, indices)
+        free, scale = len(sums.weights), self.sigma * self.gradient.clip_norm
+        noise = self.noise.normal(free + len(sums.bias), scale)
+        for_weights, for_bias = sums.weights + noise[:free], sums.bias + noise[free:]
+        return NoisySums(for_weights, for_bias, self.noisy_loss(sums.loss))
 
     def noisy_loss(self, loss: float) -> float:
         """The loss sum with its noise."""
-        scale = self.loss_sigma * self.gradient.loss_bound
-        return loss + float(self.noise.normal(1, scale)[0])
+        return loss + float(self.noise.normal(1, self.loss_sigma * self.gradient.loss_bound)[0])
 
 
 class MicrobatchRelease(NativeRelease):
@@ -193,15 +187,16 @@ class TFPrivacyRelease:
             *summed, losses = self._clip_and_sum(weights, bias, rows)
             state = self.query.merge_sample_states(state, summed)
             loss += float(losses)
-        total, for_bias = (part.numpy().astype(np.float64) for part in state)
-        sums = NoisySums(total, for_bias, loss)
-        return state, sums
+        return state, NoisySums(self._to_free(state[0]), state[1].numpy().astype(np.float64), loss)
+
+    def _to_free(self, weights: Tensor) -> NDArray[np.float64]:
+        return weights.numpy().astype(np.float64).ravel()[self.native.gradient.layout.free]
 
     @tf.function(reduce_retracing=True)
     def _clip_and_sum(self, weights: Tensor, bias: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """The query's own clipping of every row's gradient, summed; and the rows' summed losses."""
         clipped = tf.vectorized_map(self._clip, list(self.native.gradient.row_gradients(weights, bias, rows)))
-        losses = self.native.gradient.errors(weights, bias, rows)[2]
+        losses = self.native.gradient.bounded_losses(weights, bias, rows)
         return (*(tf.reduce_sum(part, axis=0) for part in clipped), tf.reduce_sum(losses))
 
     def _clip(self, record: list[Any]) -> list[Any]:
@@ -219,8 +214,7 @@ class TFPrivacyRelease:
         state, sums = self.clipped_sums(weights, bias, codes, indices)
         noisy, self._state, _ = self.query.get_noised_result(state, self._state)
         # positions without a weight got noise too: it tells nothing and is dropped
-        free = self.native.gradient.layout.mask > 0
-        weights_sum = np.where(free, noisy[0].numpy().astype(np.float64), 0.0)
+        weights_sum = self._to_free(noisy[0])
         bias_sum = noisy[1].numpy().astype(np.float64)
         return NoisySums(weights_sum, bias_sum, self.native.noisy_loss(sums.loss))
 

@@ -1,4 +1,4 @@
-"""Poisson sampling of rows, and chunks of a fixed shape to compute on."""
+"""Poisson sampling of rows, and chunks to compute on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["fixed_chunks", "poisson_sample"]
+__all__ = ["chunks", "poisson_sample"]
 
 
 def poisson_sample(rows: int, probability: float, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -29,25 +29,15 @@ def poisson_sample(rows: int, probability: float, generator: np.random.Generator
     return generator.choice(rows, size, replace=False, shuffle=False).astype(np.int64)
 
 
-def fixed_chunks(
-    indices: NDArray[np.int64], size: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Cut indices into chunks of one shape, the last one padded.
+def chunks(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    """Cut indices into parts that fit into memory, at least one, which may be empty.
 
-    A larger sample gives more chunks, never a shorter sample: dropping rows would change what the
-    accountant was told. No index at all still gives one chunk, fully masked.
+    A larger sample gives more parts, never a shorter sample: dropping rows would change what the
+    accountant was told.
 
     Args:
         indices: Any number of indices.
-        size: Length of a chunk.
-
-    Yields:
-        Indices `[size]` (0 where padded) and a float32 mask `[size]`, 1 for real ones.
+        size: Most indices of a part.
     """
     for start in range(0, max(len(indices), 1), size):
-        part = indices[start : start + size]
-        chunk = np.zeros(size, dtype=np.int64)
-        chunk[: len(part)] = part
-        mask = np.zeros(size, dtype=np.float32)
-        mask[: len(part)] = 1
-        yield chunk, mask
+        yield indices[start : start + size]

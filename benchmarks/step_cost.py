@@ -1,0 +1,218 @@
+"""What privacy costs a training step: ours, the same without clipping and noise, and other people's.
+
+    python -m benchmarks.step_cost
+    python -m benchmarks.step_cost --opacus /path/to/another/environment/bin/python
+
+One network (the sample's columns), one optimizer where it is ours, several batch sizes. All variants take
+turns in one run; the figures are medians of a step's milliseconds and their ratios to the private step.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks import record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+SIZES = (20, 9, 19, 16, 15, 9, 17, 8, 7, 4, 4, 2, 16, 8, 4)  # cells of the census sample's columns
+BATCHES = (256, 1024, 4096, 16384)
+ROUNDS = 12
+SECONDS = 0.5  # of one variant's turn
+SLOW_BATCH = 1024  # variants that keep a gradient a row are not asked for larger batches
+NOISE, CLIP = 2.0, 7.5
+
+
+def random_codes(rows: int) -> NDArray[np.uint8]:
+    """Rows of any values: a step's time does not depend on them."""
+    random = np.random.default_rng(0)
+    return np.stack([random.integers(size, size=rows) for size in SIZES], axis=1).astype(np.uint8)
+
+
+def variants(  # noqa: C901, PLR0915 - one small function for each variant
+    codes: NDArray[np.uint8],
+) -> dict[str, Callable[[int], Callable[[], Any]]]:
+    """For each variant a function from the batch size to one step."""
+    import tensorflow as tf
+
+    from jupyter_dpsynth.config import HighDimConfig
+    from jupyter_dpsynth.datasets import load_census_sample
+    from jupyter_dpsynth.engine.gradient import BatchGradient
+    from jupyter_dpsynth.engine.model import Layout
+    from jupyter_dpsynth.engine.planning import plan_run
+    from jupyter_dpsynth.engine.release import NativeRelease, NoisySums, TFPrivacyRelease
+    from jupyter_dpsynth.engine.training import AdamUpdate, Start
+    from jupyter_dpsynth.metadata import MetaExtractor
+    from jupyter_dpsynth.privacy.noise import NoiseSource
+
+    layout = Layout.from_dependence(np.array(SIZES), np.full((len(SIZES),) * 2, 0.2), 0.5)
+    meta = MetaExtractor.extract(load_census_sample())
+    plan = plan_run(HighDimConfig(epsilon=1.0).resolve(), meta, 50_000.0)
+    shares = [np.full(size, 1 / size) for size in SIZES]
+    gradient = BatchGradient(layout, CLIP, 40.0)
+    mask = layout.mask
+
+    def optimizer() -> Any:  # noqa: ANN401
+        return AdamUpdate(Start(layout, shares, [size if size > 15 else 0 for size in SIZES]), plan)
+
+    def native(sigma: float) -> NativeRelease:
+        return NativeRelease(gradient, NoiseSource(), sigma, 30 * sigma)
+
+    def private(size: int) -> Callable[[], Any]:
+        update, release, rows = optimizer(), native(NOISE), np.arange(size)
+        return lambda: apply(update, release, rows)
+
+    def apply(update: Any, release: Any, rows: Any) -> None:  # noqa: ANN401
+        sums = release.release(tf.constant(update.weights), tf.constant(update.bias), codes, rows)
+        update.apply(sums, len(rows), 300)
+
+    def to_free(sums: Any) -> Any:  # noqa: ANN401
+        return tf.gather(tf.reshape(sums, [-1]), layout.free)
+
+    @tf.function
+    def plain_sum(weights: Any, bias: Any, rows: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401
+        one_hot, error, losses = gradient.errors(weights, bias, rows)
+        sums = to_free(tf.matmul(one_hot, error, transpose_a=True) * mask)
+        return sums, tf.reduce_sum(error, axis=0), tf.reduce_sum(losses)
+
+    @tf.function
+    def tape_sum(weights: Any, bias: Any, rows: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401
+        with tf.GradientTape() as tape:
+            tape.watch((weights, bias))
+            labels = [tf.one_hot(rows[:, j], size) for j, size in enumerate(SIZES)]
+            logits = tf.split(tf.matmul(tf.concat(labels, 1), weights * mask) + bias, SIZES, axis=1)
+            loss = tf.add_n(
+                [
+                    tf.reduce_sum(tf.nn.softmax_cross_entropy_with_logits(a, b))
+                    for a, b in zip(labels, logits, strict=True)
+                ]
+            )
+        for_weights, for_bias = tape.gradient(loss, (weights, bias))
+        return to_free(for_weights), for_bias, loss
+
+    def by(function: Any) -> Callable[[int], Callable[[], Any]]:  # noqa: ANN401
+        def of_size(size: int) -> Callable[[], Any]:
+            update, rows = optimizer(), np.arange(size)
+            shapes = (layout.width,) * 2, (layout.width,), (None, len(SIZES))
+            types = tf.float32, tf.float32, tf.int32
+            traced = function.get_concrete_function(*map(tf.TensorSpec, shapes, types))
+
+            def step() -> None:
+                batch = tf.constant(codes[rows].astype(np.int32))
+                sums = traced(tf.constant(update.weights), tf.constant(update.bias), batch)
+                update.apply(NoisySums(sums[0].numpy(), sums[1].numpy(), float(sums[2])), size, 300)
+
+            return step
+
+        return of_size
+
+    def keras_step(size: int) -> Callable[[], Any]:
+        import keras
+
+        class Masked(keras.layers.Layer):
+            def build(self, shape: Any) -> None:  # noqa: ANN401, ARG002
+                width = layout.width
+                self.kernel = self.add_weight(shape=(width, width), initializer="zeros")
+                self.bias = self.add_weight(shape=(width,), initializer="zeros")
+
+            def call(self, inputs: Any) -> Any:  # noqa: ANN401
+                rows = [tf.one_hot(inputs[:, j], size) for j, size in enumerate(SIZES)]
+                return tf.matmul(tf.concat(rows, 1), self.kernel * mask) + self.bias
+
+        def loss(labels: Any, logits: Any) -> Any:  # noqa: ANN401
+            labels = tf.cast(labels, tf.int32)
+            parts = enumerate(tf.split(logits, SIZES, axis=1))
+            return tf.add_n(
+                [tf.nn.sparse_softmax_cross_entropy_with_logits(labels[:, j], part) for j, part in parts]
+            )
+
+        model = keras.Sequential([keras.Input((len(SIZES),), dtype="int32"), Masked()])
+        model.compile(optimizer=keras.optimizers.Adam(0.03), loss=loss)
+        rows = codes[:size].astype(np.int32)
+        return lambda: model.train_on_batch(rows, rows)
+
+    def tf_privacy(size: int) -> Callable[[], Any]:
+        update, release, rows = optimizer(), TFPrivacyRelease(native(NOISE)), np.arange(size)
+        return lambda: apply(update, release, rows)
+
+    return {
+        "ours, private": private,
+        "ours, no clipping, no noise": by(plain_sum),
+        "autodiff, not private": by(tape_sum),
+        "Keras train_on_batch, not private": keras_step,
+        "TF-Privacy's clipping of each row": tf_privacy,
+    }
+
+
+def measure(size: int, functions: dict[str, Callable[[int], Callable[[], Any]]]) -> dict[str, float]:
+    """Median milliseconds of each variant at one batch size; the variants take turns."""
+    steps = {
+        name: make(size) for name, make in functions.items() if size <= SLOW_BATCH or "each row" not in name
+    }
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for step in steps.values():
+        step()
+        step()
+    for _ in range(ROUNDS):
+        for name, step in steps.items():
+            end = time.perf_counter() + SECONDS / ROUNDS
+            while True:
+                began = time.perf_counter()
+                step()
+                now = time.perf_counter()
+                times[name].append(1e3 * (now - began))
+                if now > end:
+                    break
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def opacus_times(python: str) -> dict[int, float]:
+    """Milliseconds of Opacus's private step on the same network, measured in its own environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(__file__).with_name("opacus_step.py")
+        command = [python, str(script), json.dumps({"sizes": SIZES, "batches": BATCHES, "seconds": SECONDS})]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    if done.returncode:
+        print("Opacus failed:", done.stderr.strip().splitlines()[-1])
+        return {}
+    return {int(size): value for size, value in json.loads(done.stdout.splitlines()[-1]).items()}
+
+
+def main() -> None:
+    """Measure and print."""
+    line = record.parser(__doc__)
+    line.add_argument("--opacus", metavar="PYTHON", help="an environment with torch and opacus")
+    options = line.parse_args()
+    functions = variants(random_codes(max(BATCHES)))
+    others = opacus_times(options.opacus) if options.opacus else {}
+    rows = []
+    for size in BATCHES:
+        found = measure(size, functions)
+        if size in others:
+            found["Opacus, private"] = others[size]
+        for name, milliseconds in found.items():
+            ratio = milliseconds / found["ours, private"]
+            rows.append(
+                {
+                    "batch": size,
+                    "variant": name,
+                    "milliseconds": round(milliseconds, 3),
+                    "ratio": round(ratio, 3),
+                }
+            )
+            print(f"batch {size:6d}  {name:36s} {milliseconds:9.2f} ms  {ratio:8.2f} x ours", flush=True)
+    record.write("step_cost", rows)
+
+
+if __name__ == "__main__":
+    main()
