@@ -93,6 +93,9 @@ _SYNTHESIZER = Option("synthesizer", "NAME", "Which synthesizer; by default the 
 _META = Option("meta", "NAME", "A DataFrameMeta from MetaExtractor.extract; by default made from df.")
 _CONFIG = Option("config", "NAME", "An existing HighDimConfig to start from.")
 _BACKGROUND = Option("background", "", "Return at once; the display has a Stop button.")
+_DATASET = Option(
+    "dataset", "DATASET", "Name in the ledger: all tables learned under one name count together."
+)
 _INTERRUPT = Option(
     "on-interrupt",
     "keep|raise",
@@ -130,7 +133,7 @@ def _commands() -> dict[str, Command]:
             "learn",
             ("DATAFRAME",),
             "Learn a DataFrame under differential privacy.",
-            (output, _CONFIG, _META, _BACKGROUND, _INTERRUPT, *_parameters()),
+            (output, _DATASET, _CONFIG, _META, _BACKGROUND, _INTERRUPT, *_parameters()),
             _LEARN_DETAILS,
         ),
         Command(
