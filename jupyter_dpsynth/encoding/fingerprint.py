@@ -25,8 +25,9 @@ MISSING = np.uint64(0x9E3779B97F4A7C15)
 def table_fingerprint(df: pd.DataFrame) -> bytes:
     """SHA-256 of a table's rows in sorted order.
 
-    Column names count, their order, the index and the dtype of numbers do not. Nothing here raises
-    because of a value.
+    Column names count, their order, the index and the dtype of numbers do not; infinite numbers and what
+    does not fit its column count as missing, as they do in learning. Nothing here raises because of a
+    value.
 
     Args:
         df: The table.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.magics import DPSynthMagics
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["learn", "one_line", "say", "status", "stop"]
+__all__ = ["learn", "one_line", "publish", "say", "status", "stop"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,13 @@ DEFAULT_NAME = "synthesizer"
 def say(text: str) -> None:
     """Write a line for the user into the cell's output."""
     sys.stdout.write(text + "\n")
+
+
+def publish(text: str, markup: str) -> None:
+    """Show HTML where that is possible and text elsewhere."""
+    from IPython.display import publish_display_data
+
+    publish_display_data({"text/plain": text, "text/html": markup})
 
 
 def one_line(error: BaseException, text: str | None = None) -> BaseException:

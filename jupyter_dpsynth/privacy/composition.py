@@ -99,7 +99,8 @@ def total_epsilon(spendings: Sequence[Spending]) -> float:
     if len(plans) < len(spendings):
         return math.inf
     if len(spendings) == 1:
-        return compute_epsilon(plans[0], spendings[0].delta)
+        (one,) = spendings
+        return one.epsilon if one.provisional else compute_epsilon(plans[0], one.delta)
     delta = max(spending.accountant_delta for spending in spendings)
     mu = math.sqrt(sum(plan.base_mu**2 for plan in plans))
     trainings = _merged(plans)

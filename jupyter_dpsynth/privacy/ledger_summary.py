@@ -78,13 +78,15 @@ class Account:
         >>> Account("patients", 2, 1.98, 2e-6, 2e-6, 3.0).sentence(1.0)
         "This data ('patients') has cost epsilon = 1.98 so far (2 runs, cap 3); this run reserves 1 more."
         """
-        more = "has no guarantee at all" if math.isinf(further) else f"reserves {epsilon_text(further)}"
         cap = "" if self.cap is None else f", cap {self.cap:g}"
         if self.runs:
             spent = f"has cost epsilon = {epsilon_text(self.epsilon)} so far ({runs_words(self.runs)}{cap})"
-            more += "" if math.isinf(further) else " more"
+            more = f"reserves {epsilon_text(further)} more"
         else:
             spent = f"has cost nothing so far (no runs{cap})"
+            more = f"reserves epsilon = {epsilon_text(further)}"
+        if math.isinf(further):
+            more = "has no guarantee at all"
         words = f"This data ({self.dataset!r}) {spent}; this run {more}."
         if self.namesake is not None:
             words += (
