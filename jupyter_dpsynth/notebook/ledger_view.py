@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError
@@ -64,7 +65,7 @@ def _set_cap(book: PrivacyLedger, options: dict[str, str], namespace: dict[str, 
 
 def ledger_html(summary: LedgerSummary) -> str:
     """The ledger for a notebook: no script, readable in light and dark themes."""
-    costliest = max((each.epsilon for each in summary.datasets), default=0.0)
+    costliest = max((each.epsilon for each in summary.datasets if math.isfinite(each.epsilon)), default=0.0)
     datasets = "".join(_dataset(each, costliest) for each in summary.datasets)
     notes = NOTES if summary.datasets else ()
     lines = "".join(f"<div>{html.escape(note)}</div>" for note in notes)
@@ -79,15 +80,17 @@ def ledger_html(summary: LedgerSummary) -> str:
 def _dataset(dataset: DatasetEntry, costliest: float) -> str:
     """A dataset's name, budget bar and runs; without a cap the bar compares with the costliest dataset."""
     if dataset.share is None:
-        finite = 0 < dataset.epsilon <= costliest < float("inf")
-        share, scale = (dataset.epsilon / costliest if finite else 0.0), "of the costliest dataset's epsilon"
+        share = dataset.epsilon / costliest if 0 < dataset.epsilon <= costliest else 0.0
+        scale = "of the costliest dataset's epsilon"
     else:
         share, scale = dataset.share, f"of the cap of {dataset.cap:g}"
-    percent = 100 * share
-    spent_up = dataset.room == 0
-    colour = ERROR if spent_up else BRAND
+    percent = 100.0 * share
+    alarm = "nothing fits any more" if dataset.room == 0 else ""
+    if math.isinf(dataset.epsilon):
+        percent, scale, alarm = 100, "used: there is no bound", "no guarantee"
+    colour = ERROR if alarm else BRAND
     words = html.escape(dataset.words)
-    warning = f'<b style="color:{ERROR}">&#9888; nothing fits any more. </b>' if spent_up else ""
+    warning = f'<b style="color:{ERROR}">&#9888; {alarm}. </b>' if alarm else ""
     head = "".join(f'<th scope="col" style="{_style(name)}">{name}</th>' for name in HEADINGS)
     rows = "".join(
         "<tr>"
@@ -105,7 +108,8 @@ def _dataset(dataset: DatasetEntry, costliest: float) -> str:
         f'style="width:200px;height:10px;background-color:{TRACK};border-radius:5px;overflow:hidden;'
         f'margin-right:12px"><div style="width:{percent:.1f}%;height:10px;background-color:{colour}"></div>'
         f"</div><div>{warning}{words}</div></div>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        f'<table style="color:inherit;font-size:13px"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
     )
 
 

@@ -38,6 +38,7 @@ PROVISIONAL = "everything, until the row count is known"
 PROVISIONAL_MARGIN = 1.1
 ORDERS = (1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256)
 LEAST_SIGMA = 0.3  # below it the discretised loss of a sampled step needs too much memory
+MANY, MANY_GRID = 16, 0.01  # trainings that are composed as they are; the grid of the logarithms of more
 TINY_DELTA = 1e-300
 
 
@@ -109,13 +110,21 @@ def total_epsilon(spendings: Sequence[Spending]) -> float:
 
 
 def _merged(plans: Sequence[PrivacyPlan]) -> tuple[tuple[int, float, float], ...]:
-    """Trainings as (steps, probability, noise); the steps of equal ones are added."""
+    """Trainings as (steps, probability, noise); the steps of equal ones are added.
+
+    Runs on one table differ by the noise in its row count alone. Where there are many, their probabilities
+    are rounded up and their noise down by at most 1 %, which can only raise epsilon: a distribution per
+    training takes 50 ms.
+    """
+    trainings = [plan.training for plan in plans if plan.training is not None and plan.training.steps]
+    grid = MANY_GRID if len(trainings) > MANY else 0.0
     steps: dict[tuple[float, float], int] = {}
-    for plan in plans:
-        training = plan.training
-        if training is not None and training.steps:
-            key = training.sampling_probability, training.noise_multiplier
-            steps[key] = steps.get(key, 0) + training.steps
+    for training in trainings:
+        probability, sigma = training.sampling_probability, training.noise_multiplier
+        if grid:
+            probability = min(math.exp(grid * math.ceil(math.log(probability) / grid)), 1.0)
+            sigma = math.exp(grid * math.floor(math.log(sigma) / grid))
+        steps[probability, sigma] = steps.get((probability, sigma), 0) + training.steps
     return tuple((count, *key) for key, count in steps.items())
 
 

@@ -43,7 +43,8 @@ def test_the_table_has_a_bar_with_words_for_every_dataset_and_escapes_names(
     assert "25 % of the cap of 4" in markup
     assert "<b>bold" not in markup
     assert "&lt;b&gt;bold &amp; cold&lt;/b&gt;" in markup
-    assert markup.count("<table>") == 2
+    assert markup.count("<table ") == 2
+    assert "&#9888; no guarantee." in markup
     assert str(ledger.path) in text
     assert "<script" not in markup
     assert "<svg" not in markup

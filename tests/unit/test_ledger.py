@@ -10,6 +10,8 @@ import sys
 
 import numpy as np
 import pytest
+from dp_accounting import dp_event
+from dp_accounting.pld import PLDAccountant
 
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError
 from jupyter_dpsynth.privacy import ledger_file
@@ -59,9 +61,6 @@ def spend(ledger, content=ONE, name=None, label="df", each=None):
 
 
 def test_the_total_is_one_pld_over_the_events_of_all_runs():
-    from dp_accounting import dp_event
-    from dp_accounting.pld import PLDAccountant
-
     runs = [spending(1.0), spending(0.5, 0.01), spending(1.0, 0.02, 300)]
     event = dp_event.ComposedDpEvent([each.plan.event() for each in runs])
     accountant = PLDAccountant(value_discretization_interval=1e-4).compose(event)
@@ -70,6 +69,17 @@ def test_the_total_is_one_pld_over_the_events_of_all_runs():
     assert exact <= total <= exact * 1.005  # a coarser distribution, which errs upwards
     assert total < 0.8 * sum(each.epsilon for each in runs)
     assert total_delta(runs) == pytest.approx(DELTA - 2e-7 + 3 * 2e-7)
+
+
+def test_the_total_of_many_runs_is_a_little_above_their_exact_composition():
+    runs = []
+    for number in range(20):
+        plan = PrivacyPlan((), SampledTraining(100, 0.02 * (1 + 1e-3 * number), 3.0 + 1e-3 * number))
+        runs.append(Spending(plan, DELTA, 0.3))
+    quick = total_epsilon(runs)
+    event = dp_event.ComposedDpEvent([each.plan.event() for each in runs])
+    accountant = PLDAccountant(value_discretization_interval=3e-4).compose(event)
+    assert 0 <= quick - accountant.get_epsilon(DELTA) <= 0.03 * quick
 
 
 def test_the_total_of_one_run_is_its_own_epsilon_and_delta(ledger):
