@@ -26,7 +26,6 @@ from jupyter_dpsynth.privacy.accounting import (
     gaussian_mu,
     max_steps,
 )
-from jupyter_dpsynth.privacy.mechanisms import partition_threshold
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
@@ -38,6 +37,7 @@ COUNT_SHARE = 0.01
 UNIT_SHARE = 0.02
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.005
+LOOK_SHARE = 0.06
 SELECTION_SHARE = 0.1  # of delta, for publishing unlisted categories
 LOSS_COST = 0.01  # extra squared sensitivity of a step for the loss that is shown
 NOMINAL_DELTA = 1e-6  # where delta depends on a row count that is not known yet
@@ -65,10 +65,12 @@ class RunPlan:
         unit_sigma: Noise of each histogram of decimals or time resolutions.
         codec_sigma: Noise that one histogram a column has in discovery.
         marginal_sigma: Noise of each one-way marginal.
+        finer_marginal_sigma: The same where no column needs the second look: they get its budget too.
         pair_sigma: Noise of each pair's dependence score.
         order_sigma: Noise of the counts that tell whether one column is never above another; None if
             no two columns could be compared.
-        threshold: Noisy count above which an unlisted category is published.
+        look_sigma: Noise of the second look at columns of names, if it were at one column; 0 if all
+            names are declared.
         bins: About how many bins a number gets.
         cells: Most cells of a column of names.
         steps: Training steps.
@@ -90,9 +92,10 @@ class RunPlan:
     unit_sigma: float
     codec_sigma: float
     marginal_sigma: float
+    finer_marginal_sigma: float
     pair_sigma: float
     order_sigma: float | None
-    threshold: float
+    look_sigma: float
     bins: int
     cells: int
     steps: int
@@ -159,6 +162,7 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
     domain_share, marginal_share = _histogram_shares(df_meta, snr)
     pairs = columns * (columns - 1) // 2
     pair_share = PAIR_SHARE if pairs else 0.0
+    look_share = LOOK_SHARE if df_meta.open_names else 0.0
     ordered = min(_comparable_pairs(df_meta), MAX_ORDERINGS)
     order_share = ORDER_SHARE if ordered else 0.0
 
@@ -167,21 +171,20 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
     marginal_total = _share_sigma(marginal_share, mu)
     pair_total = _share_sigma(pair_share, mu)
     order_total = _share_sigma(order_share, mu)
+    look_total = _share_sigma(look_share, mu)
     measurements = (
         *count,
         *_measurement("decimals and time resolutions", unit_total, f"{unit_columns} columns"),
         *_measurement("value histograms", domain_total, f"{columns} columns, bounds and categories"),
+        *_measurement("second look at unlisted names", look_total, f"of {len(df_meta.open_names)} columns"),
         *_measurement("one-way marginals", marginal_total, f"{columns} columns"),
         *_measurement("pair dependence", pair_total, f"{pairs} pairs"),
         *_measurement("orderings of columns", order_total, f"up to {ordered} pairs"),
     )
-    open_columns = sum(isinstance(meta, CategoricalMeta) and _is_open(meta) for meta in df_meta.learned)
-    selection_delta = SELECTION_SHARE * delta if open_columns else 0.0
+    selection_delta = SELECTION_SHARE * delta if df_meta.open_names else 0.0
     base = PrivacyPlan(measurements, None, selection_delta)
-    codec_sigma = domain_total * math.sqrt(columns)
-    threshold = partition_threshold(codec_sigma, selection_delta, open_columns) if open_columns else 0.0
 
-    shares = COUNT_SHARE + unit_share + domain_share + marginal_share + pair_share + order_share
+    shares = COUNT_SHARE + unit_share + domain_share + look_share + marginal_share + pair_share + order_share
     left = math.sqrt(1 - shares)
     steps, probability = _training_length(config, rows, left * mu)
     sensitivity = MICROBATCH_SENSITIVITY if config.num_microbatches else 1.0
@@ -196,11 +199,12 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
         epsilon=compute_epsilon(privacy, delta),
         snr=snr,
         unit_sigma=unit_total * math.sqrt(unit_columns) if unit_columns else 0.0,
-        codec_sigma=codec_sigma,
+        codec_sigma=domain_total * math.sqrt(columns),
+        look_sigma=look_total,
         marginal_sigma=marginal_total * math.sqrt(columns),
+        finer_marginal_sigma=_share_sigma(marginal_share + look_share, mu) * math.sqrt(columns),
         pair_sigma=pair_total * math.sqrt(pairs) if pairs else 0.0,
         order_sigma=order_total * math.sqrt(ordered) if ordered else None,
-        threshold=threshold,
         steps=steps,
         sampling_probability=probability,
         noise_multiplier=effective * widening,
@@ -327,9 +331,10 @@ def _plan_without_noise(config: ResolvedConfig, df_meta: DataFrameMeta, rows: fl
         unit_sigma=0.0,
         codec_sigma=0.0,
         marginal_sigma=0.0,
+        finer_marginal_sigma=0.0,
         pair_sigma=0.0,
         order_sigma=0.0 if _comparable_pairs(df_meta) else None,
-        threshold=0.0,
+        look_sigma=0.0,
         steps=steps,
         sampling_probability=probability,
         noise_multiplier=0.0,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.discovery import Histograms
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
+from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
 from jupyter_dpsynth.engine.marginals import (
     PAIR_ROWS,
@@ -288,21 +288,24 @@ class LearningRun:
             rows=plan.rows,
             unit_sigma=plan.unit_sigma,
             codec_sigma=plan.codec_sigma,
-            threshold=plan.threshold,
+            look_sigma=plan.look_sigma,
+            selection_delta=plan.privacy.selection_delta if plan.privacy else 0.0,
             bins=plan.bins,
             cells=plan.cells,
         )
-        codec, discovered = discover_table(
+        discovered = discover_table(
             self.df,
             self.df_meta,
             self.histograms,
             settings,
             lambda name: self._check_stop(f"measuring column {name!r}"),
         )
+        codec = discovered.codec
         self._check_stop("encoding")
         codes = codec.encode(self.df)
         self._check_stop("measuring marginals")
-        counts, variances = measure_one_way(codes, discovered, self.histograms, plan.marginal_sigma)
+        marginal_sigma = plan.marginal_sigma if discovered.looked_again else plan.finer_marginal_sigma
+        counts, variances = measure_one_way(codes, discovered.columns, self.histograms, marginal_sigma)
         shares = [to_shares(count, LEAST_COUNT) for count in counts]
         self._check_stop("measuring pairs of columns")
         dependence = measure_pairs(codes, codec.sizes, shares, plan.rows, plan.pair_sigma, self.noise)

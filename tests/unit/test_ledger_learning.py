@@ -9,8 +9,8 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.console import ConsoleProgress
 from jupyter_dpsynth.datasets import load_census_sample
-from jupyter_dpsynth.encoding.discovery import Histograms
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
+from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.engine.run import LearningRun
 from jupyter_dpsynth.errors import (
     ArtifactError,
