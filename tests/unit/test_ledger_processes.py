@@ -124,6 +124,7 @@ def test_two_processes_that_begin_a_ledger_together_share_one_secret(tmp_path):
     assert [len(each.runs) for each in PrivacyLedger(path).summary().datasets] == [2] * 5
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_loses_nothing_that_was_reserved_and_leaves_a_sound_file(tmp_path):
     seen = {"reserved": 0, "settled": 0, "finished": 0}
     for attempt in range(KILLS):
