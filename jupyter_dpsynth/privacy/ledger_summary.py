@@ -296,3 +296,7 @@ class LedgerSummary:
     def __str__(self) -> str:
         """The text form."""
         return self.to_text()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ANN401, ARG002, FBT001
+        """What IPython shows."""
+        printer.text(self.to_text())
