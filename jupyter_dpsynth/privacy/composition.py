@@ -197,8 +197,8 @@ class RenyiFilter:
         first: The first run on the table.
 
     Source:
-        Feldman and Zrnic 2021, 'Individual privacy accounting via a Renyi filter', theorem 4.3; Lecuyer
-        2021, 'Practical privacy filters and odometers with Renyi differential privacy'. Runs at the same
+        Feldman and Zrnic 2021, 'Individual privacy accounting via a Renyi filter'; Lecuyer 2021,
+        'Practical privacy filters and odometers with Renyi differential privacy'. Runs at the same
         time: Haney et al. 2023, 'Concurrent composition for interactive differential privacy with adaptive
         privacy-loss parameters'.
     """
