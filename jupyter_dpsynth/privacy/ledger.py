@@ -15,7 +15,7 @@ import math
 import uuid
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan
@@ -231,8 +231,7 @@ class PrivacyLedger:
             ).fetchall()
         entries: dict[int, list[RunEntry]] = {}
         for run, name, budget, began, status, *row in runs:
-            entry = RunEntry(run, name, began, status, _spending(row))
-            entries.setdefault(budget, []).append(entry)
+            entries.setdefault(budget, []).append(_run_entry(run, name, began, status, row))
         datasets = tuple(
             DatasetEntry(
                 names=tuple(names[budget]),
@@ -293,11 +292,35 @@ def _spending(row: Sequence[Any]) -> Spending:
     plan, delta, epsilon, provisional = row
     try:
         events = None if plan is None else PrivacyPlan.from_dict(json.loads(plan))
+        spending = Spending(events, float(delta), float(epsilon), provisional == 1)
+        possible = provisional in (0, 1) and (
+            spending.epsilon == math.inf
+            if events is None
+            else 0 < spending.accountant_delta < 1 and 0 <= spending.epsilon < math.inf
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise ArtifactError(
-            "the ledger is damaged: the events of a run cannot be read. Bring it back from a backup."
-        ) from None
-    return Spending(events, float(delta), float(epsilon), bool(provisional))
+        possible = False
+    if not possible:
+        raise _damaged_run()
+    return spending
+
+
+def _run_entry(run: Any, dataset: Any, began: Any, status: Any, row: Sequence[Any]) -> RunEntry:  # noqa: ANN401
+    """A run out of its columns, which somebody may have damaged."""
+    try:
+        dt.datetime.fromisoformat(began)
+    except (ValueError, TypeError):
+        raise _damaged_run() from None
+    if status not in get_args(RunStatus):
+        raise _damaged_run()
+    return RunEntry(run, dataset, began, status, _spending(row))
+
+
+def _damaged_run() -> ArtifactError:
+    return ArtifactError(
+        "the ledger is damaged: a run in it cannot be read. Bring it back from a backup. Nothing is learned "
+        "that the ledger does not record."
+    )
 
 
 def _runs(db: sqlite3.Connection, budget: int) -> list[tuple[str, Spending]]:

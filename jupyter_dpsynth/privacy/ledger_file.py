@@ -103,7 +103,7 @@ class LedgerFile:
                     "try again."
                 ) from None
             raise self._unusable(str(error)) from None
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeDecodeError):  # also of its own table definitions
             raise self._damaged() from None
         except OSError as error:
             raise self._unusable(error.strerror or type(error).__name__) from None

@@ -1,6 +1,8 @@
 """Any sequence of runs, names, links and caps leaves a ledger that a small model of it agrees with."""
 
+import contextlib
 import math
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dpsynth.errors import BudgetExhaustedError, ConfigError
+from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, gaussian_epsilon, gaussian_mu
 from jupyter_dpsynth.privacy.composition import Spending
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
@@ -105,3 +107,61 @@ def test_no_sequence_of_runs_takes_the_exact_total_over_a_cap(cap, wanted):
             spend(ledger, b"0", "a", epsilon, settle=True)
         if len(ledger.to_frame()):
             assert ledger.epsilon("a") <= cap
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory):
+    """The file of a ledger with everything in it."""
+    ledger = PrivacyLedger(tmp_path_factory.mktemp("used") / "ledger.sqlite3")
+    for content, name in ((b"0", "a"), (b"1", None), (b"0", "b")):
+        spend(ledger, content, name, 0.5, settle=True)
+    ledger.set_cap(3.0)
+    ledger.set_cap(2.0, "a")
+    ledger.epsilon("a")
+    return ledger.path
+
+
+def copy_of(path, folder):
+    """A ledger with the same content and secret."""
+    ledger = PrivacyLedger(Path(folder) / path.name)
+    ledger.path.write_bytes(path.read_bytes())
+    ledger.path.with_suffix(".key").write_bytes(path.with_suffix(".key").read_bytes())
+    return ledger
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), max_size=3))
+def test_a_file_with_altered_bytes_is_read_or_refused_and_never_fails_otherwise(used, alterations):
+    content = bytearray(used.read_bytes())
+    for place, new in alterations:
+        start = int(place * len(content))
+        content[start : start + len(new)] = new
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = copy_of(used, folder)
+        ledger.path.write_bytes(content)
+        for use in (
+            lambda: ledger.summary().to_text(),
+            lambda: ledger.summary().to_json(),
+            ledger.to_frame,
+            lambda: ledger.account(TableIdentity(b"0")).sentence(1.0),
+            lambda: ledger.reserve(TableIdentity(b"0"), 0.1, DELTA),
+        ):
+            with contextlib.suppress(ArtifactError, BudgetExhaustedError):
+                use()
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.sampled_from(["plan", "delta", "epsilon", "began", "status", "provisional"]),
+    st.none() | st.text(max_size=20) | st.floats() | st.binary(max_size=8) | st.integers(-5, 5),
+)
+def test_a_run_with_an_impossible_entry_is_refused(used, column, value):
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = copy_of(used, folder)
+        with contextlib.closing(sqlite3.connect(ledger.path)) as db, contextlib.suppress(sqlite3.Error), db:
+            db.execute(f"UPDATE runs SET {column} = ? WHERE number = 1", (value,))
+        with contextlib.suppress(ArtifactError):
+            ledger.summary().to_text()
+            ledger.summary().to_json()
+        with contextlib.suppress(ArtifactError, BudgetExhaustedError):
+            ledger.reserve(TableIdentity(b"0"), 0.1, DELTA)

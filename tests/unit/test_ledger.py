@@ -409,7 +409,7 @@ def test_an_event_that_cannot_be_read_is_refused(ledger):
     with sqlite3.connect(ledger.path) as db:
         db.execute("UPDATE runs SET plan = '{}'")
     db.close()
-    with pytest.raises(ArtifactError, match="events of a run cannot be read"):
+    with pytest.raises(ArtifactError, match="a run in it cannot be read"):
         ledger.account(TableIdentity(ONE))
 
 
