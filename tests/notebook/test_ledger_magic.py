@@ -195,3 +195,26 @@ def test_the_ledger_outlives_the_kernel_that_was_killed(kernel: Kernel) -> None:
     assert re.search(
         r"\('killed one'\) has cost epsilon = [\d.]+ so far \(1 run\)", summary(told)["text/plain"]
     )
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_of_two_notebooks_that_want_the_same_rest_of_a_budget_one_learns(kernel: Kernel) -> None:
+    from tests.notebook.conftest import EXTENSION, TABLE, Kernel
+
+    other = Kernel()
+    try:
+        for code in (EXTENSION, TABLE):
+            assert not other.run(code).error
+        assert not kernel.run("%dpsynth learn df -o first --steps 5 --dataset shared").error
+        assert not kernel.run("%dpsynth ledger --cap 1.7 --dataset shared").error
+        learn = "%dpsynth learn df -o last --steps 5 --dataset shared"
+        cells = [(each, each.start(learn)) for each in (kernel, other)]
+        errors = sorted(each.follow(cell).error for each, cell in cells)
+        assert errors[0] == ""
+        assert re.match(
+            r"BudgetExhaustedError: a run of epsilon = 1 would take the dataset 'shared'", errors[1]
+        )
+        assert kernel.value("'last' in globals()") is not other.value("'last' in globals()")
+    finally:
+        other.close()
