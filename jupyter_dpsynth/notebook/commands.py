@@ -12,7 +12,8 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError, did_you_mean
 from jupyter_dpsynth.notebook import learning
 from jupyter_dpsynth.notebook.grammar import COMMANDS, Command, find_command
-from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, say
+from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, publish, say
+from jupyter_dpsynth.notebook.ledger_view import ledger
 from jupyter_dpsynth.notebook.namespace import (
     evaluate,
     expand,
@@ -196,13 +197,6 @@ def _path(magics: DPSynthMagics, parsed: ParsedLine) -> Path:
     return value if isinstance(value, Path) else Path(text).expanduser()
 
 
-def publish(text: str, markup: str) -> None:
-    """Show HTML where that is possible and text elsewhere."""
-    from IPython.display import publish_display_data
-
-    publish_display_data({"text/plain": text, "text/html": markup})
-
-
 def config(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     """List the parameters, or explain one, or list the values of a config."""
     name = parsed.argument()
@@ -282,6 +276,7 @@ HANDLERS: dict[str, Callable[[DPSynthMagics, ParsedLine], None]] = {
     "status": learning.status,
     "stop": learning.stop,
     "receipt": receipt,
+    "ledger": ledger,
     "save": save,
     "load": load,
     "config": config,

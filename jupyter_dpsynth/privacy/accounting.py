@@ -28,6 +28,7 @@ __all__ = [
     "dpsgd_event",
     "epsilon_curve",
     "gaussian_delta",
+    "gaussian_epsilon",
     "gaussian_mu",
     "max_steps",
 ]
@@ -189,8 +190,12 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
     return float(brentq(lambda mu: gaussian_delta(mu, epsilon) - delta, low / 2, high, xtol=1e-12))
 
 
-def _gaussian_epsilon(mu: float, delta: float) -> float:
-    """Smallest epsilon for which mu-Gaussian-DP implies (epsilon, delta)-DP."""
+def gaussian_epsilon(mu: float, delta: float) -> float:
+    """Smallest epsilon for which mu-Gaussian-DP implies (epsilon, delta)-DP.
+
+    >>> round(gaussian_epsilon(1.0, 1e-5), 4)
+    4.3772
+    """
     from scipy.optimize import brentq
 
     if gaussian_delta(mu, 0.0) <= delta:
@@ -261,7 +266,7 @@ def _epsilon(
     purely_gaussian = steps == 0 or probability == 1
     if purely_gaussian and accountant == "pld":  # exact in closed form
         mu = math.hypot(base_mu, math.sqrt(steps) / sigma)
-        return _gaussian_epsilon(mu, delta) + ROUND_OFF if mu else 0.0
+        return gaussian_epsilon(mu, delta) + ROUND_OFF if mu else 0.0
     events: list[DpEvent] = []
     if base_mu:
         events.append(dp_event.GaussianDpEvent(1 / base_mu))
@@ -275,7 +280,7 @@ def _epsilon(
 
 def _no_sampling(steps: int, sigma: float, base_mu: float, delta: float) -> float:
     """Bound that forgets the sampling: never below the truth, exact in its own right."""
-    return _gaussian_epsilon(math.hypot(base_mu, math.sqrt(steps) / sigma), delta) + ROUND_OFF
+    return gaussian_epsilon(math.hypot(base_mu, math.sqrt(steps) / sigma), delta) + ROUND_OFF
 
 
 def calibrate_noise_multiplier(
