@@ -160,8 +160,10 @@ def _learned_categories(
     """
     values, counts, missing = _count_values(series, meta)
     noisy = histograms.measure(np.append(counts, missing), settings.sigma)
-    chosen = [i for i in np.argsort(-noisy[:-1]) if noisy[i] > settings.threshold]
-    chosen = sorted(chosen[: settings.cells - 2], key=lambda i: str(values[i]))
+    passing = sorted(np.flatnonzero(noisy[:-1] > settings.threshold), key=lambda i: _name_of(values[i]))
+    # whole numbers tie: the order of rows, which no noise covers, must not decide between them
+    chosen = sorted(passing, key=lambda i: -noisy[i])[: settings.cells - 2]
+    chosen.sort(key=lambda i: _name_of(values[i]))
     kept = tuple(values[i] for i in chosen)
     text = all(isinstance(value, str) for value in kept) or not kept
     pool: tuple[Any, ...] = (OTHER,) if text else kept
@@ -172,6 +174,11 @@ def _learned_categories(
     variance[len(kept)] = np.inf  # the pool was not measured: it depends on what was kept
     cells = np.append(noisy[chosen], np.zeros(1))
     return Discovered(codec, np.append(cells, noisy[-1:] if meta.nullable else []), variance)
+
+
+def _name_of(value: object) -> tuple[str, str]:
+    """What values are sorted by, whichever row they came from."""
+    return str(value), type(value).__name__
 
 
 def _category_order(series: pd.Series, meta: CategoricalMeta) -> list[Any]:

@@ -159,6 +159,12 @@ def _commands() -> dict[str, Command]:
         Command("status", (), "Say what is running and what has been learned."),
         Command("stop", (), "End a background training after its current step; the model is kept."),
         Command("receipt", (), "Show what epsilon was spent on.", (_SYNTHESIZER,)),
+        Command(
+            "audit",
+            (),
+            "Attack simulated trainings and show what could be proved beside the claim (free).",
+            (Option("seconds", "NUMBER", "About how long, 60 by default."), _SYNTHESIZER),
+        ),
         Command("save", ("FILE",), "Write the learned state, without a single row.", (_SYNTHESIZER,)),
         Command("load", ("FILE",), "Read what save wrote.", (output,)),
         Command(
