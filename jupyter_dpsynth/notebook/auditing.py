@@ -43,7 +43,8 @@ def show_audit(name: str, synthesizer: HighDimSynthesizer, seconds: float, *, li
             shown_at = time.monotonic()
             show(
                 f"● Auditing {name}: {audit.runs} simulated trainings, "
-                f"{audit.seconds:.0f} of {seconds:g} s, epsilon >= {audit.bound:.3f} proved, {audit.claim:.3f} claimed for the steps. {HINT}"
+                f"{audit.seconds:.0f} of {seconds:g} s, epsilon >= {audit.bound:.3f} proved, "
+                f"{audit.claim:.3f} claimed for the steps. {HINT}"
             )
 
     show(f"● Auditing {name}: starting TensorFlow and simulating a table. {HINT}", update=False)
