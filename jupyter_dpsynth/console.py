@@ -29,7 +29,9 @@ def progress_text(report: StepReport) -> str:
     parts = [report.message]
     if report.total_steps:
         parts[0] += f": step {report.step}/{report.total_steps}"
-        if math.isinf(report.epsilon):
+        if report.epsilon is None:
+            parts.append("TEST ONLY, no guarantee")
+        elif math.isinf(report.epsilon):
             parts.append("epsilon infinite (no guarantee)")
         else:
             parts.append(f"epsilon {epsilon_text(report.epsilon)} of {report.epsilon_target:g}")

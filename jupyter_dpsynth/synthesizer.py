@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.reports import StepReport, StopReason
     from jupyter_dpsynth.engine.run import Learned
     from jupyter_dpsynth.metadata import DataFrameMeta
+    from jupyter_dpsynth.privacy.audit import TrainingAudit
     from jupyter_dpsynth.privacy.ledger import PrivacyLedger
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
@@ -216,6 +218,44 @@ class HighDimSynthesizer:
         generator = np.random.default_rng(seed)
         codes = generate_codes(learned.model, learned.reference.shares, int(rows), generator)
         return learned.codec.decode(codes, generator)
+
+    def audit(
+        self,
+        seconds: float = 60.0,
+        callback: Callable[[TrainingAudit], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> TrainingAudit:
+        """Attack simulated trainings under this synthesizer's own plan.
+
+        Args:
+            seconds: About how long; the longer, the nearer the bound can come to the claim.
+            callback: Told of what has been found after each simulated training.
+            stop: Set this event from anywhere to end with what has been found.
+
+        Returns:
+            What could be proved, a lower bound on epsilon, beside what is claimed.
+
+        Raises:
+            NotLearnedError: Before `learn`.
+            ConfigError: There is no guarantee that could be audited, or `seconds` is not positive.
+
+        Privacy:
+            The simulated table is synthetic: no private row is read and nothing is spent.
+        """
+        learned = self.learned
+        if learned.receipt.guarantee != "dp":
+            raise ConfigError("there is no privacy guarantee to audit: this synthesizer states no epsilon.")
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+            raise ConfigError(f"seconds = {seconds!r} is not allowed: give a number above 0.")
+        from jupyter_dpsynth.engine.auditing import audit_training
+
+        return audit_training(
+            learned,
+            self.config.resolve(),
+            float(seconds),
+            callback or (lambda _: None),
+            (lambda: False) if stop is None else stop.is_set,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the privatised state to a file; see `persistence`."""

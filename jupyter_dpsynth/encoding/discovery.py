@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["grow_bins", "needs_unit", "observe_units"]
 
+NEARLY_ALL = 0.7  # of the rows that are not missing
+CLEAR = 2.0  # standard deviations of noise that a part's count should be
+MOST_BRANCHES = 256
 DECIMALS = range(7)  # 0..6 digits after the point, then 'continuous'
 
 
@@ -86,7 +89,7 @@ class _Tree:
     """Grows one column's adaptive histogram level by level, then merges its leaves into bins.
 
     Cells are kept as parallel arrays. Level 0 is a public grid; a cell whose noisy count stands out is
-    split into up to 32 children, which the next level measures. Splitting is post-processing.
+    split into children, which the next level measures. Splitting is post-processing.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class _Tree:
         self.flat = self.declared and self.discrete and span <= FLAT_SPAN
         self.levels = 1 if self.flat else LEVELS
         self.sigma = settings.sigma * np.sqrt(self.levels)
+        self.present = settings.rows  # noisy number of rows that are not missing, once it is known
         self.branches = branches(span) if self.declared and self.discrete else BRANCHES
 
     def grow(self) -> Discovered:
@@ -122,6 +126,7 @@ class _Tree:
             raw, absent = self._measure(starts, ends, self.sigma)
             if level == 0:
                 missing = absent
+                self.present = max(self.settings.rows - max(missing, 0.0), 1.0)
             if level == 0 and not self.declared:
                 allowed = _present_cells(raw, self.sigma)
                 starts, ends, raw = starts[allowed], ends[allowed], raw[allowed]
@@ -134,7 +139,7 @@ class _Tree:
             if split is None or not split.any():
                 break
             parents = shrunk[split]
-            starts, ends, group = self._children(starts[split], ends[split])
+            starts, ends, group = self._children(starts[split], ends[split], parents)
         table = np.concatenate(leaves, axis=1)
         table = table[:, np.argsort(table[0])]
         return self._finish(*table, missing=missing, spare=self.levels - used)
@@ -158,14 +163,23 @@ class _Tree:
         return heavy & (ends - starts > 1e-12 * scale) & (ends > np.nextafter(starts, np.inf))
 
     def _children(
-        self, starts: NDArray[np.float64], ends: NDArray[np.float64]
+        self, starts: NDArray[np.float64], ends: NDArray[np.float64], counts: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-        """Cut every cell into at most `branches` parts (of whole units, if the line has units)."""
+        """Cut every cell into equal parts (of whole units, if the line has units).
+
+        A cell that holds nearly all rows has as many parts as still stand out: it is too coarse a cell,
+        and all values may lie in a corner of it (latitudes of one city between 48 and 49).
+        """
+        fine = np.full(len(counts), self.branches)
+        if self.sigma:
+            nearly_all = counts > NEARLY_ALL * self.present
+            parts = np.clip(counts / (CLEAR * self.sigma), self.branches, MOST_BRANCHES)
+            fine = np.where(nearly_all, parts, fine).astype(np.int64)
         edges = []
-        for start, end in zip(starts, ends, strict=True):
-            width = (end - start) / self.branches
+        for start, end, count in zip(starts, ends, fine.tolist(), strict=True):
+            width = (end - start) / count
             step = max(1.0, np.ceil(width)) if self.discrete else width
-            cuts = start + step * np.arange(self.branches + 1)
+            cuts = start + step * np.arange(count + 1)
             edges.append(np.append(np.unique(cuts[cuts < end]), end))
         group = np.repeat(np.arange(len(edges)), [len(e) - 1 for e in edges])
         first = np.concatenate([e[:-1] for e in edges])

@@ -95,9 +95,10 @@ class NameSearch:
     def finish(self) -> Discovered:
         """The column's codec of what was published."""
         values, noisy = self._values, self._noisy
-        ranked = np.argsort(-noisy[:-1], kind="stable")
-        chosen = [i for i in ranked if self._published[i]][: self.cells - 2]
-        chosen.sort(key=lambda i: str(values[i]))
+        published = sorted(np.flatnonzero(self._published), key=lambda i: _name_of(values[i]))
+        # noisy counts may tie: the order of rows, which no noise covers, must not decide between them
+        chosen = sorted(published, key=lambda i: -noisy[i])[: self.cells - 2]
+        chosen.sort(key=lambda i: _name_of(values[i]))
         kept = tuple(values[i] for i in chosen)
         text = all(isinstance(value, str) for value in kept) or not kept
         pool: tuple[Any, ...] = (OTHER,) if text else kept
@@ -107,6 +108,11 @@ class NameSearch:
         variance[len(kept)] = np.inf  # the pool was not measured: it depends on what was kept
         counts = np.append(noisy[chosen], np.zeros(1))
         return Discovered(codec, np.append(counts, noisy[-1:] if self.meta.nullable else []), variance)
+
+
+def _name_of(value: object) -> tuple[str, str]:
+    """What values are sorted by, whichever row they came from."""
+    return str(value), type(value).__name__
 
 
 def _count_values(series: pd.Series, meta: CategoricalMeta) -> tuple[list[Any], NDArray[np.int64], int]:

@@ -3,13 +3,21 @@
 All default rules are functions of public or already noisy figures: the row count, the number of columns,
 epsilon and delta. `snr` is the signal of one unit-sensitivity count relative to a table of 9,000 / mu
 rows; the shares below are shares of the squared Gaussian-DP parameter mu of (epsilon, delta).
+
+That the plan follows from the noisy row count is an adaptive choice of privacy parameters, which the
+composition theorem does not cover by itself. It holds here because, for a given delta, every plan has the
+same mu left after the count (whose noise is fixed before): the plans differ in how they spend it, which
+moves the composed delta by less than `COUNT_DELTA` of it. Where delta itself is 1 / (10 x noisy rows), plan
+and count are correlated; that adds up to half the count's relative noise, and is left unused too. The
+promise of the whole run is then (epsilon, expected delta), for every row count: a test integrates over the
+count's noise.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.encoding.discovery import needs_unit
@@ -39,6 +47,8 @@ PAIR_SHARE = 0.05
 ORDER_SHARE = 0.005
 LOOK_SHARE = 0.06
 SELECTION_SHARE = 0.1  # of delta, for publishing unlisted categories
+COUNT_DELTA = 0.01  # of delta, left unused because the plan follows from the noisy row count
+LARGEST_COUNT_DELTA = 0.2
 LOSS_COST = 0.01  # extra squared sensitivity of a step for the loss that is shown
 NOMINAL_DELTA = 1e-6  # where delta depends on a row count that is not known yet
 MANY_ROWS = 1e9  # the most favourable table: what is infeasible there is infeasible everywhere
@@ -182,7 +192,7 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
         *_measurement("orderings of columns", order_total, f"up to {ordered} pairs"),
     )
     selection_delta = SELECTION_SHARE * delta if df_meta.open_names else 0.0
-    base = PrivacyPlan(measurements, None, selection_delta)
+    base = PrivacyPlan(measurements, None, selection_delta, _count_delta(config, rows, delta))
 
     shares = COUNT_SHARE + unit_share + domain_share + look_share + marginal_share + pair_share + order_share
     left = math.sqrt(1 - shares)
@@ -191,7 +201,7 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
     widening = sensitivity * math.sqrt(1 + LOSS_COST)  # gradient noise over the accountant's noise
     steps, effective, ends_by = _calibrate(config, base, delta, steps, probability, widening)
     training = SampledTraining(steps, probability, effective)
-    privacy = PrivacyPlan(measurements, training, selection_delta)
+    privacy = replace(base, training=training)
     return RunPlan(
         rows=rows,
         delta=delta,
@@ -212,6 +222,14 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
         ends_by=ends_by,
         **_model_rules(config, columns, snr),
     )
+
+
+def _count_delta(config: ResolvedConfig, rows: float, delta: float) -> float:
+    """Part of delta that stays unused because the plan follows from the noisy row count."""
+    if config.n_public:
+        return 0.0
+    follows = 0.0 if config.delta else 0.5 * count_sigma(config) / rows
+    return delta * min(COUNT_DELTA + follows, LARGEST_COUNT_DELTA)
 
 
 def _histogram_shares(df_meta: DataFrameMeta, snr: float) -> tuple[float, float]:
@@ -275,7 +293,7 @@ def _calibrate(
     widening: float,
 ) -> tuple[int, float, StopReason]:
     """Solve the noise from the steps, or the steps from the noise; returns the accountant's noise."""
-    left = delta - base.selection_delta
+    left = delta - base.reserved_delta
     if config.noise_multiplier is None:
         sigma = calibrate_noise_multiplier(config.epsilon, left, steps, probability, base.base_mu)
         return steps, sigma, StopReason.FINISHED

@@ -28,7 +28,8 @@ class StepReport:
         message: The same in words, with the column's name while columns are measured.
         step: Completed training steps.
         total_steps: Planned training steps, 0 before they are known.
-        epsilon: Upper bound on what has been spent so far; infinite without differential privacy.
+        epsilon: Upper bound on what has been spent so far; infinite without differential privacy, None
+            for a test-only seed.
         epsilon_target: The budget.
         delta: Delta of both, None before it is known.
         loss: Private running mean of the loss in nats a row, None before training.
@@ -43,7 +44,7 @@ class StepReport:
     message: str
     step: int = 0
     total_steps: int = 0
-    epsilon: float = 0.0
+    epsilon: float | None = 0.0
     epsilon_target: float = 0.0
     delta: float | None = None
     loss: float | None = None

@@ -130,7 +130,8 @@ class LearningRun:
         self.curve: EpsilonCurve | None = None
         self.began = time.monotonic()
         target = config.epsilon if config.differential_privacy else math.inf
-        self.report = StepReport("starting", "reading the schema", epsilon_target=target)
+        spent = None if self.noise.test_only else 0.0
+        self.report = StepReport("starting", "reading the schema", epsilon=spent, epsilon_target=target)
 
     def execute(self) -> Learned:
         """Run to the end, or to a stop.
@@ -166,7 +167,7 @@ class LearningRun:
         model, steps, reason, losses = self._train(plan, layout, codec, codes, counts, importer)
         model = sharpen(model, reference, np.random.default_rng())
         receipt = self._receipt(plan, steps)
-        self.tell(phase="finished", message=reason.value, epsilon=plan.epsilon)
+        self.tell(phase="finished", message=reason.value, epsilon=receipt.epsilon)
         return Learned(codec, model, reference, receipt, reason, losses)
 
     def tell(self, **changes: Any) -> None:  # noqa: ANN401 - the report's own fields
@@ -277,7 +278,9 @@ class LearningRun:
                 "Counting has spent this synthesizer's budget. Give more rows or a larger epsilon."
             )
 
-    def _epsilon_at(self, step: int, plan: RunPlan) -> float:
+    def _epsilon_at(self, step: int, plan: RunPlan) -> float | None:
+        if self.noise.test_only:
+            return None
         return math.inf if self.curve is None else min(self.curve.at(step), plan.epsilon)
 
     def _measure(
@@ -383,7 +386,7 @@ class LearningRun:
             delta=delta,
             epsilon=epsilon,
             epsilon_target=config.epsilon if config.differential_privacy else math.inf,
-            epsilon_completed_steps=None if epsilon is None else self._epsilon_at(steps, plan),
+            epsilon_completed_steps=self._epsilon_at(steps, plan),
             planned_steps=plan.steps,
             completed_steps=steps,
             sampler="Poisson: every row is drawn independently in every step",
@@ -391,7 +394,7 @@ class LearningRun:
             row_count_private=not config.n_public and config.differential_privacy,
             backend=config.dp_backend,
             versions=_versions(),
-            second_opinion=tf_privacy_statement(plan) if config.differential_privacy else None,
+            second_opinion=None if epsilon is None else tf_privacy_statement(plan),
             guarantee="test-only" if self.noise.test_only else guarantee,
             ledger_entry=self.entry,
         )

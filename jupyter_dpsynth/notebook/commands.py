@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError, did_you_mean
 from jupyter_dpsynth.notebook import learning
+from jupyter_dpsynth.notebook.auditing import show_audit
 from jupyter_dpsynth.notebook.grammar import COMMANDS, Command, find_command
 from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, publish, say
 from jupyter_dpsynth.notebook.ledger_view import ledger
@@ -169,6 +170,14 @@ def receipt(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     publish(spent.to_text(), spent.to_html())
 
 
+def audit(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Attack simulated trainings and show what could be proved."""
+    name, synthesizer = current_synthesizer(magics, parsed)
+    seconds = parsed.options.get("seconds")
+    value = 60 if seconds is None else read_value(seconds, magics.shell.user_ns, "--seconds")
+    show_audit(name, synthesizer, value, live=magics.front_end() != "terminal")
+
+
 def save(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     """Write the learned state to a file."""
     path = _path(magics, parsed)
@@ -277,6 +286,7 @@ HANDLERS: dict[str, Callable[[DPSynthMagics, ParsedLine], None]] = {
     "stop": learning.stop,
     "receipt": receipt,
     "ledger": ledger,
+    "audit": audit,
     "save": save,
     "load": load,
     "config": config,

@@ -183,6 +183,12 @@ def _commands() -> dict[str, Command]:
             ),
             _LEDGER_DETAILS,
         ),
+        Command(
+            "audit",
+            (),
+            "Attack simulated trainings and show what could be proved beside the claim (free).",
+            (Option("seconds", "NUMBER", "About how long, 60 by default."), _SYNTHESIZER),
+        ),
         Command("save", ("FILE",), "Write the learned state, without a single row.", (_SYNTHESIZER,)),
         Command("load", ("FILE",), "Read what save wrote.", (output,)),
         Command(

@@ -97,11 +97,19 @@ class PrivacyPlan:
         training: Training steps, None if there are none.
         selection_delta: Probability, reserved out of delta, that partition selection publishes a
             category which a single row brought in.
+        count_delta: Part of delta that is left unused because the plan, delta included, follows from a
+            noisy row count.
     """
 
     measurements: tuple[GaussianMeasurement, ...]
     training: SampledTraining | None = None
     selection_delta: float = 0.0
+    count_delta: float = 0.0
+
+    @property
+    def reserved_delta(self) -> float:
+        """What the accountant of the Gaussian releases may not use of delta."""
+        return self.selection_delta + self.count_delta
 
     @property
     def base_mu(self) -> float:
@@ -137,6 +145,7 @@ class PrivacyPlan:
             tuple(GaussianMeasurement(**measurement) for measurement in values["measurements"]),
             None if training is None else SampledTraining(**training),
             float(values["selection_delta"]),
+            float(values.get("count_delta", 0.0)),  # plans of the first version have none
         )
 
 
@@ -213,7 +222,7 @@ def compute_epsilon(
 
     Args:
         plan: The plan, or an event.
-        delta: Total delta, in (0, 1); what selection needs is taken off first.
+        delta: Total delta, in (0, 1); what the plan reserves is taken off first.
         accountant: 'pld' for the reported figure, 'rdp' for a quick looser bound.
 
     Source:
@@ -222,8 +231,8 @@ def compute_epsilon(
     _check("delta", delta, 0, 1, closed=False)
     if not isinstance(plan, PrivacyPlan):
         return _event_epsilon(plan, delta, accountant)
-    left = delta - plan.selection_delta
-    _check("delta without what selection needs", left, 0, 1, closed=False)
+    left = delta - plan.reserved_delta
+    _check("delta without what is reserved", left, 0, 1, closed=False)
     training = plan.training
     if training is None or training.steps == 0:
         return _epsilon(0, 1.0, 1.0, plan.base_mu, left, accountant)
@@ -418,7 +427,7 @@ def epsilon_curve(plan: PrivacyPlan, delta: float, points: int = CURVE_POINTS) -
             training.sampling_probability,
             training.noise_multiplier,
             plan.base_mu,
-            delta - plan.selection_delta,
+            delta - plan.reserved_delta,
             discretization=coarse,
         )
         for step in steps[:-1]

@@ -39,7 +39,8 @@ class NoiseSource:
     def discrete_gaussian(self, size: int, sigma: float) -> NDArray[np.int64]:
         """Independent draws from the discrete Gaussian of parameter `sigma`, int64 `[size]`.
 
-        Its variance is at most sigma^2, and for sensitivity 1 its privacy is that of the normal.
+        Its variance is at most sigma^2. For sensitivity 1 its concentrated privacy is that of the normal;
+        its epsilon at a given delta is too, once it is composed with other noise (a test compares them).
 
         Source:
             Canonne, Kamath and Steinke 2020, algorithm 3: rejection from the discrete Laplace. Their

@@ -240,3 +240,10 @@ def test_discovery_measures_each_row_no_more_often_than_the_plan_pays_for(name):
     assert sum(1 / sigma**2 for _, sigma in levels) <= 1 / codec_sigma**2 * (1 + 1e-9)
     assert all(total <= len(df) for total, _ in log)
     assert len(levels) <= LEVELS + 1
+
+
+def test_values_in_a_corner_of_a_coarse_cell_are_told_apart():
+    latitudes = np.random.default_rng(0).uniform(48.1, 48.3, 30_000)
+    codec = discover(pd.DataFrame({"x": latitudes}), sigma=30.0).codec
+    inner = codec.columns[0].starts[codec.columns[0].first_leaf]
+    assert ((inner > 48.1) & (inner < 48.3)).sum() >= 15

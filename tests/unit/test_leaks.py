@@ -101,7 +101,7 @@ def test_an_error_inside_a_library_shows_no_planted_value(watched, monkeypatch):
     def quoting(series):
         raise KeyError(series.iloc[17])
 
-    monkeypatch.setattr("jupyter_dpsynth.encoding.discovery.factorize", quoting)
+    monkeypatch.setattr("jupyter_dpsynth.encoding.names.factorize", quoting)
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(epsilon=1.0))
     with pytest.raises(DPSynthError) as raised:
         synthesizer.learn(df)

@@ -31,7 +31,7 @@ def test_every_plan_keeps_within_epsilon(epsilon, rows, delta, steps, batch, pub
     plan = plan_run(config.resolve(), meta(), rows)
     assert 0 < plan.epsilon <= epsilon
     assert plan.epsilon == compute_epsilon(plan.privacy, plan.delta)
-    assert compute_epsilon(plan.privacy.event(), plan.delta - plan.privacy.selection_delta) < epsilon * 1.01
+    assert compute_epsilon(plan.privacy.event(), plan.delta - plan.privacy.reserved_delta) < epsilon * 1.01
 
 
 def test_the_plan_names_every_measurement_that_is_made():
