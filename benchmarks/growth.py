@@ -66,8 +66,9 @@ def one(rows: int, columns: int) -> None:
     def note(report: Any) -> None:  # noqa: ANN401
         phases[report.phase] = report.seconds
 
+    ledger = record.scratch_ledger()
     began = time.perf_counter()
-    synthesizer = HighDimSynthesizer(df_meta, config).learn(df, callback=note)
+    synthesizer = HighDimSynthesizer(df_meta, config).learn(df, callback=note, ledger=ledger)
     seconds = time.perf_counter() - began
     made = min(rows, 100_000)
     began = time.perf_counter()

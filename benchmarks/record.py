@@ -8,8 +8,12 @@ import importlib.metadata
 import json
 import os
 import platform
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth import PrivacyLedger
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("jupyter_dpsynth", "tensorflow", "numpy", "pandas", "dp-accounting", "scikit-learn")
@@ -18,6 +22,13 @@ PACKAGES = ("jupyter_dpsynth", "tensorflow", "numpy", "pandas", "dp-accounting",
 def parser(text: str) -> argparse.ArgumentParser:
     """A command line whose help is the module's own text."""
     return argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def scratch_ledger() -> PrivacyLedger:
+    """An empty ledger that is not the user's: what a benchmark spends on public tables is no spending."""
+    from jupyter_dpsynth import PrivacyLedger
+
+    return PrivacyLedger(Path(tempfile.mkdtemp(prefix="dpsynth-benchmark-")) / "ledger.sqlite3")
 
 
 def write(benchmark: str, rows: list[dict[str, Any]]) -> Path:

@@ -9,6 +9,7 @@ imports are measured in processes of their own.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -66,8 +67,10 @@ def best(function: Callable[[], Any], repeats: int = REPEATS) -> float:
 def in_process(code: str, mark: str = "") -> float:
     """The number that a fresh Python prints (behind a mark, to either stream)."""
     found = []
+    environment = {**os.environ, "JUPYTER_DATA_DIR": str(record.scratch_ledger().path.parent)}
     for _ in range(REPEATS):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         lines = [text for text in (done.stdout + done.stderr).splitlines() if text.startswith(mark)]
         found.append(float(lines[-1].removeprefix(mark)))
     return min(found)
@@ -84,9 +87,10 @@ def measure(df: pd.DataFrame) -> list[dict[str, Any]]:
 
     df_meta, config = MetaExtractor.extract(df), HighDimConfig(epsilon=1.0)
     made: list[HighDimSynthesizer] = []
+    ledger = record.scratch_ledger()
 
     def learn() -> None:
-        made[:] = [HighDimSynthesizer(df_meta, config).learn(df, callback=lambda _: None)]
+        made[:] = [HighDimSynthesizer(df_meta, config).learn(df, callback=lambda _: None, ledger=ledger)]
 
     def calibrate() -> None:
         accounting._epsilon.cache_clear()  # noqa: SLF001 - what was computed before must not be reused

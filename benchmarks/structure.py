@@ -99,7 +99,8 @@ def describe(df: pd.DataFrame, made: pd.DataFrame) -> list[dict[str, Any]]:
 def measure(table: Table, epsilon: float) -> list[dict[str, Any]]:
     """The structure of one synthetic table with default settings and nothing declared."""
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(table.train), HighDimConfig(epsilon=epsilon))
-    made = synthesizer.learn(table.train, callback=lambda _: None).synthesize(len(table.train), seed=0)
+    synthesizer.learn(table.train, callback=lambda _: None, ledger=record.scratch_ledger())
+    made = synthesizer.synthesize(len(table.train), seed=0)
     return [{"table": table.name, "epsilon": epsilon, **row} for row in describe(table.train, made)]
 
 
