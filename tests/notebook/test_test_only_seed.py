@@ -36,8 +36,8 @@ STATED = re.compile(r"epsilon\s*(?:=|<=|at most|:)?\s*\d", re.IGNORECASE)
 class SeededSynthesizer(HighDimSynthesizer):
     """Learns with a seed wherever it is used, so that every surface can be driven."""
 
-    def learn(self, df, callback=None, stop=None, noise=None):
-        return super().learn(df, callback, stop, noise or NoiseSource(test_only_seed=1))
+    def learn(self, df, callback=None, stop=None, noise=None, **options):
+        return super().learn(df, callback, stop, noise or NoiseSource(test_only_seed=1), **options)
 
 
 def seeded(**parameters: object) -> SeededSynthesizer:
@@ -49,7 +49,9 @@ def assert_silent(text: str, where: str) -> None:
     assert found is None, f"{where} states {found.group()!r}"
 
 
-def test_no_surface_states_an_epsilon(tmp_path: Path, shell: Shell) -> None:
+def test_no_surface_states_an_epsilon(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    # a ledger that knows no other run on this table
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
     one = seeded()
     run = TrainingRun(one, mixed_table(), "seeded")
     reports: list[StepReport] = []
@@ -107,6 +109,8 @@ def test_no_surface_states_an_epsilon(tmp_path: Path, shell: Shell) -> None:
     (bundle,) = shell.run("%dpsynth receipt").displays
     assert all("TEST ONLY, no guarantee" in part for part in bundle.values())
     assert "no privacy guarantee to audit" in shell.run("%dpsynth audit").error
+    (bundle,) = shell.run("%dpsynth ledger").displays
+    assert "epsilon is infinite: a run had no guarantee" in bundle["text/plain"]
 
 
 def test_a_test_only_seed_repeats_a_run_and_nothing_else_does() -> None:
