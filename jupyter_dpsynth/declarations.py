@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import MetadataError, did_you_mean
+from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -64,14 +64,15 @@ def declared_decimals(name: str, decimals: int | None) -> int | None:
         return None
     if isinstance(decimals, bool) or decimals not in range(MAX_DECIMALS + 1):
         raise MetadataError(
-            f"decimals of column {name!r} are {decimals!r}: give a whole number from 0 to {MAX_DECIMALS}."
+            f"decimals of column {name!r} are {shown(decimals)}: give a whole number from 0 to "
+            f"{MAX_DECIMALS}."
         )
     return int(decimals)
 
 
 def _pair(name: str, bounds: Sequence[Any]) -> tuple[Any, Any]:
     if isinstance(bounds, (str, bytes)) or len(bounds) != 2:
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give (lowest, highest).")
+        raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give (lowest, highest).")
     return bounds[0], bounds[1]
 
 
@@ -83,10 +84,10 @@ def declared_numbers(name: str, bounds: Sequence[Any] | None) -> tuple[float, fl
     try:
         low, high = float(first), float(last)
     except (TypeError, ValueError):
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give two numbers.") from None
+        raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give two numbers.") from None
     if not -1e300 < low <= high < 1e300:
         raise MetadataError(
-            f"bounds of column {name!r} are {bounds!r}: give two finite numbers, lowest first."
+            f"bounds of column {name!r} are {shown(bounds)}: give two finite numbers, lowest first."
         )
     return low, high
 
@@ -104,9 +105,9 @@ def declared_times(name: str, bounds: Sequence[Any] | None, *, duration: bool) -
         low, high = (_microseconds(limit) for limit in limits)
     except (TypeError, ValueError):
         what = "durations" if duration else "dates"
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give two {what}.") from None
+        raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give two {what}.") from None
     if low > high:
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give the earliest first.")
+        raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give the earliest first.")
     return low, high
 
 

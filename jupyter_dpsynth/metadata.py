@@ -20,7 +20,7 @@ from jupyter_dpsynth.declarations import (
     declared_times,
     read_schema,
 )
-from jupyter_dpsynth.errors import MetadataError, did_you_mean
+from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -194,7 +194,7 @@ class MetaExtractor:
         Raises:
             MetadataError: A declaration names an unknown column, does not fit its type or
                 contradicts itself; a column has a type that cannot be learned.
-            DataError: The frame is empty or has duplicate column names.
+            DataError: The frame has no columns, or unusable column names.
 
         Privacy:
             Free: what is declared is stated to be public by whoever declares it.
@@ -227,7 +227,10 @@ class MetaExtractor:
 
 
 def check_frame(df: object) -> None:
-    """Raise DataError unless the argument is a DataFrame with rows and unique, nameable columns."""
+    """Raise DataError unless the argument is a DataFrame with unique, nameable columns.
+
+    Whether it has rows is not asked: that is the row count, which only its noisy measurement may tell.
+    """
     import pandas as pd
 
     from jupyter_dpsynth.errors import DataError
@@ -236,15 +239,13 @@ def check_frame(df: object) -> None:
         raise DataError(f"df is a {type(df).__name__}: pass a pandas DataFrame.")
     if df.shape[1] == 0:
         raise DataError("df has no columns: pass a DataFrame with at least one column.")
-    if len(df) == 0:
-        raise DataError("df is empty: pass a DataFrame with rows to learn from.")
     twice = [name for name, count in Counter(df.columns).items() if count > 1]
     if twice:
         raise DataError(f"column {twice[0]!r} appears more than once: rename the duplicates.")
     odd = [name for name in df.columns if not isinstance(name, str)]
     if odd:
         raise DataError(
-            f"column name {odd[0]!r} is a {type(odd[0]).__name__}, not text: rename the columns, "
+            f"column name {shown(odd[0])} is a {type(odd[0]).__name__}, not text: rename the columns, "
             "for example with df.columns = df.columns.map(str)."
         )
 

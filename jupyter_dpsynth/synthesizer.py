@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.console import ConsoleProgress
-from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError
+from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, shielded, shown
 
 if TYPE_CHECKING:
     import threading
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 
 __all__ = ["HighDimSynthesizer"]
-
-logger = logging.getLogger(__name__)
 
 
 class HighDimSynthesizer:
@@ -105,17 +102,9 @@ class HighDimSynthesizer:
         run = LearningRun(self.df_meta, config, df, callback or ConsoleProgress(), stop, noise)
         self.state = "learning"
         try:
-            self._learned = run.execute()
-        except DPSynthError:
-            raise
-        except Exception as error:  # noqa: BLE001 - scrubbed and raised again
-            # a library's message may quote private values: only its type may leave
-            message = (
-                f"learning failed inside a library ({type(error).__name__}{_place(error)}). Its message is "
-                "withheld because it may quote private values. Please report this."
-            )
-            logger.debug(message)
-            raise DPSynthError(message) from None
+            # whether arithmetic overflows depends on single values: neither a warning nor an error may tell
+            with np.errstate(all="ignore"):
+                self._learned = shielded(run.execute, "learning failed")
         finally:
             self._spent = run.reserved
             if self._learned is not None:
@@ -190,12 +179,16 @@ class HighDimSynthesizer:
         learned = self.learned
         rows = learned.reference.rows if num_rows is None else num_rows
         if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows <= 0:
-            raise ConfigError(f"num_rows = {rows!r} is not allowed: give a whole number from 1.")
+            raise ConfigError(f"num_rows = {shown(rows)} is not allowed: give a whole number from 1.")
         if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise ConfigError(f"seed = {seed!r} is not allowed: give a whole number from 0, or None.")
+            raise ConfigError(f"seed = {shown(seed)} is not allowed: give a whole number from 0, or None.")
         generator = np.random.default_rng(seed)
-        codes = generate_codes(learned.model, learned.reference.shares, int(rows), generator)
-        return learned.codec.decode(codes, generator)
+
+        def generate() -> pd.DataFrame:
+            codes = generate_codes(learned.model, learned.reference.shares, int(rows), generator)
+            return learned.codec.decode(codes, generator)
+
+        return shielded(generate, "synthesizing failed")
 
     def save(self, path: str | Path) -> None:
         """Write the privatised state to a file; see `persistence`."""
@@ -222,20 +215,11 @@ class HighDimSynthesizer:
 
     def __repr__(self) -> str:
         """Name, size and, once learned, epsilon."""
+        from jupyter_dpsynth.privacy.receipt import epsilon_text
+
         parts = [f"{len(self.df_meta.columns)} columns", self.state]
         if self._spent is not None:
             epsilon, delta = self._spent
-            shown = "TEST ONLY, no guarantee" if epsilon is None else f"epsilon={epsilon:.4g}"
-            parts.append(f"{shown}, delta={delta:.2g}")
+            spent = "TEST ONLY, no guarantee" if epsilon is None else f"epsilon={epsilon_text(epsilon)}"
+            parts.append(f"{spent}, delta={delta:.2g}")
         return f"HighDimSynthesizer({', '.join(parts)})"
-
-
-def _place(error: BaseException) -> str:
-    """Where our own code was when a library failed: a line of source, no data."""
-    trace, place = error.__traceback__, ""
-    while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__", "")
-        if module.startswith("jupyter_dpsynth"):
-            place = f" at {module}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return place

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.encoding.series import build_series, factorize
+from jupyter_dpsynth.encoding.series import as_written, build_series, factorize
 from jupyter_dpsynth.errors import ArtifactError
 from jupyter_dpsynth.metadata import CategoricalMeta, column_meta_from_dict
 
@@ -75,8 +75,10 @@ class CategoryCodec:
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
         """Codes `int32 [n]` of a column with this schema; unknown values go to the pool."""
         codes, values = factorize(series)
-        index = {value: cell for cell, value in enumerate(self.kept)}
-        pooled = len(self.kept)
+        kept, pooled = list(self.kept), len(self.kept)
+        if self.meta.dtype == "object" and self.meta.categories is None:
+            kept, values = [as_written(v) for v in kept], [as_written(v) for v in values]
+        index = {value: cell for cell, value in enumerate(kept)}
         table = np.array([*(index.get(value, pooled) for value in values), self._missing_cell])
         return table[codes].astype(np.int32)  # -1, missing, is the table's last entry
 

@@ -122,6 +122,9 @@ class LearningRun:
             NotLearnedError: Stopped before the measurements were complete.
         """
         self.tell()
+        count_is_private = self.config.differential_privacy and not self.config.n_public
+        if not count_is_private and len(self.df) == 0:
+            raise DataError("df is empty: pass a DataFrame with rows to learn from.")
         public_rows = len(self.df) if self.config.n_public else None
         check_feasible(self.config, self.df_meta, public_rows)
         importer = _BackgroundImport("jupyter_dpsynth.engine.training")

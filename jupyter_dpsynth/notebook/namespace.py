@@ -54,8 +54,9 @@ def evaluate(expression: str, namespace: Mapping[str, Any], where: str) -> Any: 
     except SyntaxError:
         raise ConfigError(f"{where}: {expression.strip()!r} is not a Python expression.") from None
     except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
-        message = f"{where}: {expression.strip()!r} raised {type(error).__name__}."
-        raise ConfigError(message) from None
+        kind = type(error).__name__
+    # raised here, where no link leads to the other exception and its values
+    raise ConfigError(f"{where}: {expression.strip()!r} raised {kind}.")
 
 
 def read_value(text: str, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
