@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import datetime as dt
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.encoding.series import as_written, build_series, factorize
-from jupyter_dpsynth.errors import ArtifactError
+from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata import CategoricalMeta, column_meta_from_dict
 
 if TYPE_CHECKING:
@@ -137,14 +138,17 @@ class CategoryCodec:
         if not isinstance(column, CategoricalMeta):
             raise TypeError
         names = {k: tuple(_unpack(v) for v in values[k]) for k in ("kept", "pool", "order")}
-        return cls(column, pool_weights=np.asarray(values["pool_weights"], np.float64), **names)
+        weights = np.asarray(values["pool_weights"], np.float64)
+        if len(weights) != len(names["pool"]) or not np.isfinite(weights.sum()):
+            raise ArtifactError(f"the pooled categories of column {shown(column.name)} make no sense.")
+        return cls(column, pool_weights=weights, **names)
 
 
 def _pack(value: Any) -> Any:  # noqa: ANN401 - any category value
     """A category value as JSON; plain ones stay themselves."""
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and isfinite(value)):
         return value
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode()}

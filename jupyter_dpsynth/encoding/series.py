@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +34,8 @@ RESOLUTIONS = (1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000)
 WALL_EPOCH = np.datetime64("1970-01-01", "us")
 MOMENTS = (dt.date, np.datetime64)
 DURATIONS = (dt.timedelta, np.timedelta64)
-PLAIN = (bytes, int, float, bool, dt.date, dt.datetime, dt.timedelta, decimal.Decimal)
-PLAIN = (*PLAIN, pd.Timestamp, pd.Timedelta)
+PYTHON_TYPES = bytes, int, float, bool, dt.date, dt.datetime, dt.timedelta, decimal.Decimal
+PLAIN = frozenset((*PYTHON_TYPES, pd.Timestamp, pd.Timedelta))
 
 
 def number_values(series: pd.Series) -> NDArray[np.float64]:
@@ -92,7 +93,9 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any object
         return str.__str__(value)  # without what a subclass may add
     if isinstance(value, np.generic):
         value = value.item()
-    return value if type(value) in PLAIN and value == value else None  # noqa: PLR0124 - not a NaN
+    if type(value) not in PLAIN or (isinstance(value, float | decimal.Decimal) and not math.isfinite(value)):
+        return None
+    return value
 
 
 def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - array-likes

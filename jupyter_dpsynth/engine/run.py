@@ -30,7 +30,7 @@ from jupyter_dpsynth.engine.reports import StepReport, StopReason
 from jupyter_dpsynth.engine.statement import tf_privacy_statement
 from jupyter_dpsynth.engine.structure import measure_orderings, sharpen
 from jupyter_dpsynth.errors import DataError, NotLearnedError
-from jupyter_dpsynth.privacy.accounting import epsilon_curve, gaussian_mu
+from jupyter_dpsynth.privacy.accounting import compute_epsilon, epsilon_curve, gaussian_mu
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 
@@ -299,7 +299,7 @@ class LearningRun:
             delta=delta,
             epsilon=epsilon,
             epsilon_target=config.epsilon if config.differential_privacy else math.inf,
-            epsilon_completed_steps=None if epsilon is None else self._epsilon_at(steps, plan),
+            epsilon_completed_steps=None if epsilon is None else _epsilon_of(plan, steps),
             planned_steps=plan.steps,
             completed_steps=steps,
             sampler="Poisson: every row is drawn independently in every step",
@@ -338,6 +338,13 @@ class _BackgroundImport:
     def module(self) -> Any:  # noqa: ANN401 - a module
         """The imported module."""
         return importlib.import_module(self._name)
+
+
+def _epsilon_of(plan: RunPlan, steps: int) -> float:
+    """Epsilon if so many steps had been planned; infinite without differential privacy."""
+    if plan.privacy is None or steps == plan.steps:
+        return plan.epsilon
+    return min(compute_epsilon(plan.privacy.with_steps(steps), plan.delta), plan.epsilon)
 
 
 def _versions() -> dict[str, str]:

@@ -128,7 +128,7 @@ class PrivacyPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, read back by `from_dict`."""
-        return asdict(self)
+        return {**asdict(self), "measurements": [asdict(each) for each in self.measurements]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> PrivacyPlan:
