@@ -213,7 +213,9 @@ class HighDimConfig(HasTraits):
             raise ConfigError(f"{name!r} is not a parameter of HighDimConfig.{hint} Known: {known}.")
         try:
             super().__setattr__(name, value)
-        except TraitError:  # its text shows the value, whatever that is
+        except ConfigError:
+            raise
+        except (TraitError, ValueError):  # whose text may show the value, whatever that is
             pass
         else:
             return

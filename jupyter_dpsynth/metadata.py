@@ -10,20 +10,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dpsynth.declarations import (
+    by_column,
     declared_categories,
     declared_decimals,
     declared_numbers,
     declared_times,
+    identifier_names,
     read_schema,
 )
 from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
@@ -201,19 +203,19 @@ class MetaExtractor:
         """
         check_frame(df)
         declared: dict[str, dict[str, Any]] = {
-            "bounds": dict(bounds or {}),
-            "categories": dict(categories or {}),
-            "decimals": dict(decimals or {}),
-            "id": dict.fromkeys(ids, True),
+            "bounds": by_column("bounds", bounds),
+            "categories": by_column("categories", categories),
+            "decimals": by_column("decimals", decimals),
+            "id": dict.fromkeys(identifier_names(ids), True),
         }
         if schema is not None:
-            read_schema(Path(schema), declared)
+            read_schema(schema, declared)
         names = [str(name) for name in df.columns]
-        for option, by_column in declared.items():
-            for name in by_column:
+        for option, values in declared.items():
+            for name in values:
                 if name not in set(df.columns):
                     hint = did_you_mean(str(name), names)
-                    message = f"{option} names column {name!r}, which is not in the table.{hint}"
+                    message = f"{option} names column {shown(name)}, which is not in the table.{hint}"
                     raise MetadataError(message)
         return DataFrameMeta(
             tuple(
@@ -342,7 +344,8 @@ def _column_meta(
     name = str(series.name)
     dtype = str(series.dtype)
     nullable = _is_nullable(series)
-    given = [k for k, v in (("bounds", bounds), ("categories", categories), ("id", id)) if v]
+    declared = ("bounds", bounds), ("categories", categories), ("id", id or None)
+    given = [option for option, value in declared if value is not None]
     if len(given) > 1:
         raise MetadataError(f"column {name!r} has both {given[0]} and {given[1]}: declare one.")
     if id:

@@ -177,8 +177,8 @@ class UtilityReport:
         names = tuple(df.columns)
         _check_columns(df, names, "df")
         _check_columns(df_synth, names, "df_synth")
-        if target is not None and target not in names:
-            hint = did_you_mean(str(target), map(str, names))
+        if target is not None and (not isinstance(target, str) or target not in names):
+            hint = did_you_mean(target if isinstance(target, str) else "", map(str, names))
             raise DataError(f"target = {shown(target)} is not a column of the table.{hint}")
         if holdout is not None:
             _check_columns(holdout, names, "holdout")

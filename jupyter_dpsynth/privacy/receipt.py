@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Literal
 
-from jupyter_dpsynth.errors import ArtifactError, ConfigError
+from jupyter_dpsynth.errors import ArtifactError, ConfigError, shown
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
 from jupyter_dpsynth.schemas import check_document, read_json
 
@@ -178,10 +178,12 @@ class PrivacyReceipt:
             version = document.get("version")
             if isinstance(version, int) and version > VERSION:
                 raise ArtifactError(
-                    f"the receipt has version {version}, this package reads up to {VERSION}: update it."
+                    f"the receipt has version {shown(version)}, this package reads up to {VERSION}: "
+                    "update it."
                 )
         check_document(document, "receipt")
-        values = {field.name: document[field.name] for field in fields(cls)}  # type: ignore[index]
+        names = [field.name for field in fields(cls)]
+        values = {k: v for k, v in document.items() if k in names}  # type: ignore[attr-defined]
         if values["guarantee"] == "none":
             values |= {"epsilon": math.inf, "epsilon_target": math.inf, "epsilon_completed_steps": math.inf}
         elif values["epsilon_target"] is None or (values["guarantee"] == "dp" and values["epsilon"] is None):
