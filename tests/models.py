@@ -23,7 +23,7 @@ def untrained(df, completed=20, **declared):
     """A synthesizer of a table whose weights are random, so that tests need no TensorFlow."""
     config = HighDimConfig(epsilon=2.0, steps=20)
     df_meta = MetaExtractor.extract(df, **declared)
-    plan = plan_run(config.resolve(), df_meta, float(len(df)))
+    plan = plan_run(config.resolve(), df_meta, float(max(len(df), 2)))
     noise = NoiseSource()
     histograms = Histograms(noise)
     settings = TableSettings(

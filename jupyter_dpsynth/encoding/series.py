@@ -52,6 +52,8 @@ def time_values(series: pd.Series, meta: DatetimeMeta) -> tuple[NDArray[np.int64
         convert = pd.to_timedelta if meta.is_duration else _to_datetime
         # text is not parsed: pandas warns about formats, and whether it does depends on single values
         series = convert(_only(series, DURATIONS if meta.is_duration else MOMENTS), errors="coerce")
+    elif str(series.dtype).startswith(("date32[", "date64[")):
+        series = series.astype("datetime64[us]")  # pyarrow's dates have no time zone to ask for
     if getattr(series.dt, "tz", None) is not None:
         series = series.dt.tz_localize(None)
     unit = "timedelta64[us]" if meta.is_duration else "datetime64[us]"

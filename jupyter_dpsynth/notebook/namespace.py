@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,10 @@ def expand(text: str, namespace: Mapping[str, Any], where: str) -> str:
         inside, closed, rest = rest.partition("}")
         if not closed:
             raise ConfigError(f"{where}: {text!r} has no closing brace.")
-        parts += [before, str(evaluate(inside, namespace, where))]
+        value = evaluate(inside, namespace, where)
+        if not isinstance(value, str | int | float | os.PathLike):  # the text of a table are its cells
+            raise ConfigError(f"{where}: {{{inside}}} is a {type(value).__name__}, not text or a number.")
+        parts += [before, str(value)]
     return "".join([*parts, rest])
 
 
