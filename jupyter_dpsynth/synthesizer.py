@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,6 +59,7 @@ class HighDimSynthesizer:
         self.state = "new"
         self._learned: Learned | None = None
         self._spent: tuple[float | None, float] | None = None  # epsilon and delta once reserved
+        self._table: weakref.ref[pd.DataFrame] | None = None  # to tell it from a synthetic one
 
     def learn(
         self,
@@ -101,6 +103,7 @@ class HighDimSynthesizer:
 
         run = LearningRun(self.df_meta, config, df, callback or ConsoleProgress(), stop, noise)
         self.state = "learning"
+        self._table = weakref.ref(df)
         try:
             # whether arithmetic overflows depends on single values: neither a warning nor an error may tell
             with np.errstate(all="ignore"):
@@ -112,6 +115,14 @@ class HighDimSynthesizer:
             else:  # what was refused before a value was read can be tried again
                 self.state = "new" if run.reserved is None else "failed"
         return self
+
+    def was_learned_from(self, df: pd.DataFrame) -> bool:
+        """Whether a frame is the very object that was learned, and so private."""
+        return self._table is not None and self._table() is df
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the reference to the table, which other processes do not have."""
+        return {**self.__dict__, "_table": None}
 
     @property
     def epsilon(self) -> float | None:

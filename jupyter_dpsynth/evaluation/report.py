@@ -93,9 +93,14 @@ class UtilityReport:
 
         Raises:
             NotLearnedError: Nothing has been learned.
-            DataError: The table has other columns.
+            DataError: The table has other columns, or is the one that was learned.
         """
         _check_columns(df_synth, synthesizer.reference.columns, "df_synth")
+        if synthesizer.was_learned_from(df_synth):
+            raise DataError(
+                "df_synth is the original table itself: what would be shown is not covered by epsilon. Pass "
+                "a synthetic table, or compare explicitly with UtilityReport.against_original (--original)."
+            )
         return shielded(lambda: cls._from_measurements(synthesizer, df_synth), "the comparison failed")
 
     @classmethod

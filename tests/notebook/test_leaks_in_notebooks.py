@@ -57,6 +57,7 @@ CELLS = {
     "synthesize": "%dpsynth synthesize 300 -o made -s first\nmade.drop(columns='key')",
     "compare": "%dpsynth compare made -s first -o report",
     "compare as a value": "[report, report.per_column, report.to_frame()]",
+    "compare the original as if it were synthetic": "%dpsynth compare df -s first",
     "save": "import tempfile, os\n"
     "file = os.path.join(tempfile.mkdtemp(), 'model.dps')\n%dpsynth save {file} -s first",
     "load": "%dpsynth load {file} -o again",
@@ -90,6 +91,7 @@ CELLS = {
 #: Explicitly not private: must carry the banner.
 ORIGINAL = "%dpsynth compare made --original df -s first -o open_report"
 FAILING = {
+    "compare the original as if it were synthetic",
     "a library fails",
     "%tb",
     "%tb, verbosely",

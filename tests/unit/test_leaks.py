@@ -9,6 +9,7 @@ import gc
 import importlib
 import io
 import logging
+import pickle
 import threading
 import traceback
 import warnings
@@ -134,6 +135,14 @@ def test_the_free_comparison_shows_no_planted_value(learned):
     report = UtilityReport.against_measurements(synthesizer, synthesizer.synthesize(500))
     assert_clean(report.to_html() + report.summary() + repr(report.columns), "the comparison")
     assert_holds_nothing_private(report, "the comparison")
+
+
+@trains
+def test_the_original_is_not_compared_as_if_it_were_synthetic(learned, df):
+    """Its exact shares would be shown without a banner."""
+    with pytest.raises(DPSynthError, match="is the original table itself"):
+        UtilityReport.against_measurements(learned[0], df)
+    assert len(pickle.loads(pickle.dumps(learned[0])).synthesize(3)) == 3
 
 
 def test_a_comparison_with_the_original_never_comes_without_its_banner(df):
