@@ -15,7 +15,7 @@ from typing import Any
 
 from traitlets import Bool, Enum, HasTraits, TraitError, TraitType
 
-from jupyter_dpsynth.errors import ConfigError, did_you_mean
+from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 
 __all__ = ["HighDimConfig", "ResolvedConfig"]
 
@@ -56,15 +56,22 @@ class Number(TraitType[Any, Any]):
 
     def validate(self, obj: object, value: object) -> object:  # noqa: ARG002 - traitlets' signature
         """Return the value as float or int; raise ConfigError outside the range."""
-        if any(value is word or (isinstance(word, str) and value == word) for word in self.unset):
+        if any(value is word or (isinstance(value, str) and value == word) for word in self.unset):
             return value
         if isinstance(value, numbers.Real) and not isinstance(value, bool):
-            number = float(value)
+            number = _as_float(value)
             whole = not self.integer or (math.isfinite(number) and number == int(number))
             above = number > self.low if self.open_low else number >= self.low
             if whole and above and math.isfinite(number) and number <= self.high:
                 return int(number) if self.integer else number
-        raise ConfigError(f"{self.name} = {value!r} is not allowed: give {self.range_text}.{self.hint}")
+        raise ConfigError(f"{self.name} = {shown(value)} is not allowed: give {self.range_text}.{self.hint}")
+
+
+def _as_float(value: numbers.Real) -> float:
+    try:
+        return float(value)
+    except (OverflowError, TypeError, ValueError):  # whole numbers beyond 1e308, numbers that are none
+        return math.nan
 
 
 class HighDimConfig(HasTraits):
@@ -206,15 +213,19 @@ class HighDimConfig(HasTraits):
             raise ConfigError(f"{name!r} is not a parameter of HighDimConfig.{hint} Known: {known}.")
         try:
             super().__setattr__(name, value)
-        except TraitError as error:
-            trait = self.traits()[name]
-            allowed = (
-                "True or False"
-                if isinstance(trait, Bool)
-                else " or ".join(repr(choice) for choice in getattr(trait, "values", ()))
-            )
-            message = f"{name} = {value!r} is not allowed: give {allowed}."
-            raise ConfigError(message) from error
+        except ConfigError:
+            raise
+        except (TraitError, ValueError):  # whose text may show the value, whatever that is
+            pass
+        else:
+            return
+        trait = self.traits()[name]
+        allowed = (
+            "True or False"
+            if isinstance(trait, Bool)
+            else " or ".join(repr(choice) for choice in getattr(trait, "values", ()))
+        )
+        raise ConfigError(f"{name} = {shown(value)} is not allowed: give {allowed}.")
 
     def __repr__(self) -> str:
         """Show the parameters that differ from their defaults."""

@@ -144,6 +144,9 @@ class LearningRun:
             NotLearnedError: Stopped before the measurements were complete.
         """
         self.tell()
+        count_is_private = self.config.differential_privacy and not self.config.n_public
+        if not count_is_private and len(self.df) == 0:
+            raise DataError("df is empty: pass a DataFrame with rows to learn from.")
         public_rows = len(self.df) if self.config.n_public else None
         check_feasible(self.config, self.df_meta, public_rows)
         self._reserve()
@@ -386,7 +389,7 @@ class LearningRun:
             delta=delta,
             epsilon=epsilon,
             epsilon_target=config.epsilon if config.differential_privacy else math.inf,
-            epsilon_completed_steps=self._epsilon_at(steps, plan),
+            epsilon_completed_steps=None if epsilon is None else _epsilon_of(plan, steps),
             planned_steps=plan.steps,
             completed_steps=steps,
             sampler="Poisson: every row is drawn independently in every step",
@@ -426,6 +429,13 @@ class _BackgroundImport:
     def module(self) -> Any:  # noqa: ANN401 - a module
         """The imported module."""
         return importlib.import_module(self._name)
+
+
+def _epsilon_of(plan: RunPlan, steps: int) -> float:
+    """Epsilon if so many steps had been planned; infinite without differential privacy."""
+    if plan.privacy is None or steps == plan.steps:
+        return plan.epsilon
+    return min(compute_epsilon(plan.privacy.with_steps(steps), plan.delta), plan.epsilon)
 
 
 def _versions() -> dict[str, str]:

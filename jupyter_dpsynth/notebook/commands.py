@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError, did_you_mean
+from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, did_you_mean
 from jupyter_dpsynth.notebook import learning
 from jupyter_dpsynth.notebook.auditing import show_audit
 from jupyter_dpsynth.notebook.grammar import COMMANDS, Command, find_command
@@ -124,20 +124,12 @@ def _compare_with_original(parsed: ParsedLine, namespace: dict[str, Any], df_syn
         if target not in df.columns:
             hint = did_you_mean(target, map(str, df.columns))
             raise DataError(f"--target = {target!r} is not a column of the table.{hint}")
-    try:
-        return UtilityReport.against_original(
-            df,
-            df_synth,
-            target=target,
-            holdout=None if holdout is None else find_dataframe(holdout, namespace, "--holdout"),
-        )
-    except DPSynthError:
-        raise
-    except Exception as error:  # noqa: BLE001 - pandas and scikit-learn quote values of the table
-        raise DPSynthError(
-            f"the comparison failed with {type(error).__name__}; its message is withheld because it may "
-            "quote private values."
-        ) from None
+    return UtilityReport.against_original(
+        df,
+        df_synth,
+        target=target,
+        holdout=None if holdout is None else find_dataframe(holdout, namespace, "--holdout"),
+    )
 
 
 def epsilon_sentence(name: str, synthesizer: HighDimSynthesizer) -> str:

@@ -13,7 +13,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from dp_accounting import DpEvent
@@ -46,7 +46,9 @@ def _check(name: str, value: float, low: float, high: float, *, closed: bool = T
     below = value <= high if closed else value < high
     if not (value > low and below):
         end = "to" if closed else "below"
-        raise ConfigError(f"{name} = {value!r} is not allowed: give a number above {low:g} {end} {high:g}.")
+        raise ConfigError(
+            f"{name} = {shown(value)} is not allowed: give a number above {low:g} {end} {high:g}."
+        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class SampledTraining:
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:
-            raise ConfigError(f"steps = {self.steps!r} is not allowed: give a whole number from 0.")
+            raise ConfigError(f"steps = {shown(self.steps)} is not allowed: give a whole number from 0.")
         _check("sampling_probability", self.sampling_probability, 0, 1)
         _check("noise_multiplier", self.noise_multiplier, 0, math.inf, closed=False)
 
@@ -135,7 +137,7 @@ class PrivacyPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, read back by `from_dict`."""
-        return asdict(self)
+        return {**asdict(self), "measurements": [asdict(each) for each in self.measurements]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> PrivacyPlan:
@@ -145,7 +147,7 @@ class PrivacyPlan:
             tuple(GaussianMeasurement(**measurement) for measurement in values["measurements"]),
             None if training is None else SampledTraining(**training),
             float(values["selection_delta"]),
-            float(values.get("count_delta", 0.0)),  # plans of the first version have none
+            float(values["count_delta"]),
         )
 
 
