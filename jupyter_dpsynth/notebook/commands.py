@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError, did_you_mean
-from jupyter_dpsynth.notebook import learning
+from jupyter_dpsynth.notebook import learning, preview
 from jupyter_dpsynth.notebook.grammar import COMMANDS, Command, find_command
 from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, say
 from jupyter_dpsynth.notebook.namespace import (
@@ -165,7 +165,7 @@ def receipt(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     """Show what epsilon was spent on."""
     _, synthesizer = current_synthesizer(magics, parsed)
     spent = synthesizer.receipt
-    publish(spent.to_text(), spent.to_html())
+    preview.publish(spent.to_text(), spent.to_html())
 
 
 def save(magics: DPSynthMagics, parsed: ParsedLine) -> None:
@@ -196,13 +196,6 @@ def _path(magics: DPSynthMagics, parsed: ParsedLine) -> Path:
     return value if isinstance(value, Path) else Path(text).expanduser()
 
 
-def publish(text: str, markup: str) -> None:
-    """Show HTML where that is possible and text elsewhere."""
-    from IPython.display import publish_display_data
-
-    publish_display_data({"text/plain": text, "text/html": markup})
-
-
 def config(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     """List the parameters, or explain one, or list the values of a config."""
     name = parsed.argument()
@@ -226,7 +219,7 @@ def config(magics: DPSynthMagics, parsed: ParsedLine) -> None:
             raise ConfigError(f"{name!r} is a {type(value).__name__}, not a HighDimConfig.")
     rows = [(key, repr(value), str(traits[key].help)) for key, value in values.to_dict().items()]
     heading = "default" if name is None else "value"
-    publish(_text_table(rows), _html_table(heading, rows))
+    preview.publish(_text_table(rows), _html_table(heading, rows))
 
 
 def _text_table(rows: list[tuple[str, str, str]]) -> str:
@@ -276,6 +269,9 @@ def explain(magics: DPSynthMagics, parsed: ParsedLine) -> None:  # noqa: ARG001 
 
 
 HANDLERS: dict[str, Callable[[DPSynthMagics, ParsedLine], None]] = {
+    "calc": preview.calc,
+    "doctor": preview.doctor,
+    "panel": preview.panel,
     "synthesize": synthesize,
     "compare": compare,
     "epsilon": epsilon,

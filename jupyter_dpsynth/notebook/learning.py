@@ -26,12 +26,14 @@ from jupyter_dpsynth.notebook.run import TrainingRun
 from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from jupyter_dpsynth.metadata import DataFrameMeta
     from jupyter_dpsynth.notebook.grammar import ParsedLine
     from jupyter_dpsynth.notebook.magics import DPSynthMagics
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["learn", "one_line", "say", "status", "stop"]
+__all__ = ["learn", "meta_of", "one_line", "say", "settings", "status", "stop"]
 
 logger = logging.getLogger(__name__)
 
@@ -101,10 +103,24 @@ def _prepare(
     namespace: dict[str, Any], parsed: ParsedLine, body: str | None
 ) -> tuple[HighDimSynthesizer, Any]:
     """A new synthesizer and the table for it; everything that can be wrong beforehand is found here."""
-    from jupyter_dpsynth.metadata import MetaExtractor
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     df = find_dataframe(parsed.argument(), namespace)
+    config, schema = settings(namespace, parsed, body)
+    config.resolve()
+    df_meta = meta_of(namespace, parsed, df, schema)
+    df_meta.check(df)
+    return HighDimSynthesizer(df_meta, config=config), df
+
+
+def settings(
+    namespace: dict[str, Any], parsed: ParsedLine, body: str | None
+) -> tuple[HighDimConfig, dict[str, Any]]:
+    """The parameters and the declarations that a line and its cell set.
+
+    Returns:
+        The config, and what is declared of the columns by name of `MetaExtractor.extract`'s arguments.
+    """
     names = HighDimConfig.option_names()
     values = parse_body(body or "", namespace, (*names, *SCHEMA_NAMES))
     for option in parsed.command.options:
@@ -118,19 +134,18 @@ def _prepare(
         values,
         None if base is None else find_instance(base, namespace, HighDimConfig, "--config"),
     )
-    config.resolve()
-    df_meta = _meta(parsed.options.get("meta"), namespace, schema)
-    if df_meta is None:
-        df_meta = MetaExtractor.extract(df, **schema)
-    df_meta.check(df)
-    return HighDimSynthesizer(df_meta, config=config), df
+    return config, schema
 
 
-def _meta(text: str | None, namespace: dict[str, Any], schema: dict[str, Any]) -> DataFrameMeta | None:
-    from jupyter_dpsynth.metadata import DataFrameMeta
+def meta_of(
+    namespace: dict[str, Any], parsed: ParsedLine, df: pd.DataFrame, schema: dict[str, Any]
+) -> DataFrameMeta:
+    """The schema that `--meta` names, or that of the frame with what is declared."""
+    from jupyter_dpsynth.metadata import DataFrameMeta, MetaExtractor
 
+    text = parsed.options.get("meta")
     if text is None:
-        return None
+        return MetaExtractor.extract(df, **schema)
     if schema:
         raise ConfigError(
             f"--meta and {', '.join(schema)} are both given: declare it in MetaExtractor.extract or here."

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
 
-__all__ = ["PrivacyReceipt", "epsilon_text"]
+__all__ = ["PrivacyReceipt", "budget_shares", "epsilon_text"]
 
 NO_GUARANTEE = "NO GUARANTEE: this model was trained without differential privacy."
 TEST_ONLY = "TEST ONLY, no guarantee: the noise came from a fixed seed."
@@ -43,6 +43,23 @@ def epsilon_text(value: float) -> str:
     exact = Decimal(repr(float(value)))
     rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), rounding=ROUND_CEILING)
     return f"{float(rounded):.4g}"
+
+
+def budget_shares(plan: PrivacyPlan) -> list[tuple[str, str, float]]:
+    """Item, detail and share of the squared privacy loss of each part of a plan."""
+    total = plan.base_mu**2
+    items = [(m.name, m.detail, 1 / m.sigma**2) for m in plan.measurements]
+    training = plan.training
+    if training is not None and training.steps:
+        # central limit, for the table only: q sqrt(T) / sigma is the steps' Gaussian-DP parameter
+        squared = training.steps * (training.sampling_probability / training.noise_multiplier) ** 2
+        total += squared
+        detail = (
+            f"{training.steps} steps, sampling probability {training.sampling_probability:.3g}, "
+            f"noise multiplier {training.noise_multiplier:.3g}, with the loss that is shown"
+        )
+        items.append(("training", detail, squared))
+    return [(name, detail, squared / total) for name, detail, squared in items]
 
 
 @dataclass(frozen=True)
@@ -97,21 +114,7 @@ class PrivacyReceipt:
 
     def spending(self) -> list[tuple[str, str, float]]:
         """Item, detail and share of the squared privacy loss of each part of the run."""
-        if self.plan is None:
-            return []
-        total = self.plan.base_mu**2
-        items = [(m.name, m.detail, 1 / m.sigma**2) for m in self.plan.measurements]
-        training = self.plan.training
-        if training is not None and training.steps:
-            # central limit, for the table only: q sqrt(T) / sigma is the steps' Gaussian-DP parameter
-            squared = training.steps * (training.sampling_probability / training.noise_multiplier) ** 2
-            total += squared
-            detail = (
-                f"{training.steps} steps, sampling probability {training.sampling_probability:.3g}, "
-                f"noise multiplier {training.noise_multiplier:.3g}, with the loss that is shown"
-            )
-            items.append(("training", detail, squared))
-        return [(name, detail, squared / total) for name, detail, squared in items]
+        return [] if self.plan is None else budget_shares(self.plan)
 
     def facts(self) -> list[tuple[str, str]]:
         """The circumstances of the guarantee, name and text."""
