@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from jupyter_dpsynth.evaluation.report import UtilityReport
     from jupyter_dpsynth.metadata import DataFrameMeta, MetaExtractor
+    from jupyter_dpsynth.notebook.panel import ConfigPanel
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ __all__ = [
     "ArtifactError",
     "BudgetExhaustedError",
     "ConfigError",
+    "ConfigPanel",
     "DPSynthError",
     "DataError",
     "DataFrameMeta",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "ConfigPanel": "notebook.panel",
     "DataFrameMeta": "metadata",
     "HighDimConfig": "config",
     "HighDimSynthesizer": "synthesizer",

@@ -74,10 +74,8 @@ class Remedy:
         >>> Remedy("ids", "person").line, Remedy("epsilon", 2.0).line
         ("ids = ['person']", 'epsilon = 2')
         """
-        if self.name == "ignore":
-            return f"df = df.drop(columns=[{self.value!r}])"
-        if self.name == "ids":
-            return f"ids = [{self.value!r}]"
+        if self.name in {"ids", "ignore"}:
+            return f"{self.name} = [{self.value!r}]"
         value = f"{self.value:g}" if isinstance(self.value, float) else repr(self.value)
         return f"{self.name} = {value}"
 
@@ -148,7 +146,7 @@ def _schema(
     metas, found = {}, []
     ids = set(declared.pop("ids", ()))
     for name in df.columns:
-        own = {
+        own: dict[str, Any] = {
             key: {name: value[name]} for key, value in declared.items() if key != "schema" and name in value
         }
         try:
@@ -322,6 +320,7 @@ class _Column:
             f"{self.name!r} looks like an identifier that comes again: a person with several rows is "
             "protected less than the stated epsilon, which is that of one row."
         )
+        remedy: Remedy | None
         if "privacy_unit" in HighDimConfig.option_names():
             remedy = Remedy("privacy_unit", self.name)
             advice = "Name it as the unit whose privacy is protected."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "Command", "Option", "ParsedLine", "find_command", "parse_line", "split_line"]
 
 #: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
-SCHEMA_NAMES = ("bounds", "categories", "decimals", "ids", "schema")
+SCHEMA_NAMES = ("bounds", "categories", "decimals", "ids", "ignore", "schema")
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,9 @@ As a cell magic, each line of the cell is `name = value`:
     bounds = {"age": (0, 120)}     # public knowledge costs nothing
 
 A value is a Python literal, a variable of yours, or an {expression}. Besides the parameters the cell may
-set bounds, categories, decimals, ids and schema, as MetaExtractor.extract takes them. Interrupting the
-kernel ends training after the current step and keeps the model."""
+set bounds, categories, decimals, ids and schema, as MetaExtractor.extract takes them, and ignore: a list of
+columns that are left out. Interrupting the kernel ends training after the current step and keeps the
+model."""
 
 
 _ROWS = Option("rows", "NUMBER", "About how many rows to plan for; your table is not counted.")

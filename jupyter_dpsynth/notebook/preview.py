@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, meta_of, settings
+from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, meta_of, settings, without
 from jupyter_dpsynth.notebook.namespace import find_dataframe, read_value, variable_name
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     else:
         if columns is not None:
             raise ConfigError("--columns is for a plan without a DATAFRAME: leave it out.")
-        df = find_dataframe(parsed.argument(), namespace)
+        df = without(find_dataframe(parsed.argument(), namespace), schema.pop("ignore", ()))
         df_meta, what = meta_of(namespace, parsed, df, schema), parsed.arguments[0]
         if rows is None and config.n_public:  # stated to be public
             rows = len(df)
@@ -65,8 +65,8 @@ def doctor(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     from jupyter_dpsynth.notebook.checkup import findings_html, findings_text
 
     namespace = magics.shell.user_ns
-    df = find_dataframe(parsed.argument(), namespace)
     config, schema = settings(namespace, parsed, parsed.body)
+    df = without(find_dataframe(parsed.argument(), namespace), schema.pop("ignore", ()))
     df_meta = meta_of(namespace, parsed, df, schema) if "meta" in parsed.options else None
     findings = examine(df, config.resolve(), df_meta=df_meta, declared=schema)
     publish(findings_text(findings), findings_html(findings))
