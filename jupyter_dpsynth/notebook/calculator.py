@@ -37,8 +37,8 @@ def headline(forecast: Forecast) -> str:
     if plan.privacy is None or forecast.curve is None:
         return f"{plan.steps:,} steps without noise: epsilon is infinite, there is NO privacy guarantee."
     noise = f"With noise {plan.noise_multiplier:.3g}"
-    at_most = "at most " if forecast.accountant != "pld" else ""
-    reached = f"epsilon = {at_most}{epsilon_text(plan.epsilon)} after {plan.steps:,} steps"
+    verb = "=" if forecast.accountant == "pld" else "is at most"
+    reached = f"epsilon {verb} {epsilon_text(plan.epsilon)} after {plan.steps:,} steps"
     if forecast.ends_early:
         return (
             f"{noise}, {reached}: the budget ends there, at step {plan.steps:,} of the "
@@ -48,7 +48,7 @@ def headline(forecast: Forecast) -> str:
         )
     if forecast.lasts > plan.steps:
         return f"{noise}, {reached}: the budget would last for about {forecast.lasts:,} steps."
-    return f"{noise}, {reached}: the budget lasts exactly to the end."
+    return f"{noise}, {reached}: the budget ends with the last step."
 
 
 def facts(forecast: Forecast) -> list[tuple[str, str]]:
@@ -84,7 +84,7 @@ def error_words(forecast: Forecast) -> str:
     if forecast.plan.privacy is None:
         return "no noise"
     percent = 100 * forecast.column_error
-    return f"{percent:.2g} % of its values are in another place" if percent < 50 else "mostly noise"
+    return f"about {percent:.2g} % of its values are misplaced" if percent < 50 else "mostly noise"
 
 
 def time_words(forecast: Forecast) -> str:
@@ -137,29 +137,28 @@ def forecast_html(forecast: Forecast, title: str = "") -> str:
         f'font-family:var(--jp-ui-font-family, sans-serif)">{heading}'
         f'<div style="min-height:40px"><b>{html.escape(headline(forecast))}</b></div>'
         f'<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'
-        f'<div style="flex:1 1 380px;min-width:0;max-width:{WIDTH}px">{epsilon_svg(forecast)}'
-        f"{spending_html(forecast)}</div>"
-        f'<div style="flex:1 1 320px;min-width:0"><table style="border:none;margin:0;font-size:13px">'
-        f"<tbody>{rows}</tbody></table>{_warning_html(forecast.warnings)}</div></div></div>"
+        f'<div style="flex:1 1 380px;min-width:0;max-width:{WIDTH}px">{epsilon_svg(forecast)}</div>'
+        f'<div style="flex:1 1 320px;min-width:0">{_warning_html(forecast.warnings)}'
+        f'<table style="border:none;margin:0;font-size:13px"><tbody>{rows}</tbody></table></div>'
+        f'<div style="flex:1 1 320px;min-width:0">{spending_html(forecast)}</div></div></div>'
     )
 
 
 def spending_html(forecast: Forecast) -> str:
-    """What epsilon goes to: one bar of parts, and the same in words."""
-    items = _items(forecast)
-    if not items:
-        return ""
-    words = ", ".join(f"{name} {share:.0%}" for name, share in items)
-    parts = "".join(
-        f'<div title="{html.escape(name)} {share:.1%}" style="width:{100 * share:.2f}%;'
-        f'background-color:{BRAND};opacity:{0.35 + 0.65 * (i % 2):.2f}"></div>'
-        for i, (name, share) in enumerate(items)
+    """What epsilon goes to: a bar for each part, with its name and share."""
+    rows = "".join(
+        f'<tr style="background:none"><th scope="row" style="{CELL};font-weight:normal;color:{MUTED}">'
+        f'{html.escape(name)}</th><td style="{CELL};width:110px"><div style="width:{110 * share:.1f}px;'
+        f'min-width:1px;height:9px;margin-top:5px;background-color:{BRAND};border-radius:2px"></div></td>'
+        f'<td style="{CELL};text-align:right;padding-right:0">{100 * share:.0f} %</td></tr>'
+        for name, share in _items(forecast)
     )
+    if not rows:
+        return ""
     return (
-        f'<div role="img" aria-label="What epsilon is spent on: {html.escape(words)}" '
-        f'style="display:flex;gap:1px;height:9px;border-radius:4px;overflow:hidden;margin-top:4px">{parts}'
-        f'</div><div style="color:{MUTED};font-size:12px;line-height:17px;min-height:51px">spent on: '
-        f"{html.escape(words)}</div>"
+        f'<table style="border:none;margin:0;font-size:12px;line-height:17px"><caption style="{CELL};'
+        f'font-size:12px;color:{INK};caption-side:top">What epsilon is spent on</caption>'
+        f"<tbody>{rows}</tbody></table>"
     )
 
 
@@ -205,6 +204,7 @@ def _chart(forecast: Forecast) -> str:
         if v == int(v)
     )
     points = [(s, e) for s, e in zip(curve.steps, curve.epsilons, strict=True) if math.isfinite(e)]
+    start = curve.epsilons[0]
     inside = [(s, e) for s, e in points if s < plan.steps] + [(plan.steps, plan.epsilon)]
     beyond = [(plan.steps, plan.epsilon)] + [(s, e) for s, e in points if s > plan.steps]
     return (
@@ -213,6 +213,8 @@ def _chart(forecast: Forecast) -> str:
         f'<text x="{LEFT + 4}" y="{y(target) - 4:.1f}" style="fill:{INK}">budget: epsilon = {target:g}</text>'
         + _line(inside, x, y, "2")
         + (_line(beyond, x, y, "1.4", dashed=True) if len(beyond) > 1 else "")
+        + f'<circle cx="{LEFT}" cy="{y(start):.1f}" r="3" style="fill:{BRAND}"/>'
+        f'<text x="{LEFT + 6}" y="{y(start) + 15:.1f}" style="fill:{MUTED}">measuring: {start:.2g}</text>'
         + f'<circle cx="{x(plan.steps):.1f}" cy="{y(plan.epsilon):.1f}" r="4" style="fill:{BRAND}"/>'
         + f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 5}" text-anchor="middle" style="fill:{MUTED}">'
         f"training step{' (upper bound; the exact figure follows)' if forecast.accountant != 'pld' else ''}"

@@ -38,9 +38,11 @@ def findings_text(findings: Sequence[Finding]) -> str:
 
 def banner_html() -> str:
     """What has to stand over everything that was computed from the private rows."""
+    first, _, rest = BANNER.partition(":")
     return (
-        f'<div style="color:{INK};border-left:4px solid {WARN};padding:2px 8px;margin:4px 0">'
-        f"<b>⚠ {html.escape(BANNER)}</b></div>"
+        f'<div style="color:{INK};font-size:13px;line-height:18px;white-space:normal;'
+        f'border-left:4px solid {WARN};padding:2px 8px;margin:4px 0">⚠ <b>{html.escape(first)}:</b>'
+        f"{html.escape(rest)}</div>"
     )
 
 

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["ColumnTable"]
 
 PAGE = 12  # columns on the screen at once
-ROLE_WORDS = (("learn", LEARN), ("identifier: numbered anew", IDENTIFIER), ("leave out", IGNORE))
+ROLE_WORDS = (("learn", LEARN), ("identifier", IDENTIFIER), ("leave out", IGNORE))
+HEADS = ("Column", "Use", "Public values", "Decimals")
+WIDTHS = ("150px", "104px", "200px", "70px")
 STATED = (
     "What you declare here is stated to be public: declare what everybody may know, not what you read off "
     "the table. It costs nothing, and whatever you leave empty is learned with a part of epsilon."
 )
-ROW = {"flex_flow": "row wrap", "align_items": "center", "min_height": "34px", "overflow": "visible"}
+ROW = {"flex_flow": "row wrap", "align_items": "center", "min_height": "36px", "overflow": "visible"}
 
 
 class ColumnTable:
@@ -53,14 +55,21 @@ class ColumnTable:
         self._back.on_click(lambda _: self._turn(self._first - PAGE))
         self._on.on_click(lambda _: self._turn(self._first + PAGE))
         self._body = widgets.VBox(layout={"overflow": "visible"})
-        stated = widgets.HTML(
-            f'<div style="color:{MUTED};font-size:12px;line-height:16px;white-space:normal">{STATED}</div>'
+        heads = widgets.HBox(
+            [
+                widgets.HTML(
+                    f'<div style="color:{MUTED};font-size:12px">{words}</div>',
+                    layout={"width": width, "flex": "0 0 auto"},
+                )
+                for words, width in zip(HEADS, WIDTHS, strict=True)
+            ]
         )
+        stated = widgets.HTML(note_html(STATED))
         head = widgets.HBox(
             [self._find, self._place, self._back, self._on],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
-        self.box = widgets.VBox([stated, head, self._body], layout={"overflow": "visible"})
+        self.box = widgets.VBox([stated, head, heads, self._body], layout={"overflow": "visible"})
         draft.observe(self._changed)
         self._turn(0)
 
@@ -96,31 +105,27 @@ class _Row:
         column = draft.columns[name]
         self._showing = False
         title = widgets.HTML(
-            f'<div style="line-height:16px;overflow-wrap:anywhere;color:{INK}"><b>{html.escape(name)}</b><br>'
-            f'<span style="color:{MUTED};font-size:12px">{html.escape(column.type_words)}</span></div>',
-            layout={"width": "176px", "flex": "0 0 auto", "min_height": "34px"},
+            f'<div style="line-height:15px;overflow-wrap:anywhere;color:{INK};font-size:13px">'
+            f'{html.escape(name)}<br><span style="color:{MUTED};font-size:11px">'
+            f"{html.escape(column.type_words)}</span></div>",
+            layout={"width": WIDTHS[0], "flex": "0 0 auto", "min_height": "32px"},
         )
         self._role = widgets.Dropdown(
             options=ROLE_WORDS,
             value=column.role,
-            description="Use",
-            tooltip=f"What to do with {name}",
-            style={"description_width": "28px"},
-            layout={"width": "170px", "flex": "0 0 auto"},
+            tooltip=f"{HEADS[1]}: {name}",
+            layout={"width": WIDTHS[1], "flex": "0 0 auto"},
             disabled=not column.kind,
         )
-        self._domain = self._text("Public", f"Public values of {name}: {column.domain_hint}", "250px")
+        self._domain = self._text(f"{HEADS[2]} of {name}: {column.domain_hint}", WIDTHS[2])
         self._domain.placeholder = column.domain_hint
         self._controls: list[Any] = [self._role, self._domain]
         self._decimals = None
         if column.kind == "number" and not column.fixed:
-            self._decimals = self._text(
-                "Decimals", f"Public number of digits after the point of {name}", "118px"
-            )
-            self._decimals.style = {"description_width": "56px"}
+            self._decimals = self._text(f"{HEADS[3]} of {name}: public digits after the point", WIDTHS[3])
             self._decimals.placeholder = "learned"
             self._controls.append(self._decimals)
-        self._note = widgets.HTML(layout={"flex": "1 1 120px", "min_width": "80px"})
+        self._note = widgets.HTML(layout={"flex": "1 1 100%", "display": "none", "margin": "0 2px 4px"})
         self.box = widgets.HBox([title, *self._controls, self._note], layout=ROW)
         self.show()
         self._role.observe(lambda change: self._edit(role=change["new"]), "value")
@@ -129,13 +134,9 @@ class _Row:
             self._decimals.observe(lambda change: self._edit(decimals=change["new"]), "value")
 
     @staticmethod
-    def _text(label: str, tooltip: str, width: str) -> Any:  # noqa: ANN401 - a widget
+    def _text(tooltip: str, width: str) -> Any:  # noqa: ANN401 - a widget
         return widgets.Text(
-            description=label,
-            tooltip=tooltip,
-            continuous_update=False,
-            style={"description_width": "42px"},
-            layout={"width": width, "flex": "0 0 auto"},
+            tooltip=tooltip, continuous_update=False, layout={"width": width, "flex": "0 0 auto"}
         )
 
     def _edit(self, **changes: str) -> None:
@@ -157,4 +158,5 @@ class _Row:
         self._domain.disabled = not learned or (column.fixed and column.kind == "category")
         if self._decimals is not None:
             self._decimals.disabled = not learned
-        self._note.value = note_html("public" if learned and column.domain.strip() else "", column.error)
+        self._note.value = note_html("", column.error)
+        self._note.layout.display = "" if column.error else "none"

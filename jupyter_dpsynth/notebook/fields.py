@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import html
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
 from traitlets import Bool
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.notebook.binding import Binding, bind, is_choice, unset_value
-from jupyter_dpsynth.notebook.drawing import ERROR, MUTED
+from jupyter_dpsynth.notebook.drawing import BRAND, ERROR, MUTED, TRACK
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["PRESETS", "EpsilonSlider", "Field", "all_fields", "note_html", "preset_buttons"]
+__all__ = ["PRESETS", "EpsilonScale", "Field", "all_fields", "note_html", "preset_buttons"]
 
 #: What the presets set. The other parameters of the privacy group go back to automatic.
 PRESETS = {"strong": 0.5, "balanced": 1.0, "loose": 5.0}
@@ -25,7 +22,7 @@ PRESET_WORDS = {
     "balanced": "Balanced",
     "loose": "Loose privacy",
 }
-SLIDER_VALUES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0)
+SCALE = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0)
 LABEL_WIDTH = "128px"
 
 
@@ -48,7 +45,7 @@ def note_widget(words: str = "") -> widgets.HTML:
     # grows and shrinks with the panel, but never pushes its neighbours
     return widgets.HTML(
         note_html(words),
-        layout={"flex": "1 1 190px", "min_width": "150px", "min_height": "32px", "margin": "0 0 0 8px"},
+        layout={"flex": "1 1 160px", "min_width": "150px", "margin": "0 0 0 8px"},
     )
 
 
@@ -90,11 +87,11 @@ class Field:
             "description": self.label,
             "tooltip": str(trait.help),
             "style": {"description_width": LABEL_WIDTH},
-            "layout": {"width": "270px", "flex": "0 0 auto"},
+            "layout": {"width": "250px", "flex": "0 0 auto"},
         }
         if isinstance(trait, Bool):
             # the label follows the box, as everywhere; the indent lines it up with the other fields
-            shared["style"] = {"description_width": LABEL_WIDTH}
+            shared["layout"] = {"width": "310px", "flex": "0 0 auto"}
             return widgets.Checkbox(indent=True, **shared)
         if is_choice(trait):
             return widgets.Dropdown(options=list(trait.values), **shared)
@@ -131,52 +128,69 @@ def all_fields(config: HighDimConfig) -> dict[str, Field]:
     return {name: Field(config, name) for name in names}
 
 
-class EpsilonSlider:
-    """Epsilon on a slider whose ends say which way is more private.
+class EpsilonScale:
+    """Epsilon on a scale whose ends say which way is more private, with a button at each end.
 
-    It moves in steps to round values. A value that was typed stays as it is: the slider then goes to the
-    nearest of its own and changes nothing.
+    Not a slider: the library's has no name for screen readers, and would round what was typed. A button
+    goes on to the next round value.
     """
 
     def __init__(self, config: HighDimConfig) -> None:
         self.config = config
-        self._writing = False
-        self.control = widgets.SelectionSlider(
-            options=[(f"{value:g}", value) for value in SLIDER_VALUES],
-            value=self._nearest(config.epsilon),
-            readout=False,
-            tooltip="Epsilon: left is more private, right is more accurate",
-            layout={"flex": "1 1 120px", "min_width": "90px", "max_width": "260px", "margin": "0 6px"},
+        less = widgets.Button(
+            description="more privacy",
+            icon="arrow-left",
+            tooltip="A smaller epsilon",
+            layout={"width": "auto"},
         )
-        ends = [
-            widgets.HTML(note_html(words), layout={"flex": "0 0 auto", "margin": "0"})
-            for words in ("◀ more privacy", "more accuracy ▶")
-        ]
+        more = widgets.Button(
+            description="more accuracy",
+            icon="arrow-right",
+            tooltip="A larger epsilon",
+            layout={"width": "auto"},
+        )
+        less.on_click(lambda _: self._step(-1))
+        more.on_click(lambda _: self._step(1))
+        self._scale = widgets.HTML(layout={"flex": "1 1 110px", "min_width": "90px", "margin": "0 8px"})
         self.box = widgets.HBox(
-            [ends[0], self.control, ends[1]],
-            layout={"align_items": "center", "margin": "0 0 2px 0", "max_width": "470px"},
+            [less, self._scale, more],
+            layout={"align_items": "center", "margin": "0 0 4px 0", "max_width": "480px"},
         )
-        self.control.observe(self._from_control, "value")
-        config.observe(self._from_config, "epsilon")
+        config.observe(self._show, "epsilon")
+        self._show()
 
-    @staticmethod
-    def _nearest(epsilon: float) -> float:
-        return min(SLIDER_VALUES, key=lambda value: abs(math.log(value / epsilon)))
+    def _step(self, direction: int) -> None:
+        """Go to the next round value."""
+        epsilon = self.config.epsilon
+        if direction > 0:
+            self.config.epsilon = next((v for v in SCALE if v > epsilon * 1.001), epsilon)
+        else:
+            self.config.epsilon = next((v for v in reversed(SCALE) if v < epsilon * 0.999), epsilon)
 
-    def _from_control(self, change: Mapping[str, Any]) -> None:
-        if not self._writing:
-            self.config.epsilon = change["new"]
+    def _show(self, _change: object = None) -> None:
+        epsilon = self.config.epsilon
 
-    def _from_config(self, _change: object) -> None:
-        self._writing = True
-        try:
-            self.control.value = self._nearest(self.config.epsilon)
-        finally:
-            self._writing = False
+        def place(value: float) -> float:
+            share = math.log(value / SCALE[0]) / math.log(SCALE[-1] / SCALE[0])
+            return 100 * min(max(share, 0.0), 1.0)
+
+        marks = "".join(
+            f'<span style="position:absolute;left:{place(v):.1f}%;top:14px;transform:translateX(-50%);'
+            f'color:{MUTED};font-size:11px">{v:g}</span>'
+            for v in (0.1, 1, 10)
+        )
+        self._scale.value = (
+            f'<div role="img" aria-label="epsilon = {epsilon:g} on a scale from {SCALE[0]:g} (private) to '
+            f'{SCALE[-1]:g} (accurate)" style="position:relative;height:28px;line-height:14px">'
+            f'<div style="position:absolute;left:0;right:0;top:6px;height:4px;border-radius:2px;'
+            f'background-color:{TRACK}"></div>{marks}'
+            f'<div style="position:absolute;left:{place(epsilon):.1f}%;top:1px;width:14px;height:14px;'
+            f'margin-left:-7px;border-radius:50%;background-color:{BRAND}"></div></div>'
+        )
 
     def close(self) -> None:
         """Let go of the config."""
-        self.config.unobserve(self._from_config, "epsilon")
+        self.config.unobserve(self._show, "epsilon")
 
 
 def preset_of(config: HighDimConfig) -> str:

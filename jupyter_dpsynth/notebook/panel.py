@@ -19,7 +19,7 @@ from jupyter_dpsynth.notebook.actions import DEFAULT_SYNTHETIC, Actions, front_e
 from jupyter_dpsynth.notebook.checkuptab import CheckUp
 from jupyter_dpsynth.notebook.columns import ColumnTable
 from jupyter_dpsynth.notebook.drawing import INK, MUTED
-from jupyter_dpsynth.notebook.fields import EpsilonSlider, all_fields, preset_buttons
+from jupyter_dpsynth.notebook.fields import EpsilonScale, all_fields, preset_buttons
 from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.learning import DEFAULT_NAME
 from jupyter_dpsynth.notebook.live import LiveCalculator
@@ -91,7 +91,7 @@ class ConfigPanel:
     def _build(self) -> None:
         """Make the widgets."""
         self.fields = all_fields(self.config)
-        self._slider = EpsilonSlider(self.config)
+        self._scale = EpsilonScale(self.config)
         self._message = widgets.HTML(layout={"min_height": "22px", "margin": "2px 0"})
         self._message.add_class("dpsynth-message")
         self.calculator = LiveCalculator(self.config, self._meta_or_assumed, self._told, self._public_rows)
@@ -113,8 +113,7 @@ class ConfigPanel:
             description="The same as a cell",
             tooltip="Copy this into a cell: it trains with the same parameters and columns",
             style={"description_width": "auto"},
-            layout={"width": "100%", "display": "none"},
-            disabled=False,
+            layout={"width": "calc(100% - 4px)", "display": "none"},
         )
         self.box = widgets.VBox(
             [_style(), self._title(), upper, self._buttons(), self._message, self._code],
@@ -136,7 +135,7 @@ class ConfigPanel:
 
     def _privacy_tab(self) -> widgets.VBox:
         epsilon, *rest = (field.box for field in self.fields.values() if field.group == "privacy")
-        return _tab([epsilon, self._slider.box, *rest])
+        return _tab([epsilon, self._scale.box, *rest])
 
     def _training_tab(self) -> widgets.VBox:
         return _tab([field.box for field in self.fields.values() if field.group != "privacy"])
@@ -164,8 +163,8 @@ class ConfigPanel:
         self._synthetic_rows = _short_text(
             "rows",
             "Rows of the synthetic table; empty for about as many as the original has",
-            "as many",
-            "120px",
+            "auto",
+            "110px",
         )
         self._file = _short_text("file", "File for the learned state", "synthesizer.dpsynth", "190px")
         self._file.value = f"{self._actions.output}.dpsynth"
@@ -290,7 +289,7 @@ class ConfigPanel:
     def close(self) -> None:
         """Take the panel away; a training goes on."""
         self.calculator.close()
-        self._slider.close()
+        self._scale.close()
         for field in self.fields.values():
             field.close()
         for one in list(self.widgets()):
@@ -354,10 +353,10 @@ def automatic_words(forecast: Forecast) -> dict[str, str]:
         "learning_rate": f"auto: {plan.learning_rate:.3g}",
         "num_bins": f"auto: {plan.bins}",
         "l2_norm_clip": "auto: measured",
-        "num_microbatches": "none: each row alone",
+        "num_microbatches": "none",
     }
     if plan.privacy is not None:
-        words["delta"] = f"auto: {plan.delta:.2g} = 1/(10 n)"
+        words["delta"] = f"auto: {plan.delta:.2g}"
         words["noise_multiplier"] = f"auto: {plan.noise_multiplier:.3g}"
     return words
 
@@ -378,7 +377,7 @@ def _plain(words: str) -> widgets.HTML:
 
 def _tab(children: list[Any]) -> widgets.VBox:
     # one height for all tabs, so that nothing below moves when another one is chosen
-    return widgets.VBox(children, layout={"min_height": "400px", "max_height": "470px", "overflow": "auto"})
+    return widgets.VBox(children, layout={"min_height": "400px", "max_height": "570px", "overflow": "auto"})
 
 
 def _short_text(label: str, tooltip: str, placeholder: str, width: str) -> widgets.Text:

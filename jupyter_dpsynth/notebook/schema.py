@@ -68,7 +68,7 @@ class ColumnDraft:
         if self.fixed and self.kind == "category":
             return "False, True (from the type)"
         example = {"number": "lowest, highest", "datetime": "first, last", "category": "A, B, C"}
-        return f"learned with budget; or {example[self.kind]}" if self.kind else ""
+        return f"learned, or: {example[self.kind]}" if self.kind else ""
 
 
 class SchemaDraft:
