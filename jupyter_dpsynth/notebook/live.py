@@ -30,7 +30,7 @@ ROWS_NOTE = "your guess, for this forecast only: the panel does not count your t
 
 
 class LiveCalculator:
-    """Shows what a run would be like, whenever something changes.
+    """Shows what a run would be like, from the first `update` on whenever something changes.
 
     Args:
         config: The config.
@@ -79,7 +79,6 @@ class LiveCalculator:
         self.box = widgets.VBox([rows, self._picture], layout={"overflow": "visible"})
         self._rows.observe(lambda _: self.update(), "value")
         config.observe(lambda _: self.update())
-        self.update()
 
     @property
     def rows(self) -> float:

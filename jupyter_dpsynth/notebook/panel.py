@@ -87,6 +87,7 @@ class ConfigPanel:
         self._actions = Actions(session, namespace, output, self.say, self._show_state)
         self._build()
         self._show_state()
+        self.calculator.update()
 
     def _build(self) -> None:
         """Make the widgets."""

@@ -258,7 +258,7 @@ def _epsilon(
 ) -> float:
     """Epsilon of `steps` sampled steps after measurements of base_mu, which are one Gaussian."""
     if accountant == "quick":
-        return quick_epsilon(steps, probability, sigma, base_mu, delta)
+        return quick_epsilon(steps, probability, sigma, base_mu, delta) + ROUND_OFF
     from dp_accounting import dp_event
 
     purely_gaussian = steps == 0 or probability == 1
