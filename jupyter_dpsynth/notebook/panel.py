@@ -38,7 +38,7 @@ __all__ = ["ConfigPanel"]
 
 TABS = ("Privacy", "Training", "Columns", "Check-up")
 NO_TABLE = "no table: %dpsynth panel DATAFRAME, or ConfigPanel(config, df)"
-REOPENED = "The panel needs a running kernel: run its cell again. This cell does the same without a panel:"
+REOPENED = "The panel needs a running kernel: run its cell again. It began as this cell:"
 NEEDS_NOTEBOOK = "The panel needs a notebook with widgets. This cell does the same:"
 
 
