@@ -8,8 +8,9 @@ stated to be public.
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ from jupyter_dpsynth.metadata import (
     MetaExtractor,
     check_frame,
 )
+from jupyter_dpsynth.privacy.mechanisms import partition_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,9 +168,15 @@ def _threshold(config: ResolvedConfig, columns: list[_Column], rows: int) -> flo
     """How often a value must occur to be seen among those of a column that nothing is declared of."""
     learned = tuple(column.meta for column in columns if not isinstance(column.meta, IdMeta))
     try:
-        return plan_run(config, DataFrameMeta(learned), float(max(rows, 2)), "quick").threshold
+        plan = plan_run(config, DataFrameMeta(learned), float(max(rows, 2)), "quick")
     except (ConfigError, ZeroDivisionError):  # the plan is impossible, which is a finding of its own
         return 0.0
+    many = len(DataFrameMeta(learned).open_names)
+    if plan.privacy is None or not many:
+        return 0.0
+    # both looks at a column's names, with the second one shared by all of them
+    sigma = 1 / math.sqrt(1 / plan.codec_sigma**2 + 1 / (many * plan.look_sigma**2))
+    return partition_threshold(sigma, plan.privacy.selection_delta / many)
 
 
 def _table_findings(df: pd.DataFrame, config: ResolvedConfig, columns: list[_Column]) -> list[Finding]:
@@ -229,8 +237,6 @@ def _rows_findings(rows: int, config: ResolvedConfig) -> list[Finding]:
 
 
 def _least_rows_at(epsilon: float, config: ResolvedConfig, rows: int) -> float:
-    from dataclasses import replace
-
     return least_rows(replace(config, epsilon=epsilon), rows)
 
 

@@ -24,6 +24,7 @@ SHORT = {  # of the accountant's items, in the words of a newcomer
     "row count": "counting the rows",
     "decimals and time resolutions": "how finely numbers and dates are recorded",
     "value histograms": "finding each column's values",
+    "second look at unlisted names": "a second look at rare values",
     "one-way marginals": "measuring each column",
     "pair dependence": "measuring pairs of columns",
     "orderings of columns": "finding ordered columns",
