@@ -18,6 +18,7 @@ import numpy as np
 
 from jupyter_dpsynth.engine.planning import DEFAULT_STEPS, least_rows, plan_run
 from jupyter_dpsynth.engine.reports import StopReason
+from jupyter_dpsynth.engine.timing import measured_step_seconds
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, DataFrameMeta
 from jupyter_dpsynth.privacy.accounting import epsilon_curve, max_steps
@@ -32,19 +33,20 @@ __all__ = ["Forecast", "assumed_schema", "forecast"]
 
 ASSUMED_ROWS = 10_000  # where nobody says how many: a fixed number, so that it tells nothing
 ASSUMED_COLUMNS = 12
-ASSUMED_CATEGORIES = 8  # of a column whose categories are to be learned
+ASSUMED_CATEGORIES = 7  # of a column whose categories are to be learned
 TREE_COST = 8  # how much noisier a bin of a number is after discovery than one histogram would be
-BINS_USED = 0.8  # of the bins of a number: few values need fewer
+BINS_USED = 0.7  # of the bins of a number: few values need fewer
 CURVE_POINTS = {"quick": 40, "pld": 12}
 FAR = 20  # times the planned steps: how far the end of the budget is looked for
 MAX_CHUNK = 8_192  # rows that are in the network at once
 
-# Seconds of a step by its parts, fitted to steps of 50 to 1,200 cells and batches of 256 to 16,384 rows on
-# two cores (within a third of each), and how long the yardstick below took there.
-PER_PRODUCT, PER_CELL, PER_WEIGHT, PER_ROW = 8.9e-11, 9.9e-9, 3.8e-8, 2.0e-8
-YARDSTICK_SECONDS = 4.9e-10
+# Seconds of a step by its parts, fitted to runs of 70 to 600 cells and batches of 256 to 10,000 rows on two
+# cores, and how long the yardstick below took there. They serve until a step can be timed.
+PER_STEP, PER_PRODUCT, PER_CELL, PER_WEIGHT, PER_ROW = 5e-4, 3.5e-11, 6e-9, 3.0e-8, 1.0e-8
+YARDSTICK_SECONDS = 4.5e-10
 PER_GROUP = 1e-3  # seconds of a microbatch
-MEASURING_SECONDS, MEASURING_PER_VALUE = 1.2, 3e-7
+MEASURING_SECONDS, MEASURING_PER_VALUE = 0.8, 2e-7
+ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
 BASE_MEGABYTES, BYTES_PER_VALUE, BYTES_PER_CELL, BYTES_PER_WEIGHT = 790, 12, 32, 60
 
@@ -98,7 +100,12 @@ def assumed_schema(columns: int = ASSUMED_COLUMNS) -> DataFrameMeta:
 
 
 def forecast(
-    config: ResolvedConfig, df_meta: DataFrameMeta, rows: float, accountant: Accountant = "pld"
+    config: ResolvedConfig,
+    df_meta: DataFrameMeta,
+    rows: float,
+    accountant: Accountant = "pld",
+    *,
+    timed: bool = False,
 ) -> Forecast:
     """Plan a run for an assumed number of rows.
 
@@ -108,6 +115,7 @@ def forecast(
         rows: Assumed number of rows.
         accountant: 'pld' for what a run would report (up to seconds); 'quick' for an upper bound in
             milliseconds.
+        timed: Whether to time some steps on made-up rows, if TensorFlow is there: about half a second.
 
     Raises:
         ConfigError: The noise cannot keep within epsilon, or there is no column to learn.
@@ -136,7 +144,7 @@ def forecast(
         column_error=statistics.fmean(
             _column_error(meta, size, plan) for meta, size in zip(df_meta.learned, sizes, strict=True)
         ),
-        seconds=_seconds(config, plan, width, len(sizes)),
+        seconds=_seconds(config, plan, width, len(sizes), timed=timed),
         starting_seconds=0.0 if "tensorflow" in sys.modules else TENSORFLOW_SECONDS,
         megabytes=BASE_MEGABYTES + memory / 1e6,
         warnings=tuple(_warnings(config, plan, rows)),
@@ -187,8 +195,13 @@ def _column_error(meta: ColumnMeta, cells: int, plan: RunPlan) -> float:
     return min(1.0, cells * sigma * math.sqrt(2 / math.pi) / (2 * plan.rows))
 
 
-def _seconds(config: ResolvedConfig, plan: RunPlan, width: int, columns: int) -> float | None:
+def _seconds(config: ResolvedConfig, plan: RunPlan, width: int, columns: int, *, timed: bool) -> float | None:
     """Time of measuring and training."""
+    measuring = MEASURING_SECONDS + MEASURING_PER_VALUE * plan.rows * columns
+    measuring = _machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
+    step = measured_step_seconds(config, plan, columns, width) if timed else None
+    if step is not None:
+        return measuring + plan.steps * (step + _machine_factor() * PER_ROW * plan.rows)
     if config.dp_backend != "native":
         return None
     batch = plan.batch_size
@@ -198,9 +211,8 @@ def _seconds(config: ResolvedConfig, plan: RunPlan, width: int, columns: int) ->
         + PER_WEIGHT * width**2
         + PER_ROW * plan.rows
     )
-    step += PER_GROUP * (config.num_microbatches or 0)
-    measuring = MEASURING_SECONDS + MEASURING_PER_VALUE * plan.rows * columns
-    return _machine_factor() * (measuring + plan.steps * step)
+    step += PER_STEP + PER_GROUP * (config.num_microbatches or 0)
+    return measuring + _machine_factor() * plan.steps * step
 
 
 @functools.lru_cache(maxsize=1)

@@ -37,6 +37,7 @@ class LiveCalculator:
         schema: Gives the public schema; may raise a DPSynthError.
         told: Called with each new forecast, or with what is wrong.
         public_rows: The row count if it is stated to be public, else None.
+        busy: Whether the machine is training, so that steps cannot be timed.
 
     Attributes:
         box: The widget.
@@ -50,8 +51,10 @@ class LiveCalculator:
         schema: Callable[[], DataFrameMeta],
         told: Callable[[Forecast | None, str], None],
         public_rows: Callable[[], int | None] = lambda: None,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.config, self._schema, self._told, self._public_rows = config, schema, told, public_rows
+        self.config, self._schema, self._told = config, schema, told
+        self._public_rows, self._busy = public_rows, busy
         self.forecast: Forecast | None = None
         self.error = ""
         self._version = 0
@@ -156,7 +159,8 @@ class LiveCalculator:
             self._note.value = note_html("", str(problem))
             return
         try:
-            found = forecast(self.config.resolve(), self._schema(), rows, accountant)
+            timed = accountant == "pld" and not self._busy()
+            found = forecast(self.config.resolve(), self._schema(), rows, accountant, timed=timed)
         except DPSynthError as problem:
             # what is too much for the bound may still be possible
             error = "" if accountant == "quick" and "cannot be reached" in str(problem) else str(problem)

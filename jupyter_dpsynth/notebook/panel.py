@@ -95,7 +95,13 @@ class ConfigPanel:
         self._scale = EpsilonScale(self.config)
         self._message = widgets.HTML(layout={"min_height": "22px", "margin": "2px 0"})
         self._message.add_class("dpsynth-message")
-        self.calculator = LiveCalculator(self.config, self._meta_or_assumed, self._told, self._public_rows)
+        self.calculator = LiveCalculator(
+            self.config,
+            self._meta_or_assumed,
+            self._told,
+            self._public_rows,
+            lambda: self._actions.running,
+        )
         if self.schema is not None:
             self.schema.observe(lambda _: self.calculator.update())
         self._tabs = widgets.Tab(

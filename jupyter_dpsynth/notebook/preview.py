@@ -44,7 +44,7 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
             rows = len(df)
     known = "" if rows is not None else " (assumed: say how many with --rows; the table is not counted)"
     rows = rows or ASSUMED_ROWS
-    plan = forecast(config.resolve(), df_meta, float(rows))
+    plan = forecast(config.resolve(), df_meta, float(rows), timed=True)
     title = f"Plan for {what}, {len(df_meta.learned)} columns to learn, about {rows:,} rows{known}."
     publish(forecast_text(plan, title), forecast_html(plan, title))
 

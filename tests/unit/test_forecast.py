@@ -141,3 +141,14 @@ def test_the_predicted_error_of_a_column_is_about_what_a_run_measures(epsilon):
     ]
     predicted = forecast(config.resolve(), synthesizer.df_meta, float(len(df)), "quick").column_error
     assert predicted / 1.7 < np.mean(errors) < predicted * 1.7
+
+
+@pytest.mark.tensorflow
+def test_a_timed_forecast_measures_steps_of_this_machine_and_says_the_time_of_a_slow_backend():
+    import jupyter_dpsynth.engine.training  # noqa: F401 - without it nothing can be timed
+
+    schema = assumed_schema(4)
+    for backend in ("native", "tensorflow_privacy"):
+        config = HighDimConfig(dp_backend=backend, batch_size=64).resolve()
+        assert forecast(config, schema, 2_000.0, "quick", timed=True).seconds > 0
+    assert forecast(config, schema, 2_000.0, "quick").seconds is None
