@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.encoding.discovery import Histograms
-from jupyter_dpsynth.encoding.table import TableSettings, discover_table
+from jupyter_dpsynth.encoding.histograms import Histograms
+from jupyter_dpsynth.encoding.table import discover_table
 from jupyter_dpsynth.engine.marginals import measure_one_way, measure_pairs, reference_from, to_shares
 from jupyter_dpsynth.engine.model import Layout, TabularModel
 from jupyter_dpsynth.engine.planning import plan_run
@@ -26,12 +26,10 @@ def untrained(df, completed=20, **declared):
     plan = plan_run(config.resolve(), df_meta, float(max(len(df), 2)))
     noise = NoiseSource()
     histograms = Histograms(noise)
-    settings = TableSettings(
-        plan.rows, plan.unit_sigma, plan.codec_sigma, plan.threshold, plan.bins, plan.cells
-    )
-    codec, found = discover_table(df, df_meta, histograms, settings, lambda _: None)
+    found = discover_table(df, df_meta, histograms, plan.table_settings, lambda _: None)
+    codec = found.codec
     codes = codec.encode(df)
-    counts, variances = measure_one_way(codes, found, histograms, plan.marginal_sigma)
+    counts, variances = measure_one_way(codes, found.columns, histograms, plan.marginal_sigma)
     shares = [to_shares(count, 0.3) for count in counts]
     measured = {
         "shares": shares,

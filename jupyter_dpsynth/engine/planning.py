@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.encoding.discovery import needs_unit
+from jupyter_dpsynth.encoding.table import TableSettings
 from jupyter_dpsynth.engine.reports import StopReason
 from jupyter_dpsynth.engine.structure import MAX_ORDERINGS, comparable
 from jupyter_dpsynth.errors import ConfigError
@@ -126,6 +127,19 @@ class RunPlan:
     def batch_size(self) -> float:
         """Expected rows of a step; what every sum is divided by (the actual number is private)."""
         return self.sampling_probability * self.rows
+
+    @property
+    def table_settings(self) -> TableSettings:
+        """Noise and sizes of the discovery of domains."""
+        return TableSettings(
+            rows=self.rows,
+            unit_sigma=self.unit_sigma,
+            codec_sigma=self.codec_sigma,
+            look_sigma=self.look_sigma,
+            selection_delta=0.0 if self.privacy is None else self.privacy.selection_delta,
+            bins=self.bins,
+            cells=self.cells,
+        )
 
 
 def count_sigma(config: ResolvedConfig) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
 from jupyter_dpsynth.encoding.histograms import Histograms
-from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
+from jupyter_dpsynth.encoding.table import TableCodec, discover_table
 from jupyter_dpsynth.engine.marginals import (
     PAIR_ROWS,
     MeasuredReference,
@@ -286,20 +286,11 @@ class LearningRun:
         self, plan: RunPlan
     ) -> tuple[TableCodec, MeasuredReference, NDArray[np.integer[Any]], list[NDArray[np.float64]]]:
         """Domain, one-way marginals and pair dependences; also the codes and the noisy counts."""
-        settings = TableSettings(
-            rows=plan.rows,
-            unit_sigma=plan.unit_sigma,
-            codec_sigma=plan.codec_sigma,
-            look_sigma=plan.look_sigma,
-            selection_delta=plan.privacy.selection_delta if plan.privacy else 0.0,
-            bins=plan.bins,
-            cells=plan.cells,
-        )
         discovered = discover_table(
             self.df,
             self.df_meta,
             self.histograms,
-            settings,
+            plan.table_settings,
             lambda name: self._check_stop(f"measuring column {name!r}"),
         )
         codec = discovered.codec
