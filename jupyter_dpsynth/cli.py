@@ -3,6 +3,8 @@
 `jupyter dpsynth demo` runs the quickstart notebook on the bundled sample in this very Python
 environment, shows what happens in the terminal and writes the executed notebook as one HTML file.
 `jupyter dpsynth ledger` tells what every dataset has cost.
+`jupyter dpsynth verify FILE` computes the figures of a receipt, or of a saved synthesizer's receipt, again
+from its events.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import DPSynthError, MissingDependencyError
+from jupyter_dpsynth.errors import ArtifactError, DPSynthError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,8 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="show what every dataset has cost",
         description="Show what every dataset has cost, over all runs, kernels and notebooks.",
     )
+    verify_parser = commands.add_parser(
+        "verify",
+        help="check a receipt's figures against its events",
+        description="Compute epsilon and the other figures of a receipt again from its events, with two "
+        "accountants. The exit status is 0 if all agree, 1 if not.",
+    )
+    verify_parser.add_argument("file", type=Path, help="a receipt (JSON) or a saved synthesizer")
     options = parser.parse_args(arguments)
     try:
+        if options.command == "verify":
+            return verify(options.file)
         if options.command == "ledger":
             ledger()
         else:
@@ -75,6 +86,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("\njupyter dpsynth: stopped by you.\n")
         return INTERRUPTED
     return 0
+
+
+def verify(file: Path) -> int:
+    """Check a receipt and write what was compared; 0 if figures and events agree, 1 if not.
+
+    Args:
+        file: The JSON of a receipt, or a saved synthesizer, which must then be sound as a whole.
+
+    Raises:
+        ArtifactError: It is neither, or damaged.
+    """
+    from jupyter_dpsynth.persistence import read_receipt
+    from jupyter_dpsynth.privacy.verification import verify_receipt
+
+    document = read_receipt(file)
+    try:
+        verification = verify_receipt(document)
+    except ArtifactError as error:
+        raise ArtifactError(f"path = {str(file)!r} is no receipt that can be checked: {error}") from None
+    sys.stdout.write(f"{file}: {verification.to_text()}\n")
+    return 0 if verification.passed else FAILED
 
 
 def demo(output: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from jupyter_dpsynth.encoding.discovery import grow_bins, needs_unit, observe_un
 from jupyter_dpsynth.encoding.histograms import Settings
 from jupyter_dpsynth.encoding.names import NameSearch, count_listed
 from jupyter_dpsynth.encoding.numeric import NumericCodec
+from jupyter_dpsynth.errors import ArtifactError
 from jupyter_dpsynth.metadata import (
     CategoricalMeta,
     ColumnMeta,
@@ -116,9 +116,13 @@ class TableCodec:
         metas = {codec.meta.name: codec.meta for codec in columns}
         metas |= {column["name"]: column_meta_from_dict(column) for column in values["ids"]}
         orderings = tuple((low, high) for low, high in values["orderings"])
-        known = {codec.meta.name for codec in columns if isinstance(codec, NumericCodec)}
-        if not known.issuperset(itertools.chain(*orderings)):
-            raise ValueError
+        numeric = {codec.meta.name: codec for codec in columns if isinstance(codec, NumericCodec)}
+        for low, high in orderings:
+            pair = (numeric[low].meta, numeric[high].meta)
+            if pair[0].kind != pair[1].kind or pair[0].dtype != pair[1].dtype:
+                raise ArtifactError("columns of different types cannot stand in an order.")
+        if len(metas) != len(columns) + len(values["ids"]) or set(metas) != set(values["names"]):
+            raise ArtifactError("names and columns do not fit each other.")
         return cls(DataFrameMeta(tuple(metas[name] for name in values["names"])), columns, orderings)
 
 

@@ -167,7 +167,9 @@ def codec_of(meta) -> TableCodec:
 
     nothing = SimpleNamespace(measure=lambda counts, sigma: np.ones(len(counts)))
     table = pd.DataFrame({column.name: pd.Series([0.0, 1.0]) for column in meta.columns})
-    return discover_table(table, meta, nothing, TableSettings(10.0, 0, 0.1, 0.1, 0.5, 8, 8), lambda _: None).codec
+    return discover_table(
+        table, meta, nothing, TableSettings(10.0, 0, 0.1, 0.1, 0.5, 8, 8), lambda _: None
+    ).codec
 
 
 def test_the_row_count_goes_through_the_same_door_under_a_share_that_is_fixed_beforehand():
