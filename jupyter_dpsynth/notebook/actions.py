@@ -105,8 +105,18 @@ class Actions:
         for slot in self.slots:
             _publish({"text/plain": ""}, slot, update=False)
 
-    def train(self, df: pd.DataFrame, df_meta: DataFrameMeta, config: HighDimConfig, note: str) -> None:
-        """Start a training in its worker thread; its display goes under the panel."""
+    def train(
+        self, df: pd.DataFrame, df_meta: DataFrameMeta, config: HighDimConfig, note: str, label: str
+    ) -> None:
+        """Start a training in its worker thread; its display goes under the panel.
+
+        Args:
+            df: The private table.
+            df_meta: Its schema.
+            config: The parameters.
+            note: A line under the display.
+            label: What the ledger calls a table that is new to it.
+        """
         from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
         other = self.session.run
@@ -115,7 +125,7 @@ class Actions:
                 f"a training is already running ({frame_of(other).step_words}): wait for it, or stop it."
             )
         config.resolve()
-        run = TrainingRun(HighDimSynthesizer(df_meta, config=config), df, self.output)
+        run = TrainingRun(HighDimSynthesizer(df_meta, config=config), df, self.output, label=label)
         progress = TrainingProgress(run, self._front_end, background=True, slots=self.slots[:2])
         self._in_context(progress.open)
         self._in_context(lambda: _publish({"text/plain": ""}, self.slots[2], update=True))

@@ -25,6 +25,7 @@ from jupyter_dpsynth.notebook.learning import DEFAULT_NAME
 from jupyter_dpsynth.notebook.live import LiveCalculator
 from jupyter_dpsynth.notebook.progress import WIDGET_VIEW
 from jupyter_dpsynth.notebook.schema import SchemaDraft
+from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -285,9 +286,9 @@ class ConfigPanel:
         if wrong:
             raise ConfigError(f"correct {', '.join(wrong)} first: see beside the field.")
         lines = self.code().splitlines()[1:]
-        self._actions.train(
-            self.schema.frame(), self.schema.meta(), self.config, f"Settings: {'; '.join(lines)}"
-        )
+        note = f"Settings: {'; '.join(lines)}"
+        label = self.name if self.name.isidentifier() else UNNAMED
+        self._actions.train(self.schema.frame(), self.schema.meta(), self.config, note, label)
 
     def stop(self) -> None:
         """End the training after the current step; the model is kept."""
