@@ -18,7 +18,7 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.discovery import Histograms
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.marginals import measure_pairs
-from jupyter_dpsynth.engine.planning import count_sigma, plan_run
+from jupyter_dpsynth.engine.planning import NOMINAL_DELTA, count_sigma, plan_run
 from jupyter_dpsynth.engine.run import LearningRun
 from jupyter_dpsynth.engine.structure import MAX_ORDERINGS, measure_orderings
 from jupyter_dpsynth.metadata import MetaExtractor
@@ -163,14 +163,22 @@ def codec_of(meta) -> TableCodec:
 def test_the_row_count_goes_through_the_same_door_under_a_share_that_is_fixed_beforehand():
     df = mixed_table(700)
     config = HighDimConfig(epsilon=2.0, steps=2).resolve()
-    run = LearningRun(MetaExtractor.extract(df), config, df, lambda _: None, None, NoiseSource(1))
-    run.histograms = Watched(run.noise)
+    run = LearningRun(MetaExtractor.extract(df), config, df, lambda _: None, None, NoiseSource())
+    reserved = []
+
+    class Asking(Watched):
+        def measure(self, counts, sigma):
+            reserved.append(run.reserved)
+            return super().measure(counts, sigma)
+
+    run.histograms = Asking(run.noise)
     plan = run._plan()
+    assert reserved == [(2.0, NOMINAL_DELTA)]  # the budget is reserved before the first value is read
     ((counts, sigma),) = run.histograms.told  # nothing else is read before everything is planned
     assert counts.tolist() == [700]
     assert sigma == count_sigma(config) == plan.privacy.measurements[0].sigma
     assert plan.privacy.measurements[0].name == "row count"
-    assert run.reserved == (plan.epsilon, plan.delta) or run.reserved == (None, plan.delta)
+    assert run.reserved == (plan.epsilon, plan.delta)
 
 
 def test_the_order_of_rows_does_not_decide_which_categories_are_published():
