@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     )
     from jupyter_dpsynth.evaluation.report import UtilityReport
     from jupyter_dpsynth.metadata import DataFrameMeta, MetaExtractor
+    from jupyter_dpsynth.notebook.panel import ConfigPanel
+    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __version__ = "0.1.0"
@@ -31,6 +33,7 @@ __all__ = [
     "ArtifactError",
     "BudgetExhaustedError",
     "ConfigError",
+    "ConfigPanel",
     "DPSynthError",
     "DataError",
     "DataFrameMeta",
@@ -40,6 +43,7 @@ __all__ = [
     "MetadataError",
     "MissingDependencyError",
     "NotLearnedError",
+    "PrivacyLedger",
     "UtilityReport",
     "__version__",
     "datasets",
@@ -48,10 +52,12 @@ __all__ = [
 ]
 
 _HOME = {
+    "ConfigPanel": "notebook.panel",
     "DataFrameMeta": "metadata",
     "HighDimConfig": "config",
     "HighDimSynthesizer": "synthesizer",
     "MetaExtractor": "metadata",
+    "PrivacyLedger": "privacy.ledger",
     "UtilityReport": "evaluation.report",
 }
 

@@ -2,19 +2,24 @@
 
 `jupyter dpsynth demo` runs the quickstart notebook on the bundled sample in this very Python
 environment, shows what happens in the terminal and writes the executed notebook as one HTML file.
+`jupyter dpsynth ledger` tells what every dataset has cost.
+`jupyter dpsynth verify FILE` computes the figures of a receipt, or of a saved synthesizer's receipt, again
+from its events.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import shutil
 import sys
+import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import DPSynthError, MissingDependencyError
+from jupyter_dpsynth.errors import ArtifactError, DPSynthError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,9 +59,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=Path("demo.html"),
         help="where to write the executed notebook as HTML (default: %(default)s)",
     )
+    commands.add_parser(
+        "ledger",
+        help="show what every dataset has cost",
+        description="Show what every dataset has cost, over all runs, kernels and notebooks.",
+    )
+    verify_parser = commands.add_parser(
+        "verify",
+        help="check a receipt's figures against its events",
+        description="Compute epsilon and the other figures of a receipt again from its events, with two "
+        "accountants. The exit status is 0 if all agree, 1 if not.",
+    )
+    verify_parser.add_argument("file", type=Path, help="a receipt (JSON) or a saved synthesizer")
     options = parser.parse_args(arguments)
     try:
-        demo(options.output)
+        if options.command == "verify":
+            return verify(options.file)
+        if options.command == "ledger":
+            ledger()
+        else:
+            demo(options.output)
     except DPSynthError as error:
         sys.stderr.write(f"jupyter dpsynth: {error}\n")
         return FAILED
@@ -64,6 +86,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("\njupyter dpsynth: stopped by you.\n")
         return INTERRUPTED
     return 0
+
+
+def verify(file: Path) -> int:
+    """Check a receipt and write what was compared; 0 if figures and events agree, 1 if not.
+
+    Args:
+        file: The JSON of a receipt, or a saved synthesizer, which must then be sound as a whole.
+
+    Raises:
+        ArtifactError: It is neither, or damaged.
+    """
+    from jupyter_dpsynth.persistence import read_receipt
+    from jupyter_dpsynth.privacy.verification import verify_receipt
+
+    document = read_receipt(file)
+    try:
+        verification = verify_receipt(document)
+    except ArtifactError as error:
+        raise ArtifactError(f"path = {str(file)!r} is no receipt that can be checked: {error}") from None
+    sys.stdout.write(f"{file}: {verification.to_text()}\n")
+    return 0 if verification.passed else FAILED
 
 
 def demo(output: Path) -> None:
@@ -88,7 +131,9 @@ def demo(output: Path) -> None:
     summary = nbformat.v4.new_code_cell(SUMMARY)
     shown, notebook.cells = notebook.cells, [*notebook.cells, summary]
     try:
-        _client(notebook, console).execute()
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            # a ledger of its own: the sample is synthetic, so that the demo spends nothing of the user's
+            _client(notebook, console).execute(env={**os.environ, "JUPYTER_DATA_DIR": folder})
     except CellExecutionError as error:
         raise DPSynthError(f"a cell of {NOTEBOOK} failed: {error.ename}: {error.evalue}") from None
     except DeadKernelError:  # also what an interrupt leaves: nbclient then ends the kernel
@@ -99,6 +144,17 @@ def demo(output: Path) -> None:
     except OSError as error:
         raise DPSynthError(f"--output = {str(output)!r} cannot be written: {error.strerror}.") from None
     console.line(f"The executed notebook is in {output.absolute()}")
+
+
+def ledger() -> None:
+    """Print the ledger.
+
+    Raises:
+        ArtifactError: It cannot be read.
+    """
+    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+
+    sys.stdout.write(f"{PrivacyLedger().summary()}\n")
 
 
 def _require(names: Sequence[str]) -> None:

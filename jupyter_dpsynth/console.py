@@ -52,9 +52,13 @@ class ConsoleProgress:
         self.stream = sys.stderr if stream is None else stream
         self._last = -math.inf
         self._width = 0
+        self._told = False
 
     def __call__(self, report: StepReport) -> None:
-        """Show one report."""
+        """Show one report; what the data has cost so far once, in a line of its own."""
+        if report.ledger and not self._told:
+            self._told = True
+            self.stream.write(f"\r{report.ledger.ljust(self._width)}\n")
         finished = report.phase == "finished"
         now = time.monotonic()
         if not finished and now - self._last < REDRAW_SECONDS:

@@ -3,46 +3,70 @@
 from __future__ import annotations
 
 import json
+import numbers
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import MetadataError, did_you_mean
+from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
-    from pathlib import Path
 
 __all__ = [
+    "by_column",
     "declared_categories",
     "declared_decimals",
     "declared_numbers",
     "declared_times",
+    "identifier_names",
     "read_schema",
 ]
 
 MAX_DECIMALS = 9
 
 
-def read_schema(path: Path, declared: dict[str, dict[str, Any]]) -> None:
+def by_column(option: str, values: object) -> dict[Any, Any]:
+    """Declarations by column as a dict; MetadataError for anything else."""
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise MetadataError(f"{option} = {shown(values)} is not allowed: give a dict by column name.")
+    return dict(values)
+
+
+def identifier_names(ids: object) -> list[str]:
+    """Names of identifier columns; MetadataError unless they are a list of texts."""
+    if not isinstance(ids, list | tuple | set | frozenset) or not all(isinstance(name, str) for name in ids):
+        raise MetadataError(f"ids = {shown(ids)} is not allowed: give a list of column names.")
+    return list(ids)
+
+
+def read_schema(source: object, declared: dict[str, dict[str, Any]]) -> None:
     """Add the declarations of a YAML or JSON file to `declared`; keywords given in code win."""
     import yaml
 
+    if not isinstance(source, str | os.PathLike):
+        raise MetadataError(f"schema = {shown(source)} is not allowed: give the path of a file.")
+    path = Path(source)
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
         columns = content["columns"].items()
     except OSError as error:
         raise MetadataError(f"schema = {str(path)!r} cannot be read: {error.strerror}.") from None
-    except (ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+    except (ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError):
         raise MetadataError(
             f"schema = {str(path)!r} is not a schema file: it needs the form "
             "'columns: {name: {bounds: [low, high]}}'."
         ) from None
     for name, options in columns:
-        for option, value in (options or {}).items():
+        for option, value in by_column(f"schema column {shown(name)}", options).items():
             if option not in declared:
                 hint = did_you_mean(str(option), declared)
                 raise MetadataError(
-                    f"schema option {option!r} of column {name!r} is unknown.{hint} "
+                    f"schema option {shown(option)} of column {shown(name)} is unknown.{hint} "
                     f"Known: {', '.join(declared)}."
                 )
             declared[option].setdefault(name, value)
@@ -52,7 +76,10 @@ def declared_categories(name: str, categories: Sequence[Hashable]) -> tuple[Hash
     """Public categories as a tuple without repetitions; MetadataError if they are none."""
     if isinstance(categories, (str, bytes)):
         raise MetadataError(f"categories of column {name!r} are one text: give a list of values.")
-    values = tuple(dict.fromkeys(categories))
+    try:
+        values = tuple(dict.fromkeys(categories))
+    except TypeError:
+        raise MetadataError(f"categories of column {name!r}: give a list of plain values.") from None
     if not values:
         raise MetadataError(f"categories of column {name!r} are empty: give at least one value.")
     return values
@@ -62,16 +89,22 @@ def declared_decimals(name: str, decimals: int | None) -> int | None:
     """Public digits after the point, 0 to 9; MetadataError for anything else."""
     if decimals is None:
         return None
-    if isinstance(decimals, bool) or decimals not in range(MAX_DECIMALS + 1):
+    if (
+        not isinstance(decimals, numbers.Integral)
+        or isinstance(decimals, bool)
+        or not 0 <= decimals <= MAX_DECIMALS
+    ):
         raise MetadataError(
-            f"decimals of column {name!r} are {decimals!r}: give a whole number from 0 to {MAX_DECIMALS}."
+            f"decimals of column {name!r} are {shown(decimals)}: give a whole number from 0 to "
+            f"{MAX_DECIMALS}."
         )
     return int(decimals)
 
 
 def _pair(name: str, bounds: Sequence[Any]) -> tuple[Any, Any]:
-    if isinstance(bounds, (str, bytes)) or len(bounds) != 2:
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give (lowest, highest).")
+    # lists and tuples, and numpy's arrays, of which nothing is imported here
+    if not (isinstance(bounds, list | tuple) or type(bounds).__name__ == "ndarray") or len(bounds) != 2:
+        raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give (lowest, highest).")
     return bounds[0], bounds[1]
 
 
@@ -82,11 +115,11 @@ def declared_numbers(name: str, bounds: Sequence[Any] | None) -> tuple[float, fl
     first, last = _pair(name, bounds)
     try:
         low, high = float(first), float(last)
-    except (TypeError, ValueError):
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give two numbers.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give two numbers.") from None
     if not -1e300 < low <= high < 1e300:
         raise MetadataError(
-            f"bounds of column {name!r} are {bounds!r}: give two finite numbers, lowest first."
+            f"bounds of column {name!r} are {shown(bounds)}: give two finite numbers, lowest first."
         )
     return low, high
 
@@ -102,16 +135,18 @@ def declared_times(name: str, bounds: Sequence[Any] | None, *, duration: bool) -
     try:
         limits = [parse(value) for value in (first, last)]
         low, high = (_microseconds(limit) for limit in limits)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         what = "durations" if duration else "dates"
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give two {what}.") from None
+        raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give two {what}.") from None
     if low > high:
-        raise MetadataError(f"bounds of column {name!r} are {bounds!r}: give the earliest first.")
+        raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give the earliest first.")
     return low, high
 
 
 def _microseconds(moment: Any) -> int:  # noqa: ANN401 - Timestamp or Timedelta
     """Since 1970 in local wall time, in which days are whole days; or the length of a duration."""
+    if moment != moment:  # noqa: PLR0124 - not a time
+        raise ValueError
     if getattr(moment, "tzinfo", None) is not None:
         moment = moment.tz_localize(None)
     return int(moment.to_numpy().astype(f"{moment.to_numpy().dtype.kind}8[us]").astype("int64"))

@@ -7,11 +7,14 @@ part of epsilon pays for.
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
-from typing import TYPE_CHECKING
+import numbers
+import os
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "ArtifactError",
@@ -23,7 +26,13 @@ __all__ = [
     "MissingDependencyError",
     "NotLearnedError",
     "did_you_mean",
+    "shielded",
+    "shown",
 ]
+
+T = TypeVar("T")
+PLAIN = (str, bytes, numbers.Number, dt.date, dt.timedelta, os.PathLike, type(None))
+LONGEST = 80  # characters of a value in a message
 
 
 class DPSynthError(Exception):
@@ -68,3 +77,57 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def shown(value: object) -> str:
+    """A value as a message may quote it: plain values as they are, everything else by its type.
+
+    A table or an array that was passed in the wrong place must not be printed.
+
+    >>> shown(1.5), shown((0, 9)), shown([1, 2, 3, 4, 5])
+    ('1.5', '(0, 9)', 'a list')
+    """
+    parts = value if isinstance(value, tuple | list) and len(value) <= 3 else (value,)
+    if all(isinstance(part, PLAIN) for part in parts):
+        try:
+            text = repr(value)
+        except (ValueError, RecursionError):  # whole numbers of thousands of digits have no text
+            return f"a very long {type(value).__name__}"
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]}\u2026"
+    return f"a {type(value).__name__}"
+
+
+def shielded(action: Callable[[], T], failure: str) -> T:
+    """Run what touches private values inside libraries, whose exceptions may quote them.
+
+    Args:
+        action: What to run.
+        failure: What failed, for the message: 'learning failed'.
+
+    Raises:
+        DPSynthError: Ours as they are; of any other exception only its type and our own line of source
+            are told. Nothing leads to the original one: `from None` would keep it, with its message and
+            the private values of its frames, in `__context__`, where debuggers and error reporters look.
+    """
+    try:
+        return action()
+    except DPSynthError as error:
+        error.__context__ = None
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a library raises
+        kind, place = type(error).__name__, _place(error)
+    raise DPSynthError(
+        f"{failure} inside a library ({kind}{place}). Its message is withheld because it may quote "
+        "private values. Please report this."
+    )
+
+
+def _place(error: BaseException) -> str:
+    """Where our own code was when a library failed: a line of source, no data."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        if module.startswith("jupyter_dpsynth") and module != __name__:
+            place = f" at {module}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

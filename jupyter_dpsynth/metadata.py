@@ -10,20 +10,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dpsynth.declarations import (
+    by_column,
     declared_categories,
     declared_decimals,
     declared_numbers,
     declared_times,
+    identifier_names,
     read_schema,
 )
-from jupyter_dpsynth.errors import MetadataError, did_you_mean
+from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
@@ -134,6 +136,11 @@ class DataFrameMeta:
         """The columns that are modelled: all but the identifiers."""
         return tuple(column for column in self.columns if not isinstance(column, IdMeta))
 
+    @property
+    def open_names(self) -> tuple[CategoricalMeta, ...]:
+        """The columns of names whose categories are not declared."""
+        return tuple(m for m in self.learned if isinstance(m, CategoricalMeta) and m.categories is None)
+
     def __getitem__(self, name: str) -> ColumnMeta:
         for column in self.columns:
             if column.name == name:
@@ -194,26 +201,26 @@ class MetaExtractor:
         Raises:
             MetadataError: A declaration names an unknown column, does not fit its type or
                 contradicts itself; a column has a type that cannot be learned.
-            DataError: The frame is empty or has duplicate column names.
+            DataError: The frame has no columns, or unusable column names.
 
         Privacy:
             Free: what is declared is stated to be public by whoever declares it.
         """
         check_frame(df)
         declared: dict[str, dict[str, Any]] = {
-            "bounds": dict(bounds or {}),
-            "categories": dict(categories or {}),
-            "decimals": dict(decimals or {}),
-            "id": dict.fromkeys(ids, True),
+            "bounds": by_column("bounds", bounds),
+            "categories": by_column("categories", categories),
+            "decimals": by_column("decimals", decimals),
+            "id": dict.fromkeys(identifier_names(ids), True),
         }
         if schema is not None:
-            read_schema(Path(schema), declared)
+            read_schema(schema, declared)
         names = [str(name) for name in df.columns]
-        for option, by_column in declared.items():
-            for name in by_column:
+        for option, values in declared.items():
+            for name in values:
                 if name not in set(df.columns):
                     hint = did_you_mean(str(name), names)
-                    message = f"{option} names column {name!r}, which is not in the table.{hint}"
+                    message = f"{option} names column {shown(name)}, which is not in the table.{hint}"
                     raise MetadataError(message)
         return DataFrameMeta(
             tuple(
@@ -227,7 +234,10 @@ class MetaExtractor:
 
 
 def check_frame(df: object) -> None:
-    """Raise DataError unless the argument is a DataFrame with rows and unique, nameable columns."""
+    """Raise DataError unless the argument is a DataFrame with unique, nameable columns.
+
+    Whether it has rows is not asked: that is the row count, which only its noisy measurement may tell.
+    """
     import pandas as pd
 
     from jupyter_dpsynth.errors import DataError
@@ -236,15 +246,13 @@ def check_frame(df: object) -> None:
         raise DataError(f"df is a {type(df).__name__}: pass a pandas DataFrame.")
     if df.shape[1] == 0:
         raise DataError("df has no columns: pass a DataFrame with at least one column.")
-    if len(df) == 0:
-        raise DataError("df is empty: pass a DataFrame with rows to learn from.")
     twice = [name for name, count in Counter(df.columns).items() if count > 1]
     if twice:
         raise DataError(f"column {twice[0]!r} appears more than once: rename the duplicates.")
     odd = [name for name in df.columns if not isinstance(name, str)]
     if odd:
         raise DataError(
-            f"column name {odd[0]!r} is a {type(odd[0]).__name__}, not text: rename the columns, "
+            f"column name {shown(odd[0])} is a {type(odd[0]).__name__}, not text: rename the columns, "
             "for example with df.columns = df.columns.map(str)."
         )
 
@@ -341,7 +349,8 @@ def _column_meta(
     name = str(series.name)
     dtype = str(series.dtype)
     nullable = _is_nullable(series)
-    given = [k for k, v in (("bounds", bounds), ("categories", categories), ("id", id)) if v]
+    declared = ("bounds", bounds), ("categories", categories), ("id", id or None)
+    given = [option for option, value in declared if value is not None]
     if len(given) > 1:
         raise MetadataError(f"column {name!r} has both {given[0]} and {given[1]}: declare one.")
     if id:

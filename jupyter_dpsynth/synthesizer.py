@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.console import ConsoleProgress
-from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError
+from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, shielded, shown
+from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
 
 if TYPE_CHECKING:
     import threading
@@ -25,12 +26,11 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.run import Learned
     from jupyter_dpsynth.metadata import DataFrameMeta
     from jupyter_dpsynth.privacy.audit import TrainingAudit
+    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 
 __all__ = ["HighDimSynthesizer"]
-
-logger = logging.getLogger(__name__)
 
 
 class HighDimSynthesizer:
@@ -63,6 +63,7 @@ class HighDimSynthesizer:
         self.state = "new"
         self._learned: Learned | None = None
         self._spent: tuple[float | None, float] | None = None  # epsilon and delta once reserved
+        self._table: weakref.ref[pd.DataFrame] | None = None  # to tell it from a synthetic one
 
     def learn(
         self,
@@ -70,8 +71,14 @@ class HighDimSynthesizer:
         callback: Callable[[StepReport], None] | None = None,
         stop: threading.Event | None = None,
         noise: NoiseSource | None = None,
+        *,
+        dataset: str | None = None,
+        label: str = UNNAMED,
+        ledger: PrivacyLedger | None = None,
     ) -> HighDimSynthesizer:
         """Measure and train under differential privacy.
+
+        What the run may spend is entered into the ledger before a value is measured.
 
         Args:
             df: The private table, with the schema of `df_meta`.
@@ -79,19 +86,26 @@ class HighDimSynthesizer:
                 progress goes to stderr.
             stop: Set this event from anywhere to end training after the current step.
             noise: For tests only: a `NoiseSource` with a fixed seed. There is then no guarantee and
-                `epsilon` is None.
+                `epsilon` is None; the ledger counts the run as infinite.
+            dataset: Name of the dataset in the ledger: all tables learned under one name count together.
+                By default `df.attrs["dataset"]`, or else the table is known by its content alone.
+            label: What the ledger calls a table that is new to it and has no such name.
+            ledger: By default the one in Jupyter's data directory.
 
         Returns:
             The synthesizer itself.
 
         Raises:
+            ArtifactError: The ledger cannot record the run; nothing was spent.
+            BudgetExhaustedError: The run could exceed the dataset's cap in the ledger.
             ConfigError: Parameters contradict each other or cannot reach epsilon; nothing was spent.
             DataError: The frame does not fit, or (spent, and said so) it has too few rows.
             NotLearnedError: Stopped before there was a model.
 
         Privacy:
             Everything that is kept, shown or saved is (epsilon, delta)-differentially private for
-            adding or removing one row, with epsilon at most `config.epsilon`.
+            adding or removing one row, with epsilon at most `config.epsilon`. Not covered: that the
+            ledger knows the table again, which the progress tells the owner.
         """
         if self.state != "new":
             raise ConfigError(
@@ -103,27 +117,75 @@ class HighDimSynthesizer:
         if not self.df_meta.learned:
             raise DataError("every column is an identifier: there is nothing to learn.")
         from jupyter_dpsynth.engine.run import LearningRun
+        from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 
-        run = LearningRun(self.df_meta, config, df, callback or ConsoleProgress(), stop, noise)
+        if dataset is None:
+            dataset = df.attrs.get("dataset")
+        ledger = PrivacyLedger() if ledger is None else ledger
+        observer = callback or ConsoleProgress()
+        run = LearningRun(self.df_meta, config, df, observer, stop, noise, ledger, dataset, label)
         self.state = "learning"
+        self._table = weakref.ref(df)
         try:
-            self._learned = run.execute()
-        except DPSynthError:
-            raise
-        except Exception as error:  # noqa: BLE001 - scrubbed and raised again
-            # a library's message may quote private values: only its type may leave
-            message = (
-                f"learning failed inside a library ({type(error).__name__}{_place(error)}). Its message is "
-                "withheld because it may quote private values. Please report this."
-            )
-            logger.debug(message)
-            raise DPSynthError(message) from None
+            # whether arithmetic overflows depends on single values: neither a warning nor an error may tell
+            with np.errstate(all="ignore"):
+                self._learned = shielded(run.execute, "learning failed")
         finally:
             self._spent = run.reserved
             if self._learned is not None:
                 self.state = "learned"
             else:  # what was refused before a value was read can be tried again
                 self.state = "new" if run.reserved is None else "failed"
+        return self
+
+    def was_learned_from(self, df: pd.DataFrame) -> bool:
+        """Whether a frame is the very object that was learned, and so private."""
+        return self._table is not None and self._table() is df
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the reference to the table, which other processes do not have."""
+        return {**self.__dict__, "_table": None}
+
+    async def learn_async(
+        self, df: pd.DataFrame, callback: Callable[[StepReport], None] | None = None
+    ) -> HighDimSynthesizer:
+        """The same as `learn`, in a worker thread, for `await` in a notebook.
+
+        While it runs, widgets and other tasks of the event loop are served. Cancelling it ends training
+        after the current step and keeps the model; interrupting the kernel cancels the cell that waits.
+
+        Args:
+            df: The private table.
+            callback: Called with a `StepReport` at every phase and step, in the event loop's thread.
+
+        Returns:
+            The synthesizer itself.
+
+        Raises:
+            CancelledError: After training has ended, if it was cancelled.
+            DPSynthError: As `learn`.
+        """
+        import asyncio
+        import threading
+
+        loop, stop = asyncio.get_running_loop(), threading.Event()
+        report = callback or ConsoleProgress()
+
+        def tell(each: StepReport) -> None:
+            loop.call_soon_threadsafe(report, each)
+
+        def learn() -> None:
+            self.learn(df, tell, stop)
+
+        work = loop.run_in_executor(None, learn)
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([work])  # never leave it running behind the caller's back
+            if not work.cancelled():
+                work.exception()  # retrieved: stopped before there was a model is no news
+            raise
         return self
 
     @property
@@ -192,12 +254,16 @@ class HighDimSynthesizer:
         learned = self.learned
         rows = learned.reference.rows if num_rows is None else num_rows
         if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows <= 0:
-            raise ConfigError(f"num_rows = {rows!r} is not allowed: give a whole number from 1.")
+            raise ConfigError(f"num_rows = {shown(rows)} is not allowed: give a whole number from 1.")
         if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise ConfigError(f"seed = {seed!r} is not allowed: give a whole number from 0, or None.")
+            raise ConfigError(f"seed = {shown(seed)} is not allowed: give a whole number from 0, or None.")
         generator = np.random.default_rng(seed)
-        codes = generate_codes(learned.model, learned.reference.shares, int(rows), generator)
-        return learned.codec.decode(codes, generator)
+
+        def generate() -> pd.DataFrame:
+            codes = generate_codes(learned.model, learned.reference.shares, int(rows), generator)
+            return learned.codec.decode(codes, generator)
+
+        return shielded(generate, "synthesizing failed")
 
     def audit(
         self,
@@ -262,20 +328,11 @@ class HighDimSynthesizer:
 
     def __repr__(self) -> str:
         """Name, size and, once learned, epsilon."""
+        from jupyter_dpsynth.privacy.receipt import epsilon_text
+
         parts = [f"{len(self.df_meta.columns)} columns", self.state]
         if self._spent is not None:
             epsilon, delta = self._spent
-            shown = "TEST ONLY, no guarantee" if epsilon is None else f"epsilon={epsilon:.4g}"
-            parts.append(f"{shown}, delta={delta:.2g}")
+            spent = "TEST ONLY, no guarantee" if epsilon is None else f"epsilon={epsilon_text(epsilon)}"
+            parts.append(f"{spent}, delta={delta:.2g}")
         return f"HighDimSynthesizer({', '.join(parts)})"
-
-
-def _place(error: BaseException) -> str:
-    """Where our own code was when a library failed: a line of source, no data."""
-    trace, place = error.__traceback__, ""
-    while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__", "")
-        if module.startswith("jupyter_dpsynth"):
-            place = f" at {module}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return place

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import datetime as dt
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.encoding.series import build_series, factorize
-from jupyter_dpsynth.errors import ArtifactError
+from jupyter_dpsynth.encoding.series import as_written, build_series, factorize
+from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata import CategoricalMeta, column_meta_from_dict
 
 if TYPE_CHECKING:
@@ -75,8 +76,10 @@ class CategoryCodec:
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
         """Codes `int32 [n]` of a column with this schema; unknown values go to the pool."""
         codes, values = factorize(series)
-        index = {value: cell for cell, value in enumerate(self.kept)}
-        pooled = len(self.kept)
+        kept, pooled = list(self.kept), len(self.kept)
+        if self.meta.dtype == "object" and self.meta.categories is None:
+            kept, values = [as_written(v) for v in kept], [as_written(v) for v in values]
+        index = {value: cell for cell, value in enumerate(kept)}
         table = np.array([*(index.get(value, pooled) for value in values), self._missing_cell])
         return table[codes].astype(np.int32)  # -1, missing, is the table's last entry
 
@@ -135,14 +138,17 @@ class CategoryCodec:
         if not isinstance(column, CategoricalMeta):
             raise TypeError
         names = {k: tuple(_unpack(v) for v in values[k]) for k in ("kept", "pool", "order")}
-        return cls(column, pool_weights=np.asarray(values["pool_weights"], np.float64), **names)
+        weights = np.asarray(values["pool_weights"], np.float64)
+        if len(weights) != len(names["pool"]) or not np.isfinite(weights.sum()):
+            raise ArtifactError(f"the pooled categories of column {shown(column.name)} make no sense.")
+        return cls(column, pool_weights=weights, **names)
 
 
 def _pack(value: Any) -> Any:  # noqa: ANN401 - any category value
     """A category value as JSON; plain ones stay themselves."""
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and isfinite(value)):
         return value
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode()}

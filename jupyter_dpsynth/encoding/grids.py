@@ -17,7 +17,7 @@ __all__ = ["BRANCHES", "FLAT_SPAN", "LEVELS", "branches", "coarsest_cells"]
 LEVELS = 3  # histograms of a tree, the coarsest included
 BRANCHES = 32  # most children of a cell
 FLAT_SPAN = 128  # a declared range of so few whole values needs no tree
-TIME_GRID_YEARS = (1700, 2300)
+TIME_GRID_YEARS = (1700, 2263)  # what a date of nanoseconds can be, from and before
 
 
 def branches(span: float) -> int:

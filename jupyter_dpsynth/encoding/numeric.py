@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.encoding.series import WALL_EPOCH, build_series, number_values, time_values
+from jupyter_dpsynth.encoding.series import RESOLUTIONS, WALL_EPOCH, build_series, number_values, time_values
+from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata import ContinuousMeta, DatetimeMeta, column_meta_from_dict
 
 if TYPE_CHECKING:
@@ -197,7 +198,30 @@ class NumericCodec:
         arrays: dict[str, Any] = {
             name: np.asarray(values[name], dtype=dtype) for name, dtype in _ARRAYS.items()
         }
-        return cls(meta, float(values["unit"]), **arrays)
+        codec = cls(meta, float(values["unit"]), **arrays)
+        codec._check()
+        return codec
+
+    def _check(self) -> None:
+        """Raise ArtifactError unless leaves, bins and unit make sense together, and can be decoded."""
+        leaves, first = len(self.starts), self.first_leaf
+        times = isinstance(self.meta, DatetimeMeta)
+        units = RESOLUTIONS if times else (0.0, *(10.0**-places for places in range(10)))
+        sound = (
+            len(self.ends) == len(self.weights) == leaves
+            and (self.starts < self.ends).all()
+            and (self.ends[:-1] <= self.starts[1:]).all()
+            and first[0] == 0
+            and (np.diff(first) > 0).all()
+            and first[-1] < leaves
+            and self.unit in units
+            and (self.unit == 0 or np.abs([self.starts[0], self.ends[-1]]).max() <= 2 * LARGEST)
+            and (not times or np.abs([self.starts[0], self.ends[-1]]).max() * self.unit <= LARGEST)
+        )
+        if not sound or not np.isfinite(self.weights.sum() + self.ends[-1] - self.starts[0]):
+            raise ArtifactError(f"the bins of column {shown(self.meta.name)} make no sense.")
+        last = self.ends - 1 if self.unit > 0 else self.ends
+        build_series(self._values(np.append(self.starts, last)), self.meta)
 
 
 _ARRAYS: dict[str, type] = {

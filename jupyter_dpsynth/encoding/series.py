@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RESOLUTIONS",
     "WALL_EPOCH",
+    "as_written",
     "build_series",
     "factorize",
     "number_values",
@@ -32,7 +34,8 @@ RESOLUTIONS = (1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000)
 WALL_EPOCH = np.datetime64("1970-01-01", "us")
 MOMENTS = (dt.date, np.datetime64)
 DURATIONS = (dt.timedelta, np.timedelta64)
-SCALARS = (str, bytes, int, float, bool, np.generic, dt.date, dt.timedelta, decimal.Decimal)
+PYTHON_TYPES = bytes, int, float, bool, dt.date, dt.datetime, dt.timedelta, decimal.Decimal
+PLAIN = frozenset((*PYTHON_TYPES, pd.Timestamp, pd.Timedelta))
 
 
 def number_values(series: pd.Series) -> NDArray[np.float64]:
@@ -49,6 +52,8 @@ def time_values(series: pd.Series, meta: DatetimeMeta) -> tuple[NDArray[np.int64
         convert = pd.to_timedelta if meta.is_duration else _to_datetime
         # text is not parsed: pandas warns about formats, and whether it does depends on single values
         series = convert(_only(series, DURATIONS if meta.is_duration else MOMENTS), errors="coerce")
+    elif str(series.dtype).startswith(("date32[", "date64[")):
+        series = series.astype("datetime64[us]")  # pyarrow's dates have no time zone to ask for
     if getattr(series.dt, "tz", None) is not None:
         series = series.dt.tz_localize(None)
     unit = "timedelta64[us]" if meta.is_duration else "datetime64[us]"
@@ -60,14 +65,39 @@ def time_values(series: pd.Series, meta: DatetimeMeta) -> tuple[NDArray[np.int64
 def factorize(series: pd.Series) -> tuple[NDArray[np.int64], list[Any]]:
     """Codes `[n]` (-1 for missing) and the distinct values of a column of names.
 
-    A float column counts its infinite values as missing.
+    A float column counts its infinite values as missing. In an object column values are the same if they
+    are written the same: pandas would take 1, 1.0 and True for one value and keep the one that comes first,
+    so that a single row decided how a published category is written.
     """
     if series.dtype == object:
-        series = _only(series, SCALARS)
-    elif pd.api.types.is_float_dtype(series.dtype):
+        values = [_plain(value) for value in series]
+        keys = [as_written(value) for value in values]
+        known = dict(zip(keys, values, strict=True))
+        codes, found = pd.factorize(pd.Series(keys, dtype=object))
+        return np.asarray(codes, dtype=np.int64), [known[key] for key in found]
+    if pd.api.types.is_float_dtype(series.dtype):
         series = pd.Series(number_values(series))
     codes, values = pd.factorize(series)
     return np.asarray(codes, dtype=np.int64), list(values)
+
+
+def as_written(value: Any) -> Any:  # noqa: ANN401 - any plain value
+    """A key that tells apart what is written differently, like 1, 1.0 and True; text is its own key."""
+    if value is None or isinstance(value, str):
+        return value
+    exact = isinstance(value, int | bytes)  # the text of a whole number may be too long to be made
+    return type(value).__name__, value if exact else repr(value)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any object
+    """A value of a plain Python or pandas type; None for everything else, and for missing values."""
+    if isinstance(value, str):
+        return str.__str__(value)  # without what a subclass may add
+    if isinstance(value, np.generic):
+        value = value.item()
+    if type(value) not in PLAIN or (isinstance(value, float | decimal.Decimal) and not math.isfinite(value)):
+        return None
+    return value
 
 
 def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - array-likes
@@ -116,7 +146,9 @@ def _to_datetime(series: pd.Series, errors: str) -> pd.Series:
 
 def _only(series: pd.Series, types: tuple[type, ...]) -> pd.Series:
     """An object column in which everything of another type is missing."""
-    return series.map(lambda value: value if isinstance(value, types) else None).astype(object)
+    # not Series.map: it infers text, and fails at text that cannot be written as UTF-8
+    kept = [value if isinstance(value, types) else None for value in series]
+    return pd.Series(kept, index=series.index, dtype=object)
 
 
 def _as_float(value: object) -> float:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.encoding.discovery import needs_unit
+from jupyter_dpsynth.encoding.table import TableSettings
 from jupyter_dpsynth.engine.reports import StopReason
 from jupyter_dpsynth.engine.structure import MAX_ORDERINGS, comparable
 from jupyter_dpsynth.errors import ConfigError
@@ -34,18 +35,22 @@ from jupyter_dpsynth.privacy.accounting import (
     gaussian_mu,
     max_steps,
 )
-from jupyter_dpsynth.privacy.mechanisms import partition_threshold
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.metadata import ColumnMeta, DataFrameMeta
+    from jupyter_dpsynth.privacy.accounting import Accountant
 
-__all__ = ["RunPlan", "check_feasible", "count_sigma", "plan_run"]
+__all__ = ["RunPlan", "check_feasible", "count_sigma", "least_rows", "plan_run"]
 
+# Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
+# count's own noise is a tenth of that, so a handful of rows passes by chance once in a million runs.
+MIN_SIGNAL = 50.0
 COUNT_SHARE = 0.01
 UNIT_SHARE = 0.02
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.005
+LOOK_SHARE = 0.06
 SELECTION_SHARE = 0.1  # of delta, for publishing unlisted categories
 COUNT_DELTA = 0.01  # of delta, left unused because the plan follows from the noisy row count
 LARGEST_COUNT_DELTA = 0.2
@@ -75,10 +80,12 @@ class RunPlan:
         unit_sigma: Noise of each histogram of decimals or time resolutions.
         codec_sigma: Noise that one histogram a column has in discovery.
         marginal_sigma: Noise of each one-way marginal.
+        finer_marginal_sigma: The same where no column needs the second look: they get its budget too.
         pair_sigma: Noise of each pair's dependence score.
         order_sigma: Noise of the counts that tell whether one column is never above another; None if
             no two columns could be compared.
-        threshold: Noisy count above which an unlisted category is published.
+        look_sigma: Noise of the second look at columns of names, if it were at one column; 0 if all
+            names are declared.
         bins: About how many bins a number gets.
         cells: Most cells of a column of names.
         steps: Training steps.
@@ -100,9 +107,10 @@ class RunPlan:
     unit_sigma: float
     codec_sigma: float
     marginal_sigma: float
+    finer_marginal_sigma: float
     pair_sigma: float
     order_sigma: float | None
-    threshold: float
+    look_sigma: float
     bins: int
     cells: int
     steps: int
@@ -120,6 +128,19 @@ class RunPlan:
         """Expected rows of a step; what every sum is divided by (the actual number is private)."""
         return self.sampling_probability * self.rows
 
+    @property
+    def table_settings(self) -> TableSettings:
+        """Noise and sizes of the discovery of domains."""
+        return TableSettings(
+            rows=self.rows,
+            unit_sigma=self.unit_sigma,
+            codec_sigma=self.codec_sigma,
+            look_sigma=self.look_sigma,
+            selection_delta=0.0 if self.privacy is None else self.privacy.selection_delta,
+            bins=self.bins,
+            cells=self.cells,
+        )
+
 
 def count_sigma(config: ResolvedConfig) -> float:
     """Noise of the row count: 1 % of the squared budget.
@@ -129,6 +150,17 @@ def count_sigma(config: ResolvedConfig) -> float:
     """
     mu = gaussian_mu(config.epsilon, config.delta or NOMINAL_DELTA)
     return 1 / (math.sqrt(COUNT_SHARE) * mu)
+
+
+def least_rows(config: ResolvedConfig, rows: float) -> float:
+    """How many rows a table must have for more than noise.
+
+    Args:
+        config: The frozen parameters.
+        rows: Noisy row count, for the default delta.
+    """
+    mu = gaussian_mu(config.epsilon, config.delta or min(1 / (10 * rows), NOMINAL_DELTA))
+    return MIN_SIGNAL / mu
 
 
 def check_feasible(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | None) -> None:
@@ -146,13 +178,16 @@ def check_feasible(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | N
         plan_run(config, df_meta, MANY_ROWS if rows is None else rows)
 
 
-def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> RunPlan:
+def plan_run(
+    config: ResolvedConfig, df_meta: DataFrameMeta, rows: float, accountant: Accountant = "pld"
+) -> RunPlan:
     """Fix every figure of a run.
 
     Args:
         config: The frozen parameters.
         df_meta: The table's schema.
         rows: Noisy row count, or the exact one if it is public.
+        accountant: 'pld' for a run; 'quick' for a forecast in milliseconds.
 
     Raises:
         ConfigError: Not even one step with this noise multiplier keeps within epsilon.
@@ -169,6 +204,7 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
     domain_share, marginal_share = _histogram_shares(df_meta, snr)
     pairs = columns * (columns - 1) // 2
     pair_share = PAIR_SHARE if pairs else 0.0
+    look_share = LOOK_SHARE if df_meta.open_names else 0.0
     ordered = min(_comparable_pairs(df_meta), MAX_ORDERINGS)
     order_share = ORDER_SHARE if ordered else 0.0
 
@@ -177,40 +213,40 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
     marginal_total = _share_sigma(marginal_share, mu)
     pair_total = _share_sigma(pair_share, mu)
     order_total = _share_sigma(order_share, mu)
+    look_total = _share_sigma(look_share, mu)
     measurements = (
         *count,
         *_measurement("decimals and time resolutions", unit_total, f"{unit_columns} columns"),
         *_measurement("value histograms", domain_total, f"{columns} columns, bounds and categories"),
+        *_measurement("second look at unlisted names", look_total, f"of {len(df_meta.open_names)} columns"),
         *_measurement("one-way marginals", marginal_total, f"{columns} columns"),
         *_measurement("pair dependence", pair_total, f"{pairs} pairs"),
         *_measurement("orderings of columns", order_total, f"up to {ordered} pairs"),
     )
-    open_columns = sum(isinstance(meta, CategoricalMeta) and _is_open(meta) for meta in df_meta.learned)
-    selection_delta = SELECTION_SHARE * delta if open_columns else 0.0
+    selection_delta = SELECTION_SHARE * delta if df_meta.open_names else 0.0
     base = PrivacyPlan(measurements, None, selection_delta, _count_delta(config, rows, delta))
-    codec_sigma = domain_total * math.sqrt(columns)
-    threshold = partition_threshold(codec_sigma, selection_delta, open_columns) if open_columns else 0.0
 
-    shares = COUNT_SHARE + unit_share + domain_share + marginal_share + pair_share + order_share
+    shares = COUNT_SHARE + unit_share + domain_share + look_share + marginal_share + pair_share + order_share
     left = math.sqrt(1 - shares)
     steps, probability = _training_length(config, rows, left * mu)
     sensitivity = MICROBATCH_SENSITIVITY if config.num_microbatches else 1.0
     widening = sensitivity * math.sqrt(1 + LOSS_COST)  # gradient noise over the accountant's noise
-    steps, effective, ends_by = _calibrate(config, base, delta, steps, probability, widening)
+    steps, effective, ends_by = _calibrate(config, base, delta, steps, probability, widening, accountant)
     training = SampledTraining(steps, probability, effective)
     privacy = replace(base, training=training)
     return RunPlan(
         rows=rows,
         delta=delta,
         privacy=privacy,
-        epsilon=compute_epsilon(privacy, delta),
+        epsilon=compute_epsilon(privacy, delta, accountant),
         snr=snr,
         unit_sigma=unit_total * math.sqrt(unit_columns) if unit_columns else 0.0,
-        codec_sigma=codec_sigma,
+        codec_sigma=domain_total * math.sqrt(columns),
+        look_sigma=look_total,
         marginal_sigma=marginal_total * math.sqrt(columns),
+        finer_marginal_sigma=_share_sigma(marginal_share + look_share, mu) * math.sqrt(columns),
         pair_sigma=pair_total * math.sqrt(pairs) if pairs else 0.0,
         order_sigma=order_total * math.sqrt(ordered) if ordered else None,
-        threshold=threshold,
         steps=steps,
         sampling_probability=probability,
         noise_multiplier=effective * widening,
@@ -287,16 +323,20 @@ def _calibrate(
     steps: int,
     probability: float,
     widening: float,
+    accountant: Accountant,
 ) -> tuple[int, float, StopReason]:
     """Solve the noise from the steps, or the steps from the noise; returns the accountant's noise."""
     left = delta - base.reserved_delta
     if config.noise_multiplier is None:
-        sigma = calibrate_noise_multiplier(config.epsilon, left, steps, probability, base.base_mu)
+        sigma = calibrate_noise_multiplier(config.epsilon, left, steps, probability, base.base_mu, accountant)
         return steps, sigma, StopReason.FINISHED
     effective = config.noise_multiplier / widening
-    most = max_steps(config.epsilon, left, probability, effective, base.base_mu, limit=steps)
+    figures = config.epsilon, left, probability, effective, base.base_mu
+    most = max_steps(*figures, limit=steps, accountant=accountant)
     if most == 0:
-        enough = widening * calibrate_noise_multiplier(config.epsilon, left, steps, probability, base.base_mu)
+        enough = widening * calibrate_noise_multiplier(
+            config.epsilon, left, steps, probability, base.base_mu, accountant
+        )
         raise ConfigError(
             f"noise_multiplier = {config.noise_multiplier:g} cannot keep within epsilon = "
             f"{config.epsilon:g}: a single step costs more. Give noise_multiplier >= {enough:.3g} (for "
@@ -345,9 +385,10 @@ def _plan_without_noise(config: ResolvedConfig, df_meta: DataFrameMeta, rows: fl
         unit_sigma=0.0,
         codec_sigma=0.0,
         marginal_sigma=0.0,
+        finer_marginal_sigma=0.0,
         pair_sigma=0.0,
         order_sigma=0.0 if _comparable_pairs(df_meta) else None,
-        threshold=0.0,
+        look_sigma=0.0,
         steps=steps,
         sampling_probability=probability,
         noise_multiplier=0.0,

@@ -36,6 +36,8 @@ class StepReport:
         loss_noise: Standard deviation of the noise in `loss`.
         rows: Expected number of row visits so far (steps x expected batch size).
         seconds: Time since `learn` was called.
+        ledger: What the data has cost so far, in words for its owner; empty before it is known. It is
+            derived from the exact rows: no part of epsilon covers it.
     """
 
     phase: Phase
@@ -49,3 +51,4 @@ class StepReport:
     loss_noise: float | None = None
     rows: int = 0
     seconds: float = 0.0
+    ledger: str = ""

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.discovery import Histograms
-from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
+from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
+from jupyter_dpsynth.encoding.histograms import Histograms
+from jupyter_dpsynth.encoding.table import TableCodec, discover_table
 from jupyter_dpsynth.engine.marginals import (
     PAIR_ROWS,
     MeasuredReference,
@@ -25,14 +26,27 @@ from jupyter_dpsynth.engine.marginals import (
     to_shares,
 )
 from jupyter_dpsynth.engine.model import Layout, TabularModel
-from jupyter_dpsynth.engine.planning import NOMINAL_DELTA, check_feasible, count_sigma, plan_run
+from jupyter_dpsynth.engine.planning import NOMINAL_DELTA, check_feasible, count_sigma, least_rows, plan_run
 from jupyter_dpsynth.engine.reports import StepReport, StopReason
 from jupyter_dpsynth.engine.statement import tf_privacy_statement
 from jupyter_dpsynth.engine.structure import measure_orderings, sharpen
-from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError
-from jupyter_dpsynth.privacy.accounting import epsilon_curve, gaussian_mu
+from jupyter_dpsynth.errors import (
+    ArtifactError,
+    BudgetExhaustedError,
+    ConfigError,
+    DataError,
+    NotLearnedError,
+)
+from jupyter_dpsynth.privacy.accounting import (
+    GaussianMeasurement,
+    PrivacyPlan,
+    compute_epsilon,
+    epsilon_curve,
+)
+from jupyter_dpsynth.privacy.composition import Spending
+from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
+from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, epsilon_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,14 +58,12 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.planning import RunPlan
     from jupyter_dpsynth.metadata import DataFrameMeta
     from jupyter_dpsynth.privacy.accounting import EpsilonCurve
+    from jupyter_dpsynth.privacy.ledger import PrivacyLedger, RunStatus
 
 __all__ = ["Learned", "LearningRun"]
 
 logger = logging.getLogger(__name__)
 
-# Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
-# count's own noise is a tenth of that, so a handful of rows passes by chance once in a million runs.
-MIN_SIGNAL = 50.0
 NOTHING_SEEN = 3.0  # standard deviations under which 'other' or 'missing' counts as absent
 LEAST_COUNT = 0.3  # rows of an empty cell, so that no probability is zero
 START_FLOOR = 0.25  # least count of a cell at the start of training, in standard deviations
@@ -89,9 +101,13 @@ class LearningRun:
         callback: Told of every phase and step.
         stop: Set from anywhere to end after the current step.
         noise: Source of noise; operating-system entropy by default.
+        ledger: Where the run is recorded before a value is measured.
+        dataset: The dataset's name as the user gave it, or None.
+        label: What the ledger calls a new dataset without a name.
 
     Attributes:
-        reserved: Epsilon (None for a test-only seed) and delta, set before the first value is read.
+        reserved: Epsilon (None for a test-only seed) and delta, set before the first value is measured.
+        entry: The run's identifier in the ledger, None before it is there.
     """
 
     def __init__(
@@ -102,12 +118,17 @@ class LearningRun:
         callback: Callable[[StepReport], None],
         stop: threading.Event | None,
         noise: NoiseSource | None,
+        ledger: PrivacyLedger,
+        dataset: str | None,
+        label: str,
     ) -> None:
         self.df_meta, self.config, self.df = df_meta, config, df
+        self.ledger, self.dataset, self.label = ledger, dataset, label
         self.callback, self.stop = callback, stop or threading.Event()
         self.noise = noise or NoiseSource()
         self.histograms = Histograms(self.noise)
         self.reserved: tuple[float | None, float] | None = None
+        self.entry: str | None = None
         self.curve: EpsilonCurve | None = None
         self.began = time.monotonic()
         target = config.epsilon if config.differential_privacy else math.inf
@@ -118,13 +139,32 @@ class LearningRun:
         """Run to the end, or to a stop.
 
         Raises:
+            ArtifactError: The ledger cannot record the run; nothing was measured.
+            BudgetExhaustedError: The dataset's cap does not allow the run.
             ConfigError: The noise cannot keep within epsilon.
             DataError: Too few rows for anything but noise.
             NotLearnedError: Stopped before the measurements were complete.
         """
         self.tell()
+        count_is_private = self.config.differential_privacy and not self.config.n_public
+        if not count_is_private and len(self.df) == 0:
+            raise DataError("df is empty: pass a DataFrame with rows to learn from.")
         public_rows = len(self.df) if self.config.n_public else None
         check_feasible(self.config, self.df_meta, public_rows)
+        self._reserve()
+        status: RunStatus = "failed"
+        try:
+            learned = self._learn()
+            status = "stopped" if learned.stop_reason is StopReason.STOPPED else "finished"
+        except NotLearnedError:
+            status = "stopped"
+            raise
+        finally:
+            self._note(status)
+        return learned
+
+    def _learn(self) -> Learned:
+        """Everything after the reservation."""
         importer = _BackgroundImport("jupyter_dpsynth.engine.training")
         plan = self._plan()
         codec, reference, codes, counts = self._measure(plan)
@@ -151,9 +191,8 @@ class LearningRun:
             )
 
     def _plan(self) -> RunPlan:
-        """Reserve, measure the row count and fix everything else."""
+        """Measure the row count and fix everything else."""
         config = self.config
-        self._reserve(config.epsilon, config.delta or NOMINAL_DELTA)
         exact = len(self.df)
         if config.n_public or not config.differential_privacy:
             rows = float(exact)
@@ -168,7 +207,7 @@ class LearningRun:
             plan = plan_run(config, self.df_meta, rows)
         except ConfigError as error:  # feasible for some row counts, but not for this one
             raise ConfigError(f"{error} Counting the rows has spent this synthesizer's budget.") from None
-        self._reserve(plan.epsilon, plan.delta)
+        self._settle(plan)
         if config.delta is not None and plan.delta * rows >= 1:
             logger.warning(
                 "delta = %g is not below 1 / number of rows (about %d rows): such a guarantee allows to "
@@ -181,19 +220,69 @@ class LearningRun:
         self.tell(total_steps=plan.steps, delta=plan.delta, epsilon=self._epsilon_at(0, plan))
         return plan
 
-    def _reserve(self, epsilon: float, delta: float) -> None:
-        if not self.config.differential_privacy:
-            self.reserved = (math.inf, 0.0)
+    @property
+    def _guaranteed(self) -> bool:
+        """Whether the run has a guarantee; without one the ledger counts it as infinite."""
+        return self.config.differential_privacy and not self.noise.test_only
+
+    def _reserve(self) -> None:
+        """Enter the whole budget into the ledger, before a value is measured.
+
+        Privacy:
+            What the data has cost so far is told to the observer, for the owner. That the ledger knows
+            the table comes from its exact rows.
+        """
+        config = self.config
+        identity = TableIdentity(table_fingerprint(self.df), self.dataset, self.label)
+        account = self.ledger.account(identity)
+        epsilon = config.epsilon if self._guaranteed else math.inf
+        self.tell(ledger=account.sentence(epsilon))
+        # an earlier run's delta tells about how many rows there are
+        delta = config.delta or max(NOMINAL_DELTA, account.run_delta)
+        self.entry = self.ledger.reserve(identity, epsilon, delta)
+        if config.differential_privacy:
+            self.reserved = (config.epsilon if self._guaranteed else None), config.delta or NOMINAL_DELTA
         else:
-            self.reserved = (None if self.noise.test_only else epsilon, delta)
+            self.reserved = (math.inf, 0.0)
+
+    def _settle(self, plan: RunPlan) -> None:
+        """Replace the reservation by the plan, before anything but the row count is measured."""
+        if plan.privacy is None or self.entry is None:
+            return
+        if not self._guaranteed:
+            self.reserved = (None, plan.delta)
+            return
+        try:
+            self.ledger.record(self.entry, Spending(plan.privacy, plan.delta, plan.epsilon))
+        except BudgetExhaustedError as error:
+            counted = (
+                () if self.config.n_public else (GaussianMeasurement("row count", count_sigma(self.config)),)
+            )
+            spent = PrivacyPlan(counted)
+            epsilon = compute_epsilon(spent, plan.delta)
+            self.ledger.record(self.entry, Spending(spent, plan.delta, epsilon))
+            self.reserved = (epsilon, plan.delta)
+            raise BudgetExhaustedError(
+                f"{error} At most the row count has been measured, for epsilon = {epsilon_text(epsilon)}."
+            ) from None
+        self.reserved = (plan.epsilon, plan.delta)
+
+    def _note(self, status: RunStatus) -> None:
+        """Note in the ledger how the run ended; what it reserved is recorded in any case."""
+        if self.entry is None:
+            return
+        try:
+            self.ledger.record(self.entry, status=status)
+        except ArtifactError:
+            logger.warning("the ledger could not note that this run %s; what it spent is recorded.", status)
 
     def _check_signal(self, rows: float) -> None:
         config = self.config
-        mu = gaussian_mu(config.epsilon, config.delta or min(1 / (10 * rows), NOMINAL_DELTA))
-        if rows * mu < MIN_SIGNAL:
+        needed = least_rows(config, rows)
+        if rows < needed:
             raise DataError(
                 f"the table has too few rows for epsilon = {config.epsilon:g}: about {rows:,.0f} were "
-                f"counted with noise, about {MIN_SIGNAL / mu:,.0f} are needed for more than noise. "
+                f"counted with noise, about {needed:,.0f} are needed for more than noise. "
                 "Counting has spent this synthesizer's budget. Give more rows or a larger epsilon."
             )
 
@@ -206,25 +295,19 @@ class LearningRun:
         self, plan: RunPlan
     ) -> tuple[TableCodec, MeasuredReference, NDArray[np.integer[Any]], list[NDArray[np.float64]]]:
         """Domain, one-way marginals and pair dependences; also the codes and the noisy counts."""
-        settings = TableSettings(
-            rows=plan.rows,
-            unit_sigma=plan.unit_sigma,
-            codec_sigma=plan.codec_sigma,
-            threshold=plan.threshold,
-            bins=plan.bins,
-            cells=plan.cells,
-        )
-        codec, discovered = discover_table(
+        discovered = discover_table(
             self.df,
             self.df_meta,
             self.histograms,
-            settings,
+            plan.table_settings,
             lambda name: self._check_stop(f"measuring column {name!r}"),
         )
+        codec = discovered.codec
         self._check_stop("encoding")
         codes = codec.encode(self.df)
         self._check_stop("measuring marginals")
-        counts, variances = measure_one_way(codes, discovered, self.histograms, plan.marginal_sigma)
+        marginal_sigma = plan.marginal_sigma if discovered.looked_again else plan.finer_marginal_sigma
+        counts, variances = measure_one_way(codes, discovered.columns, self.histograms, marginal_sigma)
         shares = [to_shares(count, LEAST_COUNT) for count in counts]
         self._check_stop("measuring pairs of columns")
         dependence = measure_pairs(codes, codec.sizes, shares, plan.rows, plan.pair_sigma, self.noise)
@@ -302,7 +385,7 @@ class LearningRun:
             delta=delta,
             epsilon=epsilon,
             epsilon_target=config.epsilon if config.differential_privacy else math.inf,
-            epsilon_completed_steps=self._epsilon_at(steps, plan),
+            epsilon_completed_steps=None if epsilon is None else _epsilon_of(plan, steps),
             planned_steps=plan.steps,
             completed_steps=steps,
             sampler="Poisson: every row is drawn independently in every step",
@@ -312,6 +395,7 @@ class LearningRun:
             versions=_versions(),
             second_opinion=None if epsilon is None else tf_privacy_statement(plan),
             guarantee="test-only" if self.noise.test_only else guarantee,
+            ledger_entry=self.entry,
         )
 
 
@@ -341,6 +425,13 @@ class _BackgroundImport:
     def module(self) -> Any:  # noqa: ANN401 - a module
         """The imported module."""
         return importlib.import_module(self._name)
+
+
+def _epsilon_of(plan: RunPlan, steps: int) -> float:
+    """Epsilon if so many steps had been planned; infinite without differential privacy."""
+    if plan.privacy is None or steps == plan.steps:
+        return plan.epsilon
+    return min(compute_epsilon(plan.privacy.with_steps(steps), plan.delta), plan.epsilon)
 
 
 def _versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.engine.marginals import pair_dependence
-from jupyter_dpsynth.errors import DataError, did_you_mean
+from jupyter_dpsynth.errors import DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.metrics import (
     Discretizer,
     cramers_v,
@@ -93,10 +93,19 @@ class UtilityReport:
 
         Raises:
             NotLearnedError: Nothing has been learned.
-            DataError: The table has other columns.
+            DataError: The table has other columns, or is the one that was learned.
         """
+        _check_columns(df_synth, synthesizer.reference.columns, "df_synth")
+        if synthesizer.was_learned_from(df_synth):
+            raise DataError(
+                "df_synth is the original table itself: what would be shown is not covered by epsilon. Pass "
+                "a synthetic table, or compare explicitly with UtilityReport.against_original (--original)."
+            )
+        return shielded(lambda: cls._from_measurements(synthesizer, df_synth), "the comparison failed")
+
+    @classmethod
+    def _from_measurements(cls, synthesizer: HighDimSynthesizer, df_synth: pd.DataFrame) -> UtilityReport:
         reference = synthesizer.reference
-        _check_columns(df_synth, reference.columns, "df_synth")
         codes = synthesizer.codec.encode(df_synth).astype(np.int64)
         sizes = synthesizer.codec.sizes
         shares = one_way_shares(codes, [int(size) for size in sizes])
@@ -173,9 +182,18 @@ class UtilityReport:
         names = tuple(df.columns)
         _check_columns(df, names, "df")
         _check_columns(df_synth, names, "df_synth")
-        if target is not None and target not in names:
-            hint = did_you_mean(str(target), map(str, names))
-            raise DataError(f"target = {target!r} is not a column of the table.{hint}")
+        if target is not None and (not isinstance(target, str) or target not in names):
+            hint = did_you_mean(target if isinstance(target, str) else "", map(str, names))
+            raise DataError(f"target = {shown(target)} is not a column of the table.{hint}")
+        if holdout is not None:
+            _check_columns(holdout, names, "holdout")
+        return shielded(lambda: cls._from_original(df, df_synth, target, holdout), "the comparison failed")
+
+    @classmethod
+    def _from_original(
+        cls, df: pd.DataFrame, df_synth: pd.DataFrame, target: str | None, holdout: pd.DataFrame | None
+    ) -> UtilityReport:
+        names = tuple(df.columns)
         grid = Discretizer(df)
         codes, synthetic = grid.codes(df), grid.codes(df_synth)
         columns = _sorted_columns(
@@ -248,6 +266,10 @@ class UtilityReport:
 
     def __str__(self) -> str:
         """The summary."""
+        return self.summary()
+
+    def __repr__(self) -> str:
+        """The summary, with its warning: the generated one would print the reference's names and shares."""
         return self.summary()
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # noqa: ANN401 - IPython's protocol
@@ -369,8 +391,6 @@ def _learned_figures(
         cut = max(1, int(HOLDOUT_SHARE * len(df)))
         holdout, train = df.iloc[order[:cut]], df.iloc[order[cut:]]
         where = "a fifth of the original, kept out of the reference model but not out of learning"
-    else:
-        _check_columns(holdout, tuple(df.columns), "holdout")
     synthetic = prediction_auc(df, df_synth, holdout, target)
     real = prediction_auc(df, train, holdout, target)
     return [

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError, did_you_mean
-from jupyter_dpsynth.notebook import learning
+from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, did_you_mean
+from jupyter_dpsynth.notebook import learning, preview
 from jupyter_dpsynth.notebook.auditing import show_audit
 from jupyter_dpsynth.notebook.grammar import COMMANDS, Command, find_command
 from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, say
+from jupyter_dpsynth.notebook.ledger_view import ledger
 from jupyter_dpsynth.notebook.namespace import (
     evaluate,
     expand,
@@ -123,20 +124,12 @@ def _compare_with_original(parsed: ParsedLine, namespace: dict[str, Any], df_syn
         if target not in df.columns:
             hint = did_you_mean(target, map(str, df.columns))
             raise DataError(f"--target = {target!r} is not a column of the table.{hint}")
-    try:
-        return UtilityReport.against_original(
-            df,
-            df_synth,
-            target=target,
-            holdout=None if holdout is None else find_dataframe(holdout, namespace, "--holdout"),
-        )
-    except DPSynthError:
-        raise
-    except Exception as error:  # noqa: BLE001 - pandas and scikit-learn quote values of the table
-        raise DPSynthError(
-            f"the comparison failed with {type(error).__name__}; its message is withheld because it may "
-            "quote private values."
-        ) from None
+    return UtilityReport.against_original(
+        df,
+        df_synth,
+        target=target,
+        holdout=None if holdout is None else find_dataframe(holdout, namespace, "--holdout"),
+    )
 
 
 def epsilon_sentence(name: str, synthesizer: HighDimSynthesizer) -> str:
@@ -166,7 +159,7 @@ def receipt(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     """Show what epsilon was spent on."""
     _, synthesizer = current_synthesizer(magics, parsed)
     spent = synthesizer.receipt
-    publish(spent.to_text(), spent.to_html())
+    preview.publish(spent.to_text(), spent.to_html())
 
 
 def audit(magics: DPSynthMagics, parsed: ParsedLine) -> None:
@@ -205,13 +198,6 @@ def _path(magics: DPSynthMagics, parsed: ParsedLine) -> Path:
     return value if isinstance(value, Path) else Path(text).expanduser()
 
 
-def publish(text: str, markup: str) -> None:
-    """Show HTML where that is possible and text elsewhere."""
-    from IPython.display import publish_display_data
-
-    publish_display_data({"text/plain": text, "text/html": markup})
-
-
 def config(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     """List the parameters, or explain one, or list the values of a config."""
     name = parsed.argument()
@@ -235,7 +221,7 @@ def config(magics: DPSynthMagics, parsed: ParsedLine) -> None:
             raise ConfigError(f"{name!r} is a {type(value).__name__}, not a HighDimConfig.")
     rows = [(key, repr(value), str(traits[key].help)) for key, value in values.to_dict().items()]
     heading = "default" if name is None else "value"
-    publish(_text_table(rows), _html_table(heading, rows))
+    preview.publish(_text_table(rows), _html_table(heading, rows))
 
 
 def _text_table(rows: list[tuple[str, str, str]]) -> str:
@@ -285,12 +271,16 @@ def explain(magics: DPSynthMagics, parsed: ParsedLine) -> None:  # noqa: ARG001 
 
 
 HANDLERS: dict[str, Callable[[DPSynthMagics, ParsedLine], None]] = {
+    "calc": preview.calc,
+    "doctor": preview.doctor,
+    "panel": preview.panel,
     "synthesize": synthesize,
     "compare": compare,
     "epsilon": epsilon,
     "status": learning.status,
     "stop": learning.stop,
     "receipt": receipt,
+    "ledger": ledger,
     "audit": audit,
     "save": save,
     "load": load,

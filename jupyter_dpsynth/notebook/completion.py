@@ -55,7 +55,7 @@ def complete(context: CompletionContext, namespace: dict[str, Any]) -> SimpleMat
         words = split_line(match["rest"])
         fragment = "" if line[-1:].isspace() or not words else words.pop()
         candidates = _line_candidates(words, fragment, namespace)
-    elif context.cursor_line > 0 and re.match(r"^\s*%%dpsynth\s+learn\b", lines[0]):
+    elif context.cursor_line > 0 and _takes_body(lines[0]):
         name = re.fullmatch(r"\s*(\w*)", line)
         fragment = name[1] if name else ""
         candidates = _parameters() if name else []
@@ -67,6 +67,12 @@ def complete(context: CompletionContext, namespace: dict[str, Any]) -> SimpleMat
         "matched_fragment": fragment,
         "suppress": bool(found),
     }
+
+
+def _takes_body(line: str) -> bool:
+    """Whether a cell's first line calls a sub-command to which the lines below belong."""
+    match = re.match(r"^\s*%%dpsynth\s+(\w+)", line)
+    return match is not None and any(each.name == match[1] and each.body for each in COMMANDS)
 
 
 def _parameters() -> list[str]:
@@ -102,6 +108,8 @@ def _values(name: str, metavar: str, namespace: dict[str, Any]) -> list[str]:
     """Variables that fit as the value of an option."""
     if metavar == "DATAFRAME":
         return dataframe_names(namespace)
+    if metavar.startswith("DATASET"):
+        return _dataset_names()
     if name == "config":
         from jupyter_dpsynth.config import HighDimConfig
 
@@ -115,3 +123,15 @@ def _values(name: str, metavar: str, namespace: dict[str, Any]) -> list[str]:
 
         return instances(namespace, HighDimSynthesizer)
     return []
+
+
+def _dataset_names() -> list[str]:
+    """Datasets in the ledger, quoted where a space would cut them."""
+    from jupyter_dpsynth.errors import DPSynthError
+    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+
+    try:
+        datasets = PrivacyLedger().summary().datasets
+    except DPSynthError:  # said when the ledger is used, not while somebody types
+        return []
+    return [name if name.isidentifier() else repr(name) for each in datasets for name in each.names]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "Command", "Option", "ParsedLine", "find_command", "parse_line", "split_line"]
 
 #: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
-SCHEMA_NAMES = ("bounds", "categories", "decimals", "ids", "schema")
+SCHEMA_NAMES = ("bounds", "categories", "decimals", "ids", "ignore", "schema")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Option:
         short: One letter, or empty.
         choices: The allowed values; empty if not a fixed list.
         parameter: Whether it is a parameter of `HighDimConfig`.
+        values: How many values it takes, if it takes one at all.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Option:
     short: str = ""
     choices: tuple[str, ...] = ()
     parameter: bool = False
+    values: int = 1
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -59,6 +61,7 @@ class Command:
         summary: One sentence.
         options: What it takes besides, without `--help`, which every sub-command takes.
         details: Further help, as lines.
+        body: Whether the lines of a cell belong to it.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Command:
     summary: str
     options: tuple[Option, ...] = ()
     details: str = ""
+    body: bool = False
 
     @property
     def usage(self) -> str:
@@ -83,6 +87,7 @@ class ParsedLine:
     arguments: list[str] = field(default_factory=list)
     options: dict[str, str] = field(default_factory=dict)
     help: bool = False
+    body: str = ""
 
     def argument(self, position: int = 0) -> str | None:
         """The positional argument at a position, or None."""
@@ -93,6 +98,9 @@ _SYNTHESIZER = Option("synthesizer", "NAME", "Which synthesizer; by default the 
 _META = Option("meta", "NAME", "A DataFrameMeta from MetaExtractor.extract; by default made from df.")
 _CONFIG = Option("config", "NAME", "An existing HighDimConfig to start from.")
 _BACKGROUND = Option("background", "", "Return at once; the display has a Stop button.")
+_DATASET = Option(
+    "dataset", "DATASET", "Name in the ledger: all tables learned under one name count together."
+)
 _INTERRUPT = Option(
     "on-interrupt",
     "keep|raise",
@@ -108,8 +116,36 @@ As a cell magic, each line of the cell is `name = value`:
     bounds = {"age": (0, 120)}     # public knowledge costs nothing
 
 A value is a Python literal, a variable of yours, or an {expression}. Besides the parameters the cell may
-set bounds, categories, decimals, ids and schema, as MetaExtractor.extract takes them. Interrupting the
-kernel ends training after the current step and keeps the model."""
+set bounds, categories, decimals, ids and schema, as MetaExtractor.extract takes them, and ignore: a list of
+columns that are left out. Interrupting the kernel ends training after the current step and keeps the
+model."""
+
+
+_ROWS = Option("rows", "NUMBER", "About how many rows to plan for; your table is not counted.")
+_COLUMNS = Option("columns", "NUMBER", "Without a DATAFRAME: how many columns to plan for.")
+
+_PANEL_DETAILS = """\
+Opens a panel with all parameters, a privacy calculator and a table of the columns. The cell may set the
+same names as that of learn: the panel then starts with them."""
+
+_CALC_DETAILS = """\
+Of the DataFrame only column names and types are used. The row count is private, so say about how many rows
+it has with --rows; otherwise the plan is for 10,000. With n_public = True the rows are counted. The cell
+may set the same names as that of learn:
+
+    %dpsynth calc df --rows 50_000 --epsilon 0.5"""
+
+_DOCTOR_DETAILS = """\
+Looks at the private rows and tells what it finds: identifiers, doubled rows, several rows a person, columns
+with too many values, missing bounds, types that cannot be learned, too few rows for this epsilon. None of
+it is covered by epsilon: clear the output before the notebook leaves your hands."""
+
+
+_LEDGER_DETAILS = """\
+A run is entered before anything is measured, and what was entered stays, however the run ends. The same
+content is the same dataset, whatever the variable is called; a name given with %%dpsynth learn df --dataset
+NAME is the same dataset, whatever the content. A changed copy of a table is new to the ledger: link it.
+What the ledger shows is for the owner of the data; no part of epsilon covers it."""
 
 
 def _parameters() -> tuple[Option, ...]:
@@ -130,8 +166,33 @@ def _commands() -> dict[str, Command]:
             "learn",
             ("DATAFRAME",),
             "Learn a DataFrame under differential privacy.",
-            (output, _CONFIG, _META, _BACKGROUND, _INTERRUPT, *_parameters()),
+            (output, _DATASET, _CONFIG, _META, _BACKGROUND, _INTERRUPT, *_parameters()),
             _LEARN_DETAILS,
+            body=True,
+        ),
+        Command(
+            "panel",
+            ("[DATAFRAME]",),
+            "Set everything with the mouse or the keyboard: budget, columns, training.",
+            (_CONFIG, output),
+            _PANEL_DETAILS,
+            body=True,
+        ),
+        Command(
+            "calc",
+            ("[DATAFRAME]",),
+            "Say what a run would be like: epsilon, noise, error, time. Reads no value.",
+            (_ROWS, _COLUMNS, _CONFIG, _META, *_parameters()),
+            _CALC_DETAILS,
+            body=True,
+        ),
+        Command(
+            "doctor",
+            ("DATAFRAME",),
+            "Look for what would spoil a run, before anything is spent. For the owner's eyes.",
+            (_CONFIG, _META, *_parameters()),
+            _DOCTOR_DETAILS,
+            body=True,
         ),
         Command(
             "synthesize",
@@ -159,6 +220,18 @@ def _commands() -> dict[str, Command]:
         Command("status", (), "Say what is running and what has been learned."),
         Command("stop", (), "End a background training after its current step; the model is kept."),
         Command("receipt", (), "Show what epsilon was spent on.", (_SYNTHESIZER,)),
+        Command(
+            "ledger",
+            (),
+            "Show what every dataset has cost in all runs, kernels and notebooks.",
+            (
+                Option("cap", "EPSILON", "Largest total epsilon; runs beyond are refused. None removes it."),
+                Option("dataset", "DATASET", "Whose cap it is; by default that of all without their own."),
+                Option("link", "DATASET DATASET", "Count two datasets together from now on.", values=2),
+                Option("export", "FILE", "Write all runs to a .csv file, or with their events to .json."),
+            ),
+            _LEDGER_DETAILS,
+        ),
         Command(
             "audit",
             (),
@@ -259,6 +332,14 @@ def _switch_text(option: Option, words: list[str]) -> str:
     return ""
 
 
+def _further_values(option: Option, flag: str, words: list[str]) -> list[str]:
+    """The values behind the first one of an option that takes several."""
+    wanted = option.values - 1
+    if len(words) < wanted or any(map(_is_flag, words[:wanted])):
+        raise ConfigError(f"{flag} needs {option.values} values: {flag} {option.metavar}.")
+    return [words.pop(0) for _ in range(wanted)]
+
+
 def parse_line(line: str) -> ParsedLine:
     """Take a magic's line apart.
 
@@ -286,7 +367,7 @@ def parse_line(line: str) -> ParsedLine:
                 value = _switch_text(option, words)
                 if not value and (not words or _is_flag(words[0])):
                     raise ConfigError(f"{flag} needs a value: {flag} {option.metavar}.")
-                value = value or words.pop(0)
+                value = " ".join([value or words.pop(0), *_further_values(option, flag, words)])
             if option.name in parsed.options:
                 raise ConfigError(f"{flag} is given twice: give it once.")
             if option.choices and value not in option.choices:

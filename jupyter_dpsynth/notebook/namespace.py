@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -54,8 +55,9 @@ def evaluate(expression: str, namespace: Mapping[str, Any], where: str) -> Any: 
     except SyntaxError:
         raise ConfigError(f"{where}: {expression.strip()!r} is not a Python expression.") from None
     except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
-        message = f"{where}: {expression.strip()!r} raised {type(error).__name__}."
-        raise ConfigError(message) from None
+        kind = type(error).__name__
+    # raised here, where no link leads to the other exception and its values
+    raise ConfigError(f"{where}: {expression.strip()!r} raised {kind}.")
 
 
 def read_value(text: str, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
@@ -103,7 +105,10 @@ def expand(text: str, namespace: Mapping[str, Any], where: str) -> str:
         inside, closed, rest = rest.partition("}")
         if not closed:
             raise ConfigError(f"{where}: {text!r} has no closing brace.")
-        parts += [before, str(evaluate(inside, namespace, where))]
+        value = evaluate(inside, namespace, where)
+        if not isinstance(value, str | int | float | os.PathLike):  # the text of a table are its cells
+            raise ConfigError(f"{where}: {{{inside}}} is a {type(value).__name__}, not text or a number.")
+        parts += [before, str(value)]
     return "".join([*parts, rest])
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.frames import Frame
     from jupyter_dpsynth.notebook.run import TrainingRun
 
-__all__ = ["TrainingProgress", "detect_front_end"]
+__all__ = ["TrainingProgress", "detect_front_end", "new_slot"]
 
 FrontEnd = Literal["widget", "text", "terminal"]
 REDRAW_SECONDS = {"widget": 0.25, "text": 1.0, "terminal": 0.25}
@@ -33,7 +33,10 @@ UNFINISHED = (
     "This notebook was saved while the training ran, or the kernel ended during it: "
     "count epsilon = {:g} as spent."
 )
-COVERED = "Everything shown here is covered by epsilon: no exact count, no exact loss."
+COVERED = (
+    "Everything shown here is covered by epsilon: no exact count, no exact loss. The ledger's line alone is "
+    "not: it tells you, the owner, whether these rows were learned before."
+)
 
 
 def detect_front_end(shell: InteractiveShell) -> FrontEnd:
@@ -52,6 +55,11 @@ def detect_front_end(shell: InteractiveShell) -> FrontEnd:
     return "widget" if request.get("allow_stdin", True) else "text"
 
 
+def new_slot() -> str:
+    """A display id that nothing else has."""
+    return f"dpsynth-{uuid.uuid4().hex}"
+
+
 class TrainingProgress:
     """Shows one training.
 
@@ -60,16 +68,26 @@ class TrainingProgress:
         front_end: How.
         background: Whether the cell has returned: then there is a Stop button, because the front end's
             messages are handled.
+        slots: Display ids of two outputs that are there already, for the display and the picture.
     """
 
-    def __init__(self, run: TrainingRun, front_end: FrontEnd, *, background: bool = False) -> None:
+    def __init__(
+        self,
+        run: TrainingRun,
+        front_end: FrontEnd,
+        *,
+        background: bool = False,
+        slots: tuple[str, str] | None = None,
+    ) -> None:
         self.run = run
         self.front_end = front_end
         self.background = background
         self._hint = BUTTON_HINT if background else INTERRUPT_HINT
-        self._main, self._picture = f"dpsynth-{uuid.uuid4().hex}", f"dpsynth-{uuid.uuid4().hex}"
+        self._slots_exist = slots is not None
+        self._main, self._picture = slots or (new_slot(), new_slot())
         self._drawn_at = 0.0
         self._last = ""
+        self._told = False
         self._html: Any = None
         self._widgets: list[Any] = []
 
@@ -83,9 +101,9 @@ class TrainingProgress:
         bundle = self._static(frame, (UNFINISHED.format(frame.target),))
         if self.front_end == "widget":
             bundle[WIDGET_VIEW] = self._make_widgets(frame)
-        self._publish(bundle, self._main, update=False)
+        self._publish(bundle, self._main, update=self._slots_exist)
         if self.background:  # a later output cannot be added to a cell that has returned
-            self._publish({"text/plain": ""}, self._picture, update=False)
+            self._publish({"text/plain": ""}, self._picture, update=self._slots_exist)
 
     def update(self) -> None:
         """Redraw if it is time to."""
@@ -94,6 +112,7 @@ class TrainingProgress:
             return
         self._drawn_at = now
         frame = self._frame()
+        self._tell_ledger(frame)
         if self._html is not None:
             self._html.value = live_html(frame)
             if self.run.stop_requested:
@@ -107,6 +126,7 @@ class TrainingProgress:
     def close(self, *notes: str) -> None:
         """Show the last frame for good, with further lines of plain text below it."""
         frame = self._frame()
+        self._tell_ledger(frame)
         if self.front_end == "terminal":
             self._write(frame.line(), end="\n")
             for note in notes:
@@ -123,11 +143,19 @@ class TrainingProgress:
             widget.close()
         self._widgets, self._html = [], None
 
+    def _tell_ledger(self, frame: Frame) -> None:
+        """In a terminal, where one line is rewritten, the ledger has a line of its own."""
+        if self.front_end == "terminal" and frame.ledger and not self._told:
+            self._told = True
+            self._write(frame.ledger, end="\n")
+            self._last = ""
+
     def _frame(self) -> Frame:
         return frame_of(self.run, self._hint)
 
     def _static(self, frame: Frame, notes: tuple[str, ...]) -> dict[str, Any]:
-        text = "\n".join([frame.line(), *(notes if frame.ended else ())])
+        ledger = (frame.ledger,) if frame.ledger else ()
+        text = "\n".join([frame.line(), *ledger, *(notes if frame.ended else ())])
         return {"text/html": static_html(frame, notes), "text/plain": text}
 
     def _publish(self, bundle: dict[str, Any], display_id: str, *, update: bool) -> None:

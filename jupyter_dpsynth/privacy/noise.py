@@ -32,7 +32,9 @@ class NoiseSource:
 
     def normal(self, size: int, scale: float) -> NDArray[np.float64]:
         """Independent normals, float64 `[size]`, of standard deviation `scale`."""
-        return self.generator.normal(0.0, scale, size)
+        noise = self.generator.standard_normal(size)
+        noise *= scale
+        return noise
 
     def discrete_gaussian(self, size: int, sigma: float) -> NDArray[np.int64]:
         """Independent draws from the discrete Gaussian of parameter `sigma`, int64 `[size]`.

@@ -9,9 +9,13 @@ from dataclasses import dataclass, fields
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Literal
 
+from jupyter_dpsynth.errors import ArtifactError, ConfigError, shown
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
+from jupyter_dpsynth.schemas import check_document, read_json
 
-__all__ = ["PrivacyReceipt", "epsilon_text"]
+__all__ = ["FORMAT", "PrivacyReceipt", "budget_shares", "epsilon_text"]
+
+FORMAT, VERSION = "jupyter_dpsynth receipt", 1
 
 NO_GUARANTEE = "NO GUARANTEE: this model was trained without differential privacy."
 TEST_ONLY = "TEST ONLY, no guarantee: the noise came from a fixed seed."
@@ -45,6 +49,28 @@ def epsilon_text(value: float) -> str:
     return f"{float(rounded):.4g}"
 
 
+def _finite(value: Any) -> Any:  # noqa: ANN401 - a field's value
+    """Infinity has no place in JSON: null instead."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def budget_shares(plan: PrivacyPlan) -> list[tuple[str, str, float]]:
+    """Item, detail and share of the squared privacy loss of each part of a plan."""
+    total = plan.base_mu**2
+    items = [(m.name, m.detail, 1 / m.sigma**2) for m in plan.measurements]
+    training = plan.training
+    if training is not None and training.steps:
+        # central limit, for the table only: q sqrt(T) / sigma is the steps' Gaussian-DP parameter
+        squared = training.steps * (training.sampling_probability / training.noise_multiplier) ** 2
+        total += squared
+        detail = (
+            f"{training.steps} steps, sampling probability {training.sampling_probability:.3g}, "
+            f"noise multiplier {training.noise_multiplier:.3g}, with the loss that is shown"
+        )
+        items.append(("training", detail, squared))
+    return [(name, detail, squared / total) for name, detail, squared in items]
+
+
 @dataclass(frozen=True)
 class PrivacyReceipt:
     """The account of one run.
@@ -67,6 +93,7 @@ class PrivacyReceipt:
         guarantee: 'dp', 'none' or 'test-only'.
         relation: Which tables are neighbours.
         unit: Whose privacy is protected.
+        ledger_entry: The run's identifier in its owner's ledger; None if it is in none.
     """
 
     plan: PrivacyPlan | None
@@ -85,6 +112,7 @@ class PrivacyReceipt:
     guarantee: Literal["dp", "none", "test-only"]
     relation: str = "add or remove one row"
     unit: str = "one row"
+    ledger_entry: str | None = None
 
     @property
     def headline(self) -> str:
@@ -97,21 +125,7 @@ class PrivacyReceipt:
 
     def spending(self) -> list[tuple[str, str, float]]:
         """Item, detail and share of the squared privacy loss of each part of the run."""
-        if self.plan is None:
-            return []
-        total = self.plan.base_mu**2
-        items = [(m.name, m.detail, 1 / m.sigma**2) for m in self.plan.measurements]
-        training = self.plan.training
-        if training is not None and training.steps:
-            # central limit, for the table only: q sqrt(T) / sigma is the steps' Gaussian-DP parameter
-            squared = training.steps * (training.sampling_probability / training.noise_multiplier) ** 2
-            total += squared
-            detail = (
-                f"{training.steps} steps, sampling probability {training.sampling_probability:.3g}, "
-                f"noise multiplier {training.noise_multiplier:.3g}, with the loss that is shown"
-            )
-            items.append(("training", detail, squared))
-        return [(name, detail, squared / total) for name, detail, squared in items]
+        return [] if self.plan is None else budget_shares(self.plan)
 
     def facts(self) -> list[tuple[str, str]]:
         """The circumstances of the guarantee, name and text."""
@@ -131,6 +145,8 @@ class PrivacyReceipt:
             facts.append(("epsilon of the completed steps", text))
         if self.guarantee == "dp":
             facts += [("covered", COVERED), ("not covered", NOT_COVERED)]
+        if self.ledger_entry is not None:
+            facts.append(("ledger", f"entered as run {self.ledger_entry[:8]} in its owner's ledger"))
         facts.append(("versions", ", ".join(f"{k} {v}" for k, v in self.versions.items())))
         return facts
 
@@ -141,20 +157,60 @@ class PrivacyReceipt:
         return compute_epsilon(self.plan, self.delta, accountant)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form, read back by `from_dict`."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        """The document that `receipt.schema.json` describes, read back by `from_dict`.
+
+        Besides the fields it holds what follows from them, for readers without this package: the RDP
+        bound, the shares of the budget, and what is covered. Infinite figures are null.
+        """
+        values = {field.name: _finite(getattr(self, field.name)) for field in fields(self)}
         values["plan"] = None if self.plan is None else self.plan.to_dict()
-        return values
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            **values,
+            "epsilon_rdp": None if self.epsilon is None else _finite(self.recompute_epsilon("rdp")),
+            "spending": [{"item": i, "detail": d, "share": s} for i, d, s in self.spending()],
+            "covered": COVERED if self.guarantee == "dp" else "",
+            "not_covered": NOT_COVERED if self.guarantee == "dp" else "",
+        }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> PrivacyReceipt:
-        """Rebuild from `to_dict`."""
-        plan = values["plan"]
-        return cls(**{**values, "plan": None if plan is None else PrivacyPlan.from_dict(plan)})
+    def from_dict(cls, document: object) -> PrivacyReceipt:
+        """Rebuild from `to_dict`.
+
+        Raises:
+            ArtifactError: A field is missing, unknown, of the wrong type or out of range.
+        """
+        if isinstance(document, dict) and document.get("format") == FORMAT:
+            version = document.get("version")
+            if isinstance(version, int) and version > VERSION:
+                raise ArtifactError(
+                    f"the receipt has version {shown(version)}, this package reads up to {VERSION}: "
+                    "update it."
+                )
+        check_document(document, "receipt")
+        names = [field.name for field in fields(cls)]
+        values = {k: v for k, v in document.items() if k in names}  # type: ignore[attr-defined]
+        if values["guarantee"] == "none":
+            values |= {"epsilon": math.inf, "epsilon_target": math.inf, "epsilon_completed_steps": math.inf}
+        elif values["epsilon_target"] is None or (values["guarantee"] == "dp" and values["epsilon"] is None):
+            raise ArtifactError("the receipt states a guarantee without epsilon and epsilon_target.")
+        try:
+            plan = None if values["plan"] is None else PrivacyPlan.from_dict(values["plan"])
+        except ConfigError as error:
+            problem = str(error)
+        else:
+            return cls(**{**values, "plan": plan})
+        raise ArtifactError(f"the receipt's plan: {problem}")
 
     def to_json(self) -> str:
         """The receipt as indented JSON."""
-        return json.dumps(self.to_dict(), indent=2)
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> PrivacyReceipt:
+        """Rebuild from `to_json`; ArtifactError for anything else."""
+        return cls.from_dict(read_json(text))
 
     def to_text(self) -> str:
         """The receipt for a terminal."""

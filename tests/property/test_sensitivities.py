@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.encoding.discovery import Histograms
+from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.marginals import measure_pairs
-from jupyter_dpsynth.engine.planning import NOMINAL_DELTA, count_sigma, plan_run
+from jupyter_dpsynth.engine.planning import count_sigma, plan_run
 from jupyter_dpsynth.engine.run import LearningRun
 from jupyter_dpsynth.engine.structure import MAX_ORDERINGS, measure_orderings
 from jupyter_dpsynth.metadata import MetaExtractor
@@ -58,9 +58,14 @@ class Shifting:
         return np.full(size, self.constant)
 
 
-def run_on(df, meta, config, plan, histograms):
-    run = LearningRun(meta, config, df, lambda _: None, None, Shifting(0.0))
+def new_run(df, meta, config, noise, histograms):
+    run = LearningRun(meta, config, df, lambda _: None, None, noise, ledger=None, dataset=None, label="")
     run.histograms = histograms
+    return run
+
+
+def run_on(df, meta, config, plan, histograms):
+    run = new_run(df, meta, config, Shifting(0.0), histograms)
     _, reference, _, _ = run._measure(plan)
     return reference
 
@@ -111,7 +116,12 @@ def test_one_row_changes_every_histogram_in_one_cell_by_one(planned, rows, cells
     assert sum(changed for _, changed in found) > len(TABLE.columns)  # the row is seen at all
     # what all histograms together cost is what the accountant was told of them, and no more
     told = {m.name: m.sigma for m in plan.privacy.measurements}
-    names = ("decimals and time resolutions", "value histograms", "one-way marginals")
+    names = (
+        "decimals and time resolutions",
+        "value histograms",
+        "second look at unlisted names",
+        "one-way marginals",
+    )
     spent = sum(1 / sigma**2 for _, sigma in without.told)
     assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in names))
 
@@ -157,39 +167,35 @@ def codec_of(meta) -> TableCodec:
 
     nothing = SimpleNamespace(measure=lambda counts, sigma: np.ones(len(counts)))
     table = pd.DataFrame({column.name: pd.Series([0.0, 1.0]) for column in meta.columns})
-    return discover_table(table, meta, nothing, TableSettings(10.0, 0, 0.1, 0, 8, 8), lambda _: None)[0]
+    return discover_table(
+        table, meta, nothing, TableSettings(10.0, 0, 0.1, 0.1, 0.5, 8, 8), lambda _: None
+    ).codec
 
 
 def test_the_row_count_goes_through_the_same_door_under_a_share_that_is_fixed_beforehand():
     df = mixed_table(700)
     config = HighDimConfig(epsilon=2.0, steps=2).resolve()
-    run = LearningRun(MetaExtractor.extract(df), config, df, lambda _: None, None, NoiseSource())
-    reserved = []
-
-    class Asking(Watched):
-        def measure(self, counts, sigma):
-            reserved.append(run.reserved)
-            return super().measure(counts, sigma)
-
-    run.histograms = Asking(run.noise)
+    noise = NoiseSource(test_only_seed=1)
+    run = new_run(df, MetaExtractor.extract(df), config, noise, Watched(noise))
     plan = run._plan()
-    assert reserved == [(2.0, NOMINAL_DELTA)]  # the budget is reserved before the first value is read
     ((counts, sigma),) = run.histograms.told  # nothing else is read before everything is planned
     assert counts.tolist() == [700]
     assert sigma == count_sigma(config) == plan.privacy.measurements[0].sigma
     assert plan.privacy.measurements[0].name == "row count"
-    assert run.reserved == (plan.epsilon, plan.delta)
 
 
 def test_the_order_of_rows_does_not_decide_which_categories_are_published():
     """Noisy counts are whole numbers and tie; a tie is settled by the category, not by its first row."""
-    from jupyter_dpsynth.encoding.discovery import Settings, discover_column
+    from jupyter_dpsynth.encoding.names import NameSearch
 
     series = pd.Series([f"v{place:02d}" for place in range(40)] * 3, dtype=object)
     (meta,) = MetaExtractor.extract(series.to_frame("x")).columns
     no_noise = SimpleNamespace(measure=lambda counts, sigma: counts.astype(float))
-    published = {
-        discover_column(rows, meta, 1.0, no_noise, Settings(120.0, 1.0, 1.5, 8, 10)).codec.kept
-        for rows in (series, series.iloc[::-1], series.sample(frac=1, random_state=3))
-    }
-    assert published == {tuple(f"v{place:02d}" for place in range(8))}
+
+    def published(rows):
+        search = NameSearch(rows, meta, no_noise, cells=10)
+        search.look(sigma=0.1, delta=0.1)
+        return search.finish().codec.kept
+
+    orders = (series, series.iloc[::-1], series.sample(frac=1, random_state=3))
+    assert {published(rows) for rows in orders} == {tuple(f"v{place:02d}" for place in range(8))}

@@ -42,6 +42,7 @@ def test_the_plan_names_every_measurement_that_is_made():
         "row count",
         "decimals and time resolutions",
         "value histograms",
+        "second look at unlisted names",
         "one-way marginals",
         "pair dependence",
     ]
@@ -51,6 +52,9 @@ def test_the_plan_names_every_measurement_that_is_made():
     assert plan.codec_sigma / columns**0.5 == pytest.approx(told["value histograms"])
     assert plan.marginal_sigma / columns**0.5 == pytest.approx(told["one-way marginals"])
     assert plan.pair_sigma / pairs**0.5 == pytest.approx(told["pair dependence"])
+    assert plan.look_sigma == pytest.approx(told["second look at unlisted names"])
+    both = told["one-way marginals"] ** -2 + told["second look at unlisted names"] ** -2
+    assert plan.finer_marginal_sigma / columns**0.5 == pytest.approx(both**-0.5)
     assert plan.unit_sigma / 2**0.5 == pytest.approx(told["decimals and time resolutions"])
 
 

@@ -1,0 +1,65 @@
+"""A learned synthesizer without training: real codec, measurements, plan and receipt, random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.encoding.histograms import Histograms
+from jupyter_dpsynth.encoding.table import discover_table
+from jupyter_dpsynth.engine.marginals import measure_one_way, measure_pairs, reference_from, to_shares
+from jupyter_dpsynth.engine.model import Layout, TabularModel
+from jupyter_dpsynth.engine.planning import plan_run
+from jupyter_dpsynth.engine.reports import StopReason
+from jupyter_dpsynth.engine.run import Learned, _versions
+from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.privacy.accounting import compute_epsilon
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+
+def untrained(df, completed=20, **declared):
+    """A synthesizer of a table whose weights are random, so that tests need no TensorFlow."""
+    config = HighDimConfig(epsilon=2.0, steps=20)
+    df_meta = MetaExtractor.extract(df, **declared)
+    plan = plan_run(config.resolve(), df_meta, float(max(len(df), 2)))
+    noise = NoiseSource()
+    histograms = Histograms(noise)
+    found = discover_table(df, df_meta, histograms, plan.table_settings, lambda _: None)
+    codec = found.codec
+    codes = codec.encode(df)
+    counts, variances = measure_one_way(codes, found.columns, histograms, plan.marginal_sigma)
+    shares = [to_shares(count, 0.3) for count in counts]
+    measured = {
+        "shares": shares,
+        "noise": [np.sqrt(variance) / plan.rows for variance in variances],
+        "dependence": measure_pairs(codes, codec.sizes, shares, plan.rows, plan.pair_sigma, noise),
+        "dependence_noise": plan.pair_sigma / (2 * plan.rows),
+        "rows": round(plan.rows),
+    }
+    reference = reference_from(codec, measured)
+    layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent)
+    generator = np.random.default_rng(0)
+    weights = generator.normal(0, 0.3, (layout.width, layout.width)).astype(np.float32) * layout.mask
+    bias = np.concatenate([np.log(share) for share in shares]).astype(np.float32)
+    receipt = PrivacyReceipt(
+        plan=plan.privacy,
+        delta=plan.delta,
+        epsilon=plan.epsilon,
+        epsilon_target=2.0,
+        epsilon_completed_steps=compute_epsilon(plan.privacy.with_steps(completed), plan.delta),
+        planned_steps=plan.steps,
+        completed_steps=completed,
+        sampler="Poisson: every row is drawn independently in every step",
+        noise="operating-system entropy (numpy Philox), float64",
+        row_count_private=True,
+        backend="native",
+        versions=_versions(),
+        second_opinion=None,
+        guarantee="dp",
+    )
+    model = TabularModel(layout, weights, bias)
+    reason = StopReason.FINISHED if completed == plan.steps else StopReason.STOPPED
+    losses = generator.normal(5, 1, completed)
+    return HighDimSynthesizer.restore(config, Learned(codec, model, reference, receipt, reason, losses))
