@@ -14,7 +14,9 @@ been measured with the same settings is not measured again (--again does).
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from benchmarks import record
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.privacy.audit import CANARY_ALPHA, audit_canary, privacy_profile, rate_bounds
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,9 +103,10 @@ def plan(options: Any) -> Iterator[Row]:  # noqa: ANN401
 
 
 def learned(df: pd.DataFrame, config: HighDimConfig, **declared: Any) -> HighDimSynthesizer:  # noqa: ANN401
-    """A new synthesizer that has learned a table."""
+    """A new synthesizer that has learned a table; the user's ledger hears nothing of it."""
     one = HighDimSynthesizer(MetaExtractor.extract(df, **declared), config)
-    return one.learn(df, callback=lambda _: None)
+    with tempfile.TemporaryDirectory() as folder:
+        return one.learn(df, callback=lambda _: None, ledger=PrivacyLedger(Path(folder) / "ledger.sqlite3"))
 
 
 def small_table() -> pd.DataFrame:

@@ -36,8 +36,8 @@ STATED = re.compile(r"epsilon\s*(?:=|<=|at most|:)?\s*\d", re.IGNORECASE)
 class SeededSynthesizer(HighDimSynthesizer):
     """Learns with a seed wherever it is used, so that every surface can be driven."""
 
-    def learn(self, df, callback=None, stop=None, noise=None):
-        return super().learn(df, callback, stop, noise or NoiseSource(test_only_seed=1))
+    def learn(self, df, callback=None, stop=None, **options):
+        return super().learn(df, callback, stop, **{"noise": NoiseSource(test_only_seed=1), **options})
 
 
 def seeded(**parameters: object) -> SeededSynthesizer:
