@@ -351,6 +351,11 @@ class HighDimConfig(HasTraits):
                 f"num_microbatches = {groups} is larger than batch_size = {batch}: give at most "
                 "batch_size, or None for one row per microbatch."
             )
+        if groups is not None and values["dp_backend"] == "tensorflow_privacy":
+            raise ConfigError(
+                f"num_microbatches = {groups} and dp_backend = 'tensorflow_privacy' exclude each other: that "
+                "backend clips each row by itself. Use dp_backend = 'native', or num_microbatches = None."
+            )
         return ResolvedConfig(**values)
 
 

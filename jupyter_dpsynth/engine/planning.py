@@ -340,7 +340,7 @@ def _calibrate(
         raise ConfigError(
             f"noise_multiplier = {config.noise_multiplier:g} cannot keep within epsilon = "
             f"{config.epsilon:g}: a single step costs more. Give noise_multiplier >= {enough:.3g} (for "
-            f"{steps} steps), a larger epsilon, or None to solve it from epsilon."
+            f"{steps} steps), a larger epsilon, a smaller batch_size, or None to solve it from epsilon."
         )
     return most, effective, StopReason.FINISHED if most == steps else StopReason.BUDGET
 

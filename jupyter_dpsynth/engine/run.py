@@ -30,7 +30,13 @@ from jupyter_dpsynth.engine.planning import NOMINAL_DELTA, check_feasible, count
 from jupyter_dpsynth.engine.reports import StepReport, StopReason
 from jupyter_dpsynth.engine.statement import tf_privacy_statement
 from jupyter_dpsynth.engine.structure import measure_orderings, sharpen
-from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, DataError, NotLearnedError
+from jupyter_dpsynth.errors import (
+    ArtifactError,
+    BudgetExhaustedError,
+    ConfigError,
+    DataError,
+    NotLearnedError,
+)
 from jupyter_dpsynth.privacy.accounting import (
     GaussianMeasurement,
     PrivacyPlan,
@@ -197,7 +203,10 @@ class LearningRun:
         if config.differential_privacy:
             self._check_signal(rows)
         self.tell(phase="calibrating", message="calibrating the noise")
-        plan = plan_run(config, self.df_meta, rows)
+        try:
+            plan = plan_run(config, self.df_meta, rows)
+        except ConfigError as error:  # feasible for some row counts, but not for this one
+            raise ConfigError(f"{error} Counting the rows has spent this synthesizer's budget.") from None
         self._settle(plan)
         if config.delta is not None and plan.delta * rows >= 1:
             logger.warning(

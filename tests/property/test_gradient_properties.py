@@ -13,7 +13,7 @@ pytestmark = pytest.mark.tensorflow
 tf = pytest.importorskip("tensorflow")
 
 from jupyter_dpsynth.engine import release as release_module
-from jupyter_dpsynth.engine.gradient import BatchGradient
+from jupyter_dpsynth.engine.gradient import CLIP_SLACK, BatchGradient
 from jupyter_dpsynth.engine.release import (
     MicrobatchRelease,
     NativeRelease,
@@ -125,7 +125,7 @@ def test_one_pass_clipping_equals_clipping_every_rows_own_gradient():
     weights, bias = (part.numpy() for part in gradient.row_gradients(*parameters, tf.constant(codes)))
     norms = np.sqrt((weights**2).sum(axis=(1, 2)) + (bias**2).sum(axis=1))
     assert (norms > 0.9).any()
-    factors = np.minimum(1, 0.9 / norms)
+    factors = np.minimum(1, 0.9 * CLIP_SLACK / norms)
     sums = release.clipped_sums(*parameters, codes, np.arange(25))
     expected = (weights * factors[:, None, None]).sum(0).ravel()[layout.free]
     assert np.allclose(sums.weights, expected, atol=3e-5)

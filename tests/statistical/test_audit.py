@@ -131,3 +131,22 @@ def test_a_canary_reaches_the_clip_norm_and_meets_the_planned_noise():
     mu, error = fit_shift(without[:, 0], canary[:, 0])
     assert abs(mu - 0.5) < norm.isf(1e-4) * error + 0.01  # 0.01: the canary's loss is below its bound
     assert without[:, 0].std() == pytest.approx(1, abs=5 / math.sqrt(2 * setting.draws))
+
+
+@pytest.mark.tensorflow
+def test_a_run_releases_as_often_as_is_accounted_for_and_not_once_more():
+    pytest.importorskip("tensorflow")
+    from jupyter_dpsynth.engine.reports import StopReason
+    from tests.planted_bugs import Setting, table_of, trainer_of
+
+    trainer = trainer_of(Setting(1, steps=7, probability=0.5))
+    made, real = [], trainer.release.release
+
+    def release(*arguments):
+        made.append(arguments)
+        return real(*arguments)
+
+    trainer.release.release = release
+    outcome = trainer.train(table_of(Setting(1))[0], lambda *_: None, lambda: False)
+    assert len(made) == trainer.plan.privacy.training.steps == outcome.steps == 7
+    assert outcome.stop_reason is StopReason.FINISHED

@@ -72,6 +72,32 @@ def test_calibration_finds_the_reference_noise_and_never_less(epsilon, sigma):
     assert compute_epsilon(plan, 1 / 3e5) <= epsilon
 
 
+@pytest.mark.parametrize(
+    ("accountant", "sigmas"),
+    [("pld", (1.8219, 1.1336, 0.8154, 0.6409)), ("rdp", (1.9432, 1.1936, 0.8542, 0.6675))],
+)
+def test_the_reference_noise_is_right_in_its_last_digit(accountant, sigmas):
+    def cost(sigma):  # on the reference's own grid
+        return _event_epsilon(dpsgd_event(2344, 256 / 30000, sigma), 1 / 3e5, accountant, 1e-3)
+
+    for epsilon, sigma in zip((1, 2, 4, 8), sigmas, strict=True):
+        assert cost(sigma + 1.5e-4) <= epsilon <= cost(sigma - 1.5e-4)
+
+
+@pytest.mark.parametrize(
+    ("probability", "sigma", "steps", "published"),
+    [(250 / 60000, 1.3, 3600, 1.1799), (0.01, 4, 10000, 1.2586)],
+)
+def test_published_figures_differ_by_an_older_conversion_only(probability, sigma, steps, published):
+    """Mironov 2017, proposition 3, where the accountant of today uses a tighter one."""
+    from dp_accounting.rdp import RdpAccountant
+
+    orders = [1 + x / 10 for x in range(1, 100)] + list(range(11, 64))
+    accountant = RdpAccountant(orders).compose(dpsgd_event(steps, probability, sigma))
+    old = min(rdp + math.log(1e5) / (order - 1) for order, rdp in zip(orders, accountant._rdp, strict=True))
+    assert old == pytest.approx(published, abs=LAST_DIGIT)
+
+
 def test_measurements_compose_as_one_gaussian():
     measurements = tuple(GaussianMeasurement(str(i), 3.0 + i) for i in range(6))
     plan = PrivacyPlan(measurements, SampledTraining(100, 0.02, 1.5))

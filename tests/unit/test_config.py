@@ -100,3 +100,9 @@ def test_every_parameter_describes_itself(name):
     trait = HighDimConfig.class_traits()[name]
     assert len(trait.help) > 30
     assert set(trait.metadata) >= {"label", "group", "affects_privacy"}
+
+
+def test_microbatches_and_the_other_backend_exclude_each_other():
+    config = HighDimConfig(num_microbatches=4, batch_size=64, dp_backend="tensorflow_privacy")
+    with pytest.raises(ConfigError, match="exclude each other"):
+        config.resolve()

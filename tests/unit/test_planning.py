@@ -1,5 +1,7 @@
 """The plan of a run pays for everything, keeps within epsilon, and is fixed before a value is read."""
 
+import re
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -54,6 +56,41 @@ def test_the_plan_names_every_measurement_that_is_made():
     both = told["one-way marginals"] ** -2 + told["second look at unlisted names"] ** -2
     assert plan.finer_marginal_sigma / columns**0.5 == pytest.approx(both**-0.5)
     assert plan.unit_sigma / 2**0.5 == pytest.approx(told["decimals and time resolutions"])
+
+
+def test_orderings_of_columns_are_paid_for():
+    comparable = MetaExtractor.extract(pd.DataFrame({name: [1.0, 2.0] for name in "abcdef"}))
+    for columns, ordered in ((comparable, 8), (MetaExtractor.extract(mixed_table(9)[["age", "income"]]), 0)):
+        plan = plan_run(HighDimConfig().resolve(), columns, 5000)
+        told = {m.name: m.sigma for m in plan.privacy.measurements}
+        if ordered:  # 15 pairs could be compared, 8 of them are
+            assert plan.order_sigma / ordered**0.5 == pytest.approx(told["orderings of columns"])
+        else:
+            assert "orderings of columns" not in told
+            assert plan.order_sigma is None
+
+
+def test_a_private_row_count_leaves_a_part_of_delta_unused():
+    def unused(rows, **parameters):
+        plan = plan_run(HighDimConfig(**parameters).resolve(), meta(), rows)
+        return plan.privacy.count_delta / plan.delta
+
+    assert unused(5000, n_public=True) == 0
+    assert unused(5000, delta=1e-6) == pytest.approx(0.01)
+    assert unused(300) > unused(5000) > unused(1e6) > 0.01
+    assert unused(20, epsilon=0.1) <= 0.2
+
+
+def test_what_is_infeasible_is_told_with_the_noise_that_would_do():
+    # every row in every step: the accountant has a closed form
+    parameters = {"epsilon": 1.0, "n_public": True, "delta": 1e-5, "batch_size": 2000, "steps": 5}
+    with pytest.raises(ConfigError, match="a larger epsilon, a smaller batch_size, or None") as raised:
+        check_feasible(HighDimConfig(noise_multiplier=2.0, **parameters).resolve(), meta(), 2000)
+    enough = float(re.search(r"Give noise_multiplier >= ([\d.]+)", str(raised.value))[1])
+    plan = plan_run(HighDimConfig(noise_multiplier=enough * 1.005, **parameters).resolve(), meta(), 2000)
+    assert plan.steps == 5
+    less = plan_run(HighDimConfig(noise_multiplier=enough * 0.98, **parameters).resolve(), meta(), 2000)
+    assert less.steps < 5
 
 
 def test_a_steps_noise_pays_for_the_gradient_and_the_loss_together():
