@@ -76,6 +76,10 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
         sums = release.release(tf.constant(update.weights), tf.constant(update.bias), codes, rows)
         update.apply(sums, len(rows), 300)
 
+    def traced(function: Any) -> Any:  # noqa: ANN401
+        shapes = (layout.width,) * 2, (layout.width,), (None, len(SIZES))
+        return function.get_concrete_function(*map(tf.TensorSpec, shapes, (tf.float32, tf.float32, tf.int32)))
+
     def to_free(sums: Any) -> Any:  # noqa: ANN401
         return tf.gather(tf.reshape(sums, [-1]), layout.free)
 
@@ -84,6 +88,19 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
         one_hot, error, losses = gradient.errors(weights, bias, rows)
         sums = to_free(tf.matmul(one_hot, error, transpose_a=True) * mask)
         return sums, tf.reduce_sum(error, axis=0), tf.reduce_sum(losses)
+
+    class NotPrivate(NativeRelease):
+        """The private release with clipping and noise switched off, and all else the same."""
+
+        def __init__(self) -> None:
+            super().__init__(gradient, NoiseSource(), NOISE, NOISE)
+            self._clipped_sum = traced(plain_sum)
+
+        release = NativeRelease.clipped_sums
+
+    def not_private(size: int) -> Callable[[], Any]:
+        update, release, rows = optimizer(), NotPrivate(), np.arange(size)
+        return lambda: apply(update, release, rows)
 
     @tf.function
     def tape_sum(weights: Any, bias: Any, rows: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401
@@ -102,14 +119,11 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
 
     def by(function: Any) -> Callable[[int], Callable[[], Any]]:  # noqa: ANN401
         def of_size(size: int) -> Callable[[], Any]:
-            update, rows = optimizer(), np.arange(size)
-            shapes = (layout.width,) * 2, (layout.width,), (None, len(SIZES))
-            types = tf.float32, tf.float32, tf.int32
-            traced = function.get_concrete_function(*map(tf.TensorSpec, shapes, types))
+            update, rows, compute = optimizer(), np.arange(size), traced(function)
 
             def step() -> None:
                 batch = tf.constant(codes[rows].astype(np.int32))
-                sums = traced(tf.constant(update.weights), tf.constant(update.bias), batch)
+                sums = compute(tf.constant(update.weights), tf.constant(update.bias), batch)
                 update.apply(NoisySums(sums[0].numpy(), sums[1].numpy(), float(sums[2])), size, 300)
 
             return step
@@ -147,7 +161,7 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
 
     return {
         "ours, private": private,
-        "ours, no clipping, no noise": by(plain_sum),
+        "ours, no clipping, no noise": not_private,
         "autodiff, not private": by(tape_sum),
         "Keras train_on_batch, not private": keras_step,
         "TF-Privacy's clipping of each row": tf_privacy,

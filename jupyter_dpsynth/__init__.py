@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from jupyter_dpsynth.evaluation.report import UtilityReport
     from jupyter_dpsynth.metadata import DataFrameMeta, MetaExtractor
+    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ __all__ = [
     "MetadataError",
     "MissingDependencyError",
     "NotLearnedError",
+    "PrivacyLedger",
     "UtilityReport",
     "__version__",
     "datasets",
@@ -52,6 +54,7 @@ _HOME = {
     "HighDimConfig": "config",
     "HighDimSynthesizer": "synthesizer",
     "MetaExtractor": "metadata",
+    "PrivacyLedger": "privacy.ledger",
     "UtilityReport": "evaluation.report",
 }
 

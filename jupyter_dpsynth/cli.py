@@ -4,14 +4,17 @@
 environment, shows what happens in the terminal and writes the executed notebook as one HTML file.
 `jupyter dpsynth verify FILE` computes the figures of a receipt, or of a saved synthesizer's receipt, again
 from its events.
+`jupyter dpsynth ledger` tells what every dataset has cost.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import shutil
 import sys
+import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,11 +66,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "accountants. The exit status is 0 if all agree, 1 if not.",
     )
     verify_parser.add_argument("file", type=Path, help="a receipt (JSON) or a saved synthesizer")
+    commands.add_parser(
+        "ledger",
+        help="show what every dataset has cost",
+        description="Show what every dataset has cost, over all runs, kernels and notebooks.",
+    )
     options = parser.parse_args(arguments)
     try:
         if options.command == "verify":
             return verify(options.file)
-        demo(options.output)
+        if options.command == "ledger":
+            ledger()
+        else:
+            demo(options.output)
     except DPSynthError as error:
         sys.stderr.write(f"jupyter dpsynth: {error}\n")
         return FAILED
@@ -120,7 +131,9 @@ def demo(output: Path) -> None:
     summary = nbformat.v4.new_code_cell(SUMMARY)
     shown, notebook.cells = notebook.cells, [*notebook.cells, summary]
     try:
-        _client(notebook, console).execute()
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            # a ledger of its own: the sample is synthetic, so that the demo spends nothing of the user's
+            _client(notebook, console).execute(env={**os.environ, "JUPYTER_DATA_DIR": folder})
     except CellExecutionError as error:
         raise DPSynthError(f"a cell of {NOTEBOOK} failed: {error.ename}: {error.evalue}") from None
     except DeadKernelError:  # also what an interrupt leaves: nbclient then ends the kernel
@@ -131,6 +144,17 @@ def demo(output: Path) -> None:
     except OSError as error:
         raise DPSynthError(f"--output = {str(output)!r} cannot be written: {error.strerror}.") from None
     console.line(f"The executed notebook is in {output.absolute()}")
+
+
+def ledger() -> None:
+    """Print the ledger.
+
+    Raises:
+        ArtifactError: It cannot be read.
+    """
+    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+
+    sys.stdout.write(f"{PrivacyLedger().summary()}\n")
 
 
 def _require(names: Sequence[str]) -> None:

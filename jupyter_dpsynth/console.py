@@ -29,7 +29,9 @@ def progress_text(report: StepReport) -> str:
     parts = [report.message]
     if report.total_steps:
         parts[0] += f": step {report.step}/{report.total_steps}"
-        if math.isinf(report.epsilon):
+        if report.epsilon is None:
+            parts.append("TEST ONLY, no guarantee")
+        elif math.isinf(report.epsilon):
             parts.append("epsilon infinite (no guarantee)")
         else:
             parts.append(f"epsilon {epsilon_text(report.epsilon)} of {report.epsilon_target:g}")
@@ -50,9 +52,13 @@ class ConsoleProgress:
         self.stream = sys.stderr if stream is None else stream
         self._last = -math.inf
         self._width = 0
+        self._told = False
 
     def __call__(self, report: StepReport) -> None:
-        """Show one report."""
+        """Show one report; what the data has cost so far once, in a line of its own."""
+        if report.ledger and not self._told:
+            self._told = True
+            self.stream.write(f"\r{report.ledger.ljust(self._width)}\n")
         finished = report.phase == "finished"
         now = time.monotonic()
         if not finished and now - self._last < REDRAW_SECONDS:

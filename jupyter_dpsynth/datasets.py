@@ -24,13 +24,16 @@ def load_census_sample() -> pd.DataFrame:
     """The packaged sample: synthetic census rows, 15 columns, from a model at epsilon 1.
 
     Returns:
-        Numbers as int64, names as text; the column `income` is the usual target.
+        Numbers as int64, names as text; the column `income` is the usual target. The ledger knows it, and
+        what is made of it, as 'census sample'.
     """
     import pandas as pd
 
     source = resources.files("jupyter_dpsynth") / "resources" / SAMPLE
     with resources.as_file(source) as path:
-        return pd.read_csv(path)
+        df = pd.read_csv(path)
+    df.attrs["dataset"] = "census sample"
+    return df
 
 
 def fetch_adult() -> pd.DataFrame:

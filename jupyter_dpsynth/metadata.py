@@ -136,6 +136,11 @@ class DataFrameMeta:
         """The columns that are modelled: all but the identifiers."""
         return tuple(column for column in self.columns if not isinstance(column, IdMeta))
 
+    @property
+    def open_names(self) -> tuple[CategoricalMeta, ...]:
+        """The columns of names whose categories are not declared."""
+        return tuple(m for m in self.learned if isinstance(m, CategoricalMeta) and m.categories is None)
+
     def __getitem__(self, name: str) -> ColumnMeta:
         for column in self.columns:
             if column.name == name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.console import ConsoleProgress
 from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, shielded, shown
+from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
 
 if TYPE_CHECKING:
     import threading
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.reports import StepReport, StopReason
     from jupyter_dpsynth.engine.run import Learned
     from jupyter_dpsynth.metadata import DataFrameMeta
+    from jupyter_dpsynth.privacy.audit import TrainingAudit
+    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 
@@ -67,8 +71,14 @@ class HighDimSynthesizer:
         callback: Callable[[StepReport], None] | None = None,
         stop: threading.Event | None = None,
         noise: NoiseSource | None = None,
+        *,
+        dataset: str | None = None,
+        label: str = UNNAMED,
+        ledger: PrivacyLedger | None = None,
     ) -> HighDimSynthesizer:
         """Measure and train under differential privacy.
+
+        What the run may spend is entered into the ledger before a value is measured.
 
         Args:
             df: The private table, with the schema of `df_meta`.
@@ -76,19 +86,26 @@ class HighDimSynthesizer:
                 progress goes to stderr.
             stop: Set this event from anywhere to end training after the current step.
             noise: For tests only: a `NoiseSource` with a fixed seed. There is then no guarantee and
-                `epsilon` is None.
+                `epsilon` is None; the ledger counts the run as infinite.
+            dataset: Name of the dataset in the ledger: all tables learned under one name count together.
+                By default `df.attrs["dataset"]`, or else the table is known by its content alone.
+            label: What the ledger calls a table that is new to it and has no such name.
+            ledger: By default the one in Jupyter's data directory.
 
         Returns:
             The synthesizer itself.
 
         Raises:
+            ArtifactError: The ledger cannot record the run; nothing was spent.
+            BudgetExhaustedError: The run could exceed the dataset's cap in the ledger.
             ConfigError: Parameters contradict each other or cannot reach epsilon; nothing was spent.
             DataError: The frame does not fit, or (spent, and said so) it has too few rows.
             NotLearnedError: Stopped before there was a model.
 
         Privacy:
             Everything that is kept, shown or saved is (epsilon, delta)-differentially private for
-            adding or removing one row, with epsilon at most `config.epsilon`.
+            adding or removing one row, with epsilon at most `config.epsilon`. Not covered: that the
+            ledger knows the table again, which the progress tells the owner.
         """
         if self.state != "new":
             raise ConfigError(
@@ -100,8 +117,13 @@ class HighDimSynthesizer:
         if not self.df_meta.learned:
             raise DataError("every column is an identifier: there is nothing to learn.")
         from jupyter_dpsynth.engine.run import LearningRun
+        from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 
-        run = LearningRun(self.df_meta, config, df, callback or ConsoleProgress(), stop, noise)
+        if dataset is None:
+            dataset = df.attrs.get("dataset")
+        ledger = PrivacyLedger() if ledger is None else ledger
+        observer = callback or ConsoleProgress()
+        run = LearningRun(self.df_meta, config, df, observer, stop, noise, ledger, dataset, label)
         self.state = "learning"
         self._table = weakref.ref(df)
         try:
@@ -200,6 +222,44 @@ class HighDimSynthesizer:
             return learned.codec.decode(codes, generator)
 
         return shielded(generate, "synthesizing failed")
+
+    def audit(
+        self,
+        seconds: float = 60.0,
+        callback: Callable[[TrainingAudit], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> TrainingAudit:
+        """Attack simulated trainings under this synthesizer's own plan.
+
+        Args:
+            seconds: About how long; the longer, the nearer the bound can come to the claim.
+            callback: Told of what has been found after each simulated training.
+            stop: Set this event from anywhere to end with what has been found.
+
+        Returns:
+            What could be proved, a lower bound on epsilon, beside what is claimed.
+
+        Raises:
+            NotLearnedError: Before `learn`.
+            ConfigError: There is no guarantee that could be audited, or `seconds` is not positive.
+
+        Privacy:
+            The simulated table is synthetic: no private row is read and nothing is spent.
+        """
+        learned = self.learned
+        if learned.receipt.guarantee != "dp":
+            raise ConfigError("there is no privacy guarantee to audit: this synthesizer states no epsilon.")
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+            raise ConfigError(f"seconds = {shown(seconds)} is not allowed: give a number above 0.")
+        from jupyter_dpsynth.engine.auditing import audit_training
+
+        return audit_training(
+            learned,
+            self.config.resolve(),
+            float(seconds),
+            callback or (lambda _: None),
+            (lambda: False) if stop is None else stop.is_set,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the privatised state to a file; see `persistence`."""

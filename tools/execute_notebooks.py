@@ -1,6 +1,8 @@
 """Execute the notebooks of this repository in place, so that they are kept with their outputs."""
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -14,7 +16,9 @@ def main() -> None:
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         print(path.name, flush=True)
         notebook = nbformat.read(path, as_version=4)
-        NotebookClient(notebook, timeout=600, record_timing=False).execute(cwd=str(NOTEBOOKS))
+        with tempfile.TemporaryDirectory() as folder:  # a ledger of its own, empty as a reader's is
+            client = NotebookClient(notebook, timeout=600, record_timing=False)
+            client.execute(cwd=str(NOTEBOOKS), env={**os.environ, "JUPYTER_DATA_DIR": folder})
         notebook.metadata.pop("widgets", None)
         notebook.metadata.language_info = {"name": "python"}
         nbformat.write(notebook, path)

@@ -1,4 +1,4 @@
-"""Private domain discovery: which values a column has, paid for by noisy histograms.
+"""Private discovery of a column of numbers or times: its bins, paid for by noisy histograms.
 
 Every function here reads private rows only through `Histograms.measure`, whose noise is accounted for by
 the caller: one row adds one to exactly one cell of every histogram.
@@ -6,79 +6,28 @@ the caller: one row adds one to exactly one cell of every histogram.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.categorical import OTHER, CategoryCodec
 from jupyter_dpsynth.encoding.grids import BRANCHES, FLAT_SPAN, LEVELS, branches, coarsest_cells
+from jupyter_dpsynth.encoding.histograms import Discovered
 from jupyter_dpsynth.encoding.numeric import NumericCodec, units_of
-from jupyter_dpsynth.encoding.series import RESOLUTIONS, factorize, number_values, time_values
-from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, DatetimeMeta
-from jupyter_dpsynth.privacy.mechanisms import noisy_counts
+from jupyter_dpsynth.encoding.series import RESOLUTIONS, number_values, time_values
+from jupyter_dpsynth.metadata import ContinuousMeta, DatetimeMeta
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.privacy.noise import NoiseSource
+    from jupyter_dpsynth.encoding.histograms import Histograms, Settings
 
-__all__ = ["Discovered", "Histograms", "discover_column", "needs_unit", "observe_units"]
+__all__ = ["grow_bins", "needs_unit", "observe_units"]
 
+NEARLY_ALL = 0.7  # of the rows that are not missing
+CLEAR = 2.0  # standard deviations of noise that a part's count should be
+MOST_BRANCHES = 256
 DECIMALS = range(7)  # 0..6 digits after the point, then 'continuous'
-RARE_SHARE = 0.002
-
-
-@dataclass(frozen=True)
-class Histograms:
-    """The only door to private counts: adds Gaussian noise of a standard deviation to each cell."""
-
-    noise: NoiseSource
-
-    def measure(self, counts: NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
-        """Noisy counts of one histogram, in which one row counts in at most one cell.
-
-        Privacy:
-            Gaussian mechanism of L2 sensitivity 1 and standard deviation `sigma`; none if 0.
-        """
-        if sigma == 0:
-            return counts.astype(np.float64)
-        return noisy_counts(counts, sigma, self.noise)
-
-
-@dataclass(frozen=True)
-class Discovered:
-    """A column's codec with the noisy counts of its cells that discovery gave on the way.
-
-    Attributes:
-        codec: The column's codec.
-        counts: Noisy count of each cell, float64 `[cells]`.
-        variances: Variance of each count's noise, infinite where nothing was measured.
-    """
-
-    codec: NumericCodec | CategoryCodec
-    counts: NDArray[np.float64]
-    variances: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What discovery may use of the run: all public or already noisy.
-
-    Attributes:
-        rows: Noisy number of rows.
-        sigma: Noise of one histogram if a column were measured once.
-        threshold: Noisy count above which an unlisted category is published.
-        bins: About how many bins a number gets.
-        cells: Most cells of a column of names; the most frequent are kept, the rest pooled.
-    """
-
-    rows: float
-    sigma: float
-    threshold: float
-    bins: int
-    cells: int
 
 
 def needs_unit(meta: object) -> bool:
@@ -121,111 +70,26 @@ def observe_units(
     return units[int(np.argmax(finer <= slack))]
 
 
-def discover_column(
+def grow_bins(
     series: pd.Series,
-    meta: CategoricalMeta | ContinuousMeta | DatetimeMeta,
+    meta: ContinuousMeta | DatetimeMeta,
     unit: float,
     histograms: Histograms,
     settings: Settings,
 ) -> Discovered:
-    """Learn one column's cells and their noisy counts.
+    """Learn the bins of a column of numbers or times and their noisy counts.
 
     Privacy:
-        For numbers and times `LEVELS` histograms with noise `settings.sigma * sqrt(LEVELS)`; for names
-        one with noise `settings.sigma` and, where categories are not declared, partition selection
-        with the delta that `settings.threshold` was computed for.
+        `LEVELS` histograms with noise `settings.sigma * sqrt(LEVELS)`.
     """
-    if isinstance(meta, CategoricalMeta):
-        if meta.categories is None:
-            return _learned_categories(series, meta, histograms, settings)
-        return _listed_categories(series, meta, histograms, settings)
-    tree = _Tree(units_of(series, meta, unit), meta, unit, histograms, settings)
-    return tree.grow()
-
-
-def _count_values(series: pd.Series, meta: CategoricalMeta) -> tuple[list[Any], NDArray[np.int64], int]:
-    """Distinct values, their exact counts (never to leave this module) and the missing rows."""
-    codes, values = factorize(series)
-    counts = np.bincount(codes[codes >= 0], minlength=len(values))
-    return values, counts, int((codes < 0).sum()) if meta.nullable else 0
-
-
-def _learned_categories(
-    series: pd.Series, meta: CategoricalMeta, histograms: Histograms, settings: Settings
-) -> Discovered:
-    """Partition selection: publish a category if its noisy count passes the threshold.
-
-    Source:
-        Desfontaines, Voss, Gipson, Mandayam, 'Differentially private partition selection', PoPETs 2022.
-    """
-    values, counts, missing = _count_values(series, meta)
-    noisy = histograms.measure(np.append(counts, missing), settings.sigma)
-    chosen = [i for i in np.argsort(-noisy[:-1]) if noisy[i] > settings.threshold]
-    chosen = sorted(chosen[: settings.cells - 2], key=lambda i: str(values[i]))
-    kept = tuple(values[i] for i in chosen)
-    text = all(isinstance(value, str) for value in kept) or not kept
-    pool: tuple[Any, ...] = (OTHER,) if text else kept
-    weights = np.ones(1) if text else np.maximum(noisy[chosen], 1.0)
-    order = _category_order(series, meta)
-    codec = CategoryCodec(meta, kept, pool, weights, tuple(v for v in order if v in set(kept)))
-    variance = np.full(codec.size, settings.sigma**2)
-    variance[len(kept)] = np.inf  # the pool was not measured: it depends on what was kept
-    cells = np.append(noisy[chosen], np.zeros(1))
-    return Discovered(codec, np.append(cells, noisy[-1:] if meta.nullable else []), variance)
-
-
-def _category_order(series: pd.Series, meta: CategoricalMeta) -> list[Any]:
-    """The order of an ordered categorical's values: schema, and used for kept values only."""
-    return list(series.cat.categories) if meta.ordered else []
-
-
-def _listed_categories(
-    series: pd.Series, meta: CategoricalMeta, histograms: Histograms, settings: Settings
-) -> Discovered:
-    """Measure every declared category and what is not listed; pool the rare ones."""
-    values, counts, missing = _count_values(series, meta)
-    listed = list(meta.categories or ())
-    place = {value: i for i, value in enumerate(listed)}
-    total = np.zeros(len(listed) + 2, dtype=np.int64)
-    np.add.at(total, [place.get(value, len(listed)) for value in values], counts)
-    total[-1] = missing
-    noisy = histograms.measure(total, settings.sigma)
-    own, unlisted = noisy[: len(listed)], noisy[len(listed)]
-    floor = max(3 * settings.sigma, RARE_SHARE * settings.rows)
-    keep = own > floor
-    keep[np.argsort(-own)[settings.cells - 2 :]] = False
-    if (~keep).sum() == 1 or not keep.any():
-        keep = np.ones(len(listed), dtype=bool)
-        keep[settings.cells - 2 :] = False
-    pool = tuple(v for v, k in zip(listed, keep, strict=True) if not k)
-    weights = _shrink_to_mean(own[~keep], settings.sigma)
-    pooled_cells = int((~keep).sum()) + 1
-    if not pool:  # nothing listed is rare: an unlisted value decodes to any listed one
-        pool, weights = tuple(listed), np.maximum(own, 1.0)
-    kept = tuple(v for v, k in zip(listed, keep, strict=True) if k)
-    codec = CategoryCodec(meta, kept, pool, weights, tuple(listed) if meta.ordered else ())
-    pool_count = own[~keep].sum() + unlisted
-    cells = np.concatenate([own[keep], [pool_count], noisy[-1:] if meta.nullable else []])
-    variance = np.full(codec.size, settings.sigma**2)
-    variance[len(kept)] *= pooled_cells
-    return Discovered(codec, cells, variance)
-
-
-def _shrink_to_mean(counts: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """James-Stein: counts drawn towards their mean as far as the noise explains their spread."""
-    if len(counts) == 0:
-        return counts
-    mean = max(float(counts.mean()), 1e-3)
-    spread = max(float(((counts - mean) ** 2).sum()), 1e-9)
-    keep = max(0.0, 1 - sigma**2 * len(counts) / spread)
-    return np.maximum(mean + keep * (counts - mean), 1e-3)
+    return _Tree(units_of(series, meta, unit), meta, unit, histograms, settings).grow()
 
 
 class _Tree:
     """Grows one column's adaptive histogram level by level, then merges its leaves into bins.
 
     Cells are kept as parallel arrays. Level 0 is a public grid; a cell whose noisy count stands out is
-    split into up to 32 children, which the next level measures. Splitting is post-processing.
+    split into children, which the next level measures. Splitting is post-processing.
     """
 
     def __init__(
@@ -248,6 +112,7 @@ class _Tree:
         self.flat = self.declared and self.discrete and span <= FLAT_SPAN
         self.levels = 1 if self.flat else LEVELS
         self.sigma = settings.sigma * np.sqrt(self.levels)
+        self.present = settings.rows  # noisy number of rows that are not missing, once it is known
         self.branches = branches(span) if self.declared and self.discrete else BRANCHES
 
     def grow(self) -> Discovered:
@@ -261,6 +126,7 @@ class _Tree:
             raw, absent = self._measure(starts, ends, self.sigma)
             if level == 0:
                 missing = absent
+                self.present = max(self.settings.rows - max(missing, 0.0), 1.0)
             if level == 0 and not self.declared:
                 allowed = _present_cells(raw, self.sigma)
                 starts, ends, raw = starts[allowed], ends[allowed], raw[allowed]
@@ -273,7 +139,7 @@ class _Tree:
             if split is None or not split.any():
                 break
             parents = shrunk[split]
-            starts, ends, group = self._children(starts[split], ends[split])
+            starts, ends, group = self._children(starts[split], ends[split], parents)
         table = np.concatenate(leaves, axis=1)
         table = table[:, np.argsort(table[0])]
         return self._finish(*table, missing=missing, spare=self.levels - used)
@@ -297,14 +163,23 @@ class _Tree:
         return heavy & (ends - starts > 1e-12 * scale) & (ends > np.nextafter(starts, np.inf))
 
     def _children(
-        self, starts: NDArray[np.float64], ends: NDArray[np.float64]
+        self, starts: NDArray[np.float64], ends: NDArray[np.float64], counts: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-        """Cut every cell into at most `branches` parts (of whole units, if the line has units)."""
+        """Cut every cell into equal parts (of whole units, if the line has units).
+
+        A cell that holds nearly all rows has as many parts as still stand out: it is too coarse a cell,
+        and all values may lie in a corner of it (latitudes of one city between 48 and 49).
+        """
+        fine = np.full(len(counts), self.branches)
+        if self.sigma:
+            nearly_all = counts > NEARLY_ALL * self.present
+            parts = np.clip(counts / (CLEAR * self.sigma), self.branches, MOST_BRANCHES)
+            fine = np.where(nearly_all, parts, fine).astype(np.int64)
         edges = []
-        for start, end in zip(starts, ends, strict=True):
-            width = (end - start) / self.branches
+        for start, end, count in zip(starts, ends, fine.tolist(), strict=True):
+            width = (end - start) / count
             step = max(1.0, np.ceil(width)) if self.discrete else width
-            cuts = start + step * np.arange(self.branches + 1)
+            cuts = start + step * np.arange(count + 1)
             edges.append(np.append(np.unique(cuts[cuts < end]), end))
         group = np.repeat(np.arange(len(edges)), [len(e) - 1 for e in edges])
         first = np.concatenate([e[:-1] for e in edges])

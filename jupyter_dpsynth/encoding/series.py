@@ -148,7 +148,9 @@ def _to_datetime(series: pd.Series, errors: str) -> pd.Series:
 
 def _only(series: pd.Series, types: tuple[type, ...]) -> pd.Series:
     """An object column in which everything of another type is missing."""
-    return series.map(lambda value: value if isinstance(value, types) else None).astype(object)
+    # not Series.map: it infers text, and fails at text that cannot be written as UTF-8
+    kept = [value if isinstance(value, types) else None for value in series]
+    return pd.Series(kept, index=series.index, dtype=object)
 
 
 def _as_float(value: object) -> float:

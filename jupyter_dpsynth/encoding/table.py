@@ -11,18 +11,14 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
-from jupyter_dpsynth.encoding.discovery import (
-    Discovered,
-    Histograms,
-    Settings,
-    discover_column,
-    needs_unit,
-    observe_units,
-)
+from jupyter_dpsynth.encoding.discovery import grow_bins, needs_unit, observe_units
+from jupyter_dpsynth.encoding.histograms import Settings
+from jupyter_dpsynth.encoding.names import NameSearch, count_listed
 from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.errors import ArtifactError
 from jupyter_dpsynth.metadata import (
     CategoricalMeta,
+    ColumnMeta,
     ContinuousMeta,
     DataFrameMeta,
     DatetimeMeta,
@@ -35,7 +31,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["TableCodec", "TableSettings", "discover_table"]
+    from jupyter_dpsynth.encoding.histograms import Discovered, Histograms
+
+__all__ = ["DiscoveredTable", "TableCodec", "TableSettings", "discover_table"]
+
+FIRST_LOOK = 0.5  # of the delta for publishing names; the second look has the rest
 
 CODECS: dict[str, Any] = {"numeric": NumericCodec, "category": CategoryCodec}
 
@@ -144,7 +144,8 @@ class TableSettings:
         rows: Noisy number of rows.
         unit_sigma: Noise of each histogram of decimals or time resolutions.
         codec_sigma: Noise that one histogram a column would have.
-        threshold: Noisy count above which an unlisted category is published.
+        look_sigma: Noise of the second look at names, if it were at one column.
+        selection_delta: Chance that an unlisted category which one row brought in is published.
         bins: About how many bins a number gets.
         cells: Most cells of a column of names.
     """
@@ -152,9 +153,25 @@ class TableSettings:
     rows: float
     unit_sigma: float
     codec_sigma: float
-    threshold: float
+    look_sigma: float
+    selection_delta: float
     bins: int
     cells: int
+
+
+@dataclass(frozen=True, eq=False)
+class DiscoveredTable:
+    """A table's codec, what discovery measured on the way, and whether it needed its second look.
+
+    Attributes:
+        codec: The codec.
+        columns: Cells and noisy counts of every learned column.
+        looked_again: Whether the second look at names was used.
+    """
+
+    codec: TableCodec
+    columns: list[Discovered]
+    looked_again: bool
 
 
 def discover_table(
@@ -163,7 +180,7 @@ def discover_table(
     histograms: Histograms,
     settings: TableSettings,
     report: Callable[[str], None],
-) -> tuple[TableCodec, list[Discovered]]:
+) -> DiscoveredTable:
     """Learn the domain of every column that is not an identifier.
 
     Args:
@@ -174,22 +191,56 @@ def discover_table(
         report: Called with the name of each column before it is measured; may raise to stop.
 
     Privacy:
-        Columns compose: `unit_sigma` for each column of `unit_columns`, `codec_sigma` for each column.
+        Columns compose: `unit_sigma` for each column of `unit_columns`, `codec_sigma` for each column;
+        all columns that are looked at again together cost what one histogram with `look_sigma` does.
     """
-    found = []
+    found: list[Discovered | NameSearch] = []
+    chance = FIRST_LOOK * settings.selection_delta / max(len(df_meta.open_names), 1)
     for meta in df_meta.learned:
         report(meta.name)
-        if not isinstance(meta, CategoricalMeta | ContinuousMeta | DatetimeMeta):
-            raise TypeError
-        unit = 1.0
-        if not isinstance(meta, CategoricalMeta) and needs_unit(meta):
-            unit = observe_units(df[meta.name], meta, histograms, _for(settings, settings.unit_sigma))
-        elif isinstance(meta, ContinuousMeta):
-            unit = 10.0 ** -(meta.decimals or 0)
-        column = discover_column(df[meta.name], meta, unit, histograms, _for(settings, settings.codec_sigma))
-        found.append(column)
-    return TableCodec(df_meta, tuple(column.codec for column in found)), found
+        found.append(_first_look(df[meta.name], meta, histograms, settings, chance))
+    searches = [column for column in found if isinstance(column, NameSearch)]
+    unfinished = [search for search in searches if search.unlisted(settings.rows)]
+    for search in unfinished if settings.look_sigma else ():
+        report(search.meta.name)
+        chance = (1 - FIRST_LOOK) * settings.selection_delta / len(unfinished)
+        search.look(settings.look_sigma * np.sqrt(len(unfinished)), chance)
+    columns = [column.finish() if isinstance(column, NameSearch) else column for column in found]
+    codec = TableCodec(df_meta, tuple(column.codec for column in columns))
+    return DiscoveredTable(codec, columns, bool(unfinished))
+
+
+def _first_look(
+    series: pd.Series,
+    meta: ColumnMeta,
+    histograms: Histograms,
+    settings: TableSettings,
+    delta: float,
+) -> Discovered | NameSearch:
+    """One column's cells; names that are not declared may need another look.
+
+    Args:
+        series: The private column.
+        meta: Its schema.
+        histograms: The door to private counts.
+        settings: Noise and sizes.
+        delta: Chance that a name which one row brought in is published.
+    """
+    codec_settings = _for(settings, settings.codec_sigma)
+    if isinstance(meta, CategoricalMeta):
+        if meta.categories is not None:
+            return count_listed(series, meta, histograms, codec_settings)
+        search = NameSearch(series, meta, histograms, settings.cells)
+        search.look(settings.codec_sigma, delta)
+        return search
+    if not isinstance(meta, ContinuousMeta | DatetimeMeta):
+        raise TypeError
+    if needs_unit(meta):
+        unit = observe_units(series, meta, histograms, _for(settings, settings.unit_sigma))
+    else:
+        unit = 10.0 ** -(meta.decimals or 0) if isinstance(meta, ContinuousMeta) else 1.0
+    return grow_bins(series, meta, unit, histograms, codec_settings)
 
 
 def _for(settings: TableSettings, sigma: float) -> Settings:
-    return Settings(settings.rows, sigma, settings.threshold, settings.bins, settings.cells)
+    return Settings(settings.rows, sigma, settings.bins, settings.cells)

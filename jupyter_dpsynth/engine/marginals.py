@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.encoding.discovery import Discovered, Histograms
+    from jupyter_dpsynth.encoding.histograms import Discovered, Histograms
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.privacy.noise import NoiseSource
 

@@ -3,13 +3,21 @@
 All default rules are functions of public or already noisy figures: the row count, the number of columns,
 epsilon and delta. `snr` is the signal of one unit-sensitivity count relative to a table of 9,000 / mu
 rows; the shares below are shares of the squared Gaussian-DP parameter mu of (epsilon, delta).
+
+That the plan follows from the noisy row count is an adaptive choice of privacy parameters, which the
+composition theorem does not cover by itself. It holds here because, for a given delta, every plan has the
+same mu left after the count (whose noise is fixed before): the plans differ in how they spend it, which
+moves the composed delta by less than `COUNT_DELTA` of it. Where delta itself is 1 / (10 x noisy rows), plan
+and count are correlated; that adds up to half the count's relative noise, and is left unused too. The
+promise of the whole run is then (epsilon, expected delta), for every row count: a test integrates over the
+count's noise.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.encoding.discovery import needs_unit
@@ -26,7 +34,6 @@ from jupyter_dpsynth.privacy.accounting import (
     gaussian_mu,
     max_steps,
 )
-from jupyter_dpsynth.privacy.mechanisms import partition_threshold
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
@@ -38,7 +45,10 @@ COUNT_SHARE = 0.01
 UNIT_SHARE = 0.02
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.005
+LOOK_SHARE = 0.06
 SELECTION_SHARE = 0.1  # of delta, for publishing unlisted categories
+COUNT_DELTA = 0.01  # of delta, left unused because the plan follows from the noisy row count
+LARGEST_COUNT_DELTA = 0.2
 LOSS_COST = 0.01  # extra squared sensitivity of a step for the loss that is shown
 NOMINAL_DELTA = 1e-6  # where delta depends on a row count that is not known yet
 MANY_ROWS = 1e9  # the most favourable table: what is infeasible there is infeasible everywhere
@@ -65,10 +75,12 @@ class RunPlan:
         unit_sigma: Noise of each histogram of decimals or time resolutions.
         codec_sigma: Noise that one histogram a column has in discovery.
         marginal_sigma: Noise of each one-way marginal.
+        finer_marginal_sigma: The same where no column needs the second look: they get its budget too.
         pair_sigma: Noise of each pair's dependence score.
         order_sigma: Noise of the counts that tell whether one column is never above another; None if
             no two columns could be compared.
-        threshold: Noisy count above which an unlisted category is published.
+        look_sigma: Noise of the second look at columns of names, if it were at one column; 0 if all
+            names are declared.
         bins: About how many bins a number gets.
         cells: Most cells of a column of names.
         steps: Training steps.
@@ -90,9 +102,10 @@ class RunPlan:
     unit_sigma: float
     codec_sigma: float
     marginal_sigma: float
+    finer_marginal_sigma: float
     pair_sigma: float
     order_sigma: float | None
-    threshold: float
+    look_sigma: float
     bins: int
     cells: int
     steps: int
@@ -159,6 +172,7 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
     domain_share, marginal_share = _histogram_shares(df_meta, snr)
     pairs = columns * (columns - 1) // 2
     pair_share = PAIR_SHARE if pairs else 0.0
+    look_share = LOOK_SHARE if df_meta.open_names else 0.0
     ordered = min(_comparable_pairs(df_meta), MAX_ORDERINGS)
     order_share = ORDER_SHARE if ordered else 0.0
 
@@ -167,28 +181,27 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
     marginal_total = _share_sigma(marginal_share, mu)
     pair_total = _share_sigma(pair_share, mu)
     order_total = _share_sigma(order_share, mu)
+    look_total = _share_sigma(look_share, mu)
     measurements = (
         *count,
         *_measurement("decimals and time resolutions", unit_total, f"{unit_columns} columns"),
         *_measurement("value histograms", domain_total, f"{columns} columns, bounds and categories"),
+        *_measurement("second look at unlisted names", look_total, f"of {len(df_meta.open_names)} columns"),
         *_measurement("one-way marginals", marginal_total, f"{columns} columns"),
         *_measurement("pair dependence", pair_total, f"{pairs} pairs"),
         *_measurement("orderings of columns", order_total, f"up to {ordered} pairs"),
     )
-    open_columns = sum(isinstance(meta, CategoricalMeta) and _is_open(meta) for meta in df_meta.learned)
-    selection_delta = SELECTION_SHARE * delta if open_columns else 0.0
-    base = PrivacyPlan(measurements, None, selection_delta)
-    codec_sigma = domain_total * math.sqrt(columns)
-    threshold = partition_threshold(codec_sigma, selection_delta, open_columns) if open_columns else 0.0
+    selection_delta = SELECTION_SHARE * delta if df_meta.open_names else 0.0
+    base = PrivacyPlan(measurements, None, selection_delta, _count_delta(config, rows, delta))
 
-    shares = COUNT_SHARE + unit_share + domain_share + marginal_share + pair_share + order_share
+    shares = COUNT_SHARE + unit_share + domain_share + look_share + marginal_share + pair_share + order_share
     left = math.sqrt(1 - shares)
     steps, probability = _training_length(config, rows, left * mu)
     sensitivity = MICROBATCH_SENSITIVITY if config.num_microbatches else 1.0
     widening = sensitivity * math.sqrt(1 + LOSS_COST)  # gradient noise over the accountant's noise
     steps, effective, ends_by = _calibrate(config, base, delta, steps, probability, widening)
     training = SampledTraining(steps, probability, effective)
-    privacy = PrivacyPlan(measurements, training, selection_delta)
+    privacy = replace(base, training=training)
     return RunPlan(
         rows=rows,
         delta=delta,
@@ -196,11 +209,12 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
         epsilon=compute_epsilon(privacy, delta),
         snr=snr,
         unit_sigma=unit_total * math.sqrt(unit_columns) if unit_columns else 0.0,
-        codec_sigma=codec_sigma,
+        codec_sigma=domain_total * math.sqrt(columns),
+        look_sigma=look_total,
         marginal_sigma=marginal_total * math.sqrt(columns),
+        finer_marginal_sigma=_share_sigma(marginal_share + look_share, mu) * math.sqrt(columns),
         pair_sigma=pair_total * math.sqrt(pairs) if pairs else 0.0,
         order_sigma=order_total * math.sqrt(ordered) if ordered else None,
-        threshold=threshold,
         steps=steps,
         sampling_probability=probability,
         noise_multiplier=effective * widening,
@@ -208,6 +222,14 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
         ends_by=ends_by,
         **_model_rules(config, columns, snr),
     )
+
+
+def _count_delta(config: ResolvedConfig, rows: float, delta: float) -> float:
+    """Part of delta that stays unused because the plan follows from the noisy row count."""
+    if config.n_public:
+        return 0.0
+    follows = 0.0 if config.delta else 0.5 * count_sigma(config) / rows
+    return delta * min(COUNT_DELTA + follows, LARGEST_COUNT_DELTA)
 
 
 def _histogram_shares(df_meta: DataFrameMeta, snr: float) -> tuple[float, float]:
@@ -271,7 +293,7 @@ def _calibrate(
     widening: float,
 ) -> tuple[int, float, StopReason]:
     """Solve the noise from the steps, or the steps from the noise; returns the accountant's noise."""
-    left = delta - base.selection_delta
+    left = delta - base.reserved_delta
     if config.noise_multiplier is None:
         sigma = calibrate_noise_multiplier(config.epsilon, left, steps, probability, base.base_mu)
         return steps, sigma, StopReason.FINISHED
@@ -327,9 +349,10 @@ def _plan_without_noise(config: ResolvedConfig, df_meta: DataFrameMeta, rows: fl
         unit_sigma=0.0,
         codec_sigma=0.0,
         marginal_sigma=0.0,
+        finer_marginal_sigma=0.0,
         pair_sigma=0.0,
         order_sigma=0.0 if _comparable_pairs(df_meta) else None,
-        threshold=0.0,
+        look_sigma=0.0,
         steps=steps,
         sampling_probability=probability,
         noise_multiplier=0.0,

@@ -78,6 +78,7 @@ class NativeRelease:
         self.gradient, self.noise = gradient, noise
         self.sigma, self.loss_sigma = sigma, loss_sigma
         width, columns = gradient.layout.width, len(gradient.layout.sizes)
+        self._free = len(gradient.layout.free)
         shapes = (width, width), (width,), (None, columns)
         types = tf.float32, tf.float32, tf.int32
         # traced once for any number of rows: a call then costs a third of what it does otherwise
@@ -87,13 +88,25 @@ class NativeRelease:
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> NoisySums:
         """The sums before noise (private!), accumulated in float64."""
-        parts = self._parts(weights, bias, codes, indices)
-        total, for_bias, loss = (part.numpy().astype(np.float64) for part in next(parts))
-        for sums in parts:
-            total += sums[0].numpy()
+        return self._add_sums(
+            np.zeros(self._free + self.gradient.layout.width), weights, bias, codes, indices
+        )
+
+    def _add_sums(
+        self,
+        start: NDArray[np.float64],
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
+    ) -> NoisySums:
+        """Add the clipped sums, in place, to what the gradient sums start from, float64 `[F + D]`."""
+        for_weights, for_bias, loss = start[: self._free], start[self._free :], 0.0
+        for sums in self._parts(weights, bias, codes, indices):
+            for_weights += sums[0].numpy()
             for_bias += sums[1].numpy()
             loss += float(sums[2])
-        return NoisySums(total, for_bias, float(loss))
+        return NoisySums(for_weights, for_bias, loss)
 
     def _parts(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
@@ -115,11 +128,10 @@ class NativeRelease:
             Gaussian mechanism on one vector: gradient with sensitivity C and noise sigma C, loss with
             sensitivity L and noise sigma_L L.
         """
-        sums = self.clipped_sums(weights, bias, codes, indices)
-        free, scale = len(sums.weights), self.sigma * self.gradient.clip_norm
-        noise = self.noise.normal(free + len(sums.bias), scale)
-        for_weights, for_bias = sums.weights + noise[:free], sums.bias + noise[free:]
-        return NoisySums(for_weights, for_bias, self.noisy_loss(sums.loss))
+        size, scale = self._free + self.gradient.layout.width, self.sigma * self.gradient.clip_norm
+        noise = self.noise.normal(size, scale)
+        sums = self._add_sums(noise, weights, bias, codes, indices)
+        return NoisySums(sums.weights, sums.bias, self.noisy_loss(sums.loss))
 
     def noisy_loss(self, loss: float) -> float:
         """The loss sum with its noise."""

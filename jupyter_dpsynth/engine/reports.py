@@ -28,23 +28,27 @@ class StepReport:
         message: The same in words, with the column's name while columns are measured.
         step: Completed training steps.
         total_steps: Planned training steps, 0 before they are known.
-        epsilon: Upper bound on what has been spent so far; infinite without differential privacy.
+        epsilon: Upper bound on what has been spent so far; infinite without differential privacy, None
+            for a test-only seed.
         epsilon_target: The budget.
         delta: Delta of both, None before it is known.
         loss: Private running mean of the loss in nats a row, None before training.
         loss_noise: Standard deviation of the noise in `loss`.
         rows: Expected number of row visits so far (steps x expected batch size).
         seconds: Time since `learn` was called.
+        ledger: What the data has cost so far, in words for its owner; empty before it is known. It is
+            derived from the exact rows: no part of epsilon covers it.
     """
 
     phase: Phase
     message: str
     step: int = 0
     total_steps: int = 0
-    epsilon: float = 0.0
+    epsilon: float | None = 0.0
     epsilon_target: float = 0.0
     delta: float | None = None
     loss: float | None = None
     loss_noise: float | None = None
     rows: int = 0
     seconds: float = 0.0
+    ledger: str = ""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.discovery import Histograms
+from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
+from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
 from jupyter_dpsynth.engine.marginals import (
     PAIR_ROWS,
@@ -29,10 +30,18 @@ from jupyter_dpsynth.engine.planning import NOMINAL_DELTA, check_feasible, count
 from jupyter_dpsynth.engine.reports import StepReport, StopReason
 from jupyter_dpsynth.engine.statement import tf_privacy_statement
 from jupyter_dpsynth.engine.structure import measure_orderings, sharpen
-from jupyter_dpsynth.errors import DataError, NotLearnedError
-from jupyter_dpsynth.privacy.accounting import compute_epsilon, epsilon_curve, gaussian_mu
+from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, DataError, NotLearnedError
+from jupyter_dpsynth.privacy.accounting import (
+    GaussianMeasurement,
+    PrivacyPlan,
+    compute_epsilon,
+    epsilon_curve,
+    gaussian_mu,
+)
+from jupyter_dpsynth.privacy.composition import Spending
+from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
+from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, epsilon_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +53,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.planning import RunPlan
     from jupyter_dpsynth.metadata import DataFrameMeta
     from jupyter_dpsynth.privacy.accounting import EpsilonCurve
+    from jupyter_dpsynth.privacy.ledger import PrivacyLedger, RunStatus
 
 __all__ = ["Learned", "LearningRun"]
 
@@ -89,9 +99,13 @@ class LearningRun:
         callback: Told of every phase and step.
         stop: Set from anywhere to end after the current step.
         noise: Source of noise; operating-system entropy by default.
+        ledger: Where the run is recorded before a value is measured.
+        dataset: The dataset's name as the user gave it, or None.
+        label: What the ledger calls a new dataset without a name.
 
     Attributes:
-        reserved: Epsilon (None for a test-only seed) and delta, set before the first value is read.
+        reserved: Epsilon (None for a test-only seed) and delta, set before the first value is measured.
+        entry: The run's identifier in the ledger, None before it is there.
     """
 
     def __init__(
@@ -102,21 +116,29 @@ class LearningRun:
         callback: Callable[[StepReport], None],
         stop: threading.Event | None,
         noise: NoiseSource | None,
+        ledger: PrivacyLedger,
+        dataset: str | None,
+        label: str,
     ) -> None:
         self.df_meta, self.config, self.df = df_meta, config, df
+        self.ledger, self.dataset, self.label = ledger, dataset, label
         self.callback, self.stop = callback, stop or threading.Event()
         self.noise = noise or NoiseSource()
         self.histograms = Histograms(self.noise)
         self.reserved: tuple[float | None, float] | None = None
+        self.entry: str | None = None
         self.curve: EpsilonCurve | None = None
         self.began = time.monotonic()
         target = config.epsilon if config.differential_privacy else math.inf
-        self.report = StepReport("starting", "reading the schema", epsilon_target=target)
+        spent = None if self.noise.test_only else 0.0
+        self.report = StepReport("starting", "reading the schema", epsilon=spent, epsilon_target=target)
 
     def execute(self) -> Learned:
         """Run to the end, or to a stop.
 
         Raises:
+            ArtifactError: The ledger cannot record the run; nothing was measured.
+            BudgetExhaustedError: The dataset's cap does not allow the run.
             ConfigError: The noise cannot keep within epsilon.
             DataError: Too few rows for anything but noise.
             NotLearnedError: Stopped before the measurements were complete.
@@ -127,6 +149,20 @@ class LearningRun:
             raise DataError("df is empty: pass a DataFrame with rows to learn from.")
         public_rows = len(self.df) if self.config.n_public else None
         check_feasible(self.config, self.df_meta, public_rows)
+        self._reserve()
+        status: RunStatus = "failed"
+        try:
+            learned = self._learn()
+            status = "stopped" if learned.stop_reason is StopReason.STOPPED else "finished"
+        except NotLearnedError:
+            status = "stopped"
+            raise
+        finally:
+            self._note(status)
+        return learned
+
+    def _learn(self) -> Learned:
+        """Everything after the reservation."""
         importer = _BackgroundImport("jupyter_dpsynth.engine.training")
         plan = self._plan()
         codec, reference, codes, counts = self._measure(plan)
@@ -134,7 +170,7 @@ class LearningRun:
         model, steps, reason, losses = self._train(plan, layout, codec, codes, counts, importer)
         model = sharpen(model, reference, np.random.default_rng())
         receipt = self._receipt(plan, steps)
-        self.tell(phase="finished", message=reason.value, epsilon=plan.epsilon)
+        self.tell(phase="finished", message=reason.value, epsilon=receipt.epsilon)
         return Learned(codec, model, reference, receipt, reason, losses)
 
     def tell(self, **changes: Any) -> None:  # noqa: ANN401 - the report's own fields
@@ -153,9 +189,8 @@ class LearningRun:
             )
 
     def _plan(self) -> RunPlan:
-        """Reserve, measure the row count and fix everything else."""
+        """Measure the row count and fix everything else."""
         config = self.config
-        self._reserve(config.epsilon, config.delta or NOMINAL_DELTA)
         exact = len(self.df)
         if config.n_public or not config.differential_privacy:
             rows = float(exact)
@@ -167,7 +202,7 @@ class LearningRun:
             self._check_signal(rows)
         self.tell(phase="calibrating", message="calibrating the noise")
         plan = plan_run(config, self.df_meta, rows)
-        self._reserve(plan.epsilon, plan.delta)
+        self._settle(plan)
         if config.delta is not None and plan.delta * rows >= 1:
             logger.warning(
                 "delta = %g is not below 1 / number of rows (about %d rows): such a guarantee allows to "
@@ -180,11 +215,61 @@ class LearningRun:
         self.tell(total_steps=plan.steps, delta=plan.delta, epsilon=self._epsilon_at(0, plan))
         return plan
 
-    def _reserve(self, epsilon: float, delta: float) -> None:
-        if not self.config.differential_privacy:
-            self.reserved = (math.inf, 0.0)
+    @property
+    def _guaranteed(self) -> bool:
+        """Whether the run has a guarantee; without one the ledger counts it as infinite."""
+        return self.config.differential_privacy and not self.noise.test_only
+
+    def _reserve(self) -> None:
+        """Enter the whole budget into the ledger, before a value is measured.
+
+        Privacy:
+            What the data has cost so far is told to the observer, for the owner. That the ledger knows
+            the table comes from its exact rows.
+        """
+        config = self.config
+        identity = TableIdentity(table_fingerprint(self.df), self.dataset, self.label)
+        account = self.ledger.account(identity)
+        epsilon = config.epsilon if self._guaranteed else math.inf
+        self.tell(ledger=account.sentence(epsilon))
+        # an earlier run's delta tells about how many rows there are
+        delta = config.delta or max(NOMINAL_DELTA, account.run_delta)
+        self.entry = self.ledger.reserve(identity, epsilon, delta)
+        if config.differential_privacy:
+            self.reserved = (config.epsilon if self._guaranteed else None), config.delta or NOMINAL_DELTA
         else:
-            self.reserved = (None if self.noise.test_only else epsilon, delta)
+            self.reserved = (math.inf, 0.0)
+
+    def _settle(self, plan: RunPlan) -> None:
+        """Replace the reservation by the plan, before anything but the row count is measured."""
+        if plan.privacy is None or self.entry is None:
+            return
+        if not self._guaranteed:
+            self.reserved = (None, plan.delta)
+            return
+        try:
+            self.ledger.record(self.entry, Spending(plan.privacy, plan.delta, plan.epsilon))
+        except BudgetExhaustedError as error:
+            counted = (
+                () if self.config.n_public else (GaussianMeasurement("row count", count_sigma(self.config)),)
+            )
+            spent = PrivacyPlan(counted)
+            epsilon = compute_epsilon(spent, plan.delta)
+            self.ledger.record(self.entry, Spending(spent, plan.delta, epsilon))
+            self.reserved = (epsilon, plan.delta)
+            raise BudgetExhaustedError(
+                f"{error} At most the row count has been measured, for epsilon = {epsilon_text(epsilon)}."
+            ) from None
+        self.reserved = (plan.epsilon, plan.delta)
+
+    def _note(self, status: RunStatus) -> None:
+        """Note in the ledger how the run ended; what it reserved is recorded in any case."""
+        if self.entry is None:
+            return
+        try:
+            self.ledger.record(self.entry, status=status)
+        except ArtifactError:
+            logger.warning("the ledger could not note that this run %s; what it spent is recorded.", status)
 
     def _check_signal(self, rows: float) -> None:
         config = self.config
@@ -196,7 +281,9 @@ class LearningRun:
                 "Counting has spent this synthesizer's budget. Give more rows or a larger epsilon."
             )
 
-    def _epsilon_at(self, step: int, plan: RunPlan) -> float:
+    def _epsilon_at(self, step: int, plan: RunPlan) -> float | None:
+        if self.noise.test_only:
+            return None
         return math.inf if self.curve is None else min(self.curve.at(step), plan.epsilon)
 
     def _measure(
@@ -207,21 +294,24 @@ class LearningRun:
             rows=plan.rows,
             unit_sigma=plan.unit_sigma,
             codec_sigma=plan.codec_sigma,
-            threshold=plan.threshold,
+            look_sigma=plan.look_sigma,
+            selection_delta=plan.privacy.selection_delta if plan.privacy else 0.0,
             bins=plan.bins,
             cells=plan.cells,
         )
-        codec, discovered = discover_table(
+        discovered = discover_table(
             self.df,
             self.df_meta,
             self.histograms,
             settings,
             lambda name: self._check_stop(f"measuring column {name!r}"),
         )
+        codec = discovered.codec
         self._check_stop("encoding")
         codes = codec.encode(self.df)
         self._check_stop("measuring marginals")
-        counts, variances = measure_one_way(codes, discovered, self.histograms, plan.marginal_sigma)
+        marginal_sigma = plan.marginal_sigma if discovered.looked_again else plan.finer_marginal_sigma
+        counts, variances = measure_one_way(codes, discovered.columns, self.histograms, marginal_sigma)
         shares = [to_shares(count, LEAST_COUNT) for count in counts]
         self._check_stop("measuring pairs of columns")
         dependence = measure_pairs(codes, codec.sizes, shares, plan.rows, plan.pair_sigma, self.noise)
@@ -307,8 +397,9 @@ class LearningRun:
             row_count_private=not config.n_public and config.differential_privacy,
             backend=config.dp_backend,
             versions=_versions(),
-            second_opinion=tf_privacy_statement(plan) if config.differential_privacy else None,
+            second_opinion=None if epsilon is None else tf_privacy_statement(plan),
             guarantee="test-only" if self.noise.test_only else guarantee,
+            ledger_entry=self.entry,
         )
 
 

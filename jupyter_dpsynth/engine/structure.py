@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.encoding.discovery import Histograms
+    from jupyter_dpsynth.encoding.histograms import Histograms
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.engine.marginals import MeasuredReference
     from jupyter_dpsynth.engine.model import TabularModel

@@ -181,8 +181,10 @@ class AdamUpdate:
         progress = step / self.plan.steps
         rate = self.plan.learning_rate * min(1.0, progress / WARM_UP)
         rate *= 0.5 * (1 + math.cos(math.pi * progress))
-        gradient = np.concatenate([self._smooth(sums.weights), sums.bias])
-        gradient = (gradient / divisor).astype(np.float32)
+        # noise has been added in float64; what follows is post-processing
+        weights, bias = sums.weights.astype(np.float32), sums.bias.astype(np.float32)
+        gradient = np.concatenate([self._smooth(weights), bias])
+        gradient /= divisor
         gradient += self.plan.weight_decay * (self._values - self._center)
         self._first += (1 - BETA_1) * (gradient - self._first)
         np.square(gradient, out=gradient)
@@ -199,7 +201,7 @@ class AdamUpdate:
         else:
             self._average[:] = self._values
 
-    def _smooth(self, sums: NDArray[np.float64]) -> NDArray[np.float32]:
+    def _smooth(self, sums: NDArray[np.float32]) -> NDArray[np.float32]:
         """Let neighbouring bins share the noisy gradient sum `[F]`, on both sides: post-processing."""
         matrix, offsets = self._matrix, self.layout.offsets
         matrix.ravel()[self._free] = sums

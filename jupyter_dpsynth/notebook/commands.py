@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, did_you_mean
 from jupyter_dpsynth.notebook import learning
+from jupyter_dpsynth.notebook.auditing import show_audit
 from jupyter_dpsynth.notebook.grammar import COMMANDS, Command, find_command
-from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, say
+from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, publish, say
+from jupyter_dpsynth.notebook.ledger_view import ledger
 from jupyter_dpsynth.notebook.namespace import (
     evaluate,
     expand,
@@ -160,6 +162,14 @@ def receipt(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     publish(spent.to_text(), spent.to_html())
 
 
+def audit(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Attack simulated trainings and show what could be proved."""
+    name, synthesizer = current_synthesizer(magics, parsed)
+    seconds = parsed.options.get("seconds")
+    value = 60 if seconds is None else read_value(seconds, magics.shell.user_ns, "--seconds")
+    show_audit(name, synthesizer, value, live=magics.front_end() != "terminal")
+
+
 def save(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     """Write the learned state to a file."""
     path = _path(magics, parsed)
@@ -186,13 +196,6 @@ def _path(magics: DPSynthMagics, parsed: ParsedLine) -> Path:
     text = expand(text, magics.shell.user_ns, "FILE")
     value = magics.shell.user_ns.get(text)
     return value if isinstance(value, Path) else Path(text).expanduser()
-
-
-def publish(text: str, markup: str) -> None:
-    """Show HTML where that is possible and text elsewhere."""
-    from IPython.display import publish_display_data
-
-    publish_display_data({"text/plain": text, "text/html": markup})
 
 
 def config(magics: DPSynthMagics, parsed: ParsedLine) -> None:
@@ -274,6 +277,8 @@ HANDLERS: dict[str, Callable[[DPSynthMagics, ParsedLine], None]] = {
     "status": learning.status,
     "stop": learning.stop,
     "receipt": receipt,
+    "ledger": ledger,
+    "audit": audit,
     "save": save,
     "load": load,
     "config": config,

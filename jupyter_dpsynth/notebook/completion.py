@@ -102,6 +102,8 @@ def _values(name: str, metavar: str, namespace: dict[str, Any]) -> list[str]:
     """Variables that fit as the value of an option."""
     if metavar == "DATAFRAME":
         return dataframe_names(namespace)
+    if metavar.startswith("DATASET"):
+        return _dataset_names()
     if name == "config":
         from jupyter_dpsynth.config import HighDimConfig
 
@@ -115,3 +117,15 @@ def _values(name: str, metavar: str, namespace: dict[str, Any]) -> list[str]:
 
         return instances(namespace, HighDimSynthesizer)
     return []
+
+
+def _dataset_names() -> list[str]:
+    """Datasets in the ledger, quoted where a space would cut them."""
+    from jupyter_dpsynth.errors import DPSynthError
+    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+
+    try:
+        datasets = PrivacyLedger().summary().datasets
+    except DPSynthError:  # said when the ledger is used, not while somebody types
+        return []
+    return [name if name.isidentifier() else repr(name) for each in datasets for name in each.names]

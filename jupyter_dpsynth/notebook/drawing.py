@@ -154,6 +154,11 @@ def _head(frame: Frame) -> str:
     )
 
 
+def _ledger(frame: Frame) -> str:
+    """What the data has cost so far, above everything that a training adds to it."""
+    return f'<div style="color:{MUTED};min-height:20px">{html.escape(frame.ledger)}</div>'
+
+
 def _bars(frame: Frame) -> str:
     steps = _bar("training", frame.step_words, frame.step / frame.total if frame.total else 0.0, BRAND)
     if not frame.private:
@@ -172,11 +177,12 @@ def _box(content: str) -> str:
 
 
 def live_html(frame: Frame) -> str:
-    """The whole live display; its height never changes."""
+    """The whole live display; its height does not change once the ledger's line is there."""
     words = html.escape(frame.loss_words)
     hint = html.escape(frame.hint)
     return _box(
         _head(frame)
+        + _ledger(frame)
         + _bars(frame)
         + f'<div style="min-height:{HEIGHT}px">{curve_svg(frame.curve, frame.total)}</div>'
         + '<div style="display:flex;justify-content:space-between;height:22px;white-space:nowrap;'
@@ -192,7 +198,7 @@ def static_html(frame: Frame, notes: Sequence[str] = ()) -> str:
         notes: Further lines, plain text.
     """
     lines = "".join(f'<div style="color:{MUTED};font-size:12px">{html.escape(note)}</div>' for note in notes)
-    return _box(_head(frame) + _bars(frame) + lines)
+    return _box(_head(frame) + _ledger(frame) + _bars(frame) + lines)
 
 
 def curve_png(frame: Frame) -> bytes | None:

@@ -37,6 +37,7 @@ class Frame:
         remaining: Estimated seconds to the planned end, or None.
         curve: `(step, loss, loss noise)`, at most `MAX_POINTS` of them.
         hint: What one can do now.
+        ledger: What the data has cost so far, for its owner; empty before it is known.
     """
 
     state: str
@@ -51,6 +52,7 @@ class Frame:
     remaining: float | None
     curve: tuple[tuple[int, float, float], ...]
     hint: str
+    ledger: str = ""
 
     @property
     def ended(self) -> bool:
@@ -218,4 +220,5 @@ def frame_of(run: TrainingRun, hint: str = INTERRUPT_HINT) -> Frame:
         remaining=None if state == "stopping" else run.remaining(),
         curve=_thinned(run.curve),
         hint=hint,
+        ledger="" if report is None else report.ledger,
     )

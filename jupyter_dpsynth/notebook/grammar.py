@@ -34,6 +34,7 @@ class Option:
         short: One letter, or empty.
         choices: The allowed values; empty if not a fixed list.
         parameter: Whether it is a parameter of `HighDimConfig`.
+        values: How many values it takes, if it takes one at all.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Option:
     short: str = ""
     choices: tuple[str, ...] = ()
     parameter: bool = False
+    values: int = 1
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -93,6 +95,9 @@ _SYNTHESIZER = Option("synthesizer", "NAME", "Which synthesizer; by default the 
 _META = Option("meta", "NAME", "A DataFrameMeta from MetaExtractor.extract; by default made from df.")
 _CONFIG = Option("config", "NAME", "An existing HighDimConfig to start from.")
 _BACKGROUND = Option("background", "", "Return at once; the display has a Stop button.")
+_DATASET = Option(
+    "dataset", "DATASET", "Name in the ledger: all tables learned under one name count together."
+)
 _INTERRUPT = Option(
     "on-interrupt",
     "keep|raise",
@@ -110,6 +115,13 @@ As a cell magic, each line of the cell is `name = value`:
 A value is a Python literal, a variable of yours, or an {expression}. Besides the parameters the cell may
 set bounds, categories, decimals, ids and schema, as MetaExtractor.extract takes them. Interrupting the
 kernel ends training after the current step and keeps the model."""
+
+
+_LEDGER_DETAILS = """\
+A run is entered before anything is measured, and what was entered stays, however the run ends. The same
+content is the same dataset, whatever the variable is called; a name given with %%dpsynth learn df --dataset
+NAME is the same dataset, whatever the content. A changed copy of a table is new to the ledger: link it.
+What the ledger shows is for the owner of the data; no part of epsilon covers it."""
 
 
 def _parameters() -> tuple[Option, ...]:
@@ -130,7 +142,7 @@ def _commands() -> dict[str, Command]:
             "learn",
             ("DATAFRAME",),
             "Learn a DataFrame under differential privacy.",
-            (output, _CONFIG, _META, _BACKGROUND, _INTERRUPT, *_parameters()),
+            (output, _DATASET, _CONFIG, _META, _BACKGROUND, _INTERRUPT, *_parameters()),
             _LEARN_DETAILS,
         ),
         Command(
@@ -159,6 +171,24 @@ def _commands() -> dict[str, Command]:
         Command("status", (), "Say what is running and what has been learned."),
         Command("stop", (), "End a background training after its current step; the model is kept."),
         Command("receipt", (), "Show what epsilon was spent on.", (_SYNTHESIZER,)),
+        Command(
+            "ledger",
+            (),
+            "Show what every dataset has cost in all runs, kernels and notebooks.",
+            (
+                Option("cap", "EPSILON", "Largest total epsilon; runs beyond are refused. None removes it."),
+                Option("dataset", "DATASET", "Whose cap it is; by default that of all without their own."),
+                Option("link", "DATASET DATASET", "Count two datasets together from now on.", values=2),
+                Option("export", "FILE", "Write all runs to a .csv file, or with their events to .json."),
+            ),
+            _LEDGER_DETAILS,
+        ),
+        Command(
+            "audit",
+            (),
+            "Attack simulated trainings and show what could be proved beside the claim (free).",
+            (Option("seconds", "NUMBER", "About how long, 60 by default."), _SYNTHESIZER),
+        ),
         Command("save", ("FILE",), "Write the learned state, without a single row.", (_SYNTHESIZER,)),
         Command("load", ("FILE",), "Read what save wrote.", (output,)),
         Command(
@@ -253,6 +283,14 @@ def _switch_text(option: Option, words: list[str]) -> str:
     return ""
 
 
+def _further_values(option: Option, flag: str, words: list[str]) -> list[str]:
+    """The values behind the first one of an option that takes several."""
+    wanted = option.values - 1
+    if len(words) < wanted or any(map(_is_flag, words[:wanted])):
+        raise ConfigError(f"{flag} needs {option.values} values: {flag} {option.metavar}.")
+    return [words.pop(0) for _ in range(wanted)]
+
+
 def parse_line(line: str) -> ParsedLine:
     """Take a magic's line apart.
 
@@ -280,7 +318,7 @@ def parse_line(line: str) -> ParsedLine:
                 value = _switch_text(option, words)
                 if not value and (not words or _is_flag(words[0])):
                     raise ConfigError(f"{flag} needs a value: {flag} {option.metavar}.")
-                value = value or words.pop(0)
+                value = " ".join([value or words.pop(0), *_further_values(option, flag, words)])
             if option.name in parsed.options:
                 raise ConfigError(f"{flag} is given twice: give it once.")
             if option.choices and value not in option.choices:

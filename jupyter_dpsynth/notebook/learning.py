@@ -14,6 +14,7 @@ from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.grammar import SCHEMA_NAMES
 from jupyter_dpsynth.notebook.namespace import (
     build_config,
+    expand,
     find_dataframe,
     find_instance,
     instances,
@@ -24,6 +25,8 @@ from jupyter_dpsynth.notebook.namespace import (
 from jupyter_dpsynth.notebook.progress import TrainingProgress
 from jupyter_dpsynth.notebook.run import TrainingRun
 from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
+from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
+from jupyter_dpsynth.privacy.ledger_summary import check_dataset_name
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.metadata import DataFrameMeta
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.magics import DPSynthMagics
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["learn", "one_line", "say", "status", "stop"]
+__all__ = ["learn", "one_line", "publish", "say", "status", "stop"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,13 @@ DEFAULT_NAME = "synthesizer"
 def say(text: str) -> None:
     """Write a line for the user into the cell's output."""
     sys.stdout.write(text + "\n")
+
+
+def publish(text: str, markup: str) -> None:
+    """Show HTML where that is possible and text elsewhere."""
+    from IPython.display import publish_display_data
+
+    publish_display_data({"text/plain": text, "text/html": markup})
 
 
 def one_line(error: BaseException, text: str | None = None) -> BaseException:
@@ -63,7 +73,7 @@ def learn(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> None:
         )
     namespace = magics.shell.user_ns
     name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
-    run = TrainingRun(*_prepare(namespace, parsed, body), name)
+    run = TrainingRun(*_prepare(namespace, parsed, body), name, *_dataset(namespace, parsed))
     background = "background" in parsed.options
     progress = TrainingProgress(run, magics.front_end(), background=background)
     try:
@@ -124,6 +134,15 @@ def _prepare(
         df_meta = MetaExtractor.extract(df, **schema)
     df_meta.check(df)
     return HighDimSynthesizer(df_meta, config=config), df
+
+
+def _dataset(namespace: dict[str, Any], parsed: ParsedLine) -> tuple[str | None, str]:
+    """The dataset's name for the ledger, if one is given, and what else it may be called."""
+    table, name = parsed.argument() or "", parsed.options.get("dataset")
+    if name is not None:
+        name = expand(name, namespace, "--dataset")
+        check_dataset_name(name, "--dataset")
+    return name, table if table.isidentifier() else UNNAMED
 
 
 def _meta(text: str | None, namespace: dict[str, Any], schema: dict[str, Any]) -> DataFrameMeta | None:

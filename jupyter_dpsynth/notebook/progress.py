@@ -33,7 +33,10 @@ UNFINISHED = (
     "This notebook was saved while the training ran, or the kernel ended during it: "
     "count epsilon = {:g} as spent."
 )
-COVERED = "Everything shown here is covered by epsilon: no exact count, no exact loss."
+COVERED = (
+    "Everything shown here is covered by epsilon: no exact count, no exact loss. The ledger's line alone is "
+    "not: it tells you, the owner, whether these rows were learned before."
+)
 
 
 def detect_front_end(shell: InteractiveShell) -> FrontEnd:
@@ -70,6 +73,7 @@ class TrainingProgress:
         self._main, self._picture = f"dpsynth-{uuid.uuid4().hex}", f"dpsynth-{uuid.uuid4().hex}"
         self._drawn_at = 0.0
         self._last = ""
+        self._told = False
         self._html: Any = None
         self._widgets: list[Any] = []
 
@@ -94,6 +98,7 @@ class TrainingProgress:
             return
         self._drawn_at = now
         frame = self._frame()
+        self._tell_ledger(frame)
         if self._html is not None:
             self._html.value = live_html(frame)
             if self.run.stop_requested:
@@ -107,6 +112,7 @@ class TrainingProgress:
     def close(self, *notes: str) -> None:
         """Show the last frame for good, with further lines of plain text below it."""
         frame = self._frame()
+        self._tell_ledger(frame)
         if self.front_end == "terminal":
             self._write(frame.line(), end="\n")
             for note in notes:
@@ -123,11 +129,19 @@ class TrainingProgress:
             widget.close()
         self._widgets, self._html = [], None
 
+    def _tell_ledger(self, frame: Frame) -> None:
+        """In a terminal, where one line is rewritten, the ledger has a line of its own."""
+        if self.front_end == "terminal" and frame.ledger and not self._told:
+            self._told = True
+            self._write(frame.ledger, end="\n")
+            self._last = ""
+
     def _frame(self) -> Frame:
         return frame_of(self.run, self._hint)
 
     def _static(self, frame: Frame, notes: tuple[str, ...]) -> dict[str, Any]:
-        text = "\n".join([frame.line(), *(notes if frame.ended else ())])
+        ledger = (frame.ledger,) if frame.ledger else ()
+        text = "\n".join([frame.line(), *ledger, *(notes if frame.ended else ())])
         return {"text/html": static_html(frame, notes), "text/plain": text}
 
     def _publish(self, bundle: dict[str, Any], display_id: str, *, update: bool) -> None:

@@ -10,6 +10,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -26,6 +28,8 @@ class TrainingRun:
         synthesizer: Not learned yet.
         df: The private table; let go of at the end.
         name: The variable under which the user has the synthesizer.
+        dataset: Name of the dataset in the ledger, None if the user gave none.
+        label: What the ledger calls a table that is new to it and has no name.
 
     Attributes:
         latest: The last report, None until the first.
@@ -35,8 +39,16 @@ class TrainingRun:
         began: The time and number of the first step that was reported, for the remaining time.
     """
 
-    def __init__(self, synthesizer: HighDimSynthesizer, df: pd.DataFrame, name: str) -> None:
+    def __init__(
+        self,
+        synthesizer: HighDimSynthesizer,
+        df: pd.DataFrame,
+        name: str,
+        dataset: str | None = None,
+        label: str = UNNAMED,
+    ) -> None:
         self.synthesizer = synthesizer
+        self.dataset, self.label = dataset, label
         self.name = name
         self.latest: StepReport | None = None
         self.curve: list[tuple[int, float, float]] = []
@@ -89,7 +101,9 @@ class TrainingRun:
         df, self._df = self._df, None
         try:
             if df is not None and not self._stop.is_set():
-                self.synthesizer.learn(df, callback=self._report, stop=self._stop)
+                self.synthesizer.learn(
+                    df, callback=self._report, stop=self._stop, dataset=self.dataset, label=self.label
+                )
         except BaseException as error:  # noqa: BLE001 - handed to the thread that shows it
             # a traceback would keep the private table alive
             self.error = error.with_traceback(None)

@@ -28,6 +28,7 @@ __all__ = [
     "dpsgd_event",
     "epsilon_curve",
     "gaussian_delta",
+    "gaussian_epsilon",
     "gaussian_mu",
     "max_steps",
 ]
@@ -98,11 +99,19 @@ class PrivacyPlan:
         training: Training steps, None if there are none.
         selection_delta: Probability, reserved out of delta, that partition selection publishes a
             category which a single row brought in.
+        count_delta: Part of delta that is left unused because the plan, delta included, follows from a
+            noisy row count.
     """
 
     measurements: tuple[GaussianMeasurement, ...]
     training: SampledTraining | None = None
     selection_delta: float = 0.0
+    count_delta: float = 0.0
+
+    @property
+    def reserved_delta(self) -> float:
+        """What the accountant of the Gaussian releases may not use of delta."""
+        return self.selection_delta + self.count_delta
 
     @property
     def base_mu(self) -> float:
@@ -138,6 +147,7 @@ class PrivacyPlan:
             tuple(GaussianMeasurement(**measurement) for measurement in values["measurements"]),
             None if training is None else SampledTraining(**training),
             float(values["selection_delta"]),
+            float(values.get("count_delta", 0.0)),  # plans of the first version have none
         )
 
 
@@ -191,8 +201,12 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
     return float(brentq(lambda mu: gaussian_delta(mu, epsilon) - delta, low / 2, high, xtol=1e-12))
 
 
-def _gaussian_epsilon(mu: float, delta: float) -> float:
-    """Smallest epsilon for which mu-Gaussian-DP implies (epsilon, delta)-DP."""
+def gaussian_epsilon(mu: float, delta: float) -> float:
+    """Smallest epsilon for which mu-Gaussian-DP implies (epsilon, delta)-DP.
+
+    >>> round(gaussian_epsilon(1.0, 1e-5), 4)
+    4.3772
+    """
     from scipy.optimize import brentq
 
     if gaussian_delta(mu, 0.0) <= delta:
@@ -210,7 +224,7 @@ def compute_epsilon(
 
     Args:
         plan: The plan, or an event.
-        delta: Total delta, in (0, 1); what selection needs is taken off first.
+        delta: Total delta, in (0, 1); what the plan reserves is taken off first.
         accountant: 'pld' for the reported figure, 'rdp' for a quick looser bound.
 
     Source:
@@ -219,8 +233,8 @@ def compute_epsilon(
     _check("delta", delta, 0, 1, closed=False)
     if not isinstance(plan, PrivacyPlan):
         return _event_epsilon(plan, delta, accountant)
-    left = delta - plan.selection_delta
-    _check("delta without what selection needs", left, 0, 1, closed=False)
+    left = delta - plan.reserved_delta
+    _check("delta without what is reserved", left, 0, 1, closed=False)
     training = plan.training
     if training is None or training.steps == 0:
         return _epsilon(0, 1.0, 1.0, plan.base_mu, left, accountant)
@@ -263,7 +277,7 @@ def _epsilon(
     purely_gaussian = steps == 0 or probability == 1
     if purely_gaussian and accountant == "pld":  # exact in closed form
         mu = math.hypot(base_mu, math.sqrt(steps) / sigma)
-        return _gaussian_epsilon(mu, delta) + ROUND_OFF if mu else 0.0
+        return gaussian_epsilon(mu, delta) + ROUND_OFF if mu else 0.0
     events: list[DpEvent] = []
     if base_mu:
         events.append(dp_event.GaussianDpEvent(1 / base_mu))
@@ -277,7 +291,7 @@ def _epsilon(
 
 def _no_sampling(steps: int, sigma: float, base_mu: float, delta: float) -> float:
     """Bound that forgets the sampling: never below the truth, exact in its own right."""
-    return _gaussian_epsilon(math.hypot(base_mu, math.sqrt(steps) / sigma), delta) + ROUND_OFF
+    return gaussian_epsilon(math.hypot(base_mu, math.sqrt(steps) / sigma), delta) + ROUND_OFF
 
 
 def calibrate_noise_multiplier(
@@ -415,7 +429,7 @@ def epsilon_curve(plan: PrivacyPlan, delta: float, points: int = CURVE_POINTS) -
             training.sampling_probability,
             training.noise_multiplier,
             plan.base_mu,
-            delta - plan.selection_delta,
+            delta - plan.reserved_delta,
             discretization=coarse,
         )
         for step in steps[:-1]

@@ -29,24 +29,24 @@ def noisy_counts(counts: NDArray[np.int64], sigma: float, noise: NoiseSource) ->
     return (np.asarray(counts) + noise.discrete_gaussian(len(counts), sigma)).astype(np.float64)
 
 
-def partition_threshold(sigma: float, delta: float, columns: int) -> float:
+def partition_threshold(sigma: float, delta: float) -> float:
     """Noisy count above which an unlisted category may be published.
 
-    A category that a single row brought in has the exact count 1. Over all columns the chance that any
-    such category is published is at most delta.
+    A category that a single row brought in has the exact count 1; the chance that it is published is at
+    most delta.
 
     Args:
-        sigma: Noise of each count.
-        delta: Chance that is allowed in all.
-        columns: In how many columns one row may bring in a category.
+        sigma: Noise of the count, which may be a weighted mean of several noisy counts.
+        delta: Chance that is allowed.
 
     Source:
         Desfontaines, Voss, Gipson and Mandayam 2022, 'Differentially private partition selection'.
 
-    >>> round(partition_threshold(10.0, 1e-6, 1), 1)
+    >>> round(partition_threshold(10.0, 1e-6), 1)
     49.0
     """
     from scipy.stats import norm
 
-    # the discrete Gaussian's tail at whole numbers is below the normal's half a step earlier
-    return 1.5 + sigma * float(norm.isf(delta / columns))
+    # the discrete Gaussian's tail at whole numbers is below the normal's half a step earlier, so a mean
+    # of several is stochastically below the normal plus half a step
+    return 1.5 + sigma * float(norm.isf(delta))

@@ -32,12 +32,15 @@ class NoiseSource:
 
     def normal(self, size: int, scale: float) -> NDArray[np.float64]:
         """Independent normals, float64 `[size]`, of standard deviation `scale`."""
-        return self.generator.normal(0.0, scale, size)
+        noise = self.generator.standard_normal(size)
+        noise *= scale
+        return noise
 
     def discrete_gaussian(self, size: int, sigma: float) -> NDArray[np.int64]:
         """Independent draws from the discrete Gaussian of parameter `sigma`, int64 `[size]`.
 
-        Its variance is at most sigma^2, and for sensitivity 1 its privacy is that of the normal.
+        Its variance is at most sigma^2. For sensitivity 1 its concentrated privacy is that of the normal;
+        its epsilon at a given delta is too, once it is composed with other noise (a test compares them).
 
         Source:
             Canonne, Kamath and Steinke 2020, algorithm 3: rejection from the discrete Laplace. Their

@@ -76,6 +76,7 @@ class PrivacyReceipt:
         guarantee: 'dp', 'none' or 'test-only'.
         relation: Which tables are neighbours.
         unit: Whose privacy is protected.
+        ledger_entry: The run's identifier in its owner's ledger; None if it is in none.
     """
 
     plan: PrivacyPlan | None
@@ -94,6 +95,7 @@ class PrivacyReceipt:
     guarantee: Literal["dp", "none", "test-only"]
     relation: str = "add or remove one row"
     unit: str = "one row"
+    ledger_entry: str | None = None
 
     @property
     def headline(self) -> str:
@@ -140,6 +142,8 @@ class PrivacyReceipt:
             facts.append(("epsilon of the completed steps", text))
         if self.guarantee == "dp":
             facts += [("covered", COVERED), ("not covered", NOT_COVERED)]
+        if self.ledger_entry is not None:
+            facts.append(("ledger", f"entered as run {self.ledger_entry[:8]} in its owner's ledger"))
         facts.append(("versions", ", ".join(f"{k} {v}" for k, v in self.versions.items())))
         return facts
 

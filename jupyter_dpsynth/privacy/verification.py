@@ -88,7 +88,7 @@ def verify_receipt(document: object) -> Verification:
     if receipt.guarantee != "dp":
         consistent = document["epsilon"] is None and document["epsilon_rdp"] is None
         return Verification(receipt, (Check("epsilon", consistent, "none is stated"),))
-    if receipt.plan is None or receipt.epsilon is None or receipt.delta <= receipt.plan.selection_delta:
+    if receipt.plan is None or receipt.epsilon is None or receipt.delta <= receipt.plan.reserved_delta:
         raise ArtifactError("the receipt states a guarantee, but delta or the events do not allow one.")
     checks = [*_statements(receipt), *_spending(receipt, document["spending"])]
     try:

@@ -30,7 +30,10 @@ def frame(
     headline: str = "Training", epsilon: float | None = 0.5, target: float = 1.0, points: int = 50
 ) -> Frame:
     curve = tuple((step, 20 + 5 / step, 0.1) for step in range(1, points + 1))
-    return Frame("training", headline, 50, 500, epsilon, target, 1e-6, 9000, 3.0, 9.0, curve, "a hint")
+    numbers = 50, 500, epsilon, target, 1e-6, 9000, 3.0, 9.0
+    return Frame(
+        "training", headline, *numbers, curve, "a hint", f"This data ({headline!r}) has cost nothing"
+    )
 
 
 @given(st.floats(min_value=1e-6, max_value=100))
@@ -43,6 +46,7 @@ def test_the_epsilon_that_is_shown_is_never_below_the_true_one(epsilon: float) -
 def test_a_column_name_with_markup_is_shown_as_text() -> None:
     nasty = "Measuring column '<img src=x onerror=alert(1)>'"
     for drawn in (live_html(frame(nasty)), static_html(frame(nasty), (nasty,))):
+        assert "This data (" in drawn
         assert "<img" not in drawn
         assert "&lt;img" in drawn
 
@@ -92,7 +96,7 @@ class Waiting:
         self.epsilon, self.delta = 1.0, 1e-6
         self.released = threading.Event()
 
-    def learn(self, df: object, callback: object, stop: threading.Event) -> None:
+    def learn(self, df: object, callback: object, stop: threading.Event, **_: object) -> None:
         for step in range(1, 1001):
             callback(StepReport("training", "training", step, 1000, 0.5, 1.0, loss=1.0, loss_noise=0.1))
         stop.wait(30)

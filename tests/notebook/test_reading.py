@@ -101,7 +101,7 @@ def completions(shell: Shell, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("%dpsynth le", ["learn"]),
+        ("%dpsynth le", ["learn", "ledger"]),
         ("%%dpsynth learn d", ["df"]),
         ("%%dpsynth learn df --noise", ["--noise_multiplier"]),
         ("%%dpsynth learn df --on-interrupt ", ["keep", "raise"]),

@@ -9,23 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dpsynth.encoding.discovery import Histograms
 from jupyter_dpsynth.encoding.grids import LEVELS
+from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from tests.tables import EVERY_TYPE
 
 
-def discover(df, *, sigma=2.0, threshold=10.0, bins=20, seed=1, **declared):
+def discover(df, *, sigma=2.0, delta=1e-4, bins=20, seed=1, **declared):
     meta = MetaExtractor.extract(df, **declared)
-    settings_ = TableSettings(len(df), sigma, sigma, threshold, bins, 128)
+    settings_ = TableSettings(len(df), sigma, sigma, sigma, delta, bins, 128)
     histograms = Histograms(NoiseSource(test_only_seed=seed))
     return discover_table(df, meta, histograms, settings_, lambda _: None)
 
 
 def round_trip(df, **options):
-    codec, _ = discover(df, **options)
+    codec = discover(df, **options).codec
     codes = codec.encode(df)
     assert codes.shape == (len(df), len(codec.columns))
     assert (codes >= 0).all()
@@ -138,15 +138,34 @@ def test_one_odd_object_is_no_error_and_no_warning(values):
 
 def test_without_noise_small_integers_come_back_as_they_were():
     df = pd.DataFrame({"x": np.random.default_rng(0).integers(0, 12, 2000)})
-    _, out = round_trip(df, sigma=0.0, threshold=0.0)
+    _, out = round_trip(df, sigma=0.0)
     assert (out["x"] == df["x"]).all()
 
 
 def test_a_category_below_the_threshold_is_not_published():
     df = pd.DataFrame({"x": ["common"] * 500 + ["secret"]})
-    codec, out = round_trip(df, threshold=10.0)
+    codec, out = round_trip(df)
     assert "secret" not in repr(codec.to_dict())
     assert set(out["x"]) <= {"common", "other"}
+
+
+def test_a_second_look_finds_names_that_the_first_one_missed():
+    names = np.repeat([f"name {number:02d}" for number in range(30)], np.arange(30, 900, 29)[::-1])
+    df = pd.DataFrame({"x": names, "y": ["a", "b"] * (len(names) // 2) + ["a"] * (len(names) % 2)})
+    meta = MetaExtractor.extract(df)
+
+    def kept(look_sigma):
+        settings_ = TableSettings(len(df), 2.0, 60.0, look_sigma, 1e-4, 20, 128)
+        found = discover_table(df, meta, Histograms(NoiseSource(test_only_seed=1)), settings_, lambda _: None)
+        assert found.looked_again
+        return len(found.codec.columns[0].kept)
+
+    assert 10 < kept(0.0) < kept(20.0)
+
+
+def test_no_second_look_where_every_row_has_its_name():
+    df = pd.DataFrame({"x": ["common"] * 500 + ["often"] * 300 + ["secret"]})
+    assert not discover(df).looked_again
 
 
 def test_a_far_outlier_does_not_enter_the_domain():
@@ -187,7 +206,7 @@ def test_identifiers_are_numbered_anew_and_not_learned():
 @pytest.mark.parametrize("name", [n for n in EVERY_TYPE if n != "mixed"])
 def test_codecs_survive_saving(name):
     df = pd.DataFrame({name: EVERY_TYPE[name]})
-    codec, _ = discover(df)
+    codec = discover(df).codec
     again = TableCodec.from_dict(codec.to_dict())
     codes = codec.encode(df)
     assert (again.encode(df) == codes).all()
@@ -210,13 +229,21 @@ def test_discovery_measures_each_row_no_more_often_than_the_plan_pays_for(name):
     df = pd.DataFrame({name: EVERY_TYPE[name]})
     meta = MetaExtractor.extract(df)
     log = []
-    unit_sigma, codec_sigma = 3.0, 2.0
-    discover_table(
-        df, meta, CountingHistograms(log), TableSettings(400, unit_sigma, codec_sigma, 10, 20, 128), print
-    )
+    unit_sigma, codec_sigma, look_sigma = 3.0, 2.0, 1.5
+    settings_ = TableSettings(400, unit_sigma, codec_sigma, look_sigma, 1e-3, 20, 128)
+    discover_table(df, meta, CountingHistograms(log), settings_, lambda _: None)
     units = [entry for entry in log if entry[1] == unit_sigma]
-    levels = [entry for entry in log if entry[1] != unit_sigma]
+    looks = [entry for entry in log if entry[1] == look_sigma]
+    levels = [entry for entry in log if entry[1] not in (unit_sigma, look_sigma)]
     assert len(units) <= 1
+    assert len(looks) <= 1
     assert sum(1 / sigma**2 for _, sigma in levels) <= 1 / codec_sigma**2 * (1 + 1e-9)
     assert all(total <= len(df) for total, _ in log)
     assert len(levels) <= LEVELS + 1
+
+
+def test_values_in_a_corner_of_a_coarse_cell_are_told_apart():
+    latitudes = np.random.default_rng(0).uniform(48.1, 48.3, 30_000)
+    codec = discover(pd.DataFrame({"x": latitudes}), sigma=30.0).codec
+    inner = codec.columns[0].starts[codec.columns[0].first_leaf]
+    assert ((inner > 48.1) & (inner < 48.3)).sum() >= 15

@@ -83,7 +83,22 @@ def test_adding_a_row_changes_the_sum_by_at_most_the_clip_norm(seed, rows):
     change = np.sqrt(
         ((with_row.weights - without.weights) ** 2).sum() + ((with_row.bias - without.bias) ** 2).sum()
     )
-    assert change <= 0.7 * (1 + 1e-5)
+    assert change <= 0.7
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rounding_of_a_whole_chunks_sum_does_not_add_to_a_rows_effect(seed):
+    """Equal rows make the largest sums, and the row moves every one of them to another rounding."""
+    release = make_release(clip=0.3)
+    parameters = make_parameters(release.gradient.layout, seed, 0.1)
+    rows = release_module.MAX_CHUNK - seed * 700
+    codes = np.repeat(make_codes(1, seed), rows, axis=0)
+    codes[::7] = make_codes(len(codes[::7]), seed)
+    codes[-1] = codes[1]
+    with_row = release.clipped_sums(*parameters, codes, np.arange(rows))
+    without = release.clipped_sums(*parameters, codes, np.arange(rows - 1))
+    squares = ((with_row.weights - without.weights) ** 2).sum() + ((with_row.bias - without.bias) ** 2).sum()
+    assert 0.29 < np.sqrt(squares) <= 0.3
 
 
 @settings(max_examples=20, deadline=None)
@@ -99,7 +114,7 @@ def test_one_row_changes_a_microbatch_sum_by_at_most_twice_the_clip_norm(seed, r
     change = np.sqrt(
         ((sums[0].weights - sums[1].weights) ** 2).sum() + ((sums[0].bias - sums[1].bias) ** 2).sum()
     )
-    assert change <= 2 * 0.7 * (1 + 1e-5)
+    assert change <= 2 * 0.7
 
 
 def test_one_pass_clipping_equals_clipping_every_rows_own_gradient():
@@ -185,9 +200,9 @@ def test_tf_privacys_query_gives_the_same_clipped_sums():
     codes = make_codes(70)
     ours = native.clipped_sums(*parameters, codes, np.arange(70))
     _, sums = theirs.clipped_sums(*parameters, codes, np.arange(70))
-    # ours clips with a slack of 1e-5 against float32 rounding
-    assert np.abs(ours.weights - sums.weights).max() <= 1e-5 * max(1, np.abs(sums.weights).max()) * 2
-    assert np.abs(ours.bias - sums.bias).max() <= 1e-5 * max(1, np.abs(sums.bias).max()) * 2
+    # ours clips with a slack of 2e-4 against float32 rounding
+    assert np.abs(ours.weights - sums.weights).max() <= 2.1e-4 * max(1, np.abs(sums.weights).max())
+    assert np.abs(ours.bias - sums.bias).max() <= 2.1e-4 * max(1, np.abs(sums.bias).max())
     assert ours.loss == pytest.approx(sums.loss, rel=1e-5)
     released = theirs.release(*parameters, codes, np.arange(70))
     assert norm_of(released) != pytest.approx(norm_of(sums))

@@ -27,6 +27,7 @@ def test_the_public_names_are_these():
         "MetadataError",
         "MissingDependencyError",
         "NotLearnedError",
+        "PrivacyLedger",
         "UtilityReport",
         "__version__",
         "datasets",
@@ -51,6 +52,7 @@ def test_the_seeds_import_works_with_the_packages_name():
         "import jupyter_dpsynth",
         "from jupyter_dpsynth import HighDimConfig; HighDimConfig()",
         "import jupyter_dpsynth.privacy.accounting",
+        "from jupyter_dpsynth import PrivacyLedger; PrivacyLedger().summary()",
         "import jupyter_dpsynth.notebook",
     ],
 )

@@ -31,7 +31,7 @@ def test_every_plan_keeps_within_epsilon(epsilon, rows, delta, steps, batch, pub
     plan = plan_run(config.resolve(), meta(), rows)
     assert 0 < plan.epsilon <= epsilon
     assert plan.epsilon == compute_epsilon(plan.privacy, plan.delta)
-    assert compute_epsilon(plan.privacy.event(), plan.delta - plan.privacy.selection_delta) < epsilon * 1.01
+    assert compute_epsilon(plan.privacy.event(), plan.delta - plan.privacy.reserved_delta) < epsilon * 1.01
 
 
 def test_the_plan_names_every_measurement_that_is_made():
@@ -40,6 +40,7 @@ def test_the_plan_names_every_measurement_that_is_made():
         "row count",
         "decimals and time resolutions",
         "value histograms",
+        "second look at unlisted names",
         "one-way marginals",
         "pair dependence",
     ]
@@ -49,6 +50,9 @@ def test_the_plan_names_every_measurement_that_is_made():
     assert plan.codec_sigma / columns**0.5 == pytest.approx(told["value histograms"])
     assert plan.marginal_sigma / columns**0.5 == pytest.approx(told["one-way marginals"])
     assert plan.pair_sigma / pairs**0.5 == pytest.approx(told["pair dependence"])
+    assert plan.look_sigma == pytest.approx(told["second look at unlisted names"])
+    both = told["one-way marginals"] ** -2 + told["second look at unlisted names"] ** -2
+    assert plan.finer_marginal_sigma / columns**0.5 == pytest.approx(both**-0.5)
     assert plan.unit_sigma / 2**0.5 == pytest.approx(told["decimals and time resolutions"])
 
 

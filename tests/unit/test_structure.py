@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
-from jupyter_dpsynth.encoding.discovery import Histograms
+from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.engine.structure import (
     MAX_ORDERINGS,
     comparable,

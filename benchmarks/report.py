@@ -1,0 +1,219 @@
+"""Write docs/benchmarks.md and its plots from the files of results.
+
+python -m benchmarks.report
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+
+from benchmarks import record
+from benchmarks.utility import FIGURES, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+Row = dict[str, Any]
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+IMAGES = DOCS / "images"
+# Okabe and Ito's palette, told apart with every common kind of colour blindness
+COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#999999")
+
+HEAD = """\
+# Benchmarks
+
+Made by `python -m benchmarks.report` from `benchmarks/results`; each section names the command that measures
+it. Times are of the machine named there; ratios within one run are what carries over to others.
+"""
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines) + "\n"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure as text, a dash where there is none."""
+    return "-" if value is None or value != value else f"{value:.{digits}f}"  # noqa: PLR0124 - NaN
+
+
+def circumstances(facts: Row, command: str) -> str:
+    """When and on what a section was measured."""
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    machine = f"{facts['date']}, {facts['processors']} processors, Python {facts['python']}"
+    return f"`{command}`, {machine}, {versions}.\n"
+
+
+def _figure(columns: int, height: float = 3.2) -> tuple[Figure, list[Any]]:
+    figure = Figure(figsize=(3.4 * columns, height), dpi=110, facecolor="white", layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(visible=True, color="#dddddd", linewidth=0.6)
+        axis.set_axisbelow(True)
+    return figure, list(axes)
+
+
+def _save(figure: Figure, name: str, alternative: str) -> str:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(IMAGES / f"{name}.png")
+    return f"![{alternative}](images/{name}.png)\n"
+
+
+def utility(rows: list[Row]) -> str:
+    """Figures at equal epsilon, by table."""
+    groups = summary(rows)
+    tables = sorted({row["table"] for row in groups})
+    words = (
+        "Lower is better but for tstr, the AUC on held-out rows after training on the synthetic table. "
+        "`ratio` is the two-way distance relative to that of independent columns. Means over runs.\n"
+    )
+    parts = [words, _utility_plot(groups, tables)]
+    heads = ["epsilon", "system", *FIGURES, "ratio", "seconds"]
+    for name in tables:
+        chosen = [row for row in groups if row["table"] == name]
+        cells = [
+            [
+                f"{row['epsilon']:g}" if row["epsilon"] else "no privacy",
+                row["system"],
+                *(number(row.get(figure), 4) for figure in FIGURES),
+                number(row["ratio"], 2),
+                number(row["seconds"], 0),
+            ]
+            for row in chosen
+        ]
+        parts.append(f"### {name}\n\n{table(heads, cells)}")
+    failed = {(row["table"], row["system"], row["epsilon"]): row["failed"] for row in rows if "failed" in row}
+    if failed:
+        lines = [[name, system, f"{epsilon:g}", why] for (name, system, epsilon), why in failed.items()]
+        parts.append(f"### No result\n\n{table(['table', 'system', 'epsilon', 'why'], lines)}")
+    return "\n".join(parts)
+
+
+def _utility_plot(groups: list[Row], tables: list[str]) -> str:
+    figure, axes = _figure(len(tables))
+    systems = sorted({row["system"] for row in groups if row["epsilon"]})
+    for axis, name in zip(axes, tables, strict=True):
+        for colour, system in zip(COLOURS * 3, systems, strict=False):
+            line = [row for row in groups if row["table"] == name and row["system"] == system]
+            axis.plot(
+                [row["epsilon"] for row in line],
+                [row["tvd2"] for row in line],
+                marker="o",
+                color=colour,
+                label=system,
+            )
+        plain = [row for row in groups if row["table"] == name and row["system"].startswith("independent")]
+        for row in plain:
+            axis.axhline(
+                row["tvd2"], color="#555555", linestyle="--", linewidth=1, label="independent columns"
+            )
+        axis.set_xscale("log")
+        axis.set_ylim(bottom=0)
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel("epsilon")
+    axes[0].set_ylabel("mean two-way distance")
+    axes[0].legend(fontsize=7, frameon=False)
+    return _save(figure, "utility", "Two-way distance against epsilon, by table")
+
+
+def step_cost(rows: list[Row]) -> str:
+    """Milliseconds of a step, private and not."""
+    batches = sorted({row["batch"] for row in rows})
+    names = list(dict.fromkeys(row["variant"] for row in rows))
+    found = {(row["variant"], row["batch"]): row for row in rows}
+    cells = [[name, *(_step_cell(found.get((name, batch))) for batch in batches)] for name in names]
+    text = "Median milliseconds of one step, in brackets relative to the private one.\n\n"
+    return text + table(["variant", *(f"batch {batch}" for batch in batches)], cells)
+
+
+def _step_cell(row: Row | None) -> str:
+    return "-" if row is None else f"{row['milliseconds']:.2f} ({row['ratio']:.2f})"
+
+
+def growth(rows: list[Row]) -> str:
+    """Time and memory against rows and columns."""
+    heads = list(rows[0])
+    columns = {row["columns"] for row in rows}
+    by_rows = [row for row in rows if sum(other["columns"] == row["columns"] for other in rows) > 1]
+    by_columns = [row for row in rows if row not in by_rows] if len(columns) > 1 else []
+    figure, axes = _figure(4)
+    for pair, chosen, what in ((axes[:2], by_rows, "rows"), (axes[2:], by_columns, "columns")):
+        line = sorted(chosen, key=lambda row: row[what])
+        for axis, measured, planned, unit in (
+            (pair[0], "seconds", "planned seconds", "seconds"),
+            (pair[1], "megabytes", "planned megabytes", "megabytes"),
+        ):
+            place = [row[what] for row in line]
+            axis.plot(place, [row[measured] for row in line], marker="o", color=COLOURS[0], label="measured")
+            axis.plot(
+                place,
+                [row[planned] for row in line],
+                marker="x",
+                linestyle="--",
+                color=COLOURS[2],
+                label="planned",
+            )
+            axis.set_xscale("log")
+            axis.set_yscale("log")
+            axis.set_xlabel(what)
+            axis.set_ylabel(unit)
+    axes[0].legend(fontsize=8, frameon=False)
+    picture = _save(figure, "growth", "Time and memory against rows and columns, measured and planned")
+    return f"{picture}\n{table(heads, ([f'{row[head]:,}' for head in heads] for row in rows))}"
+
+
+def plain(rows: list[Row]) -> str:
+    """Results as they are."""
+    heads = list(rows[0])
+    return table(heads, ([row[head] for head in heads] for row in rows))
+
+
+def structure(rows: list[Row]) -> str:
+    """Relations, orders, spikes and missingness, one line for each kind of each table."""
+    groups: dict[tuple[str, float, str], list[float]] = defaultdict(list)
+    for row in rows:
+        groups[row["table"], row["epsilon"], row["kind"]].append(row["value"])
+    cells = [
+        [
+            name,
+            f"{epsilon:g}",
+            kind,
+            len(values),
+            number(sum(values) / len(values), 4),
+            number(max(values), 4),
+        ]
+        for (name, epsilon, kind), values in groups.items()
+    ]
+    return table(["table", "epsilon", "what", "how many", "mean", "worst"], cells)
+
+
+SECTIONS: tuple[tuple[str, str, str, Callable[[list[Row]], str]], ...] = (
+    ("utility", "Utility at equal epsilon", "python -m benchmarks.utility --data FOLDER", utility),
+    ("structure", "Structure", "python -m benchmarks.structure --data FOLDER", structure),
+    ("step_cost", "The cost of privacy", "python -m benchmarks.step_cost", step_cost),
+    ("speed", "Time to a result", "python -m benchmarks.speed --data FOLDER", plain),
+    ("growth", "Growth", "python -m benchmarks.growth", growth),
+)
+
+
+def main() -> None:
+    """Write the page."""
+    parts = [HEAD]
+    for name, title, command, render in SECTIONS:
+        facts, rows = record.read(name)
+        if rows:
+            parts.append(f"## {title}\n\n{circumstances(facts, command)}\n{render(rows)}")
+    DOCS.mkdir(exist_ok=True)
+    (DOCS / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
+    print(DOCS / "benchmarks.md")
+
+
+if __name__ == "__main__":
+    main()

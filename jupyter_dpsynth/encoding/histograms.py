@@ -1,0 +1,68 @@
+"""What private discovery reads and gives: noisy histograms, and cells with their noisy counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jupyter_dpsynth.privacy.mechanisms import noisy_counts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.encoding.categorical import CategoryCodec
+    from jupyter_dpsynth.encoding.numeric import NumericCodec
+    from jupyter_dpsynth.privacy.noise import NoiseSource
+
+__all__ = ["Discovered", "Histograms", "Settings"]
+
+
+@dataclass(frozen=True)
+class Histograms:
+    """The only door to private counts: adds Gaussian noise of a standard deviation to each cell."""
+
+    noise: NoiseSource
+
+    def measure(self, counts: NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
+        """Noisy counts of one histogram, in which one row counts in at most one cell.
+
+        Privacy:
+            Gaussian mechanism of L2 sensitivity 1 and standard deviation `sigma`; none if 0.
+        """
+        if sigma == 0:
+            return counts.astype(np.float64)
+        return noisy_counts(counts, sigma, self.noise)
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """A column's codec with the noisy counts of its cells that discovery gave on the way.
+
+    Attributes:
+        codec: The column's codec.
+        counts: Noisy count of each cell, float64 `[cells]`.
+        variances: Variance of each count's noise, infinite where nothing was measured.
+    """
+
+    codec: NumericCodec | CategoryCodec
+    counts: NDArray[np.float64]
+    variances: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What discovery may use of the run: all public or already noisy.
+
+    Attributes:
+        rows: Noisy number of rows.
+        sigma: Noise of one histogram if a column were measured once.
+        bins: About how many bins a number gets.
+        cells: Most cells of a column of names; the most frequent are kept, the rest pooled.
+    """
+
+    rows: float
+    sigma: float
+    bins: int
+    cells: int

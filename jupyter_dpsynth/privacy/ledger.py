@@ -1,0 +1,351 @@
+"""The ledger: what each dataset has cost over all runs, kernels and notebooks of this user.
+
+A run reserves its whole budget before a private value is measured, replaces the reservation by its exact
+plan once that is fixed, and only notes at the end how it went. What was reserved stays counted, whatever
+happens to the process. The ledger keeps events, never only epsilons, so that it can compose all runs of a
+dataset with one accountant.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import math
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError, shown
+from jupyter_dpsynth.privacy.accounting import PrivacyPlan
+from jupyter_dpsynth.privacy.composition import (
+    RenyiFilter,
+    Spending,
+    provisional_spending,
+    total_delta,
+    total_epsilon,
+)
+from jupyter_dpsynth.privacy.ledger_datasets import (
+    DEFAULT_CAP,
+    TableIdentity,
+    cap_of,
+    find_dataset,
+    merge_budgets,
+    resolve_dataset,
+)
+from jupyter_dpsynth.privacy.ledger_file import LedgerFile, default_path
+from jupyter_dpsynth.privacy.ledger_summary import (
+    Account,
+    DatasetEntry,
+    LedgerSummary,
+    RunEntry,
+    runs_words,
+)
+from jupyter_dpsynth.privacy.receipt import epsilon_text
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+__all__ = ["PrivacyLedger"]
+
+RunStatus = Literal["reserved", "finished", "stopped", "failed"]
+LARGEST_CAP = 1e6
+
+
+class PrivacyLedger:
+    """Records what is spent and refuses what would go over a cap.
+
+    Args:
+        path: The SQLite file; by default in Jupyter's data directory.
+
+    Example:
+        >>> ledger = PrivacyLedger()
+        >>> print(ledger.summary())  # doctest: +SKIP
+        >>> ledger.set_cap(3.0, "patients")  # doctest: +SKIP
+
+    Privacy:
+        That a table is known again is derived from its exact rows. It is for the owner of the data: it
+        reaches the line above a training and this file, and nothing that is made to be passed on.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self._file = LedgerFile(default_path() if path is None else Path(path))
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self._file.path
+
+    def account(self, identity: TableIdentity) -> Account:
+        """What a table has cost so far, before it is learned once more. Changes nothing.
+
+        Args:
+            identity: The table.
+        """
+        with self._file.transaction(keep=False) as db:
+            before = _count(db, "datasets")
+            dataset = resolve_dataset(db, self._file.keyed_digest(db, identity.content), identity)
+            name, budget = db.execute("SELECT name, budget FROM datasets WHERE id = ?", (dataset,)).fetchone()
+            spendings = _spendings(db, budget)
+            cap = cap_of(db, budget)
+            is_new = _count(db, "datasets") > before and not spendings
+            namesake = is_new and identity.name is None and name != identity.label
+        epsilon = self._total(spendings)
+        return Account(
+            dataset=name,
+            runs=len(spendings),
+            epsilon=epsilon,
+            delta=total_delta(spendings),
+            run_delta=min((each.accountant_delta for each in spendings), default=0.0),
+            cap=cap,
+            namesake=identity.label if namesake else None,
+        )
+
+    def reserve(self, identity: TableIdentity, epsilon: float, delta: float) -> str:
+        """Record a whole budget before a value of the table is measured.
+
+        Args:
+            identity: The table.
+            epsilon: The run's budget; infinite without a guarantee.
+            delta: Its delta, or a nominal one while the row count is not known.
+
+        Returns:
+            The run's identifier, for `record`.
+
+        Raises:
+            BudgetExhaustedError: The dataset's total could exceed its cap; nothing is recorded.
+            ArtifactError: The ledger cannot be used.
+        """
+        spending = provisional_spending(epsilon, delta)
+        run = uuid.uuid4().hex
+        with self._file.transaction() as db:
+            dataset = resolve_dataset(db, self._file.keyed_digest(db, identity.content), identity)
+            _check_cap(db, dataset, spending)
+            db.execute(
+                "INSERT INTO runs (id, dataset, began, status, plan, delta, epsilon, provisional) "
+                "VALUES (?, ?, ?, 'reserved', ?, ?, ?, ?)",
+                (
+                    run,
+                    dataset,
+                    dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+                    *_row(spending),
+                ),
+            )
+        return run
+
+    def record(self, run: str, spending: Spending | None = None, status: RunStatus | None = None) -> None:
+        """Replace a reservation by the exact plan, or note how a run ended.
+
+        Args:
+            run: What `reserve` returned.
+            spending: What the run will release. Once only: a fixed plan stays.
+            status: How it ended.
+
+        Raises:
+            BudgetExhaustedError: The exact plan would exceed the cap; the reservation stays.
+            ArtifactError: The ledger cannot be used, or does not hold the reservation any more.
+        """
+        with self._file.transaction() as db:
+            found = db.execute("SELECT dataset, provisional FROM runs WHERE id = ?", (run,)).fetchone()
+            if found is None:
+                raise ArtifactError(
+                    f"the ledger {self._file} does not hold this run's reservation any more: it was replaced "
+                    "or moved while the run went on. Nothing is learned that the ledger does not record."
+                )
+            dataset, provisional = found
+            if spending is not None:
+                if not provisional:
+                    raise ArtifactError("the plan of a run was fixed before and cannot be replaced.")
+                _check_cap(db, dataset, spending, run)
+                db.execute(
+                    "UPDATE runs SET plan = ?, delta = ?, epsilon = ?, provisional = ? WHERE id = ?",
+                    (*_row(spending), run),
+                )
+            if status is not None:
+                db.execute("UPDATE runs SET status = ? WHERE id = ?", (status, run))
+
+    def epsilon(self, dataset: str) -> float:
+        """Upper bound on what all runs on a dataset and on those linked with it cost together.
+
+        Args:
+            dataset: Its name.
+        """
+        with self._file.transaction(keep=False) as db:
+            spendings = _spendings(db, find_dataset(db, dataset)[1])
+        return self._total(spendings)
+
+    def link(self, first: str, second: str) -> None:
+        """Count two datasets together from now on: versions of one table, or tables about the same people.
+
+        The smaller of their caps holds for both. Links are not taken back: what was spent on one then
+        counts for the other.
+
+        Args:
+            first: Name of a dataset.
+            second: Name of another one.
+
+        Raises:
+            ConfigError: A name is not in the ledger.
+        """
+        with self._file.transaction() as db:
+            budgets = [find_dataset(db, name)[1] for name in (first, second)]
+            merge_budgets(db, *budgets)
+
+    def set_cap(self, cap: float | None, dataset: str | None = None) -> None:
+        """Limit what may be spent on a dataset in all.
+
+        Args:
+            cap: Largest total epsilon; None for no limit.
+            dataset: Name of a dataset; None sets what holds for every dataset without a cap of its own.
+
+        Raises:
+            ConfigError: The cap is not a positive number, or the dataset is not in the ledger.
+        """
+        number = isinstance(cap, int | float) and not isinstance(cap, bool)
+        if cap is not None and not (number and 0 < cap <= LARGEST_CAP):
+            raise ConfigError(
+                f"cap = {shown(cap)} is not allowed: give a number above 0, or None for no limit."
+            )
+        with self._file.transaction() as db:
+            if dataset is not None:
+                budget = find_dataset(db, dataset)[1]
+                db.execute("UPDATE budgets SET cap = ? WHERE id = ?", (cap, budget))
+            else:
+                db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (DEFAULT_CAP, cap))
+
+    def summary(self) -> LedgerSummary:
+        """All datasets and runs, to be shown."""
+        with self._file.transaction(keep=False) as db:
+            groups = [
+                (budget, cap_of(db, budget), _spendings(db, budget))
+                for (budget,) in db.execute("SELECT id FROM budgets ORDER BY id").fetchall()
+            ]
+            names: dict[int, list[str]] = {}
+            for name, budget in db.execute("SELECT name, budget FROM datasets ORDER BY id"):
+                names.setdefault(budget, []).append(name)
+            runs = db.execute(
+                "SELECT r.id, d.name, d.budget, r.began, r.status, r.plan, r.delta, r.epsilon, r.provisional "
+                "FROM runs r JOIN datasets d ON d.id = r.dataset ORDER BY r.number"
+            ).fetchall()
+        entries: dict[int, list[RunEntry]] = {}
+        for run, name, budget, began, status, *row in runs:
+            entry = RunEntry(run, name, began, status, _spending(row))
+            entries.setdefault(budget, []).append(entry)
+        datasets = tuple(
+            DatasetEntry(
+                names=tuple(names[budget]),
+                epsilon=self._total(spendings),
+                delta=total_delta(spendings),
+                cap=cap,
+                room=_room(cap, spendings),
+                runs=tuple(entries.get(budget, ())),
+            )
+            for budget, cap, spendings in groups
+            if budget in names
+        )
+        return LedgerSummary(str(self.path), datasets)
+
+    def to_frame(self) -> pd.DataFrame:
+        """All runs as a DataFrame, one row each, oldest first."""
+        return self.summary().to_frame()
+
+    def export(self, path: str | Path) -> None:
+        """Write all runs to a file: a table as .csv, or with their events as .json.
+
+        Args:
+            path: The file; its ending decides.
+
+        Raises:
+            ConfigError: Another ending.
+            ArtifactError: The file cannot be written.
+        """
+        self.summary().export(path)
+
+    def _total(self, spendings: Sequence[Spending]) -> float:
+        """`total_epsilon`, computed once for the same events: that can take a second for many runs."""
+        if len(spendings) == 0 or any(each.plan is None for each in spendings):
+            return total_epsilon(spendings)
+        events = json.dumps([asdict(each) for each in spendings], sort_keys=True)
+        key = hashlib.sha256(events.encode()).hexdigest()
+        with self._file.transaction(keep=False) as db:
+            found = db.execute("SELECT epsilon FROM totals WHERE events = ?", (key,)).fetchone()
+        if found is not None:
+            return float(found[0])
+        epsilon = total_epsilon(spendings)  # outside of a transaction: others need not wait
+        with self._file.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO totals VALUES (?, ?)", (key, epsilon))
+        return epsilon
+
+
+def _count(db: sqlite3.Connection, table: str) -> int:
+    return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - our own names
+
+
+def _row(spending: Spending) -> tuple[str | None, float, float, int]:
+    plan = None if spending.plan is None else json.dumps(spending.plan.to_dict())
+    return plan, spending.delta, spending.epsilon, int(spending.provisional)
+
+
+def _spending(row: Sequence[Any]) -> Spending:
+    """A run's spending out of its columns plan, delta, epsilon and provisional."""
+    plan, delta, epsilon, provisional = row
+    try:
+        events = None if plan is None else PrivacyPlan.from_dict(json.loads(plan))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ArtifactError(
+            "the ledger is damaged: the events of a run cannot be read. Bring it back from a backup."
+        ) from None
+    return Spending(events, float(delta), float(epsilon), bool(provisional))
+
+
+def _runs(db: sqlite3.Connection, budget: int) -> list[tuple[str, Spending]]:
+    """All runs that count to a budget, oldest first, with their identifiers."""
+    rows = db.execute(
+        "SELECT r.id, r.plan, r.delta, r.epsilon, r.provisional FROM runs r "
+        "JOIN datasets d ON d.id = r.dataset WHERE d.budget = ? ORDER BY r.number",
+        (budget,),
+    ).fetchall()
+    return [(run, _spending(row)) for run, *row in rows]
+
+
+def _spendings(db: sqlite3.Connection, budget: int) -> list[Spending]:
+    return [spending for _, spending in _runs(db, budget)]
+
+
+def _check_cap(db: sqlite3.Connection, dataset: int, spending: Spending, run: str | None = None) -> None:
+    """Raise BudgetExhaustedError if a run, new or with a new plan, would exceed its dataset's cap."""
+    name, budget = db.execute("SELECT name, budget FROM datasets WHERE id = ?", (dataset,)).fetchone()
+    cap = cap_of(db, budget)
+    if cap is None:
+        return
+    recorded = _runs(db, budget)
+    others = [each for other, each in recorded if other != run]
+    first = recorded[0][1] if recorded and recorded[0][0] != run else spending
+    renyi = RenyiFilter(cap, first)
+    if renyi.allows(others, spending):
+        return
+    if math.isinf(spending.epsilon):
+        wanted = "a run without a guarantee (epsilon is infinite)"
+    else:
+        wanted = f"a run of epsilon = {epsilon_text(spending.epsilon)}"
+    room = renyi.room(others, spending.delta) if spending.delta else 0.0
+    fits = f"at most epsilon = {room:.3g} still fits" if room else "nothing fits"
+    raise BudgetExhaustedError(
+        f"{wanted} would take the dataset {name!r} over its cap of {cap:g} ({runs_words(len(others))} so "
+        f"far): {fits}. Give a smaller epsilon, or raise the cap: %dpsynth ledger --cap VALUE --dataset "
+        f"{name!r}."
+    )
+
+
+def _room(cap: float | None, spendings: Sequence[Spending]) -> float | None:
+    """Largest epsilon of a further run, None without a cap."""
+    if cap is None:
+        return None
+    if not spendings:
+        return cap
+    delta = max(each.accountant_delta for each in spendings)
+    return RenyiFilter(cap, spendings[0]).room(spendings, delta)

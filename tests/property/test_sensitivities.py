@@ -1,0 +1,201 @@
+"""What one row changes in everything that is measured, compared through the real code.
+
+The measurements of a run are adaptive: what is asked next depends on the noisy answers so far. So the
+second of two neighbouring tables gets the answers of the first, and only the exact counts behind them are
+compared.
+"""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.encoding.histograms import Histograms
+from jupyter_dpsynth.encoding.table import TableCodec
+from jupyter_dpsynth.engine.marginals import measure_pairs
+from jupyter_dpsynth.engine.planning import count_sigma, plan_run
+from jupyter_dpsynth.engine.run import LearningRun
+from jupyter_dpsynth.engine.structure import MAX_ORDERINGS, measure_orderings
+from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from tests.tables import every_type_table, mixed_table
+
+TABLE = every_type_table()
+SHIFT = 10_000.0  # added to every distance in rows, so that none is cut off at 0 or 1
+
+
+@dataclass(frozen=True)
+class Watched(Histograms):
+    """The door to private counts, with what went through it; may give the answers of another run."""
+
+    told: list = field(default_factory=list)  # exact counts and the noise of each histogram
+    answers: list = field(default_factory=list)
+    given: list | None = None
+
+    def measure(self, counts, sigma):
+        answer = super().measure(counts, sigma)
+        if self.given is not None:
+            answer = self.given[len(self.told)]
+            if len(answer) < len(counts):  # the row brought a category, which is not published
+                answer = np.insert(answer, -1, -1e9)
+        self.told.append((np.array(counts), sigma))
+        self.answers.append(answer)
+        return answer
+
+
+class Shifting:
+    """Noise of pair distances: a constant, so that the distances can be read."""
+
+    def __init__(self, constant):
+        self.constant, self.generator, self.test_only = constant, np.random.default_rng(0), True
+
+    def normal(self, size, scale):
+        return np.full(size, self.constant)
+
+
+def new_run(df, meta, config, noise, histograms):
+    run = LearningRun(meta, config, df, lambda _: None, None, noise, ledger=None, dataset=None, label="")
+    run.histograms = histograms
+    return run
+
+
+def run_on(df, meta, config, plan, histograms):
+    run = new_run(df, meta, config, Shifting(0.0), histograms)
+    _, reference, _, _ = run._measure(plan)
+    return reference
+
+
+def changes(without, with_row):
+    """The largest change of any cell and the number of changed cells, for each histogram."""
+    for (before, _), (after, _) in zip(without.told, with_row.told, strict=True):
+        known = np.insert(before, -1, 0) if len(after) > len(before) else before
+        difference = np.abs(after - known)
+        yield difference.max(), (difference > 0).sum()
+
+
+@pytest.fixture(scope="module")
+def planned():
+    """Schema, config and plan of a table with every type; a few columns have declared domains."""
+    meta = MetaExtractor.extract(
+        TABLE,
+        bounds={"int8": (0, 50), "float32": (-1, 1), "datetime_ns": ("2020-02-01", "2020-12-31")},
+        categories={"text": ["a", "b", "zz"]},
+    )
+    config = HighDimConfig(epsilon=20.0, delta=1e-4).resolve()
+    return meta, config, plan_run(config, meta, 400.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(5, 150),
+    st.lists(st.integers(0, 399), min_size=len(TABLE.columns), max_size=len(TABLE.columns)),
+    st.integers(0, 10_000),
+)
+def test_one_row_changes_every_histogram_in_one_cell_by_one(planned, rows, cells, seed):
+    meta, config, plan = planned
+    base = TABLE.sample(rows, random_state=seed).reset_index(drop=True)
+    # a row put together from anywhere: unseen categories, infinite and missing values, extremes
+    row = pd.DataFrame(
+        {
+            name: TABLE[name].iloc[[cell]].reset_index(drop=True)
+            for name, cell in zip(TABLE.columns, cells, strict=True)
+        }
+    )
+    noise = NoiseSource(test_only_seed=seed)
+    without = Watched(noise)
+    run_on(base, meta, config, plan, without)
+    with_row = Watched(noise, given=without.answers)
+    run_on(pd.concat([base, row], ignore_index=True), meta, config, plan, with_row)
+    found = list(changes(without, with_row))
+    assert all(largest <= 1 and changed <= 1 for largest, changed in found)
+    assert sum(changed for _, changed in found) > len(TABLE.columns)  # the row is seen at all
+    # what all histograms together cost is what the accountant was told of them, and no more
+    told = {m.name: m.sigma for m in plan.privacy.measurements}
+    names = (
+        "decimals and time resolutions",
+        "value histograms",
+        "second look at unlisted names",
+        "one-way marginals",
+    )
+    spent = sum(1 / sigma**2 for _, sigma in without.told)
+    assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in names))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 60), st.integers(0, 10_000))
+def test_one_row_changes_every_pairs_distance_by_at_most_one(rows, seed):
+    generator = np.random.default_rng(seed)
+    sizes = np.array([3, 2, 5])
+    codes = np.stack([generator.integers(0, size, rows + 1) for size in sizes], axis=1).astype(np.int32)
+    shares = [generator.dirichlet(np.ones(size)) for size in sizes]
+    noisy_rows = 10 * SHIFT
+    distances = [
+        2 * noisy_rows * measure_pairs(part, sizes, shares, noisy_rows, 1.0, Shifting(SHIFT))
+        for part in (codes, codes[:-1])
+    ]
+    pairs = np.triu_indices(3, 1)
+    assert np.abs(distances[0] - distances[1])[pairs].max() <= 1 + 1e-6
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 60), st.integers(0, 10_000))
+def test_one_row_changes_every_orderings_histogram_in_one_cell_by_one(rows, seed):
+    generator = np.random.default_rng(seed)
+    names = [f"c{place}" for place in range(6)]  # 15 pairs, more than are looked at
+    df = pd.DataFrame(generator.normal(size=(rows + 1, 6)).round(1), columns=names)
+    df = df.mask(generator.random(df.shape) < 0.1)
+    meta = MetaExtractor.extract(df, bounds=dict.fromkeys(names, (-5, 5)), decimals=dict.fromkeys(names, 1))
+    codec = codec_of(meta)
+    watched = []
+    for table in (df, df.iloc[:-1]):
+        one = Watched(NoiseSource(test_only_seed=seed), given=watched[0].answers if watched else None)
+        measure_orderings(table, codec, np.ones((6, 6)), one, 0.5, 1e6)
+        watched.append(one)
+    assert len(watched[0].told) == MAX_ORDERINGS
+    for largest, changed in changes(*reversed(watched)):
+        assert largest <= 1
+        assert changed <= 1
+
+
+def codec_of(meta) -> TableCodec:
+    from jupyter_dpsynth.encoding.table import TableSettings, discover_table
+
+    nothing = SimpleNamespace(measure=lambda counts, sigma: np.ones(len(counts)))
+    table = pd.DataFrame({column.name: pd.Series([0.0, 1.0]) for column in meta.columns})
+    return discover_table(
+        table, meta, nothing, TableSettings(10.0, 0, 0.1, 0.1, 0.5, 8, 8), lambda _: None
+    ).codec
+
+
+def test_the_row_count_goes_through_the_same_door_under_a_share_that_is_fixed_beforehand():
+    df = mixed_table(700)
+    config = HighDimConfig(epsilon=2.0, steps=2).resolve()
+    noise = NoiseSource(test_only_seed=1)
+    run = new_run(df, MetaExtractor.extract(df), config, noise, Watched(noise))
+    plan = run._plan()
+    ((counts, sigma),) = run.histograms.told  # nothing else is read before everything is planned
+    assert counts.tolist() == [700]
+    assert sigma == count_sigma(config) == plan.privacy.measurements[0].sigma
+    assert plan.privacy.measurements[0].name == "row count"
+
+
+def test_the_order_of_rows_does_not_decide_which_categories_are_published():
+    """Noisy counts are whole numbers and tie; a tie is settled by the category, not by its first row."""
+    from jupyter_dpsynth.encoding.names import NameSearch
+
+    series = pd.Series([f"v{place:02d}" for place in range(40)] * 3, dtype=object)
+    (meta,) = MetaExtractor.extract(series.to_frame("x")).columns
+    no_noise = SimpleNamespace(measure=lambda counts, sigma: counts.astype(float))
+
+    def published(rows):
+        search = NameSearch(rows, meta, no_noise, cells=10)
+        search.look(sigma=0.1, delta=0.1)
+        return search.finish().codec.kept
+
+    orders = (series, series.iloc[::-1], series.sample(frac=1, random_state=3))
+    assert {published(rows) for rows in orders} == {tuple(f"v{place:02d}" for place in range(8))}

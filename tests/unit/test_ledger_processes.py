@@ -1,0 +1,197 @@
+"""The ledger under real processes: two that want the same last bit of a budget, and kills at any moment."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
+
+DELTA = 1e-6
+ROUNDS = 30
+KILLS = 12
+
+RACER = """
+import sys, time
+from pathlib import Path
+from jupyter_dpsynth.errors import BudgetExhaustedError
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
+
+path, folder, name, rounds, epsilon, delta = sys.argv[1:]
+ledger, folder = PrivacyLedger(path), Path(folder)
+for number in range(int(rounds)):
+    (folder / f"{name}-{number}").touch()
+    while len(list(folder.glob(f"*-{number}"))) < 2:
+        time.sleep(0.001)
+    try:
+        ledger.reserve(TableIdentity(b"table %d" % number), float(epsilon), float(delta))
+        print("won", flush=True)
+    except BudgetExhaustedError:
+        print("refused", flush=True)
+"""
+
+SPENDER = """
+import sys
+from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, SampledTraining
+from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
+
+provisional_spending(1.0, 1e-6)  # loads what it needs
+plan = PrivacyPlan((GaussianMeasurement("counts", 50.0),), SampledTraining(10, 0.1, 5.0), 1e-7)
+ledger = PrivacyLedger(sys.argv[1])
+print("begin", flush=True)
+for number in range(100_000):
+    run = ledger.reserve(TableIdentity(b"table %d" % (number % 3)), 1.0, 1e-6)
+    print("reserved", run, flush=True)
+    ledger.record(run, Spending(plan, 1e-6, 0.4))
+    print("settled", run, flush=True)
+    ledger.record(run, status="finished")
+    print("finished", run, flush=True)
+"""
+
+LEARNER = """
+import sys, time
+from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
+from tests.tables import mixed_table
+
+def tell(report):
+    print(report.phase, report.ledger, flush=True)
+
+df = mixed_table()
+config = HighDimConfig(epsilon=1.0, steps=20_000)
+HighDimSynthesizer(MetaExtractor.extract(df), config).learn(df, callback=tell, dataset="patients")
+"""
+
+
+def start(code, *arguments, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def kill(process):
+    """End a process as a crash would; returns what it still had written."""
+    os.kill(process.pid, signal.SIGKILL)
+    rest = process.communicate()[0]
+    assert process.returncode == -signal.SIGKILL, "it ended by itself, so that nothing was tested"
+    return rest.splitlines()
+
+
+def assert_sound(path):
+    """SQLite finds no fault, after it has undone what was not complete."""
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    db.close()
+
+
+def test_of_two_processes_that_want_the_last_of_a_budget_exactly_one_gets_it(tmp_path):
+    ledger = PrivacyLedger(tmp_path / "ledger.sqlite3")
+    ledger.set_cap(1.0)
+    for number in range(ROUNDS):
+        ledger.reserve(TableIdentity(b"table %d" % number), 0.7, DELTA)
+    rooms = {each.room for each in ledger.summary().datasets}
+    assert len(rooms) == 1
+    (room,) = rooms
+    assert room > 0
+    racers = [start(RACER, ledger.path, tmp_path, name, ROUNDS, room, DELTA) for name in "ab"]
+    outcomes = [racer.communicate(timeout=120)[0].split() for racer in racers]
+    assert [len(each) for each in outcomes] == [ROUNDS, ROUNDS]
+    for one, other in zip(*outcomes, strict=True):
+        assert {one, other} == {"won", "refused"}
+    assert [len(each.runs) for each in ledger.summary().datasets] == [2] * ROUNDS
+    assert_sound(ledger.path)
+
+
+def test_two_processes_that_begin_a_ledger_together_share_one_secret(tmp_path):
+    path = tmp_path / "new" / "ledger.sqlite3"
+    racers = [start(RACER, path, tmp_path, name, 5, 0.1, DELTA) for name in "ab"]
+    outcomes = [racer.communicate(timeout=120)[0].split() for racer in racers]
+    assert outcomes == [["won"] * 5] * 2
+    assert [len(each.runs) for each in PrivacyLedger(path).summary().datasets] == [2] * 5
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_loses_nothing_that_was_reserved_and_leaves_a_sound_file(tmp_path):
+    seen = {"reserved": 0, "settled": 0, "finished": 0}
+    for attempt in range(KILLS):
+        # every third time from the very first use of a new ledger, otherwise on the same one
+        path = tmp_path / f"ledger-{attempt // 3}.sqlite3"
+        process = start(SPENDER, path)
+        assert process.stdout.readline() == "begin\n"
+        time.sleep(random.uniform(0, 0.15))
+        lines = [line.split() for line in kill(process)]
+        lines = [line for line in lines if len(line) == 2 and len(line[1]) == 32]  # the last may be cut
+        ledger = PrivacyLedger(path)
+        runs = {run.id: run for dataset in ledger.summary().datasets for run in dataset.runs}
+        assert_sound(path)
+        for what, run in lines:
+            seen[what] += 1
+            entry = runs[run]
+            if what == "reserved":
+                assert entry.spending.plan is not None
+            else:
+                assert not entry.spending.provisional
+            if what == "finished":
+                assert entry.status == "finished"
+        # and it goes on being used
+        ledger.reserve(TableIdentity(b"table 0"), 1.0, DELTA)
+    assert min(seen.values()) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("moment", ["measuring", "calibrating", "training"])
+def test_a_learning_run_that_is_killed_stays_counted_and_the_next_one_is_told(tmp_path, moment):
+    process = start(LEARNER, JUPYTER_DATA_DIR=str(tmp_path))
+    told = ""
+    for line in process.stdout:
+        phase, _, words = line.strip().partition(" ")
+        told = told or words
+        if phase == moment:
+            break
+    time.sleep(random.uniform(0, 1.5 if moment == "training" else 0.3))
+    kill(process)
+    assert told == "This data ('patients') has cost nothing so far (no runs); this run reserves epsilon = 1."
+    path = tmp_path / "jupyter_dpsynth" / "ledger.sqlite3"
+    ledger = PrivacyLedger(path)
+    assert_sound(path)
+    (dataset,) = ledger.summary().datasets
+    (run,) = dataset.runs
+    assert run.status == "reserved"
+    assert 0.95 < dataset.epsilon <= 1.0 + 1e-6
+    assert dataset.epsilon == pytest.approx(run.spending.epsilon)
+    if moment == "training":
+        assert run.steps == 20_000  # the exact plan stands before training
+        assert not run.spending.provisional
+    again = start(LEARNER, JUPYTER_DATA_DIR=str(tmp_path))
+    line = next(line for line in again.stdout if "This data" in line)
+    kill(again)
+    assert "so far (1 run); this run reserves 1 more." in line
+
+
+def test_a_killed_holder_of_the_lock_does_not_keep_the_others_out(tmp_path):
+    ledger = PrivacyLedger(tmp_path / "ledger.sqlite3")
+    ledger.reserve(TableIdentity(b"table"), 1.0, DELTA)
+    holder = start(
+        "import sqlite3, sys, time; db = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "db.execute('BEGIN IMMEDIATE'); db.execute('DELETE FROM runs'); print('held', flush=True);"
+        "time.sleep(600)",
+        ledger.path,
+    )
+    assert holder.stdout.readline() == "held\n"
+    kill(holder)
+    assert len(ledger.to_frame()) == 1
