@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from jupyter_dpsynth.evaluation.report import UtilityReport
     from jupyter_dpsynth.metadata import DataFrameMeta, MetaExtractor
+    from jupyter_dpsynth.notebook.panel import ConfigPanel
     from jupyter_dpsynth.privacy.ledger import PrivacyLedger
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -32,6 +33,7 @@ __all__ = [
     "ArtifactError",
     "BudgetExhaustedError",
     "ConfigError",
+    "ConfigPanel",
     "DPSynthError",
     "DataError",
     "DataFrameMeta",
@@ -50,6 +52,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "ConfigPanel": "notebook.panel",
     "DataFrameMeta": "metadata",
     "HighDimConfig": "config",
     "HighDimSynthesizer": "synthesizer",

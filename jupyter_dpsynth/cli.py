@@ -2,9 +2,9 @@
 
 `jupyter dpsynth demo` runs the quickstart notebook on the bundled sample in this very Python
 environment, shows what happens in the terminal and writes the executed notebook as one HTML file.
+`jupyter dpsynth ledger` tells what every dataset has cost.
 `jupyter dpsynth verify FILE` computes the figures of a receipt, or of a saved synthesizer's receipt, again
 from its events.
-`jupyter dpsynth ledger` tells what every dataset has cost.
 """
 
 from __future__ import annotations
@@ -59,6 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=Path("demo.html"),
         help="where to write the executed notebook as HTML (default: %(default)s)",
     )
+    commands.add_parser(
+        "ledger",
+        help="show what every dataset has cost",
+        description="Show what every dataset has cost, over all runs, kernels and notebooks.",
+    )
     verify_parser = commands.add_parser(
         "verify",
         help="check a receipt's figures against its events",
@@ -66,11 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "accountants. The exit status is 0 if all agree, 1 if not.",
     )
     verify_parser.add_argument("file", type=Path, help="a receipt (JSON) or a saved synthesizer")
-    commands.add_parser(
-        "ledger",
-        help="show what every dataset has cost",
-        description="Show what every dataset has cost, over all runs, kernels and notebooks.",
-    )
     options = parser.parse_args(arguments)
     try:
         if options.command == "verify":

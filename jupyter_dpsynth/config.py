@@ -1,8 +1,9 @@
 """`HighDimConfig`: every parameter of a learning run, with its meaning, unit, range and privacy effect.
 
 The first six names are those of the Synthesized SDK's differential-privacy page. Each trait carries the
-texts from which the magics' options, their help, `%config` and the documentation are generated, so that
-there is one place where a parameter is described.
+texts from which the panel, the magics' options, their help, `%config` and the documentation are generated,
+so that there is one place where a parameter is described. The tag `effect` says in a few words which way is
+more private.
 """
 
 from __future__ import annotations
@@ -95,7 +96,12 @@ class HighDimConfig(HasTraits):
         default_value=True,
         help="Train with the differential-privacy guarantee. False trains without any noise: "
         "epsilon is then infinite and there is no guarantee.",
-    ).tag(label="Differential privacy", group="privacy", affects_privacy=True)
+    ).tag(
+        label="Differential privacy",
+        group="privacy",
+        affects_privacy=True,
+        effect="off: no guarantee at all",
+    )
     epsilon = Number(
         1.0,
         low=0,
@@ -104,7 +110,12 @@ class HighDimConfig(HasTraits):
         hint=" Smaller is more private; for no guarantee at all set differential_privacy = False.",
         help="Privacy budget: the bound on the privacy loss of one row, over everything that is "
         "released. Smaller is more private and less accurate; 0.1 to 10 is usual.",
-    ).tag(label="Epsilon", group="privacy", affects_privacy=True)
+    ).tag(
+        label="Epsilon",
+        group="privacy",
+        affects_privacy=True,
+        effect="smaller: more privacy; larger: more accuracy",
+    )
     delta = Number(
         None,
         low=0,
@@ -113,7 +124,12 @@ class HighDimConfig(HasTraits):
         unset=(None,),
         hint=" It should be well below 1 / number of rows.",
         help="Probability that the epsilon bound may fail. None uses 1 / (10 x noisy row count).",
-    ).tag(label="Delta", group="privacy", affects_privacy=True)
+    ).tag(
+        label="Delta",
+        group="privacy",
+        affects_privacy=True,
+        effect="smaller: more privacy; empty suits nearly everybody",
+    )
     noise_multiplier = Number(
         None,
         low=0,
@@ -123,7 +139,12 @@ class HighDimConfig(HasTraits):
         hint=" To train without noise set differential_privacy = False.",
         help="Standard deviation of the training noise divided by the clip norm. None solves it from "
         "epsilon; with a number, training stops at the last step that keeps within epsilon.",
-    ).tag(label="Noise multiplier", group="privacy", affects_privacy=True)
+    ).tag(
+        label="Noise multiplier",
+        group="privacy",
+        affects_privacy=True,
+        effect="larger: more privacy; empty: as much as epsilon needs",
+    )
     l2_norm_clip = Number(
         AUTO,
         low=0,
@@ -132,7 +153,12 @@ class HighDimConfig(HasTraits):
         unset=(AUTO, None),
         help="Largest L2 norm of one row's gradient (of one microbatch's, when those are set). 'auto' "
         "derives it from the measured one-way marginals. Does not change epsilon.",
-    ).tag(label="Clip norm", group="privacy", affects_privacy=False)
+    ).tag(
+        label="Clip norm",
+        group="privacy",
+        affects_privacy=False,
+        effect="no effect on epsilon; empty: from the measured columns",
+    )
     num_microbatches = Number(
         None,
         low=1,
@@ -142,7 +168,12 @@ class HighDimConfig(HasTraits):
         hint=" None, one row per microbatch, is recommended.",
         help="Groups into which a batch is split before clipping. None clips each row by itself. "
         "A number costs privacy: the noise counts only half, because one row changes a group's mean.",
-    ).tag(label="Microbatches", group="privacy", affects_privacy=True)
+    ).tag(
+        label="Microbatches",
+        group="privacy",
+        affects_privacy=True,
+        effect="a number costs privacy; leave empty",
+    )
     batch_size = Number(
         AUTO,
         low=1,
@@ -151,7 +182,12 @@ class HighDimConfig(HasTraits):
         unset=(AUTO,),
         help="Expected number of rows in a training step (each step draws a Poisson sample). 'auto' "
         "makes it large enough that sampling noise does not matter.",
-    ).tag(label="Batch size", group="training", affects_privacy=True)
+    ).tag(
+        label="Batch size",
+        group="training",
+        affects_privacy=True,
+        effect="larger: steadier and slower; empty: as large as helps",
+    )
     steps = Number(
         AUTO,
         low=1,
@@ -159,7 +195,12 @@ class HighDimConfig(HasTraits):
         integer=True,
         unset=(AUTO,),
         help="Number of training steps; more steps mean more noise in each. 'auto' is 500.",
-    ).tag(label="Steps", group="training", affects_privacy=True)
+    ).tag(
+        label="Steps",
+        group="training",
+        affects_privacy=True,
+        effect="more: longer training with more noise in each step",
+    )
     epochs = Number(
         AUTO,
         low=0,
@@ -167,7 +208,12 @@ class HighDimConfig(HasTraits):
         open_low=True,
         unset=(AUTO,),
         help="Training length as expected passes over the table; give this or steps, not both.",
-    ).tag(label="Epochs", group="training", affects_privacy=True)
+    ).tag(
+        label="Epochs",
+        group="training",
+        affects_privacy=True,
+        effect="instead of steps: how often each row is seen, as expected",
+    )
     learning_rate = Number(
         AUTO,
         low=0,
@@ -175,7 +221,12 @@ class HighDimConfig(HasTraits):
         open_low=True,
         unset=(AUTO,),
         help="Peak learning rate of Adam. 'auto' is 0.03.",
-    ).tag(label="Learning rate", group="training", affects_privacy=False)
+    ).tag(
+        label="Learning rate",
+        group="training",
+        affects_privacy=False,
+        effect="no effect on epsilon",
+    )
     num_bins = Number(
         AUTO,
         low=2,
@@ -184,18 +235,33 @@ class HighDimConfig(HasTraits):
         unset=(AUTO,),
         help="Size of the model: bins into which a number or date is divided. 'auto' chooses from the "
         "noisy row count and epsilon.",
-    ).tag(label="Bins per number", group="model", affects_privacy=False)
+    ).tag(
+        label="Bins per number",
+        group="model",
+        affects_privacy=False,
+        effect="more: finer numbers with more noise in each bin",
+    )
     n_public = Bool(
         default_value=False,
         help="True states that the number of rows is public: it is then used exactly and costs "
         "nothing. False measures it with noise, as a part of epsilon.",
-    ).tag(label="Row count is public", group="privacy", affects_privacy=True)
+    ).tag(
+        label="Row count is public",
+        group="privacy",
+        affects_privacy=True,
+        effect="ticked: anybody may know the exact number of rows",
+    )
     dp_backend = Enum(
         ("native", "tensorflow_privacy"),
         default_value="native",
         help="Who clips and adds the noise: 'native' (fast, one pass, operating-system entropy) or "
         "'tensorflow_privacy' (TF-Privacy's own query, slow, for cross-checks).",
-    ).tag(label="DP backend", group="training", affects_privacy=True)
+    ).tag(
+        label="DP backend",
+        group="training",
+        affects_privacy=True,
+        effect="native is fast; the other one is for cross-checks",
+    )
 
     def __init__(self, **parameters: object) -> None:
         super().__init__()

@@ -146,6 +146,48 @@ class HighDimSynthesizer:
         """Everything but the reference to the table, which other processes do not have."""
         return {**self.__dict__, "_table": None}
 
+    async def learn_async(
+        self, df: pd.DataFrame, callback: Callable[[StepReport], None] | None = None
+    ) -> HighDimSynthesizer:
+        """The same as `learn`, in a worker thread, for `await` in a notebook.
+
+        While it runs, widgets and other tasks of the event loop are served. Cancelling it ends training
+        after the current step and keeps the model; interrupting the kernel cancels the cell that waits.
+
+        Args:
+            df: The private table.
+            callback: Called with a `StepReport` at every phase and step, in the event loop's thread.
+
+        Returns:
+            The synthesizer itself.
+
+        Raises:
+            CancelledError: After training has ended, if it was cancelled.
+            DPSynthError: As `learn`.
+        """
+        import asyncio
+        import threading
+
+        loop, stop = asyncio.get_running_loop(), threading.Event()
+        report = callback or ConsoleProgress()
+
+        def tell(each: StepReport) -> None:
+            loop.call_soon_threadsafe(report, each)
+
+        def learn() -> None:
+            self.learn(df, tell, stop)
+
+        work = loop.run_in_executor(None, learn)
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([work])  # never leave it running behind the caller's back
+            if not work.cancelled():
+                work.exception()  # retrieved: stopped before there was a model is no news
+            raise
+        return self
+
     @property
     def epsilon(self) -> float | None:
         """The epsilon that was reserved for this run: it holds whenever and however training ended.

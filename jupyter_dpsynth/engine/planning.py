@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.encoding.discovery import needs_unit
+from jupyter_dpsynth.encoding.table import TableSettings
 from jupyter_dpsynth.engine.reports import StopReason
 from jupyter_dpsynth.engine.structure import MAX_ORDERINGS, comparable
 from jupyter_dpsynth.errors import ConfigError
@@ -38,9 +39,13 @@ from jupyter_dpsynth.privacy.accounting import (
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.metadata import ColumnMeta, DataFrameMeta
+    from jupyter_dpsynth.privacy.accounting import Accountant
 
-__all__ = ["RunPlan", "check_feasible", "count_sigma", "plan_run"]
+__all__ = ["RunPlan", "check_feasible", "count_sigma", "least_rows", "plan_run"]
 
+# Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
+# count's own noise is a tenth of that, so a handful of rows passes by chance once in a million runs.
+MIN_SIGNAL = 50.0
 COUNT_SHARE = 0.01
 UNIT_SHARE = 0.02
 PAIR_SHARE = 0.05
@@ -123,6 +128,19 @@ class RunPlan:
         """Expected rows of a step; what every sum is divided by (the actual number is private)."""
         return self.sampling_probability * self.rows
 
+    @property
+    def table_settings(self) -> TableSettings:
+        """Noise and sizes of the discovery of domains."""
+        return TableSettings(
+            rows=self.rows,
+            unit_sigma=self.unit_sigma,
+            codec_sigma=self.codec_sigma,
+            look_sigma=self.look_sigma,
+            selection_delta=0.0 if self.privacy is None else self.privacy.selection_delta,
+            bins=self.bins,
+            cells=self.cells,
+        )
+
 
 def count_sigma(config: ResolvedConfig) -> float:
     """Noise of the row count: 1 % of the squared budget.
@@ -132,6 +150,17 @@ def count_sigma(config: ResolvedConfig) -> float:
     """
     mu = gaussian_mu(config.epsilon, config.delta or NOMINAL_DELTA)
     return 1 / (math.sqrt(COUNT_SHARE) * mu)
+
+
+def least_rows(config: ResolvedConfig, rows: float) -> float:
+    """How many rows a table must have for more than noise.
+
+    Args:
+        config: The frozen parameters.
+        rows: Noisy row count, for the default delta.
+    """
+    mu = gaussian_mu(config.epsilon, config.delta or min(1 / (10 * rows), NOMINAL_DELTA))
+    return MIN_SIGNAL / mu
 
 
 def check_feasible(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | None) -> None:
@@ -149,13 +178,16 @@ def check_feasible(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | N
         plan_run(config, df_meta, MANY_ROWS if rows is None else rows)
 
 
-def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> RunPlan:
+def plan_run(
+    config: ResolvedConfig, df_meta: DataFrameMeta, rows: float, accountant: Accountant = "pld"
+) -> RunPlan:
     """Fix every figure of a run.
 
     Args:
         config: The frozen parameters.
         df_meta: The table's schema.
         rows: Noisy row count, or the exact one if it is public.
+        accountant: 'pld' for a run; 'quick' for a forecast in milliseconds.
 
     Raises:
         ConfigError: Not even one step with this noise multiplier keeps within epsilon.
@@ -199,14 +231,14 @@ def plan_run(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> Run
     steps, probability = _training_length(config, rows, left * mu)
     sensitivity = MICROBATCH_SENSITIVITY if config.num_microbatches else 1.0
     widening = sensitivity * math.sqrt(1 + LOSS_COST)  # gradient noise over the accountant's noise
-    steps, effective, ends_by = _calibrate(config, base, delta, steps, probability, widening)
+    steps, effective, ends_by = _calibrate(config, base, delta, steps, probability, widening, accountant)
     training = SampledTraining(steps, probability, effective)
     privacy = replace(base, training=training)
     return RunPlan(
         rows=rows,
         delta=delta,
         privacy=privacy,
-        epsilon=compute_epsilon(privacy, delta),
+        epsilon=compute_epsilon(privacy, delta, accountant),
         snr=snr,
         unit_sigma=unit_total * math.sqrt(unit_columns) if unit_columns else 0.0,
         codec_sigma=domain_total * math.sqrt(columns),
@@ -291,16 +323,20 @@ def _calibrate(
     steps: int,
     probability: float,
     widening: float,
+    accountant: Accountant,
 ) -> tuple[int, float, StopReason]:
     """Solve the noise from the steps, or the steps from the noise; returns the accountant's noise."""
     left = delta - base.reserved_delta
     if config.noise_multiplier is None:
-        sigma = calibrate_noise_multiplier(config.epsilon, left, steps, probability, base.base_mu)
+        sigma = calibrate_noise_multiplier(config.epsilon, left, steps, probability, base.base_mu, accountant)
         return steps, sigma, StopReason.FINISHED
     effective = config.noise_multiplier / widening
-    most = max_steps(config.epsilon, left, probability, effective, base.base_mu, limit=steps)
+    figures = config.epsilon, left, probability, effective, base.base_mu
+    most = max_steps(*figures, limit=steps, accountant=accountant)
     if most == 0:
-        enough = widening * calibrate_noise_multiplier(config.epsilon, left, steps, probability, base.base_mu)
+        enough = widening * calibrate_noise_multiplier(
+            config.epsilon, left, steps, probability, base.base_mu, accountant
+        )
         raise ConfigError(
             f"noise_multiplier = {config.noise_multiplier:g} cannot keep within epsilon = "
             f"{config.epsilon:g}: a single step costs more. Give noise_multiplier >= {enough:.3g} (for "

@@ -16,7 +16,7 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
 from jupyter_dpsynth.encoding.histograms import Histograms
-from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
+from jupyter_dpsynth.encoding.table import TableCodec, discover_table
 from jupyter_dpsynth.engine.marginals import (
     PAIR_ROWS,
     MeasuredReference,
@@ -26,7 +26,7 @@ from jupyter_dpsynth.engine.marginals import (
     to_shares,
 )
 from jupyter_dpsynth.engine.model import Layout, TabularModel
-from jupyter_dpsynth.engine.planning import NOMINAL_DELTA, check_feasible, count_sigma, plan_run
+from jupyter_dpsynth.engine.planning import NOMINAL_DELTA, check_feasible, count_sigma, least_rows, plan_run
 from jupyter_dpsynth.engine.reports import StepReport, StopReason
 from jupyter_dpsynth.engine.statement import tf_privacy_statement
 from jupyter_dpsynth.engine.structure import measure_orderings, sharpen
@@ -36,7 +36,6 @@ from jupyter_dpsynth.privacy.accounting import (
     PrivacyPlan,
     compute_epsilon,
     epsilon_curve,
-    gaussian_mu,
 )
 from jupyter_dpsynth.privacy.composition import Spending
 from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
@@ -59,9 +58,6 @@ __all__ = ["Learned", "LearningRun"]
 
 logger = logging.getLogger(__name__)
 
-# Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
-# count's own noise is a tenth of that, so a handful of rows passes by chance once in a million runs.
-MIN_SIGNAL = 50.0
 NOTHING_SEEN = 3.0  # standard deviations under which 'other' or 'missing' counts as absent
 LEAST_COUNT = 0.3  # rows of an empty cell, so that no probability is zero
 START_FLOOR = 0.25  # least count of a cell at the start of training, in standard deviations
@@ -273,11 +269,11 @@ class LearningRun:
 
     def _check_signal(self, rows: float) -> None:
         config = self.config
-        mu = gaussian_mu(config.epsilon, config.delta or min(1 / (10 * rows), NOMINAL_DELTA))
-        if rows * mu < MIN_SIGNAL:
+        needed = least_rows(config, rows)
+        if rows < needed:
             raise DataError(
                 f"the table has too few rows for epsilon = {config.epsilon:g}: about {rows:,.0f} were "
-                f"counted with noise, about {MIN_SIGNAL / mu:,.0f} are needed for more than noise. "
+                f"counted with noise, about {needed:,.0f} are needed for more than noise. "
                 "Counting has spent this synthesizer's budget. Give more rows or a larger epsilon."
             )
 
@@ -290,20 +286,11 @@ class LearningRun:
         self, plan: RunPlan
     ) -> tuple[TableCodec, MeasuredReference, NDArray[np.integer[Any]], list[NDArray[np.float64]]]:
         """Domain, one-way marginals and pair dependences; also the codes and the noisy counts."""
-        settings = TableSettings(
-            rows=plan.rows,
-            unit_sigma=plan.unit_sigma,
-            codec_sigma=plan.codec_sigma,
-            look_sigma=plan.look_sigma,
-            selection_delta=plan.privacy.selection_delta if plan.privacy else 0.0,
-            bins=plan.bins,
-            cells=plan.cells,
-        )
         discovered = discover_table(
             self.df,
             self.df_meta,
             self.histograms,
-            settings,
+            plan.table_settings,
             lambda name: self._check_stop(f"measuring column {name!r}"),
         )
         codec = discovered.codec

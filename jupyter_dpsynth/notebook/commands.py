@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, did_you_mean
-from jupyter_dpsynth.notebook import learning
+from jupyter_dpsynth.notebook import learning, preview
 from jupyter_dpsynth.notebook.auditing import show_audit
 from jupyter_dpsynth.notebook.grammar import COMMANDS, Command, find_command
-from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, publish, say
+from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, say
 from jupyter_dpsynth.notebook.ledger_view import ledger
 from jupyter_dpsynth.notebook.namespace import (
     evaluate,
@@ -159,7 +159,7 @@ def receipt(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     """Show what epsilon was spent on."""
     _, synthesizer = current_synthesizer(magics, parsed)
     spent = synthesizer.receipt
-    publish(spent.to_text(), spent.to_html())
+    preview.publish(spent.to_text(), spent.to_html())
 
 
 def audit(magics: DPSynthMagics, parsed: ParsedLine) -> None:
@@ -221,7 +221,7 @@ def config(magics: DPSynthMagics, parsed: ParsedLine) -> None:
             raise ConfigError(f"{name!r} is a {type(value).__name__}, not a HighDimConfig.")
     rows = [(key, repr(value), str(traits[key].help)) for key, value in values.to_dict().items()]
     heading = "default" if name is None else "value"
-    publish(_text_table(rows), _html_table(heading, rows))
+    preview.publish(_text_table(rows), _html_table(heading, rows))
 
 
 def _text_table(rows: list[tuple[str, str, str]]) -> str:
@@ -271,6 +271,9 @@ def explain(magics: DPSynthMagics, parsed: ParsedLine) -> None:  # noqa: ARG001 
 
 
 HANDLERS: dict[str, Callable[[DPSynthMagics, ParsedLine], None]] = {
+    "calc": preview.calc,
+    "doctor": preview.doctor,
+    "panel": preview.panel,
     "synthesize": synthesize,
     "compare": compare,
     "epsilon": epsilon,

@@ -55,7 +55,7 @@ def complete(context: CompletionContext, namespace: dict[str, Any]) -> SimpleMat
         words = split_line(match["rest"])
         fragment = "" if line[-1:].isspace() or not words else words.pop()
         candidates = _line_candidates(words, fragment, namespace)
-    elif context.cursor_line > 0 and re.match(r"^\s*%%dpsynth\s+learn\b", lines[0]):
+    elif context.cursor_line > 0 and _takes_body(lines[0]):
         name = re.fullmatch(r"\s*(\w*)", line)
         fragment = name[1] if name else ""
         candidates = _parameters() if name else []
@@ -67,6 +67,12 @@ def complete(context: CompletionContext, namespace: dict[str, Any]) -> SimpleMat
         "matched_fragment": fragment,
         "suppress": bool(found),
     }
+
+
+def _takes_body(line: str) -> bool:
+    """Whether a cell's first line calls a sub-command to which the lines below belong."""
+    match = re.match(r"^\s*%%dpsynth\s+(\w+)", line)
+    return match is not None and any(each.name == match[1] and each.body for each in COMMANDS)
 
 
 def _parameters() -> list[str]:

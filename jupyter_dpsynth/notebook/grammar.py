@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "Command", "Option", "ParsedLine", "find_command", "parse_line", "split_line"]
 
 #: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
-SCHEMA_NAMES = ("bounds", "categories", "decimals", "ids", "schema")
+SCHEMA_NAMES = ("bounds", "categories", "decimals", "ids", "ignore", "schema")
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Command:
         summary: One sentence.
         options: What it takes besides, without `--help`, which every sub-command takes.
         details: Further help, as lines.
+        body: Whether the lines of a cell belong to it.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Command:
     summary: str
     options: tuple[Option, ...] = ()
     details: str = ""
+    body: bool = False
 
     @property
     def usage(self) -> str:
@@ -85,6 +87,7 @@ class ParsedLine:
     arguments: list[str] = field(default_factory=list)
     options: dict[str, str] = field(default_factory=dict)
     help: bool = False
+    body: str = ""
 
     def argument(self, position: int = 0) -> str | None:
         """The positional argument at a position, or None."""
@@ -113,8 +116,29 @@ As a cell magic, each line of the cell is `name = value`:
     bounds = {"age": (0, 120)}     # public knowledge costs nothing
 
 A value is a Python literal, a variable of yours, or an {expression}. Besides the parameters the cell may
-set bounds, categories, decimals, ids and schema, as MetaExtractor.extract takes them. Interrupting the
-kernel ends training after the current step and keeps the model."""
+set bounds, categories, decimals, ids and schema, as MetaExtractor.extract takes them, and ignore: a list of
+columns that are left out. Interrupting the kernel ends training after the current step and keeps the
+model."""
+
+
+_ROWS = Option("rows", "NUMBER", "About how many rows to plan for; your table is not counted.")
+_COLUMNS = Option("columns", "NUMBER", "Without a DATAFRAME: how many columns to plan for.")
+
+_PANEL_DETAILS = """\
+Opens a panel with all parameters, a privacy calculator and a table of the columns. The cell may set the
+same names as that of learn: the panel then starts with them."""
+
+_CALC_DETAILS = """\
+Of the DataFrame only column names and types are used. The row count is private, so say about how many rows
+it has with --rows; otherwise the plan is for 10,000. With n_public = True the rows are counted. The cell
+may set the same names as that of learn:
+
+    %dpsynth calc df --rows 50_000 --epsilon 0.5"""
+
+_DOCTOR_DETAILS = """\
+Looks at the private rows and tells what it finds: identifiers, doubled rows, several rows a person, columns
+with too many values, missing bounds, types that cannot be learned, too few rows for this epsilon. None of
+it is covered by epsilon: clear the output before the notebook leaves your hands."""
 
 
 _LEDGER_DETAILS = """\
@@ -144,6 +168,31 @@ def _commands() -> dict[str, Command]:
             "Learn a DataFrame under differential privacy.",
             (output, _DATASET, _CONFIG, _META, _BACKGROUND, _INTERRUPT, *_parameters()),
             _LEARN_DETAILS,
+            body=True,
+        ),
+        Command(
+            "panel",
+            ("[DATAFRAME]",),
+            "Set everything with the mouse or the keyboard: budget, columns, training.",
+            (_CONFIG, output),
+            _PANEL_DETAILS,
+            body=True,
+        ),
+        Command(
+            "calc",
+            ("[DATAFRAME]",),
+            "Say what a run would be like: epsilon, noise, error, time. Reads no value.",
+            (_ROWS, _COLUMNS, _CONFIG, _META, *_parameters()),
+            _CALC_DETAILS,
+            body=True,
+        ),
+        Command(
+            "doctor",
+            ("DATAFRAME",),
+            "Look for what would spoil a run, before anything is spent. For the owner's eyes.",
+            (_CONFIG, _META, *_parameters()),
+            _DOCTOR_DETAILS,
+            body=True,
         ),
         Command(
             "synthesize",

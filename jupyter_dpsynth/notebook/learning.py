@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.errors import ConfigError, DPSynthError
+from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
 from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.grammar import SCHEMA_NAMES
 from jupyter_dpsynth.notebook.namespace import (
@@ -29,12 +29,27 @@ from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
 from jupyter_dpsynth.privacy.ledger_summary import check_dataset_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+
     from jupyter_dpsynth.metadata import DataFrameMeta
     from jupyter_dpsynth.notebook.grammar import ParsedLine
     from jupyter_dpsynth.notebook.magics import DPSynthMagics
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["learn", "one_line", "publish", "say", "status", "stop"]
+__all__ = [
+    "follow_in_background",
+    "learn",
+    "meta_of",
+    "one_line",
+    "publish",
+    "say",
+    "settings",
+    "status",
+    "stop",
+    "without",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -86,11 +101,7 @@ def learn(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> None:
     if background:
         run.start()
         namespace[name] = run.synthesizer
-        # the copied context tells the kernel which cell the display belongs to
-        context = contextvars.copy_context()
-        threading.Thread(
-            target=context.run, args=(_finish_quietly, run, progress), name="dpsynth-display", daemon=True
-        ).start()
+        follow_in_background(run, progress)
         return
     try:
         _follow(run, progress)
@@ -111,10 +122,35 @@ def _prepare(
     namespace: dict[str, Any], parsed: ParsedLine, body: str | None
 ) -> tuple[HighDimSynthesizer, Any]:
     """A new synthesizer and the table for it; everything that can be wrong beforehand is found here."""
-    from jupyter_dpsynth.metadata import MetaExtractor
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     df = find_dataframe(parsed.argument(), namespace)
+    config, schema = settings(namespace, parsed, body)
+    config.resolve()
+    df = without(df, schema.pop("ignore", ()))
+    df_meta = meta_of(namespace, parsed, df, schema)
+    df_meta.check(df)
+    return HighDimSynthesizer(df_meta, config=config), df
+
+
+def without(df: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
+    """The frame without the columns that are to be left out."""
+    for name in [ignore] if isinstance(ignore, str) else ignore:
+        if name not in df.columns:
+            hint = did_you_mean(str(name), map(str, df.columns))
+            raise MetadataError(f"ignore names column {name!r}, which is not in the table.{hint}")
+    return df.drop(columns=ignore) if ignore else df
+
+
+def settings(
+    namespace: dict[str, Any], parsed: ParsedLine, body: str | None
+) -> tuple[HighDimConfig, dict[str, Any]]:
+    """The parameters and the declarations that a line and its cell set.
+
+    Returns:
+        The config, and what is declared of the columns by name of `MetaExtractor.extract`'s arguments;
+        besides 'ignore', which `without` takes.
+    """
     names = HighDimConfig.option_names()
     values = parse_body(body or "", namespace, (*names, *SCHEMA_NAMES))
     for option in parsed.command.options:
@@ -128,12 +164,7 @@ def _prepare(
         values,
         None if base is None else find_instance(base, namespace, HighDimConfig, "--config"),
     )
-    config.resolve()
-    df_meta = _meta(parsed.options.get("meta"), namespace, schema)
-    if df_meta is None:
-        df_meta = MetaExtractor.extract(df, **schema)
-    df_meta.check(df)
-    return HighDimSynthesizer(df_meta, config=config), df
+    return config, schema
 
 
 def _dataset(namespace: dict[str, Any], parsed: ParsedLine) -> tuple[str | None, str]:
@@ -145,11 +176,15 @@ def _dataset(namespace: dict[str, Any], parsed: ParsedLine) -> tuple[str | None,
     return name, table if table.isidentifier() else UNNAMED
 
 
-def _meta(text: str | None, namespace: dict[str, Any], schema: dict[str, Any]) -> DataFrameMeta | None:
-    from jupyter_dpsynth.metadata import DataFrameMeta
+def meta_of(
+    namespace: dict[str, Any], parsed: ParsedLine, df: pd.DataFrame, schema: dict[str, Any]
+) -> DataFrameMeta:
+    """The schema that `--meta` names, or that of the frame with what is declared."""
+    from jupyter_dpsynth.metadata import DataFrameMeta, MetaExtractor
 
+    text = parsed.options.get("meta")
     if text is None:
-        return None
+        return MetaExtractor.extract(df, **schema)
     if schema:
         raise ConfigError(
             f"--meta and {', '.join(schema)} are both given: declare it in MetaExtractor.extract or here."
@@ -172,26 +207,46 @@ def _follow(run: TrainingRun, progress: TrainingProgress) -> None:
             return
 
 
-def _finish(run: TrainingRun, progress: TrainingProgress) -> None:
+def _finish(run: TrainingRun, progress: TrainingProgress, *notes: str) -> None:
     """Leave the last frame, with what to do next."""
     if run.learned:
         which = "" if run.name == DEFAULT_NAME else f" -s {run.name}"
-        progress.close(
-            f"Learned as {run.name!r}. Next: %dpsynth synthesize 1000 -o df_synth{which}",
-        )
+        progress.close(f"Learned as {run.name!r}. Next: %dpsynth synthesize 1000 -o df_synth{which}", *notes)
     elif run.error is not None and progress.background:  # no cell is left to fail
-        progress.close(str(_shown_error(run.error)))
+        progress.close(str(_shown_error(run.error)), *notes)
     else:
-        progress.close()
+        progress.close(*notes)
 
 
-def _finish_quietly(run: TrainingRun, progress: TrainingProgress) -> None:
-    """The same in the thread of a background training, where nobody would see an exception."""
-    try:
-        _follow(run, progress)
-        _finish(run, progress)
-    except Exception:
-        logger.exception("the display of a background training failed")
+def follow_in_background(
+    run: TrainingRun,
+    progress: TrainingProgress,
+    *notes: str,
+    context: contextvars.Context | None = None,
+    ended: Callable[[], None] | None = None,
+) -> None:
+    """Show a training from a thread of its own, because its cell has returned.
+
+    Args:
+        run: The training.
+        progress: Its display, open.
+        *notes: Further lines under the last frame.
+        context: Context of the cell that the display belongs to; the kernel looks it up there.
+        ended: Called at the end, from the thread.
+    """
+
+    def follow() -> None:
+        try:
+            _follow(run, progress)
+            _finish(run, progress, *notes)
+        except Exception:  # nobody would see it
+            logger.exception("the display of a background training failed")
+        finally:
+            if ended is not None:
+                ended()
+
+    context = contextvars.copy_context() if context is None else context.copy()
+    threading.Thread(target=context.run, args=(follow,), name="dpsynth-display", daemon=True).start()
 
 
 def _shown_error(error: BaseException) -> BaseException:

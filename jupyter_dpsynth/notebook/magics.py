@@ -85,6 +85,9 @@ class DPSynthMagics(Magics):
             say(help_text(parsed.command))
         elif name == "learn":
             learn(self, parsed, cell)
+        elif parsed.command.body:
+            parsed.body = cell or ""
+            HANDLERS[name](self, parsed)
         elif cell is not None and cell.strip():
             raise ConfigError(f"{name} takes no cell: write %dpsynth {name} with one percent sign.")
         else:

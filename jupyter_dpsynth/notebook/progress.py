@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.frames import Frame
     from jupyter_dpsynth.notebook.run import TrainingRun
 
-__all__ = ["TrainingProgress", "detect_front_end"]
+__all__ = ["TrainingProgress", "detect_front_end", "new_slot"]
 
 FrontEnd = Literal["widget", "text", "terminal"]
 REDRAW_SECONDS = {"widget": 0.25, "text": 1.0, "terminal": 0.25}
@@ -55,6 +55,11 @@ def detect_front_end(shell: InteractiveShell) -> FrontEnd:
     return "widget" if request.get("allow_stdin", True) else "text"
 
 
+def new_slot() -> str:
+    """A display id that nothing else has."""
+    return f"dpsynth-{uuid.uuid4().hex}"
+
+
 class TrainingProgress:
     """Shows one training.
 
@@ -63,14 +68,23 @@ class TrainingProgress:
         front_end: How.
         background: Whether the cell has returned: then there is a Stop button, because the front end's
             messages are handled.
+        slots: Display ids of two outputs that are there already, for the display and the picture.
     """
 
-    def __init__(self, run: TrainingRun, front_end: FrontEnd, *, background: bool = False) -> None:
+    def __init__(
+        self,
+        run: TrainingRun,
+        front_end: FrontEnd,
+        *,
+        background: bool = False,
+        slots: tuple[str, str] | None = None,
+    ) -> None:
         self.run = run
         self.front_end = front_end
         self.background = background
         self._hint = BUTTON_HINT if background else INTERRUPT_HINT
-        self._main, self._picture = f"dpsynth-{uuid.uuid4().hex}", f"dpsynth-{uuid.uuid4().hex}"
+        self._slots_exist = slots is not None
+        self._main, self._picture = slots or (new_slot(), new_slot())
         self._drawn_at = 0.0
         self._last = ""
         self._told = False
@@ -87,9 +101,9 @@ class TrainingProgress:
         bundle = self._static(frame, (UNFINISHED.format(frame.target),))
         if self.front_end == "widget":
             bundle[WIDGET_VIEW] = self._make_widgets(frame)
-        self._publish(bundle, self._main, update=False)
+        self._publish(bundle, self._main, update=self._slots_exist)
         if self.background:  # a later output cannot be added to a cell that has returned
-            self._publish({"text/plain": ""}, self._picture, update=False)
+            self._publish({"text/plain": ""}, self._picture, update=self._slots_exist)
 
     def update(self) -> None:
         """Redraw if it is time to."""

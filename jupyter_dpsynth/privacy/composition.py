@@ -61,7 +61,7 @@ class Spending:
     @property
     def accountant_delta(self) -> float:
         """Delta without the part that publishing unlisted categories uses."""
-        return self.delta if self.plan is None else self.delta - self.plan.selection_delta
+        return self.delta if self.plan is None else self.delta - self.plan.reserved_delta
 
 
 def provisional_spending(epsilon: float, delta: float) -> Spending:
@@ -86,7 +86,7 @@ def total_delta(spendings: Sequence[Spending]) -> float:
     plans = [spending.plan for spending in spendings if spending.plan is not None]
     if not plans:
         return 0.0
-    return max(each.accountant_delta for each in spendings) + sum(plan.selection_delta for plan in plans)
+    return max(each.accountant_delta for each in spendings) + sum(plan.reserved_delta for plan in plans)
 
 
 def total_epsilon(spendings: Sequence[Spending]) -> float:

@@ -13,7 +13,7 @@ from jupyter_dpsynth.errors import ArtifactError, ConfigError, shown
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
 from jupyter_dpsynth.schemas import check_document, read_json
 
-__all__ = ["FORMAT", "PrivacyReceipt", "epsilon_text"]
+__all__ = ["FORMAT", "PrivacyReceipt", "budget_shares", "epsilon_text"]
 
 FORMAT, VERSION = "jupyter_dpsynth receipt", 1
 
@@ -52,6 +52,23 @@ def epsilon_text(value: float) -> str:
 def _finite(value: Any) -> Any:  # noqa: ANN401 - a field's value
     """Infinity has no place in JSON: null instead."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def budget_shares(plan: PrivacyPlan) -> list[tuple[str, str, float]]:
+    """Item, detail and share of the squared privacy loss of each part of a plan."""
+    total = plan.base_mu**2
+    items = [(m.name, m.detail, 1 / m.sigma**2) for m in plan.measurements]
+    training = plan.training
+    if training is not None and training.steps:
+        # central limit, for the table only: q sqrt(T) / sigma is the steps' Gaussian-DP parameter
+        squared = training.steps * (training.sampling_probability / training.noise_multiplier) ** 2
+        total += squared
+        detail = (
+            f"{training.steps} steps, sampling probability {training.sampling_probability:.3g}, "
+            f"noise multiplier {training.noise_multiplier:.3g}, with the loss that is shown"
+        )
+        items.append(("training", detail, squared))
+    return [(name, detail, squared / total) for name, detail, squared in items]
 
 
 @dataclass(frozen=True)
@@ -108,21 +125,7 @@ class PrivacyReceipt:
 
     def spending(self) -> list[tuple[str, str, float]]:
         """Item, detail and share of the squared privacy loss of each part of the run."""
-        if self.plan is None:
-            return []
-        total = self.plan.base_mu**2
-        items = [(m.name, m.detail, 1 / m.sigma**2) for m in self.plan.measurements]
-        training = self.plan.training
-        if training is not None and training.steps:
-            # central limit, for the table only: q sqrt(T) / sigma is the steps' Gaussian-DP parameter
-            squared = training.steps * (training.sampling_probability / training.noise_multiplier) ** 2
-            total += squared
-            detail = (
-                f"{training.steps} steps, sampling probability {training.sampling_probability:.3g}, "
-                f"noise multiplier {training.noise_multiplier:.3g}, with the loss that is shown"
-            )
-            items.append(("training", detail, squared))
-        return [(name, detail, squared / total) for name, detail, squared in items]
+        return [] if self.plan is None else budget_shares(self.plan)
 
     def facts(self) -> list[tuple[str, str]]:
         """The circumstances of the guarantee, name and text."""

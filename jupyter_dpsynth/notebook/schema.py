@@ -1,0 +1,245 @@
+"""What the user declares of each column, as it is edited: texts, roles, and what is wrong with them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.declarations import read_schema
+from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
+from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, MetaExtractor, check_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+
+    from jupyter_dpsynth.metadata import ColumnMeta, DataFrameMeta
+
+__all__ = ["IDENTIFIER", "IGNORE", "LEARN", "ColumnDraft", "SchemaDraft"]
+
+LEARN, IDENTIFIER, IGNORE = "learn", "identifier", "ignore"
+ROLES = (LEARN, IDENTIFIER, IGNORE)
+OPTION = {"number": "bounds", "datetime": "bounds", "category": "categories"}
+KIND_WORDS = {"number": "number", "datetime": "date or time", "category": "category", "": "cannot be learned"}
+ITEM = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^,]+?)\s*(?:,|$)""")
+
+
+@dataclass(frozen=True)
+class ColumnDraft:
+    """One column as it is edited.
+
+    Attributes:
+        name: Its name.
+        kind: 'number', 'datetime', 'category', or '' for what cannot be learned.
+        dtype: Type of the column.
+        value_type: Type of an object column's values, else ''.
+        role: 'learn', 'identifier' or 'ignore'.
+        domain: What is declared, as typed: lowest and highest value, or categories; '' for nothing.
+        decimals: Declared digits after the point, as typed; '' for none.
+        texts: Whether its values are texts, which then need no quotes.
+        fixed: Whether its values follow from the type (True and False), or its decimals do (whole numbers).
+        error: What is wrong with the column as it stands, '' if nothing.
+    """
+
+    name: str
+    kind: str
+    dtype: str
+    value_type: str
+    role: str = LEARN
+    domain: str = ""
+    decimals: str = ""
+    texts: bool = False
+    fixed: bool = False
+    error: str = ""
+
+    @property
+    def type_words(self) -> str:
+        """Kind and type for people."""
+        shown = f"{self.dtype} of {self.value_type}" if self.value_type else self.dtype
+        return f"{KIND_WORDS[self.kind]} ({shown})"
+
+    @property
+    def domain_hint(self) -> str:
+        """What an empty field means."""
+        if self.fixed and self.kind == "category":
+            return "False, True (from the type)"
+        example = {"number": "lowest, highest", "datetime": "first, last", "category": "A, B, C"}
+        return f"learned, or: {example[self.kind]}" if self.kind else ""
+
+
+class SchemaDraft:
+    """The columns of a table as the user declares them.
+
+    Names and types are read, no value is (see `MetaExtractor.extract`).
+
+    Args:
+        df: The table.
+        declared: Arguments of `MetaExtractor.extract` to start from, and `ignore`.
+
+    Raises:
+        DataError: It is not a table that could be learned.
+        MetadataError: A declaration names an unknown column.
+    """
+
+    def __init__(self, df: pd.DataFrame, declared: Mapping[str, Any] | None = None) -> None:
+        check_frame(df)
+        self._df = df
+        self._observers: list[Callable[[str], None]] = []
+        options: dict[str, dict[str, Any]] = {"bounds": {}, "categories": {}, "decimals": {}, "id": {}}
+        for key in ("bounds", "categories", "decimals"):
+            options[key].update((declared or {}).get(key) or {})
+        options["id"].update(dict.fromkeys((declared or {}).get("ids", ()), True))
+        if (declared or {}).get("schema") is not None:
+            read_schema(Path((declared or {})["schema"]), options)
+        ignored = (declared or {}).get("ignore", ())
+        self.columns = {name: _first_draft(df, name) for name in df.columns}
+        for key, by_column in (*options.items(), ("ignore", dict.fromkeys(ignored, True))):
+            for name, value in by_column.items():
+                self._start_with(key, name, value)
+        for name in self.columns:
+            self._check(name)
+
+    def _start_with(self, key: str, name: str, value: Any) -> None:  # noqa: ANN401 - as declared
+        if name not in self.columns:
+            hint = did_you_mean(str(name), self.columns)
+            raise MetadataError(f"{key} names column {name!r}, which is not in the table.{hint}")
+        changes: dict[str, Any] = {
+            "id": {"role": IDENTIFIER if value else LEARN},
+            "ignore": {"role": IGNORE},
+            "decimals": {"decimals": str(value)},
+        }.get(key) or {"domain": _domain_text(value, texts=self.columns[name].texts)}
+        self.columns[name] = replace(self.columns[name], **changes)
+
+    def observe(self, callback: Callable[[str], None]) -> None:
+        """Have a function called with a column's name after each change of it."""
+        self._observers.append(callback)
+
+    def set(self, name: str, **changes: Any) -> None:  # noqa: ANN401 - texts, by name of the attribute
+        """Change a column's role, domain or decimals.
+
+        Raises:
+            MetadataError: There is no such column, or no such role.
+        """
+        if name not in self.columns:
+            raise MetadataError(
+                f"column {name!r} is not in the table.{did_you_mean(str(name), self.columns)}"
+            )
+        if changes.get("role", LEARN) not in ROLES:
+            raise MetadataError(
+                f"role = {changes['role']!r} is not allowed: give {', '.join(map(repr, ROLES))}."
+            )
+        draft = replace(self.columns[name], **changes)
+        if draft == self.columns[name]:
+            return
+        self.columns[name] = draft
+        self._check(name)
+        for callback in self._observers:
+            callback(name)
+
+    def _check(self, name: str) -> None:
+        draft, error = self.columns[name], ""
+        try:
+            if draft.role != IGNORE:
+                MetaExtractor.extract(self._df[[name]], **self._arguments([draft]))
+        except DPSynthError as problem:
+            error = str(problem)
+        self.columns[name] = replace(draft, error=error)
+
+    @property
+    def ignored(self) -> list[str]:
+        """Names of the columns that are left out."""
+        return [draft.name for draft in self.columns.values() if draft.role == IGNORE]
+
+    def frame(self) -> pd.DataFrame:
+        """The table without the columns that are left out."""
+        return self._df.drop(columns=self.ignored) if self.ignored else self._df
+
+    def arguments(self) -> dict[str, Any]:
+        """What is declared, as `MetaExtractor.extract` takes it; empty declarations are left out."""
+        return self._arguments([draft for draft in self.columns.values() if draft.role != IGNORE])
+
+    def _arguments(self, drafts: list[ColumnDraft]) -> dict[str, Any]:
+        found: dict[str, Any] = {"bounds": {}, "categories": {}, "decimals": {}}
+        for draft in drafts:
+            if draft.role != LEARN or not draft.kind:
+                continue
+            if draft.domain.strip() and not (draft.fixed and draft.kind == "category"):
+                found[OPTION[draft.kind]][draft.name] = _parse_domain(draft)
+            if draft.decimals.strip() and draft.kind == "number" and not draft.fixed:
+                found["decimals"][draft.name] = _literal(draft.decimals)
+        found["ids"] = [draft.name for draft in drafts if draft.role == IDENTIFIER]
+        return {key: value for key, value in found.items() if value}
+
+    def meta(self) -> DataFrameMeta:
+        """The schema that the declarations give.
+
+        Raises:
+            MetadataError: A declaration does not fit; the column is named.
+            ConfigError: All columns are left out.
+        """
+        frame = self.frame()
+        if frame.shape[1] == 0:
+            raise ConfigError("all columns are left out: there is nothing to learn.")
+        return MetaExtractor.extract(frame, **self.arguments())
+
+    def lines(self) -> list[str]:
+        """The declarations as lines of a `%%dpsynth learn` cell."""
+        declared = {**self.arguments(), "ignore": self.ignored}
+        return [f"{key} = {value!r}" for key, value in declared.items() if value]
+
+
+def _first_draft(df: pd.DataFrame, name: str) -> ColumnDraft:
+    """A column before anything is declared of it; what cannot be learned is left out."""
+    from pandas.api.types import is_string_dtype
+
+    try:
+        meta: ColumnMeta = MetaExtractor.extract(df[[name]])[name]
+    except MetadataError as problem:
+        return ColumnDraft(name, "", str(df[name].dtype), "", role=IGNORE, error=str(problem))
+    fixed = (isinstance(meta, CategoricalMeta) and meta.categories is not None) or (
+        isinstance(meta, ContinuousMeta) and meta.decimals is not None
+    )
+    # of a categorical type that of its categories counts, which is schema like the type
+    values = getattr(df[name].dtype, "categories", df[name])
+    texts = meta.value_type == "str" or (meta.kind == "category" and is_string_dtype(values.dtype))
+    return ColumnDraft(name, meta.kind, meta.dtype, meta.value_type, texts=texts, fixed=fixed)
+
+
+def _domain_text(value: Any, *, texts: bool) -> str:  # noqa: ANN401 - bounds or categories
+    """Declared bounds or categories as they would be typed."""
+    items = list(value) if not isinstance(value, str | bytes) else [value]
+    return ", ".join(_item_text(item, texts=texts) for item in items)
+
+
+def _item_text(item: object, *, texts: bool) -> str:
+    if not isinstance(item, str):
+        return str(item) if hasattr(item, "isoformat") else repr(getattr(item, "item", lambda: item)())
+    plain = ITEM.fullmatch(item) is not None and item[:1] not in "\"'" and "," not in item
+    if not texts and plain:  # without quotes it must not read as a number
+        plain = isinstance(_literal(item), str)
+    return item if plain and item == item.strip() else repr(item)
+
+
+def _literal(text: str) -> Any:  # noqa: ANN401 - whatever was typed
+    """A Python literal, or the text itself."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return text.strip()
+
+
+def _parse_domain(draft: ColumnDraft) -> list[Any]:
+    """What was typed for a column, item by item."""
+    text = draft.domain.strip()
+    if text[:1] + text[-1:] in {"[]", "()"}:
+        text = text[1:-1]
+    items = [match[1] for match in ITEM.finditer(text) if match[1].strip()]
+    quoted = [item[0] in "\"'" and len(item) > 1 and item[0] == item[-1] for item in items]
+    if draft.kind == "datetime" or draft.texts:
+        pairs = zip(items, quoted, strict=True)
+        return [_literal(item) if has_quotes else item for item, has_quotes in pairs]
+    return [_literal(item) for item in items]

@@ -1,0 +1,142 @@
+"""The panel as a person uses it: typed, trained, stopped, reopened; with the mouse and with the keyboard."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jupyter_dpsynth.privacy.receipt import epsilon_text
+from tests.browser.driver import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Locator
+
+    from tests.browser.driver import JupyterServer, NotebookPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.tensorflow]
+
+SHOTS = os.environ.get("DPSYNTH_SCREENSHOTS")  # a folder for screenshots, for looking at them
+TABLE = """\
+%load_ext jupyter_dpsynth
+import numpy as np, pandas as pd
+random = np.random.default_rng(0)
+df = pd.DataFrame({"age": random.integers(18, 90, 4321), "city": random.choice(["Graz", "Wien"], 4321)})
+"""
+OPEN = """\
+from jupyter_dpsynth import ConfigPanel, HighDimConfig
+config = HighDimConfig()
+ConfigPanel(config, df)"""
+ASK = "print([synthesizer.epsilon, synthesizer.stop_reason.value, synthesizer.config.epsilon])"
+STOP = "End training after the current step and keep the model"
+PRIVATE = re.compile(r"\b4[,_]?321\b")
+
+
+def shoot(notebook: NotebookPage, name: str) -> None:
+    if SHOTS:
+        notebook.page.screenshot(path=Path(SHOTS) / f"{name}.png")
+
+
+def until_shown(notebook: NotebookPage, index: int, pattern: str) -> re.Match[str]:
+    return until(lambda: re.search(pattern, notebook.output(index)), f"cell {index} to show {pattern}")
+
+
+def field(cell: Locator, label: str) -> Locator:
+    return cell.get_by_role("textbox", name=label, exact=True)
+
+
+def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
+    jupyter: Callable[..., JupyterServer],
+) -> None:
+    server = jupyter()
+    path = server.write("panel.ipynb", [TABLE, OPEN, "config.epsilon = 2", ASK, "print(config)"])
+    notebook = server.open("panel.ipynb")
+    notebook.run(0)
+    notebook.run(1)
+    cell = notebook.cell(1)
+    until_shown(notebook, 1, r"With noise [\d.]+, epsilon = 0\.\d+ after 400 steps")
+
+    notebook.run(2)  # from Python into the panel
+    until(lambda: field(cell, "Epsilon").input_value() == "2", "the panel to show 2")
+    field(cell, "Epsilon").fill("-1")
+    field(cell, "Epsilon").press("Enter")
+    until_shown(notebook, 1, r"epsilon = -1 is not allowed")
+    shoot(notebook, "panel-error")
+    field(cell, "Epsilon").fill("0.73")  # and back
+    field(cell, "Epsilon").press("Enter")
+    cell.get_by_role("tab", name="Training").click()
+    field(cell, "Steps").fill("20000")
+    field(cell, "Steps").press("Enter")
+    until_shown(notebook, 1, r"after 20,000 steps")
+    assert "epsilon=0.73, steps=20000" in notebook.run(4)
+
+    cell.get_by_role("button", name="Train").click()
+    until_shown(notebook, 1, r"step [1-9]\d* of 20000")
+    shoot(notebook, "panel-training")
+    cell.get_by_title(STOP).click()
+    shown = until_shown(notebook, 1, r"Stopped by you at step \d+ of 20000, epsilon = ([\d.]+): ")
+    epsilon, reason, target = ast.literal_eval(notebook.run(3))
+    assert (shown[1], reason, target) == (epsilon_text(epsilon), "stopped", 0.73)
+    shoot(notebook, "panel-stopped")
+
+    cell.get_by_role("button", name="Synthesize").click()
+    until_shown(notebook, 1, r"synthetic rows\. This cost no epsilon")
+    cell.get_by_role("button", name="Compare").click()
+    until_shown(notebook, 1, r"Synthetic table against the noisy measurements")
+    assert server.outside_requests == []
+    assert server.problems == []
+
+    notebook.save()
+    saved = path.read_text()
+    outputs = saved[saved.index("ConfigPanel(config, df)") :]
+    assert not PRIVATE.search(outputs)
+    (server.root / "again.ipynb").write_text(saved.replace("dpsynth-test", "no-such-kernel"))
+    again = server.open("again.ipynb", kernel=False)
+    until_shown(again, 1, r"Stopped by you at step")
+    assert "%%dpsynth learn df" in again.output(1)
+    assert "epsilon = 0.73; steps = 20000" in again.output(1)
+    shoot(again, "panel-reopened")
+
+
+def test_the_panel_works_with_the_keyboard_alone(jupyter: Callable[..., JupyterServer]) -> None:
+    server = jupyter(theme="JupyterLab Dark")
+    server.write("keys.ipynb", [TABLE, "%dpsynth panel df", ASK])
+    notebook = server.open("keys.ipynb")
+    notebook.page.set_viewport_size({"width": 760, "height": 1000})
+    notebook.run(0)
+    notebook.run(1)
+    until_shown(notebook, 1, r"With noise [\d.]+, epsilon = ")
+    keyboard = notebook.page.keyboard
+
+    def press_until(words: str, most: int = 60) -> None:
+        """Tab on until the control with these words has the focus."""
+        for _ in range(most):
+            focused = notebook.page.evaluate(
+                "() => { const e = document.activeElement; return [e.innerText, e.title, "
+                "...[...(e.labels ?? [])].map(l => l.innerText)].join(' ') }"
+            )
+            if words in focused:
+                return
+            keyboard.press("Tab")
+        raise AssertionError(f"the keyboard never reached {words!r}")
+
+    field(notebook.cell(1), "Epsilon").focus()
+    keyboard.press("Control+a")
+    keyboard.type("0.9")
+    press_until("more privacy")
+    until_shown(notebook, 1, r"epsilon = 0\.8\d+ after")
+    keyboard.press("Enter")  # one round value down
+    until(lambda: field(notebook.cell(1), "Epsilon").input_value() == "0.7", "epsilon to be 0.7")
+    press_until("Train")
+    shoot(notebook, "panel-keyboard")
+    keyboard.press("Enter")
+    until_shown(notebook, 1, r"✓ Finished")
+    epsilon, reason, target = ast.literal_eval(notebook.run(2))
+    assert (reason, target) == ("finished", 0.7)
+    assert f"epsilon = {epsilon_text(epsilon)} of 0.7" in notebook.output(1)

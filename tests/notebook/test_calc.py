@@ -1,0 +1,72 @@
+"""%dpsynth calc: what a run would be like, without a look at a value."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.engine.planning import plan_run
+from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.privacy.receipt import epsilon_text
+
+if TYPE_CHECKING:
+    from tests.notebook.conftest import Outcome, Shell
+
+
+def plain(outcome: Outcome) -> str:
+    return outcome.displays[0]["text/plain"]
+
+
+def test_the_plan_is_printed_beforehand_and_is_that_of_a_run(shell: Shell) -> None:
+    outcome = shell.run("%dpsynth calc df --rows 8_000 --epsilon 0.5")
+    assert not outcome.error
+    plan = plan_run(HighDimConfig(epsilon=0.5).resolve(), MetaExtractor.extract(shell.names["df"]), 8000.0)
+    text = plain(outcome)
+    assert f"epsilon = {epsilon_text(plan.epsilon)} after {plan.steps} steps" in text
+    assert re.search(rf"noise multiplier +{plan.noise_multiplier:.3g}\n", text)
+    for words in ("training", "measuring each column", "time", "memory", "error of a typical column"):
+        assert words in text
+    assert 'role="img"' in outcome.displays[0]["text/html"]
+
+
+def test_the_table_is_not_counted_unless_its_size_is_stated_to_be_public(shell: Shell) -> None:
+    hidden = shell.run("%dpsynth calc df")
+    assert "assumed" in plain(hidden)
+    assert not re.search(r"\b3,?000\b", json.dumps(hidden.displays))
+    assert "about 3,000 rows." in plain(shell.run("%dpsynth calc df --n_public"))
+
+
+def test_two_tables_that_differ_in_their_rows_give_the_same_plan(shell: Shell) -> None:
+    shell.run("other = pd.concat([df, df.sample(500, random_state=1)])")
+    one, two = (
+        re.sub(r"(time|memory).*", "", plain(shell.run(f"%dpsynth calc {name}"))) for name in ("df", "other")
+    )
+    assert one.replace("df", "") == two.replace("other", "")
+
+
+def test_it_works_without_a_table_and_takes_a_cell(shell: Shell) -> None:
+    assert "12 columns" in plain(shell.run("%dpsynth calc"))
+    assert "30 columns" in plain(shell.run("%dpsynth calc --columns 30"))
+    cell = shell.run("%%dpsynth calc df\nepsilon = 2\nbounds = {'age': (0, 120)}\nignore = ['city']")
+    assert "2 columns to learn" in plain(cell)
+
+
+def test_mistakes_are_one_line(shell: Shell) -> None:
+    for line, words in (
+        ("%dpsynth calc df --rows many", "--rows"),
+        ("%dpsynth calc df --rows 1", "give a whole number from 2"),
+        ("%dpsynth calc df --columns 3", "without a DATAFRAME"),
+        ("%dpsynth calc dff", "Did you mean 'df'"),
+        ("%dpsynth calc df --noise-multiplier 0.001", "Give noise_multiplier >="),
+        ("%%dpsynth calc df\nignore = ['citty']", "Did you mean 'city'"),
+    ):
+        error = shell.run(line).error
+        assert words in error
+        assert "\n" not in error
+
+
+def test_the_budget_that_ends_early_is_told(shell: Shell) -> None:
+    text = plain(shell.run("%dpsynth calc df --noise-multiplier 2.5"))
+    assert re.search(r"the budget ends there, at step [\d,]+ of the 400", text)

@@ -1,0 +1,125 @@
+"""The doctor: what it finds, what it proposes, and what it never says."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.evaluation.doctor import BANNER, Finding, examine
+from jupyter_dpsynth.metadata import MetaExtractor
+from tests.tables import every_type_table, mixed_table
+
+if TYPE_CHECKING:
+    from tests.notebook.conftest import Shell
+
+CONFIG = HighDimConfig().resolve()
+
+
+def examined(df: pd.DataFrame, **options: Any) -> dict[str, Finding]:
+    config = options.pop("config", CONFIG)
+    return {f"{each.kind}:{each.column}": each for each in examine(df, config, **options)}
+
+
+def sick_table(rows: int = 3000) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    df = mixed_table(rows)
+    df["patient_id"] = random.integers(0, rows // 3, rows)
+    df["uid"] = [f"MARK{i:06d}" for i in range(rows)]
+    df["remark"] = [f"MARK {int(x)}" for x in random.exponential(2000, rows)]
+    df["written"] = pd.date_range("2020-01-01", periods=rows).strftime("%Y-%m-%d")
+    df["amount"] = [f"{x:.2f}" for x in random.normal(99_991, 7, rows)]
+    df["nested"] = [[1]] * rows
+    df["empty"] = np.where(random.random(rows) < 0.02, random.random(rows), np.nan)
+    df["same"] = 7
+    return df
+
+
+def test_each_illness_is_found_with_its_remedy() -> None:
+    found = examined(sick_table())
+    assert found["identifier:uid"].remedy.line == "ids = ['uid']"
+    assert found["type:nested"].level == "stop"
+    assert found["type:nested"].remedy.line == "ignore = ['nested']"
+    assert found["levels:remark"].remedy.line == "ignore = ['remark']"
+    assert "pd.to_datetime(df['written']" in found["text form:written"].advice
+    assert "pd.to_numeric(df['amount']" in found["text form:amount"].advice
+    assert found["several rows:patient_id"].remedy is not None
+    assert found["constant:same"].level == "hint"
+    assert "missing:empty" in found
+    assert "bounds:" in found
+
+
+def test_a_healthy_table_with_declared_bounds_has_no_findings() -> None:
+    df = mixed_table(4000)
+    meta = MetaExtractor.extract(
+        df, bounds={"age": (0, 120), "income": (0, 9000), "day": ("2021-01-01", "2022-01-01")}
+    )
+    assert examine(df, CONFIG, df_meta=meta) == []
+
+
+def test_doubled_rows_are_told_in_words() -> None:
+    df = mixed_table(500)
+    finding = examined(pd.concat([df, df]))["repeated rows:"]
+    assert "Many" in finding.text or "Most" in finding.text
+    assert not re.search(r"\d", finding.text)
+
+
+def test_too_few_rows_for_this_epsilon_and_a_large_delta_are_found() -> None:
+    few = examined(mixed_table(300), config=HighDimConfig(epsilon=0.1).resolve())["few rows:"]
+    assert few.level == "stop"
+    assert few.remedy.name == "epsilon"
+    large = examined(mixed_table(3000), config=HighDimConfig(delta=0.01).resolve())["delta:"]
+    assert large.remedy.line == "delta = None"
+
+
+def test_what_is_declared_is_taken_into_account() -> None:
+    df = sick_table().drop(columns=["nested"])
+    assert "identifier:uid" in examined(df)
+    assert "identifier:uid" not in examined(df, declared={"ids": ["uid"]})
+
+
+def test_every_type_can_be_examined() -> None:
+    assert all(isinstance(each, Finding) for each in examine(every_type_table(), CONFIG))
+
+
+def test_no_value_and_no_count_of_the_table_is_told() -> None:
+    told = json.dumps([[each.text, each.advice, str(each.remedy)] for each in examine(sick_table(), CONFIG)])
+    for secret in ("MARK", "99991", "99_991", "3000", "3,000", "2020", "1000"):
+        assert secret not in told
+
+
+def test_bounds_read_off_the_table_are_never_proposed() -> None:
+    advice = examined(mixed_table())["bounds:"].advice
+    assert "(lowest, highest)" in advice
+    assert not re.search(r"\d", advice)
+
+
+def test_the_command_prints_for_the_owner_and_says_so(shell: Shell) -> None:
+    shell.run("df['uid'] = [f'u{i}' for i in range(len(df))]")
+    outcome = shell.run("%dpsynth doctor df")
+    text, markup = (outcome.displays[0][kind] for kind in ("text/plain", "text/html"))
+    assert text.startswith(f"⚠ {BANNER}")
+    assert "For the owner" in markup
+    assert ">>> ids = ['uid']" in text
+    assert not outcome.error
+
+
+def test_the_line_it_prints_is_a_line_that_learn_understands(shell: Shell) -> None:
+    shell.run("df['uid'] = [f'u{i}' for i in range(len(df))]")
+    line = re.search(r">>> (ids = .*)", shell.run("%dpsynth doctor df").displays[0]["text/plain"])
+    assert line is not None
+    again = shell.run(f"%%dpsynth doctor df\n{line[1]}")
+    assert not again.error
+    assert "ids =" not in again.displays[0]["text/plain"]
+
+
+@pytest.mark.parametrize("line", ["%dpsynth doctor", "%dpsynth doctor nothing"])
+def test_without_a_table_it_is_one_line(shell: Shell, line: str) -> None:
+    error = shell.run(line).error
+    assert error.startswith("DataError")
+    assert "\n" not in error

@@ -1,0 +1,386 @@
+"""The panel: two-way, honest about the budget, reproducible as a cell, and without a private value."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from jupyter_dpsynth import ConfigPanel, HighDimConfig, HighDimSynthesizer, MetaExtractor
+from jupyter_dpsynth.errors import ConfigError, DataError, MetadataError
+from jupyter_dpsynth.notebook.fields import PRESETS
+from jupyter_dpsynth.notebook.grammar import parse_line
+from jupyter_dpsynth.notebook.learning import meta_of, settings, without
+from jupyter_dpsynth.notebook.schema import SchemaDraft
+from jupyter_dpsynth.privacy.receipt import epsilon_text
+from tests.tables import every_type_table, mixed_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.notebook.conftest import Shell
+
+MARK = "MARKED-PRIVATE-VALUE"
+
+
+@pytest.fixture
+def panel(shell: Shell) -> Iterator[ConfigPanel]:
+    """A panel for a table of 1,777 rows with a private text in it."""
+    df = mixed_table(1777)
+    df["note"] = "nothing"
+    df.loc[3, "note"] = MARK
+    df.loc[4, "income"] = 987_654_321.25
+    shell.names["table"] = df
+    one = ConfigPanel(HighDimConfig(), df)
+    yield one
+    one.close()
+
+
+def text_of(panel: ConfigPanel) -> str:
+    """Everything that the panel's widgets hold."""
+    return json.dumps(list(panel.widget_state().values()), default=str)
+
+
+def learned_with(panel: ConfigPanel, shell: Shell) -> tuple[HighDimConfig, Any]:
+    """What the cell that the panel shows would learn with."""
+    first, _, body = panel.code().partition("\n")
+    parsed = parse_line(first.removeprefix("%%dpsynth "))
+    namespace = shell.names
+    config, schema = settings(namespace, parsed, body)
+    df = without(namespace[parsed.arguments[0]], schema.pop("ignore", ()))
+    return config, meta_of(namespace, parsed, df, schema)
+
+
+def test_there_is_a_labelled_field_with_a_tooltip_for_every_parameter(panel: ConfigPanel) -> None:
+    assert set(panel.fields) == set(HighDimConfig.option_names())
+    for name, field in panel.fields.items():
+        assert field.control.description == field.label != name
+        assert field.control.tooltip == HighDimConfig.class_traits()[name].help
+        assert field.effect
+
+
+def test_the_panel_and_the_config_are_one(panel: ConfigPanel) -> None:
+    panel.fields["epsilon"].control.value = "0.37"
+    assert panel.config.epsilon == 0.37
+    panel.config.steps = 123
+    assert panel.fields["steps"].control.value == "123"
+
+
+def test_errors_stand_beside_the_field_also_those_of_two_fields_together(panel: ConfigPanel) -> None:
+    panel.calculator.settle()
+    field = panel.fields["steps"]
+    field.control.value = "2.5"
+    assert "whole number" in field.error
+    assert 'role="alert"' in field.box.children[1].value
+    with pytest.raises(ConfigError, match="correct Steps first"):
+        panel.train()
+    field.control.value = "100"
+    panel.config.epochs = 2
+    assert "steps = 100 and epochs = 2" in field.error
+    panel.config.epochs = "auto"
+    assert field.error == ""
+
+
+def test_noise_that_is_too_small_is_answered_with_the_noise_that_works(panel: ConfigPanel) -> None:
+    panel.calculator.settle()
+    panel.config.noise_multiplier = 0.01
+    assert re.search(r"Give noise_multiplier >= \d", panel.fields["noise_multiplier"].error)
+    assert "No run is possible" in text_of(panel)
+    panel.calculator.settle()
+    panel.config.noise_multiplier = None
+    assert panel.fields["noise_multiplier"].error == ""
+
+
+def test_presets_set_epsilon_and_the_rest_of_privacy_back(panel: ConfigPanel) -> None:
+    panel.config.noise_multiplier, panel.config.delta = 40, 1e-7
+    buttons = {
+        one.description: one
+        for one in panel.widgets()
+        if any(words in getattr(one, "description", "") for words in ("Strong", "Balanced", "Loose"))
+    }
+    assert len(buttons) == len(PRESETS)
+    strong = next(one for words, one in buttons.items() if "Strong" in words)
+    strong.click()
+    assert (panel.config.epsilon, panel.config.noise_multiplier, panel.config.delta) == (0.5, None, None)
+    assert [one.icon for one in buttons.values() if one.icon] == [strong.icon]
+    panel.config.epsilon = 0.51
+    assert not any(one.icon for one in buttons.values())
+
+
+def test_the_ends_of_the_scale_say_which_way_is_private(panel: ConfigPanel) -> None:
+    less, more = (
+        next(one for one in panel.widgets() if getattr(one, "description", "") == words)
+        for words in ("more privacy", "more accuracy")
+    )
+    panel.config.epsilon = 0.73
+    less.click()
+    assert panel.config.epsilon == 0.7
+    more.click()
+    assert panel.config.epsilon == 1.0
+
+
+def test_the_calculator_moves_at_once_as_an_upper_bound_and_becomes_exact(panel: ConfigPanel) -> None:
+    assert panel.calculator.settle()
+    panel.config.epsilon = 2.0
+    bound = panel.calculator.forecast
+    assert bound.accountant == "quick"
+    assert "upper bound" in text_of(panel)
+    assert panel.calculator.settle()
+    exact = panel.calculator.forecast
+    assert exact.accountant == "pld"
+    assert exact.target == 2.0
+    assert exact.plan.noise_multiplier < bound.plan.noise_multiplier
+    assert f"epsilon = {epsilon_text(exact.plan.epsilon)} after" in text_of(panel)
+    assert panel.fields["noise_multiplier"].control.placeholder == f"auto: {exact.plan.noise_multiplier:.3g}"
+
+
+def test_no_private_value_and_no_row_count_is_in_the_widgets(panel: ConfigPanel) -> None:
+    panel.calculator.settle()
+    panel.schema.set("age", domain="0, 120")
+    held = text_of(panel) + panel.code() + json.dumps(panel._bundle(), default=str)
+    for secret in (MARK, "987654321", "987_654", "1777", "1,777"):
+        assert secret not in held
+    assert "note" in held  # names are schema
+
+
+def test_the_findings_of_the_check_up_hold_no_value_and_can_be_cleared(panel: ConfigPanel) -> None:
+    before = len(list(panel.widgets()))
+    panel._checkup.check()
+    held = text_of(panel)
+    assert "For the owner" in held
+    for secret in (MARK, "987654321", "1777", "1,777"):
+        assert secret not in held
+    panel._checkup.clear()
+    assert len(list(panel.widgets())) == before
+    assert "look at this" not in text_of(panel)
+
+
+def test_remedies_are_applied_from_the_panel(shell: Shell) -> None:
+    df = mixed_table(1500)
+    df["uid"] = [f"u{i}" for i in range(1500)]
+    panel = ConfigPanel(HighDimConfig(epsilon=0.02), df)
+    panel._checkup.check()
+    for button in [one for one in panel.widgets() if getattr(one, "description", "") == "Apply"]:
+        button.click()
+    assert panel.schema.columns["uid"].role == "identifier"
+    assert panel.config.epsilon > 0.02
+    panel._checkup.check()
+    assert "uid" not in panel._checkup._results.children[-1].children[0].value
+    panel.close()
+
+
+def test_columns_are_declared_and_the_errors_stand_in_their_row(panel: ConfigPanel) -> None:
+    draft = panel.schema
+    draft.set("age", domain="120, 0")
+    assert "lowest first" in draft.columns["age"].error
+    with pytest.raises(MetadataError, match="'age'"):
+        panel.train()
+    draft.set("age", domain="0, 120")
+    draft.set("group", domain="north, south, west")
+    draft.set("day", domain="2021-01-01, 2021-12-31")
+    draft.set("income", decimals="2")
+    draft.set("note", role="ignore")
+    assert draft.meta() == MetaExtractor.extract(
+        mixed_table(5),
+        bounds={"age": (0, 120), "day": ("2021-01-01", "2021-12-31")},
+        categories={"group": ["north", "south", "west"]},
+        decimals={"income": 2},
+    )
+
+
+def test_the_rows_of_the_table_edit_the_schema_both_ways(panel: ConfigPanel) -> None:
+    row = panel._columns._rows["age"]
+    row._domain.value = "0, 99"
+    assert panel.schema.meta()["age"].bounds == (0, 99)
+    panel.schema.set("age", domain="1, 98", role="identifier")
+    assert (row._domain.value, row._role.value, row._domain.disabled) == ("1, 98", "identifier", True)
+
+
+def test_wide_tables_are_shown_a_page_at_a_time_and_searched(shell: Shell) -> None:
+    import pandas as pd
+
+    df = pd.DataFrame({f"c{i:03}": [1, 2] for i in range(100)})
+    panel = ConfigPanel(None, df)
+    assert len(panel._columns._body.children) < 20
+    panel._columns.find("c09")
+    assert len(panel._columns._body.children) == 10
+    panel.close()
+
+
+def test_the_shown_cell_learns_with_the_same_config_and_schema(panel: ConfigPanel, shell: Shell) -> None:
+    for changes in (
+        {},
+        {"epsilon": 0.1 + 0.2, "delta": 1e-7},
+        {"noise_multiplier": 7.5, "steps": 77, "batch_size": 128, "num_bins": 12, "n_public": True},
+        {"l2_norm_clip": 3.25, "num_microbatches": 8, "dp_backend": "tensorflow_privacy"},
+    ):
+        for name, value in changes.items():
+            setattr(panel.config, name, value)
+        config, meta = learned_with(panel, shell)
+        assert config.resolve() == panel.config.resolve()
+        assert meta == panel.schema.meta()
+    panel.schema.set("group", domain="north, 'so, uth', \"we'st\"")
+    panel.schema.set("age", domain="-5, 1e3")
+    panel.schema.set("note", role="ignore")
+    panel.schema.set("day", domain="2020-02-29, 2021-12-31 23:59")
+    panel.schema.set("income", role="identifier")
+    config, meta = learned_with(panel, shell)
+    assert meta == panel.schema.meta()
+    assert meta["group"].categories == ("north", "so, uth", "we'st")
+    assert "note" not in meta.names
+
+
+def test_a_panel_starts_with_what_is_declared_and_gives_it_back() -> None:
+    df = every_type_table()
+    declared = {
+        "bounds": {"int64": (0, 89), "float64": (-1.5, 2.5), "datetime": ("2020-01-01", "2021-02-03")},
+        "categories": {
+            "text": ["a", "b", "1", "x, y"],
+            "category_int": [3, 7],
+            "object": ["a", "'quoted'"],
+        },
+        "decimals": {"float32": 3},
+        "ids": ["unique_text"],
+        "ignore": ["mixed"],
+    }
+    draft = SchemaDraft(df, declared)
+    kept = {key: value for key, value in declared.items() if key != "ignore"}
+    assert draft.meta() == MetaExtractor.extract(df.drop(columns=["mixed"]), **kept)
+
+
+def test_a_column_that_cannot_be_learned_is_left_out_and_says_why() -> None:
+    df = mixed_table(50)
+    df["nested"] = [[1]] * 50
+    draft = SchemaDraft(df)
+    assert draft.columns["nested"].role == "ignore"
+    assert "nested" not in draft.meta().names
+
+
+def test_user_text_is_escaped(shell: Shell) -> None:
+    df = mixed_table(50).rename(columns={"age": "<img src=x onerror=alert(1)>"})
+    panel = ConfigPanel(None, df, name="df")
+    panel.say("<b>bold</b>")
+    for one in panel.widgets():
+        if type(one).__name__ == "HTML":
+            assert "<img" not in one.value
+            assert "<b>bold" not in one.value
+    panel.close()
+
+
+def test_without_a_table_it_edits_the_config_and_cannot_train(shell: Shell) -> None:
+    panel = ConfigPanel(HighDimConfig(epsilon=3))
+    assert panel.calculator.settle()
+    assert panel.calculator.forecast.target == 3
+    with pytest.raises(DataError, match="no table"):
+        panel.train()
+    panel.close()
+
+
+def test_reopened_or_without_widgets_the_cell_is_what_remains(shell: Shell) -> None:
+    text = shell.run("%%dpsynth panel df\nepsilon = 0.25\nignore = ['city']").displays[0]
+    assert "application/vnd.jupyter.widget-view+json" not in text
+    for kind in ("text/plain", "text/html"):
+        assert "%%dpsynth learn df\nepsilon = 0.25\nignore = [" in text[kind]
+    shell.run("%config DPSynthMagics.live = 'widget'")
+    live, *slots = shell.run("%dpsynth panel df").displays
+    assert "application/vnd.jupyter.widget-view+json" in live
+    assert "needs a running kernel" in live["text/html"]
+    assert len(slots) == 3
+
+
+def test_mistakes_in_the_line_are_one_line(shell: Shell) -> None:
+    for line, words in (
+        ("%dpsynth panel dff", "Did you mean 'df'"),
+        ("%%dpsynth panel df\nepsilonn = 1", "Did you mean 'epsilon'"),
+        ("%%dpsynth panel df\nbounds = {'agee': (0, 1)}", "Did you mean 'age'"),
+        ("%%dpsynth panel\nids = ['age']", "need a table"),
+    ):
+        error = shell.run(line).error
+        assert words in error
+        assert "\n" not in error
+
+
+@pytest.mark.tensorflow
+def test_train_stop_synthesize_compare_and_save(panel: ConfigPanel, shell: Shell, tmp_path: Any) -> None:
+    shell.run("%config DPSynthMagics.live = 'text'")
+    panel._front_end = "text"
+    shell.names["panel"] = panel
+    panel.schema.set("note", role="ignore")
+    panel.config.steps, panel.config.epsilon = 20_000, 1.5
+    shell.run("panel.show()")
+    assert not shell.run("panel._train.click()").error
+    run = panel._actions.run
+    assert panel._train.disabled
+    assert not panel._stop.disabled
+    with pytest.raises(ConfigError, match="already running"):
+        panel.train()
+    while run.began is None and run.running:
+        run.wait(0.1)
+    panel._stop.click()
+    assert run.wait(60)
+    synthesizer = shell.names["synthesizer"]
+    assert synthesizer.stop_reason.value == "stopped"
+    deadline = 50
+    while panel._train.disabled and deadline:
+        run.wait(0)
+        asyncio.run(asyncio.sleep(0.1))
+        deadline -= 1
+    assert f"epsilon = {epsilon_text(synthesizer.epsilon)}" in panel._message.value
+    panel._synthetic_rows.value = "1,234"
+    panel._after[0].click()
+    assert len(shell.names["df_synth"]) == 1234
+    assert list(shell.names["df_synth"].columns) == [*mixed_table(1).columns]
+    shell.run("panel._after[2].click()")
+    assert "comparison is below" in panel._message.value
+    panel._file.value = str(tmp_path / "model.dpsynth")
+    panel._after[3].click()
+    assert HighDimSynthesizer.load(tmp_path / "model.dpsynth").epsilon == synthesizer.epsilon
+    for secret in (MARK, "987654321", "1777", "1,777"):
+        assert secret not in text_of(panel)
+
+
+@pytest.mark.tensorflow
+def test_learning_can_be_awaited_and_cancelled() -> None:
+    meta = MetaExtractor.extract(mixed_table(50))
+
+    async def both() -> tuple[HighDimSynthesizer, HighDimSynthesizer, list[Any]]:
+        first, reports, beats = HighDimSynthesizer(meta, HighDimConfig(steps=5)), [], []
+
+        async def heart() -> None:
+            while True:
+                beats.append(1)
+                await asyncio.sleep(0.01)
+
+        beating = asyncio.create_task(heart())
+        assert await first.learn_async(mixed_table(), reports.append) is first
+        beating.cancel()
+        assert len(beats) > 5  # the loop went on meanwhile
+        second = HighDimSynthesizer(meta, HighDimConfig(steps=100_000))
+        training = asyncio.Event()
+        waiting = asyncio.create_task(
+            second.learn_async(mixed_table(), lambda report: report.step and training.set())
+        )
+        await training.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        return first, second, reports
+
+    first, second, reports = asyncio.run(both())
+    assert first.state == "learned"
+    assert reports[-1].phase == "finished"
+    assert second.state == "learned"
+    assert second.stop_reason is not None
+    assert second.stop_reason.value == "stopped"
+
+
+def test_a_panel_outside_a_notebook_still_edits_the_config() -> None:
+    InteractiveShell.clear_instance()
+    panel = ConfigPanel(HighDimConfig(), mixed_table(50))
+    panel.fields["epsilon"].control.value = "0.2"
+    assert panel.config.epsilon == 0.2
+    panel.close()
