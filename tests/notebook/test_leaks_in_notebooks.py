@@ -82,6 +82,8 @@ CELLS = {
     "a table as a number of rows": "%dpsynth synthesize {df} -s first",
     "what was raised by them": LAST,
     "ledger": "%dpsynth ledger",
+    "panel": "%dpsynth panel df",
+    "calc": "%dpsynth calc df",
     "too few rows": "few = df.head(40)\n%dpsynth learn few",
     "no rows": "none = df.head(0)\n%dpsynth learn none",
     "a wrong column": "renamed = df.rename(columns={'age': 'years'})\n"
