@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 import time
 from dataclasses import replace
@@ -40,6 +41,7 @@ def measured_step_seconds(config: ResolvedConfig, plan: RunPlan, columns: int, w
     """
     if TRAINING not in sys.modules:
         return None
+    importlib.import_module(TRAINING)  # if another thread is at it, wait for the end
     batch = float(f"{plan.batch_size:.2g}")  # near ones take as long, and are measured once
     return _measure(_Shape(config, plan), columns, width, batch)
 

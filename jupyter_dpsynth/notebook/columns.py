@@ -18,8 +18,6 @@ __all__ = ["ColumnTable"]
 
 PAGE = 12  # columns on the screen at once
 ROLE_WORDS = (("learn", LEARN), ("identifier", IDENTIFIER), ("leave out", IGNORE))
-HEADS = ("Column", "Use", "Public values", "Decimals")
-WIDTHS = ("150px", "104px", "200px", "70px")
 STATED = (
     "What you declare here is stated to be public: declare what everybody may know, not what you read off "
     "the table. It costs nothing, and whatever you leave empty is learned with a part of epsilon."
@@ -55,21 +53,12 @@ class ColumnTable:
         self._back.on_click(lambda _: self._turn(self._first - PAGE))
         self._on.on_click(lambda _: self._turn(self._first + PAGE))
         self._body = widgets.VBox(layout={"overflow": "visible"})
-        heads = widgets.HBox(
-            [
-                widgets.HTML(
-                    f'<div style="color:{MUTED};font-size:12px">{words}</div>',
-                    layout={"width": width, "flex": "0 0 auto"},
-                )
-                for words, width in zip(HEADS, WIDTHS, strict=True)
-            ]
-        )
         stated = widgets.HTML(note_html(STATED))
         head = widgets.HBox(
             [self._find, self._place, self._back, self._on],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
-        self.box = widgets.VBox([stated, head, heads, self._body], layout={"overflow": "visible"})
+        self.box = widgets.VBox([stated, head, self._body], layout={"overflow": "visible"})
         draft.observe(self._changed)
         self._turn(0)
 
@@ -108,22 +97,23 @@ class _Row:
             f'<div style="line-height:15px;overflow-wrap:anywhere;color:{INK};font-size:13px">'
             f'{html.escape(name)}<br><span style="color:{MUTED};font-size:11px">'
             f"{html.escape(column.type_words)}</span></div>",
-            layout={"width": WIDTHS[0], "flex": "0 0 auto", "min_height": "32px"},
+            layout={"width": "116px", "flex": "0 0 auto", "min_height": "32px"},
         )
         self._role = widgets.Dropdown(
             options=ROLE_WORDS,
             value=column.role,
-            tooltip=f"{HEADS[1]}: {name}",
-            layout={"width": WIDTHS[1], "flex": "0 0 auto"},
+            description="use",
+            tooltip=f"What {name} is used for",
+            style={"description_width": "26px"},
+            layout={"width": "118px", "flex": "0 0 auto"},
             disabled=not column.kind,
         )
-        self._domain = self._text(f"{HEADS[2]} of {name}: {column.domain_hint}", WIDTHS[2])
-        self._domain.placeholder = column.domain_hint
+        self._domain = self._text("public", f"Public values of {name}", "196px", column.domain_hint)
         self._controls: list[Any] = [self._role, self._domain]
         self._decimals = None
         if column.kind == "number" and not column.fixed:
-            self._decimals = self._text(f"{HEADS[3]} of {name}: public digits after the point", WIDTHS[3])
-            self._decimals.placeholder = "learned"
+            tooltip = f"Public number of digits after the point of {name}"
+            self._decimals = self._text("digits", tooltip, "92px", "learned")
             self._controls.append(self._decimals)
         self._note = widgets.HTML(layout={"flex": "1 1 100%", "display": "none", "margin": "0 2px 4px"})
         self.box = widgets.HBox([title, *self._controls, self._note], layout=ROW)
@@ -134,9 +124,14 @@ class _Row:
             self._decimals.observe(lambda change: self._edit(decimals=change["new"]), "value")
 
     @staticmethod
-    def _text(tooltip: str, width: str) -> Any:  # noqa: ANN401 - a widget
+    def _text(label: str, tooltip: str, width: str, placeholder: str) -> Any:  # noqa: ANN401 - a widget
         return widgets.Text(
-            tooltip=tooltip, continuous_update=False, layout={"width": width, "flex": "0 0 auto"}
+            description=label,
+            tooltip=tooltip,
+            placeholder=placeholder,
+            continuous_update=False,
+            style={"description_width": "40px"},
+            layout={"width": width, "flex": "0 0 auto"},
         )
 
     def _edit(self, **changes: str) -> None:

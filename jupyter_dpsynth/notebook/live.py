@@ -25,7 +25,7 @@ __all__ = ["LiveCalculator"]
 logger = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 0.4  # without a change, before the exact figure is computed
-HEIGHT = "330px"
+HEIGHT = "540px"
 ROWS_NOTE = "your guess, for this forecast only: the panel does not count your table"
 
 
@@ -166,9 +166,9 @@ class LiveCalculator:
             error = "" if accountant == "quick" and "cannot be reached" in str(problem) else str(problem)
             if not error:
                 return
-        except Exception as problem:  # a forecast must never break the panel
+        except Exception:  # a forecast must never break the panel: what is shown stays
             logger.debug("the forecast failed", exc_info=True)
-            error = f"no forecast ({type(problem).__name__})"
+            return
         if version != self._version:
             return
         self.forecast, self.error = found, error

@@ -108,11 +108,11 @@ class ConfigPanel:
         self._tabs = widgets.Tab(
             [self._privacy_tab(), self._training_tab(), self._columns_tab(), self._checkup_tab()],
             titles=TABS,
-            layout={"flex": "1 1 480px", "min_width": "0", "overflow": "visible"},
+            layout={"flex": "1 1 570px", "min_width": "0", "overflow": "visible"},
         )
         right = widgets.VBox(
             [_heading("Privacy calculator"), self.calculator.box],
-            layout={"flex": "1 1 400px", "min_width": "0", "padding": "0 0 0 10px", "overflow": "visible"},
+            layout={"flex": "1 1 380px", "min_width": "0", "padding": "0 0 0 10px", "overflow": "visible"},
         )
         upper = widgets.HBox(
             [self._tabs, right], layout={"flex_flow": "row wrap", "overflow": "visible", "width": "100%"}

@@ -67,8 +67,8 @@ class ColumnDraft:
         """What an empty field means."""
         if self.fixed and self.kind == "category":
             return "False, True (from the type)"
-        example = {"number": "lowest, highest", "datetime": "first, last", "category": "A, B, C"}
-        return f"learned, or: {example[self.kind]}" if self.kind else ""
+        example = {"number": "low, high", "datetime": "first, last", "category": "A, B, C"}
+        return f"learned, or {example[self.kind]}" if self.kind else ""
 
 
 class SchemaDraft:
