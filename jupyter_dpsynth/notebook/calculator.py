@@ -22,7 +22,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 16, 20, 34
 CELL = "padding:1px 10px 1px 0;text-align:left;vertical-align:top;white-space:normal"
 SHORT = {  # of the accountant's items, in the words of a newcomer
     "row count": "counting the rows",
-    "decimals and time resolutions": "how finely numbers and dates are recorded",
+    "decimals and time resolutions": "decimals and time steps",
     "value histograms": "finding each column's values",
     "second look at unlisted names": "a second look at rare values",
     "one-way marginals": "measuring each column",
@@ -151,7 +151,7 @@ def spending_html(forecast: Forecast) -> str:
         f'<tr style="background:none"><th scope="row" style="{CELL};font-weight:normal;color:{MUTED}">'
         f'{html.escape(name)}</th><td style="{CELL};width:110px"><div style="width:{110 * share:.1f}px;'
         f'min-width:1px;height:9px;margin-top:5px;background-color:{BRAND};border-radius:2px"></div></td>'
-        f'<td style="{CELL};text-align:right;padding-right:0">{100 * share:.0f} %</td></tr>'
+        f'<td style="{CELL};text-align:right;padding-right:0;white-space:nowrap">{100 * share:.0f} %</td></tr>'
         for name, share in _items(forecast)
     )
     if not rows:
