@@ -53,9 +53,9 @@ def table(rows: int, columns: int) -> pd.DataFrame:
 def one(rows: int, columns: int) -> None:
     """Learn one table in this process and print what it took as JSON."""
     import tensorflow as tf  # noqa: F401 - its import is not part of the time
-    from jupyter_dpsynth.engine.forecast import forecast
 
     from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
+    from jupyter_dpsynth.engine.forecast import forecast
 
     df = table(rows, columns)
     df_meta = MetaExtractor.extract(df)

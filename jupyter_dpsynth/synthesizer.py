@@ -152,6 +152,7 @@ class HighDimSynthesizer:
         callback: Callable[[StepReport], None] | None = None,
         *,
         dataset: str | None = None,
+        ledger: PrivacyLedger | None = None,
     ) -> HighDimSynthesizer:
         """The same as `learn`, in a worker thread, for `await` in a notebook.
 
@@ -161,7 +162,8 @@ class HighDimSynthesizer:
         Args:
             df: The private table.
             callback: Called with a `StepReport` at every phase and step, in the event loop's thread.
-            dataset: Name of the dataset in the ledger, as for `learn`.
+            dataset: As for `learn`.
+            ledger: As for `learn`.
 
         Returns:
             The synthesizer itself.
@@ -180,7 +182,7 @@ class HighDimSynthesizer:
             loop.call_soon_threadsafe(report, each)
 
         def learn() -> None:
-            self.learn(df, tell, stop, dataset=dataset)
+            self.learn(df, tell, stop, dataset=dataset, ledger=ledger)
 
         work = loop.run_in_executor(None, learn)
         try:

@@ -18,7 +18,7 @@ import numpy as np
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.series import factorize
 from jupyter_dpsynth.engine.planning import MAX_CELLS, least_rows, plan_run
-from jupyter_dpsynth.errors import ConfigError, MetadataError
+from jupyter_dpsynth.errors import ConfigError, MetadataError, shielded
 from jupyter_dpsynth.metadata import (
     CategoricalMeta,
     ContinuousMeta,
@@ -129,8 +129,14 @@ def examine(
     Privacy:
         None: the findings depend on the rows and no noise is added. For the owner only.
     """
+    return shielded(lambda: _examine(df, config, df_meta, dict(declared or {})), "the check-up failed")
+
+
+def _examine(
+    df: pd.DataFrame, config: ResolvedConfig, df_meta: DataFrameMeta | None, declared: dict[str, Any]
+) -> list[Finding]:
     check_frame(df)
-    metas, found = _schema(df, df_meta, dict(declared or {}))
+    metas, found = _schema(df, df_meta, declared)
     columns = [_Column(df[name], metas[name]) for name in df.columns if name in metas]
     found += _table_findings(df, config, columns)
     for column in columns:

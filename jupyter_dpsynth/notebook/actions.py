@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import ConfigError, DPSynthError, NotLearnedError
+from jupyter_dpsynth.errors import ConfigError, DPSynthError, NotLearnedError, shielded
 from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.learning import follow_in_background
 from jupyter_dpsynth.notebook.progress import TrainingProgress, detect_front_end, new_slot
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["Actions", "Session", "guarded"]
-
-logger = logging.getLogger(__name__)
 
 DEFAULT_SYNTHETIC = "df_synth"
 
@@ -54,15 +51,9 @@ def guarded(action: Callable[[], None], say: Callable[[str], None]) -> Callable[
 
     def call(_button: object = None) -> None:
         try:
-            action()
+            shielded(action, "this failed")
         except DPSynthError as error:
             say(f"⚠ {error}")
-        except Exception as error:  # noqa: BLE001 - scrubbed
-            logger.debug("a button of the panel failed with %s", type(error).__name__)
-            say(
-                f"⚠ This failed with {type(error).__name__}; its message is withheld because it may quote "
-                "private values."
-            )
 
     return call
 
@@ -106,7 +97,14 @@ class Actions:
             _publish({"text/plain": ""}, slot, update=False)
 
     def train(
-        self, df: pd.DataFrame, df_meta: DataFrameMeta, config: HighDimConfig, note: str, label: str
+        self,
+        df: pd.DataFrame,
+        df_meta: DataFrameMeta,
+        config: HighDimConfig,
+        *,
+        dataset: str | None,
+        label: str,
+        note: str,
     ) -> None:
         """Start a training in its worker thread; its display goes under the panel.
 
@@ -114,8 +112,9 @@ class Actions:
             df: The private table.
             df_meta: Its schema.
             config: The parameters.
-            note: A line under the display.
-            label: What the ledger calls a table that is new to it.
+            dataset: Name of the dataset in the ledger, None for none.
+            label: What else the ledger may call it.
+            note: A line to leave under the result.
         """
         from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -125,7 +124,7 @@ class Actions:
                 f"a training is already running ({frame_of(other).step_words}): wait for it, or stop it."
             )
         config.resolve()
-        run = TrainingRun(HighDimSynthesizer(df_meta, config=config), df, self.output, label=label)
+        run = TrainingRun(HighDimSynthesizer(df_meta, config=config), df, self.output, dataset, label)
         progress = TrainingProgress(run, self._front_end, background=True, slots=self.slots[:2])
         self._in_context(progress.open)
         self._in_context(lambda: _publish({"text/plain": ""}, self.slots[2], update=True))

@@ -151,7 +151,8 @@ def spending_html(forecast: Forecast) -> str:
         f'<tr style="background:none"><th scope="row" style="{CELL};font-weight:normal;color:{MUTED}">'
         f'{html.escape(name)}</th><td style="{CELL};width:110px"><div style="width:{110 * share:.1f}px;'
         f'min-width:1px;height:9px;margin-top:5px;background-color:{BRAND};border-radius:2px"></div></td>'
-        f'<td style="{CELL};text-align:right;padding-right:0;white-space:nowrap">{100 * share:.0f} %</td></tr>'
+        f'<td style="{CELL};text-align:right;padding-right:0;white-space:nowrap">{100 * share:.0f} %</td>'
+        "</tr>"
         for name, share in _items(forecast)
     )
     if not rows:

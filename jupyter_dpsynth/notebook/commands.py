@@ -159,7 +159,7 @@ def receipt(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     """Show what epsilon was spent on."""
     _, synthesizer = current_synthesizer(magics, parsed)
     spent = synthesizer.receipt
-    preview.publish(spent.to_text(), spent.to_html())
+    learning.publish(spent.to_text(), spent.to_html())
 
 
 def audit(magics: DPSynthMagics, parsed: ParsedLine) -> None:
@@ -221,7 +221,7 @@ def config(magics: DPSynthMagics, parsed: ParsedLine) -> None:
             raise ConfigError(f"{name!r} is a {type(value).__name__}, not a HighDimConfig.")
     rows = [(key, repr(value), str(traits[key].help)) for key, value in values.to_dict().items()]
     heading = "default" if name is None else "value"
-    preview.publish(_text_table(rows), _html_table(heading, rows))
+    learning.publish(_text_table(rows), _html_table(heading, rows))
 
 
 def _text_table(rows: list[tuple[str, str, str]]) -> str:

@@ -13,7 +13,17 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.notebook.binding import Binding, bind, is_choice, unset_value
 from jupyter_dpsynth.notebook.drawing import BRAND, ERROR, MUTED, TRACK
 
-__all__ = ["PRESETS", "EpsilonScale", "Field", "all_fields", "note_html", "preset_buttons"]
+__all__ = [
+    "FIELD_LAYOUT",
+    "LABEL_WIDTH",
+    "PRESETS",
+    "EpsilonScale",
+    "Field",
+    "all_fields",
+    "note_html",
+    "note_widget",
+    "preset_buttons",
+]
 
 #: What the presets set. The other parameters of the privacy group go back to automatic.
 PRESETS = {"strong": 0.5, "balanced": 1.0, "loose": 5.0}
@@ -24,6 +34,12 @@ PRESET_WORDS = {
 }
 SCALE = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0)
 LABEL_WIDTH = "128px"
+FIELD_LAYOUT = {
+    "flex_flow": "row wrap",
+    "align_items": "center",
+    "overflow": "visible",
+    "min_height": "36px",
+}
 
 
 def note_html(words: str = "", error: str = "") -> str:
@@ -72,12 +88,7 @@ class Field:
         self._note = note_widget(self.effect)
         self.box = widgets.HBox(
             [self.control, self._note],
-            layout={
-                "flex_flow": "row wrap",
-                "align_items": "center",
-                "overflow": "visible",
-                "min_height": "36px",
-            },
+            layout=FIELD_LAYOUT,
         )
         self.binding: Binding = bind(config, name, self.control, lambda _: self._show())
         self._show()

@@ -174,7 +174,7 @@ def _commands() -> dict[str, Command]:
             "panel",
             ("[DATAFRAME]",),
             "Set everything with the mouse or the keyboard: budget, columns, training.",
-            (_CONFIG, output),
+            (output, _DATASET, _CONFIG),
             _PANEL_DETAILS,
             body=True,
         ),

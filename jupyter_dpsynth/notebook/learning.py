@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = [
+    "dataset_of",
     "follow_in_background",
     "learn",
     "meta_of",
@@ -88,7 +89,7 @@ def learn(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> None:
         )
     namespace = magics.shell.user_ns
     name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
-    run = TrainingRun(*_prepare(namespace, parsed, body), name, *_dataset(namespace, parsed))
+    run = TrainingRun(*_prepare(namespace, parsed, body), name, *dataset_of(namespace, parsed))
     background = "background" in parsed.options
     progress = TrainingProgress(run, magics.front_end(), background=background)
     try:
@@ -167,7 +168,7 @@ def settings(
     return config, schema
 
 
-def _dataset(namespace: dict[str, Any], parsed: ParsedLine) -> tuple[str | None, str]:
+def dataset_of(namespace: dict[str, Any], parsed: ParsedLine) -> tuple[str | None, str]:
     """The dataset's name for the ledger, if one is given, and what else it may be called."""
     table, name = parsed.argument() or "", parsed.options.get("dataset")
     if name is not None:

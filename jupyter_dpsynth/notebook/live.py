@@ -166,8 +166,8 @@ class LiveCalculator:
             error = "" if accountant == "quick" and "cannot be reached" in str(problem) else str(problem)
             if not error:
                 return
-        except Exception:  # a forecast must never break the panel: what is shown stays
-            logger.debug("the forecast failed", exc_info=True)
+        except Exception:  # noqa: BLE001 - a forecast must never break the panel: what is shown stays
+            logger.debug("a forecast failed")
             return
         if version != self._version:
             return

@@ -19,13 +19,21 @@ from jupyter_dpsynth.notebook.actions import DEFAULT_SYNTHETIC, Actions, front_e
 from jupyter_dpsynth.notebook.checkuptab import CheckUp
 from jupyter_dpsynth.notebook.columns import ColumnTable
 from jupyter_dpsynth.notebook.drawing import INK, MUTED
-from jupyter_dpsynth.notebook.fields import EpsilonScale, all_fields, preset_buttons
+from jupyter_dpsynth.notebook.fields import (
+    FIELD_LAYOUT,
+    LABEL_WIDTH,
+    EpsilonScale,
+    all_fields,
+    note_widget,
+    preset_buttons,
+)
 from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.learning import DEFAULT_NAME
 from jupyter_dpsynth.notebook.live import LiveCalculator
 from jupyter_dpsynth.notebook.progress import WIDGET_VIEW
 from jupyter_dpsynth.notebook.schema import SchemaDraft
 from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
+from jupyter_dpsynth.privacy.ledger_summary import check_dataset_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,6 +60,7 @@ class ConfigPanel:
         name: How the table is called in the user's session; found by itself if not given.
         output: Name of the variable for the synthesizer.
         declared: What is declared of the columns, as `MetaExtractor.extract` and `ignore` take it.
+        dataset: Name of the dataset in the ledger.
         magics: The magics, so that their sub-commands know of the panel's training.
 
     Attributes:
@@ -73,6 +82,7 @@ class ConfigPanel:
         name: str | None = None,
         output: str = DEFAULT_NAME,
         declared: Mapping[str, Any] | None = None,
+        dataset: str | None = None,
         magics: Any = None,  # noqa: ANN401 - DPSynthMagics
     ) -> None:
         if config is not None and not isinstance(config, HighDimConfig):
@@ -86,12 +96,19 @@ class ConfigPanel:
         self.schema = None if df is None else SchemaDraft(df, declared)
         self.name = name or _name_of(df, namespace)
         self._actions = Actions(session, namespace, output, self.say, self._show_state)
-        self._build()
+        self._build(dataset or "")
         self._show_state()
         self.calculator.update()
 
-    def _build(self) -> None:
+    def _build(self, dataset: str) -> None:
         """Make the widgets."""
+        self._dataset = _short_text(
+            "Dataset",
+            "Name in the ledger: all tables learned under one name count together",
+            "no name",
+            "250px",
+        )
+        self._dataset.value, self._dataset.style = dataset, {"description_width": LABEL_WIDTH}
         self.fields = all_fields(self.config)
         self._scale = EpsilonScale(self.config)
         self._message = widgets.HTML(layout={"min_height": "22px", "margin": "2px 0"})
@@ -143,7 +160,9 @@ class ConfigPanel:
 
     def _privacy_tab(self) -> widgets.VBox:
         epsilon, *rest = (field.box for field in self.fields.values() if field.group == "privacy")
-        return _tab([epsilon, self._scale.box, *rest])
+        words = "a name of your own: the ledger adds up all runs under it"
+        ledger = widgets.HBox([self._dataset, note_widget(words)], layout=FIELD_LAYOUT)
+        return _tab([epsilon, self._scale.box, *rest, ledger])
 
     def _training_tab(self) -> widgets.VBox:
         return _tab([field.box for field in self.fields.values() if field.group != "privacy"])
@@ -266,11 +285,18 @@ class ConfigPanel:
         defaults = HighDimConfig().to_dict()
         output = self._actions.output
         head = f"%%dpsynth learn {self.name}" + (f" -o {output}" if output != DEFAULT_NAME else "")
+        if self.dataset is not None:
+            head += f" --dataset {self.dataset if self.dataset.isidentifier() else repr(self.dataset)}"
         lines = [
             f"{key} = {value!r}" for key, value in self.config.to_dict().items() if value != defaults[key]
         ]
         lines = lines or [f"epsilon = {self.config.epsilon!r}"]
         return "\n".join([head, *lines, *(self.schema.lines() if self.schema is not None else ())])
+
+    @property
+    def dataset(self) -> str | None:
+        """Name of the dataset in the ledger, None if none is given."""
+        return self._dataset.value.strip() or None
 
     def train(self) -> None:
         """Start a training with what stands in the panel.
@@ -285,10 +311,16 @@ class ConfigPanel:
         wrong = [field.label for field in self.fields.values() if field.error]
         if wrong:
             raise ConfigError(f"correct {', '.join(wrong)} first: see beside the field.")
-        lines = self.code().splitlines()[1:]
-        note = f"Settings: {'; '.join(lines)}"
-        label = self.name if self.name.isidentifier() else UNNAMED
-        self._actions.train(self.schema.frame(), self.schema.meta(), self.config, note, label)
+        if self.dataset is not None:
+            check_dataset_name(self.dataset, "Dataset")
+        self._actions.train(
+            self.schema.frame(),
+            self.schema.meta(),
+            self.config,
+            dataset=self.dataset,
+            label=self.name if self.name.isidentifier() else UNNAMED,
+            note=f"Settings: {'; '.join(self.code().splitlines()[1:])}",
+        )
 
     def stop(self) -> None:
         """End the training after the current step; the model is kept."""

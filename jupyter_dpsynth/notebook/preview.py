@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, meta_of, settings, without
+from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, dataset_of, meta_of, settings, without
 from jupyter_dpsynth.notebook.namespace import find_dataframe, read_value, variable_name
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.grammar import ParsedLine
     from jupyter_dpsynth.notebook.magics import DPSynthMagics
 
-__all__ = ["calc", "doctor", "panel", "publish"]
+__all__ = ["calc", "doctor", "panel"]
 
 
 def publish(text: str, markup: str) -> None:
@@ -85,6 +85,7 @@ def panel(magics: DPSynthMagics, parsed: ParsedLine) -> None:
         name=name,
         output=variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace),
         declared=schema,
+        dataset=dataset_of(namespace, parsed)[0],
         magics=magics,
     )
     shown.show()

@@ -225,8 +225,7 @@ def compute_epsilon(plan: PrivacyPlan | DpEvent, delta: float, accountant: Accou
     Args:
         plan: The plan, or an event.
         delta: Total delta, in (0, 1); what the plan reserves is taken off first.
-        accountant: 'pld' for the reported figure; 'rdp' for a looser bound; 'quick' for about the same in
-            under a millisecond (plans only).
+        accountant: 'pld' for the reported figure, 'rdp' for a looser bound, 'quick' (plans only) for speed.
 
     Source:
         PLD: Doroshenko et al. 2022, 'Connect the dots'. RDP: Mironov 2017; Mironov et al. 2019.

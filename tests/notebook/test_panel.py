@@ -14,7 +14,7 @@ from jupyter_dpsynth import ConfigPanel, HighDimConfig, HighDimSynthesizer, Meta
 from jupyter_dpsynth.errors import ConfigError, DataError, MetadataError
 from jupyter_dpsynth.notebook.fields import PRESETS
 from jupyter_dpsynth.notebook.grammar import parse_line
-from jupyter_dpsynth.notebook.learning import meta_of, settings, without
+from jupyter_dpsynth.notebook.learning import dataset_of, meta_of, settings, without
 from jupyter_dpsynth.notebook.schema import SchemaDraft
 from jupyter_dpsynth.privacy.receipt import epsilon_text
 from tests.tables import every_type_table, mixed_table
@@ -232,6 +232,20 @@ def test_the_shown_cell_learns_with_the_same_config_and_schema(panel: ConfigPane
     assert meta == panel.schema.meta()
     assert meta["group"].categories == ("north", "so, uth", "we'st")
     assert "note" not in meta.names
+
+
+def test_the_name_in_the_ledger_is_in_the_cell_too(shell: Shell) -> None:
+    panel = ConfigPanel(None, mixed_table(50), name="df", dataset="my patients")
+    assert panel.dataset == "my patients"
+    assert panel.code().startswith("%%dpsynth learn df --dataset 'my patients'\n")
+    parsed = parse_line(panel.code().partition("\n")[0].removeprefix("%%dpsynth "))
+    assert dataset_of(shell.names, parsed)[0] == "my patients"
+    panel._dataset.value = " "
+    assert panel.dataset is None
+    panel._dataset.value = "x" * 1000
+    with pytest.raises(ConfigError, match="Dataset"):
+        panel.train()
+    panel.close()
 
 
 def test_a_panel_starts_with_what_is_declared_and_gives_it_back() -> None:
