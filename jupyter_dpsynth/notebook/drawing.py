@@ -135,10 +135,10 @@ def _bar(label: str, words: str, share: float, colour: str) -> str:
     label, words = html.escape(label), html.escape(words)
     return (
         f'<div style="display:flex;align-items:center;height:22px">'
-        f'<div style="width:64px;color:{MUTED}">{label}</div>'
+        f'<div style="width:64px;flex:none;color:{MUTED}">{label}</div>'
         f'<div role="progressbar" aria-label="{label}" aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{percent:.0f}" aria-valuetext="{words}" '
-        f'style="width:200px;height:10px;background-color:{TRACK};border-radius:5px;overflow:hidden">'
+        f'style="flex:0 1 200px;min-width:60px;height:10px;background-color:{TRACK};border-radius:5px;overflow:hidden">'
         f'<div style="width:{percent:.1f}%;height:10px;background-color:{colour}"></div></div>'
         f'<div style="margin-left:12px;white-space:nowrap">{words}</div></div>'
     )

@@ -104,8 +104,9 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     shoot(again, "panel-reopened")
 
 
-def test_the_panel_works_with_the_keyboard_alone(jupyter: Callable[..., JupyterServer]) -> None:
-    server = jupyter(theme="JupyterLab Dark")
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_the_panel_works_with_the_keyboard_alone(jupyter: Callable[..., JupyterServer], app: str) -> None:
+    server = jupyter(app=app, theme="JupyterLab Dark")
     server.write("keys.ipynb", [TABLE, "%dpsynth panel df", ASK])
     notebook = server.open("keys.ipynb")
     notebook.page.set_viewport_size({"width": 760, "height": 1000})
@@ -134,7 +135,7 @@ def test_the_panel_works_with_the_keyboard_alone(jupyter: Callable[..., JupyterS
     keyboard.press("Enter")  # one round value down
     until(lambda: field(notebook.cell(1), "Epsilon").input_value() == "0.7", "epsilon to be 0.7")
     press_until("Train")
-    shoot(notebook, "panel-keyboard")
+    shoot(notebook, f"{app}-panel-keyboard")
     keyboard.press("Enter")
     until_shown(notebook, 1, r"✓ Finished")
     epsilon, reason, target = ast.literal_eval(notebook.run(2))
