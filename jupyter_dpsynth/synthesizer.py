@@ -299,7 +299,7 @@ class HighDimSynthesizer:
         if learned.receipt.guarantee != "dp":
             raise ConfigError("there is no privacy guarantee to audit: this synthesizer states no epsilon.")
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
-            raise ConfigError(f"seconds = {seconds!r} is not allowed: give a number above 0.")
+            raise ConfigError(f"seconds = {shown(seconds)} is not allowed: give a number above 0.")
         from jupyter_dpsynth.engine.auditing import audit_training
 
         return audit_training(

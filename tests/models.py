@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.encoding.histograms import Histograms
-from jupyter_dpsynth.encoding.table import discover_table
-from jupyter_dpsynth.engine.marginals import measure_one_way, measure_pairs, reference_from, to_shares
+from jupyter_dpsynth.engine.marginals import to_shares
 from jupyter_dpsynth.engine.model import Layout, TabularModel
 from jupyter_dpsynth.engine.planning import plan_run
 from jupyter_dpsynth.engine.reports import StopReason
-from jupyter_dpsynth.engine.run import Learned, _versions
+from jupyter_dpsynth.engine.run import Learned, LearningRun, _versions
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
-from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -24,21 +21,9 @@ def untrained(df, completed=20, **declared):
     config = HighDimConfig(epsilon=2.0, steps=20)
     df_meta = MetaExtractor.extract(df, **declared)
     plan = plan_run(config.resolve(), df_meta, float(max(len(df), 2)))
-    noise = NoiseSource()
-    histograms = Histograms(noise)
-    found = discover_table(df, df_meta, histograms, plan.table_settings, lambda _: None)
-    codec = found.codec
-    codes = codec.encode(df)
-    counts, variances = measure_one_way(codes, found.columns, histograms, plan.marginal_sigma)
+    run = LearningRun(df_meta, config.resolve(), df, lambda _: None, None, None, None, None, "")
+    codec, reference, _, counts = run._measure(plan)
     shares = [to_shares(count, 0.3) for count in counts]
-    measured = {
-        "shares": shares,
-        "noise": [np.sqrt(variance) / plan.rows for variance in variances],
-        "dependence": measure_pairs(codes, codec.sizes, shares, plan.rows, plan.pair_sigma, noise),
-        "dependence_noise": plan.pair_sigma / (2 * plan.rows),
-        "rows": round(plan.rows),
-    }
-    reference = reference_from(codec, measured)
     layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent)
     generator = np.random.default_rng(0)
     weights = generator.normal(0, 0.3, (layout.width, layout.width)).astype(np.float32) * layout.mask

@@ -126,7 +126,9 @@ def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - 
         series = series.dt.tz_localize(timezone, ambiguous=standard, nonexistent="shift_forward")
     if pd.api.types.is_integer_dtype(pd.api.types.pandas_dtype(meta.dtype)):
         return _to_integers(series, meta.dtype)
-    return series.astype(meta.dtype)
+    # before pandas 3 'str' is no dtype of its own, and would turn a missing value into its name
+    text = getattr(pd.api.types.pandas_dtype(meta.dtype), "kind", "") == "U"
+    return series.astype(object if text else meta.dtype)
 
 
 def _to_integers(series: pd.Series, dtype: str) -> pd.Series:

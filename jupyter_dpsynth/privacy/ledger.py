@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError
+from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError, shown
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan
 from jupyter_dpsynth.privacy.composition import (
     RenyiFilter,
@@ -207,7 +207,9 @@ class PrivacyLedger:
         """
         number = isinstance(cap, int | float) and not isinstance(cap, bool)
         if cap is not None and not (number and 0 < cap <= LARGEST_CAP):
-            raise ConfigError(f"cap = {cap!r} is not allowed: give a number above 0, or None for no limit.")
+            raise ConfigError(
+                f"cap = {shown(cap)} is not allowed: give a number above 0, or None for no limit."
+            )
         with self._file.transaction() as db:
             if dataset is not None:
                 budget = find_dataset(db, dataset)[1]

@@ -37,7 +37,7 @@ df = planted_table()
 """
 BODY = 'epsilon = 1.0\nsteps = {steps}\nids = ["key"]'
 INTERRUPT = "import _thread, threading\nthreading.Timer({seconds}, _thread.interrupt_main).start()"
-FAIL = "import jupyter_dpsynth.encoding.discovery as discovery\nkept = discovery.factorize\n"
+FAIL = "import jupyter_dpsynth.encoding.names as names\nkept = names.factorize\n"
 LAST = """\
 chain, error = [], sys.last_value
 while error is not None:
@@ -68,7 +68,7 @@ CELLS = {
     "status meanwhile": "%dpsynth status",
     "the end of the background": "run = get_ipython().magics_manager.registry['DPSynthMagics'].run\n"
     "print(run.wait(120))\n%dpsynth status",
-    "a library fails": FAIL + "discovery.factorize = leaking\n"
+    "a library fails": FAIL + "names.factorize = leaking\n"
     f"get_ipython().run_cell_magic('dpsynth', 'learn df -o failed', {BODY.format(steps=2)!r})",
     "%tb": "%tb",
     "sys.last_value": LAST,
@@ -76,11 +76,14 @@ CELLS = {
     "a library fails in the background": "get_ipython().run_cell_magic('dpsynth', "
     f"'learn df -o failed --background', {BODY.format(steps=2)!r})\n"
     "print(get_ipython().magics_manager.registry['DPSynthMagics'].run.wait(120))",
-    "status after a failure": "discovery.factorize = kept\n%dpsynth status",
+    "status after a failure": "names.factorize = kept\n%dpsynth status",
     "an expression fails": "%dpsynth learn df --epsilon {dict(north=1)[df.loc[df.index[17],'group']]}",
     "a table as a parameter": "%%dpsynth learn df\nepsilon = df",
     "a table as a number of rows": "%dpsynth synthesize {df} -s first",
     "what was raised by them": LAST,
+    "ledger": "%dpsynth ledger",
+    "panel": "%dpsynth panel df",
+    "calc": "%dpsynth calc df",
     "too few rows": "few = df.head(40)\n%dpsynth learn few",
     "no rows": "none = df.head(0)\n%dpsynth learn none",
     "a wrong column": "renamed = df.rename(columns={'age': 'years'})\n"

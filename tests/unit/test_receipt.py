@@ -28,6 +28,7 @@ def receipt():
         (GaussianMeasurement("row count", 40.0), GaussianMeasurement("marginals", 12.0, "3 columns")),
         SampledTraining(100, 0.02, 2.0),
         1e-8,
+        1e-8,
     )
     blank = PrivacyReceipt(
         plan=plan,
@@ -77,7 +78,7 @@ def test_another_accountant_can_recompute_epsilon_without_our_code(document):
     )
     events.append(dp_event.SelfComposedDpEvent(step, plan["training"]["steps"]))
     accountant = PLDAccountant().compose(dp_event.ComposedDpEvent(events))
-    left = document["delta"] - plan["selection_delta"]
+    left = document["delta"] - plan["selection_delta"] - plan["count_delta"]
     assert accountant.get_epsilon(left) == pytest.approx(document["epsilon"], rel=1e-3)
 
 
@@ -189,6 +190,7 @@ TAMPERED = {
         {"name": "more", "sigma": 20.0, "detail": ""}
     ),
     "training removed": put("plan", "training", value=None),
+    "no delta for the noisy row count": put("plan", "count_delta", value=0),
     "no delta for selection": put("plan", "selection_delta", value=0),
     "another percentage": scaled("spending", 0, "share", by=0.5),
     "percentages exchanged": lambda d: d["spending"].reverse(),
