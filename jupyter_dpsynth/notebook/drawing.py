@@ -138,8 +138,8 @@ def _bar(label: str, words: str, share: float, colour: str) -> str:
         f'<div style="width:64px;flex:none;color:{MUTED}">{label}</div>'
         f'<div role="progressbar" aria-label="{label}" aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{percent:.0f}" aria-valuetext="{words}" '
-        f'style="flex:0 1 200px;min-width:60px;height:10px;background-color:{TRACK};border-radius:5px;'
-        f'overflow:hidden">'
+        f'style="flex:0 1 200px;min-width:60px;height:10px;background-color:{TRACK};'
+        'border-radius:5px;overflow:hidden">'
         f'<div style="width:{percent:.1f}%;height:10px;background-color:{colour}"></div></div>'
         f'<div style="margin-left:12px;white-space:nowrap">{words}</div></div>'
     )
