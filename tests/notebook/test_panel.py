@@ -95,6 +95,17 @@ def test_noise_that_is_too_small_is_answered_with_the_noise_that_works(panel: Co
     assert panel.fields["noise_multiplier"].error == ""
 
 
+def test_what_is_beyond_the_bound_is_worked_out_exactly(panel: ConfigPanel) -> None:
+    panel.calculator.settle()
+    panel.calculator._rows.value = "300"
+    panel.config.epsilon = 0.1  # possible, but the bound cannot tell
+    assert panel.calculator.forecast is None
+    assert panel.fields["epsilon"].error == ""
+    assert panel.calculator.settle()
+    assert panel.calculator.forecast.plan.epsilon <= 0.1
+    assert "too few" in panel.calculator.forecast.warnings[0]
+
+
 def test_presets_set_epsilon_and_the_rest_of_privacy_back(panel: ConfigPanel) -> None:
     panel.config.noise_multiplier, panel.config.delta = 40, 1e-7
     buttons = {
