@@ -162,10 +162,8 @@ class LiveCalculator:
             timed = accountant == "pld" and not self._busy()
             found = forecast(self.config.resolve(), self._schema(), rows, accountant, timed=timed)
         except DPSynthError as problem:
-            # what is too much for the bound may still be possible
+            # what is too much for the bound may still be possible: that is said when it is known
             error = "" if accountant == "quick" and "cannot be reached" in str(problem) else str(problem)
-            if not error:
-                return
         except Exception:  # noqa: BLE001 - a forecast must never break the panel: what is shown stays
             logger.debug("a forecast failed")
             return
@@ -178,7 +176,9 @@ class LiveCalculator:
     def _show(self) -> None:
         from jupyter_dpsynth.notebook.calculator import forecast_html
 
-        if self.forecast is None:
+        if self.forecast is None and not self.error:
+            self._picture.value = f'<div style="color:{MUTED}">working out the exact figures …</div>'
+        elif self.forecast is None:
             self._picture.value = (
                 f'<div style="font-size:13px;line-height:19px;white-space:normal"><b style="color:{ERROR}">'
                 f"⚠ No run is possible with this:</b> {html.escape(self.error)}</div>"

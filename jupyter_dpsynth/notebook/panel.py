@@ -370,12 +370,12 @@ class ConfigPanel:
         """Enable what can be done now."""
         actions = self._actions
         running, learned = actions.running, actions.run is not None and actions.run.learned
-        self._train.disabled = running or self.schema is None
+        if actions.run is not None and not running:
+            self.say(frame_of(actions.run).line())
         self._stop.disabled = not running
         for one in self._after:
             one.disabled = running or not learned
-        if actions.run is not None and not running:
-            self.say(frame_of(actions.run).line())
+        self._train.disabled = running or self.schema is None
 
     def _show_column(self, name: str) -> None:
         """Go to a column in its tab."""

@@ -95,6 +95,17 @@ def test_noise_that_is_too_small_is_answered_with_the_noise_that_works(panel: Co
     assert panel.fields["noise_multiplier"].error == ""
 
 
+def test_what_is_beyond_the_bound_is_worked_out_exactly(panel: ConfigPanel) -> None:
+    panel.calculator.settle()
+    panel.calculator._rows.value = "300"
+    panel.config.epsilon = 0.1  # possible, but the bound cannot tell
+    assert panel.calculator.forecast is None
+    assert panel.fields["epsilon"].error == ""
+    assert panel.calculator.settle()
+    assert panel.calculator.forecast.plan.epsilon <= 0.1
+    assert "too few" in panel.calculator.forecast.warnings[0]
+
+
 def test_presets_set_epsilon_and_the_rest_of_privacy_back(panel: ConfigPanel) -> None:
     panel.config.noise_multiplier, panel.config.delta = 40, 1e-7
     buttons = {
@@ -216,7 +227,8 @@ def test_the_shown_cell_learns_with_the_same_config_and_schema(panel: ConfigPane
         {},
         {"epsilon": 0.1 + 0.2, "delta": 1e-7},
         {"noise_multiplier": 7.5, "steps": 77, "batch_size": 128, "num_bins": 12, "n_public": True},
-        {"l2_norm_clip": 3.25, "num_microbatches": 8, "dp_backend": "tensorflow_privacy"},
+        {"l2_norm_clip": 3.25, "num_microbatches": 8},
+        {"num_microbatches": None, "dp_backend": "tensorflow_privacy"},
     ):
         for name, value in changes.items():
             setattr(panel.config, name, value)
