@@ -18,7 +18,8 @@ def main() -> None:
         notebook = nbformat.read(path, as_version=4)
         with tempfile.TemporaryDirectory() as folder:  # a ledger of its own, empty as a reader's is
             client = NotebookClient(notebook, timeout=600, record_timing=False)
-            client.execute(cwd=str(NOTEBOOKS), env={**os.environ, "JUPYTER_DATA_DIR": folder})
+            data = str(Path(folder) / ".local" / "share" / "jupyter")
+            client.execute(cwd=str(NOTEBOOKS), env={**os.environ, "HOME": folder, "JUPYTER_DATA_DIR": data})
         notebook.metadata.pop("widgets", None)
         notebook.metadata.language_info = {"name": "python"}
         nbformat.write(notebook, path)

@@ -29,6 +29,12 @@ NOTES = (
 )
 
 
+def _from_home(path: str) -> str:
+    """A path without the name of the user whose home it is in: notebooks are passed on."""
+    home = str(Path.home())
+    return "~" + path.removeprefix(home) if path.startswith(home + "/") else path
+
+
 def check_dataset_name(name: object, where: str) -> None:
     """Raise ConfigError unless a name can be shown in one line."""
     if not (isinstance(name, str) and name.strip() == name and 0 < len(name) <= LONGEST_NAME):
@@ -221,10 +227,11 @@ class LedgerSummary:
     @property
     def headline(self) -> str:
         """How much there is, and where."""
+        place = f"The ledger is {_from_home(self.path)}"
         if not self.datasets:
-            return f"Nothing has been learned yet. The ledger is {self.path}"
+            return f"Nothing has been learned yet. {place}"
         datasets, runs = len(self.datasets), sum(len(each.runs) for each in self.datasets)
-        return f"{datasets} dataset{'s'[: datasets > 1]}, {runs_words(runs)}. The ledger is {self.path}"
+        return f"{datasets} dataset{'s'[: datasets > 1]}, {runs_words(runs)}. {place}"
 
     def to_text(self) -> str:
         """The ledger for a terminal."""
