@@ -33,9 +33,9 @@ __all__ = ["Forecast", "assumed_schema", "forecast"]
 
 ASSUMED_ROWS = 10_000  # where nobody says how many: a fixed number, so that it tells nothing
 ASSUMED_COLUMNS = 12
-ASSUMED_CATEGORIES = 7  # of a column whose categories are to be learned
+ASSUMED_CATEGORIES = 6  # of a column whose categories are to be learned
 TREE_COST = 8  # how much noisier a bin of a number is after discovery than one histogram would be
-BINS_USED = 0.7  # of the bins of a number: few values need fewer
+BINS_USED = 0.65  # of the bins of a number: few values need fewer
 CURVE_POINTS = {"quick": 40, "pld": 12}
 FAR = 20  # times the planned steps: how far the end of the budget is looked for
 MAX_CHUNK = 8_192  # rows that are in the network at once
