@@ -18,9 +18,10 @@ from traitlets import Bool, Enum, HasTraits, TraitError, TraitType
 
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 
-__all__ = ["HighDimConfig", "ResolvedConfig"]
+__all__ = ["ONE_ROW", "ColumnName", "HighDimConfig", "ResolvedConfig"]
 
 AUTO = "auto"
+ONE_ROW = "one row"
 
 
 class Number(TraitType[Any, Any]):
@@ -66,6 +67,24 @@ class Number(TraitType[Any, Any]):
             if whole and above and math.isfinite(number) and number <= self.high:
                 return int(number) if self.integer else number
         raise ConfigError(f"{self.name} = {shown(value)} is not allowed: give {self.range_text}.{self.hint}")
+
+
+class ColumnName(TraitType[Any, Any]):
+    """A column's name, or None."""
+
+    def __init__(self, *, help: str) -> None:  # noqa: A002 - traitlets' own keyword
+        super().__init__(default_value=None, allow_none=True, help=help)
+
+    @property
+    def range_text(self) -> str:
+        """The allowed values in words, for messages and help."""
+        return "a column's name, or None"
+
+    def validate(self, obj: object, value: object) -> object:  # noqa: ARG002 - traitlets' signature
+        """Return the name; raise ConfigError for anything but text or None."""
+        if value is None or (isinstance(value, str) and value):
+            return value
+        raise ConfigError(f"{self.name} = {shown(value)} is not allowed: give {self.range_text}.")
 
 
 def _as_float(value: numbers.Real) -> float:
@@ -251,6 +270,29 @@ class HighDimConfig(HasTraits):
         affects_privacy=True,
         effect="ticked: anybody may know the exact number of rows",
     )
+    privacy_unit = ColumnName(
+        help="Column that names the person (patient, customer) a row belongs to. The guarantee is then for "
+        "all rows of one person together. None protects single rows, which is enough only if nobody has "
+        "several. The column itself is never learned.",
+    ).tag(
+        label="Privacy unit",
+        group="privacy",
+        affects_privacy=True,
+        effect="a column: protects persons; empty: protects single rows",
+    )
+    max_rows_per_unit = Number(
+        5,
+        low=1,
+        high=1000,
+        integer=True,
+        help="Public limit on the rows of one person, where privacy_unit is set; of more, so many are drawn. "
+        "A smaller number means less noise.",
+    ).tag(
+        label="Rows per unit",
+        group="privacy",
+        affects_privacy=True,
+        effect="smaller: less noise; rows beyond it are left out",
+    )
     dp_backend = Enum(
         ("native", "tensorflow_privacy"),
         default_value="native",
@@ -356,6 +398,17 @@ class HighDimConfig(HasTraits):
                 f"num_microbatches = {groups} and dp_backend = 'tensorflow_privacy' exclude each other: that "
                 "backend clips each row by itself. Use dp_backend = 'native', or num_microbatches = None."
             )
+        if values["privacy_unit"] is not None:
+            excluded = {
+                "num_microbatches": groups is not None,
+                "n_public": values["n_public"],
+                "dp_backend": values["dp_backend"] != "native",
+            }
+            for name in (name for name, given in excluded.items() if given):
+                raise ConfigError(
+                    f"privacy_unit = {values['privacy_unit']!r} and {name} = {values[name]!r} exclude each "
+                    f"other: leave {name} at its default."
+                )
         return ResolvedConfig(**values)
 
 
@@ -375,7 +428,21 @@ class ResolvedConfig:
     learning_rate: float | None
     num_bins: int | None
     n_public: bool
+    privacy_unit: str | None
+    max_rows_per_unit: int
     dp_backend: str
+
+    @property
+    def rows_per_unit(self) -> int:
+        """Most rows whose coming or going is protected together."""
+        return 1 if self.privacy_unit is None else self.max_rows_per_unit
+
+    @property
+    def unit_text(self) -> str:
+        """Whose privacy is protected, in words."""
+        if self.privacy_unit is None:
+            return ONE_ROW
+        return f"one value of {self.privacy_unit!r}, with at most {self.rows_per_unit} rows"
 
     def to_dict(self) -> dict[str, Any]:
         """The parameters by name, for receipts and saved models."""

@@ -148,6 +148,23 @@ class DataFrameMeta:
         hint = did_you_mean(str(name), map(str, self.names))
         raise MetadataError(f"column {name!r} is not in the table.{hint}")
 
+    def with_id(self, name: str) -> DataFrameMeta:
+        """The same schema with one column as an identifier.
+
+        Raises:
+            MetadataError: There is no such column, or it holds neither numbers nor text.
+        """
+        column = self[name]
+        number = isinstance(column, ContinuousMeta) and column.value_type in ("", "int", "float")
+        text = isinstance(column, CategoricalMeta) and column.dtype in ("object", "str", "string")
+        if not (number or text or isinstance(column, IdMeta)):
+            raise MetadataError(
+                f"column {name!r} of dtype {column.dtype} cannot identify anybody: identifiers are numbers "
+                "or text."
+            )
+        found = IdMeta(column.name, column.dtype, column.nullable, column.value_type)
+        return DataFrameMeta(tuple(found if each is column else each for each in self.columns))
+
     def check(self, df: pd.DataFrame) -> None:
         """Raise MetadataError unless the frame has exactly this schema.
 

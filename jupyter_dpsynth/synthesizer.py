@@ -113,6 +113,8 @@ class HighDimSynthesizer:
                 "learn again (that spends epsilon once more)."
             )
         config = self.config.resolve()
+        if config.privacy_unit is not None:
+            self.df_meta = self.df_meta.with_id(config.privacy_unit)
         self.df_meta.check(df)
         if not self.df_meta.learned:
             raise DataError("every column is an identifier: there is nothing to learn.")

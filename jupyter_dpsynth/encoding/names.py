@@ -31,14 +31,15 @@ class NameSearch:
     """Looks for the categories of one column whose categories are not declared.
 
     Every look measures the counts of all its values and is joined, by precision, with the looks before.
-    A value is published if its joined count passes a threshold that a single row passes with a chance of
-    at most the look's part of delta.
+    A value is published if its joined count passes a threshold that a single unit's values pass with a
+    chance of at most the look's part of delta.
 
     Args:
         series: The private column.
         meta: Its schema.
         histograms: The door to private counts.
         cells: Most cells of the column; the most frequent values are kept.
+        unit_rows: Most rows of one unit of privacy.
 
     Privacy:
         One histogram for each look. What is published after a look depends on a value that no other row
@@ -49,8 +50,10 @@ class NameSearch:
         Desfontaines, Voss, Gipson, Mandayam, 'Differentially private partition selection', PoPETs 2022.
     """
 
-    def __init__(self, series: pd.Series, meta: CategoricalMeta, histograms: Histograms, cells: int) -> None:
-        self.meta, self.histograms, self.cells = meta, histograms, cells
+    def __init__(
+        self, series: pd.Series, meta: CategoricalMeta, histograms: Histograms, cells: int, unit_rows: int = 1
+    ) -> None:
+        self.meta, self.histograms, self.cells, self._unit_rows = meta, histograms, cells, unit_rows
         self._values, counts, missing = _count_values(series, meta)
         self._exact = np.append(counts, missing)
         self._noisy = np.zeros(len(self._exact))
@@ -74,7 +77,7 @@ class NameSearch:
         total = self._precision + 1 / sigma**2
         self._noisy = (self._precision * self._noisy + again / sigma**2) / total
         self._precision = total
-        self._published |= self._noisy[:-1] > partition_threshold(self.sigma, delta)
+        self._published |= self._noisy[:-1] > partition_threshold(self.sigma, delta, self._unit_rows)
 
     @property
     def sigma(self) -> float:

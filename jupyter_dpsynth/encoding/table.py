@@ -148,6 +148,7 @@ class TableSettings:
         selection_delta: Chance that an unlisted category which one row brought in is published.
         bins: About how many bins a number gets.
         cells: Most cells of a column of names.
+        unit_rows: Most rows of one unit of privacy.
     """
 
     rows: float
@@ -157,6 +158,7 @@ class TableSettings:
     selection_delta: float
     bins: int
     cells: int
+    unit_rows: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +232,7 @@ def _first_look(
     if isinstance(meta, CategoricalMeta):
         if meta.categories is not None:
             return count_listed(series, meta, histograms, codec_settings)
-        search = NameSearch(series, meta, histograms, settings.cells)
+        search = NameSearch(series, meta, histograms, settings.cells, settings.unit_rows)
         search.look(settings.codec_sigma, delta)
         return search
     if not isinstance(meta, ContinuousMeta | DatetimeMeta):

@@ -17,7 +17,7 @@ import tensorflow as tf
 from jupyter_dpsynth.engine.generation import generate_codes
 from jupyter_dpsynth.engine.marginals import to_shares
 from jupyter_dpsynth.engine.planning import plan_run
-from jupyter_dpsynth.engine.release import MicrobatchRelease
+from jupyter_dpsynth.engine.release import MicrobatchRelease, UnitRelease
 from jupyter_dpsynth.engine.training import DPTrainer, Start
 from jupyter_dpsynth.privacy.accounting import compute_epsilon, gaussian_epsilon
 from jupyter_dpsynth.privacy.audit import CANARY_ALPHA, TrainingAudit, shift_bound
@@ -50,7 +50,8 @@ class Recorder:
 
     Everything is in whitened units: one standard deviation of the noise that is claimed, in every
     coordinate of the gradient and for the loss. A row moves a release by at most 1 / claimed noise
-    multiplier.
+    multiplier. Where persons are protected every row of the tables here stands for a person with as many
+    equal rows as are allowed.
 
     Args:
         trainer: The trainer to be watched; its parameters stay as they start.
@@ -62,7 +63,8 @@ class Recorder:
         self.model = trainer.update.model
         plan, clip = trainer.plan, trainer.gradient.clip_norm
         self._divisor = trainer.divisor
-        self._units = plan.noise_multiplier * clip, plan.loss_noise * trainer.gradient.loss_bound
+        self._units = plan.noise_multiplier * clip, trainer.loss_noise * plan.batch_size
+        self._copies = self.inner.unit_rows if isinstance(self.inner, UnitRelease) else 1
         trainer.update = self  # type: ignore[assignment]
         trainer.release = self
 
@@ -78,7 +80,11 @@ class Recorder:
         indices: NDArray[np.int64],
     ) -> NoisySums:
         """The real release."""
-        return self.inner.release(weights, bias, codes, indices)
+        return self.inner.release(weights, bias, self._rows(codes), indices)
+
+    def _rows(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """The rows of every person, if rows stand for persons."""
+        return codes if self._copies == 1 else np.repeat(codes, self._copies, axis=0)
 
     def apply(self, sums: NoisySums, divisor: float, step: int) -> None:
         """Look at what a step released."""
@@ -88,7 +94,7 @@ class Recorder:
         """The whitened clipped sum of some rows without noise (of rows that are no secret)."""
         native: Any = getattr(self.inner, "native", self.inner)  # TF-Privacy's own release keeps one
         parameters = tf.constant(self.weights), tf.constant(self.bias)
-        return self.whitened(native.clipped_sums(*parameters, codes, indices), self._divisor)
+        return self.whitened(native.clipped_sums(*parameters, self._rows(codes), indices), self._divisor)
 
     def whitened(self, sums: NoisySums, divisor: float) -> NDArray[np.float64]:
         """A release as the optimizer gets it, divided, in whitened units, `[F + D + 1]`."""
@@ -262,7 +268,10 @@ def audit_training(
     part = replace(plan, steps=min(plan.steps, LONGEST_PART))
     shares = [to_shares(share, LEAST_SHARE) for share in learned.reference.shares]
     ordered = [column.ordered_cells for column in learned.codec.columns]
-    trainer = DPTrainer(Start(learned.model.layout, shares, ordered), part, config, NoiseSource())
+    units = None if plan.unit_rows == 1 else np.arange(CANDIDATES + 1) * plan.unit_rows
+    trainer = DPTrainer(Start(learned.model.layout, shares, ordered), part, config, NoiseSource(), units)
+    if units is not None:
+        trainer.units = units[: TABLE_ROWS - CANARIES // 2 + 1]
     recorder = _RunRecorder(trainer)
     sizes = learned.codec.sizes
     candidates = np.stack([random.integers(size, size=CANDIDATES) for size in sizes], axis=1)

@@ -48,6 +48,7 @@ class BatchGradient:
         self._blocks = tf.constant(blocks)
         self._owners = tf.constant(np.ascontiguousarray(blocks.T))
         self._block_weights = tf.constant(blocks @ layout.squared_inputs.astype(np.float32))
+        self._squared_scale = tf.constant(layout.scale**2, tf.float32)
         self._limit = clip_norm * CLIP_SLACK
 
     def errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,6 +125,43 @@ class BatchGradient:
         norm = tf.sqrt(tf.reduce_sum(gradient**2) + tf.reduce_sum(for_bias**2))
         factor = tf.minimum(1.0, self._limit / tf.maximum(norm, 1e-30))
         return gradient * factor, for_bias * factor, tf.reduce_sum(losses)
+
+    @tf.function(reduce_retracing=True)
+    def clipped_unit_sum(
+        self, weights: Tensor, bias: Tensor, codes: Tensor, present: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sum over units of the clipped sum of their rows' gradients.
+
+        The squared norm of a unit's sum is the sum, over all pairs of its rows, of the products of their
+        gradients: column by column the product of their errors, once for the bias and `scale_ij^2` times
+        for every earlier column i in whose cell both rows are.
+
+        Args:
+            weights: Unscaled weights, float32 `[D, D]`.
+            bias: Biases, float32 `[D]`.
+            codes: `int32 [units, rows, m]`.
+            present: Which of the rows exist, bool `[units, rows]`.
+
+        Returns:
+            As `clipped_sum`.
+
+        Privacy:
+            Adding or removing one unit changes the first two by at most C in joint L2 norm, the loss by
+            at most L for each of its rows.
+        """
+        units, most = tf.shape(codes)[0], tf.shape(codes)[1]
+        flat = tf.reshape(codes, [-1, codes.shape[2]])
+        exists = tf.reshape(present, [-1])
+        rows, error, losses = self._finite_errors(weights, bias, flat)
+        error = tf.where(exists[:, None], error, 0.0)
+        apart = tf.reshape(error, [units, most, self.layout.width])
+        products = tf.matmul(apart[:, :, None] * apart[:, None], self._blocks)
+        together = tf.cast(tf.equal(codes[:, :, None], codes[:, None]), tf.float32)
+        squares = tf.reduce_sum(products * (1 + tf.matmul(together, self._squared_scale)), axis=[1, 2, 3])
+        factor = tf.minimum(1.0, self._limit * tf.math.rsqrt(tf.maximum(squares, 1e-30)))
+        scaled = error * tf.repeat(factor, most)[:, None]
+        gradient = self._to_free(tf.matmul(rows, scaled, transpose_a=True))
+        return gradient, tf.reduce_sum(scaled, axis=0), tf.reduce_sum(tf.where(exists, losses, 0.0))
 
     def bounded_losses(self, weights: Tensor, bias: Tensor, codes: Tensor) -> Tensor:
         """Each row's loss `[B]`, in [0, L]."""

@@ -91,12 +91,13 @@ class RunPlan:
         steps: Training steps.
         sampling_probability: Chance of each row to be in a step's batch.
         noise_multiplier: Noise of the gradient sum in units of the clip norm.
-        loss_noise: Noise of the loss sum in units of its clip.
+        loss_noise: Noise of the loss sum in units of what one unit can add to it.
         learning_rate: Peak learning rate.
         weight_decay: Strength of the pull of the weights to zero.
         clip_factor: The clip norm relative to the root mean square gradient norm at the start.
         pair_exponent: How strongly a pair's dependence scales its weights.
         ends_by: Whether training ends because the steps are done or because the budget is.
+        unit_rows: Most rows of one unit of privacy, by which all noise is scaled.
     """
 
     rows: float
@@ -122,6 +123,7 @@ class RunPlan:
     clip_factor: float
     pair_exponent: float
     ends_by: StopReason
+    unit_rows: int
 
     @property
     def batch_size(self) -> float:
@@ -139,11 +141,12 @@ class RunPlan:
             selection_delta=0.0 if self.privacy is None else self.privacy.selection_delta,
             bins=self.bins,
             cells=self.cells,
+            unit_rows=self.unit_rows,
         )
 
 
 def count_sigma(config: ResolvedConfig) -> float:
-    """Noise of the row count: 1 % of the squared budget.
+    """Noise of the row count over its sensitivity: 1 % of the squared budget.
 
     Privacy:
         Depends on the config only, since it is needed before anything is known of the table.
@@ -160,7 +163,7 @@ def least_rows(config: ResolvedConfig, rows: float) -> float:
         rows: Noisy row count, for the default delta.
     """
     mu = gaussian_mu(config.epsilon, config.delta or min(1 / (10 * rows), NOMINAL_DELTA))
-    return MIN_SIGNAL / mu
+    return MIN_SIGNAL * config.rows_per_unit / mu
 
 
 def check_feasible(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | None) -> None:
@@ -197,7 +200,8 @@ def plan_run(
     columns = len(df_meta.learned)
     delta = config.delta or 1 / (10 * rows)
     mu = gaussian_mu(config.epsilon, delta)
-    snr = rows * mu / REFERENCE_ROWS
+    unit_rows = config.rows_per_unit
+    snr = rows * mu / (REFERENCE_ROWS * unit_rows)
     count = () if config.n_public else (GaussianMeasurement("row count", count_sigma(config)),)
     unit_columns = sum(needs_unit(meta) for meta in df_meta.learned)
     unit_share = UNIT_SHARE if unit_columns else 0.0
@@ -224,7 +228,9 @@ def plan_run(
         *_measurement("orderings of columns", order_total, f"up to {ordered} pairs"),
     )
     selection_delta = SELECTION_SHARE * delta if df_meta.open_names else 0.0
-    base = PrivacyPlan(measurements, None, selection_delta, _count_delta(config, rows, delta))
+    base = PrivacyPlan(
+        measurements, None, selection_delta, _count_delta(config, rows, delta), config.unit_text
+    )
 
     shares = COUNT_SHARE + unit_share + domain_share + look_share + marginal_share + pair_share + order_share
     left = math.sqrt(1 - shares)
@@ -240,18 +246,19 @@ def plan_run(
         privacy=privacy,
         epsilon=compute_epsilon(privacy, delta, accountant),
         snr=snr,
-        unit_sigma=unit_total * math.sqrt(unit_columns) if unit_columns else 0.0,
-        codec_sigma=domain_total * math.sqrt(columns),
-        look_sigma=look_total,
-        marginal_sigma=marginal_total * math.sqrt(columns),
-        finer_marginal_sigma=_share_sigma(marginal_share + look_share, mu) * math.sqrt(columns),
-        pair_sigma=pair_total * math.sqrt(pairs) if pairs else 0.0,
-        order_sigma=order_total * math.sqrt(ordered) if ordered else None,
+        unit_sigma=unit_rows * unit_total * math.sqrt(unit_columns) if unit_columns else 0.0,
+        codec_sigma=unit_rows * domain_total * math.sqrt(columns),
+        look_sigma=unit_rows * look_total,
+        marginal_sigma=unit_rows * marginal_total * math.sqrt(columns),
+        finer_marginal_sigma=unit_rows * _share_sigma(marginal_share + look_share, mu) * math.sqrt(columns),
+        pair_sigma=unit_rows * pair_total * math.sqrt(pairs) if pairs else 0.0,
+        order_sigma=unit_rows * order_total * math.sqrt(ordered) if ordered else None,
         steps=steps,
         sampling_probability=probability,
         noise_multiplier=effective * widening,
         loss_noise=effective * math.sqrt((1 + LOSS_COST) / LOSS_COST),
         ends_by=ends_by,
+        unit_rows=unit_rows,
         **_model_rules(config, columns, snr),
     )
 
@@ -260,7 +267,7 @@ def _count_delta(config: ResolvedConfig, rows: float, delta: float) -> float:
     """Part of delta that stays unused because the plan follows from the noisy row count."""
     if config.n_public:
         return 0.0
-    follows = 0.0 if config.delta else 0.5 * count_sigma(config) / rows
+    follows = 0.0 if config.delta else 0.5 * config.rows_per_unit * count_sigma(config) / rows
     return delta * min(COUNT_DELTA + follows, LARGEST_COUNT_DELTA)
 
 
@@ -394,5 +401,6 @@ def _plan_without_noise(config: ResolvedConfig, df_meta: DataFrameMeta, rows: fl
         noise_multiplier=0.0,
         loss_noise=0.0,
         ends_by=StopReason.FINISHED,
+        unit_rows=config.rows_per_unit,
         **_model_rules(config, len(df_meta.learned), snr),
     )

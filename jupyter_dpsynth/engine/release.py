@@ -24,9 +24,17 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.gradient import BatchGradient, Tensor
     from jupyter_dpsynth.privacy.noise import NoiseSource
 
-__all__ = ["GradientRelease", "MicrobatchRelease", "NativeRelease", "NoisySums", "TFPrivacyRelease"]
+__all__ = [
+    "GradientRelease",
+    "MicrobatchRelease",
+    "NativeRelease",
+    "NoisySums",
+    "TFPrivacyRelease",
+    "UnitRelease",
+]
 
 MAX_CHUNK = 8_192
+PAIR_CELLS = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +168,34 @@ class MicrobatchRelease(NativeRelease):
         for members in np.split(indices[order], bounds):
             rows = tf.constant(codes[members].astype(np.int32))
             yield self.gradient.clipped_mean(weights, bias, rows)
+
+
+class UnitRelease(NativeRelease):
+    """Clips the summed gradient of each unit's rows: user-level privacy. Indices are those of units.
+
+    Args:
+        units: First row of each unit, and the number of rows at the end, `[units + 1]`.
+        unit_rows: Most rows of a unit.
+        **release: As for `NativeRelease`; `loss_sigma` in units of one row's loss.
+    """
+
+    def __init__(self, *, units: NDArray[np.int64], unit_rows: int, **release: Any) -> None:  # noqa: ANN401
+        super().__init__(**release)
+        self.units, self.unit_rows = units, unit_rows
+        # the products of all pairs of a unit's rows are in memory at once
+        pairs = unit_rows**2 * self.gradient.layout.width
+        self.units_at_once = max(1, min(MAX_CHUNK // unit_rows, PAIR_CELLS // pairs))
+
+    def _parts(
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Clipped sums of one chunk of units after the other."""
+        place = np.arange(self.unit_rows)
+        for chunk in chunks(indices, self.units_at_once):
+            rows = self.units[chunk][:, None] + place
+            present = rows < self.units[chunk + 1][:, None]
+            found = codes[np.where(present, rows, 0)].astype(np.int32)
+            yield self.gradient.clipped_unit_sum(weights, bias, tf.constant(found), tf.constant(present))
 
 
 class TFPrivacyRelease:

@@ -17,6 +17,7 @@ import numpy as np
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
 from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.encoding.table import TableCodec, discover_table
+from jupyter_dpsynth.encoding.units import bound_units
 from jupyter_dpsynth.engine.marginals import (
     PAIR_ROWS,
     MeasuredReference,
@@ -46,7 +47,7 @@ from jupyter_dpsynth.privacy.accounting import (
 from jupyter_dpsynth.privacy.composition import Spending
 from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, epsilon_text
+from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, epsilon_text, relation_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +130,7 @@ class LearningRun:
         self.histograms = Histograms(self.noise)
         self.reserved: tuple[float | None, float] | None = None
         self.entry: str | None = None
+        self.units: NDArray[np.int64] | None = None
         self.curve: EpsilonCurve | None = None
         self.began = time.monotonic()
         target = config.epsilon if config.differential_privacy else math.inf
@@ -193,12 +195,16 @@ class LearningRun:
     def _plan(self) -> RunPlan:
         """Measure the row count and fix everything else."""
         config = self.config
+        if config.privacy_unit is not None:
+            self.df, self.units = bound_units(
+                self.df, config.privacy_unit, config.max_rows_per_unit, self.noise.generator
+            )
         exact = len(self.df)
         if config.n_public or not config.differential_privacy:
             rows = float(exact)
         else:
             self._check_stop("loading the accountant and counting rows")
-            noisy = self.histograms.measure(np.array([exact]), count_sigma(config))
+            noisy = self.histograms.measure(np.array([exact]), config.rows_per_unit * count_sigma(config))
             rows = max(float(noisy[0]), 2.0)
         if config.differential_privacy:
             self._check_signal(rows)
@@ -239,7 +245,7 @@ class LearningRun:
         self.tell(ledger=account.sentence(epsilon))
         # an earlier run's delta tells about how many rows there are
         delta = config.delta or max(NOMINAL_DELTA, account.run_delta)
-        self.entry = self.ledger.reserve(identity, epsilon, delta)
+        self.entry = self.ledger.reserve(identity, epsilon, delta, config.unit_text)
         if config.differential_privacy:
             self.reserved = (config.epsilon if self._guaranteed else None), config.delta or NOMINAL_DELTA
         else:
@@ -258,7 +264,7 @@ class LearningRun:
             counted = (
                 () if self.config.n_public else (GaussianMeasurement("row count", count_sigma(self.config)),)
             )
-            spent = PrivacyPlan(counted)
+            spent = PrivacyPlan(counted, unit=self.config.unit_text)
             epsilon = compute_epsilon(spent, plan.delta)
             self.ledger.record(self.entry, Spending(spent, plan.delta, epsilon))
             self.reserved = (epsilon, plan.delta)
@@ -354,7 +360,7 @@ class LearningRun:
             self.tell()
         training = importer.module
         start = training.Start(layout, shares, ordered)
-        trainer = training.DPTrainer(start, plan, self.config, self.noise)
+        trainer = training.DPTrainer(start, plan, self.config, self.noise, self.units)
         self.tell(phase="training", message="training")
 
         def after_step(step: int, loss: float, loss_noise: float) -> None:
@@ -380,6 +386,7 @@ class LearningRun:
         )
         guarantee: Literal["dp", "none"] = "dp" if config.differential_privacy else "none"
         epsilon, delta = self.reserved or (None, plan.delta)
+        sampled = "row" if self.units is None else "unit"
         return PrivacyReceipt(
             plan=plan.privacy,
             delta=delta,
@@ -388,12 +395,15 @@ class LearningRun:
             epsilon_completed_steps=None if epsilon is None else _epsilon_of(plan, steps),
             planned_steps=plan.steps,
             completed_steps=steps,
-            sampler="Poisson: every row is drawn independently in every step",
+            sampler=f"Poisson: every {sampled} is drawn independently in every step",
             noise=noise,
             row_count_private=not config.n_public and config.differential_privacy,
             backend=config.dp_backend,
             versions=_versions(),
-            second_opinion=None if epsilon is None else tf_privacy_statement(plan),
+            # TF-Privacy's statement is about examples, not about persons
+            second_opinion=None if epsilon is None or self.units is not None else tf_privacy_statement(plan),
+            unit=config.unit_text,
+            relation=relation_of(config.unit_text),
             guarantee="test-only" if self.noise.test_only else guarantee,
             ledger_entry=self.entry,
         )

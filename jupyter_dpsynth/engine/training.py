@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from jupyter_dpsynth.engine.gradient import LOSS_BOUND_FACTOR, BatchGradient
 from jupyter_dpsynth.engine.model import TabularModel
-from jupyter_dpsynth.engine.release import MicrobatchRelease, NativeRelease, TFPrivacyRelease
+from jupyter_dpsynth.engine.release import MicrobatchRelease, NativeRelease, TFPrivacyRelease, UnitRelease
 from jupyter_dpsynth.engine.reports import StopReason
 from jupyter_dpsynth.privacy.sampling import poisson_sample
 
@@ -79,12 +79,23 @@ class DPTrainer:
         plan: Noise, steps and sizes, fixed beforehand.
         config: Frozen parameters.
         noise: Source of noise and of the sampling.
+        units: First row of each unit of privacy, and the number of rows at the end, `[units + 1]`; None if
+            every row is a unit.
     """
 
-    def __init__(self, start: Start, plan: RunPlan, config: ResolvedConfig, noise: NoiseSource) -> None:
-        self.start, self.plan, self.noise = start, plan, noise
+    def __init__(
+        self,
+        start: Start,
+        plan: RunPlan,
+        config: ResolvedConfig,
+        noise: NoiseSource,
+        units: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.start, self.plan, self.noise, self.units = start, plan, noise, units
         layout = start.layout
-        clip = config.l2_norm_clip or layout.clip_norm(list(start.shares), plan.clip_factor)
+        # rows of one unit are not all alike: their gradients add up to about the root of their number
+        factor = plan.clip_factor * math.sqrt(plan.unit_rows)
+        clip = config.l2_norm_clip or layout.clip_norm(list(start.shares), factor)
         entropy = sum(float(-(share * np.log(share)).sum()) for share in start.shares)
         self.gradient = BatchGradient(layout, clip, LOSS_BOUND_FACTOR * max(entropy, 1.0))
         self.release = self._release(config)
@@ -98,17 +109,20 @@ class DPTrainer:
             "gradient": self.gradient,
             "noise": self.noise,
             "sigma": plan.noise_multiplier,
-            "loss_sigma": plan.loss_noise,
+            "loss_sigma": plan.loss_noise * plan.unit_rows,
         }
         if config.num_microbatches is not None:
             return MicrobatchRelease(groups=config.num_microbatches, **arguments)
+        if self.units is not None:
+            return UnitRelease(units=self.units, unit_rows=plan.unit_rows, **arguments)
         native = NativeRelease(**arguments)
         return TFPrivacyRelease(native) if config.dp_backend == "tensorflow_privacy" else native
 
     @property
     def loss_noise(self) -> float:
         """Noise of one step's mean loss in nats a row."""
-        return self.plan.loss_noise * self.gradient.loss_bound / self.plan.batch_size
+        loss = self.plan.loss_noise * self.plan.unit_rows * self.gradient.loss_bound
+        return loss / self.plan.batch_size
 
     def train(
         self,
@@ -119,7 +133,7 @@ class DPTrainer:
         """Run the planned steps, or fewer if stopped.
 
         Args:
-            codes: Private codes `[n, m]`.
+            codes: Private codes `[n, m]`, each unit's rows together.
             after_step: Called with the step's number, the running mean of the noisy loss and its noise.
             stopped: Asked before every step; True ends training and keeps the model.
 
@@ -129,11 +143,12 @@ class DPTrainer:
         """
         losses: list[float] = []
         reason = self.plan.ends_by
+        count = len(codes) if self.units is None else len(self.units) - 1
         for step in range(1, self.plan.steps + 1):
             if stopped():
                 reason = StopReason.STOPPED
                 break
-            indices = poisson_sample(len(codes), self.plan.sampling_probability, self.noise.generator)
+            indices = poisson_sample(count, self.plan.sampling_probability, self.noise.generator)
             weights, bias = tf.constant(self.update.weights), tf.constant(self.update.bias)
             sums = self.release.release(weights, bias, codes, indices)
             self.update.apply(sums, self.divisor, step)

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.config import ColumnName, HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
 from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.grammar import SCHEMA_NAMES
@@ -154,11 +154,15 @@ def settings(
     """
     names = HighDimConfig.option_names()
     values = parse_body(body or "", namespace, (*names, *SCHEMA_NAMES))
+    traits = HighDimConfig.class_traits()
     for option in parsed.command.options:
         if option.parameter and option.name in parsed.options:
             if option.name in values:
                 raise ConfigError(f"{option.name} is given on the line and in the cell: give it once.")
-            values[option.name] = read_value(parsed.options[option.name], namespace, option.name)
+            written = parsed.options[option.name]
+            # a column's name needs no quotes
+            read = expand if isinstance(traits[option.name], ColumnName) else read_value
+            values[option.name] = read(written, namespace, option.name)
     schema = {key: values.pop(key) for key in SCHEMA_NAMES if key in values}
     base = parsed.options.get("config")
     config = build_config(

@@ -13,6 +13,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.errors import ConfigError, shown
 from jupyter_dpsynth.privacy.renyi import quick_epsilon
 
@@ -103,12 +104,14 @@ class PrivacyPlan:
             category which a single row brought in.
         count_delta: Part of delta that is left unused because the plan, delta included, follows from a
             noisy row count.
+        unit: Whose privacy all noise was scaled for.
     """
 
     measurements: tuple[GaussianMeasurement, ...]
     training: SampledTraining | None = None
     selection_delta: float = 0.0
     count_delta: float = 0.0
+    unit: str = ONE_ROW
 
     @property
     def reserved_delta(self) -> float:
@@ -150,6 +153,7 @@ class PrivacyPlan:
             None if training is None else SampledTraining(**training),
             float(values["selection_delta"]),
             float(values["count_delta"]),
+            str(values["unit"]),
         )
 
 

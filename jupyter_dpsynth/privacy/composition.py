@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.privacy.accounting import (
     COARSEST,
     DISCRETIZATION,
@@ -64,17 +65,18 @@ class Spending:
         return self.delta if self.plan is None else self.delta - self.plan.reserved_delta
 
 
-def provisional_spending(epsilon: float, delta: float) -> Spending:
+def provisional_spending(epsilon: float, delta: float, unit: str = ONE_ROW) -> Spending:
     """The whole budget of a run whose plan is not fixed yet, as one Gaussian measurement.
 
     Args:
         epsilon: The budget; infinite for a run without a guarantee.
         delta: Its delta, in (0, 1).
+        unit: Whose privacy it protects.
     """
     if math.isinf(epsilon):
         return Spending(None, 0.0, math.inf)
     measurement = GaussianMeasurement(PROVISIONAL, 1 / gaussian_mu(epsilon, delta))
-    return Spending(PrivacyPlan((measurement,)), delta, epsilon, provisional=True)
+    return Spending(PrivacyPlan((measurement,), unit=unit), delta, epsilon, provisional=True)
 
 
 def total_delta(spendings: Sequence[Spending]) -> float:
@@ -92,12 +94,13 @@ def total_delta(spendings: Sequence[Spending]) -> float:
 def total_epsilon(spendings: Sequence[Spending]) -> float:
     """Upper bound on epsilon of several runs on one table, at `total_delta`.
 
-    Infinite if one of them has no guarantee. For a single run it is that run's own epsilon.
+    Infinite if one of them has no guarantee, or if they protect different units: a promise about single
+    rows is none about persons. For a single run it is that run's own epsilon.
     """
     if not spendings:
         return 0.0
     plans = [spending.plan for spending in spendings if spending.plan is not None]
-    if len(plans) < len(spendings):
+    if len(plans) < len(spendings) or len({plan.unit for plan in plans}) > 1:
         return math.inf
     if len(spendings) == 1:
         (one,) = spendings
@@ -228,6 +231,8 @@ class RenyiFilter:
             return False
         if not earlier:
             return further.epsilon <= self.cap
+        if any(each.plan is None or each.plan.unit != further.plan.unit for each in earlier):
+            return False
         return self._spent([*earlier, further]) <= self.allowance
 
     def room(self, earlier: Sequence[Spending], delta: float) -> float:

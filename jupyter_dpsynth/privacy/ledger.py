@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError, shown
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan
 from jupyter_dpsynth.privacy.composition import (
@@ -105,13 +106,14 @@ class PrivacyLedger:
             namesake=identity.label if namesake else None,
         )
 
-    def reserve(self, identity: TableIdentity, epsilon: float, delta: float) -> str:
+    def reserve(self, identity: TableIdentity, epsilon: float, delta: float, unit: str = ONE_ROW) -> str:
         """Record a whole budget before a value of the table is measured.
 
         Args:
             identity: The table.
             epsilon: The run's budget; infinite without a guarantee.
             delta: Its delta, or a nominal one while the row count is not known.
+            unit: Whose privacy it protects.
 
         Returns:
             The run's identifier, for `record`.
@@ -120,7 +122,7 @@ class PrivacyLedger:
             BudgetExhaustedError: The dataset's total could exceed its cap; nothing is recorded.
             ArtifactError: The ledger cannot be used.
         """
-        spending = provisional_spending(epsilon, delta)
+        spending = provisional_spending(epsilon, delta, unit)
         run = uuid.uuid4().hex
         with self._file.transaction() as db:
             dataset = resolve_dataset(db, self._file.keyed_digest(db, identity.content), identity)
@@ -351,6 +353,15 @@ def _check_cap(db: sqlite3.Connection, dataset: int, spending: Spending, run: st
     renyi = RenyiFilter(cap, first)
     if renyi.allows(others, spending):
         return
+    if spending.plan is not None:
+        units = {each.plan.unit for each in others if each.plan is not None} - {spending.plan.unit}
+        if units:
+            raise BudgetExhaustedError(
+                f"the dataset {name!r} has runs that protect {units.pop()}: with one that protects "
+                f"{spending.plan.unit} they do not add up to any total, and there is a cap of {cap:g}. Learn "
+                "with the same privacy_unit and max_rows_per_unit, or remove the cap: %dpsynth ledger --cap "
+                f"None --dataset {name!r}."
+            )
     if math.isinf(spending.epsilon):
         wanted = "a run without a guarantee (epsilon is infinite)"
     else:

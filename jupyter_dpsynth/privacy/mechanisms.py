@@ -29,15 +29,16 @@ def noisy_counts(counts: NDArray[np.int64], sigma: float, noise: NoiseSource) ->
     return (np.asarray(counts) + noise.discrete_gaussian(len(counts), sigma)).astype(np.float64)
 
 
-def partition_threshold(sigma: float, delta: float) -> float:
+def partition_threshold(sigma: float, delta: float, rows: int = 1) -> float:
     """Noisy count above which an unlisted category may be published.
 
-    A category that a single row brought in has the exact count 1; the chance that it is published is at
-    most delta.
+    A single unit of so many rows may bring in so many categories, of exact counts up to `rows` each; the
+    chance that any of them is published is at most delta.
 
     Args:
         sigma: Noise of the count, which may be a weighted mean of several noisy counts.
         delta: Chance that is allowed.
+        rows: Most rows of a unit; 1 if the unit is a row.
 
     Source:
         Desfontaines, Voss, Gipson and Mandayam 2022, 'Differentially private partition selection'.
@@ -49,4 +50,4 @@ def partition_threshold(sigma: float, delta: float) -> float:
 
     # the discrete Gaussian's tail at whole numbers is below the normal's half a step earlier, so a mean
     # of several is stochastically below the normal plus half a step
-    return 1.5 + sigma * float(norm.isf(delta))
+    return rows + 0.5 + sigma * float(norm.isf(delta / rows))

@@ -9,11 +9,12 @@ from dataclasses import dataclass, fields
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Literal
 
+from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, shown
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
 from jupyter_dpsynth.schemas import check_document, read_json
 
-__all__ = ["FORMAT", "PrivacyReceipt", "budget_shares", "epsilon_text"]
+__all__ = ["FORMAT", "PrivacyReceipt", "budget_shares", "epsilon_text", "relation_of"]
 
 FORMAT, VERSION = "jupyter_dpsynth receipt", 1
 
@@ -29,9 +30,22 @@ COVERED = (
 )
 NOT_COVERED = (
     "column names and types, declared bounds and categories (stated to be public), comparisons with the "
-    "original table, other runs on the same table (epsilons add up), running times, and rows that belong "
-    "to the same person (the unit is one row)"
+    "original table, other runs on the same table (epsilons add up), running times, and "
 )
+MORE_ROWS = {
+    True: "rows that belong to the same person (the unit is one row)",
+    False: "persons beyond what that column tells apart (rows where it is missing count as one person's)",
+}
+RELATIONS = {True: "add or remove one row", False: "add or remove one unit with all its rows"}
+
+
+def relation_of(unit: str) -> str:
+    """Which tables are neighbours, if a unit of privacy is what its text says.
+
+    >>> relation_of("one row")
+    'add or remove one row'
+    """
+    return RELATIONS[unit == ONE_ROW]
 
 
 def epsilon_text(value: float) -> str:
@@ -110,8 +124,8 @@ class PrivacyReceipt:
     versions: dict[str, str]
     second_opinion: str | None
     guarantee: Literal["dp", "none", "test-only"]
-    relation: str = "add or remove one row"
-    unit: str = "one row"
+    relation: str = relation_of(ONE_ROW)
+    unit: str = ONE_ROW
     ledger_entry: str | None = None
 
     @property
@@ -122,6 +136,11 @@ class PrivacyReceipt:
         if self.guarantee == "test-only" or self.epsilon is None:
             return TEST_ONLY
         return f"epsilon = {epsilon_text(self.epsilon)} at delta = {self.delta:.3g} ({self.relation})"
+
+    @property
+    def not_covered(self) -> str:
+        """What the guarantee does not cover, in words."""
+        return NOT_COVERED + MORE_ROWS[self.unit == ONE_ROW]
 
     def spending(self) -> list[tuple[str, str, float]]:
         """Item, detail and share of the squared privacy loss of each part of the run."""
@@ -144,7 +163,7 @@ class PrivacyReceipt:
             )
             facts.append(("epsilon of the completed steps", text))
         if self.guarantee == "dp":
-            facts += [("covered", COVERED), ("not covered", NOT_COVERED)]
+            facts += [("covered", COVERED), ("not covered", self.not_covered)]
         if self.ledger_entry is not None:
             facts.append(("ledger", f"entered as run {self.ledger_entry[:8]} in its owner's ledger"))
         facts.append(("versions", ", ".join(f"{k} {v}" for k, v in self.versions.items())))
@@ -171,7 +190,7 @@ class PrivacyReceipt:
             "epsilon_rdp": None if self.epsilon is None else _finite(self.recompute_epsilon("rdp")),
             "spending": [{"item": i, "detail": d, "share": s} for i, d, s in self.spending()],
             "covered": COVERED if self.guarantee == "dp" else "",
-            "not_covered": NOT_COVERED if self.guarantee == "dp" else "",
+            "not_covered": self.not_covered if self.guarantee == "dp" else "",
         }
 
     @classmethod

@@ -8,12 +8,11 @@ from typing import Any
 
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
-from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, epsilon_text
+from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, epsilon_text, relation_of
 
 __all__ = ["Check", "Verification", "verify_receipt"]
 
 TOLERANCE = 1e-4  # relative, of a figure: what versions of the accountant may differ by
-UNITS = {"one row": "add or remove one row"}  # whose privacy, and which tables are then neighbours
 SAMPLER = "Poisson"
 MOST_OVER = 2.0  # RDP is at most about a tenth above PLD where both make sense
 NOT_CHECKED = (
@@ -103,12 +102,12 @@ def _statements(receipt: PrivacyReceipt) -> list[Check]:
     plan = receipt.plan
     steps = plan.training.steps if plan is not None and plan.training is not None else 0
     counted = plan is not None and any(m.name == "row count" for m in plan.measurements)
-    relation = UNITS.get(receipt.unit)
+    planned = "" if plan is None else plan.unit
     return [
         Check(
             "unit",
-            receipt.relation == relation,
-            f"{receipt.unit}; neighbours: {receipt.relation}",
+            receipt.unit == planned and receipt.relation == relation_of(planned),
+            f"{receipt.unit}; neighbours: {receipt.relation}; noise scaled for: {planned}",
         ),
         Check("sampler", receipt.sampler.startswith(SAMPLER), receipt.sampler),
         Check(

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -216,6 +217,18 @@ def test_a_run_without_a_guarantee_is_over_every_cap(ledger):
     ledger.set_cap(1e6)
     with pytest.raises(BudgetExhaustedError, match="without a guarantee"):
         ledger.reserve(TableIdentity(ONE), math.inf, 0.0)
+
+
+def test_runs_that_protect_rows_and_runs_that_protect_persons_have_no_total_and_no_common_cap(ledger):
+    persons = "one value of 'who', with at most 3 rows"
+    by_person = replace(spending(), plan=replace(spending().plan, unit=persons))
+    assert math.isinf(total_epsilon([spending(), by_person]))
+    assert total_epsilon([by_person, by_person]) == total_epsilon([spending(), spending()])
+    ledger.set_cap(10.0)
+    spend(ledger)
+    with pytest.raises(BudgetExhaustedError, match="runs that protect one row: with one that protects"):
+        ledger.reserve(TableIdentity(ONE, None, "df"), 1.0, DELTA, persons)
+    assert len(ledger.to_frame()) == 1
 
 
 def test_an_exact_plan_over_the_cap_is_refused_and_the_reservation_stays(ledger):

@@ -1,0 +1,175 @@
+"""One person's rows, however many and whatever they hold, change what is measured no more than is planned."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.encoding.units import bound_units
+from jupyter_dpsynth.engine.model import Layout
+from jupyter_dpsynth.engine.planning import count_sigma, plan_run
+from jupyter_dpsynth.errors import ConfigError, MetadataError
+from jupyter_dpsynth.metadata import IdMeta, MetaExtractor
+from jupyter_dpsynth.privacy.accounting import compute_epsilon
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from tests.property.test_sensitivities import Watched, new_run
+from tests.tables import mixed_table
+
+OWNERS = st.lists(st.one_of(st.none(), st.integers(0, 8)), max_size=60)
+
+
+@given(OWNERS, st.integers(1, 5), st.integers(0, 1000))
+def test_every_unit_keeps_as_many_rows_as_it_may_and_they_stand_together(owners, most, seed):
+    df = pd.DataFrame({"who": pd.Series(owners, dtype="Int64"), "row": np.arange(len(owners))})
+    kept, starts = bound_units(df, "who", most, np.random.default_rng(seed))
+    assert starts[0] == 0
+    assert starts[-1] == len(kept)
+    blocks = [kept.iloc[a:b] for a, b in itertools.pairwise(starts)]
+    assert all(len(set(block["who"].astype(str))) == 1 for block in blocks)
+    names = [None if pd.isna(block["who"].iloc[0]) else int(block["who"].iloc[0]) for block in blocks]
+    assert len(set(names)) == len(names)
+    assert {name: len(block) for name, block in zip(names, blocks, strict=True)} == {
+        name: min(most, owners.count(name)) for name in set(owners)
+    }
+    assert kept["row"].is_unique
+
+
+def test_which_rows_of_a_unit_are_kept_is_random():
+    df = pd.DataFrame({"who": ["a"] * 50, "row": range(50)})
+    kept = {tuple(bound_units(df, "who", 2, np.random.default_rng(seed))[0]["row"]) for seed in range(20)}
+    assert len(kept) > 10
+
+
+def test_all_noise_grows_with_the_rows_of_a_unit():
+    df = pd.DataFrame({"who": [1, 2], "x": [1, 2], "y": ["a", "b"], "z": [1, 3]})
+    meta = MetaExtractor.extract(df, ids=["who"])
+    one = plan_run(HighDimConfig(delta=1e-6).resolve(), meta, 50_000.0)
+    config = HighDimConfig(delta=1e-6, privacy_unit="who", max_rows_per_unit=4).resolve()
+    four = plan_run(config, meta, 4 * 50_000.0)  # as much signal: the plans are alike
+    assert four.snr == pytest.approx(one.snr)
+    for name in ("unit_sigma", "codec_sigma", "look_sigma", "marginal_sigma", "pair_sigma", "order_sigma"):
+        assert getattr(four, name) == pytest.approx(4 * getattr(one, name)), name
+    assert four.privacy.unit == "one value of 'who', with at most 4 rows"
+    assert four.epsilon == compute_epsilon(four.privacy, 1e-6) <= 1.0
+    assert four.privacy.measurements[0].sigma == count_sigma(config)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 4))
+def test_a_person_changes_every_histogram_by_at_most_the_rows_allowed(seed, rows):
+    generator = np.random.default_rng(seed)
+    base = mixed_table(200, seed)
+    person = base.sample(rows, random_state=seed, replace=True)  # no category that nobody else has
+    df = pd.concat([base.assign(who=range(200)), person.assign(who=-1)], ignore_index=True)
+    df = df.sample(frac=1, random_state=seed)
+    config = HighDimConfig(epsilon=20.0, delta=1e-4, privacy_unit="who", max_rows_per_unit=4).resolve()
+    meta = MetaExtractor.extract(df).with_id("who")
+    plan = plan_run(config, meta, 200.0)
+    watched = []
+    for table in (df[df["who"] >= 0], df):
+        given_answers = watched[0].answers if watched else None
+        one = Watched(NoiseSource(test_only_seed=seed), given=given_answers)
+        run = new_run(table, meta, config, NoiseSource(test_only_seed=seed), one)
+        run.df, run.units = bound_units(table, "who", 4, generator)
+        run._measure(plan)
+        watched.append(one)
+    for (before, _), (after, _) in zip(watched[0].told, watched[1].told, strict=True):
+        assert np.linalg.norm(after - before) <= rows
+    told = {m.name: m.sigma for m in plan.privacy.measurements}
+    names = set(told) - {"row count", "pair dependence"}
+    spent = sum((4 / sigma) ** 2 for _, sigma in watched[0].told)
+    assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in names))
+
+
+@pytest.mark.tensorflow
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 10_000),
+    st.lists(st.integers(1, 3), min_size=1, max_size=6),
+    st.sampled_from([1e-3, 0.5, 2.0, 50.0]),
+)
+def test_a_units_gradient_is_the_clipped_sum_of_its_rows(seed, rows_of, clip):
+    import tensorflow as tf
+
+    from jupyter_dpsynth.engine.gradient import CLIP_SLACK, BatchGradient
+    from jupyter_dpsynth.engine.release import UnitRelease
+
+    generator = np.random.default_rng(seed)
+    sizes = np.array([3, 2, 4])
+    layout = Layout.from_dependence(sizes, generator.uniform(0, 0.5, (3, 3)), 0.7)
+    gradient = BatchGradient(layout, clip, 10.0)
+    weights = tf.constant(generator.normal(0, 1, (9, 9)).astype(np.float32))
+    bias = tf.constant(generator.normal(0, 1, 9).astype(np.float32))
+    starts = np.concatenate([[0], np.cumsum(rows_of)])
+    codes = np.stack([generator.integers(0, size, starts[-1]) for size in sizes], axis=1).astype(np.int32)
+    release = UnitRelease(
+        units=starts, unit_rows=3, gradient=gradient, noise=NoiseSource(1), sigma=1.0, loss_sigma=3.0
+    )
+    sums = release.clipped_sums(weights, bias, codes, np.arange(len(rows_of)))
+
+    for_weights, for_bias = (
+        part.numpy() for part in gradient.row_gradients(weights, bias, tf.constant(codes))
+    )
+    expected = np.zeros(len(layout.free) + 9)
+    for first, end in itertools.pairwise(starts):
+        own = np.concatenate(
+            [for_weights[first:end].sum(axis=0).ravel()[layout.free], for_bias[first:end].sum(axis=0)]
+        )
+        expected += own * min(1.0, clip * CLIP_SLACK / np.linalg.norm(own))
+    found = np.concatenate([sums.weights, sums.bias])
+    assert np.allclose(found, expected, atol=2e-4 * clip)
+    assert np.linalg.norm(found) <= clip * len(rows_of)
+    one = release.clipped_sums(weights, bias, codes, np.array([0]))
+    assert np.linalg.norm(np.concatenate([one.weights, one.bias])) <= clip
+    assert 0 <= one.loss <= 10.0 * rows_of[0]
+    nobody = release.clipped_sums(weights, bias, codes, np.array([], dtype=np.int64))
+    assert not nobody.weights.any()
+
+
+@pytest.mark.tensorflow
+def test_persons_are_protected_from_end_to_end():
+    from jupyter_dpsynth import HighDimSynthesizer
+    from jupyter_dpsynth.privacy.verification import verify_receipt
+
+    generator = np.random.default_rng(0)
+    who = generator.integers(0, 4000, 12_000)
+    df = pd.DataFrame(
+        {"person": who, "sex": np.where(who % 2, "F", "M"), "visit": generator.integers(0, 9, 12_000)}
+    )
+    config = HighDimConfig(epsilon=2.0, steps=30, privacy_unit="person", max_rows_per_unit=3)
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), config)
+    synthesizer.learn(df, callback=lambda _: None)
+    assert isinstance(synthesizer.df_meta["person"], IdMeta)
+    receipt = synthesizer.receipt
+    assert receipt.unit == "one value of 'person', with at most 3 rows"
+    assert receipt.relation == "add or remove one unit with all its rows"
+    assert receipt.second_opinion is None
+    assert "same person" not in receipt.not_covered
+    assert verify_receipt(receipt.to_dict()).passed
+    out = synthesizer.synthesize(50)
+    assert list(out.columns) == list(df.columns)
+    assert out["person"].tolist() == list(range(1, 51))
+    assert set(out["sex"]) <= {"F", "M", "other"}
+    audit = synthesizer.audit(seconds=1)
+    assert audit.bound <= audit.claim
+    assert audit.reach == pytest.approx(1.0, abs=0.01)  # the canaries are clipped
+
+
+def test_what_cannot_be_a_unit_is_refused_before_anything_is_spent():
+    from jupyter_dpsynth import HighDimSynthesizer
+
+    df = pd.DataFrame({"who": [1.5] * 300, "day": pd.date_range("2020", periods=300), "x": range(300)})
+    meta = MetaExtractor.extract(df)
+    with pytest.raises(MetadataError, match="'whom' is not in the table"):
+        HighDimSynthesizer(meta, HighDimConfig(privacy_unit="whom")).learn(df)
+    with pytest.raises(MetadataError, match="cannot identify anybody"):
+        HighDimSynthesizer(meta, HighDimConfig(privacy_unit="day")).learn(df)
+    for other in ({"num_microbatches": 4}, {"n_public": True}, {"dp_backend": "tensorflow_privacy"}):
+        with pytest.raises(ConfigError, match="exclude each other"):
+            HighDimConfig(privacy_unit="who", **other).resolve()
+    with pytest.raises(ConfigError, match="max_rows_per_unit = 0 is not allowed"):
+        HighDimConfig(max_rows_per_unit=0)
