@@ -19,8 +19,8 @@ import numpy as np
 from jupyter_dpsynth.engine.planning import DEFAULT_STEPS, least_rows, plan_run
 from jupyter_dpsynth.engine.reports import StopReason
 from jupyter_dpsynth.engine.timing import measured_step_seconds
-from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, DataFrameMeta
+from jupyter_dpsynth.errors import ConfigError, MetadataError
+from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, DataFrameMeta, IdMeta
 from jupyter_dpsynth.privacy.accounting import epsilon_curve, max_steps
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ __all__ = ["Forecast", "assumed_schema", "forecast"]
 
 ASSUMED_ROWS = 10_000  # where nobody says how many: a fixed number, so that it tells nothing
 ASSUMED_COLUMNS = 12
-ASSUMED_CATEGORIES = 7  # of a column whose categories are to be learned
+ASSUMED_CATEGORIES = 6  # of a column whose categories are to be learned
 TREE_COST = 8  # how much noisier a bin of a number is after discovery than one histogram would be
-BINS_USED = 0.7  # of the bins of a number: few values need fewer
+BINS_USED = 0.65  # of the bins of a number: few values need fewer
 CURVE_POINTS = {"quick": 40, "pld": 12}
 FAR = 20  # times the planned steps: how far the end of the budget is looked for
 MAX_CHUNK = 8_192  # rows that are in the network at once
@@ -92,11 +92,12 @@ class Forecast:
         return self.plan.ends_by is StopReason.BUDGET
 
 
-def assumed_schema(columns: int = ASSUMED_COLUMNS) -> DataFrameMeta:
-    """A table that nobody has described: half numbers, half names."""
+def assumed_schema(columns: int = ASSUMED_COLUMNS, privacy_unit: str | None = None) -> DataFrameMeta:
+    """A table that nobody has described: half numbers, half names, and the column that names the unit."""
     numbers = [ContinuousMeta(f"number {i + 1}", "float64") for i in range(columns // 2)]
     names = [CategoricalMeta(f"name {i + 1}", "str") for i in range(columns - columns // 2)]
-    return DataFrameMeta((*numbers, *names))
+    units = () if privacy_unit is None else (IdMeta(privacy_unit, "int64"),)
+    return DataFrameMeta((*units, *numbers, *names))
 
 
 def forecast(
@@ -123,6 +124,12 @@ def forecast(
     Privacy:
         Reads no table.
     """
+    if config.privacy_unit is not None:
+        try:
+            df_meta = df_meta.with_id(config.privacy_unit)
+        except MetadataError as error:
+            message = f"privacy_unit = {config.privacy_unit!r} is not possible: {error}"
+            raise ConfigError(message) from None
     if not df_meta.learned:
         raise ConfigError("every column is an identifier or ignored: there is nothing to learn.")
     plan = plan_run(config, df_meta, rows, accountant)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.series import factorize
 from jupyter_dpsynth.engine.planning import MAX_CELLS, least_rows, plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError, shielded
@@ -137,7 +136,9 @@ def _examine(
 ) -> list[Finding]:
     check_frame(df)
     metas, found = _schema(df, df_meta, declared)
-    columns = [_Column(df[name], metas[name]) for name in df.columns if name in metas]
+    # the unit is protected already: what else it may be is of no interest
+    names = [name for name in df.columns if name in metas and name != config.privacy_unit]
+    columns = [_Column(df[name], metas[name]) for name in names]
     found += _table_findings(df, config, columns)
     for column in columns:
         found += column.findings(_threshold(config, columns, len(df)))
@@ -332,14 +333,8 @@ class _Column:
             f"{self.name!r} looks like an identifier that comes again: a person with several rows is "
             "protected less than the stated epsilon, which is that of one row."
         )
-        remedy: Remedy | None
-        if "privacy_unit" in HighDimConfig.option_names():
-            remedy = Remedy("privacy_unit", self.name)
-            advice = "Name it as the unit whose privacy is protected."
-        else:
-            remedy = None if declared else Remedy("ids", self.name)
-            advice = "Keep one row a person, or divide epsilon by the most rows that one person has."
-        return [Finding("several rows", "care", self.name, text, advice, remedy)]
+        advice = "Name it as the unit whose privacy is protected; max_rows_per_unit limits the rows of one."
+        return [Finding("several rows", "care", self.name, text, advice, Remedy("privacy_unit", self.name))]
 
     def _too_many_levels(self, threshold: float) -> list[Finding]:
         meta = self.meta

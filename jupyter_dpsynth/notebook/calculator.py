@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["epsilon_svg", "facts", "forecast_html", "forecast_text", "headline"]
 
 WIDTH, HEIGHT = 460, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 16, 20, 34
+LEFT, RIGHT, TOP, BOTTOM = 46, 26, 20, 34
 CELL = "padding:1px 10px 1px 0;text-align:left;vertical-align:top;white-space:normal"
 SHORT = {  # of the accountant's items, in the words of a newcomer
     "row count": "counting the rows",

@@ -353,7 +353,8 @@ class ConfigPanel:
     def _meta_or_assumed(self) -> DataFrameMeta:
         from jupyter_dpsynth.engine.forecast import assumed_schema
 
-        return assumed_schema() if self.schema is None else self.schema.meta()
+        unit = self.config.privacy_unit
+        return assumed_schema(privacy_unit=unit) if self.schema is None else self.schema.meta()
 
     def _told(self, forecast: Forecast | None, error: str) -> None:
         """Show a forecast's figures in the empty fields, or its error beside the field it names."""

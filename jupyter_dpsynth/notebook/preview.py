@@ -34,7 +34,8 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     if parsed.argument() is None:
         if schema or "meta" in parsed.options:
             raise ConfigError("declarations of columns need the DATAFRAME: %dpsynth calc DATAFRAME.")
-        df_meta, what = assumed_schema(columns or ASSUMED_COLUMNS), "a table that has not been named"
+        df_meta = assumed_schema(columns or ASSUMED_COLUMNS, config.privacy_unit)
+        what = "a table that has not been named"
     else:
         if columns is not None:
             raise ConfigError("--columns is for a plan without a DATAFRAME: leave it out.")

@@ -48,7 +48,7 @@ def test_each_illness_is_found_with_its_remedy() -> None:
     assert found["levels:remark"].remedy.line == "ignore = ['remark']"
     assert "pd.to_datetime(df['written']" in found["text form:written"].advice
     assert "pd.to_numeric(df['amount']" in found["text form:amount"].advice
-    assert found["several rows:patient_id"].remedy is not None
+    assert found["several rows:patient_id"].remedy.line == "privacy_unit = 'patient_id'"
     assert found["constant:same"].level == "hint"
     assert "missing:empty" in found
     assert "bounds:" in found
@@ -81,6 +81,11 @@ def test_what_is_declared_is_taken_into_account() -> None:
     df = sick_table().drop(columns=["nested"])
     assert "identifier:uid" in examined(df)
     assert "identifier:uid" not in examined(df, declared={"ids": ["uid"]})
+
+
+def test_a_person_with_several_rows_is_no_finding_once_the_unit_is_named() -> None:
+    config = HighDimConfig(privacy_unit="patient_id").resolve()
+    assert not any(key.endswith("patient_id") for key in examined(sick_table(), config=config))
 
 
 def test_every_type_can_be_examined() -> None:

@@ -95,6 +95,19 @@ def test_noise_that_is_too_small_is_answered_with_the_noise_that_works(panel: Co
     assert panel.fields["noise_multiplier"].error == ""
 
 
+def test_a_privacy_unit_is_a_column_of_the_table(panel: ConfigPanel) -> None:
+    panel.calculator.settle()
+    field = panel.fields["privacy_unit"]
+    field.control.value = "groupp"
+    assert "Did you mean 'group'" in field.error
+    field.control.value = "group"
+    assert field.error == ""
+    assert panel.config.privacy_unit == "group"
+    assert "privacy_unit = 'group'" in panel.code()
+    field.control.value = ""
+    assert panel.config.privacy_unit is None
+
+
 def test_what_is_beyond_the_bound_is_worked_out_exactly(panel: ConfigPanel) -> None:
     panel.calculator.settle()
     panel.calculator._rows.value = "300"
