@@ -390,9 +390,11 @@ def max_steps(
         sigma = noise_multiplier
         return _epsilon(steps, sampling_probability, sigma, base_mu, delta, accountant) <= epsilon
 
+    if not fits(1):  # quick, where many steps of so little noise could take a minute
+        return 0
     if fits(limit):
         return limit
-    low, high = 0, limit
+    low, high = 1, limit
     while high - low > 1:
         middle = (low + high) // 2
         if fits(middle):
