@@ -167,11 +167,11 @@ class _Tree:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
         """Cut every cell into equal parts (of whole units, if the line has units).
 
-        A cell that holds nearly all rows has as many parts as still stand out: it is too coarse a cell,
-        and all values may lie in a corner of it (latitudes of one city between 48 and 49).
+        Without bounds, a cell that holds nearly all rows has as many parts as still stand out: it is too
+        coarse, and all values may lie in a corner of it (latitudes of one city between 48 and 49).
         """
         fine = np.full(len(counts), self.branches)
-        if self.sigma:
+        if self.sigma and not self.declared:
             nearly_all = counts > NEARLY_ALL * self.present
             parts = np.clip(counts / (CLEAR * self.sigma), self.branches, MOST_BRANCHES)
             fine = np.where(nearly_all, parts, fine).astype(np.int64)
