@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DPSynthError, NotLearnedError, shielded
 from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.learning import follow_in_background
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from jupyter_dpsynth.config import HighDimConfig
     from jupyter_dpsynth.metadata import DataFrameMeta
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -41,6 +41,10 @@ class Session:
     run: TrainingRun | None = None
     current: str = ""
     synthetic: str = ""
+
+    def defaults(self) -> HighDimConfig:
+        """What a run uses where nothing else is said."""
+        return HighDimConfig()
 
 
 def guarded(action: Callable[[], None], say: Callable[[str], None]) -> Callable[[object], None]:

@@ -205,11 +205,14 @@ def config(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     if name in traits:
         trait = traits[name]
         allowed = getattr(trait, "range_text", "")
-        say(f"{name} (default {trait.default_value!r})\n{trait.help}")
+        here, usual = getattr(magics, name), trait.default_value
+        session = "" if here == usual else f", in this session {here!r}"
+        say(f"{name} (default {usual!r}{session})\n{trait.help}")
         if allowed:
             say(f"Allowed: {allowed}.")
+        say(f"Another default for this session: %config DPSynthMagics.{name} = VALUE")
         return
-    values: HighDimConfig = HighDimConfig()
+    values: HighDimConfig = magics.defaults()
     if name is not None:
         namespace = magics.shell.user_ns
         if name.isidentifier() and name not in namespace:

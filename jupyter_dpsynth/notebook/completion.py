@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
+    from jupyter_dpsynth.notebook.grammar import Option
+
 __all__ = ["install_completer", "remove_completer"]
 
 IDENTIFIER = "dpsynth"
@@ -90,39 +92,77 @@ def _line_candidates(words: list[str], fragment: str, namespace: dict[str, Any])
         return []
     flags = {flag: option for option in command.options for flag in option.flags}
     if words[-1] in flags and flags[words[-1]].metavar:
-        option = flags[words[-1]]
-        return list(option.choices) or _values(option.name, option.metavar, namespace)
+        return _values(flags[words[-1]], words, namespace)
+    flag, equals, _ = fragment.partition("=")
+    if equals and flag in flags:
+        return [f"{flag}={value}" for value in _values(flags[flag], words, namespace)]
     if fragment.startswith("-"):
         return [*(flag for flag in flags if flag.startswith("--")), "--help"]
     wanted = command.arguments[0].strip("[]") if command.arguments else ""
     arguments: dict[str, Callable[[], list[str]]] = {
         "COMMAND": lambda: list(commands),
-        "NAME": _parameters,
+        "NAME": lambda: [*_parameters(), *_configs(namespace)],
         "DATAFRAME": lambda: dataframe_names(namespace),
         "DF_SYNTH": lambda: dataframe_names(namespace),
     }
     return arguments.get(wanted, list)()
 
 
-def _values(name: str, metavar: str, namespace: dict[str, Any]) -> list[str]:
-    """Variables that fit as the value of an option."""
-    if metavar == "DATAFRAME":
-        return dataframe_names(namespace)
-    if metavar.startswith("DATASET"):
-        return _dataset_names()
-    if name == "config":
-        from jupyter_dpsynth.config import HighDimConfig
+def _values(option: Option, words: list[str], namespace: dict[str, Any]) -> list[str]:
+    """What fits as the value of an option; `words` is the line before it."""
+    if option.choices:
+        return list(option.choices)
+    if option.parameter:
+        return _parameter_values(option.name, words, namespace)
+    found: dict[str, Callable[[], list[str]]] = {
+        "DATAFRAME": lambda: dataframe_names(namespace),
+        "COLUMN": lambda: _column_names(words, namespace),
+        "DATASET": _dataset_names,
+        "NAME": lambda: _variables(option.name, namespace),
+    }
+    return found.get(option.metavar.partition(" ")[0], list)()
 
-        return instances(namespace, HighDimConfig)
-    if name == "meta":
+
+def _variables(option: str, namespace: dict[str, Any]) -> list[str]:
+    """Variables that an option may name; none for `--output`, whose name is new."""
+    if option == "config":
+        return _configs(namespace)
+    if option == "meta":
         from jupyter_dpsynth.metadata import DataFrameMeta
 
         return instances(namespace, DataFrameMeta)
-    if name == "synthesizer":
+    if option == "synthesizer":
         from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
         return instances(namespace, HighDimSynthesizer)
     return []
+
+
+def _parameter_values(name: str, words: list[str], namespace: dict[str, Any]) -> list[str]:
+    """The values of a parameter that has only some."""
+    from traitlets import Bool, Enum
+
+    from jupyter_dpsynth.config import ColumnName, HighDimConfig
+
+    trait = HighDimConfig.class_traits()[name]
+    if isinstance(trait, Bool):
+        return ["True", "False"]
+    if isinstance(trait, Enum):
+        return [str(value) for value in trait.values or ()]
+    return _column_names(words, namespace) if isinstance(trait, ColumnName) else []
+
+
+def _configs(namespace: dict[str, Any]) -> list[str]:
+    from jupyter_dpsynth.config import HighDimConfig
+
+    return instances(namespace, HighDimConfig)
+
+
+def _column_names(words: list[str], namespace: dict[str, Any]) -> list[str]:
+    """Columns of the tables that the line names, quoted where a space would cut them."""
+    named = [namespace[word] for word in words if word in dataframe_names(namespace)]
+    columns = dict.fromkeys(str(column) for frame in named for column in frame.columns)
+    return [name if name.isidentifier() else repr(name) for name in columns]
 
 
 def _dataset_names() -> list[str]:

@@ -7,6 +7,7 @@ does not trust.
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import math
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.notebook.frames import Frame
 
-__all__ = ["curve_png", "curve_svg", "live_html", "static_html"]
+__all__ = ["curve_png", "curve_svg", "live_html", "picture_bundle", "static_html"]
 
 # JupyterLab's theme variables, then VS Code's, then something that reads on white and on black. In
 # notebooks that it does not trust, JupyterLab keeps a colour only if it is written with rgb().
@@ -240,3 +241,19 @@ def curve_png(frame: Frame) -> bytes | None:
     image = io.BytesIO()
     figure.savefig(image, format="png", transparent=True)
     return image.getvalue()
+
+
+def picture_bundle(picture: bytes, words: str) -> dict[str, str]:
+    """A PNG as an output; also as HTML, because Jupyter shows a bare image without words for the blind.
+
+    Args:
+        picture: The PNG.
+        words: What is to be seen in it.
+    """
+    encoded = base64.b64encode(picture).decode("ascii")
+    source = f"data:image/png;base64,{encoded}"
+    return {
+        "text/html": f'<img alt="{html.escape(words)}" src="{source}" style="max-width:100%">',
+        "image/png": encoded,
+        "text/plain": words,
+    }

@@ -148,6 +148,13 @@ NAME is the same dataset, whatever the content. A changed copy of a table is new
 What the ledger shows is for the owner of the data; no part of epsilon covers it."""
 
 
+_CONFIG_DETAILS = """\
+Every parameter has a default that you can change, for this session or in an IPython configuration file:
+
+    %config DPSynthMagics.epsilon = 0.5     # what %%dpsynth learn uses when the cell does not say
+    %config DPSynthMagics                   # all of them, with what they mean"""
+
+
 def _parameters() -> tuple[Option, ...]:
     """The parameters of a run, as options."""
     from jupyter_dpsynth.config import HighDimConfig
@@ -244,6 +251,7 @@ def _commands() -> dict[str, Command]:
             "config",
             ("[NAME]",),
             "List the parameters of a run, or explain one; NAME may also be a config of yours.",
+            details=_CONFIG_DETAILS,
         ),
         Command("help", ("[COMMAND]",), "Explain a sub-command."),
     )

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.config import ColumnName, HighDimConfig
+from jupyter_dpsynth.config import AUTO, ColumnName, HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
 from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.grammar import SCHEMA_NAMES
@@ -89,7 +89,7 @@ def learn(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> None:
         )
     namespace = magics.shell.user_ns
     name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
-    run = TrainingRun(*_prepare(namespace, parsed, body), name, *dataset_of(namespace, parsed))
+    run = TrainingRun(*_prepare(magics, parsed, body), name, *dataset_of(namespace, parsed))
     background = "background" in parsed.options
     progress = TrainingProgress(run, magics.front_end(), background=background)
     try:
@@ -119,14 +119,13 @@ def learn(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> None:
         raise one_line(KeyboardInterrupt(), frame_of(run).headline) from None
 
 
-def _prepare(
-    namespace: dict[str, Any], parsed: ParsedLine, body: str | None
-) -> tuple[HighDimSynthesizer, Any]:
+def _prepare(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> tuple[HighDimSynthesizer, Any]:
     """A new synthesizer and the table for it; everything that can be wrong beforehand is found here."""
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
+    namespace = magics.shell.user_ns
     df = find_dataframe(parsed.argument(), namespace)
-    config, schema = settings(namespace, parsed, body)
+    config, schema = settings(magics, parsed, body)
     config.resolve()
     df = without(df, schema.pop("ignore", ()))
     df_meta = meta_of(namespace, parsed, df, schema)
@@ -144,14 +143,17 @@ def without(df: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
 
 
 def settings(
-    namespace: dict[str, Any], parsed: ParsedLine, body: str | None
+    magics: DPSynthMagics, parsed: ParsedLine, body: str | None
 ) -> tuple[HighDimConfig, dict[str, Any]]:
     """The parameters and the declarations that a line and its cell set.
+
+    What they do not set is that of `--config`, else of `%config DPSynthMagics`.
 
     Returns:
         The config, and what is declared of the columns by name of `MetaExtractor.extract`'s arguments;
         besides 'ignore', which `without` takes.
     """
+    namespace = magics.shell.user_ns
     names = HighDimConfig.option_names()
     values = parse_body(body or "", namespace, (*names, *SCHEMA_NAMES))
     traits = HighDimConfig.class_traits()
@@ -164,12 +166,14 @@ def settings(
             read = expand if isinstance(traits[option.name], ColumnName) else read_value
             values[option.name] = read(written, namespace, option.name)
     schema = {key: values.pop(key) for key in SCHEMA_NAMES if key in values}
-    base = parsed.options.get("config")
-    config = build_config(
-        values,
-        None if base is None else find_instance(base, namespace, HighDimConfig, "--config"),
-    )
-    return config, schema
+    named = parsed.options.get("config")
+    if named is not None:
+        return build_config(values, find_instance(named, namespace, HighDimConfig, "--config")), schema
+    defaults = magics.defaults()
+    for given, other in (("steps", "epochs"), ("epochs", "steps")):  # one of them says how long to train
+        if given in values and other not in values:
+            setattr(defaults, other, AUTO)
+    return build_config(values, defaults), schema
 
 
 def dataset_of(namespace: dict[str, Any], parsed: ParsedLine) -> tuple[str | None, str]:

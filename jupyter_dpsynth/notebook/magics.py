@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from traitlets import Bool, Enum
 
+from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DPSynthError
 from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
 
 if TYPE_CHECKING:
+    from traitlets import TraitType
+    from traitlets.config import Config
+
     from jupyter_dpsynth.notebook.progress import FrontEnd
     from jupyter_dpsynth.notebook.run import TrainingRun
 
@@ -20,9 +25,21 @@ __all__ = ["DPSynthMagics"]
 IDLE_SECONDS = 1.0
 
 
+def parameter_traits() -> dict[str, TraitType[Any, Any]]:
+    """The parameters of a run as traits that `%config` can set: those of `HighDimConfig`."""
+    traits = HighDimConfig.class_traits()
+    found = {name: copy.copy(traits[name]) for name in HighDimConfig.option_names()}
+    for trait in found.values():
+        trait.metadata = {**trait.metadata, "config": True}  # the copy shares it with the original
+    return found
+
+
 @magics_class
 class DPSynthMagics(Magics):
     """Differentially private synthetic tables from notebook cells.
+
+    Besides the traits below there is one for every parameter of `HighDimConfig`: what a run uses where its
+    line and its cell say nothing, as in `%config DPSynthMagics.epsilon = 0.5`.
 
     Attributes:
         run: The last training that was started, None before.
@@ -46,6 +63,7 @@ class DPSynthMagics(Magics):
     ).tag(config=True)
 
     def __init__(self, shell: Any, **kwargs: Any) -> None:  # noqa: ANN401 - any kind of IPython shell
+        self.add_traits(**parameter_traits())  # before the configuration file's values are taken
         super().__init__(shell, **kwargs)
         self.run: TrainingRun | None = None
         self.current = ""
@@ -92,6 +110,19 @@ class DPSynthMagics(Magics):
             raise ConfigError(f"{name} takes no cell: write %dpsynth {name} with one percent sign.")
         else:
             HANDLERS[name](self, parsed)
+
+    def defaults(self) -> HighDimConfig:
+        """What a run of this session uses where nothing else is said."""
+        return HighDimConfig(**{name: getattr(self, name) for name in HighDimConfig.option_names()})
+
+    def update_config(self, config: Config) -> None:
+        """Take a value from `%config`; one that is refused is not tried again at every later change."""
+        before: Config = self.config  # type: ignore[has-type]
+        try:
+            super().update_config(config)
+        except Exception:
+            self.config = before
+            raise
 
     def front_end(self) -> FrontEnd:
         """How a training is shown here."""

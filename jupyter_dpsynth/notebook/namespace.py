@@ -8,13 +8,14 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
+
+    from jupyter_dpsynth.config import HighDimConfig
 
 __all__ = [
     "build_config",
@@ -209,9 +210,9 @@ def _is_plain(statement: ast.Assign) -> bool:
     return len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name)
 
 
-def build_config(values: Mapping[str, Any], base: HighDimConfig | None) -> HighDimConfig:
-    """A config from named values, on top of an existing one."""
-    config = HighDimConfig() if base is None else base.copy()
+def build_config(values: Mapping[str, Any], base: HighDimConfig) -> HighDimConfig:
+    """A config from named values, on top of an existing one, which stays as it is."""
+    config = base.copy()
     for name, value in values.items():
         setattr(config, name, value)
     return config

@@ -282,13 +282,15 @@ class ConfigPanel:
 
     def code(self) -> str:
         """The `%%dpsynth learn` cell that trains with the same parameters and columns."""
-        defaults = HighDimConfig().to_dict()
+        usual = HighDimConfig().to_dict(), self._actions.session.defaults().to_dict()
         output = self._actions.output
         head = f"%%dpsynth learn {self.name}" + (f" -o {output}" if output != DEFAULT_NAME else "")
         if self.dataset is not None:
             head += f" --dataset {self.dataset if self.dataset.isidentifier() else repr(self.dataset)}"
         lines = [
-            f"{key} = {value!r}" for key, value in self.config.to_dict().items() if value != defaults[key]
+            f"{key} = {value!r}"
+            for key, value in self.config.to_dict().items()
+            if any(value != defaults[key] for defaults in usual)
         ]
         lines = lines or [f"epsilon = {self.config.epsilon!r}"]
         return "\n".join([head, *lines, *(self.schema.lines() if self.schema is not None else ())])

@@ -28,7 +28,7 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     from jupyter_dpsynth.notebook.calculator import forecast_html, forecast_text
 
     namespace = magics.shell.user_ns
-    config, schema = settings(namespace, parsed, parsed.body)
+    config, schema = settings(magics, parsed, parsed.body)
     columns = _whole_number(parsed, namespace, "columns")
     rows = _whole_number(parsed, namespace, "rows")
     if parsed.argument() is None:
@@ -66,7 +66,7 @@ def doctor(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     from jupyter_dpsynth.notebook.checkup import findings_html, findings_text
 
     namespace = magics.shell.user_ns
-    config, schema = settings(namespace, parsed, parsed.body)
+    config, schema = settings(magics, parsed, parsed.body)
     df = without(find_dataframe(parsed.argument(), namespace), schema.pop("ignore", ()))
     df_meta = meta_of(namespace, parsed, df, schema) if "meta" in parsed.options else None
     findings = examine(df, config.resolve(), df_meta=df_meta, declared=schema)
@@ -78,7 +78,7 @@ def panel(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     from jupyter_dpsynth.notebook.panel import ConfigPanel
 
     namespace = magics.shell.user_ns
-    config, schema = settings(namespace, parsed, parsed.body)
+    config, schema = settings(magics, parsed, parsed.body)
     name = parsed.argument()
     shown = ConfigPanel(
         config,

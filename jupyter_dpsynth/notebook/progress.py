@@ -15,7 +15,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
-from jupyter_dpsynth.notebook.drawing import curve_png, live_html, static_html
+from jupyter_dpsynth.notebook.drawing import curve_png, live_html, picture_bundle, static_html
 from jupyter_dpsynth.notebook.frames import BUTTON_HINT, INTERRUPT_HINT, frame_of
 
 if TYPE_CHECKING:
@@ -137,8 +137,7 @@ class TrainingProgress:
         picture = curve_png(frame)
         if picture is not None:
             words = f"Private loss by step, ending at {frame.loss_words}"
-            bundle = {"image/png": picture, "text/plain": words}
-            self._publish(bundle, self._picture, update=self.background)
+            self._publish(picture_bundle(picture, words), self._picture, update=self.background)
         for widget in self._widgets:
             widget.close()
         self._widgets, self._html = [], None
@@ -161,13 +160,8 @@ class TrainingProgress:
     def _publish(self, bundle: dict[str, Any], display_id: str, *, update: bool) -> None:
         from IPython.display import publish_display_data
 
-        data = dict(bundle)
-        if isinstance(data.get("image/png"), bytes):
-            import base64
-
-            data["image/png"] = base64.b64encode(data["image/png"]).decode("ascii")
         transient = {"display_id": display_id}
-        publish_display_data(data, transient=transient, **({"update": True} if update else {}))
+        publish_display_data(bundle, transient=transient, **({"update": True} if update else {}))
 
     def _make_widgets(self, frame: Frame) -> dict[str, Any]:
         """The live widgets; returns the reference that a front end shows them by."""

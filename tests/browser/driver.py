@@ -252,6 +252,14 @@ class NotebookPage:
         buttons = '[data-command="notebook:interrupt-kernel"], [data-command="kernelmenu:interrupt"]'
         self.page.locator(buttons).first.click()
 
+    def restart(self) -> None:
+        """Restart the kernel, agree to it, and wait until it listens."""
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('kernelmenu:restart') }")
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.page.wait_for_selector(".jp-Dialog", state="detached")
+        self.page.wait_for_timeout(500)  # until the old kernel is gone
+        self.page.evaluate(WAIT_FOR_KERNEL)
+
     def save(self) -> None:
         """Save the notebook to its file."""
         self.page.keyboard.press("Escape")

@@ -33,6 +33,10 @@ df = pd.DataFrame({"age": random.integers(18, 90, 5000), "city": random.choice([
 """
 LONG = "%%dpsynth learn df -o stopped\nsteps = 20000"
 BEHIND = "%%dpsynth learn df -o behind --background\nsteps = 20000"
+LEDGER = """\
+from jupyter_dpsynth import PrivacyLedger
+runs = [run for each in PrivacyLedger().summary().datasets for run in each.runs]
+print([(run.status, run.spending.epsilon) for run in runs])"""
 ASK = "print([stopped.epsilon, stopped.stop_reason.value, len(stopped.synthesize(7))])"
 
 
@@ -103,7 +107,7 @@ def test_stopping_keeps_the_model_and_the_output_survives_reopening(
     jupyter: Callable[..., JupyterServer], app: str
 ) -> None:
     server = jupyter(app=app, theme="JupyterLab Dark")
-    path = server.write("stop.ipynb", [TABLE, LONG, ASK, BEHIND, "behind.stop_reason.value"])
+    path = server.write("stop.ipynb", [TABLE, LONG, ASK, BEHIND, "behind.stop_reason.value", BEHIND, LEDGER])
     notebook = server.open("stop.ipynb")
     notebook.run(0)
 
@@ -118,9 +122,16 @@ def test_stopping_keeps_the_model_and_the_output_survives_reopening(
     notebook.run(3, seconds=20)  # the cell returns at once
     wait_for_training(notebook, 3)
     shoot(notebook, f"{app}-background")
+    refused = notebook.run(5, seconds=20)
+    assert "ConfigError: a training is already running" in refused
+    assert "Traceback" not in refused
     notebook.cell(3).get_by_role("button", name="Stop and keep the model").click()
     until_shown(notebook, 3, "Stopped by you at step")
     assert "stopped" in notebook.run(4)
+    first, second = ast.literal_eval(notebook.run(6))
+    assert first == ("stopped", epsilon)
+    assert second[0] == "stopped"
+    assert f"epsilon = {epsilon_text(second[1])}: " in notebook.output(3)
 
     notebook.save()
     saved = path.read_text()
@@ -131,6 +142,30 @@ def test_stopping_keeps_the_model_and_the_output_survives_reopening(
     assert again.cell(1).locator(".jp-OutputArea-output img").count() == 1
     shoot(again, f"{app}-reopened")
     assert server.outside_requests == []
+
+
+def test_after_a_restart_the_budget_counts_as_spent_and_everything_works_again(
+    jupyter: Callable[..., JupyterServer],
+) -> None:
+    server = jupyter()
+    path = server.write("restart.ipynb", [TABLE, BEHIND, LEDGER, "%dpsynth learn df -o new --steps 5"])
+    notebook = server.open("restart.ipynb")
+    notebook.run(0)
+    notebook.run(1, seconds=20)
+    wait_for_training(notebook, 1)
+    notebook.restart()
+    shoot(notebook, "restarted")
+    notebook.run(0)
+    ((status, epsilon),) = ast.literal_eval(notebook.run(2))
+    assert status == "reserved"  # nobody was left to say how it ended
+    assert 0.9 < epsilon <= 1
+    assert "Finished" in notebook.run(3)
+    assert [entry[0] for entry in ast.literal_eval(notebook.run(2))] == ["reserved", "finished"]
+    notebook.save()
+    (server.root / "again.ipynb").write_text(path.read_text().replace("dpsynth-test", "no-such-kernel"))
+    again = server.open("again.ipynb", kernel=False)
+    until_shown(again, 1, "count epsilon = 1 as spent")
+    shoot(again, "restarted-reopened")
 
 
 def until_shown(notebook: NotebookPage, index: int, pattern: str) -> None:

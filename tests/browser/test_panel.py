@@ -34,6 +34,9 @@ from jupyter_dpsynth import ConfigPanel, HighDimConfig
 config = HighDimConfig()
 ConfigPanel(config, df)"""
 ASK = "print([synthesizer.epsilon, synthesizer.stop_reason.value, synthesizer.config.epsilon])"
+LEDGER = """\
+from jupyter_dpsynth import PrivacyLedger
+print([run.spending.epsilon for each in PrivacyLedger().summary().datasets for run in each.runs])"""
 STOP = "End training after the current step and keep the model"
 PRIVATE = re.compile(r"\b4[,_]?321\b")
 
@@ -55,7 +58,7 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     jupyter: Callable[..., JupyterServer],
 ) -> None:
     server = jupyter()
-    path = server.write("panel.ipynb", [TABLE, OPEN, "config.epsilon = 2", ASK, "print(config)"])
+    path = server.write("panel.ipynb", [TABLE, OPEN, "config.epsilon = 2", ASK, "print(config)", LEDGER])
     notebook = server.open("panel.ipynb")
     notebook.run(0)
     notebook.run(1)
@@ -83,6 +86,7 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     shown = until_shown(notebook, 1, r"Stopped by you at step \d+ of 20000, epsilon = ([\d.]+): ")
     epsilon, reason, target = ast.literal_eval(notebook.run(3))
     assert (shown[1], reason, target) == (epsilon_text(epsilon), "stopped", 0.73)
+    assert ast.literal_eval(notebook.run(5)) == [epsilon]
     shoot(notebook, "panel-stopped")
 
     cell.get_by_role("button", name="Synthesize").click()

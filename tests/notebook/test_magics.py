@@ -128,3 +128,75 @@ def test_config_shows_the_values_of_a_config(shell: Shell) -> None:
 def test_traits_of_the_magics_are_configurable(shell: Shell) -> None:
     assert not shell.run("%config DPSynthMagics.on_interrupt = 'raise'").error
     assert "on_interrupt" in shell.run("%config DPSynthMagics").text
+
+
+def planned(shell: Shell, line: str) -> str:
+    """What calc says of a run: it takes its parameters as learn does."""
+    outcome = shell.run(line)
+    assert not outcome.error
+    return str(outcome.displays[0]["text/plain"])
+
+
+def test_every_parameter_has_a_default_of_the_session(shell: Shell) -> None:
+    words = shell.run("%config DPSynthMagics").text
+    for name, trait in HighDimConfig.class_traits().items():
+        if name in HighDimConfig.option_names():
+            assert f"DPSynthMagics.{name}=" in words
+            assert str(trait.help).split(".")[0][:60] in " ".join(words.split())
+    assert not any(trait.metadata.get("config") for trait in HighDimConfig.class_traits().values())
+
+
+def test_a_default_of_the_session_is_used_where_nothing_else_is_said(shell: Shell) -> None:
+    shell.run("from jupyter_dpsynth import HighDimConfig; mine = HighDimConfig(delta=1e-7)")
+    assert "of 0.125" not in planned(shell, "%dpsynth calc df")
+    shell.run("%config DPSynthMagics.epsilon = 0.125")
+    assert shell.run("%config DPSynthMagics.epsilon").error == ""
+    magics = shell.ip.magics_manager.registry["DPSynthMagics"]
+    assert magics.defaults().epsilon == 0.125
+    assert "in this session 0.125" in shell.run("%dpsynth config epsilon").text
+    assert "0.125" in planned(shell, "%dpsynth config")
+    assert "0.125" in planned(shell, "%dpsynth calc df")
+    assert "0.125" not in planned(shell, "%dpsynth calc df --epsilon 2")
+    assert "0.125" not in planned(shell, "%dpsynth calc df --config mine")
+
+
+def test_a_default_for_the_length_gives_way_to_the_other_way_of_saying_it(shell: Shell) -> None:
+    shell.run("%config DPSynthMagics.steps = 77")
+    assert "77 steps" in planned(shell, "%dpsynth calc df")
+    assert "77 steps" not in planned(shell, "%dpsynth calc df --epochs 3")
+
+
+def test_a_default_that_is_not_allowed_is_refused_in_one_line_and_forgotten(
+    shell: Shell, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome = shell.run("%config DPSynthMagics.epsilon = -1")
+    said = f"{outcome.text}{outcome.error}{caplog.text}"
+    assert "epsilon = -1 is not allowed" in said
+    assert "Traceback" not in said
+    caplog.clear()
+    later = shell.run("%config DPSynthMagics.delta = 1e-6")
+    assert "epsilon" not in f"{later.text}{later.error}{caplog.text}"
+    defaults = shell.ip.magics_manager.registry["DPSynthMagics"].defaults()
+    assert (defaults.epsilon, defaults.delta) == (1.0, 1e-6)
+
+
+def test_defaults_can_stand_in_a_configuration_file(shell: Shell) -> None:
+    shell.run("%unload_ext jupyter_dpsynth")
+    shell.ip.config.DPSynthMagics.epsilon = 0.25
+    shell.run("%load_ext jupyter_dpsynth")
+    assert shell.ip.magics_manager.registry["DPSynthMagics"].defaults().epsilon == 0.25
+
+
+def test_the_panels_code_says_what_differs_from_the_defaults_of_the_session(shell: Shell) -> None:
+    shell.run("%config DPSynthMagics.epsilon = 0.5")
+    shell.run("from jupyter_dpsynth import ConfigPanel, HighDimConfig")
+    shell.run("code = ConfigPanel(HighDimConfig(), df).code()")
+    assert "epsilon = 1.0" in shell.names["code"]
+
+
+def test_question_marks_show_the_help(shell: Shell) -> None:
+    for question in ("%%dpsynth?", "%dpsynth?"):
+        shell.run(question)
+    found = shell.ip.object_inspect_mime("%%dpsynth")["text/plain"]
+    assert "%%dpsynth learn df -o synthesizer" in found
+    assert "%dpsynth help" in found

@@ -50,7 +50,7 @@ def learned_with(panel: ConfigPanel, shell: Shell) -> tuple[HighDimConfig, Any]:
     first, _, body = panel.code().partition("\n")
     parsed = parse_line(first.removeprefix("%%dpsynth "))
     namespace = shell.names
-    config, schema = settings(namespace, parsed, body)
+    config, schema = settings(shell.ip.magics_manager.registry["DPSynthMagics"], parsed, body)
     df = without(namespace[parsed.arguments[0]], schema.pop("ignore", ()))
     return config, meta_of(namespace, parsed, df, schema)
 

@@ -109,6 +109,12 @@ def completions(shell: Shell, text: str) -> list[str]:
         ("%%dpsynth learn df\nepsilon = 1\nnoise", ["noise_multiplier"]),
         ("%dpsynth compare --original ", ["df"]),
         ("%dpsynth help syn", ["synthesize"]),
+        ("%dpsynth config mi", ["mine"]),
+        ("%dpsynth learn df --config=m", ["--config=mine"]),
+        ("%dpsynth learn df --n_public ", ["False", "True"]),
+        ("%dpsynth learn df --dp_backend t", ["tensorflow_privacy"]),
+        ("%dpsynth learn df --privacy_unit ", ["age", "city", "income"]),
+        ("%dpsynth compare --original df --target ci", ["city"]),
     ],
 )
 def test_completion_offers_what_fits_at_the_cursor(shell: Shell, text: str, expected: list[str]) -> None:

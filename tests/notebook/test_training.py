@@ -35,7 +35,9 @@ def test_a_learn_cell_ends_with_the_true_epsilon_and_readable_outputs(kernel: Ke
     assert f"epsilon = {epsilon_text(epsilon)} of 2" in summary["text/plain"]
     assert f"epsilon = {epsilon_text(epsilon)} of 2" in summary["text/html"]
     assert "step 40 of 40" in summary["text/html"]
-    assert set(picture) == {"image/png", "text/plain"}
+    assert set(picture) == {"image/png", "text/html", "text/plain"}
+    assert f'alt="{picture["text/plain"]}"' in picture["text/html"]
+    assert picture["image/png"] in picture["text/html"]
     for bundle in (summary, picture):
         assert "application/vnd.jupyter.widget-view+json" not in bundle
         assert "<svg" not in bundle.get("text/html", "")
@@ -148,3 +150,17 @@ def test_an_interrupt_before_there_is_a_model_fails_the_cell_and_says_what_was_s
     assert "\n" not in cell.error
     assert "epsilon" in cell.error
     assert kernel.value("'unborn' in globals()") is False
+
+
+def test_a_front_end_gets_completions_and_help_from_the_kernel(kernel: Kernel) -> None:
+    def offered(code: str) -> list[str]:
+        content = kernel.client.complete(code, len(code), reply=True, timeout=60)["content"]
+        assert code[content["cursor_start"] :] == code.rsplit(maxsplit=1)[-1]
+        return list(content["matches"])
+
+    assert offered("%dpsynth syn") == ["synthesize"]
+    assert offered("%%dpsynth learn d") == ["df"]
+    assert offered("%%dpsynth learn df --noi") == ["--noise_multiplier"]
+    assert offered("%%dpsynth learn df\nnoi") == ["noise_multiplier"]
+    reply = kernel.client.inspect("%%dpsynth", 5, reply=True, timeout=60)["content"]
+    assert "%%dpsynth learn df -o synthesizer" in reply["data"]["text/plain"]
