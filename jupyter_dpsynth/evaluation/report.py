@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["BANNER", "Metric", "UtilityReport"]
+__all__ = ["BANNER", "Metric", "UtilityReport", "check_columns"]
 
 BANNER = (
     "Computed from the original data: not covered by epsilon, and saved in this notebook. "
@@ -95,7 +95,7 @@ class UtilityReport:
             NotLearnedError: Nothing has been learned.
             DataError: The table has other columns, or is the one that was learned.
         """
-        _check_columns(df_synth, synthesizer.reference.columns, "df_synth")
+        check_columns(df_synth, synthesizer.reference.columns, "df_synth")
         if synthesizer.was_learned_from(df_synth):
             raise DataError(
                 "df_synth is the original table itself: what would be shown is not covered by epsilon. Pass "
@@ -180,13 +180,13 @@ class UtilityReport:
             MissingDependencyError: `target` is given and scikit-learn is missing.
         """
         names = tuple(df.columns)
-        _check_columns(df, names, "df")
-        _check_columns(df_synth, names, "df_synth")
+        check_columns(df, names, "df")
+        check_columns(df_synth, names, "df_synth")
         if target is not None and (not isinstance(target, str) or target not in names):
             hint = did_you_mean(target if isinstance(target, str) else "", map(str, names))
             raise DataError(f"target = {shown(target)} is not a column of the table.{hint}")
         if holdout is not None:
-            _check_columns(holdout, names, "holdout")
+            check_columns(holdout, names, "holdout")
         return shielded(lambda: cls._from_original(df, df_synth, target, holdout), "the comparison failed")
 
     @classmethod
@@ -320,13 +320,14 @@ def _png(figure: Figure) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _check_columns(df: object, names: tuple[str, ...], parameter: str) -> None:
+def check_columns(df: object, names: tuple[str, ...], parameter: str, *, may_be_empty: bool = False) -> None:
+    """Raise DataError unless it is a table with these columns and, where that may be told, with rows."""
     if not isinstance(df, pd.DataFrame):
         raise DataError(f"{parameter} is a {type(df).__name__}: pass a pandas DataFrame.")
     missing = [name for name in names if name not in df.columns]
     if missing:
         raise DataError(f"{parameter} lacks column {missing[0]!r}: compare tables with the same columns.")
-    if len(df) == 0 or len(names) == 0:
+    if (len(df) == 0 and not may_be_empty) or len(names) == 0:
         raise DataError(f"{parameter} is empty: pass a table with rows and columns.")
 
 
