@@ -103,6 +103,10 @@ def compare(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     if output is not None:
         namespace[variable_name(output, "--output", namespace)] = report
     display(report)
+    if magics.front_end() == "widget":
+        from jupyter_dpsynth.notebook.drilldown import DrillDown
+
+        DrillDown(report).show()
 
 
 def _frame_type() -> type:
