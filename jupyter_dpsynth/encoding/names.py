@@ -104,7 +104,9 @@ class NameSearch:
         chosen.sort(key=lambda i: _name_of(values[i]))
         kept = tuple(values[i] for i in chosen)
         text = all(isinstance(value, str) for value in kept) or not kept
-        pool: tuple[Any, ...] = (OTHER,) if text else kept
+        # a table may have such a category of its own, which is not what was not listed
+        unlisted = OTHER if OTHER not in kept else f"{OTHER}, not listed"
+        pool: tuple[Any, ...] = (unlisted,) if text else kept
         weights = np.ones(1) if text else np.maximum(noisy[chosen], 1.0)
         codec = CategoryCodec(self.meta, kept, pool, weights, tuple(v for v in self._order if v in set(kept)))
         variance = np.full(codec.size, self.sigma**2)

@@ -397,6 +397,7 @@ def automatic_words(forecast: Forecast) -> dict[str, str]:
         "num_bins": f"auto: {plan.bins}",
         "l2_norm_clip": "auto: measured",
         "num_microbatches": "none",
+        "privacy_unit": "none: single rows",
     }
     if plan.privacy is not None:
         words["delta"] = f"auto: {plan.delta:.2g}"

@@ -149,6 +149,13 @@ def test_a_category_below_the_threshold_is_not_published():
     assert set(out["x"]) <= {"common", "other"}
 
 
+def test_a_category_called_other_is_not_the_pool():
+    df = pd.DataFrame({"x": ["other"] * 500 + ["common"] * 300 + ["secret"]})
+    (column,) = discover(df).codec.columns
+    assert set(column.kept) == {"other", "common"}
+    assert column.pool == ("other, not listed",)
+
+
 def test_a_second_look_finds_names_that_the_first_one_missed():
     names = np.repeat([f"name {number:02d}" for number in range(30)], np.arange(30, 900, 29)[::-1])
     df = pd.DataFrame({"x": names, "y": ["a", "b"] * (len(names) // 2) + ["a"] * (len(names) % 2)})
