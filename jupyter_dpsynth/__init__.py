@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         MissingDependencyError,
         NotLearnedError,
     )
+    from jupyter_dpsynth.evaluation.private import evaluate_privately
     from jupyter_dpsynth.evaluation.report import UtilityReport
     from jupyter_dpsynth.metadata import DataFrameMeta, MetaExtractor
     from jupyter_dpsynth.notebook.panel import ConfigPanel
@@ -47,6 +48,7 @@ __all__ = [
     "UtilityReport",
     "__version__",
     "datasets",
+    "evaluate_privately",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
@@ -59,6 +61,7 @@ _HOME = {
     "MetaExtractor": "metadata",
     "PrivacyLedger": "privacy.ledger",
     "UtilityReport": "evaluation.report",
+    "evaluate_privately": "evaluation.private",
 }
 
 

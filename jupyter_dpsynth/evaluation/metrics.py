@@ -2,11 +2,17 @@
 
 All work on codes: numbers and dates in quantile bins of the original, names with the rare ones pooled,
 missing values in a cell of their own.
+
+Models, ROC AUC and cross-validation are scikit-learn's, quantiles and sums numpy's. Distances of marginals
+are a line of numpy each. SDMetrics is not a dependency: its scores mix distances of several kinds into one
+mean without the value that a perfect table would have, it draws with another plotting library, and none of
+its figures has a bounded sensitivity to one row, so `private` could not publish them with noise.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +22,18 @@ import pandas as pd
 from jupyter_dpsynth.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
 __all__ = [
     "Discretizer",
+    "cell_counts",
     "cramers_v",
     "mean_total_variation",
     "one_way_shares",
     "prediction_auc",
+    "prediction_counter",
     "separation_auc",
     "total_variation",
 ]
@@ -161,18 +169,31 @@ class Discretizer:
         return np.stack([cells.codes(df[name]) for name, cells in self.columns.items()], axis=1)
 
 
+def _joint_codes(
+    codes: NDArray[np.integer[Any]], sizes: Sequence[int], columns: Sequence[int]
+) -> NDArray[np.int64]:
+    """One code `[n]` for each row's cell of a marginal."""
+    key = np.zeros(len(codes), dtype=np.int64)
+    for column in columns:
+        key = key * sizes[column] + codes[:, column]
+    return key
+
+
+def cell_counts(
+    codes: NDArray[np.integer[Any]], sizes: Sequence[int], columns: Sequence[int]
+) -> NDArray[np.int64]:
+    """Rows in each joint cell of some columns, `[product of their sizes]`."""
+    key = _joint_codes(codes, sizes, columns)
+    return np.bincount(key, minlength=math.prod(sizes[column] for column in columns)).astype(np.int64)
+
+
 def _shares(
     codes: NDArray[np.int64], sizes: Sequence[int], columns: Sequence[int]
 ) -> dict[int, float] | NDArray[np.float64]:
     """Joint shares of some columns: an array, or a mapping where the cells are too many for one."""
-    key = np.zeros(len(codes), dtype=np.int64)
-    cells = 1
-    for column in columns:
-        key = key * sizes[column] + codes[:, column]
-        cells *= sizes[column]
-    if cells <= DENSE_CELLS:
-        return np.bincount(key, minlength=cells) / len(codes)
-    found, counts = np.unique(key, return_counts=True)
+    if math.prod(sizes[column] for column in columns) <= DENSE_CELLS:
+        return np.asarray(cell_counts(codes, sizes, columns) / len(codes))
+    found, counts = np.unique(_joint_codes(codes, sizes, columns), return_counts=True)
     return dict(zip(found.tolist(), (counts / len(codes)).tolist(), strict=True))
 
 
@@ -282,6 +303,33 @@ def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.Data
     if len(present) == 2:
         return float(roc_auc_score(y_hold, chances[:, 1]))
     return float(roc_auc_score(y_hold, chances, multi_class="ovr", labels=present))
+
+
+def prediction_counter(
+    train: NDArray[np.integer[Any]], target: int
+) -> Callable[[NDArray[np.integer[Any]]], int]:
+    """A model of one column given the others, as a function that counts how often it is right.
+
+    Args:
+        train: Codes of a public table, `[n, m]`.
+        target: Place of the column to predict.
+
+    Returns:
+        How many rows of some codes `[n, m]` the model predicts rightly. It treats every row by itself: one
+        row more or less changes the count by at most one.
+    """
+    model, labels = _boosting(100), train[:, target].astype(np.int64)
+    only = int(labels[0]) if (labels == labels[0]).all() else None
+    if only is None:
+        model.fit(np.delete(train, target, axis=1).astype(np.float64), labels)
+
+    def count(codes: NDArray[np.integer[Any]]) -> int:
+        if only is not None or len(codes) == 0:
+            return int((codes[:, target] == only).sum())
+        guesses = model.predict(np.delete(codes, target, axis=1).astype(np.float64))
+        return int((guesses == codes[:, target]).sum())
+
+    return count
 
 
 def separation_auc(original: pd.DataFrame, synthetic: pd.DataFrame) -> float:

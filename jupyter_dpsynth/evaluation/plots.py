@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ColumnComparison", "dependence_figure", "marginal_figures"]
+__all__ = ["ColumnComparison", "dependence_figure", "marginal_figures", "pair_figure"]
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness
 REFERENCE, SYNTHETIC, WARNING = "#56B4E9", "#D55E00", "#8a1c00"
@@ -21,6 +21,7 @@ INK, GRID = "#222222", "#dddddd"
 COLUMNS_ACROSS, PANELS_A_PAGE = 3, 24
 MOST_NAMES = 8
 LABEL_LENGTH = 14
+MOST_MAPPED, MOST_IN_ROW = 30, 14  # columns of a heatmap; and of one that stands beside two others
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class ColumnComparison:
         noise: Standard deviation of the reference's noise, None if it is exact.
         ordered: Whether the cells lie on a line.
         distance: Total-variation distance.
+        good: What it would be for a perfect synthetic table.
     """
 
     name: str
@@ -44,12 +46,16 @@ class ColumnComparison:
     noise: NDArray[np.float64] | None
     ordered: bool
     distance: float
+    good: float
 
 
 def _short(text: str, length: int = LABEL_LENGTH) -> str:
+    """A text cut in its middle: names often differ in their last letters only."""
     text = " ".join(text.split())
-    # a dollar sign would start a formula
-    return (text if len(text) <= length else text[: length - 1] + "\u2026").replace("$", r"\$")
+    if len(text) > length:
+        end = (length - 1) // 2
+        text = text[: length - 1 - end] + "\u2026" + text[-end:]
+    return text.replace("$", r"\$")  # a dollar sign would start a formula
 
 
 def marginal_figures(
@@ -179,6 +185,8 @@ def dependence_figure(
 ) -> Figure:
     """Heatmaps of the dependence of every pair of columns: reference, synthetic, difference.
 
+    Of more than 30 columns those with the largest differences are drawn.
+
     Args:
         names: Column names.
         reference: Dependence in what is compared with, `[m, m]`.
@@ -187,36 +195,113 @@ def dependence_figure(
         measure: What the figures are.
         banner: A warning to print.
     """
-    count = len(names)
-    side = min(max(0.2 * count, 2.6), 7.0)  # inches; every map the same, whatever its labels need
+    count, note = len(names), ""
+    if count > MOST_MAPPED:
+        worst = np.argsort(-np.abs(synthetic - reference).sum(axis=1), kind="stable")[:MOST_MAPPED]
+        kept = np.sort(worst)
+        note = f" (the {MOST_MAPPED} of {count} columns with the largest differences)"
+        names = [names[place] for place in kept]
+        reference, synthetic = (values[np.ix_(kept, kept)] for values in (reference, synthetic))
+        count = MOST_MAPPED
+    below = count > MOST_IN_ROW  # the third map under the first one, so that names stay readable
+    side = max(0.165 * count, 3.4) if below else max(0.2 * count, 2.6)  # inches, of every map
     left, bottom, top, gap, bar = 1.35, 1.35, 1.0, 0.3, 0.85
-    figure = Figure(figsize=(left + 3 * side + gap + 2 * bar, bottom + side + top), dpi=90)
-    figure.set_facecolor("white")
+    across = 2 * side + gap + bar if below else 3 * side + gap + 2 * bar
+    floor = bottom + (bottom + 0.35 + side if below else 0.0)
+    figure = Figure(figsize=(left + across, floor + side + top), dpi=90, facecolor="white")
     width, height = figure.get_size_inches()
     most = max(float(reference.max(initial=0)), float(synthetic.max(initial=0)), 1e-3)
     difference = synthetic - reference
     widest = max(float(np.abs(difference).max(initial=0)), 0.02)
+    third = (left, bottom) if below else (left + 2 * side + gap + bar, floor)
     maps = (
-        (left, reference, reference_name, "viridis", (0.0, most), False),
-        (left + side + gap, synthetic, "synthetic table", "viridis", (0.0, most), True),
-        (left + 2 * side + gap + bar, difference, "difference", "RdBu_r", (-widest, widest), True),
+        ((left, floor), reference, reference_name, "viridis", (0.0, most), False),
+        ((left + side + gap, floor), synthetic, "synthetic table", "viridis", (0.0, most), True),
+        (third, difference, "difference", "RdBu_r", (-widest, widest), True),
     )
-    for place, values, title, palette, limits, with_bar in maps:
-        axis = figure.add_axes((place / width, bottom / height, side / width, side / height))
+    for (x, y), values, title, palette, limits, with_bar in maps:
+        axis = figure.add_axes((x / width, y / height, side / width, side / height))
         shown = np.ma.array(values, mask=np.eye(count, dtype=bool))
         image = axis.imshow(shown, cmap=palette, vmin=limits[0], vmax=limits[1], interpolation="nearest")
         axis.set_title(_short(title, 40), fontsize=10, color=INK)
-        _name_pairs(axis, names, first=place == left)
+        _name_pairs(axis, names, first=x == left)
         if with_bar:
-            box = ((place + side + 0.1) / width, bottom / height, 0.13 / width, side / height)
-            scale = figure.colorbar(image, cax=figure.add_axes(box))
-            scale.ax.tick_params(labelsize=8, colors=INK, length=0)
-            scale.outline.set_visible(False)
-    title = f"Dependence of every pair of columns: {measure}"
+            box = ((x + side + 0.1) / width, y / height, 0.13 / width, side / height)
+            _scale(figure, image, box)
+    if below:
+        place = (left + side + gap + bar + 0.3) / width, (bottom + side) / height
+        figure.text(*place, _worst_pairs(names, reference, synthetic), va="top", fontsize=9, color=INK)
+    title = f"Dependence of every pair of columns: {measure}{note}"
     figure.text(0.15 / width, 1 - 0.12 / height, title, va="top", fontsize=12, color=INK, weight="bold")
     if banner:
         figure.text(0.15 / width, 1 - 0.42 / height, banner, va="top", fontsize=9, color=WARNING)
     return figure
+
+
+def _scale(figure: Figure, image: Any, box: tuple[float, float, float, float]) -> None:  # noqa: ANN401
+    """A heatmap's colour scale."""
+    scale = figure.colorbar(image, cax=figure.add_axes(box))
+    scale.ax.tick_params(labelsize=8, colors=INK, length=0)
+    scale.outline.set_visible(False)
+
+
+def _worst_pairs(names: Sequence[str], reference: NDArray[np.float64], synthetic: NDArray[np.float64]) -> str:
+    """The pairs with the largest differences, as lines."""
+    first, second = np.triu_indices(len(names), 1)
+    order = np.argsort(-np.abs(synthetic - reference)[first, second], kind="stable")[:12]
+    chosen = zip(first[order].tolist(), second[order].tolist(), strict=True)
+    lines = [
+        f"{_short(names[a], 20)} and {_short(names[b], 20)}:  {reference[a, b]:.2f} / {synthetic[a, b]:.2f}"
+        for a, b in chosen
+    ]
+    return "\n".join(["Largest differences (reference / synthetic):", "", *lines])
+
+
+def pair_figure(
+    names: tuple[str, str],
+    labels: tuple[Sequence[str], Sequence[str]],
+    reference: NDArray[np.float64],
+    synthetic: NDArray[np.float64],
+    reference_name: str,
+    banner: str | None = None,
+) -> Figure:
+    """Heatmaps of two columns' joint shares: reference and synthetic.
+
+    Args:
+        names: Both columns; the first runs down.
+        labels: One text a cell of each.
+        reference: Joint shares in what is compared with, `[cells, cells]`.
+        synthetic: The same in the synthetic table.
+        reference_name: Title of the first map.
+        banner: A warning to print.
+    """
+    used = [np.flatnonzero((reference + synthetic).sum(axis=1 - axis) > 0) for axis in (0, 1)]
+    height = 5.2
+    figure = Figure(figsize=(11.5, height), dpi=90, facecolor="white")
+    axes = figure.subplots(1, 2, sharey=True)
+    most = max(float(reference.max(initial=0)), float(synthetic.max(initial=0)), 1e-9)
+    titles = (reference_name, "synthetic table")
+    for axis, values, title in zip(axes, (reference, synthetic), titles, strict=True):
+        shown = values[np.ix_(*used)]
+        image = axis.imshow(shown, cmap="viridis", vmin=0, vmax=most, aspect="auto", interpolation="nearest")
+        axis.set_title(title, fontsize=10, color=INK)
+        axis.set_xlabel(_short(names[1], 40), fontsize=9.5, color=INK)
+        _few_ticks(axis.set_xticks, [labels[1][cell] for cell in used[1].tolist()], rotation=28, ha="right")
+        _few_ticks(axis.set_yticks, [labels[0][cell] for cell in used[0].tolist()])
+        axis.tick_params(colors=INK, labelsize=8, length=0)
+    axes[0].set_ylabel(_short(names[0], 40), fontsize=9.5, color=INK)
+    _frame(figure, f"Share of rows: {_short(names[0], 30)} and {_short(names[1], 30)}", banner, height)
+    scale = figure.colorbar(image, ax=list(axes), format=lambda value, _: f"{value:.1%}")
+    scale.ax.tick_params(labelsize=8, colors=INK, length=0)
+    scale.outline.set_visible(False)
+    return figure
+
+
+def _few_ticks(set_ticks: Any, labels: list[str], **style: Any) -> None:  # noqa: ANN401 - untyped library
+    """At most ten labels along a side."""
+    step = -(-len(labels) // 10)
+    chosen = range(0, len(labels), step)
+    set_ticks(chosen, [_short(labels[place].removeprefix("from ")) for place in chosen], **style)
 
 
 def _name_pairs(axis: Any, names: Sequence[str], *, first: bool) -> None:  # noqa: ANN401 - untyped library

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,46 +14,47 @@ import pandas as pd
 
 from jupyter_dpsynth.engine.marginals import pair_dependence
 from jupyter_dpsynth.errors import DataError, did_you_mean, shielded, shown
+from jupyter_dpsynth.evaluation.distances import (
+    Metric,
+    chance_floor,
+    distances,
+    halves_apart,
+    joint_of_measured,
+    joint_of_tables,
+    learned_figures,
+    overall_by_halves,
+    overall_by_noise,
+    sorted_columns,
+)
 from jupyter_dpsynth.evaluation.metrics import (
     Discretizer,
     cramers_v,
-    mean_total_variation,
     one_way_shares,
-    prediction_auc,
-    separation_auc,
 )
-from jupyter_dpsynth.evaluation.plots import ColumnComparison, dependence_figure, marginal_figures
+from jupyter_dpsynth.evaluation.plots import (
+    PANELS_A_PAGE,
+    ColumnComparison,
+    dependence_figure,
+    marginal_figures,
+    pair_figure,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.evaluation.overall import Overall
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["BANNER", "Metric", "UtilityReport"]
+__all__ = ["BANNER", "Metric", "UtilityReport", "check_columns"]
 
 BANNER = (
     "Computed from the original data: not covered by epsilon, and saved in this notebook. "
     "Clear this output before you pass the notebook on."
 )
-HOLDOUT_SHARE = 0.2
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One figure of a report.
-
-    Attributes:
-        name: Short name.
-        value: The figure.
-        good: What a perfect table would give here; not always 0, for real halves differ too.
-        meaning: What it says, in one line.
-    """
-
-    name: str
-    value: float
-    good: float
-    meaning: str
+MOST_PAGES = 1  # of overlays in a notebook's output; wide tables would make it slow and large
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,8 @@ class UtilityReport:
         dependence: Dependence of every pair in the reference, `[m, m]`.
         dependence_synthetic: The same in the synthetic table.
         dependence_measure: What the dependence figures are.
+        overall: The comparison in one number; None if no dependence stands out.
+        joint: Gives the joint shares of two columns, by place, in the reference and the synthetic table.
         banner: A warning if original rows were used.
 
     Privacy:
@@ -81,6 +85,8 @@ class UtilityReport:
     dependence: NDArray[np.float64]
     dependence_synthetic: NDArray[np.float64]
     dependence_measure: str
+    overall: Overall | None
+    joint: Callable[[int, int], tuple[NDArray[np.float64], NDArray[np.float64]]]
     banner: str | None = None
 
     @classmethod
@@ -95,7 +101,7 @@ class UtilityReport:
             NotLearnedError: Nothing has been learned.
             DataError: The table has other columns, or is the one that was learned.
         """
-        _check_columns(df_synth, synthesizer.reference.columns, "df_synth")
+        check_columns(df_synth, synthesizer.reference.columns, "df_synth")
         if synthesizer.was_learned_from(df_synth):
             raise DataError(
                 "df_synth is the original table itself: what would be shown is not covered by epsilon. Pass "
@@ -109,14 +115,18 @@ class UtilityReport:
         codes = synthesizer.codec.encode(df_synth).astype(np.int64)
         sizes = synthesizer.codec.sizes
         shares = one_way_shares(codes, [int(size) for size in sizes])
-        noise_floor = [float(noise.sum() * np.sqrt(2 / np.pi) / 2) for noise in reference.noise]
-        columns = _sorted_columns(
+        noise_floor = [
+            chance_floor(share, noise, 1 / reference.rows + 1 / len(codes))
+            for share, noise in zip(reference.shares, reference.noise, strict=True)
+        ]
+        columns = sorted_columns(
             reference.columns,
             reference.labels,
             reference.shares,
             shares,
             reference.noise,
             tuple(kind != "category" for kind in reference.kinds),
+            noise_floor,
         )
         dependence = pair_dependence(codes, sizes)
         pairs = np.triu_indices(len(sizes), 1)
@@ -127,7 +137,7 @@ class UtilityReport:
                 float(np.mean([column.distance for column in columns])),
                 float(np.mean(noise_floor)),
                 "mean total-variation distance of a column from its noisy measurement; good: the "
-                "measurement's own noise",
+                "measurement's own noise and the chance of drawing rows",
             ),
             Metric(
                 "largest one-way difference",
@@ -156,6 +166,8 @@ class UtilityReport:
             reference.dependence,
             dependence,
             "total-variation distance from independence",
+            overall_by_noise(table, reference.dependence[pairs]),
+            partial(joint_of_measured, reference.shares, codes, tuple(int(size) for size in sizes)),
         )
 
     @classmethod
@@ -180,13 +192,13 @@ class UtilityReport:
             MissingDependencyError: `target` is given and scikit-learn is missing.
         """
         names = tuple(df.columns)
-        _check_columns(df, names, "df")
-        _check_columns(df_synth, names, "df_synth")
+        check_columns(df, names, "df")
+        check_columns(df_synth, names, "df_synth")
         if target is not None and (not isinstance(target, str) or target not in names):
             hint = did_you_mean(target if isinstance(target, str) else "", map(str, names))
             raise DataError(f"target = {shown(target)} is not a column of the table.{hint}")
         if holdout is not None:
-            _check_columns(holdout, names, "holdout")
+            check_columns(holdout, names, "holdout")
         return shielded(lambda: cls._from_original(df, df_synth, target, holdout), "the comparison failed")
 
     @classmethod
@@ -196,18 +208,19 @@ class UtilityReport:
         names = tuple(df.columns)
         grid = Discretizer(df)
         codes, synthetic = grid.codes(df), grid.codes(df_synth)
-        columns = _sorted_columns(
+        columns = sorted_columns(
             names,
             grid.labels,
             one_way_shares(codes, grid.sizes),
             one_way_shares(synthetic, grid.sizes),
             None,
             grid.ordered,
+            halves_apart(codes, grid.sizes),
         )
         dependence, dependence_synthetic = (cramers_v(c, grid.sizes) for c in (codes, synthetic))
-        table = _distances(grid, codes, synthetic, dependence, dependence_synthetic)
+        table = distances(grid, codes, synthetic, dependence, dependence_synthetic)
         if target is not None:
-            table += _learned_figures(df, df_synth, target, holdout)
+            table += learned_figures(df, df_synth, target, holdout)
         return cls(
             "original table",
             tuple(table),
@@ -216,6 +229,8 @@ class UtilityReport:
             dependence,
             dependence_synthetic,
             "Cramer's V",
+            overall_by_halves(codes, synthetic, grid.sizes),
+            partial(joint_of_tables, codes, synthetic, grid.sizes),
             BANNER,
         )
 
@@ -226,11 +241,12 @@ class UtilityReport:
 
     @property
     def per_column(self) -> pd.DataFrame:
-        """Every column's total-variation distance, largest first."""
+        """Every column's total-variation distance, largest first, and what it would be at best."""
         return pd.DataFrame(
             {
                 "column": [column.name for column in self.columns],
                 "difference": [column.distance for column in self.columns],
+                "good": [column.good for column in self.columns],
             }
         )
 
@@ -241,12 +257,40 @@ class UtilityReport:
     def summary(self) -> str:
         """The figures for a terminal."""
         width = max(len(metric.name) for metric in self.table)
-        lines = [f"Synthetic table against the {self.reference_name}:"]
+        lines = [f"Synthetic table against the {self.reference_name}:", f"  overall: {self._overall_text}"]
         lines += [
             f"  {metric.name:<{width}}  {metric.value:.4f}  (good: {metric.good:.4f})"
             for metric in self.table
         ]
         return "\n".join([*lines, *([self.banner] if self.banner else [])])
+
+    @property
+    def _overall_text(self) -> str:
+        if self.overall is None:
+            return "not given; no dependence between columns stands out"
+        return f"{self.overall.text} ({self.overall.meaning})"
+
+    def column_figure(self, name: str) -> Figure:
+        """One column's overlay.
+
+        Args:
+            name: Its name.
+        """
+        chosen = [column for column in self.columns if column.name == name]
+        return marginal_figures(chosen, self.reference_name, self.banner)[0]
+
+    def pair_figure(self, first: str, second: str) -> Figure:
+        """Two columns' joint shares. Measurements hold no joint shares: there independence takes their place.
+
+        Args:
+            first: Name of a column.
+            second: Name of another one.
+        """
+        places = self.names.index(first), self.names.index(second)
+        labels = {column.name: column.labels for column in self.columns}
+        name = self.reference_name if self.banner else "measured shares, as if independent"
+        tables = self.joint(*places)
+        return pair_figure((first, second), (labels[first], labels[second]), *tables, name, self.banner)
 
     def figures(self) -> list[Figure]:
         """Overlays of all columns, then the heatmaps of all pairs."""
@@ -296,16 +340,34 @@ class UtilityReport:
                 '<p role="note" style="border-left:4px solid #D55E00;padding:4px 10px;margin:6px 0">'
                 f"<b>Not private.</b> {html.escape(self.banner)}</p>"
             )
+        figures = self._shown_figures()
         pictures = "".join(
             f'<img alt="{html.escape(self._picture_text(index))}" style="max-width:100%;margin-top:10px" '
             f'src="data:image/png;base64,{_png(figure)}">'
-            for index, figure in enumerate(self.figures())
+            for index, figure in enumerate(figures)
         )
         return (
             f'<div style="color:var(--jp-ui-font-color1,inherit)"><p><b>Synthetic table against the '
             f"{html.escape(self.reference_name)}</b></p>{banner}"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{pictures}</div>"
+            f"<p><b>Overall:</b> {html.escape(self._overall_text)}</p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{self._left_out}{pictures}</div>"
         )
+
+    @property
+    def _left_out(self) -> str:
+        """What is said where not every column is drawn."""
+        drawn = MOST_PAGES * PANELS_A_PAGE
+        if len(self.columns) <= drawn:
+            return ""
+        return (
+            f"<p>Drawn are the {drawn} of {len(self.columns)} columns with the largest difference; all "
+            "are in <code>report.per_column</code> and <code>report.figures()</code>.</p>"
+        )
+
+    def _shown_figures(self) -> list[Figure]:
+        """The figures of the columns with the largest differences, and the heatmaps."""
+        drawn = replace(self, columns=self.columns[: MOST_PAGES * PANELS_A_PAGE])
+        return drawn.figures()
 
     def _picture_text(self, index: int) -> str:
         if index == 0 or len(self.names) == 1:
@@ -320,90 +382,12 @@ def _png(figure: Figure) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _check_columns(df: object, names: tuple[str, ...], parameter: str) -> None:
+def check_columns(df: object, names: tuple[str, ...], parameter: str, *, may_be_empty: bool = False) -> None:
+    """Raise DataError unless it is a table with these columns and, where that may be told, with rows."""
     if not isinstance(df, pd.DataFrame):
         raise DataError(f"{parameter} is a {type(df).__name__}: pass a pandas DataFrame.")
     missing = [name for name in names if name not in df.columns]
     if missing:
         raise DataError(f"{parameter} lacks column {missing[0]!r}: compare tables with the same columns.")
-    if len(df) == 0 or len(names) == 0:
+    if (len(df) == 0 and not may_be_empty) or len(names) == 0:
         raise DataError(f"{parameter} is empty: pass a table with rows and columns.")
-
-
-def _sorted_columns(
-    names: tuple[str, ...],
-    labels: tuple[tuple[str, ...], ...],
-    reference: tuple[NDArray[np.float64], ...],
-    synthetic: tuple[NDArray[np.float64], ...],
-    noise: tuple[NDArray[np.float64], ...] | None,
-    ordered: tuple[bool, ...],
-) -> tuple[ColumnComparison, ...]:
-    columns = [
-        ColumnComparison(
-            name,
-            labels[place],
-            reference[place],
-            synthetic[place],
-            None if noise is None else noise[place],
-            ordered[place],
-            0.5 * float(np.abs(reference[place] - synthetic[place]).sum()),
-        )
-        for place, name in enumerate(names)
-    ]
-    return tuple(sorted(columns, key=lambda column: -column.distance))
-
-
-def _distances(
-    grid: Discretizer,
-    codes: NDArray[np.int64],
-    synthetic: NDArray[np.int64],
-    dependence: NDArray[np.float64],
-    dependence_synthetic: NDArray[np.float64],
-) -> list[Metric]:
-    """Marginal and dependence figures, each beside what two random halves of the original give."""
-    order = np.random.default_rng(0).permutation(len(codes))
-    halves = codes[order[: len(codes) // 2]], codes[order[len(codes) // 2 :]]
-    table = []
-    for ways, text in ((1, "columns"), (2, "pairs of columns"), (3, "triples of columns")):
-        if len(grid.sizes) < ways:
-            break
-        good = mean_total_variation(*halves, grid.sizes, ways) if len(halves[0]) else 0.0
-        value = mean_total_variation(codes, synthetic, grid.sizes, ways)
-        meaning = f"mean total-variation distance over {text}; good: two random halves of the original"
-        table.append(Metric(f"{ways}-way difference", value, good, meaning))
-    pairs = np.triu_indices(len(grid.sizes), 1)
-    if len(pairs[0]):
-        gaps = np.abs(dependence_synthetic - dependence)[pairs]
-        halves_v = [cramers_v(half, grid.sizes) for half in halves if len(half)]
-        good = float(np.abs(halves_v[0] - halves_v[-1])[pairs].mean())
-        meaning = "mean difference of Cramer's V over all pairs; good: two random halves"
-        table.append(Metric("correlation difference", float(gaps.mean()), good, meaning))
-    return table
-
-
-def _learned_figures(
-    df: pd.DataFrame, df_synth: pd.DataFrame, target: str, holdout: pd.DataFrame | None
-) -> list[Metric]:
-    """Figures of models that were trained on the tables."""
-    train, where = df, "the holdout"
-    if holdout is None:
-        order = np.random.default_rng(0).permutation(len(df))
-        cut = max(1, int(HOLDOUT_SHARE * len(df)))
-        holdout, train = df.iloc[order[:cut]], df.iloc[order[cut:]]
-        where = "a fifth of the original, kept out of the reference model but not out of learning"
-    synthetic = prediction_auc(df, df_synth, holdout, target)
-    real = prediction_auc(df, train, holdout, target)
-    return [
-        Metric(
-            "train on synthetic, test on real",
-            synthetic,
-            real,
-            f"ROC AUC of predicting {target} on {where}; good: trained on the original",
-        ),
-        Metric(
-            "real against synthetic",
-            separation_auc(holdout, df_synth),
-            0.5,
-            "ROC AUC of telling a synthetic row from a real one; good: a coin",
-        ),
-    ]

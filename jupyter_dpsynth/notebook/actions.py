@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata import DataFrameMeta
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["Actions", "Session", "guarded"]
+__all__ = ["Actions", "Session", "guarded", "publish"]
 
 DEFAULT_SYNTHETIC = "df_synth"
 
@@ -98,7 +98,7 @@ class Actions:
         self._front_end, self._context = front_end, context
         self.slots = new_slot(), new_slot(), new_slot()
         for slot in self.slots:
-            _publish({"text/plain": ""}, slot, update=False)
+            publish({"text/plain": ""}, slot, update=False)
 
     def train(
         self,
@@ -131,7 +131,7 @@ class Actions:
         run = TrainingRun(HighDimSynthesizer(df_meta, config=config), df, self.output, dataset, label)
         progress = TrainingProgress(run, self._front_end, background=True, slots=self.slots[:2])
         self._in_context(progress.open)
-        self._in_context(lambda: _publish({"text/plain": ""}, self.slots[2], update=True))
+        self._in_context(lambda: publish({"text/plain": ""}, self.slots[2], update=True))
         TensorFlowWarmup().start_now()
         self.run = self.session.run = run
         self.session.current = self.output
@@ -185,7 +185,7 @@ class Actions:
             df_synth = synthesizer.synthesize()
         report = UtilityReport.against_measurements(synthesizer, df_synth)
         data, _ = get_ipython().display_formatter.format(report)
-        self._in_context(lambda: _publish(data, self.slots[2], update=True))
+        self._in_context(lambda: publish(data, self.slots[2], update=True))
         self._say("The comparison is below. It uses what was measured privately and cost no epsilon.")
 
     def save(self, path: str) -> None:
@@ -221,7 +221,8 @@ def front_end_of(session: Any, shell: Any) -> Any:  # noqa: ANN401 - its name
     return "terminal" if shell is None else detect_front_end(shell)
 
 
-def _publish(bundle: dict[str, Any], display_id: str, *, update: bool) -> None:
+def publish(bundle: dict[str, Any], display_id: str, *, update: bool) -> None:
+    """Show something in a slot, or replace what is there."""
     from IPython.display import publish_display_data
 
     publish_display_data(bundle, transient={"display_id": display_id}, **({"update": True} if update else {}))

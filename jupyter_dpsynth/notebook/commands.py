@@ -103,6 +103,10 @@ def compare(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     if output is not None:
         namespace[variable_name(output, "--output", namespace)] = report
     display(report)
+    if magics.front_end() == "widget":
+        from jupyter_dpsynth.notebook.drilldown import DrillDown
+
+        DrillDown(report).show()
 
 
 def _frame_type() -> type:
@@ -130,6 +134,41 @@ def _compare_with_original(parsed: ParsedLine, namespace: dict[str, Any], df_syn
         target=target,
         holdout=None if holdout is None else find_dataframe(holdout, namespace, "--holdout"),
     )
+
+
+def evaluate_table(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Measure with noise, and with budget of its own, how close synthetic data comes."""
+    from IPython.display import display
+
+    namespace = magics.shell.user_ns
+    df = find_dataframe(parsed.argument(), namespace)
+    _, synthesizer = current_synthesizer(magics, parsed)
+    given = parsed.options.get("epsilon")
+    if given is None:
+        raise ConfigError("--epsilon is missing: say what the report may spend, such as --epsilon 0.1.")
+    value = read_value(given, namespace, "--epsilon")
+    table = parsed.argument(1)
+    if table is None and isinstance(namespace.get(magics.synthetic), _frame_type()):
+        table = magics.synthetic
+    target = parsed.options.get("target")
+    dataset, label = learning.dataset_of(namespace, parsed)
+    output = parsed.options.get("output")
+    if output is not None:
+        output = variable_name(output, "--output", namespace)  # refused before anything is spent
+    from jupyter_dpsynth.evaluation.private import evaluate_privately
+
+    report = evaluate_privately(
+        synthesizer,
+        df,
+        None if table is None else find_dataframe(table, namespace, "DF_SYNTH"),
+        epsilon=value,
+        target=None if target is None else expand(target, namespace, "--target"),
+        dataset=dataset,
+        label=label,
+    )
+    if output is not None:
+        namespace[output] = report
+    display(report)
 
 
 def epsilon_sentence(name: str, synthesizer: HighDimSynthesizer) -> str:
@@ -279,6 +318,7 @@ HANDLERS: dict[str, Callable[[DPSynthMagics, ParsedLine], None]] = {
     "panel": preview.panel,
     "synthesize": synthesize,
     "compare": compare,
+    "evaluate": evaluate_table,
     "epsilon": epsilon,
     "status": learning.status,
     "stop": learning.stop,

@@ -141,6 +141,14 @@ with too many values, missing bounds, types that cannot be learned, too few rows
 it is covered by epsilon: clear the output before the notebook leaves your hands."""
 
 
+_EVALUATE_DETAILS = """\
+The private rows are read, and noise is added to all that is shown: every column's distance from the
+synthetic table, that of the pairs of columns, and the accuracy of a model. What it costs is entered into
+the ledger first, and every figure has an error bar:
+
+    %dpsynth evaluate df df_synth --epsilon 0.1"""
+
+
 _LEDGER_DETAILS = """\
 A run is entered before anything is measured, and what was entered stays, however the run ends. The same
 content is the same dataset, whatever the variable is called; a name given with %%dpsynth learn df --dataset
@@ -222,6 +230,21 @@ def _commands() -> dict[str, Command]:
                 Option("output", "NAME", "Name of the variable for the report.", "o"),
                 _SYNTHESIZER,
             ),
+        ),
+        Command(
+            "evaluate",
+            ("DATAFRAME", "[DF_SYNTH]"),
+            "Measure, with budget of its own, how close synthetic data comes: may be passed on.",
+            (
+                Option("epsilon", "NUMBER", "What the report may spend, beside what learning spent."),
+                Option(
+                    "target", "COLUMN", "Also train on synthetic, test on real, for this column of names."
+                ),
+                _DATASET,
+                Option("output", "NAME", "Name of the variable for the report.", "o"),
+                _SYNTHESIZER,
+            ),
+            _EVALUATE_DETAILS,
         ),
         Command("epsilon", (), "Say what epsilon was spent, in a sentence.", (_SYNTHESIZER,)),
         Command("status", (), "Say what is running and what has been learned."),

@@ -58,6 +58,10 @@ CELLS = {
     "compare": "%dpsynth compare made -s first -o report",
     "compare as a value": "[report, report.per_column, report.to_frame()]",
     "compare the original as if it were synthetic": "%dpsynth compare df -s first",
+    "evaluate": "%dpsynth evaluate df made --epsilon 2 -s first --target group -o quality",
+    "evaluate as a value": "[quality, quality.per_column, quality.per_pair, quality.to_frame()]",
+    "evaluate with too little": "%dpsynth evaluate df made --epsilon 0.001 -s first",
+    "evaluate the original as if it were synthetic": "%dpsynth evaluate df df --epsilon 1 -s first",
     "save": "import tempfile, os\n"
     "file = os.path.join(tempfile.mkdtemp(), 'model.dps')\n%dpsynth save {file} -s first",
     "load": "%dpsynth load {file} -o again",
@@ -95,6 +99,8 @@ CELLS = {
 ORIGINAL = "%dpsynth compare made --original df -s first -o open_report"
 FAILING = {
     "compare the original as if it were synthetic",
+    "evaluate with too little",
+    "evaluate the original as if it were synthetic",
     "a library fails",
     "%tb",
     "%tb, verbosely",

@@ -75,6 +75,8 @@ def test_unloading_leaves_the_shell_as_it_was(shell: Shell) -> None:
         ("%dpsynth epsilon", "nothing has been learned here yet"),
         ("%dpsynth synthesize 10", "nothing has been learned here yet"),
         ("%dpsynth compare", "nothing has been learned here yet"),
+        ("%dpsynth evaluate df --epsilon 0.1", "nothing has been learned here yet"),
+        ("%dpsynth evaluate", "DATAFRAME is missing"),
         ("%dpsynth save", "FILE is missing"),
         ("%dpsynth config epsilonn", "Did you mean 'epsilon'?"),
     ],

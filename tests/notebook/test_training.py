@@ -82,6 +82,16 @@ def test_compare_is_free_by_default_and_warns_when_it_looks_at_the_original(kern
     assert "add --original" in kernel.run("%dpsynth compare --target city").error
 
 
+def test_a_private_report_is_shown_with_its_cost_and_entered_into_the_ledger(kernel: Kernel) -> None:
+    kernel.run("%dpsynth learn df -o judged --steps 5")
+    kernel.run("%dpsynth synthesize 500 -o fake")
+    cell = kernel.run("%dpsynth evaluate df fake --epsilon 5 -o quality --dataset quality")
+    assert not cell.error
+    assert kernel.value("quality.epsilon <= 5") is True
+    assert kernel.value("quality.cost in quality.to_html()") is True
+    assert "quality" in kernel.run("print(__import__('jupyter_dpsynth').PrivacyLedger().summary())").text
+
+
 def test_an_interrupt_keeps_the_model_and_the_cell_succeeds(kernel: Kernel) -> None:
     cell = kernel.start(f"%%dpsynth learn df -o stopped\n{LONG}")
     kernel.follow(cell, TRAINING)

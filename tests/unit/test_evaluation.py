@@ -17,6 +17,7 @@ from jupyter_dpsynth.evaluation.metrics import (
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.models import untrained
 from tests.tables import mixed_table
 
 
@@ -54,9 +55,7 @@ def test_many_cells_are_counted_sparsely_with_the_same_result():
 
 def test_shuffled_columns_keep_one_way_and_lose_pair_agreement():
     df = mixed_table()
-    shuffled = df.copy()
-    for place, name in enumerate(df.columns):
-        shuffled[name] = df[name].sample(frac=1, random_state=place).to_numpy()
+    shuffled = without_dependence(df)
     first, second, sizes = codes_of(df, shuffled)
     assert mean_total_variation(first, second, sizes, 1) == 0
     assert mean_total_variation(first, second, sizes, 2) > 0.03
@@ -114,6 +113,68 @@ def test_a_comparison_with_the_original_carries_the_warning_everywhere():
     for figure in report.figures():
         assert any("not covered by epsilon" in text.get_text() for text in figure.texts)
     assert {"train on synthetic, test on real", "real against synthetic"} <= set(report.metrics)
+
+
+def without_dependence(df):
+    """The same columns, each shuffled by itself."""
+    return pd.DataFrame(
+        {
+            name: df[name].sample(frac=1, random_state=place).to_numpy()
+            for place, name in enumerate(df.columns)
+        }
+    )
+
+
+def test_the_overall_score_is_high_for_another_sample_and_low_without_dependence():
+    df = mixed_table(4000)
+    shuffled = without_dependence(mixed_table(4000, seed=4))
+    good, poor = (UtilityReport.against_original(df, made) for made in (mixed_table(4000, seed=3), shuffled))
+    assert good.overall.score > 90
+    assert poor.overall.score < 20
+    assert "100: pairs" in good.summary()
+    assert good.overall.text in good.to_html()
+
+
+def test_the_overall_score_against_measurements_is_low_without_dependence():
+    df = mixed_table(4000)
+    synthesizer = untrained(df)
+    shuffled = without_dependence(mixed_table(4000, seed=4))
+    good, poor = (
+        UtilityReport.against_measurements(synthesizer, made)
+        for made in (mixed_table(4000, seed=3), shuffled)
+    )
+    assert good.overall.score > 80
+    assert poor.overall.score < 30
+    assert good.banner is None
+
+
+def test_one_column_has_no_overall_score():
+    df = pd.DataFrame({"c": ["a", "b"] * 50})
+    report = UtilityReport.against_original(df, df)
+    assert report.overall is None
+    assert "overall: not given" in report.summary()
+
+
+def test_a_wide_table_is_summarised_worst_first_in_an_output_of_a_small_size():
+    generator = np.random.default_rng(0)
+    df, made = (
+        pd.DataFrame({f"measured quantity {j}": generator.normal(size=300) for j in range(120)})
+        for _ in range(2)
+    )
+    report = UtilityReport.against_original(df, made)
+    shown = report.to_html()
+    assert len(shown) < 2_000_000
+    assert "24 of 120 columns with the largest difference" in shown
+    assert shown.count("<img") == 2
+    assert len(report.figures()) == 6
+    assert report.per_column["difference"].is_monotonic_decreasing
+
+
+def test_names_that_differ_at_their_end_are_told_apart_on_plots():
+    names = [f"category number {i}" for i in range(4)]
+    df = pd.DataFrame({"c": names * 50})
+    axis = UtilityReport.against_original(df, df).figures()[0].axes[0]
+    assert len({label.get_text() for label in axis.get_xticklabels()}) == 4
 
 
 @pytest.mark.tensorflow

@@ -33,6 +33,7 @@ def test_the_public_names_are_these():
         "UtilityReport",
         "__version__",
         "datasets",
+        "evaluate_privately",
         "load_ipython_extension",
         "unload_ipython_extension",
     }

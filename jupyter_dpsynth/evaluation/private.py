@@ -1,0 +1,402 @@
+"""`PrivateReport`: utility figures of a synthetic table that were measured with noise and may be passed on.
+
+What is measured is fixed before a row is read: the row count, the distance of every column and of a public
+set of pairs from the synthetic table, and, with a target, how many rows a model predicts rightly that was
+trained on the synthetic table. The synthetic table is public, so one row changes each distance by at most
+one. All distances of a group are released, each with the noise of the whole group, so their mean has no
+more noise than if it had been measured alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
+from jupyter_dpsynth.encoding.histograms import Histograms
+from jupyter_dpsynth.encoding.units import bound_units
+from jupyter_dpsynth.engine.planning import NOMINAL_DELTA
+from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean, shielded, shown
+from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter
+from jupyter_dpsynth.evaluation.private_report import Measured, PrivateReport
+from jupyter_dpsynth.evaluation.report import check_columns
+from jupyter_dpsynth.privacy.accounting import (
+    GaussianMeasurement,
+    PrivacyPlan,
+    compute_epsilon,
+    gaussian_mu,
+)
+from jupyter_dpsynth.privacy.composition import Spending
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED, TableIdentity
+from jupyter_dpsynth.privacy.noise import NoiseSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.privacy.ledger import RunStatus
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+__all__ = ["PrivateEvaluation", "evaluate_privately", "plan_evaluation"]
+
+MOST_PAIRS = 300  # more tell little about the mean, and each single one less
+FINENESS = 256  # distances are whole numbers of such parts of a row: whole noise leaves no trace
+SHARES = {"row count": 0.2, "columns": 0.25, "pairs": 0.35, "independent pairs": 0.1, "prediction": 0.1}
+LARGEST_ERROR = 0.25  # of the mean distance, in shares of all rows; beyond, a report would be noise alone
+MARGIN = 1 - 1e-5  # of mu, for the accountant's rounding
+
+
+def evaluate_privately(
+    synthesizer: HighDimSynthesizer,
+    df: pd.DataFrame,
+    df_synth: pd.DataFrame | None = None,
+    *,
+    epsilon: float,
+    target: str | None = None,
+    dataset: str | None = None,
+    label: str = UNNAMED,
+    ledger: PrivacyLedger | None = None,
+    noise: NoiseSource | None = None,
+) -> PrivateReport:
+    """Measure with noise how close a synthetic table comes to a private one.
+
+    Args:
+        synthesizer: A learned synthesizer; its cells are used, and its unit of privacy is protected.
+        df: The private table: the one that was learned, or other rows with the same columns.
+        df_synth: A synthetic table; by default one is made.
+        epsilon: What the report may spend, beside what learning spent. Delta is that of learning.
+        target: A column with names, to predict by a model that is trained on the synthetic table.
+        dataset: Name of the dataset in the ledger; by default `df.attrs["dataset"]`, or none.
+        label: What the ledger calls a table that is new to it and has no such name.
+        ledger: By default the one in Jupyter's data directory.
+        noise: For tests only: a fixed seed, and so no guarantee.
+
+    Raises:
+        ArtifactError: The ledger cannot record it; nothing was spent.
+        BudgetExhaustedError: It would exceed the dataset's cap; nothing was spent.
+        ConfigError: `epsilon` is not above 0; nothing was spent.
+        DataError: A table does not fit, or (spent, and said so) epsilon is too small for it.
+        MissingDependencyError: `target` is given and scikit-learn is missing; nothing was spent.
+        NotLearnedError: Nothing has been learned.
+
+    Privacy:
+        The report is (epsilon, delta)-differentially private for the unit that learning protected. It
+        composes with what learning spent; the ledger adds them up.
+    """
+    if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < math.inf:
+        raise ConfigError(f"epsilon = {shown(epsilon)} is not allowed: give a number above 0, such as 0.1.")
+    codec = synthesizer.codec
+    check_columns(df, codec.df_meta.names, "df", may_be_empty=True)
+    codec.df_meta.check(df)
+    if df_synth is None:
+        df_synth = synthesizer.synthesize()
+    check_columns(df_synth, codec.names, "df_synth")
+    if df_synth is df or synthesizer.was_learned_from(df_synth):
+        raise DataError(
+            "df_synth is the original table itself: pass a synthetic table, which is public, and the private "
+            "one as df."
+        )
+    _check_target(target, codec.names, synthesizer.reference.kinds)
+    if dataset is None:
+        dataset = df.attrs.get("dataset")
+    evaluation = PrivateEvaluation(synthesizer, df_synth, float(epsilon), target, noise)
+
+    def run() -> PrivateReport:
+        # whether arithmetic overflows depends on single values: no warning may tell
+        with np.errstate(all="ignore"):
+            identity = TableIdentity(table_fingerprint(df), dataset, label)
+            return evaluation.execute(df, identity, PrivacyLedger() if ledger is None else ledger)
+
+    return shielded(run, "the evaluation failed")
+
+
+def _check_target(target: str | None, names: Sequence[str], kinds: Sequence[str]) -> None:
+    if target is None:
+        return
+    if not isinstance(target, str) or target not in names:
+        hint = did_you_mean(target if isinstance(target, str) else "", names)
+        raise DataError(f"target = {shown(target)} is not a learned column.{hint}")
+    if kinds[names.index(target)] != "category":
+        raise DataError(f"target = {target!r} is no column of names: accuracy needs classes. Name another.")
+    if len(names) < 2:
+        raise DataError(f"target = {target!r} is the only column: there is nothing to predict it from.")
+
+
+def plan_evaluation(
+    epsilon: float, delta: float, columns: int, pairs: int, unit: str, *, count: bool, target: bool
+) -> PrivacyPlan:
+    """Everything that an evaluation will measure.
+
+    Args:
+        epsilon: What it may spend.
+        delta: At which delta.
+        columns: How many columns are compared.
+        pairs: How many pairs are compared.
+        unit: Whose privacy is protected.
+        count: Whether the row count is private.
+        target: Whether predictions are counted.
+    """
+    used = {
+        "row count": (count, ""),
+        "columns": (True, f"{columns} distances"),
+        "pairs": (pairs > 0, f"{pairs} distances"),
+        "independent pairs": (pairs > 0, "the mean distance"),
+        "prediction": (target, "the number of right predictions"),
+    }
+    names = [name for name, (is_used, _) in used.items() if is_used]
+    whole = sum(SHARES[name] for name in names)
+    mu = MARGIN * gaussian_mu(epsilon, delta)
+    return PrivacyPlan(
+        tuple(
+            GaussianMeasurement(name, math.sqrt(whole / SHARES[name]) / mu, used[name][1]) for name in names
+        ),
+        unit=unit,
+    )
+
+
+class PrivateEvaluation:
+    """One evaluation: everything public is prepared first, then the rows are read.
+
+    Args:
+        synthesizer: A learned synthesizer.
+        df_synth: The synthetic table.
+        epsilon: What may be spent.
+        target: The column to predict, or None.
+        noise: Source of noise; operating-system entropy by default.
+
+    Attributes:
+        plan: What will be measured.
+        delta: Delta of the guarantee.
+        pairs: The pairs of columns that are compared.
+    """
+
+    def __init__(
+        self,
+        synthesizer: HighDimSynthesizer,
+        df_synth: pd.DataFrame,
+        epsilon: float,
+        target: str | None,
+        noise: NoiseSource | None = None,
+    ) -> None:
+        self.codec, self.target = synthesizer.codec, target
+        self.config = synthesizer.config.resolve()
+        self.noise = noise or NoiseSource()
+        self.delta = synthesizer.delta or NOMINAL_DELTA
+        self.sizes = [int(size) for size in self.codec.sizes]
+        self.synthetic = shielded(lambda: self.codec.encode(df_synth), "encoding df_synth failed")
+        public = np.random.default_rng(0)  # which pairs are compared has no bearing on privacy
+        pairs = list(itertools.combinations(range(len(self.sizes)), 2))
+        chosen = np.sort(public.permutation(len(pairs))[:MOST_PAIRS])
+        self.pairs: list[tuple[int, ...]] = [pairs[place] for place in chosen]
+        self.independent = public.permuted(self.synthetic, axis=0)
+        self.columns: list[tuple[int, ...]] = [(column,) for column in range(len(self.sizes))]
+        # with a unit of privacy the bounded table's length is private even where that of the whole is not
+        self.count_is_private = not self.config.n_public or self.config.privacy_unit is not None
+        self.plan = plan_evaluation(
+            epsilon,
+            self.delta,
+            len(self.columns),
+            len(self.pairs),
+            self.config.unit_text,
+            count=self.count_is_private,
+            target=target is not None,
+        )
+        self.epsilon = compute_epsilon(self.plan, self.delta)
+        self.asked = epsilon
+        self._sigmas = {each.name: each.sigma for each in self.plan.measurements}
+        self._predict = None
+        if target is not None:
+            place = self.codec.names.index(target)
+            self._predict = shielded(
+                lambda: prediction_counter(self.synthetic, place), "training a model on df_synth failed"
+            )
+
+    def execute(self, df: pd.DataFrame, identity: TableIdentity, ledger: PrivacyLedger) -> PrivateReport:
+        """Enter the plan into the ledger, then measure.
+
+        Args:
+            df: The private table.
+            identity: The same for the ledger.
+            ledger: Where it is recorded.
+        """
+        guaranteed = not self.noise.test_only
+        epsilon = self.asked if guaranteed else math.inf
+        entry = ledger.reserve(identity, epsilon, self.delta, self.plan.unit)
+        if guaranteed:
+            ledger.record(entry, Spending(self.plan, self.delta, self.epsilon))
+        status: RunStatus = "failed"
+        try:
+            report = self.measure(df)
+            status = "finished"
+        finally:
+            ledger.record(entry, status=status)
+        return report
+
+    def measure(self, df: pd.DataFrame) -> PrivateReport:
+        """Read the private rows once.
+
+        Args:
+            df: The private table.
+
+        Raises:
+            DataError: By the noisy count, epsilon is too small for the table.
+
+        Privacy:
+            The measurements of `plan`, each scaled to the most rows of one unit.
+        """
+        if self.config.privacy_unit is not None:
+            df, _ = bound_units(
+                df, self.config.privacy_unit, self.config.max_rows_per_unit, self.noise.generator
+            )
+        rows, count_error = self._count(len(df))
+        self._check_signal(rows, count_error)
+        codes = self.codec.encode(df)
+        columns = self._distances("columns", codes, self.synthetic, self.columns, rows, count_error)
+        pairs, independent = [], None
+        if self.pairs:
+            pairs = self._distances("pairs", codes, self.synthetic, self.pairs, rows, count_error)
+            apart = self.whole_distances(codes, self.independent, self.pairs, rows)
+            # each of the pairs changes by at most one, so their sum by at most so many
+            error = self._noise_of("independent pairs") * len(self.pairs)
+            noisy = self._add_noise(np.array([apart.sum()]), error)[0] / len(self.pairs)
+            independent = noisy / (2 * rows), self._error("independent pairs", rows, count_error)
+        prediction = None
+        if self._predict is not None:
+            error = self._noise_of("prediction")
+            right = self._predict(codes) + int(self.noise.discrete_gaussian(1, error)[0])
+            share = right / rows
+            prediction = share, math.hypot(error, share * count_error) / rows
+        return self._report(rows, count_error, columns, pairs, independent, prediction)
+
+    def _count(self, exact: int) -> tuple[float, float]:
+        """Row count, and the standard deviation of its noise."""
+        if not self.count_is_private:
+            return float(max(exact, 2)), 0.0
+        error = self._noise_of("row count")
+        noisy = Histograms(self.noise).measure(np.array([exact]), error)
+        return max(float(noisy[0]), 2.0), error
+
+    def _noise_of(self, name: str) -> float:
+        """Standard deviation of the noise on one whole, in rows."""
+        return self._sigmas[name] * self.config.rows_per_unit
+
+    def _check_signal(self, rows: float, count_error: float) -> None:
+        name = "pairs" if self.pairs else "columns"
+        error = self._error(name, rows, count_error)
+        if error > LARGEST_ERROR:
+            needed = rows * error / LARGEST_ERROR
+            raise DataError(
+                f"epsilon = {self.asked:g} is too small to evaluate this table: about {rows:,.0f} rows were "
+                f"counted with noise, about {needed:,.0f} are needed for more than noise. The ledger counts "
+                "this evaluation as spent. Give more rows or a larger epsilon."
+            )
+
+    def _error(self, name: str, rows: float, count_error: float) -> float:
+        """Standard deviation of a group's mean distance, at most; the error of the row count adds to it."""
+        return math.hypot(self._noise_of(name), count_error) / (2 * rows)
+
+    def whole_distances(
+        self,
+        codes: NDArray[np.integer[Any]],
+        synthetic: NDArray[np.integer[Any]],
+        sets: Sequence[tuple[int, ...]],
+        rows: float,
+    ) -> NDArray[np.int64]:
+        """L1 distances in rows between counts and the synthetic table's, in whole parts of a row, exact.
+
+        Args:
+            codes: Private codes `[n, m]`.
+            synthetic: Codes of the synthetic table.
+            sets: Columns of each marginal.
+            rows: Noisy row count.
+
+        Privacy:
+            Not private. One row more or less changes each by at most `FINENESS`.
+        """
+        out = np.zeros(len(sets), dtype=np.int64)
+        for place, columns in enumerate(sets):
+            expected = np.rint(FINENESS * rows * self._shares(synthetic, columns))
+            counts = cell_counts(codes, self.sizes, columns)
+            out[place] = np.abs(FINENESS * counts - expected.astype(np.int64)).sum()
+        return out
+
+    def _shares(self, codes: NDArray[np.integer[Any]], columns: tuple[int, ...]) -> NDArray[np.float64]:
+        """Shares of a synthetic table's joint cells."""
+        return cell_counts(codes, self.sizes, columns) / len(codes)
+
+    def _add_noise(self, whole: NDArray[np.int64], error: float) -> NDArray[np.float64]:
+        """Distances in rows with discrete noise of this standard deviation in rows."""
+        drawn = self.noise.discrete_gaussian(len(whole), FINENESS * error)
+        return (whole + drawn) / FINENESS
+
+    def _distances(
+        self,
+        name: str,
+        codes: NDArray[np.integer[Any]],
+        synthetic: NDArray[np.integer[Any]],
+        sets: Sequence[tuple[int, ...]],
+        rows: float,
+        count_error: float,
+    ) -> list[Measured]:
+        """Noisy total-variation distances of some marginals.
+
+        Privacy:
+            One measurement of the plan: one row changes all of them, so L2 sensitivity is the root of
+            their number.
+        """
+        error = self._noise_of(name) * math.sqrt(len(sets))
+        noisy = self._add_noise(self.whole_distances(codes, synthetic, sets, rows), error) / (2 * rows)
+        total = math.hypot(error, count_error) / (2 * rows)
+        return [
+            Measured(
+                " and ".join(self.codec.names[column] for column in columns),
+                float(value),
+                total,
+                self._chance(columns, rows),
+            )
+            for columns, value in zip(sets, noisy, strict=True)
+        ]
+
+    def _chance(self, columns: tuple[int, ...], rows: float) -> float:
+        """Distance that two samples of these sizes of one distribution would show: public."""
+        share = self._shares(self.synthetic, columns)
+        variance = share * (1 - share) * (1 / rows + 1 / len(self.synthetic))
+        return min(1.0, float(np.sqrt(2 / np.pi * variance).sum()) / 2)
+
+    def _report(
+        self,
+        rows: float,
+        count_error: float,
+        columns: list[Measured],
+        pairs: list[Measured],
+        independent: tuple[float, float] | None,
+        prediction: tuple[float, float] | None,
+    ) -> PrivateReport:
+        majority = 0.0
+        if self.target is not None:
+            place = self.codec.names.index(self.target)
+            majority = float(self._shares(self.synthetic, (place,)).max())
+        return PrivateReport(
+            columns=tuple(sorted(columns, key=lambda each: -each.value)),
+            pairs=tuple(sorted(pairs, key=lambda each: -each.value)),
+            mean_errors=(
+                self._error("columns", rows, count_error),
+                self._error("pairs", rows, count_error) if pairs else 0.0,
+            ),
+            independent=independent,
+            target=self.target,
+            prediction=prediction,
+            majority=majority,
+            rows=rows,
+            rows_error=count_error,
+            synthetic_rows=len(self.synthetic),
+            plan=self.plan,
+            epsilon=None if self.noise.test_only else self.epsilon,
+            delta=self.delta,
+        )

@@ -1,0 +1,248 @@
+"""What a private evaluation found, as text, table and HTML that may be passed on."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.evaluation.overall import Overall, overall_of
+from jupyter_dpsynth.privacy.receipt import budget_shares, epsilon_text, relation_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from jupyter_dpsynth.privacy.accounting import PrivacyPlan
+
+__all__ = ["Measured", "PrivateReport"]
+
+MOST_LINES = 30
+MEANING = (
+    "100: pairs of columns differ no more than two samples of these sizes of one population would; 0: as "
+    "much as from the same synthetic columns without any dependence between them"
+)
+TITLES = ("Figure", "Value", "Error", "Good", "Meaning")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One noisy figure.
+
+    Attributes:
+        name: What of.
+        value: The figure; noise may take it below 0.
+        error: Standard deviation of its noise, at most.
+        good: What a perfect synthetic table would have.
+        meaning: What it says.
+    """
+
+    name: str
+    value: float
+    error: float
+    good: float
+    meaning: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class PrivateReport:
+    """Utility figures with error bars that epsilon paid for.
+
+    Attributes:
+        columns: Noisy distance of every column, largest first.
+        pairs: The same of pairs of columns.
+        mean_errors: Standard deviations of the noise in the means of both.
+        independent: Noisy mean distance of the pairs from independent columns, and its error; None with
+            one column.
+        target: The column that was predicted, or None.
+        prediction: Noisy share of right predictions, and its error.
+        majority: Share of the most frequent class in the synthetic table.
+        rows: Noisy row count.
+        rows_error: Standard deviation of its noise, 0 if the row count is public.
+        synthetic_rows: Rows of the synthetic table.
+        plan: What was measured.
+        epsilon: What that cost; None for a test-only seed.
+        delta: Delta of the guarantee.
+
+    Privacy:
+        Noisy figures and public ones: it may be passed on.
+    """
+
+    columns: tuple[Measured, ...]
+    pairs: tuple[Measured, ...]
+    mean_errors: tuple[float, float]
+    independent: tuple[float, float] | None
+    target: str | None
+    prediction: tuple[float, float] | None
+    majority: float
+    rows: float
+    rows_error: float
+    synthetic_rows: int
+    plan: PrivacyPlan
+    epsilon: float | None
+    delta: float
+
+    @property
+    def table(self) -> tuple[Measured, ...]:
+        """The figures of the whole table."""
+        found = []
+        groups = (("1-way", self.columns, "columns"), ("2-way", self.pairs, "pairs of columns"))
+        for (name, group, words), error in zip(groups, self.mean_errors, strict=True):
+            if group:
+                value, good = (float(np.mean([getattr(e, f) for e in group])) for f in ("value", "good"))
+                text = f"mean total-variation distance over {len(group)} {words}; good: two samples of one"
+                found.append(Measured(f"{name} difference", value, error, good, f"{text} population"))
+        if self.prediction is not None:
+            text = (
+                f"share of real rows whose {self.target} a model predicts that was trained on the synthetic "
+                "table; good: above that of always naming the most frequent class"
+            )
+            found.append(Measured("accuracy on real rows", *self.prediction, self.majority, text))
+        return tuple(found)
+
+    @property
+    def overall(self) -> Overall | None:
+        """The figures in one; None if there is no dependence beyond the noise, or one column."""
+        if self.independent is None:
+            return None
+        pairs = next(each for each in self.table if each.name == "2-way difference")
+        nothing, error = self.independent
+        return overall_of(
+            pairs.value, pairs.good, nothing, MEANING, value_error=pairs.error, nothing_error=error
+        )
+
+    @property
+    def cost(self) -> str:
+        """What it cost, in a sentence."""
+        if self.epsilon is None:
+            return "TEST ONLY, no guarantee: the noise came from a fixed seed."
+        return (
+            f"This report cost epsilon = {epsilon_text(self.epsilon)} at delta = {self.delta:.2g} "
+            f"({relation_of(self.plan.unit)}; the unit is {self.plan.unit}), beside what learning cost."
+        )
+
+    @property
+    def covers(self) -> str:
+        """What the guarantee covers and what it does not."""
+        count = "" if self.rows_error else " The row count is declared to be public."
+        return (
+            f"Covered: every figure here. Errors are standard deviations of the noise, at most.{count} Not "
+            "covered: column names, the synthetic table (it has a receipt of its own), other reports and "
+            "runs on the same rows (the ledger adds them up)."
+        )
+
+    @property
+    def rows_text(self) -> str:
+        """How many rows were compared."""
+        error = f" (± {self.rows_error:,.0f})" if self.rows_error else ""
+        return f"{self.rows:,.0f}{error} private rows, {self.synthetic_rows:,} synthetic ones"
+
+    @property
+    def per_column(self) -> pd.DataFrame:
+        """Every column's distance with its error, largest first."""
+        return _frame(self.columns)
+
+    @property
+    def per_pair(self) -> pd.DataFrame:
+        """The same for the pairs."""
+        return _frame(self.pairs)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The figures of the whole table: name, value, error, good, meaning."""
+        return _frame(self.table, meaning=True)
+
+    def spending(self) -> pd.DataFrame:
+        """What epsilon was spent on: item, detail, share of the squared privacy loss."""
+        import pandas as pd
+
+        return pd.DataFrame(budget_shares(self.plan), columns=["item", "detail", "share"])
+
+    def summary(self) -> str:
+        """All for a terminal."""
+        lines = [f"Private quality report: {self.rows_text}."]
+        if self.overall is not None:
+            lines.append(f"  overall: {self.overall.text} ({self.overall.meaning})")
+        else:
+            lines.append("  overall: not given; no dependence between columns stands out of the noise")
+        width = max(len(each.name) for each in self.table)
+        lines += [f"  {each.name:<{width}}  {_numbers(each)}" for each in self.table]
+        for title, group in (("Columns", self.columns), ("Pairs", self.pairs)):
+            if group:
+                worst = ", ".join(f"{each.name} {_value(each)}" for each in group[:3])
+                lines.append(f"  {title} with the largest difference: {worst}")
+        return "\n".join([*lines, self.cost, self.covers])
+
+    def __str__(self) -> str:
+        """The summary."""
+        return self.summary()
+
+    def __repr__(self) -> str:
+        """The summary."""
+        return self.summary()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # noqa: ANN401 - IPython's protocol
+        """Text for terminals, tables for notebooks."""
+        return {"text/plain": self.summary(), "text/html": self.to_html()}
+
+    def to_html(self) -> str:
+        """All as one piece of HTML, without scripts."""
+        overall = self.overall
+        number = "not given" if overall is None else overall.text
+        meaning = "no dependence stands out of the noise" if overall is None else overall.meaning
+        share = "".join(
+            f"<li>{html.escape(name)}: {part:.0%}{' (' + html.escape(detail) + ')' if detail else ''}</li>"
+            for name, detail, part in budget_shares(self.plan)
+        )
+        return (
+            '<div style="color:var(--jp-ui-font-color1,inherit);max-width:64em">'
+            f"<p><b>Private quality report</b>: {html.escape(self.rows_text)}.</p>"
+            f'<p><b style="font-size:1.4em">Overall {html.escape(number)}</b><br>{html.escape(meaning)}.</p>'
+            f"{_html_table(self.table, TITLES)}"
+            f"{_group_html('Columns', self.columns)}{_group_html('Pairs of columns', self.pairs)}"
+            f"<p>{html.escape(self.cost)}</p><details><summary>What epsilon was spent on</summary>"
+            f"<ul>{share}</ul></details><p>{html.escape(self.covers)}</p></div>"
+        )
+
+
+def _frame(figures: tuple[Measured, ...], *, meaning: bool = False) -> pd.DataFrame:
+    import pandas as pd
+
+    names = ("name", "value", "error", "good", *(("meaning",) if meaning else ()))
+    return pd.DataFrame([{name: getattr(each, name) for name in names} for each in figures], columns=names)
+
+
+def _value(each: Measured) -> str:
+    return f"{max(each.value, 0):.1%} (± {each.error:.1%})"
+
+
+def _numbers(each: Measured) -> str:
+    return f"{each.value:.4f} ± {each.error:.4f}  (good: {each.good:.4f})"
+
+
+def _group_html(title: str, group: tuple[Measured, ...]) -> str:
+    """Figures of many columns or pairs, worst first, behind a heading that opens."""
+    if not group:
+        return ""
+    shown = group[:MOST_LINES]
+    more = f", the {MOST_LINES} largest of {len(group)}" if len(group) > MOST_LINES else ""
+    table = _html_table(shown, TITLES[:4])
+    return f"<details open><summary>{title}, largest difference first{more}</summary>{table}</details>"
+
+
+def _html_table(figures: tuple[Measured, ...], titles: tuple[str, ...]) -> str:
+    cell = "padding:3px 14px 3px 0;text-align:left;vertical-align:top;white-space:normal"
+    number = f"{cell};text-align:right;font-variant-numeric:tabular-nums"
+    styles = (cell, number, number, number, cell)
+    head = "".join(
+        f'<th scope="col" style="{style}">{title}</th>' for title, style in zip(titles, styles, strict=False)
+    )
+    rows = ""
+    for each in figures:
+        texts = (f"{each.value:.4f}", f"± {each.error:.4f}", f"{each.good:.4f}", html.escape(each.meaning))
+        cells = "".join(
+            f'<td style="{style}">{text}</td>'
+            for text, style, _ in zip(texts, styles[1:], titles[1:], strict=False)
+        )
+        rows += f'<tr><th scope="row" style="{cell}">{html.escape(each.name)}</th>{cells}</tr>'
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

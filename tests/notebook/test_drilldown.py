@@ -1,0 +1,119 @@
+"""The panel under a comparison: complete, and without a private value in a widget."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+import pytest
+
+from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
+from jupyter_dpsynth.notebook.drilldown import ALONE, REOPENED, DrillDown
+from jupyter_dpsynth.notebook.progress import WIDGET_VIEW
+from tests.models import untrained
+from tests.tables import mixed_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.notebook.conftest import Shell
+
+MARK = "MARKED-PRIVATE-VALUE"
+
+
+@pytest.fixture(params=["measured", "original"])
+def panel(request: Any, shell: Shell) -> Iterator[DrillDown]:
+    """A panel for a comparison with either reference."""
+    df = mixed_table(1777)
+    df.loc[df.index % 9 == 0, "group"] = MARK
+    synthesizer = untrained(df)
+    made = synthesizer.synthesize(900, seed=0)
+    if request.param == "measured":
+        report = UtilityReport.against_measurements(synthesizer, made)
+    else:
+        report = UtilityReport.against_original(df, made)
+    one = DrillDown(report)
+    shell.names["drill"] = one
+    yield one
+    one.close()
+
+
+def state_of(panel: DrillDown) -> str:
+    """Everything that the panel's widgets hold."""
+    parts, stack = [], [panel.box]
+    while stack:
+        widget = stack.pop()
+        parts.append(widget.get_state())
+        stack += getattr(widget, "children", ())
+    return json.dumps(parts, default=str)
+
+
+def pictures(shell: Shell, code: str) -> list[dict[str, Any]]:
+    """What running something displays."""
+    outcome = shell.run(code)
+    assert not outcome.error
+    return outcome.displays
+
+
+def test_every_column_and_pair_can_be_chosen(panel: DrillDown, shell: Shell) -> None:
+    names = [value for _, value in panel.first.options if value is not None]
+    assert sorted(names) == sorted(panel.report.names)
+    for name in names:
+        (shown,) = pictures(shell, f"drill.first.value = {name!r}")
+        assert name in shown["text/plain"]
+        assert "data:image/png" in shown["text/html"]
+    for name in names[:-1]:
+        (shown,) = pictures(shell, f"drill.second.value = {name!r}")
+        assert f"{names[-1]} and {name}" in shown["text/plain"]
+
+
+def test_no_widget_holds_a_value_or_a_picture_of_the_table(panel: DrillDown, shell: Shell) -> None:
+    for name in panel.report.names:
+        pictures(shell, f"drill.first.value = {name!r}; drill.second.value = 'group'")
+        state = state_of(panel)
+        assert MARK not in state
+        assert "image/png" not in state
+        for column in panel.report.columns:
+            for figure in (column.distance, *column.reference[column.reference > 0].tolist()):
+                if figure < 1:
+                    assert f"{figure:.6f}"[:8] not in state
+
+
+def test_the_banner_is_in_the_widget_and_in_every_picture_of_the_original(
+    panel: DrillDown, shell: Shell
+) -> None:
+    shown = pictures(shell, "drill.first.value = 'age'; drill.second.value = 'income'")
+    if panel.report.banner is None:
+        assert "Not private" not in state_of(panel)
+        return
+    assert BANNER in state_of(panel)
+    assert all(BANNER in each["text/plain"] and BANNER in each["text/html"] for each in shown)
+
+
+def test_the_order_of_the_names_tells_nothing_of_the_original(panel: DrillDown) -> None:
+    names = [value for _, value in panel.first.options if value is not None]
+    if panel.report.banner is None:
+        assert names == [column.name for column in panel.report.columns]
+    else:
+        assert names == list(panel.report.names)
+
+
+def test_a_reopened_notebook_says_how_to_choose_again(panel: DrillDown, shell: Shell) -> None:
+    displays = pictures(shell, "drill.show()")
+    assert displays[0]["text/plain"] == REOPENED
+    assert WIDGET_VIEW in displays[0]
+    assert panel.second.options[0][0] == ALONE
+
+
+def test_fields_are_labelled_and_explained(panel: DrillDown) -> None:
+    for field in (panel.first, panel.second):
+        assert isinstance(field, ipywidgets.Dropdown)
+        assert field.description
+        assert field.tooltip
+
+
+def test_a_pair_shows_shares_that_sum_to_one(panel: DrillDown) -> None:
+    for shares in panel.report.joint(0, 1):
+        assert np.sum(shares) == pytest.approx(1)

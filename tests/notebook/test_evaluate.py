@@ -1,0 +1,51 @@
+"""`%dpsynth evaluate` in a real shell, with a synthesizer that needed no training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.models import untrained
+from tests.tables import mixed_table
+
+if TYPE_CHECKING:
+    from tests.notebook.conftest import Shell
+
+
+@pytest.fixture
+def ready(shell: Shell) -> Shell:
+    """A shell with a private table, a synthesizer and a synthetic table."""
+    table = mixed_table(2000)
+    made = untrained(table)
+    shell.names.update(table=table, synthesizer=made, fake=made.synthesize(500))
+    return shell
+
+
+def test_the_report_is_shown_kept_and_paid_for(ready: Shell) -> None:
+    outcome = ready.run("%dpsynth evaluate table fake --epsilon 2 -o quality --dataset judged")
+    assert not outcome.error
+    report = ready.names["quality"]
+    assert report.epsilon <= 2
+    assert report.synthetic_rows == 500
+    from jupyter_dpsynth import PrivacyLedger
+
+    assert PrivacyLedger().epsilon("judged") == pytest.approx(report.epsilon, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("evaluate table fake", "--epsilon is missing"),
+        ("evaluate table fake --epsilon -1", "give a number above 0"),
+        ("evaluate table table --epsilon 1", "original table itself"),
+        ("evaluate table fake --epsilon 1 --target gruop", "Did you mean 'group'"),
+        ("evaluate fakee fake --epsilon 1", "Did you mean 'fake'"),
+        ("evaluate table fake --epsilon 1 -o 1a", "is not a variable name"),
+        ("evaluate table fake --epsilon 0.001", "too small to evaluate"),
+    ],
+)
+def test_a_mistake_is_answered_with_one_line(ready: Shell, line: str, message: str) -> None:
+    outcome = ready.run(f"%dpsynth {line}")
+    assert message in outcome.error
+    assert "\n" not in outcome.error

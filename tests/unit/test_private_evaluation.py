@@ -1,0 +1,229 @@
+"""A private report: what it measures is bounded, paid for, recorded and near the truth."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.errors import BudgetExhaustedError, ConfigError, DataError
+from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter
+from jupyter_dpsynth.evaluation.private import FINENESS, PrivateEvaluation, evaluate_privately
+from jupyter_dpsynth.privacy.accounting import compute_epsilon
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.models import untrained
+from tests.tables import mixed_table
+
+ROWS = 3000
+
+
+@pytest.fixture(scope="module")
+def synthesizer():
+    return untrained(mixed_table(ROWS))
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return PrivacyLedger(tmp_path / "ledger.db")
+
+
+def with_unit(synthesizer, most):
+    config = HighDimConfig(epsilon=2.0, privacy_unit="group", max_rows_per_unit=most)
+    return HighDimSynthesizer.restore(config, synthesizer.learned)
+
+
+def exact(evaluation, codes, rows):
+    """Everything that noise is added to, in parts of a row or in rows."""
+    own = evaluation.whole_distances
+    return (
+        own(codes, evaluation.synthetic, evaluation.columns, rows),
+        own(codes, evaluation.synthetic, evaluation.pairs, rows),
+        own(codes, evaluation.independent, evaluation.pairs, rows),
+        evaluation._predict(codes),
+    )
+
+
+@pytest.mark.parametrize("removed", [0, 17, 2999])
+def test_one_row_changes_every_measured_figure_by_no_more_than_the_plan_pays_for(synthesizer, removed):
+    pytest.importorskip("sklearn")
+    df = mixed_table(ROWS)
+    evaluation = PrivateEvaluation(synthesizer, synthesizer.synthesize(2000, seed=1), 1.0, "group")
+    neighbour = df.drop(index=removed).reset_index(drop=True)
+    tables = [evaluation.codec.encode(table) for table in (df, neighbour)]
+    first, second = (exact(evaluation, codes, 2987.0) for codes in tables)
+    for one, other in zip(first[:3], second[:3], strict=True):
+        assert 0 < np.abs(one - other).max() <= FINENESS
+    assert abs(first[3] - second[3]) <= 1
+
+
+def test_the_noise_of_a_group_is_that_of_its_whole_sensitivity(synthesizer):
+    evaluation = PrivateEvaluation(synthesizer, synthesizer.synthesize(500), 1.0, None, NoiseSource(3))
+    drawn = []
+    evaluation._add_noise = lambda whole, error: drawn.append((len(whole), error)) or whole / FINENESS
+    evaluation.measure(mixed_table(ROWS))
+    sigmas = {each.name: each.sigma for each in evaluation.plan.measurements}
+    columns, pairs = len(evaluation.columns), len(evaluation.pairs)
+    assert drawn == [
+        (columns, pytest.approx(sigmas["columns"] * math.sqrt(columns))),
+        (pairs, pytest.approx(sigmas["pairs"] * math.sqrt(pairs))),
+        (1, pytest.approx(sigmas["independent pairs"] * pairs)),
+    ]
+
+
+def test_the_noise_grows_with_the_rows_of_a_unit(synthesizer):
+    df_synth = synthesizer.synthesize(500)
+    one, many = (
+        PrivateEvaluation(with_unit(synthesizer, most), df_synth, 1.0, None, NoiseSource(0))
+        for most in (1, 7)
+    )
+    assert many._noise_of("pairs") == pytest.approx(7 * one._noise_of("pairs"))
+    assert "at most 7 rows" in many.plan.unit
+    assert many.count_is_private
+
+
+def test_no_more_rows_of_a_unit_are_read_than_the_noise_is_for(synthesizer):
+    df = mixed_table(ROWS)
+    evaluation = PrivateEvaluation(with_unit(synthesizer, 400), synthesizer.synthesize(500), 1e4, None)
+    report = evaluation.measure(df)  # three groups of at least 400 rows
+    assert report.rows == pytest.approx(1200, abs=100)
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("target", [None, "group"])
+def test_the_whole_plan_costs_what_was_asked_for_and_no_more(synthesizer, epsilon, target):
+    evaluation = PrivateEvaluation(synthesizer, synthesizer.synthesize(500), epsilon, target)
+    cost = compute_epsilon(evaluation.plan, evaluation.delta)
+    assert 0.99 * epsilon < cost <= epsilon
+    assert evaluation.epsilon == cost
+
+
+def test_figures_are_near_the_exact_ones_when_there_is_hardly_any_noise(synthesizer):
+    pytest.importorskip("sklearn")
+    df, df_synth = mixed_table(ROWS), synthesizer.synthesize(2000, seed=1)
+    evaluation = PrivateEvaluation(synthesizer, df_synth, 1e5, "group")
+    report = evaluation.measure(df)
+    real, made = (synthesizer.codec.encode(table) for table in (df, df_synth))
+    sizes = [int(size) for size in synthesizer.codec.sizes]
+    found = {each.name: each.value for each in (*report.columns, *report.pairs)}
+    names = synthesizer.codec.names
+    for columns in [(0,), (1,), (0, 1), (2, 3)]:
+        shares = [cell_counts(codes, sizes, columns) / len(codes) for codes in (real, made)]
+        distance = 0.5 * np.abs(shares[0] - shares[1]).sum()
+        assert found[" and ".join(names[c] for c in columns)] == pytest.approx(distance, abs=0.005)
+    right = prediction_counter(made, names.index("group"))(real)
+    assert report.prediction[0] == pytest.approx(right / ROWS, abs=0.01)
+
+
+def test_the_error_bars_say_how_far_off_the_figures_are(synthesizer):
+    df, df_synth = mixed_table(ROWS), synthesizer.synthesize(2000, seed=1)
+    quiet = PrivateEvaluation(synthesizer, df_synth, 1e5, None).measure(df)
+    truth = {each.name: each.value for each in (*quiet.columns, *quiet.pairs)}
+    off = []
+    for seed in range(60):
+        report = PrivateEvaluation(synthesizer, df_synth, 1.0, None, NoiseSource(seed)).measure(df)
+        off += [(e.value - truth[e.name]) / e.error for e in (*report.columns, *report.pairs)]
+    assert 0.5 < np.std(off) < 1.1  # at most: the row count's error counts in full
+
+
+def test_a_good_table_scores_above_one_without_dependence(synthesizer):
+    df = mixed_table(8000)
+    good = evaluate_overall(synthesizer, df, mixed_table(8000, seed=5))
+    shuffled = df.copy()
+    for place, name in enumerate(df.columns):
+        shuffled[name] = df[name].sample(frac=1, random_state=place).to_numpy()
+    poor = evaluate_overall(synthesizer, df, shuffled)
+    assert good > 90
+    assert poor < 35
+
+
+def evaluate_overall(synthesizer, df, df_synth):
+    return PrivateEvaluation(synthesizer, df_synth, 50.0, None, NoiseSource(1)).measure(df).overall.score
+
+
+def test_the_ledger_holds_the_plan_and_adds_it_up(synthesizer, ledger):
+    df = mixed_table(ROWS)
+    report = evaluate_privately(synthesizer, df, epsilon=0.5, dataset="patients", ledger=ledger)
+    assert report.epsilon <= 0.5
+    (entry,) = ledger.summary().datasets[0].runs
+    assert entry.status == "finished"
+    assert entry.spending.plan == report.plan
+    assert entry.spending.epsilon == report.epsilon
+    once = ledger.epsilon("patients")
+    evaluate_privately(synthesizer, df, epsilon=0.5, dataset="patients", ledger=ledger)
+    assert once < ledger.epsilon("patients") < 2 * once
+
+
+def test_a_cap_refuses_it_before_a_row_is_read(synthesizer, ledger, monkeypatch):
+    df = mixed_table(ROWS)
+    evaluate_privately(synthesizer, df, epsilon=0.5, dataset="patients", ledger=ledger)
+    ledger.set_cap(0.6, "patients")
+    monkeypatch.setattr(PrivateEvaluation, "measure", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(BudgetExhaustedError, match="over its cap"):
+        evaluate_privately(synthesizer, df, epsilon=0.5, dataset="patients", ledger=ledger)
+
+
+def test_it_is_in_the_ledger_while_it_measures_and_stays_after_a_failure(synthesizer, ledger, monkeypatch):
+    def fail(*_):
+        assert ledger.summary().datasets[0].runs[0].spending.epsilon <= 0.5
+        raise DataError("no")
+
+    monkeypatch.setattr(PrivateEvaluation, "measure", fail)
+    with pytest.raises(DataError, match="no"):
+        evaluate_privately(synthesizer, mixed_table(ROWS), epsilon=0.5, ledger=ledger)
+    assert ledger.summary().datasets[0].runs[0].status == "failed"
+
+
+def test_a_fixed_seed_has_no_guarantee_and_counts_as_infinite(synthesizer, ledger):
+    report = evaluate_privately(
+        synthesizer, mixed_table(ROWS), epsilon=0.5, dataset="d", ledger=ledger, noise=NoiseSource(1)
+    )
+    assert report.epsilon is None
+    assert "TEST ONLY" in report.summary()
+    assert ledger.epsilon("d") == math.inf
+
+
+@pytest.mark.parametrize("rows", [0, 1, 30])
+def test_too_small_an_epsilon_is_told_by_the_noisy_count(synthesizer, ledger, rows):
+    few = mixed_table(ROWS).head(rows)
+    with pytest.raises(DataError, match=r"too small to evaluate this table.*counted with noise"):
+        evaluate_privately(synthesizer, few, epsilon=0.1, ledger=ledger)
+    assert len(ledger.summary().datasets[0].runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"epsilon": 0}, ConfigError, "give a number above 0"),
+        ({"epsilon": math.inf}, ConfigError, "give a number above 0"),
+        ({"epsilon": "1"}, ConfigError, "give a number above 0"),
+        ({"target": "gruop"}, DataError, "Did you mean 'group'"),
+        ({"target": "income"}, DataError, "no column of names"),
+        ({"df_synth": pd.DataFrame({"a": [1]})}, DataError, "lacks column"),
+        ({"df_synth": "original"}, DataError, "original table itself"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_spent(synthesizer, ledger, changes, error, words):
+    df = mixed_table(ROWS)
+    if changes.get("df_synth") is not None and isinstance(changes["df_synth"], str):
+        changes = {"df_synth": df}
+    with pytest.raises(error, match=words):
+        evaluate_privately(synthesizer, df, **{"epsilon": 1.0, "ledger": ledger, **changes})
+    assert not ledger.summary().datasets
+
+
+def test_the_report_says_what_it_cost_and_carries_no_warning(synthesizer, ledger):
+    report = evaluate_privately(synthesizer, mixed_table(ROWS), epsilon=0.5, ledger=ledger)
+    for text in (report.summary(), report.to_html()):
+        assert "epsilon = 0.5" in text
+        assert "delta =" in text
+        assert "beside what learning cost" in text
+        assert "±" in text
+        assert "Not private" not in text
+    assert report.rows_error > 1
+    assert set(report.to_frame()) == {"name", "value", "error", "good", "meaning"}
+    assert len(report.per_column) == 5
+    assert len(report.per_pair) == 10
+    assert report.spending()["share"].sum() == pytest.approx(1)
