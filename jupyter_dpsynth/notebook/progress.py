@@ -9,6 +9,7 @@ in a terminal one line is rewritten in place.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import sys
 import time
@@ -60,6 +61,12 @@ def new_slot() -> str:
     return f"dpsynth-{uuid.uuid4().hex}"
 
 
+def _unfinished(frame: Frame) -> Frame:
+    """What a notebook tells of a training whose end it has not seen."""
+    epsilon = frame.target if frame.private else frame.epsilon
+    return dataclasses.replace(frame, headline="Not finished when this was saved", epsilon=epsilon)
+
+
 class TrainingProgress:
     """Shows one training.
 
@@ -98,7 +105,9 @@ class TrainingProgress:
         if self.front_end == "terminal":
             self._write(frame.line())
             return
-        bundle = self._static(frame, (UNFINISHED.format(frame.target),))
+        # beside a widget it is seen only where there is no kernel any more: nothing may look spent less
+        saved = frame if self.front_end == "text" else _unfinished(frame)
+        bundle = self._static(saved, (UNFINISHED.format(frame.target),))
         if self.front_end == "widget":
             bundle[WIDGET_VIEW] = self._make_widgets(frame)
         self._publish(bundle, self._main, update=self._slots_exist)

@@ -165,6 +165,8 @@ def test_after_a_restart_the_budget_counts_as_spent_and_everything_works_again(
     (server.root / "again.ipynb").write_text(path.read_text().replace("dpsynth-test", "no-such-kernel"))
     again = server.open("again.ipynb", kernel=False)
     until_shown(again, 1, "count epsilon = 1 as spent")
+    assert "epsilon at most 1 of 1" in again.output(1)
+    assert "Not finished when this was saved" in again.output(1)
     shoot(again, "restarted-reopened")
 
 

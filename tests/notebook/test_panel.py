@@ -41,8 +41,9 @@ def panel(shell: Shell) -> Iterator[ConfigPanel]:
 
 
 def text_of(panel: ConfigPanel) -> str:
-    """Everything that the panel's widgets hold."""
-    return json.dumps(list(panel.widget_state().values()), default=str)
+    """Everything that the panel's widgets hold, but their random names: these may hold any four digits."""
+    held = json.dumps(list(panel.widget_state().values()), default=str)
+    return re.sub(r"IPY_MODEL_[0-9a-f]+", "", held)
 
 
 def learned_with(panel: ConfigPanel, shell: Shell) -> tuple[HighDimConfig, Any]:
