@@ -76,14 +76,17 @@ class DrillDown:
 
     def show(self) -> None:
         """Put the panel, and room for its pictures, under the cell."""
+        banner = self.report.banner or ""
+        words = f"{REOPENED} {banner}".strip()
         bundle: dict[str, Any] = {
-            "text/plain": REOPENED,
-            "text/html": f"<div>{html.escape(REOPENED)}</div>",
+            "text/plain": words,
+            "text/html": f"<div>{html.escape(words)}</div>",
             WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id},
         }
         self._context = contextvars.copy_context()
         publish(bundle, new_slot(), update=False)
-        publish({"text/plain": ""}, self.slot, update=False)
+        empty = {"text/plain": banner, "text/html": f"<div>{html.escape(banner)}</div>"}
+        publish(empty, self.slot, update=False)
 
     def draw(self) -> None:
         """Show what is chosen."""
