@@ -10,6 +10,7 @@ more noise than if it had been measured alone.
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
 from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.encoding.units import bound_units
 from jupyter_dpsynth.engine.planning import NOMINAL_DELTA
-from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean, shielded, shown
+from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter
 from jupyter_dpsynth.evaluation.private_report import Measured, PrivateReport
 from jupyter_dpsynth.evaluation.report import check_columns
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["PrivateEvaluation", "evaluate_privately", "plan_evaluation"]
+
+logger = logging.getLogger(__name__)
 
 MOST_PAIRS = 300  # more tell little about the mean, and each single one less
 FINENESS = 256  # distances are whole numbers of such parts of a row: whole noise leaves no trace
@@ -235,7 +238,10 @@ class PrivateEvaluation:
             report = self.measure(df)
             status = "finished"
         finally:
-            ledger.record(entry, status=status)
+            try:
+                ledger.record(entry, status=status)
+            except ArtifactError:  # what was spent is recorded; the report must not be lost for a note
+                logger.warning("the ledger could not note that this evaluation %s.", status)
         return report
 
     def measure(self, df: pd.DataFrame) -> PrivateReport:
