@@ -93,7 +93,7 @@ CELLS = {
     "a wrong column": "renamed = df.rename(columns={'age': 'years'})\n"
     "meta = first.df_meta\n%dpsynth learn renamed --meta meta",
     "compare with other columns": "%dpsynth compare renamed -s first",
-    "the noisy count": "print('COUNT', first.reference.rows, stopped.reference.rows, behind.reference.rows)",
+    "the noisy count": "print(*(x.reference.rows for x in (first, stopped, behind)), round(quality.rows))",
 }
 #: Explicitly not private: must carry the banner.
 ORIGINAL = "%dpsynth compare made --original df -s first -o open_report"

@@ -17,6 +17,7 @@ FILES = {
     "C": "tests/property/test_codec_properties.py",
     "S": "tests/unit/test_synthesizer.py",
     "G": "tests/unit/test_ledger.py",
+    "D": "tests/notebook/test_drilldown.py",
 }
 
 
