@@ -16,8 +16,6 @@ Source:
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,21 +63,17 @@ def generate_codes(
             never appears.
         rows: How many rows.
         generator: Source of randomness; it does not concern privacy.
-        progress: Told how many more rows are done; from several threads.
+        progress: Told how many more rows are done.
 
     Privacy:
         Post-processing of the model and of measurements.
     """
     out = np.empty((rows, len(shares)), dtype=np.int32, order="F")
     parts = np.array_split(out, math.ceil(rows / CHAIN_ROWS))
-
-    def draw(part: NDArray[np.int32], child: np.random.Generator) -> None:
-        _Chain(model, shares, child).draw(part, progress)
-
-    # the products are too small to be shared out among threads, so every thread has a chain of its own
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(draw, parts, generator.spawn(len(parts))):
-            pass
+    # the products are too small to be shared out among threads, and Python's threads wait for each other
+    with threadpool_limits(1, user_api="blas"):
+        for part, child in zip(parts, generator.spawn(len(parts)), strict=True):
+            _Chain(model, shares, child).draw(part, progress)
     return out
 
 
