@@ -38,7 +38,7 @@ def bound_units(
     order = order[np.argsort(codes[order], kind="stable")]
     owner = codes[order]
     first = np.flatnonzero(np.append(True, owner[1:] != owner[:-1])) if len(owner) else np.zeros(0, np.int64)
-    place = np.arange(len(owner)) - np.repeat(first, np.diff(np.append(first, len(owner))))
-    kept = order[place < most]
-    sizes = np.minimum(np.diff(np.append(first, len(owner))), most)
-    return df.iloc[kept].reset_index(drop=True), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    sizes = np.diff(np.append(first, len(owner)))
+    place = np.arange(len(owner)) - np.repeat(first, sizes)
+    starts = np.concatenate([[0], np.cumsum(np.minimum(sizes, most))]).astype(np.int64)
+    return df.iloc[order[place < most]].reset_index(drop=True), starts
