@@ -40,12 +40,12 @@ CURVE_POINTS = {"quick": 40, "pld": 12}
 FAR = 20  # times the planned steps: how far the end of the budget is looked for
 MAX_CHUNK = 8_192  # rows that are in the network at once
 
-# Seconds of a step by its parts, fitted to runs of 70 to 600 cells and batches of 256 to 10,000 rows on two
+# Seconds of a step by its parts, fitted to runs of 70 to 2,000 cells and batches of 256 to 27,000 rows on two
 # cores, and how long the yardstick below took there. They serve until a step can be timed.
-PER_STEP, PER_PRODUCT, PER_CELL, PER_WEIGHT, PER_ROW = 5e-4, 3.5e-11, 6e-9, 3.0e-8, 1.0e-8
+PER_STEP, PER_PRODUCT, PER_CELL, PER_WEIGHT, PER_ROW = 9.5e-4, 1.65e-11, 7e-9, 1.85e-8, 2e-9
 YARDSTICK_SECONDS = 4.5e-10
 PER_GROUP = 1e-3  # seconds of a microbatch
-MEASURING_SECONDS, MEASURING_PER_VALUE = 0.8, 2e-7
+MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 2e-4
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
 BASE_MEGABYTES, BYTES_PER_VALUE, BYTES_PER_CELL, BYTES_PER_WEIGHT = 790, 12, 32, 60
@@ -205,6 +205,7 @@ def _column_error(meta: ColumnMeta, cells: int, plan: RunPlan) -> float:
 def _seconds(config: ResolvedConfig, plan: RunPlan, width: int, columns: int, *, timed: bool) -> float | None:
     """Time of measuring and training."""
     measuring = MEASURING_SECONDS + MEASURING_PER_VALUE * plan.rows * columns
+    measuring += MEASURING_PER_PAIR * columns * (columns - 1) / 2
     measuring = _machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
     step = measured_step_seconds(config, plan, columns, width) if timed else None
     if step is not None:
