@@ -67,8 +67,8 @@ def describe(df: pd.DataFrame, made: pd.DataFrame) -> list[dict[str, Any]]:
 
     for a, b in functional(df):
         known = dict(zip(df[a], df[b], strict=True))
-        listed = made[a].isin(known)
-        wrong = made[a].map(known)[listed].astype(str) != made[b][listed].astype(str)
+        listed = made[made[a].isin(known)]  # the rest first: a gap would turn whole numbers into floats
+        wrong = listed[a].map(known).astype(str) != listed[b].astype(str)
         add("rows against a functional relation", f"{a} -> {b}", float(wrong.mean()))
     for a, b in orders(df):
         both = made[a].notna() & made[b].notna()

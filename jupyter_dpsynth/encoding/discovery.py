@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["grow_bins", "needs_unit", "observe_units"]
 
+SURE = 4.0  # standard deviations of noise by which a value stands out
 NEARLY_ALL = 0.7  # of the rows that are not missing
 CLEAR = 2.0  # standard deviations of noise that a part's count should be
 MOST_BRANCHES = 256
@@ -156,7 +157,7 @@ class _Tree:
     def _splits(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], counts: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
-        heavy: NDArray[np.bool_] = counts > max(4 * self.sigma, self.settings.rows / 200)
+        heavy: NDArray[np.bool_] = counts > max(SURE * self.sigma, self.settings.rows / 200)
         if self.discrete:
             return heavy & (ends - starts > 1)
         scale = np.maximum(np.abs(starts), np.abs(ends))
@@ -196,7 +197,11 @@ class _Tree:
         missing: float,
         spare: int,
     ) -> Discovered:
-        """Merge leaves into bins of about equal mass; spend unused levels on measuring leaves again."""
+        """Merge leaves into bins of about equal mass; spend unused levels on measuring leaves again.
+
+        Values of which there are few stay apart where they stand out: a month, a grade, a number of rooms
+        may be what another column is a function of.
+        """
         variance = self.sigma**2
         if spare:
             again, absent = self._measure(starts, ends, self.sigma / np.sqrt(spare))
@@ -206,7 +211,10 @@ class _Tree:
         mass = np.maximum(shrunk, 0)
         present = max(self.settings.rows - max(missing, 0.0), 1.0)
         mass = mass * present / max(mass.sum(), 1.0)
-        first_leaf = _merge(mass, present / self.settings.bins)
+        single = self.discrete & (ends - starts == 1) & (np.minimum(mass, raw) > SURE * np.sqrt(variance))
+        if single.sum() > self.settings.bins:
+            single[:] = False
+        first_leaf = _merge(mass, present / self.settings.bins, single)
         codec = NumericCodec(
             self.meta, self.unit, starts, ends, np.maximum(mass, 1e-3), np.asarray(first_leaf)
         )
@@ -223,7 +231,7 @@ def _present_cells(counts: NDArray[np.float64], sigma: float) -> NDArray[np.bool
 
     A cell far from all others must stand out by 4 sigma, one next to such a cell by 2.
     """
-    sure = counts > 4 * sigma
+    sure = counts > SURE * sigma
     if not sure.any():
         sure = counts >= counts.max()
     likely = counts > 2 * sigma
@@ -268,23 +276,26 @@ def _shrink(
         values, share = counts[members], widths[members] / widths[members].sum()
         # the parent's own count has one unit of variance, the children's sum has `size` of them
         total = (parent * size + values.sum()) / (size + 1)
-        rest = values <= np.maximum(total, 0) * share + 4 * sigma
+        rest = values <= np.maximum(total, 0) * share + SURE * sigma
         if rest.sum() < 4:
             continue
-        even = max(total - values[~rest].sum(), 0) * share[rest] / share[rest].sum()
+        left, spikes = total - values[~rest].sum(), np.count_nonzero(~rest)
+        if spikes and left < CLEAR * sigma * np.sqrt(1 + spikes):
+            left = 0.0  # beside spikes so little is noise: values that nobody has would come of it
+        even = max(left, 0) * share[rest] / share[rest].sum()
         spread = max(float(((values[rest] - even) ** 2).sum()), 1e-9)
         keep = max(0.0, 1 - sigma**2 * rest.sum() / spread)
         out[members[rest]] = np.maximum(even + keep * (values[rest] - even), 0)
     return out
 
 
-def _merge(mass: NDArray[np.float64], target: float) -> list[int]:
-    """First leaf of each bin: heavy leaves alone, light neighbours together up to about `target`."""
+def _merge(mass: NDArray[np.float64], target: float, single: NDArray[np.bool_]) -> list[int]:
+    """First leaf of each bin: heavy and `single` leaves alone, light neighbours together up to `target`."""
     first: list[int] = []
     alone = False
     collected = 0.0
     for index, weight in enumerate(mass):
-        heavy = weight >= 0.6 * target
+        heavy = single[index] or weight >= 0.6 * target
         if heavy or alone or not first or collected + weight > 1.25 * target:
             first.append(index)
             collected = 0.0

@@ -254,3 +254,18 @@ def test_values_in_a_corner_of_a_coarse_cell_are_told_apart():
     codec = discover(pd.DataFrame({"x": latitudes}), sigma=30.0).codec
     inner = codec.columns[0].starts[codec.columns[0].first_leaf]
     assert ((inner > 48.1) & (inner < 48.3)).sum() >= 15
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_few_values_stay_apart_and_none_is_invented(seed):
+    shares = np.array([1, 2, 4, 8, 15, 24, 50, 100, 250, 180, 60, 45, 130, 60, 20, 16])
+    grades = np.repeat(np.arange(1, 17), shares * 30)
+    codec, out = round_trip(pd.DataFrame({"grade": grades}), sigma=20.0, seed=seed)
+    assert set(codec.columns[0].labels) >= {str(grade) for grade in range(5, 17)}
+    assert (out["grade"] > 16).mean() < 0.002
+
+
+def test_many_values_share_bins():
+    ages = np.random.default_rng(0).integers(18, 90, 30_000)
+    codec = discover(pd.DataFrame({"age": ages}), sigma=2.0, bins=20).codec
+    assert 15 <= codec.sizes[0] <= 30
