@@ -115,6 +115,17 @@ def test_progress_adds_up_to_the_rows():
     assert sum(done) == 1_000
 
 
+def test_the_same_seed_gives_the_same_rows_with_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(generation, "CHAIN_ROWS", 2_000)
+    model = random_model([6, 9, 4])
+    tables = []
+    for processors in (1, 4):
+        monkeypatch.setattr(os, "cpu_count", lambda count=processors: count)
+        tables.append(generate_codes(model, one_ways(exact_joint(model)), 9_001, np.random.default_rng(0)))
+    np.testing.assert_array_equal(*tables)
+    assert not np.array_equal(tables[0][:1_000], tables[0][2_000:3_000])  # chains are not alike
+
+
 def digest():
     model = random_model([20, 9, 19, 16, 15, 9, 40], strength=0.5)
     shares = [np.full(size, 1 / size) for size in model.layout.sizes]
