@@ -1,16 +1,20 @@
 """Other systems on the same table, each run by itself, in the environment where it is installed.
 
 As a script (`PYTHON peers.py NAME FOLDER`) it needs only pandas and the system itself: the systems' own
-requirements exclude each other and ours.
+requirements exclude each other and ours. Each gets the whole budget, bounds and categories as public
+knowledge, and its own defaults but for what is named in its function here, always in its favour or to let
+it end.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +32,23 @@ if TYPE_CHECKING:
 
 BINS = 20
 PREPROCESSING_SHARE = 0.1
+MOSTLYAI_MINUTES = 10
+SWIFT_CLIQUE_SIZE = 2e5  # the default of 1e7 asks for tens of gigabytes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a peer made of a table.
+
+    Attributes:
+        synthetic: As many rows as it learned.
+        seconds: Of learning, without imports and drawing.
+        version: Package and version, as installed where it ran.
+    """
+
+    synthetic: pd.DataFrame
+    seconds: float
+    version: str
 
 
 def run(
@@ -38,8 +59,8 @@ def run(
     epsilon: float,
     seed: int,
     minutes: float,
-) -> tuple[pd.DataFrame, float] | str:
-    """A peer's synthetic table and its learning seconds, or why there is none."""
+) -> Outcome | str:
+    """A peer's outcome, or why there is none."""
     if name not in PEERS:
         return f"unknown; known are {', '.join(PEERS)}"
     with tempfile.TemporaryDirectory() as folder:
@@ -62,10 +83,10 @@ def run(
         if done.returncode:
             return f"failed: {(done.stderr.strip().splitlines() or ['no message'])[-1][:200]}"
         synthetic = pd.read_csv(home / "synthetic.csv")
-        seconds = json.loads((home / "done.json").read_text(encoding="utf-8"))["seconds"]
+        facts = json.loads((home / "done.json").read_text(encoding="utf-8"))
     for column in train.select_dtypes("bool"):
         synthetic[column] = synthetic[column].astype(str).isin(["True", "1", "1.0"])
-    return synthetic, seconds
+    return Outcome(synthetic, **facts)
 
 
 def _binned(df: pd.DataFrame, bounds: dict[str, Any]) -> tuple[pd.DataFrame, Decode]:
@@ -124,15 +145,47 @@ def _dpmm(pipeline: str) -> Learn:
     return learn
 
 
-def _smartnoise(df: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame, float]:
-    from snsynth import Synthesizer
+def _smartnoise(synthesizer: str) -> Learn:
+    def learn(df: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame, float]:
+        from snsynth import Synthesizer
 
-    codes, decode = _binned(df, settings["bounds"])
-    model = Synthesizer.create("mst", epsilon=settings["epsilon"], delta=settings["delta"])
-    began = time.perf_counter()
-    model.fit(codes, categorical_columns=list(codes))
-    seconds = time.perf_counter() - began
-    return decode(model.sample(len(df))), seconds
+        codes, decode = _binned(df, settings["bounds"])
+        model = Synthesizer.create(synthesizer, epsilon=settings["epsilon"], delta=settings["delta"])
+        began = time.perf_counter()
+        model.fit(codes, categorical_columns=list(codes))
+        seconds = time.perf_counter() - began
+        return decode(model.sample(len(df))), seconds
+
+    return learn
+
+
+def _dpsynth(mechanism: str, **options: Any) -> Learn:  # noqa: ANN401 - the mechanism's own options
+    def learn(df: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame, float]:
+        import dpsynth
+
+        domains: dict[str, Any] = {}
+        for name, series in df.items():
+            if name in settings["bounds"]:
+                low, high = settings["bounds"][name]
+                domains[str(name)] = dpsynth.NumericalAttribute(
+                    min_value=low,
+                    max_value=high,
+                    clip_to_range=not series.isna().any(),  # else a missing number becomes the smallest
+                    dtype="int" if pd.api.types.is_integer_dtype(series) else "float",
+                    interval_handling="sample",  # the default is the middle of a bin
+                )
+            else:
+                df[name] = series.astype(object).where(series.notna(), "missing").astype(str)
+                domains[str(name)] = dpsynth.CategoricalAttribute(sorted(df[name].unique()))
+        config = getattr(dpsynth.discrete_mechanisms, mechanism)(**options)
+        began = time.perf_counter()
+        private = dpsynth.TabularConfig(domains=domains, discrete_mechanism=config).calibrate(
+            epsilon=settings["epsilon"], delta=settings["delta"]
+        )
+        made = private(np.random.default_rng(settings["seed"]), df).synthetic_data
+        return made.replace("missing", np.nan), time.perf_counter() - began
+
+    return learn
 
 
 def _mostlyai(df: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame, float]:
@@ -145,22 +198,35 @@ def _mostlyai(df: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame,
     engine.split(tgt_data=df, workspace_dir="workspace")
     engine.analyze(workspace_dir="workspace", differential_privacy=privacy)
     engine.encode(workspace_dir="workspace")
-    engine.train(workspace_dir="workspace", differential_privacy=privacy, max_training_time=30)
+    engine.train(workspace_dir="workspace", differential_privacy=privacy, max_training_time=MOSTLYAI_MINUTES)
     seconds = time.perf_counter() - began
     engine.generate(workspace_dir="workspace", sample_size=len(df))
     return pd.read_parquet("workspace/SyntheticData"), seconds
 
 
-PEERS: dict[str, Learn] = {
-    "dpmm-aim": _dpmm("AIMPipeline"),
-    "dpmm-mst": _dpmm("MSTPipeline"),
-    "smartnoise-mst": _smartnoise,
-    "mostlyai": _mostlyai,
+PEERS: dict[str, tuple[str, Learn]] = {  # the package whose version is told, and how it learns
+    "dpmm-aim": ("dpmm", _dpmm("AIMPipeline")),
+    "dpmm-mst": ("dpmm", _dpmm("MSTPipeline")),
+    "dpmm-privbayes": ("dpmm", _dpmm("PrivBayesPipeline")),
+    "dpsynth-aim": ("dpsynth", _dpsynth("AIMConfig")),
+    "dpsynth-mst": ("dpsynth", _dpsynth("MSTConfig")),
+    "dpsynth-swift": ("dpsynth", _dpsynth("SWIFTConfig", max_clique_size=SWIFT_CLIQUE_SIZE)),
+    "mostlyai": ("mostlyai-engine", _mostlyai),
+    "smartnoise-aim": ("smartnoise-synth", _smartnoise("aim")),
+    "smartnoise-mst": ("smartnoise-synth", _smartnoise("mst")),
 }
 
-if __name__ == "__main__":
-    place = Path(sys.argv[2])
-    read = json.loads((place / "settings.json").read_text(encoding="utf-8"))
-    made, seconds = PEERS[sys.argv[1]](pd.read_csv(place / "train.csv"), read)
+
+def main() -> None:
+    """Learn and draw one table in the environment of one peer."""
+    name, place = sys.argv[1], Path(sys.argv[2])
+    package, learn = PEERS[name]
+    settings = json.loads((place / "settings.json").read_text(encoding="utf-8"))
+    made, seconds = learn(pd.read_csv(place / "train.csv"), settings)
     made.to_csv(place / "synthetic.csv", index=False)
-    (place / "done.json").write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
+    facts = {"seconds": seconds, "version": f"{package} {importlib.metadata.version(package)}"}
+    (place / "done.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
