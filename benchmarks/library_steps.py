@@ -50,7 +50,7 @@ def _torch_loss(sizes: list[int], reduction: str) -> Any:  # noqa: ANN401 - a cl
                 torch.nn.functional.cross_entropy(block, cells[:, j], reduction="none")
                 for j, block in enumerate(blocks)
             )
-            return losses if self.reduction == "none" else losses.sum()  # type: ignore[union-attr]
+            return losses if self.reduction == "none" else losses.sum()
 
     return Loss()
 
@@ -115,14 +115,15 @@ def _keras_rows(sizes: list[int], codes: NDArray[np.int64]) -> NDArray[np.float3
     )
 
 
-def _keras_loss(sizes: list[int]) -> Callable[[Any, Any], Any]:
+def _keras_loss(sizes: list[int], reduction: str) -> Any:  # noqa: ANN401 - a loss of Keras
     import tensorflow as tf
 
-    def loss(labels: Any, logits: Any) -> Any:  # noqa: ANN401
-        blocks = zip(tf.split(labels, sizes, axis=1), tf.split(logits, sizes, axis=1))  # noqa: B905
-        return tf.add_n([tf.nn.softmax_cross_entropy_with_logits(a, b) for a, b in blocks])
+    class Loss(tf.keras.losses.Loss):
+        def call(self, labels: Any, logits: Any) -> Any:  # noqa: ANN401
+            blocks = zip(tf.split(labels, sizes, axis=1), tf.split(logits, sizes, axis=1))  # noqa: B905
+            return tf.add_n([tf.nn.softmax_cross_entropy_with_logits(a, b) for a, b in blocks])
 
-    return loss
+    return Loss(reduction=reduction)
 
 
 def tf_privacy_rows(sizes: list[int], codes: NDArray[np.int64], noise: float, clip: float) -> Step:
@@ -138,13 +139,7 @@ def tf_privacy_rows(sizes: list[int], codes: NDArray[np.int64], noise: float, cl
         num_microbatches=len(codes),
         learning_rate=LEARNING_RATE,
     )
-    each = tf.keras.losses.Reduction.NONE
-
-    class Loss(tf.keras.losses.Loss):  # type: ignore[misc]
-        def call(self, labels: Any, logits: Any) -> Any:  # noqa: ANN401
-            return _keras_loss(sizes)(labels, logits)
-
-    model.compile(optimizer=optimizer, loss=Loss(reduction=each))
+    model.compile(optimizer=optimizer, loss=_keras_loss(sizes, "none"))
     return lambda: model.train_on_batch(rows, rows)
 
 
@@ -164,7 +159,8 @@ def tf_privacy_fast(sizes: list[int], codes: NDArray[np.int64], noise: float, cl
         inputs=inputs,
         outputs=tf.keras.layers.Dense(sum(sizes))(inputs),
     )
-    model.compile(optimizer=tf.keras.optimizers.Adam(LEARNING_RATE), loss=_keras_loss(sizes))
+    loss = _keras_loss(sizes, "sum_over_batch_size")
+    model.compile(optimizer=tf.keras.optimizers.Adam(LEARNING_RATE), loss=loss)
     return lambda: model.train_on_batch(rows, rows)
 
 

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 BINS = 20
 PREPROCESSING_SHARE = 0.1
 MOSTLYAI_MINUTES = 10
+DPMM_AIM = {
+    "rounds": 30,
+    "n_iters": 300,
+}  # with 16 rounds a column and 1000, one small table takes over 8 minutes
 SWIFT_CLIQUE_SIZE = 2e5  # the default of 1e7 asks for tens of gigabytes
 
 
@@ -118,7 +122,7 @@ def _numbers(codes: NDArray[np.int64], *, edges: NDArray[np.float64], whole: boo
     return np.where(codes == BINS, np.nan, np.floor(values) if whole else values)
 
 
-def _dpmm(pipeline: str) -> Learn:
+def _dpmm(pipeline: str, **options: Any) -> Learn:  # noqa: ANN401 - the model's own options
     def learn(df: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame, float]:
         import dpmm.pipelines
 
@@ -135,6 +139,7 @@ def _dpmm(pipeline: str) -> Learn:
             epsilon=(1 - PREPROCESSING_SHARE) * epsilon,
             delta=settings["delta"],
             proc_epsilon=PREPROCESSING_SHARE * epsilon,
+            gen_kwargs=options,
         )
         began = time.perf_counter()
         model.fit(df, domain, random_state=settings["seed"])
@@ -205,7 +210,7 @@ def _mostlyai(df: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame,
 
 
 PEERS: dict[str, tuple[str, Learn]] = {  # the package whose version is told, and how it learns
-    "dpmm-aim": ("dpmm", _dpmm("AIMPipeline")),
+    "dpmm-aim": ("dpmm", _dpmm("AIMPipeline", **DPMM_AIM)),
     "dpmm-mst": ("dpmm", _dpmm("MSTPipeline")),
     "dpmm-privbayes": ("dpmm", _dpmm("PrivBayesPipeline")),
     "dpsynth-aim": ("dpsynth", _dpsynth("AIMConfig")),
