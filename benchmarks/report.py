@@ -306,7 +306,12 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[list[Row]], str]], ...] = (
         peers,
     ),
     ("structure", "Structure", "python -m benchmarks.structure --data FOLDER", structure),
-    ("step_cost", "The cost of privacy", "python -m benchmarks.step_cost", step_cost),
+    (
+        "step_cost",
+        "The cost of privacy",
+        "python -m benchmarks.step_cost --opacus PYTHON --tf-privacy PYTHON",
+        step_cost,
+    ),
     ("speed", "Time to a result", "python -m benchmarks.speed --data FOLDER", plain),
     ("display", "The cost of the live display", "python -m benchmarks.display", plain),
     ("growth", "Growth", "python -m benchmarks.growth", growth),
