@@ -31,8 +31,8 @@ def scratch_ledger() -> PrivacyLedger:
     return PrivacyLedger(Path(tempfile.mkdtemp(prefix="dpsynth-benchmark-")) / "ledger.sqlite3")
 
 
-def write(benchmark: str, rows: list[dict[str, Any]]) -> Path:
-    """Replace the results of one benchmark."""
+def write(benchmark: str, rows: list[dict[str, Any]], *, keep: bool = False) -> Path:
+    """Replace the results of one benchmark, or add to them if earlier ones are to be kept."""
     circumstances = {
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "python": platform.python_version(),
@@ -42,18 +42,25 @@ def write(benchmark: str, rows: list[dict[str, Any]]) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{benchmark}.jsonl"
     lines = [json.dumps({"circumstances": circumstances}), *map(json.dumps, rows)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with path.open("a" if keep else "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
     print(f"written to {path}")
     return path
 
 
 def read(benchmark: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Circumstances and rows of the last run, empty if there was none."""
+    """Circumstances of the last run and the rows of all that were kept, empty if there was none."""
     path = RESULTS / f"{benchmark}.jsonl"
     if not path.exists():
         return {}, []
-    first, *rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return first["circumstances"], rows
+    facts: dict[str, Any] = {}
+    rows = []
+    for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+        if "circumstances" in line:
+            facts = line["circumstances"]
+        else:
+            rows.append(line)
+    return facts, rows
 
 
 def version(package: str) -> str:

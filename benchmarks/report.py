@@ -89,10 +89,6 @@ def utility(rows: list[Row]) -> str:
             for row in chosen
         ]
         parts.append(f"### {name}\n\n{table(heads, cells)}")
-    failed = {(row["table"], row["system"], row["epsilon"]): row["failed"] for row in rows if "failed" in row}
-    if failed:
-        lines = [[name, system, f"{epsilon:g}", why] for (name, system, epsilon), why in failed.items()]
-        parts.append(f"### No result\n\n{table(['table', 'system', 'epsilon', 'why'], lines)}")
     return "\n".join(parts)
 
 
@@ -123,12 +119,119 @@ def _utility_plot(groups: list[Row], tables: list[str]) -> str:
     return _save(figure, "utility", "Two-way distance against epsilon, by table")
 
 
+def peers(rows: list[Row]) -> str:
+    """Other systems beside ours; of one measured again, the last run counts."""
+    latest = list({(row["table"], row["system"], row["epsilon"], row["seed"]): row for row in rows}.values())
+    done = [row for row in latest if "failed" not in row]
+    groups = sorted(_beside(done), key=lambda row: (row["table"], row["epsilon"], row["tvd2"]))
+    words = (
+        "Each system got the whole epsilon, delta = 1/(10 n) and, where it takes them, the bounds and "
+        "categories of all columns as public knowledge. It ran in an environment of its own with its own "
+        "defaults (`benchmarks/peers.py` names the exceptions), and so did ours beside it in the same run. "
+        "In brackets: relative to ours of that run. Lower is better but for tstr.\n"
+    )
+    heads = [
+        "table",
+        "epsilon",
+        "system",
+        "version",
+        "runs",
+        "tvd1",
+        "tvd2",
+        "tvd3",
+        "tstr",
+        "c2st",
+        "seconds",
+    ]
+    cells = [
+        [
+            row["table"],
+            f"{row['epsilon']:g}",
+            row["system"],
+            row["version"],
+            row["runs"],
+            number(row["tvd1"], 4),
+            f"{number(row['tvd2'], 4)} ({row['tvd2 to ours']:.2f})",
+            number(row["tvd3"], 4),
+            number(row.get("tstr")),
+            number(row["c2st"]),
+            f"{number(row['seconds'], 0)} ({number(row['seconds to ours'], 0)})",
+        ]
+        for row in groups
+    ]
+    return "\n".join([words, _peers_plot(groups, done), table(heads, cells), _failures(latest)])
+
+
+def _beside(rows: list[Row]) -> list[Row]:
+    """Means over runs of each system, and how they relate to ours of the same runs."""
+    members: dict[tuple[str, float, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["epsilon"]:
+            members[row["table"], row["epsilon"], row["system"]].append(row)
+    found = []
+    for (name, epsilon, system), runs in members.items():
+        mean = {
+            key: sum(row[key] for row in runs) / len(runs) for key in (*FIGURES, "seconds") if key in runs[0]
+        }
+        beside = [row.get("ours", row) for row in runs]
+        ratios = {
+            f"{key} to ours": mean[key] * len(runs) / sum(row[key] for row in beside)
+            for key in ("tvd2", "seconds")
+        }
+        facts = {"table": name, "epsilon": epsilon, "system": system, "runs": len(runs)}
+        found.append({**facts, "version": runs[-1].get("version", "-"), **mean, **ratios})
+    return found
+
+
+def _peers_plot(groups: list[Row], rows: list[Row]) -> str:
+    """Bars at the epsilon at which most was measured."""
+    epsilons = [row["epsilon"] for row in groups]
+    epsilon = max(epsilons, key=epsilons.count)
+    bars = [row for row in groups if row["epsilon"] == epsilon]
+    tables = sorted({row["table"] for row in bars})
+    systems = list(dict.fromkeys(row["system"] for row in sorted(bars, key=lambda row: row["tvd2 to ours"])))
+    figure, axes = _figure(len(tables), 1.2 + 0.3 * len(systems))
+    for axis, name in zip(axes, tables, strict=True):
+        alone = [row["tvd2"] for row in rows if row["table"] == name and row["system"].startswith("indep")]
+        here = [row for row in bars if row["table"] == name]
+        for row in here:
+            colour = COLOURS[0] if row["system"].startswith("ours") else COLOURS[5]
+            place = systems.index(row["system"])
+            axis.barh(place, row["tvd2"], height=0.6, color=colour)
+            text = f" {row['tvd2']:.3f}  ({row['tvd2 to ours']:.1f} x)"
+            paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+            axis.text(1.02 * row["tvd2"], place, text, va="center", fontsize=7, bbox=paper)
+        axis.axvline(alone[-1], color="#555555", linestyle="--", linewidth=1, label="independent columns")
+        axis.set_xlim(0, 1.45 * max(row["tvd2"] for row in here))
+        axis.set_yticks(range(len(systems)), systems if axis is axes[0] else [], fontsize=8)
+        axis.set_ylim(len(systems) - 0.4, -0.6)
+        axis.grid(visible=False, axis="y")
+        axis.set_title(f"{name}, epsilon {epsilon:g}", fontsize=10)
+        axis.set_xlabel("mean two-way distance", fontsize=8)
+        axis.tick_params(axis="x", labelsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower right", fontsize=7, frameon=False)
+    return _save(figure, "peers", "Two-way distance of every system, by table, with its ratio to ours")
+
+
+def _failures(rows: list[Row]) -> str:
+    """What gave no result, and why; empty if there is none."""
+    failed = {(row["table"], row["system"], row["epsilon"]): row["failed"] for row in rows if "failed" in row}
+    if not failed:
+        return ""
+    lines = [[name, system, f"{epsilon:g}", why] for (name, system, epsilon), why in failed.items()]
+    return f"### No result\n\n{table(['table', 'system', 'epsilon', 'why'], lines)}"
+
+
 def step_cost(rows: list[Row]) -> str:
     """Milliseconds of a step, private and not."""
     batches = sorted({row["batch"] for row in rows})
     names = list(dict.fromkeys(row["variant"] for row in rows))
     found = {(row["variant"], row["batch"]): row for row in rows}
-    cells = [[name, *(_step_cell(found.get((name, batch))) for batch in batches)] for name in names]
+    versions = {row["variant"]: f" ({row['version']})" for row in rows if "version" in row}
+    cells = [
+        [name + versions.get(name, ""), *(_step_cell(found.get((name, batch))) for batch in batches)]
+        for name in names
+    ]
     text = "Median milliseconds of one step, in brackets relative to the private one.\n\n"
     return text + table(["variant", *(f"batch {batch}" for batch in batches)], cells)
 
@@ -196,8 +299,19 @@ def structure(rows: list[Row]) -> str:
 
 SECTIONS: tuple[tuple[str, str, str, Callable[[list[Row]], str]], ...] = (
     ("utility", "Utility at equal epsilon", "python -m benchmarks.utility --data FOLDER", utility),
+    (
+        "peers",
+        "Beside other systems",
+        "python -m benchmarks.utility --data FOLDER --domain declared --peers NAME=PYTHON",
+        peers,
+    ),
     ("structure", "Structure", "python -m benchmarks.structure --data FOLDER", structure),
-    ("step_cost", "The cost of privacy", "python -m benchmarks.step_cost", step_cost),
+    (
+        "step_cost",
+        "The cost of privacy",
+        "python -m benchmarks.step_cost --opacus PYTHON --tf-privacy PYTHON",
+        step_cost,
+    ),
     ("speed", "Time to a result", "python -m benchmarks.speed --data FOLDER", plain),
     ("display", "The cost of the live display", "python -m benchmarks.display", plain),
     ("growth", "Growth", "python -m benchmarks.growth", growth),

@@ -1,7 +1,7 @@
 """What privacy costs a training step: ours, the same without clipping and noise, and other people's.
 
     python -m benchmarks.step_cost
-    python -m benchmarks.step_cost --opacus /path/to/another/environment/bin/python
+    python -m benchmarks.step_cost --opacus PYTHON --tf-privacy PYTHON  # of environments that have them
 
 One network (the sample's columns), one optimizer where it is ours, several batch sizes. All variants take
 turns in one run; the figures are medians of a step's milliseconds and their ratios to the private step.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import record
+from benchmarks.library_steps import LIBRARIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,7 +165,7 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
         "ours, no clipping, no noise": not_private,
         "autodiff, not private": by(tape_sum),
         "Keras train_on_batch, not private": keras_step,
-        "TF-Privacy's clipping of each row": tf_privacy,
+        "our dp_backend tensorflow_privacy, clipping of each row": tf_privacy,
     }
 
 
@@ -190,30 +191,43 @@ def measure(size: int, functions: dict[str, Callable[[int], Callable[[], Any]]])
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
-def opacus_times(python: str) -> dict[int, float]:
-    """Milliseconds of Opacus's private step on the same network, measured in its own environment."""
+def library_times(library: str, python: str) -> tuple[str, dict[str, dict[str, float]]]:
+    """Version and milliseconds, by variant and batch size, of a library measured in its own environment."""
+    asked = {
+        "sizes": SIZES,
+        "batches": BATCHES,
+        "slow_batch": SLOW_BATCH,
+        "seconds": SECONDS,
+        "noise": NOISE,
+        "clip": CLIP,
+    }
+    script = Path(__file__).with_name("library_steps.py")
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(__file__).with_name("opacus_step.py")
-        command = [python, str(script), json.dumps({"sizes": SIZES, "batches": BATCHES, "seconds": SECONDS})]
+        command = [python, str(script), library, json.dumps(asked)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode:
-        print("Opacus failed:", done.stderr.strip().splitlines()[-1])
-        return {}
-    return {int(size): value for size, value in json.loads(done.stdout.splitlines()[-1]).items()}
+        print(f"{library} failed:", (done.stderr.strip().splitlines() or ["no message"])[-1])
+        return "", {}
+    told = json.loads(done.stdout.splitlines()[-1])
+    return told["version"], told["found"]
 
 
 def main() -> None:
     """Measure and print."""
     line = record.parser(__doc__)
-    line.add_argument("--opacus", metavar="PYTHON", help="an environment with torch and opacus")
-    options = line.parse_args()
+    for library in LIBRARIES:
+        line.add_argument(f"--{library}", metavar="PYTHON", help=f"an environment with {library}")
+    options = vars(line.parse_args())
     functions = variants(random_codes(max(BATCHES)))
-    others = opacus_times(options.opacus) if options.opacus else {}
+    chosen = {library: options[library.replace("-", "_")] for library in LIBRARIES}
+    others = [library_times(library, python) for library, python in chosen.items() if python]
     rows = []
     for size in BATCHES:
         found = measure(size, functions)
-        if size in others:
-            found["Opacus, private"] = others[size]
+        versions = {name: version for version, times in others for name in times}
+        found.update(
+            {name: of[str(size)] for _, times in others for name, of in times.items() if str(size) in of}
+        )
         for name, milliseconds in found.items():
             ratio = milliseconds / found["ours, private"]
             rows.append(
@@ -222,9 +236,10 @@ def main() -> None:
                     "variant": name,
                     "milliseconds": round(milliseconds, 3),
                     "ratio": round(ratio, 3),
+                    **({"version": versions[name]} if name in versions else {}),
                 }
             )
-            print(f"batch {size:6d}  {name:36s} {milliseconds:9.2f} ms  {ratio:8.2f} x ours", flush=True)
+            print(f"batch {size:6d}  {name:56s} {milliseconds:9.2f} ms  {ratio:8.2f} x ours", flush=True)
     record.write("step_cost", rows)
 
 

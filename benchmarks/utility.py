@@ -1,13 +1,14 @@
 """How good synthetic tables are at equal epsilon: ours, independent columns, and peers that are installed.
 
     python -m benchmarks.utility --data FOLDER
-    python -m benchmarks.utility --data FOLDER --tables census --epsilon 1 --peers dpmm
-    python -m benchmarks.utility --data FOLDER --peers dpmm=/path/to/another/environment/bin/python
+    python -m benchmarks.utility --data FOLDER --tables census --domain declared --peers dpmm-aim=PYTHON
 
 Figures, each in [0, 1]: tvd1, tvd2, tvd3 are the mean total-variation distances of all one-way and two-way
 and of 150 three-way tables; corr is the mean difference of the pairwise Cramer's V; tstr is the ROC AUC on
 held-out rows of boosted trees trained on the synthetic table (trtr: on the real one); c2st the AUC of trees
-that tell synthetic from held-out rows (0.5 is perfect). Peers get bounds and categories as public knowledge.
+that tell synthetic from held-out rows (0.5 is perfect). Peers get bounds and categories as public knowledge
+and are set beside ours with the same domain, in the same run; their results are kept in a file of their own,
+to which every run adds. PYTHON is the interpreter of the environment that has the peer.
 """
 
 from __future__ import annotations
@@ -74,25 +75,30 @@ def independent(table: Table) -> pd.DataFrame:
 
 def measure(table: Table, options: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - argparse's namespace
     """All runs on one table."""
-    rows = []
+    rows: list[dict[str, Any]] = []
 
-    def add(system: str, epsilon: float | None, seed: int, made: pd.DataFrame, seconds: float) -> None:
+    def add(
+        system: str, epsilon: float | None, seed: int, made: pd.DataFrame, seconds: float, **more: object
+    ) -> dict[str, Any]:
         figures = score(table, made)
         row = {"table": table.name, "system": system, "epsilon": epsilon, "seed": seed, **figures}
-        rows.append({**row, "seconds": round(seconds, 1)})
+        rows.append({**row, "seconds": round(seconds, 1), **more})
         print(*(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
+        return rows[-1]
 
     add("independent columns", None, 0, independent(table), 0.0)
     add("real rows", None, 0, table.train, 0.0)
     known = public_domain(table.train)
     for epsilon, seed in itertools.product(options.epsilon, range(options.seeds)):
-        for domain in options.domain:
-            add(
+        found = {
+            domain: add(
                 f"ours, {domain}",
                 epsilon,
                 seed,
                 *ours(table, epsilon, seed, known if domain == "declared" else {}),
             )
+            for domain in options.domain
+        }
         for name, python in options.peers.items():
             outcome = peers.run(name, python, table.train, known, epsilon, seed, options.peer_minutes)
             if isinstance(outcome, str):
@@ -101,7 +107,9 @@ def measure(table: Table, options: Any) -> list[dict[str, Any]]:  # noqa: ANN401
                 )
                 print(table.name, name, epsilon, outcome, flush=True)
             else:
-                add(name, epsilon, seed, *outcome)
+                beside = {key: found["declared"].get(key) for key in (*FIGURES, "seconds")}
+                more = {"version": outcome.version, "ours": beside}
+                add(name, epsilon, seed, outcome.synthetic, outcome.seconds, **more)
     return rows
 
 
@@ -145,11 +153,13 @@ def main() -> None:
     line.add_argument("--target", nargs="*", default=[], metavar="TABLE=COLUMN")
     line.add_argument("--epsilon", nargs="*", type=float, default=[0.5, 1.0, 3.0, 10.0])
     line.add_argument("--seeds", type=int, default=3, help="runs of each")
-    line.add_argument("--domain", nargs="*", default=["declared", "undeclared"])
+    domains = ("declared", "undeclared")
+    line.add_argument("--domain", nargs="*", default=domains, choices=domains)
     line.add_argument("--peers", nargs="*", default=[], metavar="NAME[=PYTHON]", help=", ".join(peers.PEERS))
     line.add_argument("--peer-minutes", type=float, default=30)
-    line.add_argument("--results", default="utility", help="name of the file of results")
     options = line.parse_args()
+    if options.peers and "declared" not in options.domain:
+        line.error("--peers are told the domain, and so must ours be beside them: add --domain declared")
     options.peers = {
         name: python or sys.executable for name, _, python in (p.partition("=") for p in options.peers)
     }
@@ -159,7 +169,10 @@ def main() -> None:
     ]
     for row in summary(rows):
         print(*(f"{key}={value:.4g}" if isinstance(value, float) else value for key, value in row.items()))
-    record.write(options.results, rows)
+    if options.peers:
+        record.write("peers", rows, keep=True)
+    else:
+        record.write("utility", rows)
 
 
 if __name__ == "__main__":
