@@ -25,6 +25,7 @@ __all__ = [
     "MetadataError",
     "MissingDependencyError",
     "NotLearnedError",
+    "WorkerLostError",
     "did_you_mean",
     "shielded",
     "shown",
@@ -65,6 +66,10 @@ class ArtifactError(DPSynthError, ValueError):
 
 class MissingDependencyError(DPSynthError, ImportError):
     """An optional package that this feature needs is not installed."""
+
+
+class WorkerLostError(DPSynthError, RuntimeError):
+    """Another worker of a distributed training ended or cannot be reached."""
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

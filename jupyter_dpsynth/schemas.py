@@ -14,7 +14,7 @@ from typing import Any
 
 from jupyter_dpsynth.errors import ArtifactError, shown
 
-__all__ = ["check_document", "load_schema", "read_json"]
+__all__ = ["check_document", "check_part", "load_schema", "read_json"]
 
 TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -52,7 +52,7 @@ def load_schema(name: str) -> dict[str, Any]:
     """One of the schema files in the package's resources.
 
     Args:
-        name: 'receipt' or 'synthesizer'.
+        name: 'receipt', 'synthesizer' or 'checkpoint'.
     """
     source = resources.files("jupyter_dpsynth") / "resources" / f"{name}.schema.json"
     schema: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
@@ -68,6 +68,18 @@ def check_document(document: object, name: str) -> None:
     """
     schema = load_schema(name)
     _check(document, schema, schema, "")
+
+
+def check_part(value: object, name: str, field: str) -> None:
+    """The same for the value of one field of a schema.
+
+    Args:
+        value: The value.
+        name: The schema's name.
+        field: The field's name.
+    """
+    schema = load_schema(name)
+    _check(value, schema["properties"][field], schema, field)
 
 
 def _fail(path: str, problem: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
-    from pathlib import Path
 
     import pandas as pd
 
@@ -75,6 +75,8 @@ class HighDimSynthesizer:
         dataset: str | None = None,
         label: str = UNNAMED,
         ledger: PrivacyLedger | None = None,
+        strategy: Any = None,  # noqa: ANN401 - TensorFlow ships no types
+        checkpoint: str | Path | None = None,
     ) -> HighDimSynthesizer:
         """Measure and train under differential privacy.
 
@@ -91,16 +93,23 @@ class HighDimSynthesizer:
                 By default `df.attrs["dataset"]`, or else the table is known by its content alone.
             label: What the ledger calls a table that is new to it and has no such name.
             ledger: By default the one in Jupyter's data directory.
+            strategy: A `tf.distribute` strategy to train with, on several devices or workers; by default
+                the one in whose `scope()` this is called. With several workers each of them calls this with
+                the same table and parameters, and each ends with the same model.
+            checkpoint: A file to keep the training's privatised state in. If it is there already, the run
+                in it goes on: nothing is measured or spent again. With several workers the first one's.
 
         Returns:
             The synthesizer itself.
 
         Raises:
-            ArtifactError: The ledger cannot record the run; nothing was spent.
+            ArtifactError: The ledger cannot record the run; nothing was spent. Or the checkpoint cannot be
+                used.
             BudgetExhaustedError: The run could exceed the dataset's cap in the ledger.
             ConfigError: Parameters contradict each other or cannot reach epsilon; nothing was spent.
             DataError: The frame does not fit, or (spent, and said so) it has too few rows.
             NotLearnedError: Stopped before there was a model.
+            WorkerLostError: Another worker ended before training began.
 
         Privacy:
             Everything that is kept, shown or saved is (epsilon, delta)-differentially private for
@@ -119,13 +128,18 @@ class HighDimSynthesizer:
         if not self.df_meta.learned:
             raise DataError("every column is an identifier: there is nothing to learn.")
         from jupyter_dpsynth.engine.run import LearningRun
+        from jupyter_dpsynth.engine.surroundings import surrounding_strategy
         from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 
         if dataset is None:
             dataset = df.attrs.get("dataset")
         ledger = PrivacyLedger() if ledger is None else ledger
         observer = callback or ConsoleProgress()
-        run = LearningRun(self.df_meta, config, df, observer, stop, noise, ledger, dataset, label)
+        run = LearningRun(
+            *(self.df_meta, config, df, observer, stop, noise, ledger, dataset, label),
+            strategy=surrounding_strategy() if strategy is None else strategy,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+        )
         self.state = "learning"
         self._table = weakref.ref(df)
         try:
@@ -155,6 +169,8 @@ class HighDimSynthesizer:
         *,
         dataset: str | None = None,
         ledger: PrivacyLedger | None = None,
+        strategy: Any = None,  # noqa: ANN401 - TensorFlow ships no types
+        checkpoint: str | Path | None = None,
     ) -> HighDimSynthesizer:
         """The same as `learn`, in a worker thread, for `await` in a notebook.
 
@@ -166,6 +182,8 @@ class HighDimSynthesizer:
             callback: Called with a `StepReport` at every phase and step, in the event loop's thread.
             dataset: As for `learn`.
             ledger: As for `learn`.
+            strategy: As for `learn`.
+            checkpoint: As for `learn`.
 
         Returns:
             The synthesizer itself.
@@ -177,6 +195,9 @@ class HighDimSynthesizer:
         import asyncio
         import threading
 
+        from jupyter_dpsynth.engine.surroundings import surrounding_strategy
+
+        strategy = surrounding_strategy() if strategy is None else strategy  # a scope belongs to its thread
         loop, stop = asyncio.get_running_loop(), threading.Event()
         report = callback or ConsoleProgress()
 
@@ -184,7 +205,8 @@ class HighDimSynthesizer:
             loop.call_soon_threadsafe(report, each)
 
         def learn() -> None:
-            self.learn(df, tell, stop, dataset=dataset, ledger=ledger)
+            run_with = {"dataset": dataset, "ledger": ledger, "strategy": strategy, "checkpoint": checkpoint}
+            self.learn(df, tell, stop, **run_with)
 
         work = loop.run_in_executor(None, learn)
         try:

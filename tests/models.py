@@ -8,8 +8,9 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.marginals import to_shares
 from jupyter_dpsynth.engine.model import Layout, TabularModel
 from jupyter_dpsynth.engine.planning import plan_run
+from jupyter_dpsynth.engine.prepared_run import _versions
 from jupyter_dpsynth.engine.reports import StopReason
-from jupyter_dpsynth.engine.run import Learned, LearningRun, _versions
+from jupyter_dpsynth.engine.run import Learned, LearningRun
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt

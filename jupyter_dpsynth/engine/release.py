@@ -1,4 +1,4 @@
-"""How a step's gradient leaves the private side: clipped, summed, noised. Three ways, one contract.
+"""How a step's gradient leaves the private side: clipped, summed, noised. Several ways, one contract.
 
 `release` takes the sampled rows of one step and returns noisy sums in float64. Each row was sampled
 independently (Poisson); the caller divides by the expected number, never by the actual one.
@@ -85,12 +85,26 @@ class NativeRelease:
     ) -> None:
         self.gradient, self.noise = gradient, noise
         self.sigma, self.loss_sigma = sigma, loss_sigma
-        width, columns = gradient.layout.width, len(gradient.layout.sizes)
         self._free = len(gradient.layout.free)
-        shapes = (width, width), (width,), (None, columns)
-        types = tf.float32, tf.float32, tf.int32
+        width = gradient.layout.width
+        parameters = tf.TensorSpec((width, width)), tf.TensorSpec((width,))
         # traced once for any number of rows: a call then costs a third of what it does otherwise
-        self._clipped_sum = gradient.clipped_sum.get_concrete_function(*map(tf.TensorSpec, shapes, types))
+        self._clipped_sum = self.kernel(gradient).get_concrete_function(*parameters, *self.row_specs)
+
+    @staticmethod
+    def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
+        """What computes the clipped sum of one chunk."""
+        return gradient.clipped_sum
+
+    @property
+    def row_specs(self) -> tuple[Tensor, ...]:
+        """Forms of what `kernel` takes beside the parameters: codes, and what else `batches` yields."""
+        return (tf.TensorSpec((None, len(self.gradient.layout.sizes)), tf.int32),)
+
+    def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Positions of one chunk's rows after the other, at least one chunk, and what else `kernel` takes."""
+        for chunk in chunks(indices, MAX_CHUNK):
+            yield (chunk,)
 
     def clipped_sums(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
@@ -120,8 +134,9 @@ class NativeRelease:
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Clipped sums of one chunk of rows after the other."""
-        for chunk in chunks(indices, MAX_CHUNK):
-            yield self._clipped_sum(weights, bias, tf.constant(codes[chunk].astype(np.int32)))
+        for rows, *others in self.batches(indices):
+            found = tf.constant(codes[rows].astype(np.int32))
+            yield self._clipped_sum(weights, bias, found, *map(tf.constant, others))
 
     def release(
         self,
@@ -158,16 +173,18 @@ class MicrobatchRelease(NativeRelease):
         super().__init__(**release)
         self.groups = groups
 
-    def _parts(
-        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Clipped mean gradient of one group after the other."""
+    @staticmethod
+    def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
+        """What computes the clipped mean of one group."""
+        return gradient.clipped_mean
+
+    def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Positions of one group's rows after the other."""
         group = self.noise.generator.integers(self.groups, size=len(indices))
         order = np.argsort(group, kind="stable")
         bounds = np.searchsorted(group[order], np.arange(1, self.groups))
         for members in np.split(indices[order], bounds):
-            rows = tf.constant(codes[members].astype(np.int32))
-            yield self.gradient.clipped_mean(weights, bias, rows)
+            yield (members,)
 
 
 class UnitRelease(NativeRelease):
@@ -180,22 +197,33 @@ class UnitRelease(NativeRelease):
     """
 
     def __init__(self, *, units: NDArray[np.int64], unit_rows: int, **release: Any) -> None:  # noqa: ANN401
-        super().__init__(**release)
         self.units, self.unit_rows = units, unit_rows
+        super().__init__(**release)
         # the products of all pairs of a unit's rows are in memory at once
         pairs = unit_rows**2 * self.gradient.layout.width
         self.units_at_once = max(1, min(MAX_CHUNK // unit_rows, PAIR_CELLS // pairs))
 
-    def _parts(
-        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Clipped sums of one chunk of units after the other."""
+    @staticmethod
+    def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
+        """What computes the clipped sum of one chunk of units."""
+        return gradient.clipped_unit_sum
+
+    @property
+    def row_specs(self) -> tuple[Tensor, ...]:
+        """Codes of each unit's rows, and which of those rows exist."""
+        (codes,) = super().row_specs
+        return (
+            tf.TensorSpec((None, self.unit_rows, codes.shape[1]), tf.int32),
+            tf.TensorSpec((None, self.unit_rows), tf.bool),
+        )
+
+    def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Positions of the rows of one chunk of units after the other, `[units, rows]`, and which exist."""
         place = np.arange(self.unit_rows)
         for chunk in chunks(indices, self.units_at_once):
             rows = self.units[chunk][:, None] + place
             present = rows < self.units[chunk + 1][:, None]
-            found = codes[np.where(present, rows, 0)].astype(np.int32)
-            yield self.gradient.clipped_unit_sum(weights, bias, tf.constant(found), tf.constant(present))
+            yield np.where(present, rows, 0), present
 
 
 class TFPrivacyRelease:

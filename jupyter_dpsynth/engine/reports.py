@@ -17,6 +17,7 @@ class StopReason(enum.Enum):
     FINISHED = "finished"
     BUDGET = "budget"
     STOPPED = "stopped"
+    WORKER_LOST = "worker lost"
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import logging
 import math
-import platform
-import threading
-import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
-from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.encoding.table import TableCodec, discover_table
 from jupyter_dpsynth.encoding.units import bound_units
+from jupyter_dpsynth.engine.background import BackgroundImport
+from jupyter_dpsynth.engine.checkpoint import TrainingTask
 from jupyter_dpsynth.engine.marginals import (
     PAIR_ROWS,
     MeasuredReference,
@@ -26,11 +23,10 @@ from jupyter_dpsynth.engine.marginals import (
     reference_from,
     to_shares,
 )
-from jupyter_dpsynth.engine.model import Layout, TabularModel
 from jupyter_dpsynth.engine.planning import NOMINAL_DELTA, check_feasible, count_sigma, least_rows, plan_run
-from jupyter_dpsynth.engine.reports import StepReport, StopReason
-from jupyter_dpsynth.engine.statement import tf_privacy_statement
-from jupyter_dpsynth.engine.structure import measure_orderings, sharpen
+from jupyter_dpsynth.engine.prepared_run import Learned, PreparedRun
+from jupyter_dpsynth.engine.reports import StopReason
+from jupyter_dpsynth.engine.structure import measure_orderings
 from jupyter_dpsynth.errors import (
     ArtifactError,
     BudgetExhaustedError,
@@ -46,20 +42,14 @@ from jupyter_dpsynth.privacy.accounting import (
 )
 from jupyter_dpsynth.privacy.composition import Spending
 from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
-from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, epsilon_text, relation_of
+from jupyter_dpsynth.privacy.receipt import epsilon_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pandas as pd
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.engine.planning import RunPlan
-    from jupyter_dpsynth.metadata import DataFrameMeta
-    from jupyter_dpsynth.privacy.accounting import EpsilonCurve
-    from jupyter_dpsynth.privacy.ledger import PrivacyLedger, RunStatus
+    from jupyter_dpsynth.engine.scaleout import Crew
+    from jupyter_dpsynth.privacy.ledger import RunStatus
 
 __all__ = ["Learned", "LearningRun"]
 
@@ -67,75 +57,11 @@ logger = logging.getLogger(__name__)
 
 NOTHING_SEEN = 3.0  # standard deviations under which 'other' or 'missing' counts as absent
 LEAST_COUNT = 0.3  # rows of an empty cell, so that no probability is zero
-START_FLOOR = 0.25  # least count of a cell at the start of training, in standard deviations
-POLL_SECONDS = 0.25
+SEED_BITS = 63
 
 
-@dataclass(frozen=True, eq=False)
-class Learned:
-    """Everything that a finished run leaves: privatised state only, and what is saved.
-
-    Attributes:
-        codec: Cells of every column.
-        model: The trained network.
-        reference: The noisy measurements.
-        receipt: What was spent on what.
-        stop_reason: Why training ended.
-        losses: Noisy mean loss of every step, nats a row.
-    """
-
-    codec: TableCodec
-    model: TabularModel
-    reference: MeasuredReference
-    receipt: PrivacyReceipt
-    stop_reason: StopReason
-    losses: NDArray[np.float64]
-
-
-class LearningRun:
-    """Executes one `HighDimSynthesizer.learn`.
-
-    Args:
-        df_meta: The table's schema.
-        config: The frozen parameters.
-        df: The private table.
-        callback: Told of every phase and step.
-        stop: Set from anywhere to end after the current step.
-        noise: Source of noise; operating-system entropy by default.
-        ledger: Where the run is recorded before a value is measured.
-        dataset: The dataset's name as the user gave it, or None.
-        label: What the ledger calls a new dataset without a name.
-
-    Attributes:
-        reserved: Epsilon (None for a test-only seed) and delta, set before the first value is measured.
-        entry: The run's identifier in the ledger, None before it is there.
-    """
-
-    def __init__(
-        self,
-        df_meta: DataFrameMeta,
-        config: ResolvedConfig,
-        df: pd.DataFrame,
-        callback: Callable[[StepReport], None],
-        stop: threading.Event | None,
-        noise: NoiseSource | None,
-        ledger: PrivacyLedger,
-        dataset: str | None,
-        label: str,
-    ) -> None:
-        self.df_meta, self.config, self.df = df_meta, config, df
-        self.ledger, self.dataset, self.label = ledger, dataset, label
-        self.callback, self.stop = callback, stop or threading.Event()
-        self.noise = noise or NoiseSource()
-        self.histograms = Histograms(self.noise)
-        self.reserved: tuple[float | None, float] | None = None
-        self.entry: str | None = None
-        self.units: NDArray[np.int64] | None = None
-        self.curve: EpsilonCurve | None = None
-        self.began = time.monotonic()
-        target = config.epsilon if config.differential_privacy else math.inf
-        spent = None if self.noise.test_only else 0.0
-        self.report = StepReport("starting", "reading the schema", epsilon=spent, epsilon_target=target)
+class LearningRun(PreparedRun):
+    """Executes one `HighDimSynthesizer.learn`: reserves, measures, trains. Arguments as `PreparedRun`."""
 
     def execute(self) -> Learned:
         """Run to the end, or to a stop.
@@ -148,16 +74,33 @@ class LearningRun:
             NotLearnedError: Stopped before the measurements were complete.
         """
         self.tell()
-        count_is_private = self.config.differential_privacy and not self.config.n_public
-        if not count_is_private and len(self.df) == 0:
-            raise DataError("df is empty: pass a DataFrame with rows to learn from.")
-        public_rows = len(self.df) if self.config.n_public else None
-        check_feasible(self.config, self.df_meta, public_rows)
-        self._reserve()
+        if self.crew is None:
+            return self._lead()
+        if self.crew.worker == 0:
+            with self.crew.leading():
+                return self._lead()
+        return self._join(self.crew)
+
+    def _lead(self) -> Learned:
+        """The run of the first worker, or of the only one: it alone spends and measures."""
+        task = None if self.checkpoint is None else TrainingTask.read(self.checkpoint)
+        if task is None:
+            count_is_private = self.config.differential_privacy and not self.config.n_public
+            if not count_is_private and len(self.df) == 0:
+                raise DataError("df is empty: pass a DataFrame with rows to learn from.")
+            public_rows = len(self.df) if self.config.n_public else None
+            check_feasible(self.config, self.df_meta, public_rows)
+        if self.crew is not None and self.crew.workers > 1:
+            self._compare_tables(self.crew)
+        if task is None:
+            self._reserve()
+        else:
+            task = self._readmit(task)
         status: RunStatus = "failed"
         try:
-            learned = self._learn()
-            status = "stopped" if learned.stop_reason is StopReason.STOPPED else "finished"
+            learned = self._learn(task)
+            early = learned.stop_reason in (StopReason.STOPPED, StopReason.WORKER_LOST)
+            status = "stopped" if early else "finished"
         except NotLearnedError:
             status = "stopped"
             raise
@@ -165,22 +108,33 @@ class LearningRun:
             self._note(status)
         return learned
 
-    def _learn(self) -> Learned:
-        """Everything after the reservation."""
-        importer = _BackgroundImport("jupyter_dpsynth.engine.training")
-        plan = self._plan()
-        codec, reference, codes, counts = self._measure(plan)
-        layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent)
-        model, steps, reason, losses = self._train(plan, layout, codec, codes, counts, importer)
-        model = sharpen(model, reference, np.random.default_rng())
-        receipt = self._receipt(plan, steps)
-        self.tell(phase="finished", message=reason.value, epsilon=receipt.epsilon)
-        return Learned(codec, model, reference, receipt, reason, losses)
+    def _join(self, crew: Crew) -> Learned:
+        """The run of another worker: it trains on its shard what the first one measured."""
+        self._compare_tables(crew)
+        self.tell(phase="measuring", message="waiting for the first worker to measure")
+        task = TrainingTask.from_bytes(self._received(crew.send(b"")))
+        self._check(task)
+        self._take_over(task)
+        return self._train(task, None, BackgroundImport("jupyter_dpsynth.engine.training"))
 
-    def tell(self, **changes: Any) -> None:  # noqa: ANN401 - the report's own fields
-        """Pass the report with these changes to the observer."""
-        self.report = replace(self.report, seconds=time.monotonic() - self.began, **changes)
-        self.callback(self.report)
+    def _learn(self, task: TrainingTask | None) -> Learned:
+        """Everything after the reservation."""
+        importer = BackgroundImport("jupyter_dpsynth.engine.training")
+        codes = None
+        if task is None:
+            plan = self._plan()
+            codec, reference, codes, counts = self._measure(plan)
+            task = TrainingTask(
+                config=self.config.to_dict(),
+                plan=plan,
+                codec=codec,
+                reference=reference,
+                counts=tuple(counts),
+                entry=self.entry or "",
+                reserved=self.reserved or (None, plan.delta),
+                seed=secrets.randbits(SEED_BITS),
+            )
+        return self._train(task, codes, importer)
 
     def _check_stop(self, what: str = "") -> None:
         """Before there is a model a stop leaves nothing to keep."""
@@ -223,7 +177,6 @@ class LearningRun:
             )
         if plan.privacy is not None:
             self.curve = epsilon_curve(plan.privacy, plan.delta)
-        self.tell(total_steps=plan.steps, delta=plan.delta, epsilon=self._epsilon_at(0, plan))
         return plan
 
     @property
@@ -292,11 +245,6 @@ class LearningRun:
                 "Counting has spent this synthesizer's budget. Give more rows or a larger epsilon."
             )
 
-    def _epsilon_at(self, step: int, plan: RunPlan) -> float | None:
-        if self.noise.test_only:
-            return None
-        return math.inf if self.curve is None else min(self.curve.at(step), plan.epsilon)
-
     def _measure(
         self, plan: RunPlan
     ) -> tuple[TableCodec, MeasuredReference, NDArray[np.integer[Any]], list[NDArray[np.float64]]]:
@@ -337,119 +285,3 @@ class LearningRun:
             "rows": max(1, round(plan.rows)),
         }
         return codec, reference_from(codec, measured), codes, counts
-
-    def _train(
-        self,
-        plan: RunPlan,
-        layout: Layout,
-        codec: TableCodec,
-        codes: NDArray[np.integer[Any]],
-        counts: list[NDArray[np.float64]],
-        importer: _BackgroundImport,
-    ) -> tuple[TabularModel, int, StopReason, NDArray[np.float64]]:
-        """Train as planned; a stop before the first step keeps the noisy marginals as the model."""
-        floor = START_FLOOR * plan.marginal_sigma + 1
-        shares = [to_shares(count, floor) for count in counts]
-        ordered = [column.ordered_cells for column in codec.columns]
-        self.tell(phase="starting", message="starting TensorFlow (10 to 20 s the first time)")
-        while not importer.wait(POLL_SECONDS):
-            if self.stop.is_set():
-                bias = np.concatenate([np.log(share) for share in shares]).astype(np.float32)
-                model = TabularModel(layout, np.zeros_like(layout.mask), bias)
-                return model, 0, StopReason.STOPPED, np.zeros(0)
-            self.tell()
-        training = importer.module
-        start = training.Start(layout, shares, ordered)
-        trainer = training.DPTrainer(start, plan, self.config, self.noise, self.units)
-        self.tell(phase="training", message="training")
-
-        def after_step(step: int, loss: float, loss_noise: float) -> None:
-            self.tell(
-                step=step,
-                epsilon=self._epsilon_at(step, plan),
-                loss=loss,
-                loss_noise=loss_noise,
-                rows=round(step * plan.batch_size),
-            )
-
-        outcome = trainer.train(codes, after_step, self.stop.is_set)
-        return outcome.model, outcome.steps, outcome.stop_reason, outcome.losses
-
-    def _receipt(self, plan: RunPlan, steps: int) -> PrivacyReceipt:
-        config = self.config
-        tf_privacy = config.dp_backend == "tensorflow_privacy"
-        noise = (
-            "training: TensorFlow Privacy's GaussianSumQuery on tf.random, whose float32 normals are cut "
-            "at 5.7 sigma; measurements: operating-system entropy, float64"
-            if tf_privacy
-            else "operating-system entropy (numpy Philox), float64"
-        )
-        guarantee: Literal["dp", "none"] = "dp" if config.differential_privacy else "none"
-        epsilon, delta = self.reserved or (None, plan.delta)
-        sampled = "row" if self.units is None else "unit"
-        return PrivacyReceipt(
-            plan=plan.privacy,
-            delta=delta,
-            epsilon=epsilon,
-            epsilon_target=config.epsilon if config.differential_privacy else math.inf,
-            epsilon_completed_steps=None if epsilon is None else _epsilon_of(plan, steps),
-            planned_steps=plan.steps,
-            completed_steps=steps,
-            sampler=f"Poisson: every {sampled} is drawn independently in every step",
-            noise=noise,
-            row_count_private=not config.n_public and config.differential_privacy,
-            backend=config.dp_backend,
-            versions=_versions(),
-            # TF-Privacy's statement is about examples, not about persons
-            second_opinion=None if epsilon is None or self.units is not None else tf_privacy_statement(plan),
-            unit=config.unit_text,
-            relation=relation_of(config.unit_text),
-            guarantee="test-only" if self.noise.test_only else guarantee,
-            ledger_entry=self.entry,
-        )
-
-
-class _BackgroundImport:
-    """Imports a module in a thread of its own, so that measuring goes on meanwhile."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=f"import {name}", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            importlib.import_module(self._name)
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            self._error = error
-
-    def wait(self, seconds: float) -> bool:
-        """Whether the module is there, after at most so many seconds."""
-        self._thread.join(seconds)
-        if self._error is not None:
-            raise self._error
-        return not self._thread.is_alive()
-
-    @property
-    def module(self) -> Any:  # noqa: ANN401 - a module
-        """The imported module."""
-        return importlib.import_module(self._name)
-
-
-def _epsilon_of(plan: RunPlan, steps: int) -> float:
-    """Epsilon if so many steps had been planned; infinite without differential privacy."""
-    if plan.privacy is None or steps == plan.steps:
-        return plan.epsilon
-    return min(compute_epsilon(plan.privacy.with_steps(steps), plan.delta), plan.epsilon)
-
-
-def _versions() -> dict[str, str]:
-    """Versions of what the guarantee rests on."""
-    found = {"python": platform.python_version()}
-    for name in ("jupyter_dpsynth", "tensorflow", "dp-accounting", "numpy", "tensorflow-privacy"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

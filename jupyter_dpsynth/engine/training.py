@@ -13,6 +13,8 @@ from jupyter_dpsynth.engine.gradient import LOSS_BOUND_FACTOR, BatchGradient
 from jupyter_dpsynth.engine.model import TabularModel
 from jupyter_dpsynth.engine.release import MicrobatchRelease, NativeRelease, TFPrivacyRelease, UnitRelease
 from jupyter_dpsynth.engine.reports import StopReason
+from jupyter_dpsynth.engine.scaleout import ReplicatedRelease
+from jupyter_dpsynth.errors import WorkerLostError
 from jupyter_dpsynth.privacy.sampling import poisson_sample
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model import Layout
     from jupyter_dpsynth.engine.planning import RunPlan
     from jupyter_dpsynth.engine.release import GradientRelease, NoisySums
+    from jupyter_dpsynth.engine.scaleout import Crew
     from jupyter_dpsynth.privacy.noise import NoiseSource
 
 __all__ = ["AdamUpdate", "DPTrainer", "Start", "TrainingOutcome"]
@@ -81,6 +84,11 @@ class DPTrainer:
         noise: Source of noise and of the sampling.
         units: First row of each unit of privacy, and the number of rows at the end, `[units + 1]`; None if
             every row is a unit.
+        crew: The replicas that train together, None for one. Rows and units are then those of this worker.
+
+    Attributes:
+        resumed: Losses of the steps that an earlier process made.
+        losses: Noisy mean loss of each completed step in nats a row, those included.
     """
 
     def __init__(
@@ -90,20 +98,24 @@ class DPTrainer:
         config: ResolvedConfig,
         noise: NoiseSource,
         units: NDArray[np.int64] | None = None,
+        crew: Crew | None = None,
     ) -> None:
-        self.start, self.plan, self.noise, self.units = start, plan, noise, units
+        self.start, self.plan, self.noise, self.units, self.crew = start, plan, noise, units, crew
         layout = start.layout
         # rows of one unit are not all alike: their gradients add up to about the root of their number
         factor = plan.clip_factor * math.sqrt(plan.unit_rows)
         clip = config.l2_norm_clip or layout.clip_norm(list(start.shares), factor)
         entropy = sum(float(-(share * np.log(share)).sum()) for share in start.shares)
         self.gradient = BatchGradient(layout, clip, LOSS_BOUND_FACTOR * max(entropy, 1.0))
-        self.release = self._release(config)
+        release = self._release(config)
+        self.release: GradientRelease = release if crew is None else ReplicatedRelease(release, crew)
         # every sum is divided by a constant, never by the actual (private) number of rows
         self.divisor = float(config.num_microbatches or plan.batch_size)
         self.update = AdamUpdate(start, plan)
+        self.resumed: list[float] = []
+        self.losses: list[float] = []
 
-    def _release(self, config: ResolvedConfig) -> GradientRelease:
+    def _release(self, config: ResolvedConfig) -> Any:  # noqa: ANN401 - one of several
         plan = self.plan
         arguments: dict[str, Any] = {
             "gradient": self.gradient,
@@ -129,28 +141,36 @@ class DPTrainer:
         codes: NDArray[np.integer[Any]],
         after_step: Callable[[int, float, float], None],
         stopped: Callable[[], bool],
+        limit: int | None = None,
     ) -> TrainingOutcome:
         """Run the planned steps, or fewer if stopped.
 
         Args:
             codes: Private codes `[n, m]`, each unit's rows together.
             after_step: Called with the step's number, the running mean of the noisy loss and its noise.
-            stopped: Asked before every step; True ends training and keeps the model.
+            stopped: Asked before every step; True ends training and keeps the model. With several workers
+                it ends after one more step, for all of them.
+            limit: Number of the last step, where it is not the planned one.
 
         Privacy:
             Each step is a Poisson sample and one noisy release; all else is post-processing. The loss
             that observers get was released with the gradient.
         """
-        losses: list[float] = []
+        losses = self.losses = list(self.resumed)
         reason = self.plan.ends_by
         count = len(codes) if self.units is None else len(self.units) - 1
-        for step in range(1, self.plan.steps + 1):
-            if stopped():
+        last = self.plan.steps if limit is None else limit
+        for step in range(len(losses) + 1, last + 1):
+            if self._ends(stopped()):
                 reason = StopReason.STOPPED
                 break
             indices = poisson_sample(count, self.plan.sampling_probability, self.noise.generator)
             weights, bias = tf.constant(self.update.weights), tf.constant(self.update.bias)
-            sums = self.release.release(weights, bias, codes, indices)
+            try:
+                sums = self.release.release(weights, bias, codes, indices)
+            except WorkerLostError:
+                reason = StopReason.WORKER_LOST
+                break
             self.update.apply(sums, self.divisor, step)
             losses.append(sums.loss / self.plan.batch_size)
             recent = losses[-LOSS_WINDOW:]
@@ -158,6 +178,9 @@ class DPTrainer:
         return TrainingOutcome(
             self.update.model(), len(losses), reason, np.array(losses), self.gradient.clip_norm
         )
+
+    def _ends(self, wish: bool) -> bool:  # noqa: FBT001 - the one thing it is about
+        return wish if self.crew is None else self.crew.agreed(wish)
 
 
 class AdamUpdate:
@@ -190,6 +213,22 @@ class AdamUpdate:
     def bias(self) -> NDArray[np.float32]:
         """Biases, float32 `[D]`."""
         return self._values[len(self._free) :]
+
+    def state(self) -> dict[str, NDArray[np.float32]]:
+        """What a step changes, float32 `[F + D]` each: functions of released sums."""
+        return {
+            "values": self._values,
+            "average": self._average,
+            "first": self._first,
+            "second": self._second,
+        }
+
+    def restore(self, state: dict[str, NDArray[np.float32]], step: int) -> None:
+        """Go on from what `state` gave after so many steps."""
+        for name, own in self.state().items():
+            own[:] = state[name]
+        self._averaged = sum(each / self.plan.steps > AVERAGED_FROM for each in range(1, step + 1))
+        self.weights.ravel()[self._free] = self._values[: len(self._free)]
 
     def apply(self, sums: NoisySums, divisor: float, step: int) -> None:
         """One step on released sums."""

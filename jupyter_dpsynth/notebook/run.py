@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from jupyter_dpsynth.engine.surroundings import surrounding_strategy
 from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class TrainingRun:
     ) -> None:
         self.synthesizer = synthesizer
         self.dataset, self.label = dataset, label
+        self._strategy = surrounding_strategy()  # of the user's thread
         self.name = name
         self.latest: StepReport | None = None
         self.curve: list[tuple[int, float, float]] = []
@@ -102,7 +104,12 @@ class TrainingRun:
         try:
             if df is not None and not self._stop.is_set():
                 self.synthesizer.learn(
-                    df, callback=self._report, stop=self._stop, dataset=self.dataset, label=self.label
+                    df,
+                    callback=self._report,
+                    stop=self._stop,
+                    dataset=self.dataset,
+                    label=self.label,
+                    strategy=self._strategy,
                 )
         except BaseException as error:  # noqa: BLE001 - handed to the thread that shows it
             # a traceback would keep the private table alive

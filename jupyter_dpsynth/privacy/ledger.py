@@ -27,6 +27,7 @@ from jupyter_dpsynth.privacy.composition import (
     total_delta,
     total_epsilon,
 )
+from jupyter_dpsynth.privacy.ledger_claims import check_same_run, claimed_steps, grant_steps
 from jupyter_dpsynth.privacy.ledger_datasets import (
     DEFAULT_CAP,
     TableIdentity,
@@ -169,6 +170,68 @@ class PrivacyLedger:
                 )
             if status is not None:
                 db.execute("UPDATE runs SET status = ? WHERE id = ?", (status, run))
+
+    def claim(self, run: str, steps: int, most: int) -> int:
+        """Set training steps of a run aside before they are made, for one process alone.
+
+        Args:
+            run: What `reserve` returned.
+            steps: How many; negative gives back what was granted to the caller and not used.
+            most: Steps of the run's plan.
+
+        Returns:
+            How many were granted: fewer than asked for where the plan has no more.
+
+        Raises:
+            ArtifactError: The ledger cannot be used, or does not hold the run.
+
+        Privacy:
+            However many processes go on with a run, from however old or copied a state, and wherever they
+            are killed: together they are granted no more steps than the accountant was told.
+        """
+        with self._file.transaction() as db:
+            return grant_steps(db, run, steps, most, self._own_run(db, run)[1].plan)
+
+    def claimed(self, run: str) -> int:
+        """How many steps of a run all processes together may have made.
+
+        Args:
+            run: What `reserve` returned.
+        """
+        with self._file.transaction(keep=False) as db:
+            return claimed_steps(db, run)
+
+    def readmit(self, identity: TableIdentity, run: str, plan: PrivacyPlan | None) -> int:
+        """Let a run that was interrupted go on, without spending anything new.
+
+        Args:
+            identity: The table, which must be the one that the run was entered for.
+            run: The run's identifier.
+            plan: What the run is going to release, None without differential privacy.
+
+        Returns:
+            How many of its steps may have been made already: those that were claimed.
+
+        Raises:
+            ArtifactError: The ledger cannot be used, or its entry is not that of this table and plan.
+        """
+        with self._file.transaction(keep=False) as db:
+            dataset, spending = self._own_run(db, run)
+            same = dataset == resolve_dataset(db, self._file.keyed_digest(db, identity.content), identity)
+            check_same_run(spending, plan, same_data=same)
+            return claimed_steps(db, run)
+
+    def _own_run(self, db: sqlite3.Connection, run: str) -> tuple[int, Spending]:
+        """Dataset and spending of a run."""
+        found = db.execute(
+            "SELECT dataset, plan, delta, epsilon, provisional FROM runs WHERE id = ?", (run,)
+        ).fetchone()
+        if found is None:
+            raise ArtifactError(
+                f"the ledger {self._file} does not hold this run: it was entered in another one. Nothing is "
+                "learned that the ledger does not record."
+            )
+        return int(found[0]), _spending(found[1:])
 
     def epsilon(self, dataset: str) -> float:
         """Upper bound on what all runs on a dataset and on those linked with it cost together.

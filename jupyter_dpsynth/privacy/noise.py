@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["NoiseSource"]
@@ -25,10 +27,18 @@ class NoiseSource:
             may state an epsilon.
     """
 
-    def __init__(self, test_only_seed: int | None = None) -> None:
-        self.test_only = test_only_seed is not None
+    def __init__(self, test_only_seed: int | Sequence[int] | None = None) -> None:
+        self.test_only, self._seed = test_only_seed is not None, test_only_seed
         seed = int.from_bytes(os.urandom(32), "little") if test_only_seed is None else test_only_seed
         self.generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+
+    def of_worker(self, number: int) -> NoiseSource:
+        """The source of one of several workers: independent of the others', even from a test-only seed.
+
+        Args:
+            number: The worker's number.
+        """
+        return NoiseSource((self._seed, number)) if isinstance(self._seed, int) else self
 
     def normal(self, size: int, scale: float) -> NDArray[np.float64]:
         """Independent normals, float64 `[size]`, of standard deviation `scale`."""

@@ -21,12 +21,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jupyter_dpsynth.archive import ARRAYS, SCHEMA
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.evaluation.report import UtilityReport
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.notebook.grammar import COMMANDS
-from jupyter_dpsynth.persistence import ARRAYS, SCHEMA
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.verification import verify_receipt
 from jupyter_dpsynth.schemas import read_json

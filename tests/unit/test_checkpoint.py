@@ -1,0 +1,289 @@
+"""Checkpoints hold privatised state only, and a run that goes on from one spends nothing twice."""
+
+import io
+import json
+import os
+import sqlite3
+import sys
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+
+from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor, PrivacyLedger
+from jupyter_dpsynth.archive import ARRAYS, SCHEMA
+from jupyter_dpsynth.engine.checkpoint import TrainingTask, window
+from jupyter_dpsynth.engine.reports import StopReason
+from jupyter_dpsynth.errors import ArtifactError, ConfigError
+from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, SampledTraining
+from jupyter_dpsynth.privacy.composition import Spending
+from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.verification import verify_receipt
+from tests.tables import mixed_table
+
+PLAN = PrivacyPlan((GaussianMeasurement("counts", 50.0),), SampledTraining(10, 0.1, 5.0), 1e-7)
+STEPS = 40
+MARKER = "Wilhelmina-7391"
+
+
+def quiet(report):
+    pass
+
+
+def learner(df, **parameters):
+    return HighDimSynthesizer(
+        MetaExtractor.extract(df), HighDimConfig(**{"epsilon": 2.0, "steps": STEPS, **parameters})
+    )
+
+
+def stop_after(step):
+    """A stop, and a callback that sets it."""
+    stop = threading.Event()
+
+    def tell(report):
+        if report.step >= step:
+            stop.set()
+
+    return {"callback": tell, "stop": stop}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return PrivacyLedger(tmp_path / "ledger.sqlite3")
+
+
+@pytest.fixture(scope="module")
+def halfway(tmp_path_factory):
+    """A run that was stopped at step 17: table, ledger, checkpoint and synthesizer."""
+    folder = tmp_path_factory.mktemp("halfway")
+    df = mixed_table(2500, seed=80)
+    df.loc[df.index[:3], "group"] = MARKER  # too few to be published
+    ledger, path = PrivacyLedger(folder / "ledger.sqlite3"), folder / "run.checkpoint"
+    synthesizer = learner(df)
+    synthesizer.learn(df, ledger=ledger, checkpoint=path, **stop_after(17))
+    return df, ledger, path, synthesizer
+
+
+def entered(ledger):
+    run = ledger.reserve(TableIdentity(b"table"), 1.0, 1e-6)
+    ledger.record(run, Spending(PLAN, 1e-6, 0.9))
+    return run
+
+
+def test_claims_of_all_processes_together_are_at_most_the_plan(ledger):
+    run = entered(ledger)
+    generator = np.random.default_rng(0)
+    granted = [0, 0, 0]
+    for _ in range(60):
+        process = generator.integers(3)
+        wanted = int(generator.integers(-granted[process], 4))
+        granted[process] += PrivacyLedger(ledger.path).claim(run, wanted, 10)
+        assert 0 <= sum(granted) <= 10
+        assert ledger.claimed(run) == sum(granted)
+    assert ledger.claim(run, 99, 99) == 10 - sum(granted)  # the ledger's own plan has the last word
+    assert ledger.claim(run, 1, 99) == 0
+
+
+def test_a_ledger_of_an_earlier_version_can_be_claimed_from(ledger):
+    run = entered(ledger)
+    with sqlite3.connect(ledger.path) as db:
+        db.execute("DROP TABLE IF EXISTS claims")
+    assert ledger.claimed(run) == 0
+    assert ledger.claim(run, 4, 10) == 4
+
+
+def test_a_run_goes_on_only_with_its_own_table_plan_and_ledger(ledger, tmp_path):
+    run = entered(ledger)
+    ledger.claim(run, 4, 10)
+    assert ledger.readmit(TableIdentity(b"table"), run, PLAN) == 4
+    with pytest.raises(ArtifactError, match="other data than this table"):
+        ledger.readmit(TableIdentity(b"another"), run, PLAN)
+    with pytest.raises(ArtifactError, match="plan in the checkpoint is not the one"):
+        ledger.readmit(TableIdentity(b"table"), run, PLAN.with_steps(9))
+    with pytest.raises(ArtifactError, match="does not hold this run"):
+        PrivacyLedger(tmp_path / "another.sqlite3").readmit(TableIdentity(b"table"), run, PLAN)
+    assert len(ledger.to_frame()) == 1  # a refusal enters nothing
+
+
+@pytest.mark.tensorflow
+def test_a_stopped_run_goes_on_to_its_end_and_costs_nothing_more(halfway, tmp_path):
+    df, ledger, path, first = halfway
+    copy = tmp_path / "copy.checkpoint"
+    copy.write_bytes(path.read_bytes())
+    before = ledger.to_frame().iloc[0]
+    assert (first.stop_reason, len(first.learned.losses)) == (StopReason.STOPPED, 17)
+    assert ledger.claimed(first.receipt.ledger_entry) == 17  # what was claimed and not used went back
+    steps = []
+    second = learner(df).learn(df, lambda report: steps.append(report.step), ledger=ledger, checkpoint=copy)
+    assert next(step for step in steps if step) == 18
+    assert second.stop_reason is StopReason.FINISHED
+    assert second.learned.losses[:17].tolist() == first.learned.losses.tolist()
+    assert (len(second.learned.losses), second.receipt.completed_steps) == (STEPS, STEPS)
+    assert second.epsilon == first.epsilon
+    (after,) = ledger.to_frame().to_dict("records")
+    assert after == {**before.to_dict(), "status": "finished"}
+    # the old checkpoint is now worth its own model, and not one step more
+    third = learner(df).learn(df, quiet, ledger=ledger, checkpoint=path)
+    assert len(third.learned.losses) == 17
+    assert third.receipt.completed_steps == STEPS
+    assert ledger.claimed(first.receipt.ledger_entry) == STEPS
+    # its receipt counts the steps whose results it lacks, and says so wherever it is read
+    assert verify_receipt(third.receipt.to_dict()).passed
+    third.save(tmp_path / "third.synth")
+    loaded = HighDimSynthesizer.load(tmp_path / "third.synth")
+    assert loaded.learned.losses.tolist() == third.learned.losses.tolist()
+    assert loaded.receipt == third.receipt
+
+
+@pytest.mark.tensorflow
+def test_what_a_resumed_run_cannot_use_is_refused_before_it_spends(halfway, tmp_path):
+    df, ledger, path, _ = halfway
+    runs = len(ledger.to_frame())
+    for problem, table, options in (
+        ("made with another l2_norm_clip", df, {"l2_norm_clip": 3.0}),
+        ("made with another schema", df.drop(columns="day"), {}),
+        ("other data than this table", df.iloc[1:], {}),
+    ):
+        with pytest.raises((ArtifactError, ConfigError), match=problem):
+            learner(table, **options).learn(table, quiet, ledger=ledger, checkpoint=path)
+    with pytest.raises(ConfigError, match="test-only"):
+        learner(df).learn(df, quiet, noise=NoiseSource(1), ledger=ledger, checkpoint=path)
+    assert len(ledger.to_frame()) == runs
+
+
+@pytest.mark.tensorflow
+def test_a_checkpoint_is_private_to_its_owner_and_holds_no_row(halfway):
+    df, _, path, _ = halfway
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(path) as archive:
+        assert sorted(archive.namelist()) == [ARRAYS, SCHEMA]
+        text = archive.read(SCHEMA).decode()
+        with np.load(io.BytesIO(archive.read(ARRAYS)), allow_pickle=False) as arrays:
+            sizes = {name: array.size for name, array in arrays.items()}
+            exact = sorted(int((df["group"] == name).sum()) for name in df["group"].unique())
+            assert not np.isin(exact, arrays["counts"]).any()
+    assert MARKER not in text
+    assert not any(str(len(df)) == part for part in json.dumps(json.loads(text)).replace(",", " ").split())
+    task = TrainingTask.read(path)
+    state = len(task.layout.free) + task.layout.width
+    assert sizes == {
+        "counts": task.layout.width,
+        "losses": 17,
+        **dict.fromkeys(("values", "average", "first", "second"), state),
+    }
+
+
+@pytest.mark.tensorflow
+def test_a_checkpoint_comes_back_as_it_was(halfway):
+    _, _, path, synthesizer = halfway
+    task = TrainingTask.read(path)
+    again = TrainingTask.from_bytes(task.to_bytes())
+    assert again.to_bytes() == task.to_bytes() == path.read_bytes()
+    assert task.plan.privacy == synthesizer.receipt.plan
+    assert task.losses.tolist() == synthesizer.learned.losses.tolist()
+    assert TrainingTask.read(path.with_name("none")) is None
+
+
+def rewritten(path, target, change_schema=None, change_arrays=None):
+    with zipfile.ZipFile(path) as archive:
+        schema, packed = json.loads(archive.read(SCHEMA)), archive.read(ARRAYS)
+    with np.load(io.BytesIO(packed)) as stored:
+        arrays = dict(stored)
+    if change_schema:
+        change_schema(schema)
+    if change_arrays:
+        change_arrays(arrays)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(SCHEMA, json.dumps(schema))
+        archive.writestr(ARRAYS, content.getvalue())
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("schema", "arrays", "problem"),
+    [
+        (lambda s: s.update(protocol=2), None, "protocol 2"),
+        (lambda s: s.update(format="other"), None, "format"),
+        (lambda s: s["plan"].update(more=1), None, "other fields"),
+        (lambda s: s["plan"].pop("steps"), None, "other fields"),
+        (lambda s: s.update(updates=18), None, "wrong form"),
+        (lambda s: s.update(updates=STEPS + 1), None, "do not fit the plan"),
+        (lambda s: s["reference"]["shares"].pop(), None, "shares do not fit"),
+        (lambda s: s["codec"].update(more=1), None, "unknown field"),
+        (lambda s: s.pop("seed"), None, "lacks 'seed'"),
+        (None, lambda a: a.update(values=a["values"][1:]), "values has the wrong form"),
+        (None, lambda a: a.update(values=a["values"] * np.nan), "not finite"),
+        (None, lambda a: a.update(first=a["first"].astype(object)), "wrong form"),
+        (None, lambda a: a.update(more=a["first"]), "other members"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(halfway, tmp_path, schema, arrays, problem):
+    target = tmp_path / "damaged"
+    rewritten(halfway[2], target, schema, arrays)
+    with pytest.raises(ArtifactError, match=problem):
+        TrainingTask.read(target)
+
+
+@pytest.mark.tensorflow
+def test_a_changed_noise_in_the_checkpoint_is_noticed_by_the_ledger(halfway, tmp_path):
+    df, ledger, path, _ = halfway
+
+    def less_noise(schema):
+        schema["plan"]["privacy"]["training"]["noise_multiplier"] /= 2
+
+    rewritten(path, tmp_path / "changed", less_noise)
+    with pytest.raises(ArtifactError, match="plan in the checkpoint is not the one"):
+        learner(df).learn(df, quiet, ledger=ledger, checkpoint=tmp_path / "changed")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    "options", [{"num_microbatches": 4}, {"dp_backend": "tensorflow_privacy"}], ids=lambda o: next(iter(o))
+)
+def test_what_needs_all_rows_of_a_batch_in_one_place_is_refused_with_a_strategy(ledger, options):
+    import tensorflow as tf
+
+    df = mixed_table(2500, seed=81)
+    with (
+        tf.distribute.OneDeviceStrategy("CPU:0").scope(),
+        pytest.raises(ConfigError, match=next(iter(options))),
+    ):
+        learner(df, **options).learn(df, quiet, ledger=ledger)
+    assert len(ledger.to_frame()) == 0
+
+
+@pytest.mark.tensorflow
+def test_a_strategy_of_another_kind_is_refused(ledger):
+    df = mixed_table(2500, seed=82)
+    with pytest.raises(ConfigError, match="strategy is a str: give a "):
+        learner(df).learn(df, quiet, ledger=ledger, strategy="mirrored")
+    assert len(ledger.to_frame()) == 0
+
+
+@pytest.mark.tensorflow
+def test_a_run_without_differential_privacy_goes_on_too(ledger, tmp_path):
+    df = mixed_table(2500, seed=83)
+    path = tmp_path / "run.checkpoint"
+    free = {"differential_privacy": False}
+    learner(df, **free).learn(df, ledger=ledger, checkpoint=path, **stop_after(5))
+    again = learner(df, **free).learn(df, quiet, ledger=ledger, checkpoint=path)
+    assert (len(again.learned.losses), again.epsilon) == (STEPS, np.inf)
+    assert again.receipt.guarantee == "none"
+
+
+@pytest.mark.parametrize("steps", [1, 2, 19, 20, 400, 10_001])
+def test_a_crash_costs_at_most_a_twentieth_of_the_steps(steps):
+    assert 1 <= window(steps) <= max(1, steps / 20)
+
+
+def test_surrounding_strategies_are_looked_for_without_loading_tensorflow(monkeypatch):
+    from jupyter_dpsynth.engine.surroundings import surrounding_strategy
+
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    assert surrounding_strategy() is None
+    assert "tensorflow" not in sys.modules
