@@ -200,9 +200,12 @@ def _dpsynth(mechanism: str, **options: Any) -> Learn:  # noqa: ANN401 - the mec
 
 def _mostlyai(df: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame, float]:
     from mostlyai import engine
+    from mostlyai.engine.domain import DifferentialPrivacyConfig
 
     share = settings["epsilon"] / 2
-    privacy = {"max_epsilon": share, "delta": settings["delta"], "value_protection_epsilon": share}
+    privacy = DifferentialPrivacyConfig(
+        max_epsilon=share, delta=settings["delta"], value_protection_epsilon=share
+    )
     engine.set_random_state(settings["seed"])
     began = time.perf_counter()
     engine.split(tgt_data=df, workspace_dir="workspace")
