@@ -182,7 +182,9 @@ def _dpsynth(mechanism: str, **options: Any) -> Learn:  # noqa: ANN401 - the mec
                     max_value=high,
                     clip_to_range=not series.isna().any(),  # else a missing number becomes the smallest
                     dtype="int" if pd.api.types.is_integer_dtype(series) else "float",
-                    interval_handling="sample",  # the default, the middle of a bin, is worse in every figure
+                    # the default, the middle of a bin, is worse in every figure, but where some are
+                    # missing drawing fails
+                    interval_handling="midpoint" if series.isna().any() else "sample",
                 )
             else:
                 df[name] = series.astype(object).where(series.notna(), "missing").astype(str)
@@ -202,9 +204,10 @@ def _mostlyai(df: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame,
     from mostlyai import engine
     from mostlyai.engine.domain import DifferentialPrivacyConfig
 
-    share = settings["epsilon"] / 2
     privacy = DifferentialPrivacyConfig(
-        max_epsilon=share, delta=settings["delta"], value_protection_epsilon=share
+        max_epsilon=settings["epsilon"],  # of the ranges of values and the training together
+        delta=settings["delta"],
+        value_protection_epsilon=PREPROCESSING_SHARE * settings["epsilon"],  # its defaults are 1 of 10
     )
     engine.set_random_state(settings["seed"])
     began = time.perf_counter()
