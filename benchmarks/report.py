@@ -188,8 +188,11 @@ def _peers_plot(groups: list[Row], rows: list[Row]) -> str:
     epsilons = [row["epsilon"] for row in groups]
     epsilon = max(epsilons, key=epsilons.count)
     bars = [row for row in groups if row["epsilon"] == epsilon]
-    tables = sorted({row["table"] for row in bars})
-    systems = list(dict.fromkeys(row["system"] for row in sorted(bars, key=lambda row: row["tvd2 to ours"])))
+    tables = sorted({row["table"] for row in bars if row["version"] != "-"})
+    ratios: dict[str, list[float]] = defaultdict(list)
+    for row in bars:
+        ratios[row["system"]].append(row["tvd2 to ours"])
+    systems = sorted(ratios, key=lambda name: sum(ratios[name]) / len(ratios[name]))
     figure, axes = _figure(len(tables), 1.2 + 0.3 * len(systems))
     for axis, name in zip(axes, tables, strict=True):
         alone = [row["tvd2"] for row in rows if row["table"] == name and row["system"].startswith("indep")]
