@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         MetadataError,
         MissingDependencyError,
         NotLearnedError,
+        WorkerLostError,
     )
     from jupyter_dpsynth.evaluation.private import evaluate_privately
     from jupyter_dpsynth.evaluation.report import UtilityReport
@@ -46,6 +47,7 @@ __all__ = [
     "NotLearnedError",
     "PrivacyLedger",
     "UtilityReport",
+    "WorkerLostError",
     "__version__",
     "datasets",
     "evaluate_privately",

@@ -124,6 +124,7 @@ def learned_figures(synthesizer, df):
         "distance": two_way_distance(synthesizer, df),
         "losses": [float(loss) for loss in synthesizer.learned.losses],
         "entry": receipt.ledger_entry,
+        "noise": receipt.noise,
     }
 
 

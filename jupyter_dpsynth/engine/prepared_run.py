@@ -317,6 +317,8 @@ class PreparedRun:
             if tf_privacy
             else "operating-system entropy (numpy Philox), float64"
         )
+        if self.crew is not None and self.crew.workers > 1:
+            noise += f", in {self.crew.workers} shares whose variances add up to the planned one"
         guarantee: Literal["dp", "none"] = "dp" if config.differential_privacy else "none"
         epsilon, delta = self.reserved or (None, plan.delta)
         sampled = "row" if self.units is None else "unit"

@@ -40,7 +40,7 @@ import numpy as np
 import tensorflow as tf
 
 from jupyter_dpsynth.engine.gradient import BatchGradient
-from jupyter_dpsynth.engine.release import MicrobatchRelease, NativeRelease, NoisySums
+from jupyter_dpsynth.engine.release import NoisySums
 from jupyter_dpsynth.errors import ConfigError, WorkerLostError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.engine.gradient import Tensor
+    from jupyter_dpsynth.engine.release import NativeRelease
     from jupyter_dpsynth.errors import DPSynthError
 
 __all__ = ["Crew", "ReplicatedRelease"]
@@ -241,8 +242,6 @@ class ReplicatedRelease:
     """
 
     def __init__(self, native: NativeRelease, crew: Crew) -> None:
-        if isinstance(native, MicrobatchRelease):
-            raise ConfigError("num_microbatches does not work with a strategy: leave it None.")
         self.native, self.crew = native, crew
         known = native.gradient
         self._gradients, zeros = [], []

@@ -177,6 +177,8 @@ def _end(run: TrainingRun, epsilon: float | None) -> tuple[str, str]:
         if reason == "stopped":
             spent = "no guarantee" if epsilon is None else f"epsilon = {epsilon_text(epsilon)}"
             return "stopped", f"Stopped by you at step {step} of {total}, {spent}: the model is kept"
+        if reason == "worker lost":
+            return "stopped", f"Stopped at step {step} of {total}: another worker was lost, the model is kept"
         if reason == "budget":
             return "budget", f"Stopped at step {step} of {total}: the budget is used up"
         return "finished", "Finished"

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.reports import StepReport
+from jupyter_dpsynth.engine.reports import StepReport, StopReason
 from jupyter_dpsynth.notebook.drawing import curve_png, curve_svg, live_html, static_html
 from jupyter_dpsynth.notebook.frames import MAX_POINTS, Frame, frame_of
 from jupyter_dpsynth.notebook.learning import _follow
@@ -113,6 +113,20 @@ def test_a_long_curve_is_thinned_and_keeps_its_last_point() -> None:
     shown = frame_of(run).curve
     assert len(shown) <= MAX_POINTS + 1
     assert shown[-1][0] == 1000
+
+
+@pytest.mark.parametrize("reason", list(StopReason))
+def test_a_training_that_ended_early_is_not_called_finished(reason: StopReason) -> None:
+    synthesizer = Waiting()
+    synthesizer.released.set()
+    synthesizer.stop_reason = reason
+    run = TrainingRun(synthesizer, object(), "s")
+    run._stop.set()
+    run._work()
+    synthesizer.state = "learned"
+    shown = frame_of(run)
+    assert (shown.headline == "Finished") == (reason is StopReason.FINISHED)
+    assert ("another worker was lost" in shown.headline) == (reason is StopReason.WORKER_LOST)
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ def test_the_public_names_are_these():
         "NotLearnedError",
         "PrivacyLedger",
         "UtilityReport",
+        "WorkerLostError",
         "__version__",
         "datasets",
         "evaluate_privately",
@@ -79,6 +80,7 @@ def test_every_error_is_a_dpsynth_error_with_its_standard_parent():
         "NotLearnedError": RuntimeError,
         "ArtifactError": ValueError,
         "MissingDependencyError": ImportError,
+        "WorkerLostError": RuntimeError,
     }
     for name, parent in parents.items():
         error = getattr(jupyter_dpsynth, name)

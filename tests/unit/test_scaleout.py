@@ -14,11 +14,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy import stats
 
+from jupyter_dpsynth.engine.scaleout import Crew
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.sampling import poisson_sample
 from tests.crew import RELEASES, STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -188,6 +191,7 @@ def test_two_workers_end_with_the_same_model_and_one_entry_in_the_first_ones_led
     assert first["losses"] == second["losses"]
     assert first["distance"] == second["distance"]  # the synthetic tables of one seed are the same
     assert first["entry"] == second["entry"] is not None
+    assert "in 2 shares" in first["noise"]
     # three runs were entered; the one with two different tables was refused before
     assert [first["runs"], second["runs"]] == [3, 0]
 
@@ -279,3 +283,38 @@ def test_workers_of_one_test_only_seed_have_independent_noise():
     assert all(source.test_only for source in sources)
     real = NoiseSource()
     assert real.of_worker(1) is real  # each process has entropy of its own
+
+
+def place(worker, workers):
+    """A worker's place, without a cluster."""
+    crew = object.__new__(Crew)
+    crew.worker, crew.workers = worker, workers
+    return crew
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+@pytest.mark.parametrize("count", [0, 1, 5, 1000])
+def test_shards_are_disjoint_and_cover_the_table(workers, count):
+    rows = np.arange(count)
+    parts = [rows[place(worker, workers).rows(count)] for worker in range(workers)]
+    assert np.concatenate(parts).tolist() == rows.tolist()
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_the_workers_samples_together_are_a_poisson_sample_of_the_table():
+    rows, probability, rounds, workers = 200, 0.1, 5_000, 4
+    shards = [np.arange(rows)[place(worker, workers).rows(rows)] for worker in range(workers)]
+    sources = [NoiseSource(test_only_seed=6).of_worker(worker) for worker in range(workers)]
+    hits, sizes = np.zeros(rows), np.zeros((rounds, workers))
+    for number in range(rounds):
+        for worker, (shard, source) in enumerate(zip(shards, sources, strict=True)):
+            sample = shard[poisson_sample(len(shard), probability, source.generator)]
+            hits[sample] += 1
+            sizes[number, worker] = len(sample)
+    expected = rounds * probability
+    chi = ((hits - expected) ** 2 / (expected * (1 - probability))).sum()
+    assert UNLIKELY < stats.chi2.sf(chi, rows) < 1 - UNLIKELY
+    variance = sizes.sum(axis=1).var() / (rows * probability * (1 - probability))
+    assert abs(variance - 1) < 5 * math.sqrt(2 / rounds)
+    correlations = np.corrcoef(sizes.T)[np.triu_indices(workers, 1)]
+    assert np.abs(correlations).max() < 5 / math.sqrt(rounds)
