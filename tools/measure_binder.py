@@ -1,10 +1,10 @@
-"""Measure what a visitor of the Binder meets: time to the first synthetic table, and the server's peak of memory.
+"""Measure what a visitor of the Binder meets: time to the first synthetic table, and peak of memory.
 
 usage, in an environment that binder/postBuild has made: python -m tools.measure_binder
 
-A real JupyterLab is started, the quickstart opened in Chromium and all its cells run. Memory is the proportional
-set size (PSS) of the server and all its processes, summed, as Binder's limit counts them; the browser is the
-visitor's and does not count.
+A real JupyterLab is started, the quickstart opened in Chromium and all its cells run. Memory is the
+proportional set size (PSS) of the server and all its processes, summed; the browser is the visitor's and does
+not count.
 """
 
 from __future__ import annotations
