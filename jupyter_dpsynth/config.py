@@ -3,7 +3,7 @@
 The first six names are those of the Synthesized SDK's differential-privacy page. Each trait carries the
 texts from which the panel, the magics' options, their help, `%config` and the documentation are generated,
 so that there is one place where a parameter is described. The tag `effect` says in a few words which way is
-more private.
+more private, the tag `unit` in what a number is counted.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ class HighDimConfig(HasTraits):
         "released. Smaller is more private and less accurate; 0.1 to 10 is usual.",
     ).tag(
         label="Epsilon",
+        unit="log of a ratio of probabilities",
         group="privacy",
         affects_privacy=True,
         effect="smaller: more privacy; larger: more accuracy",
@@ -145,6 +146,7 @@ class HighDimConfig(HasTraits):
         help="Probability that the epsilon bound may fail. None uses 1 / (10 x noisy row count).",
     ).tag(
         label="Delta",
+        unit="probability",
         group="privacy",
         affects_privacy=True,
         effect="smaller: more privacy; empty suits nearly everybody",
@@ -160,6 +162,7 @@ class HighDimConfig(HasTraits):
         "epsilon; with a number, training stops at the last step that keeps within epsilon.",
     ).tag(
         label="Noise multiplier",
+        unit="clip norms",
         group="privacy",
         affects_privacy=True,
         effect="larger: more privacy; empty: as much as epsilon needs",
@@ -174,6 +177,7 @@ class HighDimConfig(HasTraits):
         "derives it from the measured one-way marginals. Does not change epsilon.",
     ).tag(
         label="Clip norm",
+        unit="norm of a gradient",
         group="privacy",
         affects_privacy=False,
         effect="no effect on epsilon; empty: from the measured columns",
@@ -189,6 +193,7 @@ class HighDimConfig(HasTraits):
         "A number costs privacy: the noise counts only half, because one row changes a group's mean.",
     ).tag(
         label="Microbatches",
+        unit="groups in a batch",
         group="privacy",
         affects_privacy=True,
         effect="a number costs privacy; leave empty",
@@ -203,6 +208,7 @@ class HighDimConfig(HasTraits):
         "makes it large enough that sampling noise does not matter.",
     ).tag(
         label="Batch size",
+        unit="rows",
         group="training",
         affects_privacy=True,
         effect="larger: steadier and slower; empty: as large as helps",
@@ -213,9 +219,10 @@ class HighDimConfig(HasTraits):
         high=1e6,
         integer=True,
         unset=(AUTO,),
-        help="Number of training steps; more steps mean more noise in each. 'auto' is 500.",
+        help="Number of training steps; more steps mean more noise in each. 'auto' is 400.",
     ).tag(
         label="Steps",
+        unit="steps",
         group="training",
         affects_privacy=True,
         effect="more: longer training with more noise in each step",
@@ -229,6 +236,7 @@ class HighDimConfig(HasTraits):
         help="Training length as expected passes over the table; give this or steps, not both.",
     ).tag(
         label="Epochs",
+        unit="passes over the table",
         group="training",
         affects_privacy=True,
         effect="instead of steps: how often each row is seen, as expected",
@@ -239,9 +247,10 @@ class HighDimConfig(HasTraits):
         high=10,
         open_low=True,
         unset=(AUTO,),
-        help="Peak learning rate of Adam. 'auto' is 0.03.",
+        help="Peak learning rate of Adam. 'auto' chooses from the noisy row count and epsilon.",
     ).tag(
         label="Learning rate",
+        unit="per step",
         group="training",
         affects_privacy=False,
         effect="no effect on epsilon",
@@ -256,6 +265,7 @@ class HighDimConfig(HasTraits):
         "noisy row count and epsilon.",
     ).tag(
         label="Bins per number",
+        unit="bins",
         group="model",
         affects_privacy=False,
         effect="more: finer numbers with more noise in each bin",
@@ -289,6 +299,7 @@ class HighDimConfig(HasTraits):
         "A smaller number means less noise.",
     ).tag(
         label="Rows per unit",
+        unit="rows of one person",
         group="privacy",
         affects_privacy=True,
         effect="smaller: less noise; rows beyond it are left out",

@@ -2,7 +2,7 @@
 
 The packaged sample is synthetic: this package learned the US census table of 1994 ('Adult', UCI Machine
 Learning Repository, CC BY 4.0) at epsilon 1 and made it; `census_sample_receipt.json` beside it is the
-receipt of that run, `tools/make_census_sample.py` the script.
+receipt of that run, `tools/make_census_sample.py` the script. The hospital stays are invented outright.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jupyter_dpsynth.errors import DataError, MissingDependencyError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["fetch_adult", "load_census_sample"]
+__all__ = ["fetch_adult", "load_census_sample", "make_hospital_stays"]
 
 SAMPLE = "census_sample.csv.gz"
 
@@ -33,6 +33,60 @@ def load_census_sample() -> pd.DataFrame:
     with resources.as_file(source) as path:
         df = pd.read_csv(path)
     df.attrs["dataset"] = "census sample"
+    return df
+
+
+def make_hospital_stays(patients: int = 8000, seed: int = 0) -> pd.DataFrame:
+    """An invented table of hospital stays: dates, missing values, several rows for many patients.
+
+    Nothing in it comes from real people: every value is drawn from the distributions written below.
+
+    Args:
+        patients: How many patients; each has one stay, and many have more.
+        seed: Equal seeds give equal tables.
+
+    Returns:
+        One row a stay, in no order of patients: `patient_id`, `sex`, `age` in years, `ward`, `emergency`,
+        `admitted` and `discharged` (missing for who is still there), `crp` in mg/l (measured in two of
+        three stays) and `cost` in euros.
+    """
+    import numpy as np
+    import pandas as pd
+
+    generator = np.random.default_rng(seed)
+    stays = 1 + generator.negative_binomial(1, 0.65, patients)
+    patient = generator.permutation(np.repeat(np.arange(patients), stays))
+    rows = len(patient)
+    sex = generator.choice(["female", "male"], patients)[patient]
+    age = np.clip(generator.normal(58, 19, patients), 0, 100).astype(int)[patient]
+    wards = np.array(["surgery", "cardiology", "internal medicine", "paediatrics", "obstetrics"])
+    likely = np.select(
+        [age < 16, (sex == "female") & (age < 45), age < 55],
+        ["paediatrics", "obstetrics", "surgery"],
+        "cardiology",
+    )
+    ward = np.where(generator.random(rows) < 0.45, likely, generator.choice(wards[:3], rows))
+    emergency = generator.random(rows) < 0.25 + 0.4 * (ward == "cardiology")
+    minutes = generator.integers(0, 2 * 365 * 24 * 60, rows)
+    admitted = pd.Timestamp("2024-01-01") + pd.to_timedelta(minutes // 15 * 15, unit="min")
+    hours = np.ceil(generator.gamma(2, 20 + 0.9 * age + 30 * emergency))
+    discharged = (admitted + pd.to_timedelta(hours, unit="h")).where(generator.random(rows) > 0.03)
+    crp = np.round(generator.lognormal(1.5 + 1.2 * emergency, 0.9), 1)
+    cost = np.round(900 + 28 * hours + 2500 * (ward == "surgery") + generator.gamma(2, 150, rows), 2)
+    df = pd.DataFrame(
+        {
+            "patient_id": patient + 100_000,
+            "sex": sex,
+            "age": age,
+            "ward": ward,
+            "emergency": emergency,
+            "admitted": admitted,
+            "discharged": discharged,
+            "crp": np.where(generator.random(rows) < 2 / 3, crp, np.nan),
+            "cost": cost,
+        }
+    )
+    df.attrs["dataset"] = "invented hospital stays"
     return df
 
 

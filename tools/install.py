@@ -1,7 +1,9 @@
 """Install the locked environment and this checkout into the Python that runs this script.
 
+usage: install.py [--docs]      with --docs also what building the documentation needs
+
 tensorflow-privacy's metadata asks for old versions of packages that a current JupyterLab needs new, so the
-complete lock file is installed without dependency resolution.
+complete lock files are installed without dependency resolution.
 """
 
 import subprocess
@@ -12,8 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKED = ((3, 11), (3, 12), (3, 13))
 
 
-def main() -> int:
-    """Run pip twice; return its exit status."""
+def main(arguments: list[str]) -> int:
+    """Run pip on each lock file and on this checkout; return its exit status."""
+    if arguments not in ([], ["--docs"]):
+        print(f"install.py does not know {' '.join(arguments)!r}: give --docs, or nothing.")
+        return 2
     version = sys.version_info[:2]
     if version not in LOCKED:
         names = ", ".join(f"python{major}.{minor}" for major, minor in LOCKED)
@@ -22,10 +27,11 @@ def main() -> int:
             "environment with one of those, or install without locks: pip install '.[lab,evaluation,test]'"
         )
         return 1
-    lock = ROOT / "requirements" / f"lock-py{version[0]}{version[1]}.txt"
+    suffix = f"py{version[0]}{version[1]}.txt"
+    locks = [ROOT / "requirements" / f"{name}-{suffix}" for name in ("lock", "docs")[: 1 + len(arguments)]]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    print(f"Installing {lock.name} (about 1.5 GB on disk; a few minutes) ...", flush=True)
-    for what in (["-r", str(lock)], ["--no-build-isolation", "--editable", str(ROOT)]):
+    print(f"Installing {locks[0].name} (about 1.5 GB on disk; a few minutes) ...", flush=True)
+    for what in (*(["-r", str(lock)] for lock in locks), ["--no-build-isolation", "--editable", str(ROOT)]):
         status = subprocess.run([*pip, *what], check=False).returncode
         if status:
             return status
@@ -33,4 +39,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -182,9 +182,11 @@ def epsilon_sentence(name: str, synthesizer: HighDimSynthesizer) -> str:
             "privacy guarantee."
         )
     factor = math.exp(min(epsilon, 700.0))
+    unit = synthesizer.config.privacy_unit
+    protected = "any one row of the table" if unit is None else f"all rows of any one value of {unit!r}"
     return (
         f"{name}: epsilon = {epsilon_text(epsilon)}, delta = {synthesizer.delta:.2g}.\n"
-        "Adding or removing any one row of the table changes the probability of everything\n"
+        f"Adding or removing {protected} changes the probability of everything\n"
         f"that was released by at most a factor of exp(epsilon) = {factor:.3g}, apart from delta."
     )
 

@@ -10,6 +10,8 @@ import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.notebook.grammar import COMMANDS
+from tests.models import untrained
+from tests.tables import mixed_table
 
 if TYPE_CHECKING:
     from tests.notebook.conftest import Shell
@@ -202,3 +204,11 @@ def test_question_marks_show_the_help(shell: Shell) -> None:
     found = shell.ip.object_inspect_mime("%%dpsynth")["text/plain"]
     assert "%%dpsynth learn df -o synthesizer" in found
     assert "%dpsynth help" in found
+
+
+def test_epsilon_says_whom_it_protects(shell: Shell) -> None:
+    synthesizer = untrained(mixed_table(300, seed=71))
+    shell.names["synthesizer"] = synthesizer
+    assert "any one row of the table" in shell.run("%dpsynth epsilon").text
+    synthesizer.config.privacy_unit = "person"
+    assert "all rows of any one value of 'person'" in shell.run("%dpsynth epsilon").text

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.engine.planning import DEFAULT_STEPS
 from jupyter_dpsynth.errors import ConfigError
 
 
@@ -106,3 +107,7 @@ def test_microbatches_and_the_other_backend_exclude_each_other():
     config = HighDimConfig(num_microbatches=4, batch_size=64, dp_backend="tensorflow_privacy")
     with pytest.raises(ConfigError, match="exclude each other"):
         config.resolve()
+
+
+def test_the_help_of_steps_states_the_default_that_is_used():
+    assert f"'auto' is {DEFAULT_STEPS}." in HighDimConfig.class_traits()["steps"].help

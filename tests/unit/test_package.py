@@ -118,3 +118,14 @@ def test_fetching_the_original_says_when_there_is_no_internet(monkeypatch):
     monkeypatch.setattr(sklearn_datasets, "fetch_openml", no_internet)
     with pytest.raises(DPSynthError, match=r"load_census_sample\(\) needs none"):
         datasets.fetch_adult()
+
+
+def test_the_invented_hospital_stays_are_repeatable_and_have_what_makes_them_hard():
+    df = datasets.make_hospital_stays(500, seed=3)
+    assert df.equals(datasets.make_hospital_stays(500, seed=3))
+    assert not df.equals(datasets.make_hospital_stays(500, seed=4))
+    assert df["patient_id"].nunique() == 500
+    assert df["patient_id"].value_counts().max() > 2
+    assert df["discharged"].isna().any()
+    assert df["crp"].isna().any()
+    assert not (df["discharged"] < df["admitted"]).any()

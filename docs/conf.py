@@ -1,0 +1,67 @@
+"""How the documentation is built: `python -m sphinx -W -b html docs build/docs`.
+
+Nothing is fetched while building, and the pages fetch nothing from elsewhere: fonts are the reader's own.
+"""
+
+import logging
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from generated_pages import write_pages  # noqa: E402 - found beside this file
+
+import jupyter_dpsynth  # noqa: E402 - this checkout, not an installed one
+
+project = "jupyter_dpsynth"
+author = "The jupyter_dpsynth developers"
+copyright = author  # noqa: A001 - Sphinx's own name
+version = release = jupyter_dpsynth.__version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["README.md"]
+# lists of pages also take what lies beside them; that there is nothing is no fault
+logging.getLogger("sphinx.sphinx.directives.other").addFilter(
+    lambda record: "toctree glob pattern" not in str(record.msg)
+)
+nitpicky = False
+
+html_theme = "furo"
+html_title = "jupyter_dpsynth"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {"navigation_with_keys": True}
+pygments_style, pygments_dark_style = "friendly", "github-dark"
+copybutton_exclude = ".linenos, .gp, .go"
+
+myst_enable_extensions = ["colon_fence", "deflist", "attrs_block"]
+myst_heading_anchors = 4
+
+nb_execution_mode = "off"  # notebooks are kept with their outputs, see tools/execute_notebooks.py
+nb_ipywidgets_js = {}  # would come from another host; the notebooks' plain outputs are shown instead
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings say it in words
+autodoc_default_options = {"members": True}
+napoleon_google_docstring, napoleon_numpy_docstring = True, False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+napoleon_custom_sections = [("Privacy", "notes_style"), ("Source", "notes_style")]
+default_role = "literal"  # in docstrings, one backtick is code
+
+
+def copy_notebooks() -> None:
+    """Put the notebooks where Sphinx looks for pages."""
+    target = HERE / "tutorials" / "notebooks"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(HERE.parent / "notebooks", target, ignore=shutil.ignore_patterns(".*"))
+
+
+copy_notebooks()
+write_pages(HERE / "reference" / "generated")

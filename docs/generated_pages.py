@@ -1,0 +1,150 @@
+"""The pages of the reference that are made from the code: the parameters of a run, and the magics.
+
+Each is Markdown, made from the one place where a thing is described, so that nothing is described twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from traitlets import Bool, Enum
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.notebook.grammar import COMMANDS, SCHEMA_NAMES
+from jupyter_dpsynth.notebook.magics import DPSynthMagics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from traitlets import TraitType
+
+    from jupyter_dpsynth.notebook.grammar import Command, Option
+
+GROUPS = {"privacy": "Privacy", "training": "Training", "model": "Model"}
+
+PARAMETERS_TOP = """\
+# Parameters of a run
+
+Every parameter of `HighDimConfig`. The same names are the lines of a `%%dpsynth learn` cell, the options of
+`%dpsynth learn` and `calc`, the fields of the panel, and the defaults that
+`%config DPSynthMagics.NAME = value` sets. Everything is automatic but `epsilon`.
+What excludes each other is refused before anything is spent.
+"""
+
+MAGICS_TOP = """\
+# The `%dpsynth` magics
+
+After `%load_ext jupyter_dpsynth`. `%dpsynth COMMAND --help` shows the same in the notebook; the Tab key
+completes commands, options, values, columns and names.
+
+The [parameters of a run](parameters.md) (`--epsilon` and others) may follow `learn`, `calc` and `doctor`.
+Where the usage begins with `%%`, the lines of the cell may set them as well, and what is public about the
+columns: {names}.
+"""
+
+SETTINGS_TOP = """
+## Settings
+
+For a session with `%config DPSynthMagics.live = 'text'`, for good in an IPython configuration file. The
+defaults of all [parameters](parameters.md) are set in the same way.
+"""
+
+
+def write_pages(folder: Path) -> None:
+    """Write every generated page into a folder, leaving those alone that have not changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (("parameters.md", parameters_page()), ("magics.md", magics_page())):
+        path = folder / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def allowed_values(trait: TraitType[Any, Any]) -> str:
+    """The values that a trait takes, in words."""
+    if isinstance(trait, Bool):
+        return "True or False"
+    if isinstance(trait, Enum):
+        return " or ".join(repr(choice) for choice in trait.values)
+    return str(trait.range_text)
+
+
+def parameters_page() -> str:
+    """Every parameter: meaning, unit, default, range, what it does to privacy."""
+    traits = HighDimConfig.class_traits()
+    lines = [PARAMETERS_TOP]
+    for group, title in GROUPS.items():
+        members = {
+            name: traits[name]
+            for name in HighDimConfig.option_names()
+            if traits[name].metadata["group"] == group
+        }
+        rows = [
+            (
+                f"`{name}`",
+                escape(str(trait.help)),
+                trait.metadata.get("unit", ""),
+                f"`{trait.default_value!r}`",
+                escape(allowed_values(trait)),
+                escape(trait.metadata["effect"]),
+            )
+            for name, trait in members.items()
+        ]
+        head = ("name", "meaning", "unit", "default", "allowed", "effect on privacy")
+        lines += [f"## {title}", "", *table(head, rows), ""]
+    return "\n".join(lines)
+
+
+def magics_page() -> str:
+    """Every sub-command with its options, and the traits that `%config` sets."""
+    names = ", ".join(f"`{name}`" for name in SCHEMA_NAMES)
+    summary = [(f"[`{command.name}`](#{command.name})", escape(command.summary)) for command in COMMANDS]
+    lines = [MAGICS_TOP.format(names=names), *table(("command", "what it does"), summary)]
+    for command in COMMANDS:
+        lines += command_section(command)
+    return "\n".join([*lines, SETTINGS_TOP, *settings_table(), ""])
+
+
+def command_section(command: Command) -> Iterable[str]:
+    """What one sub-command takes."""
+    usage = command.usage.replace("%dpsynth", "%%dpsynth", 1) if command.body else command.usage
+    found = ["", f"## {command.name}", "", escape(command.summary), "", "```text", usage, "```"]
+    own = [(flags(option), escape(option.help)) for option in command.options if not option.parameter]
+    if own:
+        found += ["", *table(("option", "what it does"), own)]
+    if command.details:
+        found += ["", "```text", command.details, "```"]
+    return found
+
+
+def flags(option: Option) -> str:
+    """How an option is written."""
+    written = (f"`{flag} {option.metavar}`" if option.metavar else f"`{flag}`" for flag in option.flags)
+    return ", ".join(written).replace("|", "\\|")
+
+
+def settings_table() -> Iterable[str]:
+    """The settings of the magics that are no parameters of a run."""
+    traits = DPSynthMagics.class_own_traits(config=True)
+    rows = [
+        (
+            f"`DPSynthMagics.{name}`",
+            escape(str(trait.help)),
+            f"`{trait.default_value!r}`",
+            escape(allowed_values(trait)),
+        )
+        for name, trait in traits.items()
+    ]
+    return table(("name", "meaning", "default", "allowed"), rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+
+
+def escape(text: str) -> str:
+    """Text as it stands, in a cell of a Markdown table."""
+    for sign in "\\`*_|<>[]":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())

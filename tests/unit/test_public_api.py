@@ -1,0 +1,102 @@
+"""The public surface is pinned: nothing is exported, lost or renamed by accident (see CONTRIBUTING.md)."""
+
+import importlib
+import inspect
+
+import pytest
+
+import jupyter_dpsynth
+
+MODULES = {
+    "config": {"ONE_ROW", "ColumnName", "HighDimConfig", "ResolvedConfig"},
+    "datasets": {"fetch_adult", "load_census_sample", "make_hospital_stays"},
+    "evaluation.private": {"PrivateEvaluation", "evaluate_privately", "plan_evaluation"},
+    "evaluation.private_report": {"Measured", "PrivateReport"},
+    "evaluation.report": {"BANNER", "Metric", "UtilityReport", "check_columns"},
+    "metadata": {
+        "CategoricalMeta",
+        "ColumnMeta",
+        "ContinuousMeta",
+        "DataFrameMeta",
+        "DatetimeMeta",
+        "IdMeta",
+        "MetaExtractor",
+        "column_meta_from_dict",
+    },
+    "notebook": {"load_ipython_extension", "unload_ipython_extension"},
+    "notebook.panel": {"ConfigPanel"},
+    "privacy.ledger": {"PrivacyLedger"},
+    "privacy.receipt": {"FORMAT", "PrivacyReceipt", "budget_shares", "epsilon_text", "relation_of"},
+    "privacy.verification": {"Check", "Verification", "verify_receipt"},
+    "synthesizer": {"HighDimSynthesizer"},
+}
+
+#: What callers may pass, in order; more may come, with defaults.
+PARAMETERS = {
+    "ConfigPanel": "config df name output declared dataset",
+    "HighDimSynthesizer": "df_meta config",
+    "HighDimSynthesizer.audit": "self seconds callback stop",
+    "HighDimSynthesizer.learn": "self df callback stop dataset label ledger",
+    "HighDimSynthesizer.learn_async": "self df callback dataset ledger",
+    "HighDimSynthesizer.load": "path",
+    "HighDimSynthesizer.save": "self path",
+    "HighDimSynthesizer.synthesize": "self num_rows seed",
+    "MetaExtractor.extract": "df bounds categories decimals ids schema",
+    "PrivacyLedger": "path",
+    "PrivacyLedger.export": "self path",
+    "PrivacyLedger.link": "self first second",
+    "PrivacyLedger.set_cap": "self cap dataset",
+    "UtilityReport.against_measurements": "synthesizer df_synth",
+    "UtilityReport.against_original": "df df_synth target holdout",
+    "datasets.make_hospital_stays": "patients seed",
+    "evaluate_privately": "synthesizer df df_synth epsilon target dataset label ledger",
+}
+REQUIRED = {
+    "HighDimSynthesizer": {"df_meta"},
+    "HighDimSynthesizer.learn": {"self", "df"},
+    "HighDimSynthesizer.learn_async": {"self", "df"},
+    "HighDimSynthesizer.load": {"path"},
+    "HighDimSynthesizer.save": {"self", "path"},
+    "MetaExtractor.extract": {"df"},
+    "PrivacyLedger.export": {"self", "path"},
+    "PrivacyLedger.link": {"self", "first", "second"},
+    "PrivacyLedger.set_cap": {"self", "cap"},
+    "UtilityReport.against_measurements": {"synthesizer", "df_synth"},
+    "UtilityReport.against_original": {"df", "df_synth"},
+    "evaluate_privately": {"synthesizer", "df", "epsilon"},
+}
+
+
+def named(path):
+    found = jupyter_dpsynth
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_public_module_exports_exactly_these_names(name):
+    module = importlib.import_module(f"jupyter_dpsynth.{name}")
+    assert set(module.__all__) == MODULES[name]
+    for each in module.__all__:
+        assert hasattr(module, each)
+
+
+def test_the_package_offers_its_public_names_and_no_others():
+    assert dir(jupyter_dpsynth) == sorted(jupyter_dpsynth.__all__)
+    names = {}
+    exec("from jupyter_dpsynth import *", names)  # what a star import brings
+    assert names.keys() - {"__builtins__"} == set(jupyter_dpsynth.__all__)
+
+
+@pytest.mark.parametrize("path", PARAMETERS)
+def test_what_callers_pass_keeps_its_name_and_order(path):
+    wanted = PARAMETERS[path].split()
+    parameters = inspect.signature(named(path)).parameters
+    assert [name for name in parameters if name in wanted] == wanted
+    needed = {
+        name
+        for name, each in parameters.items()
+        if each.default is each.empty and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+    }
+    assert needed == REQUIRED.get(path, {"self"} & set(wanted))
