@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import jupyter_dpsynth.datasets as datasets  # noqa: PLR0402 - mypy sees no attribute otherwise
     from jupyter_dpsynth.config import HighDimConfig
+    from jupyter_dpsynth.constraints import Combinations, Ordering
     from jupyter_dpsynth.errors import (
         ArtifactError,
         BudgetExhaustedError,
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArtifactError",
     "BudgetExhaustedError",
+    "Combinations",
     "ConfigError",
     "ConfigPanel",
     "DPSynthError",
@@ -45,6 +47,7 @@ __all__ = [
     "MetadataError",
     "MissingDependencyError",
     "NotLearnedError",
+    "Ordering",
     "PrivacyLedger",
     "UtilityReport",
     "WorkerLostError",
@@ -56,6 +59,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "Combinations": "constraints",
+    "Ordering": "constraints",
     "ConfigPanel": "notebook.panel",
     "DataFrameMeta": "metadata",
     "HighDimConfig": "config",

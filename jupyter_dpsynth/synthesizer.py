@@ -16,10 +16,11 @@ from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     import pandas as pd
 
+    from jupyter_dpsynth.constraints import Constraint
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.engine.marginals import MeasuredReference
     from jupyter_dpsynth.engine.reports import StepReport, StopReason
@@ -266,35 +267,80 @@ class HighDimSynthesizer:
         """Why training ended; None before."""
         return None if self._learned is None else self._learned.stop_reason
 
-    def synthesize(self, num_rows: int | None = None, seed: int | None = None) -> pd.DataFrame:
+    def synthesize(
+        self,
+        num_rows: int | None = None,
+        seed: int | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        balance: str | Mapping[str, Mapping[Hashable, float]] | None = None,
+        constraints: Sequence[Constraint] = (),
+    ) -> pd.DataFrame:
         """Make a synthetic table: same columns, order and dtypes.
 
         Args:
             num_rows: How many rows; by default the noisy row count of the private table.
             seed: Fixes the output. It has no bearing on privacy.
+            where: Conditions that every row meets, by column: a value, None for missing, a list of values,
+                or a range `(low, high)` of numbers or dates, ends included, None where it is open. Rows
+                are drawn from the model given the conditions.
+            balance: A column of names whose published categories get equal numbers of rows; or shares by
+                value (or range), like `{"income": {"high": 0.3, "low": 0.7}}`.
+            constraints: What is publicly known to hold in every row: `Ordering(low, high)` and
+                `Combinations(columns, allowed)`.
 
         Raises:
             NotLearnedError: Before `learn`.
-            ConfigError: `num_rows` is not a positive whole number.
+            ConfigError: `num_rows` is not a positive whole number; conditions, shares or constraints name
+                what is not published, or the model cannot meet them.
 
         Privacy:
             Post-processing: free, as often as wanted.
+
+        Example:
+            >>> synthesizer.synthesize(1000, where={"age": (18, 65), "sex": "Female"})  # doctest: +SKIP
         """
-        from jupyter_dpsynth.engine.generation import generate_codes
+        from jupyter_dpsynth.constraints import check_constraints
+        from jupyter_dpsynth.engine.requests import synthesize_table
 
         learned = self.learned
         rows = learned.reference.rows if num_rows is None else num_rows
         if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows <= 0:
             raise ConfigError(f"num_rows = {shown(rows)} is not allowed: give a whole number from 1.")
-        if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise ConfigError(f"seed = {shown(seed)} is not allowed: give a whole number from 0, or None.")
-        generator = np.random.default_rng(seed)
+        generator = _output_generator(seed)
+        checked = check_constraints(constraints, self.df_meta)
 
         def generate() -> pd.DataFrame:
-            codes = generate_codes(learned.model, learned.reference.shares, int(rows), generator)
-            return learned.codec.decode(codes, generator)
+            asked = {} if where is None else where
+            return synthesize_table(learned, int(rows), generator, asked, balance, checked)
 
         return shielded(generate, "synthesizing failed")
+
+    def impute(self, df: pd.DataFrame, seed: int | None = None) -> pd.DataFrame:
+        """Fill a frame's missing cells with draws from the model, given the other cells of their rows.
+
+        Args:
+            df: A frame with the schema of the learned table; it is not changed.
+            seed: Fixes the output. It has no bearing on privacy.
+
+        Returns:
+            A copy without missing cells, with the same index.
+
+        Raises:
+            NotLearnedError: Before `learn`.
+            ConfigError: `seed` is not a whole number from 0.
+            MetadataError: The frame has another schema.
+
+        Privacy:
+            Nothing of the model's epsilon is spent, but the frame given stays private data of yours, and
+            the result, which holds all its rows, is exactly as private.
+        """
+        from jupyter_dpsynth.engine.requests import impute_table
+
+        learned = self.learned
+        generator = _output_generator(seed)
+        self.df_meta.check(df)
+        return shielded(lambda: impute_table(learned, df, generator), "imputing failed")
 
     def audit(
         self,
@@ -367,3 +413,10 @@ class HighDimSynthesizer:
             spent = "TEST ONLY, no guarantee" if epsilon is None else f"epsilon={epsilon_text(epsilon)}"
             parts.append(f"{spent}, delta={delta:.2g}")
         return f"HighDimSynthesizer({', '.join(parts)})"
+
+
+def _output_generator(seed: int | None) -> np.random.Generator:
+    """Randomness of an output; ConfigError for what is no seed."""
+    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise ConfigError(f"seed = {shown(seed)} is not allowed: give a whole number from 0, or None.")
+    return np.random.default_rng(seed)

@@ -104,8 +104,7 @@ class NumericCodec:
         return (*names, "missing") if self.meta.nullable else tuple(names)
 
     def _label(self, start: float, end: float) -> str:
-        discrete = self.unit > 0
-        final = end - 1 if discrete else end
+        final = end - 1 if self.unit > 0 else end
         first, last = (self._format(point) for point in (start, final))
         return first if first == last else f"{first} to {last}"
 
@@ -115,6 +114,11 @@ class NumericCodec:
             return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.3g}"
         text = str(pd.Timedelta(value) if self.meta.is_duration else pd.Timestamp(value))
         return text.removesuffix(" 00:00:00")
+
+    @property
+    def range_label(self) -> str:
+        """From where to where the bins reach, as text."""
+        return self._label(self.starts[0], self.ends[-1])
 
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
         """Codes `int32 [n]` of a column with this schema; values outside the bins are clamped."""
@@ -144,11 +148,11 @@ class NumericCodec:
         if self.unit > 0:
             points = np.minimum(np.floor(points), end - 1)
         else:
-            exact = self._leaf_points()[leaf]
+            exact = self.leaf_points()[leaf]
             points = np.where(np.isnan(exact), np.minimum(points, np.nextafter(end, start)), exact)
         return build_series(self._values(points, missing), self.meta)
 
-    def _leaf_points(self) -> NDArray[np.float64]:
+    def leaf_points(self) -> NDArray[np.float64]:
         """The shortest decimal inside each very narrow leaf of a continuous column, else NaN.
 
         A narrow leaf is narrow because many values sit there; what people record often is short.

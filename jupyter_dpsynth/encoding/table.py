@@ -93,11 +93,20 @@ class TableCodec:
                 above = learned[low].where(wrong, learned[high])
                 learned[low] = learned[low].where(~wrong, learned[high])
                 learned[high] = above
+        return self.numbered(pd.DataFrame(learned, index=pd.RangeIndex(len(codes))))
+
+    def numbered(self, df: pd.DataFrame) -> pd.DataFrame:
+        """The columns in the table's order, the identifiers among them from 1 to n, and a fresh index.
+
+        Args:
+            df: The learned columns of synthetic rows; identifiers in it are replaced.
+        """
+        rows = pd.RangeIndex(len(df))
         columns = {
-            meta.name: _numbered(meta, len(codes)) if isinstance(meta, IdMeta) else learned[meta.name]
+            meta.name: _numbered(meta, len(df)) if isinstance(meta, IdMeta) else df[meta.name].set_axis(rows)
             for meta in self.df_meta.columns
         }
-        return pd.DataFrame(columns, index=pd.RangeIndex(len(codes)))
+        return pd.DataFrame(columns, index=rows)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models."""

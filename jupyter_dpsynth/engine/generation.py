@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.engine.model import TabularModel
 
-__all__ = ["generate_codes"]
+__all__ = ["calibrated_bias", "generate_codes"]
 
 CHAIN_ROWS = 262_144  # most rows that are steered together
 CHAIN_BLOCKS = 128
@@ -48,6 +48,7 @@ STEER_PAIRS = 1 / 8  # of a pair's; what its column's other pairs ask for adds u
 STEERED_WIDTH = 1024  # with more cells than this only the one-way tables are steered
 SETTLED_BLOCKS = 16  # after so many blocks the expected shares of pairs are known well enough
 LARGEST_CORRECTION = 4.0  # nats
+CALIBRATION_BLOCKS, CALIBRATION_ROWS = CHAIN_BLOCKS, 256
 
 # exp(-k / UNITS) for k = 0, 1, ... down to where it is below half a weight unit, and then 0
 EXPONENTIALS = np.rint(np.exp(-np.arange(15 * UNITS) / UNITS) * WEIGHT_UNITS).astype(np.float32)
@@ -260,3 +261,31 @@ def _in_parts(values: NDArray[np.float32], parts: int) -> NDArray[np.float32]:
 def _to_units(values: NDArray[Any]) -> NDArray[np.float32]:
     """Nats in whole units, as floats."""
     return np.rint(values * UNITS).astype(np.float32)
+
+
+def calibrated_bias(
+    model: TabularModel, shares: Sequence[NDArray[np.float64]], generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Biases, `[D]`, with which single rows follow the measured one-way tables on average.
+
+    What steering has to add to a column's biases is, in the mean, what the model lacks.
+
+    Privacy:
+        Post-processing of the model and of measurements.
+    """
+    chain = _Chain(model, shares, generator)
+    sums = np.zeros(model.layout.width)
+    blocks = 0
+
+    def add(_: int) -> None:
+        nonlocal blocks
+        blocks += 1
+        if blocks > CALIBRATION_BLOCKS // 4:
+            sums[:] += np.concatenate([column.weights[-1, :, 0] for column in chain.columns])
+
+    rows = CALIBRATION_BLOCKS * CALIBRATION_ROWS
+    with threadpool_limits(1, user_api="blas"):
+        chain.draw(np.empty((rows, len(shares)), dtype=np.int32, order="F"), add)
+    bias = sums / (blocks - CALIBRATION_BLOCKS // 4) / UNITS
+    # what must not appear is impossible, however much else speaks for it
+    return np.where(np.concatenate(shares) == 0, NEVER / UNITS, bias)

@@ -60,10 +60,17 @@ def synthesize(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     namespace = magics.shell.user_ns
     name, synthesizer = current_synthesizer(magics, parsed)
     output = variable_name(parsed.options.get("output", DEFAULT_SYNTHETIC), "--output", namespace)
-    rows, seed = parsed.argument(), parsed.options.get("seed")
+    rows, balance = parsed.argument(), parsed.options.get("balance")
+    given: dict[str, Any] = {
+        option: read_value(parsed.options[option], namespace, f"--{option}")
+        for option in ("seed", "where")
+        if option in parsed.options
+    }
+    if balance is not None:  # a column is written as it is
+        plain = balance in synthesizer.codec.names
+        given["balance"] = balance if plain else read_value(balance, namespace, "--balance")
     df_synth = synthesizer.synthesize(
-        num_rows=None if rows is None else read_value(rows, namespace, "ROWS"),
-        seed=None if seed is None else read_value(seed, namespace, "--seed"),
+        num_rows=None if rows is None else read_value(rows, namespace, "ROWS"), **given
     )
     namespace[output] = df_synth
     magics.synthetic = output

@@ -141,6 +141,13 @@ with too many values, missing bounds, types that cannot be learned, too few rows
 it is covered by epsilon: clear the output before the notebook leaves your hands."""
 
 
+_SYNTHESIZE_DETAILS = """\
+Conditions hold in every row: a value, None for missing, a list of values, or a range of numbers or dates.
+
+    %dpsynth synthesize 1000 --where {"sex": "Female", "age": (18, 65)}
+    %dpsynth synthesize 1000 --balance income      # equal numbers of rows with each category"""
+
+
 _EVALUATE_DETAILS = """\
 The private rows are read, and noise is added to all that is shown: every column's distance from the
 synthetic table, that of the pairs of columns, and the accuracy of a model. What it costs is entered into
@@ -216,8 +223,13 @@ def _commands() -> dict[str, Command]:
             (
                 Option("output", "NAME", "Name of the variable for the DataFrame.", "o"),
                 Option("seed", "NUMBER", "Makes the output repeatable; no bearing on privacy."),
+                Option("where", "CONDITIONS", "Conditions by column: a dict, or the name of one."),
+                Option(
+                    "balance", "COLUMN", "Equal numbers of rows with each category, or {shares} by value."
+                ),
                 _SYNTHESIZER,
             ),
+            _SYNTHESIZE_DETAILS,
         ),
         Command(
             "compare",

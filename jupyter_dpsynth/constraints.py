@@ -1,0 +1,126 @@
+"""Public constraints that every synthetic row must keep.
+
+A constraint is a statement of the user about what is possible at all, known without looking at the private
+table ('nobody leaves before arriving'). What its columns may hold by themselves is a condition: `where` of
+`HighDimSynthesizer.synthesize`.
+
+Privacy:
+    Rows of the model that break a constraint are drawn again: post-processing, free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.metadata import DataFrameMeta
+
+__all__ = ["Combinations", "Constraint", "Ordering", "check_constraints"]
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """The value of one column is never above that of another, where both are present.
+
+    Attributes:
+        low: The column with the lower values.
+        high: The column with the higher values.
+    """
+
+    low: str
+    high: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it speaks of."""
+        return self.low, self.high
+
+    def check(self, df_meta: DataFrameMeta) -> None:
+        """ConfigError unless the columns' values can stand in an order."""
+        kinds = {(df_meta[name].kind, getattr(df_meta[name], "is_duration", False)) for name in self.columns}
+        if len(kinds) > 1 or not kinds <= {("number", False), ("datetime", False), ("datetime", True)}:
+            raise ConfigError(
+                f"Ordering({self.low!r}, {self.high!r}): the columns cannot be compared; give two columns "
+                "of numbers, of dates or of durations."
+            )
+
+    def holds(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which rows keep it, `[n]`."""
+        low, high = df[self.low], df[self.high]
+        kept: NDArray[np.bool_] = (low.isna() | high.isna()).to_numpy(bool, copy=True)
+        present = ~kept
+        kept[present] = (low[present] <= high[present]).to_numpy(bool)
+        return kept
+
+
+@dataclass(frozen=True)
+class Combinations:
+    """Some columns only hold certain values together.
+
+    Attributes:
+        columns: The columns.
+        allowed: All combinations that are possible, each with one value a column; None is missing.
+    """
+
+    columns: tuple[str, ...]
+    allowed: tuple[tuple[Hashable, ...], ...]
+
+    def __init__(self, columns: Sequence[str], allowed: Sequence[Sequence[Hashable]]) -> None:
+        names, rows = tuple(columns), tuple(map(tuple, allowed))
+        if (
+            isinstance(columns, str)
+            or len(names) < 2
+            or not rows
+            or {len(row) for row in rows} != {len(names)}
+        ):
+            raise ConfigError(
+                f"Combinations({shown(columns)}, ...): give at least two columns, and at least one "
+                "combination with a value for each of them."
+            )
+        object.__setattr__(self, "columns", names)
+        object.__setattr__(self, "allowed", rows)
+
+    def check(self, df_meta: DataFrameMeta) -> None:
+        """Any columns can be combined."""
+
+    def holds(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which rows keep it, `[n]`."""
+        import numpy as np
+
+        values = [df[name].astype(object).where(df[name].notna(), None) for name in self.columns]
+        known = set(self.allowed)
+        return np.fromiter((row in known for row in zip(*values, strict=True)), bool, len(df))
+
+
+Constraint = Ordering | Combinations
+
+
+def check_constraints(constraints: Any, df_meta: DataFrameMeta) -> tuple[Constraint, ...]:  # noqa: ANN401
+    """The constraints as a tuple.
+
+    Raises:
+        ConfigError: Something else was given, or a column does not exist or fit.
+    """
+    given = (constraints,) if isinstance(constraints, Ordering | Combinations) else constraints
+    if not isinstance(given, list | tuple) or not all(isinstance(c, Ordering | Combinations) for c in given):
+        raise ConfigError(
+            f"constraints = {shown(constraints)} is not allowed: give a list of Ordering(low, high) and "
+            "Combinations(columns, allowed); what one column may hold is said with where."
+        )
+    learned = {meta.name for meta in df_meta.learned}
+    for constraint in given:
+        for name in constraint.columns:
+            if name not in learned:
+                hint = did_you_mean(str(name), learned)
+                raise ConfigError(f"constraints name {shown(name)}, which is no learned column.{hint}")
+        constraint.check(df_meta)
+    return tuple(given)

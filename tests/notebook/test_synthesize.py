@@ -1,0 +1,50 @@
+"""Conditions and balance on the line of `%dpsynth synthesize`, in a real shell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.models import untrained
+from tests.tables import mixed_table
+
+if TYPE_CHECKING:
+    from tests.notebook.conftest import Shell
+
+
+@pytest.fixture
+def ready(shell: Shell) -> Shell:
+    """A shell with a synthesizer that needed no training, and conditions of the user."""
+    shell.names.update(
+        synthesizer=untrained(mixed_table(2000, seed=78)),
+        conditions={"group": "north", "age": (30, 50)},
+        shares={"group": {"north": 1, "south": 3}},
+    )
+    return shell
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["--where conditions", "--where {conditions}", '--where {"group": "north", "age": (30, 50)}'],
+)
+def test_conditions_are_a_dict_or_a_name_of_one(ready: Shell, line: str) -> None:
+    outcome = ready.run(f"%dpsynth synthesize 200 -o some --seed 1 {line}")
+    assert "cost no epsilon" in outcome.text
+    some = ready.names["some"]
+    assert len(some) == 200
+    assert set(some["group"]) == {"north"}
+    assert some["age"].between(30, 50).all()
+
+
+def test_balance_is_a_column_or_shares(ready: Shell) -> None:
+    ready.run("%dpsynth synthesize 300 -o even --balance group")
+    assert set(ready.names["even"]["group"].value_counts()) == {100}
+    ready.run("%dpsynth synthesize 400 -o skewed --balance {shares}")
+    assert ready.names["skewed"]["group"].value_counts().to_dict() == {"south": 300, "north": 100}
+
+
+def test_a_wrong_condition_is_answered_with_one_line(ready: Shell) -> None:
+    outcome = ready.run('%dpsynth synthesize 10 --where {"groop": "north"}')
+    assert "Did you mean 'group'" in outcome.error
+    assert "\n" not in outcome.error
