@@ -314,7 +314,7 @@ def _map(
         sides = (side, side)
     else:
         sides = (3.0, 2.5)
-    left, right, lower = 1.3, 0.6, 1.25
+    left, right, lower = 1.25, 0.75, 1.25
     figure, room = _paper(left + sides[0] + right, lower + sides[1] + HEAD + 0.1, banner)
     width, height = figure.get_size_inches()
     _title(figure, _short(title, 44))

@@ -132,29 +132,31 @@ def _plot(curve: Sequence[tuple[int, float, float]], total: int) -> str:
 
 
 def _bar(label: str, words: str, share: float, colour: str) -> str:
-    """A labelled bar that is full at share 1."""
+    """A labelled bar that is full at share 1; label and words are one line where styles are stripped."""
     percent = 100 * min(max(share, 0.0), 1.0)
     label, words = html.escape(label), html.escape(words)
     return (
         f'<div style="display:flex;align-items:center;min-height:22px">'
-        f'<div style="width:64px;flex:none;color:{MUTED}">{label}</div>'
-        f'<div role="progressbar" aria-label="{label}" aria-valuemin="0" aria-valuemax="100" '
+        f'<span style="width:64px;flex:none;color:{MUTED}">{label}</span> '
+        f'<span role="progressbar" aria-label="{label}" aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{percent:.0f}" aria-valuetext="{words}" '
         # as wide as the other bar, whatever the words beside it: the two are compared
         f'style="flex:none;width:200px;max-width:30%;height:10px;background-color:{TRACK};'
         'border-radius:5px;overflow:hidden">'
-        f'<div style="width:{percent:.1f}%;height:10px;background-color:{colour}"></div></div>'
-        f'<div style="margin-left:12px;min-width:0">{words}</div></div>'
+        f'<span style="display:block;width:{percent:.1f}%;height:10px;background-color:{colour}">'
+        "</span></span> "
+        f'<span style="margin-left:12px;min-width:0">{words}</span></div>'
     )
 
 
 def _head(frame: Frame) -> str:
     colour = STATE_COLOURS.get(frame.state, BRAND)
     return (
-        f'<div style="display:flex;justify-content:space-between;height:24px;white-space:nowrap">'
-        f'<div><span style="color:{colour}">{frame.sign}</span> '
-        f"<b>{html.escape(frame.headline)}</b></div>"
-        f'<div style="color:{MUTED};margin-left:16px">{html.escape(frame.time_words)}</div></div>'
+        f'<div style="display:flex;justify-content:space-between;min-height:24px">'
+        f'<span><span style="color:{colour}">{frame.sign}</span> '
+        f"<b>{html.escape(frame.headline)}</b></span> "
+        f'<span style="color:{MUTED};margin-left:16px;white-space:nowrap">{html.escape(frame.time_words)}'
+        "</span></div>"
     )
 
 

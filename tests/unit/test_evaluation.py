@@ -235,7 +235,10 @@ def test_no_text_leaves_a_picture():
     report = UtilityReport.against_original(df, df.sample(frac=1, replace=True, random_state=0))
     for figure in [*report.figures(), *report.pair_figures("two", "large numbers")]:
         figure.canvas.draw()
-        for text in [*figure.texts, *(each for axis in figure.axes for each in axis.get_xticklabels())]:
+        labels = [
+            label for axis in figure.axes for label in (*axis.get_xticklabels(), *axis.get_yticklabels())
+        ]
+        for text in [*figure.texts, *labels]:
             if text.get_text():
                 box = text.get_window_extent()
                 assert box.x0 >= -1, text
