@@ -34,13 +34,14 @@ def comparison_html(report: UtilityReport) -> str:
         report: What to show.
     """
     overall = report.overall
-    number = "Overall: not given" if overall is None else f"Overall {overall.text}"
-    meaning = "no dependence between columns stands out" if overall is None else overall.meaning
+    score = "<b>Overall:</b> not given; no dependence between columns stands out"
+    if overall is not None:
+        score = f'<b style="font-size:1.4em">Overall {overall.text}</b><br>{html.escape(overall.meaning)}'
     return (
         '<div style="color:var(--jp-ui-font-color1,inherit)">'
         f"<p><b>Synthetic table against the {html.escape(report.reference_name)}</b></p>"
         f"{_banner(report.banner)}"
-        f'<p><b style="font-size:1.4em">{html.escape(number)}</b><br>{html.escape(meaning)}.</p>'
+        f"<p>{score}.</p>"
         f"{_metrics(report)}{_columns(report)}{_pairs(report)}</div>"
     )
 
