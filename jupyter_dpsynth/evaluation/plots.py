@@ -127,9 +127,9 @@ def column_figure(column: ColumnComparison, banner: str | None = None) -> Figure
     words = f"difference {column.distance:.1%}, good {column.good:.1%}"
     figure.text(0.1 / WIDTH, 1 - HEAD / height, words, va="top", fontsize=8.5, color=INK)
     # placed by hand: a layout engine draws every picture several times to find out where things go
-    lower = room + (0.24 if _level(column) else 0.64)
+    lower = room + (0.24 if _level(column) else 0.68)
     upper = height - HEAD - SECOND_LINE - 0.12
-    box = (0.48 / WIDTH, lower / height, 1 - 0.58 / WIDTH, (upper - lower) / height)
+    box = (0.52 / WIDTH, lower / height, 1 - 0.62 / WIDTH, (upper - lower) / height)
     _draw_column(figure.add_axes(box), column)
     return figure
 
@@ -202,7 +202,7 @@ def _ticks(axis: Any, labels: list[str], *, ordered: bool) -> None:  # noqa: ANN
         axis.set_xticks(chosen, names)
         axis.get_xticklabels()[-1].set_horizontalalignment("right")  # else it leaves the picture
         return
-    rotation = 0 if count <= MOST_LEVEL else 36
+    rotation = 0 if count <= MOST_LEVEL else 40
     texts = [_short(label) for label in labels]
     axis.set_xticks(range(count), texts, rotation=rotation, ha="center" if rotation == 0 else "right")
 
