@@ -119,7 +119,8 @@ class _Cells:
     def _format(self, edge: float) -> str:
         if self.is_time:
             return str(np.datetime64(int(edge), "us").astype("datetime64[D]"))
-        return f"{edge:.4g}"
+        # '2.372e+05' is not how people read a number
+        return f"{edge:,.0f}" if 1e4 <= abs(edge) < 1e12 else f"{edge:.4g}"
 
 
 class Discretizer:

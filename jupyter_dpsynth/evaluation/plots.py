@@ -1,7 +1,14 @@
-"""Comparison plots. Only `matplotlib.figure.Figure` is used: pyplot would share state with the user."""
+"""Comparison plots. Only `matplotlib.figure.Figure` is used: pyplot would share state with the user.
+
+Every picture is small and stands for itself, so that a notebook sets as many side by side as its width
+holds. Its ground is a soft white with dark ink: no ink reads well on both a white and a black page.
+"""
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +20,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ColumnComparison", "dependence_figure", "marginal_figures", "pair_figure"]
+__all__ = [
+    "ColumnComparison",
+    "column_figure",
+    "dependence_figures",
+    "pair_figures",
+    "picture_html",
+    "worst_pairs",
+]
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness
 REFERENCE, SYNTHETIC, WARNING = "#56B4E9", "#D55E00", "#8a1c00"
-INK, GRID = "#222222", "#dddddd"
-COLUMNS_ACROSS, PANELS_A_PAGE = 3, 24
+INK, GRID, PAPER, EMPTY = "#222222", "#d8dade", "#f7f8fa", "#e4e6ea"
+WIDTH, HEIGHT = 2.85, 2.3  # inches of a column's picture: two fit into a narrow notebook
+HEAD, SECOND_LINE, WARNING_LINE = 0.3, 0.17, 0.17  # inches of a title, of figures below, of a warning
 MOST_NAMES = 8
-LABEL_LENGTH = 14
-MOST_MAPPED, MOST_IN_ROW = 30, 14  # columns of a heatmap; and of one that stands beside two others
+MOST_LEVEL, MOST_NAMED = 3, 5  # labels beside each other; cells of a number that are all labelled
+LABEL_LENGTH = 12
+MOST_MAPPED = 30  # columns of a heatmap
+MOST_TICKS = 12  # of a pair's heatmap
+COLOURS = 128  # in a stored picture
+SHOWN_DPI, DRAWN_DPI = 92, 160  # of a page; of the picture, so that it stays sharp on dense screens
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,55 +77,61 @@ def _short(text: str, length: int = LABEL_LENGTH) -> str:
     return text.replace("$", r"\$")  # a dollar sign would start a formula
 
 
-def marginal_figures(
-    columns: Sequence[ColumnComparison], reference_name: str, banner: str | None = None
-) -> list[Figure]:
-    """Overlays of every column's shares, worst first, at most 24 to a figure.
+def picture_html(figure: Figure, words: str, scale: float = 1.0) -> str:
+    """A figure as an `<img>` that its neighbours flow around and that no page is too narrow for.
 
     Args:
-        columns: The comparisons, in the order to draw them.
-        reference_name: What the bars are, for the legend.
-        banner: A warning to print on every figure.
+        figure: Drawn by this module.
+        words: What is to be seen in it, for those who do not see it.
+        scale: How much larger than usual it is shown.
     """
-    pages = [columns[start : start + PANELS_A_PAGE] for start in range(0, len(columns), PANELS_A_PAGE)]
-    figures = []
-    for number, page in enumerate(pages, start=1):
-        rows = -(-len(page) // COLUMNS_ACROSS)
-        height = 2.5 * rows + 1.0
-        figure = Figure(figsize=(11.5, height), dpi=90, facecolor="white")
-        axes = figure.subplots(rows, COLUMNS_ACROSS, squeeze=False)
-        for axis, column in zip(axes.flat, page, strict=False):
-            _draw_column(axis, column)
-        for axis in list(axes.flat)[len(page) :]:
-            axis.set_visible(False)
-        first = axes.flat[0]
-        handles, labels = first.get_legend_handles_labels()
-        names = {"reference": reference_name, "synthetic": "synthetic table"}
-        page_text = f" (page {number} of {len(pages)})" if len(pages) > 1 else ""
-        title = f"Share of rows by column, largest difference first{page_text}"
-        _frame(figure, title, banner, height)
-        figure.legend(
-            handles,
-            [names[label] for label in labels],
-            loc="upper right",
-            bbox_to_anchor=(0.995, 1 - 0.02 / height),
-            ncols=2,
-            frameon=False,
-            fontsize=9.5,
-            labelcolor=INK,
-        )
-        figures.append(figure)
-    return figures
+    from PIL import Image
+
+    drawn, stored = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DRAWN_DPI)
+    # a palette makes it a third as large, in every notebook that is saved with it
+    Image.open(drawn).convert("RGB").quantize(COLOURS).save(stored, format="png", optimize=True)
+    data = base64.b64encode(stored.getvalue()).decode()
+    width = round(figure.get_size_inches()[0] * SHOWN_DPI * scale)
+    return (
+        f'<img alt="{html.escape(words)}" width="{width}" src="data:image/png;base64,{data}" '
+        'style="max-width:100%;height:auto;margin:0 8px 8px 0;border-radius:8px;vertical-align:top"> '
+    )
 
 
-def _frame(figure: Figure, title: str, banner: str | None, height: float) -> None:
-    """Title on the left, banner under it, and room for both above the axes."""
-    figure.text(0.012, 1 - 0.12 / height, title, ha="left", va="top", fontsize=12, color=INK, weight="bold")
-    top = 0.5
+def _paper(width: float, height: float, banner: str | None) -> tuple[Figure, float]:
+    """An empty picture with the first sentence of a warning at its lower edge, and the inches that takes."""
+    room = WARNING_LINE if banner else 0.0
+    figure = Figure(figsize=(width, height + room), dpi=100, facecolor=PAPER)
     if banner:
-        figure.text(0.012, 1 - 0.42 / height, banner, ha="left", va="top", fontsize=9, color=WARNING)
-        top = 0.75
-    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - top / height), h_pad=0.08, w_pad=0.08)
+        words = banner.partition(",")[0]
+        figure.text(0.1 / width, 0.05 / (height + room), words, va="bottom", fontsize=6.8, color=WARNING)
+    return figure, room
+
+
+def _title(figure: Figure, words: str) -> None:
+    width, height = figure.get_size_inches()
+    figure.text(0.1 / width, 1 - 0.09 / height, words, va="top", fontsize=10, color=INK, weight="bold")
+
+
+def column_figure(column: ColumnComparison, banner: str | None = None) -> Figure:
+    """A column's shares in both tables: bars for the reference, dots for the synthetic table.
+
+    Args:
+        column: The comparison.
+        banner: A warning to print.
+    """
+    figure, room = _paper(WIDTH, HEIGHT, banner)
+    height = HEIGHT + room
+    _title(figure, _short(column.name, 30))
+    words = f"difference {column.distance:.1%}, good {column.good:.1%}"
+    figure.text(0.1 / WIDTH, 1 - HEAD / height, words, va="top", fontsize=8.5, color=INK)
+    # placed by hand: a layout engine draws every picture several times to find out where things go
+    lower = room + (0.24 if _level(column) else 0.68)
+    upper = height - HEAD - SECOND_LINE - 0.12
+    box = (0.52 / WIDTH, lower / height, 1 - 0.62 / WIDTH, (upper - lower) / height)
+    _draw_column(figure.add_axes(box), column)
+    return figure
 
 
 def _draw_column(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - untyped library
@@ -121,7 +146,7 @@ def _draw_column(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 -
             noise = None if noise is None else np.append(noise, 0)
             labels.append("all others")
     place = np.arange(len(labels))
-    axis.bar(place, reference, width=0.82, color=REFERENCE, label="reference", zorder=2)
+    axis.bar(place, reference, width=0.82, color=REFERENCE, zorder=2)
     if noise is not None:
         # drawn on the bars' side, so that the dots stay readable
         axis.errorbar(place, reference, yerr=noise, fmt="none", ecolor="#0b5e8a", elinewidth=1.1, zorder=3)
@@ -130,25 +155,20 @@ def _draw_column(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 -
         synthetic,
         color=SYNTHETIC,
         marker="o",
-        markersize=4.5 if len(place) < 24 else 3,
+        markersize=5.5 if len(place) < 24 else 3.5,
         linewidth=1.0 if column.ordered and len(place) > 4 else 0,
         markeredgecolor="white",
-        markeredgewidth=0.5,
-        label="synthetic",
+        markeredgewidth=0.6,
         zorder=4,
     )
-    axis.set_title(
-        f"{_short(column.name, 28)}   difference {column.distance:.1%}",
-        fontsize=9.5,
-        color=INK,
-        loc="left",
-    )
     _ticks(axis, labels, ordered=column.ordered)
+    axis.set_xlim(-0.7, max(len(labels), 2) - 0.3)  # a single bar stays a bar
     axis.set_ylim(0, max(float(reference.max()), float(synthetic.max()), 1e-9) * 1.12)
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}" if 0 < value < 0.01 else f"{value:.0%}")
     axis.locator_params(axis="y", nbins=4)
     axis.tick_params(colors=INK, labelsize=8, length=0)
     axis.grid(visible=True, axis="y", color=GRID, linewidth=0.6, zorder=0)
+    axis.set_facecolor(PAPER)
     for side in ("top", "right", "left"):
         axis.spines[side].set_visible(False)
     axis.spines["bottom"].set_color("#999999")
@@ -162,27 +182,55 @@ def _shown_cells(column: ColumnComparison) -> NDArray[np.int64]:
     return used[np.argsort(-column.reference[used], kind="stable")[: MOST_NAMES - 1]]
 
 
+def _level(column: ColumnComparison) -> bool:
+    """Whether the labels below a column's picture stand level."""
+    count = len(_shown_cells(column))
+    return count <= MOST_LEVEL or (column.ordered and count > MOST_NAMED)
+
+
 def _ticks(axis: Any, labels: list[str], *, ordered: bool) -> None:  # noqa: ANN401 - untyped library
     """Few enough labels that none overlaps another."""
     count = len(labels)
-    if ordered and count > 5:
-        chosen = sorted({round(part * (count - 1) / 4) for part in range(5)})
-        names = [labels[place].split(" to ")[0].removeprefix("from ") for place in chosen]
-        axis.set_xticks(chosen, [_short(name, 11) for name in names])
+    if ordered and count > MOST_NAMED:
+        texts = [_short(label.split(" to ")[0].removeprefix("from "), 10) for label in labels]
+        longest = max(len(text) for text in texts if not text.startswith("below "))
+        parts = 4 if longest < 5 else 3 if longest < 7 else 2
+        chosen = sorted({round(part * (count - 1) / parts) for part in range(parts + 1)})
+        names = [texts[place] for place in chosen]
+        if names[0].startswith("below "):  # there is no room for what the second label says as well
+            names[0] = ""
+        axis.set_xticks(chosen, names)
+        axis.get_xticklabels()[-1].set_horizontalalignment("right")  # else it leaves the picture
         return
-    rotation = 0 if count <= 3 else 28
+    rotation = 0 if count <= MOST_LEVEL else 40
     texts = [_short(label) for label in labels]
     axis.set_xticks(range(count), texts, rotation=rotation, ha="center" if rotation == 0 else "right")
 
 
-def dependence_figure(
+def worst_pairs(
+    names: Sequence[str], reference: NDArray[np.float64], synthetic: NDArray[np.float64], most: int
+) -> list[tuple[str, str, float, float]]:
+    """The pairs of columns whose dependence differs most: both names and both figures, worst first.
+
+    Args:
+        names: Column names.
+        reference: Dependence in what is compared with, `[m, m]`.
+        synthetic: Dependence in the synthetic table, `[m, m]`.
+        most: How many to give.
+    """
+    first, second = np.triu_indices(len(names), 1)
+    order = np.argsort(-np.abs(synthetic - reference)[first, second], kind="stable")[:most]
+    chosen = zip(first[order].tolist(), second[order].tolist(), strict=True)
+    return [(names[a], names[b], float(reference[a, b]), float(synthetic[a, b])) for a, b in chosen]
+
+
+def dependence_figures(
     names: Sequence[str],
     reference: NDArray[np.float64],
     synthetic: NDArray[np.float64],
     reference_name: str,
-    measure: str,
     banner: str | None = None,
-) -> Figure:
+) -> list[Figure]:
     """Heatmaps of the dependence of every pair of columns: reference, synthetic, difference.
 
     Of more than 30 columns those with the largest differences are drawn.
@@ -192,80 +240,27 @@ def dependence_figure(
         reference: Dependence in what is compared with, `[m, m]`.
         synthetic: Dependence in the synthetic table, `[m, m]`.
         reference_name: Title of the first map.
-        measure: What the figures are.
         banner: A warning to print.
     """
-    count, note = len(names), ""
-    if count > MOST_MAPPED:
+    if len(names) > MOST_MAPPED:
         worst = np.argsort(-np.abs(synthetic - reference).sum(axis=1), kind="stable")[:MOST_MAPPED]
         kept = np.sort(worst)
-        note = f" (the {MOST_MAPPED} of {count} columns with the largest differences)"
         names = [names[place] for place in kept]
         reference, synthetic = (values[np.ix_(kept, kept)] for values in (reference, synthetic))
-        count = MOST_MAPPED
-    below = count > MOST_IN_ROW  # the third map under the first one, so that names stay readable
-    side = max(0.165 * count, 3.4) if below else max(0.2 * count, 2.6)  # inches, of every map
-    left, bottom, top, gap, bar = 1.35, 1.35, 1.0, 0.3, 0.85
-    across = 2 * side + gap + bar if below else 3 * side + gap + 2 * bar
-    floor = bottom + (bottom + 0.35 + side if below else 0.0)
-    figure = Figure(figsize=(left + across, floor + side + top), dpi=90, facecolor="white")
-    width, height = figure.get_size_inches()
-    most = max(float(reference.max(initial=0)), float(synthetic.max(initial=0)), 1e-3)
-    difference = synthetic - reference
-    widest = max(float(np.abs(difference).max(initial=0)), 0.02)
-    third = (left, bottom) if below else (left + 2 * side + gap + bar, floor)
-    maps = (
-        ((left, floor), reference, reference_name, "viridis", (0.0, most), False),
-        ((left + side + gap, floor), synthetic, "synthetic table", "viridis", (0.0, most), True),
-        (third, difference, "difference", "RdBu_r", (-widest, widest), True),
-    )
-    for (x, y), values, title, palette, limits, with_bar in maps:
-        axis = figure.add_axes((x / width, y / height, side / width, side / height))
-        shown = np.ma.array(values, mask=np.eye(count, dtype=bool))
-        image = axis.imshow(shown, cmap=palette, vmin=limits[0], vmax=limits[1], interpolation="nearest")
-        axis.set_title(_short(title, 40), fontsize=10, color=INK)
-        _name_pairs(axis, names, first=x == left)
-        if with_bar:
-            box = ((x + side + 0.1) / width, y / height, 0.13 / width, side / height)
-            _scale(figure, image, box)
-    if below:
-        place = (left + side + gap + bar + 0.3) / width, (bottom + side) / height
-        figure.text(*place, _worst_pairs(names, reference, synthetic), va="top", fontsize=9, color=INK)
-    title = f"Dependence of every pair of columns: {measure}{note}"
-    figure.text(0.15 / width, 1 - 0.12 / height, title, va="top", fontsize=12, color=INK, weight="bold")
-    if banner:
-        figure.text(0.15 / width, 1 - 0.42 / height, banner, va="top", fontsize=9, color=WARNING)
-    return figure
+    diagonal = np.eye(len(names), dtype=bool)
+    there, here = (np.ma.array(values, mask=diagonal) for values in (reference, synthetic))
+    return _three_maps((names, names), there, here, reference_name, banner)
 
 
-def _scale(figure: Figure, image: Any, box: tuple[float, float, float, float]) -> None:  # noqa: ANN401
-    """A heatmap's colour scale."""
-    scale = figure.colorbar(image, cax=figure.add_axes(box))
-    scale.ax.tick_params(labelsize=8, colors=INK, length=0)
-    scale.outline.set_visible(False)
-
-
-def _worst_pairs(names: Sequence[str], reference: NDArray[np.float64], synthetic: NDArray[np.float64]) -> str:
-    """The pairs with the largest differences, as lines."""
-    first, second = np.triu_indices(len(names), 1)
-    order = np.argsort(-np.abs(synthetic - reference)[first, second], kind="stable")[:12]
-    chosen = zip(first[order].tolist(), second[order].tolist(), strict=True)
-    lines = [
-        f"{_short(names[a], 20)} and {_short(names[b], 20)}:  {reference[a, b]:.2f} / {synthetic[a, b]:.2f}"
-        for a, b in chosen
-    ]
-    return "\n".join(["Largest differences (reference / synthetic):", "", *lines])
-
-
-def pair_figure(
+def pair_figures(
     names: tuple[str, str],
     labels: tuple[Sequence[str], Sequence[str]],
     reference: NDArray[np.float64],
     synthetic: NDArray[np.float64],
     reference_name: str,
     banner: str | None = None,
-) -> Figure:
-    """Heatmaps of two columns' joint shares: reference and synthetic.
+) -> list[Figure]:
+    """Heatmaps of two columns' joint shares: reference, synthetic, difference.
 
     Args:
         names: Both columns; the first runs down.
@@ -276,41 +271,71 @@ def pair_figure(
         banner: A warning to print.
     """
     used = [np.flatnonzero((reference + synthetic).sum(axis=1 - axis) > 0) for axis in (0, 1)]
-    height = 5.2
-    figure = Figure(figsize=(11.5, height), dpi=90, facecolor="white")
-    axes = figure.subplots(1, 2, sharey=True)
-    most = max(float(reference.max(initial=0)), float(synthetic.max(initial=0)), 1e-9)
-    titles = (reference_name, "synthetic table")
-    for axis, values, title in zip(axes, (reference, synthetic), titles, strict=True):
-        shown = values[np.ix_(*used)]
-        image = axis.imshow(shown, cmap="viridis", vmin=0, vmax=most, aspect="auto", interpolation="nearest")
-        axis.set_title(title, fontsize=10, color=INK)
-        axis.set_xlabel(_short(names[1], 40), fontsize=9.5, color=INK)
-        _few_ticks(axis.set_xticks, [labels[1][cell] for cell in used[1].tolist()], rotation=28, ha="right")
-        _few_ticks(axis.set_yticks, [labels[0][cell] for cell in used[0].tolist()])
-        axis.tick_params(colors=INK, labelsize=8, length=0)
-    axes[0].set_ylabel(_short(names[0], 40), fontsize=9.5, color=INK)
-    _frame(figure, f"Share of rows: {_short(names[0], 30)} and {_short(names[1], 30)}", banner, height)
-    scale = figure.colorbar(image, ax=list(axes), format=lambda value, _: f"{value:.1%}")
+    texts = tuple(
+        [texts[cell].removeprefix("from ") for cell in cells.tolist()]
+        for texts, cells in zip(labels, used, strict=True)
+    )
+    there, here = (values[np.ix_(*used)] for values in (reference, synthetic))
+    return _three_maps((texts[0], texts[1]), there, here, reference_name, banner, axes=names)
+
+
+def _three_maps(
+    labels: tuple[Sequence[str], Sequence[str]],
+    reference: NDArray[np.float64],
+    synthetic: NDArray[np.float64],
+    reference_name: str,
+    banner: str | None,
+    axes: tuple[str, str] | None = None,
+) -> list[Figure]:
+    """Two tables on one scale and their difference; shares in percent if the axes are columns."""
+    most = max(float(reference.max()), float(synthetic.max()), 1e-3)
+    difference = synthetic - reference
+    widest = max(float(np.abs(difference).max()), 0.02 if axes is None else 1e-3)
+    maps = (
+        (reference, reference_name, "viridis", (0.0, most)),
+        (synthetic, "synthetic table", "viridis", (0.0, most)),
+        (difference, "difference: synthetic minus the other", "RdBu_r", (-widest, widest)),
+    )
+    return [_map(labels, *each, banner, axes) for each in maps]
+
+
+def _map(
+    labels: tuple[Sequence[str], Sequence[str]],
+    values: NDArray[np.float64],
+    title: str,
+    palette: str,
+    limits: tuple[float, float],
+    banner: str | None,
+    axes: tuple[str, str] | None,
+) -> Figure:
+    """One heatmap with its colour scale."""
+    if axes is None:  # every name is written, so that the map grows with them
+        side = max(0.17 * len(labels[0]), 2.4)
+        sides = (side, side)
+    else:
+        sides = (3.0, 2.5)
+    left, right, lower = 1.25, 0.75, 1.25
+    figure, room = _paper(left + sides[0] + right, lower + sides[1] + HEAD + 0.1, banner)
+    width, height = figure.get_size_inches()
+    _title(figure, _short(title, 44))
+    lower += room
+    axis = figure.add_axes((left / width, lower / height, sides[0] / width, sides[1] / height))
+    image = axis.imshow(
+        values, cmap=palette, vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest"
+    )
+    axis.set_facecolor(EMPTY)
+    for set_ticks, texts, turned in ((axis.set_yticks, labels[0], 0), (axis.set_xticks, labels[1], 90)):
+        step = 1 if axes is None else -(-len(texts) // MOST_TICKS)
+        places = range(0, len(texts), step)
+        set_ticks(places, [_short(texts[place], 18) for place in places], rotation=turned)
+    axis.tick_params(colors=INK, labelsize=8, length=0)
+    axis.spines[:].set_visible(False)
+    if axes is not None:
+        axis.set_ylabel(_short(axes[0], 26), fontsize=9, color=INK)
+        axis.set_xlabel(_short(axes[1], 26), fontsize=9, color=INK)
+    box = ((left + sides[0] + 0.1) / width, lower / height, 0.13 / width, sides[1] / height)
+    shares = None if axes is None else lambda value, _: f"{value:.1%}"
+    scale = figure.colorbar(image, cax=figure.add_axes(box), format=shares)
     scale.ax.tick_params(labelsize=8, colors=INK, length=0)
     scale.outline.set_visible(False)
     return figure
-
-
-def _few_ticks(set_ticks: Any, labels: list[str], **style: Any) -> None:  # noqa: ANN401 - untyped library
-    """At most ten labels along a side."""
-    step = -(-len(labels) // 10)
-    chosen = range(0, len(labels), step)
-    set_ticks(chosen, [_short(labels[place].removeprefix("from ")) for place in chosen], **style)
-
-
-def _name_pairs(axis: Any, names: Sequence[str], *, first: bool) -> None:  # noqa: ANN401 - untyped library
-    """Column names along both sides; on the left of the first map only."""
-    size = 8 if len(names) <= 30 else 6
-    labels = [_short(name, 18) for name in names]
-    axis.set_facecolor("#eeeeee")
-    axis.set_xticks(range(len(names)), labels, rotation=90, fontsize=size)
-    axis.set_yticks(range(len(names)), labels if first else [""] * len(names), fontsize=size)
-    axis.tick_params(colors=INK, length=0)
-    for spine in axis.spines.values():
-        spine.set_visible(False)

@@ -232,7 +232,7 @@ def _group_html(title: str, group: tuple[Measured, ...]) -> str:
 
 def _html_table(figures: tuple[Measured, ...], titles: tuple[str, ...]) -> str:
     cell = "padding:3px 14px 3px 0;text-align:left;vertical-align:top;white-space:normal"
-    number = f"{cell};text-align:right;font-variant-numeric:tabular-nums"
+    number = f"{cell.replace('left', 'right')};white-space:nowrap;font-variant-numeric:tabular-nums"
     styles = (cell, number, number, number, cell)
     head = "".join(
         f'<th scope="col" style="{style}">{title}</th>' for title, style in zip(titles, styles, strict=False)

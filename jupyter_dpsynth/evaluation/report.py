@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +11,7 @@ import pandas as pd
 
 from jupyter_dpsynth.engine.marginals import pair_dependence
 from jupyter_dpsynth.errors import DataError, did_you_mean, shielded, shown
+from jupyter_dpsynth.evaluation.comparison_html import comparison_html
 from jupyter_dpsynth.evaluation.distances import (
     Metric,
     chance_floor,
@@ -32,11 +30,10 @@ from jupyter_dpsynth.evaluation.metrics import (
     one_way_shares,
 )
 from jupyter_dpsynth.evaluation.plots import (
-    PANELS_A_PAGE,
     ColumnComparison,
-    dependence_figure,
-    marginal_figures,
-    pair_figure,
+    column_figure,
+    dependence_figures,
+    pair_figures,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +51,6 @@ BANNER = (
     "Computed from the original data: not covered by epsilon, and saved in this notebook. "
     "Clear this output before you pass the notebook on."
 )
-MOST_PAGES = 1  # of overlays in a notebook's output; wide tables would make it slow and large
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,16 +267,18 @@ class UtilityReport:
         return f"{self.overall.text} ({self.overall.meaning})"
 
     def column_figure(self, name: str) -> Figure:
-        """One column's overlay.
+        """One column's shares in both tables.
 
         Args:
             name: Its name.
         """
-        chosen = [column for column in self.columns if column.name == name]
-        return marginal_figures(chosen, self.reference_name, self.banner)[0]
+        chosen = next(column for column in self.columns if column.name == name)
+        return column_figure(chosen, self.banner)
 
-    def pair_figure(self, first: str, second: str) -> Figure:
-        """Two columns' joint shares. Measurements hold no joint shares: there independence takes their place.
+    def pair_figures(self, first: str, second: str) -> list[Figure]:
+        """Two columns' joint shares in both tables, and their difference.
+
+        Measurements hold no joint shares: there independence takes their place.
 
         Args:
             first: Name of a column.
@@ -290,23 +288,18 @@ class UtilityReport:
         labels = {column.name: column.labels for column in self.columns}
         name = self.reference_name if self.banner else "measured shares, as if independent"
         tables = self.joint(*places)
-        return pair_figure((first, second), (labels[first], labels[second]), *tables, name, self.banner)
+        return pair_figures((first, second), (labels[first], labels[second]), *tables, name, self.banner)
+
+    def dependence_figures(self) -> list[Figure]:
+        """Heatmaps of all pairs in both tables, and of their difference; none with one column."""
+        if len(self.names) == 1:
+            return []
+        tables = self.dependence, self.dependence_synthetic
+        return dependence_figures(self.names, *tables, self.reference_name, self.banner)
 
     def figures(self) -> list[Figure]:
-        """Overlays of all columns, then the heatmaps of all pairs."""
-        figures = marginal_figures(self.columns, self.reference_name, self.banner)
-        if len(self.names) > 1:
-            figures.append(
-                dependence_figure(
-                    self.names,
-                    self.dependence,
-                    self.dependence_synthetic,
-                    self.reference_name,
-                    self.dependence_measure,
-                    self.banner,
-                )
-            )
-        return figures
+        """Every column, largest difference first, then the heatmaps of all pairs."""
+        return [column_figure(column, self.banner) for column in self.columns] + self.dependence_figures()
 
     def __str__(self) -> str:
         """The summary."""
@@ -322,64 +315,7 @@ class UtilityReport:
 
     def to_html(self) -> str:
         """Figures, table and plots as one piece of HTML, without scripts."""
-        cell = "padding:3px 14px 3px 0;text-align:left;vertical-align:top;white-space:normal"
-        number = f"{cell};text-align:right;font-variant-numeric:tabular-nums"
-        rows = "".join(
-            f'<tr><th scope="row" style="{cell}">{html.escape(metric.name)}</th>'
-            f'<td style="{number}">{metric.value:.4f}</td><td style="{number}">{metric.good:.4f}</td>'
-            f'<td style="{cell}">{html.escape(metric.meaning)}</td></tr>'
-            for metric in self.table
-        )
-        head = "".join(
-            f'<th scope="col" style="{style}">{title}</th>'
-            for title, style in (("Metric", cell), ("Value", number), ("Good", number), ("Meaning", cell))
-        )
-        banner = ""
-        if self.banner:
-            banner = (
-                '<p role="note" style="border-left:4px solid #D55E00;padding:4px 10px;margin:6px 0">'
-                f"<b>Not private.</b> {html.escape(self.banner)}</p>"
-            )
-        figures = self._shown_figures()
-        pictures = "".join(
-            f'<img alt="{html.escape(self._picture_text(index))}" style="max-width:100%;margin-top:10px" '
-            f'src="data:image/png;base64,{_png(figure)}">'
-            for index, figure in enumerate(figures)
-        )
-        return (
-            f'<div style="color:var(--jp-ui-font-color1,inherit)"><p><b>Synthetic table against the '
-            f"{html.escape(self.reference_name)}</b></p>{banner}"
-            f"<p><b>Overall:</b> {html.escape(self._overall_text)}</p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{self._left_out}{pictures}</div>"
-        )
-
-    @property
-    def _left_out(self) -> str:
-        """What is said where not every column is drawn."""
-        drawn = MOST_PAGES * PANELS_A_PAGE
-        if len(self.columns) <= drawn:
-            return ""
-        return (
-            f"<p>Drawn are the {drawn} of {len(self.columns)} columns with the largest difference; all "
-            "are in <code>report.per_column</code> and <code>report.figures()</code>.</p>"
-        )
-
-    def _shown_figures(self) -> list[Figure]:
-        """The figures of the columns with the largest differences, and the heatmaps."""
-        drawn = replace(self, columns=self.columns[: MOST_PAGES * PANELS_A_PAGE])
-        return drawn.figures()
-
-    def _picture_text(self, index: int) -> str:
-        if index == 0 or len(self.names) == 1:
-            worst = ", ".join(column.name for column in self.columns[:3])
-            return f"Shares of every column in both tables; largest differences: {worst}"
-        return "Further comparison plots of all columns and of the dependence of all pairs"
-
-
-def _png(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return base64.b64encode(buffer.getvalue()).decode()
+        return comparison_html(self)
 
 
 def check_columns(df: object, names: tuple[str, ...], parameter: str, *, may_be_empty: bool = False) -> None:

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from jupyter_dpsynth.metadata import DataFrameMeta
+    from jupyter_dpsynth.notebook.drilldown import DrillDown
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["Actions", "Session", "guarded", "publish"]
 
 DEFAULT_SYNTHETIC = "df_synth"
+NOTHING = {"text/plain": ""}
 
 
 @dataclass
@@ -84,7 +86,8 @@ class Actions:
         self.session, self.namespace, self.output = session, namespace, output
         self._say, self._changed = say, changed
         self.run: TrainingRun | None = None
-        self.slots = new_slot(), new_slot(), new_slot()
+        self.slots = _new_slots()
+        self._drill: DrillDown | None = None
         self._context: contextvars.Context | None = None
         self._front_end: Any = "text"
 
@@ -96,9 +99,9 @@ class Actions:
     def open_slots(self, front_end: Any, context: contextvars.Context) -> None:  # noqa: ANN401 - its name
         """Make the outputs under the panel into which results go: a cell that has returned gets no more."""
         self._front_end, self._context = front_end, context
-        self.slots = new_slot(), new_slot(), new_slot()
+        self.slots = _new_slots()
         for slot in self.slots:
-            publish({"text/plain": ""}, slot, update=False)
+            publish(NOTHING, slot, update=False)
 
     def train(
         self,
@@ -108,7 +111,7 @@ class Actions:
         *,
         dataset: str | None,
         label: str,
-        note: str,
+        cell: str,
     ) -> None:
         """Start a training in its worker thread; its display goes under the panel.
 
@@ -118,7 +121,7 @@ class Actions:
             config: The parameters.
             dataset: Name of the dataset in the ledger, None for none.
             label: What else the ledger may call it.
-            note: A line to leave under the result.
+            cell: The code of a cell that does the same, to leave under the result.
         """
         from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -129,9 +132,9 @@ class Actions:
             )
         config.resolve()
         run = TrainingRun(HighDimSynthesizer(df_meta, config=config), df, self.output, dataset, label)
-        progress = TrainingProgress(run, self._front_end, background=True, slots=self.slots[:2])
+        progress = TrainingProgress(run, self._front_end, background=True, slots=self.slots[:2], cell=cell)
         self._in_context(progress.open)
-        self._in_context(lambda: publish({"text/plain": ""}, self.slots[2], update=True))
+        self._in_context(self._clear_comparison)
         TensorFlowWarmup().start_now()
         self.run = self.session.run = run
         self.session.current = self.output
@@ -139,7 +142,7 @@ class Actions:
         run.start()
         self._say("")
         self._changed()
-        follow_in_background(run, progress, note, context=self._context, ended=self._changed)
+        follow_in_background(run, progress, context=self._context, ended=self._changed)
 
     def stop(self) -> None:
         """End the training after the current step."""
@@ -185,8 +188,22 @@ class Actions:
             df_synth = synthesizer.synthesize()
         report = UtilityReport.against_measurements(synthesizer, df_synth)
         data, _ = get_ipython().display_formatter.format(report)
+        self._in_context(self._clear_comparison)
         self._in_context(lambda: publish(data, self.slots[2], update=True))
+        if self._front_end == "widget":
+            from jupyter_dpsynth.notebook.drilldown import DrillDown
+
+            self._drill = DrillDown(report, slots=self.slots[3:])
+            self._in_context(self._drill.show)
         self._say("The comparison is below. It uses what was measured privately and cost no epsilon.")
+
+    def _clear_comparison(self) -> None:
+        """Take away what an earlier model's comparison has left."""
+        if self._drill is not None:
+            self._drill.close()
+            self._drill = None
+        for slot in self.slots[2:]:
+            publish(NOTHING, slot, update=True)
 
     def save(self, path: str) -> None:
         """Write the learned state to a file."""
@@ -202,6 +219,11 @@ class Actions:
             call()
         else:
             self._context.copy().run(call)
+
+
+def _new_slots() -> tuple[str, str, str, str, str]:
+    """Outputs under a panel: training, its curve, comparison, choice of a column, pictures of it."""
+    return new_slot(), new_slot(), new_slot(), new_slot(), new_slot()
 
 
 def session_of(magics: Any) -> tuple[Any, Any]:  # noqa: ANN401 - magics, and a session with its shell

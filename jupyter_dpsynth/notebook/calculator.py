@@ -134,7 +134,7 @@ def forecast_html(forecast: Forecast, title: str = "") -> str:
     )
     heading = f'<div style="color:{MUTED};margin-bottom:2px">{html.escape(title)}</div>' if title else ""
     return (
-        f'<div class="dpsynth-forecast" style="max-width:1000px;color:{INK};font-size:13px;line-height:19px;'
+        f'<div class="dpsynth-forecast" style="max-width:1180px;color:{INK};font-size:13px;line-height:19px;'
         f'font-family:var(--jp-ui-font-family, sans-serif)">{heading}'
         f'<div style="min-height:40px"><b>{html.escape(headline(forecast))}</b></div>'
         f'<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'

@@ -18,10 +18,13 @@ __all__ = ["banner_html", "finding_html", "findings_html", "findings_text"]
 SIGNS = {
     "stop": ("✗", "must change", ERROR),
     "care": ("⚠", "look at this", WARN),
-    "hint": ("·", "hint", MUTED),
+    "hint": ("•", "hint", MUTED),
 }
 NOTHING = "Nothing was found that would spoil a run."
-APPLY = "In the panel (%dpsynth panel df, 'Check-up') a button applies each line."
+APPLY = (
+    "A line in code goes into the cell of %%dpsynth learn. In the panel (%dpsynth panel, tab 'Check-up') a "
+    "button applies it."
+)
 
 
 def findings_text(findings: Sequence[Finding]) -> str:

@@ -131,7 +131,7 @@ class _Row:
             placeholder=placeholder,
             continuous_update=False,
             style={"description_width": "40px"},
-            layout={"width": width, "flex": "0 0 auto"},
+            layout={"width": width, "flex": f"1 1 {width}", "max_width": "320px"},
         )
 
     def _edit(self, **changes: str) -> None:

@@ -291,17 +291,42 @@ def _html_table(heading: str, rows: list[tuple[str, str, str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
+FIRST_RUN = """\
+Synthetic tables under differential privacy. A first run, with a pandas DataFrame df of yours:
+
+    %%dpsynth learn df             learns the table; spends at most this epsilon
+    epsilon = 1.0
+
+    %dpsynth synthesize 1000       makes 1,000 new rows, df_synth; costs no epsilon
+    %dpsynth compare               shows how close they come; costs no epsilon
+    %dpsynth epsilon               says what was spent, in a sentence
+
+Everything with the mouse instead: %dpsynth panel df"""
+PARAMETERS = "Parameters, on the line or as `name = value` in the cell:"
+GROUPS = {
+    "Before anything is spent:": ("panel", "calc", "doctor", "config"),
+    "Spend epsilon:": ("learn", "evaluate", "status", "stop"),
+    "Use what was learned, free of charge:": ("synthesize", "compare", "save", "load"),
+    "See what was spent:": ("epsilon", "receipt", "ledger", "audit"),
+    "More help:": ("help",),
+}
+
+
 def help_text(command: Command | None = None) -> str:
     """Help on one sub-command, or the list of all."""
     if command is None:
-        lines = ["%dpsynth COMMAND ...   (%dpsynth COMMAND --help explains one)", ""]
-        lines += [f"  {each.name:<11} {each.summary}" for each in COMMANDS]
-        lines += ["", "Start with:", "", "  %%dpsynth learn df -o synthesizer", "  epsilon = 1.0"]
-        return "\n".join(lines)
+        lines = [FIRST_RUN]
+        for title, names in GROUPS.items():
+            lines += ["", title]
+            lines += [f"  {name:<11} {COMMANDS[name].summary}" for name in names]
+        return "\n".join(
+            [*lines, "", "%dpsynth COMMAND --help explains one of them, such as %dpsynth learn --help."]
+        )
     lines = [command.usage, "", command.summary]
+    defaults = HighDimConfig().to_dict()
     groups = (
         ("Options:", [each for each in command.options if not each.parameter]),
-        ("Parameters:", [each for each in command.options if each.parameter]),
+        (PARAMETERS, [each for each in command.options if each.parameter]),
     )
     if command.details:
         lines += ["", command.details]
@@ -309,7 +334,8 @@ def help_text(command: Command | None = None) -> str:
         if options:
             lines += ["", title]
             for each in options:
-                flags = f"{', '.join(each.flags)} {each.metavar}".rstrip()
+                usual = f"   (default: {defaults[each.name]!r})" if each.parameter else ""
+                flags = f"{', '.join(each.flags)} {each.metavar}".rstrip() + usual
                 words = textwrap.wrap(each.help, 88)
                 lines += [f"  {flags}", *(f"      {line}" for line in words)]
     return "\n".join(lines)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.notebook.frames import Frame
 
-__all__ = ["curve_png", "curve_svg", "live_html", "picture_bundle", "static_html"]
+__all__ = ["SAME_CELL", "cell_html", "curve_png", "curve_svg", "live_html", "picture_bundle", "static_html"]
 
 # JupyterLab's theme variables, then VS Code's, then something that reads on white and on black. In
 # notebooks that it does not trust, JupyterLab keeps a colour only if it is written with rgb().
@@ -39,6 +39,7 @@ WIDTH, HEIGHT = 720, 170
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 12, 34
 BAND = 2  # standard deviations of noise on either side
 MIN_CURVE = 2
+SAME_CELL = "Trained by the panel with these settings; this cell does the same:"
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -131,28 +132,31 @@ def _plot(curve: Sequence[tuple[int, float, float]], total: int) -> str:
 
 
 def _bar(label: str, words: str, share: float, colour: str) -> str:
-    """A labelled bar that is full at share 1."""
+    """A labelled bar that is full at share 1; label and words are one line where styles are stripped."""
     percent = 100 * min(max(share, 0.0), 1.0)
     label, words = html.escape(label), html.escape(words)
     return (
-        f'<div style="display:flex;align-items:center;height:22px">'
-        f'<div style="width:64px;flex:none;color:{MUTED}">{label}</div>'
-        f'<div role="progressbar" aria-label="{label}" aria-valuemin="0" aria-valuemax="100" '
+        f'<div style="display:flex;align-items:center;min-height:22px">'
+        f'<span style="width:64px;flex:none;color:{MUTED}">{label}</span> '
+        f'<span role="progressbar" aria-label="{label}" aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{percent:.0f}" aria-valuetext="{words}" '
-        f'style="flex:0 1 200px;min-width:60px;height:10px;background-color:{TRACK};'
+        # as wide as the other bar, whatever the words beside it: the two are compared
+        f'style="flex:none;width:200px;max-width:30%;height:10px;background-color:{TRACK};'
         'border-radius:5px;overflow:hidden">'
-        f'<div style="width:{percent:.1f}%;height:10px;background-color:{colour}"></div></div>'
-        f'<div style="margin-left:12px;white-space:nowrap">{words}</div></div>'
+        f'<span style="display:block;width:{percent:.1f}%;height:10px;background-color:{colour}">'
+        "</span></span> "
+        f'<span style="margin-left:12px;min-width:0">{words}</span></div>'
     )
 
 
 def _head(frame: Frame) -> str:
     colour = STATE_COLOURS.get(frame.state, BRAND)
     return (
-        f'<div style="display:flex;justify-content:space-between;height:24px;white-space:nowrap">'
-        f'<div><span style="color:{colour}">{frame.sign}</span> '
-        f"<b>{html.escape(frame.headline)}</b></div>"
-        f'<div style="color:{MUTED};margin-left:16px">{html.escape(frame.time_words)}</div></div>'
+        f'<div style="display:flex;justify-content:space-between;min-height:24px">'
+        f'<span><span style="color:{colour}">{frame.sign}</span> '
+        f"<b>{html.escape(frame.headline)}</b></span> "
+        f'<span style="color:{MUTED};margin-left:16px;white-space:nowrap">{html.escape(frame.time_words)}'
+        "</span></div>"
     )
 
 
@@ -192,15 +196,27 @@ def live_html(frame: Frame) -> str:
     )
 
 
-def static_html(frame: Frame, notes: Sequence[str] = ()) -> str:
+def static_html(frame: Frame, notes: Sequence[str] = (), cell: str = "") -> str:
     """The same without SVG and without anything that needs a kernel.
 
     Args:
         frame: The moment to show.
         notes: Further lines, plain text.
+        cell: The code of a cell that does the same, where the training was not started by one.
     """
     lines = "".join(f'<div style="color:{MUTED};font-size:12px">{html.escape(note)}</div>' for note in notes)
-    return _box(_head(frame) + _ledger(frame) + _bars(frame) + lines)
+    return _box(_head(frame) + _ledger(frame) + _bars(frame) + lines + cell_html(SAME_CELL, cell))
+
+
+def cell_html(words: str, cell: str) -> str:
+    """A cell's code under a line of text; nothing without code."""
+    if not cell:
+        return ""
+    line = f'<div style="color:{MUTED};font-size:12px;margin-top:6px">{html.escape(words)}</div>'
+    return (
+        f"{line if words else ''}"
+        f'<pre style="margin:2px 0 6px 0;font-size:12px;line-height:17px">{html.escape(cell)}</pre>'
+    )
 
 
 def curve_png(frame: Frame) -> bytes | None:

@@ -109,16 +109,23 @@ _INTERRUPT = Option(
 )
 
 _LEARN_DETAILS = """\
-As a cell magic, each line of the cell is `name = value`:
+As a cell, with two percent signs, it takes lines `name = value`:
 
     %%dpsynth learn df -o synthesizer
     epsilon = 1.0
-    bounds = {"age": (0, 120)}     # public knowledge costs nothing
+    bounds = {"age": (0, 120)}     # what everybody knows of the table costs nothing
 
-A value is a Python literal, a variable of yours, or an {expression}. Besides the parameters the cell may
-set bounds, categories, decimals, ids and schema, as MetaExtractor.extract takes them, and ignore: a list of
-columns that are left out. Interrupting the kernel ends training after the current step and keeps the
-model."""
+A value is a Python literal, a variable of yours, or an {expression}. The cell may set the parameters below,
+and what is public of the columns:
+
+    bounds = {"age": (0, 120)}               lowest and highest value
+    categories = {"city": ["Graz", "Linz"]}  all values there can be
+    decimals = {"income": 2}                 digits after the point
+    ids = ["customer"]                       never learned, numbered anew
+    ignore = ["note"]                        left out
+    schema = "columns.yaml"                  a file that says all of this
+
+While it runs, 'interrupt the kernel' ends training after the current step and keeps the model."""
 
 
 _ROWS = Option("rows", "NUMBER", "About how many rows to plan for; your table is not counted.")

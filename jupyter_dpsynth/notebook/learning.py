@@ -216,21 +216,21 @@ def _follow(run: TrainingRun, progress: TrainingProgress) -> None:
             return
 
 
-def _finish(run: TrainingRun, progress: TrainingProgress, *notes: str) -> None:
+def _finish(run: TrainingRun, progress: TrainingProgress) -> None:
     """Leave the last frame, with what to do next."""
     if run.learned:
         which = "" if run.name == DEFAULT_NAME else f" -s {run.name}"
-        progress.close(f"Learned as {run.name!r}. Next: %dpsynth synthesize 1000 -o df_synth{which}", *notes)
+        progress.close(f"Learned as {run.name!r}. Next: %dpsynth synthesize 1000 -o df_synth{which}")
     elif run.error is not None and progress.background:  # no cell is left to fail
-        progress.close(str(_shown_error(run.error)), *notes)
+        progress.close(str(_shown_error(run.error)))
     else:
-        progress.close(*notes)
+        progress.close()
 
 
 def follow_in_background(
     run: TrainingRun,
     progress: TrainingProgress,
-    *notes: str,
+    *,
     context: contextvars.Context | None = None,
     ended: Callable[[], None] | None = None,
 ) -> None:
@@ -239,7 +239,6 @@ def follow_in_background(
     Args:
         run: The training.
         progress: Its display, open.
-        *notes: Further lines under the last frame.
         context: Context of the cell that the display belongs to; the kernel looks it up there.
         ended: Called at the end, from the thread.
     """
@@ -247,7 +246,7 @@ def follow_in_background(
     def follow() -> None:
         try:
             _follow(run, progress)
-            _finish(run, progress, *notes)
+            _finish(run, progress)
         except Exception:  # nobody would see it
             logger.exception("the display of a background training failed")
         finally:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ledger", "ledger_html"]
 
-CELL = "padding:2px 12px 2px 0;text-align:left;white-space:nowrap"
+CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:top;white-space:normal"
 NUMBERS = ("epsilon", "delta", "steps planned")
 
 

@@ -25,8 +25,8 @@ __all__ = ["LiveCalculator"]
 logger = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 0.4  # without a change, before the exact figure is computed
-HEIGHT = "540px"
-ROWS_NOTE = "your guess, for this forecast only: the panel does not count your table"
+HEIGHT = "660px"  # of all it shows, so that a line more or less moves nothing below
+ROWS_NOTE = "a guess of yours, for this forecast only: your table is not counted"
 
 
 class LiveCalculator:
@@ -71,7 +71,7 @@ class LiveCalculator:
             layout={"width": "270px", "flex": "0 0 auto"},
         )
         self._note = widgets.HTML(
-            note_html(ROWS_NOTE), layout={"flex": "1 1 180px", "min_width": "150px", "min_height": "32px"}
+            note_html(ROWS_NOTE), layout={"flex": "1 1 100%", "min_height": "18px", "margin": "0 2px"}
         )
         self._picture = widgets.HTML(
             f'<div style="color:{MUTED}">preparing the calculator …</div>', layout={"min_height": HEIGHT}

@@ -74,16 +74,18 @@ class DPSynthMagics(Magics):
     @no_var_expand  # braces are expressions for us to evaluate, in the line as in the cell
     @line_cell_magic
     def dpsynth(self, line: str, cell: str | None = None) -> None:
-        """Learn a DataFrame under differential privacy and use what was learned.
+        """Synthetic tables under differential privacy.
 
-            %%dpsynth learn df -o synthesizer
+            %%dpsynth learn df              learns the DataFrame df; spends at most this epsilon
             epsilon = 1.0
 
-            %dpsynth synthesize 10000 -o df_synth
-            %dpsynth compare
-            %dpsynth epsilon
+            %dpsynth synthesize 1000        makes 1,000 new rows, df_synth; costs no epsilon
+            %dpsynth compare                shows how close they come; costs no epsilon
+            %dpsynth epsilon                says what was spent, in a sentence
+            %dpsynth panel df               everything with the mouse
 
-        `%dpsynth help` lists the sub-commands; `--help` behind one explains it.
+        `%dpsynth` lists the sub-commands; `%dpsynth learn --help` explains one of them. The lines of a cell
+        are `name = value`; the Tab key completes sub-commands, options, tables and parameters.
         """
         from jupyter_dpsynth.notebook.learning import one_line
 

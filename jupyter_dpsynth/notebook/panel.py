@@ -18,14 +18,16 @@ from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.notebook.actions import DEFAULT_SYNTHETIC, Actions, front_end_of, guarded, session_of
 from jupyter_dpsynth.notebook.checkuptab import CheckUp
 from jupyter_dpsynth.notebook.columns import ColumnTable
-from jupyter_dpsynth.notebook.drawing import INK, MUTED
+from jupyter_dpsynth.notebook.drawing import INK, MUTED, cell_html
 from jupyter_dpsynth.notebook.fields import (
     FIELD_LAYOUT,
     LABEL_WIDTH,
+    STYLED,
     EpsilonScale,
     all_fields,
     note_widget,
     preset_buttons,
+    style_widget,
 )
 from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.learning import DEFAULT_NAME
@@ -47,7 +49,8 @@ __all__ = ["ConfigPanel"]
 
 TABS = ("Privacy", "Training", "Columns", "Check-up")
 NO_TABLE = "no table: %dpsynth panel DATAFRAME, or ConfigPanel(config, df)"
-REOPENED = "The panel needs a running kernel: run its cell again. It began as this cell:"
+REOPENED = "A panel stood here; it needs a running kernel. What was trained with it is shown below."
+BEGAN = "Settings it was opened with"
 NEEDS_NOTEBOOK = "The panel needs a notebook with widgets. This cell does the same:"
 
 
@@ -141,10 +144,10 @@ class ConfigPanel:
             layout={"width": "calc(100% - 4px)", "display": "none"},
         )
         self.box = widgets.VBox(
-            [_style(), self._title(), upper, self._buttons(), self._message, self._code],
+            [style_widget(), self._title(), upper, self._buttons(), self._message, self._code],
             layout={"overflow": "visible", "width": "100%", "max_width": "1180px"},
         )
-        self.box.add_class("dpsynth-panel")
+        self.box.add_class(STYLED)
 
     def _title(self) -> widgets.HBox:
         table = NO_TABLE if self.schema is None else f"{self.name}, {len(self.schema.columns)} columns"
@@ -199,7 +202,7 @@ class ConfigPanel:
         self._stop = button(
             "Stop", "stop", "End training after the current step and keep the model", self._actions.stop
         )
-        self._after = [
+        synthesize = [
             button(
                 "Synthesize",
                 "table",
@@ -207,9 +210,11 @@ class ConfigPanel:
                 lambda: self._actions.synthesize(self._synthetic_rows.value),
             ),
             self._synthetic_rows,
-            button(
-                "Compare", "bar-chart", "Show how close it comes; costs no epsilon", self._actions.compare
-            ),
+        ]
+        compare = button(
+            "Compare", "bar-chart", "Show how close it comes; costs no epsilon", self._actions.compare
+        )
+        save = [
             button(
                 "Save",
                 "save",
@@ -218,9 +223,12 @@ class ConfigPanel:
             ),
             self._file,
         ]
+        self._after = [*synthesize, compare, *save]
         self._show_code = button("Show code", "code", "Show the cell that does the same", self._toggle_code)
+        # a field stays beside its button when the row breaks
+        pairs = [widgets.HBox(each, layout={"align_items": "center"}) for each in (synthesize, save)]
         return widgets.HBox(
-            [self._train, self._stop, *self._after, self._show_code],
+            [self._train, self._stop, pairs[0], compare, pairs[1], self._show_code],
             layout={"flex_flow": "row wrap", "align_items": "center", "margin": "6px 0 0 0"},
         )
 
@@ -241,13 +249,11 @@ class ConfigPanel:
         code = self.code()
         live = self._front_end == "widget"
         words = REOPENED if live else NEEDS_NOTEBOOK
-        bundle: dict[str, Any] = {
-            "text/plain": f"{words}\n\n{code}",
-            "text/html": (
-                f'<div style="color:{INK};font-size:13px">{html.escape(words)}'
-                f'<pre style="margin:4px 0">{html.escape(code)}</pre></div>'
-            ),
-        }
+        markup = cell_html(NEEDS_NOTEBOOK, code)
+        if live:  # what was trained says its settings itself
+            began = f"<details><summary>{html.escape(BEGAN)}</summary>{cell_html('', code)}</details>"
+            markup = f'<div style="color:{MUTED};font-size:12px">{html.escape(words)}{began}</div>'
+        bundle: dict[str, Any] = {"text/plain": f"{words}\n\n{code}", "text/html": markup}
         if live:
             bundle[WIDGET_VIEW] = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
         return bundle
@@ -321,7 +327,7 @@ class ConfigPanel:
             self.config,
             dataset=self.dataset,
             label=self.name if self.name.isidentifier() else UNNAMED,
-            note=f"Settings: {'; '.join(self.code().splitlines()[1:])}",
+            cell=self.code(),
         )
 
     def stop(self) -> None:
@@ -397,7 +403,7 @@ def automatic_words(forecast: Forecast) -> dict[str, str]:
         "num_bins": f"auto: {plan.bins}",
         "l2_norm_clip": "auto: measured",
         "num_microbatches": "none",
-        "privacy_unit": "none: single rows",
+        "privacy_unit": "none",
     }
     if plan.privacy is not None:
         words["delta"] = f"auto: {plan.delta:.2g}"
@@ -432,15 +438,4 @@ def _short_text(label: str, tooltip: str, placeholder: str, width: str) -> widge
         continuous_update=False,
         style={"description_width": "auto"},
         layout={"width": width},
-    )
-
-
-def _style() -> widgets.HTML:
-    """What layouts cannot say: focus that is seen, code in one width."""
-    return widgets.HTML(
-        "<style>.dpsynth-panel textarea{font-family:var(--jp-code-font-family,monospace);font-size:12px}"
-        ".dpsynth-panel .widget-html,.dpsynth-panel .jupyter-widgets.widget-html-content{line-height:normal}"
-        ".dpsynth-panel button:focus-visible{outline:2px solid var(--jp-brand-color1,rgb(25,118,210));"
-        "outline-offset:1px}.dpsynth-panel .widget-html-content{max-width:100%}</style>",
-        layout={"display": "none"},
     )

@@ -16,7 +16,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
-from jupyter_dpsynth.notebook.drawing import curve_png, live_html, picture_bundle, static_html
+from jupyter_dpsynth.notebook.drawing import SAME_CELL, curve_png, live_html, picture_bundle, static_html
 from jupyter_dpsynth.notebook.frames import BUTTON_HINT, INTERRUPT_HINT, frame_of
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class TrainingProgress:
         background: Whether the cell has returned: then there is a Stop button, because the front end's
             messages are handled.
         slots: Display ids of two outputs that are there already, for the display and the picture.
+        cell: The code of a cell that does the same, where no cell started it.
     """
 
     def __init__(
@@ -85,8 +86,10 @@ class TrainingProgress:
         *,
         background: bool = False,
         slots: tuple[str, str] | None = None,
+        cell: str = "",
     ) -> None:
         self.run = run
+        self._cell = cell
         self.front_end = front_end
         self.background = background
         self._hint = BUTTON_HINT if background else INTERRUPT_HINT
@@ -163,8 +166,9 @@ class TrainingProgress:
 
     def _static(self, frame: Frame, notes: tuple[str, ...]) -> dict[str, Any]:
         ledger = (frame.ledger,) if frame.ledger else ()
-        text = "\n".join([frame.line(), *ledger, *(notes if frame.ended else ())])
-        return {"text/html": static_html(frame, notes), "text/plain": text}
+        cell = (SAME_CELL, self._cell) if self._cell else ()
+        text = "\n".join([frame.line(), *ledger, *((*notes, *cell) if frame.ended else ())])
+        return {"text/html": static_html(frame, notes, self._cell), "text/plain": text}
 
     def _publish(self, bundle: dict[str, Any], display_id: str, *, update: bool) -> None:
         from IPython.display import publish_display_data

@@ -1,4 +1,4 @@
-"""axe-core looks at everything we show, in the light and in the dark theme."""
+"""axe-core looks at everything we show, in JupyterLab and Notebook 7, in the light and in the dark theme."""
 
 from __future__ import annotations
 
@@ -64,14 +64,15 @@ def faults(notebook: NotebookPage, index: int, where: str) -> list[list[Any]]:
         looked = area.evaluate(LOOK)
         assert looked["rules"], f"axe saw nothing of {where}"
         found += [[where, theme, *each] for each in looked["violations"] if each[0] in GRAVE]
-        shoot(notebook, f"axe-{where}-{theme[11:].lower()}")
+        shoot(notebook, f"axe-{notebook.server.app}-{where}-{theme[11:].lower()}")
     return found
 
 
+@pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_axe_finds_no_serious_fault_in_anything_we_show(
-    jupyter: Callable[..., JupyterServer], axe: str
+    jupyter: Callable[..., JupyterServer], axe: str, app: str
 ) -> None:
-    server = jupyter()
+    server = jupyter(app=app)
     server.write("axe.ipynb", CELLS)
     notebook = server.open("axe.ipynb")
     notebook.page.evaluate(axe)
@@ -90,6 +91,9 @@ def test_axe_finds_no_serious_fault_in_anything_we_show(
         notebook.cell(1).scroll_into_view_if_needed()
         tabs.nth(number).click()
         found += faults(notebook, 1, f"panel-{tabs.nth(number).inner_text()}")
+    compared = CELLS.index("%dpsynth compare -s s")
+    notebook.cell(compared).get_by_label("Column", exact=True).select_option("age")
+    until_shown(notebook, compared, r"age: [\d.]+% of its rows")
     for index in range(2, last):
         found += faults(notebook, index, CELLS[index].split()[1])
     assert found == []

@@ -93,6 +93,18 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     until_shown(notebook, 1, r"synthetic rows\. This cost no epsilon")
     cell.get_by_role("button", name="Compare").click()
     until_shown(notebook, 1, r"Synthetic table against the noisy measurements")
+    chosen = cell.get_by_label("Together with", exact=True)
+    shown = chosen.evaluate("box => box.selectedOptions[0].label")
+    assert shown.split() == ["no", "other", "column"]
+    pictures = cell.locator(".jp-OutputArea-output img")
+    before = pictures.count()
+    cell.get_by_label("Column", exact=True).select_option("age")
+    until_shown(notebook, 1, r"age: [\d.]+% of its rows would have to change")
+    assert pictures.count() == before + 1
+    chosen.select_option("city")
+    until_shown(notebook, 1, r"age and city: total-variation distance")
+    assert pictures.count() == before + 3
+    shoot(notebook, "panel-drilldown")
     assert server.outside_requests == []
     assert server.problems == []
 
@@ -103,8 +115,8 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     (server.root / "again.ipynb").write_text(saved.replace("dpsynth-test", "no-such-kernel"))
     again = server.open("again.ipynb", kernel=False)
     until_shown(again, 1, r"Stopped by you at step")
-    assert "%%dpsynth learn df" in again.output(1)
-    assert "epsilon = 0.73; steps = 20000" in again.output(1)
+    assert "this cell does the same:\n%%dpsynth learn df\nepsilon = 0.73\nsteps = 20000\n" in again.output(1)
+    assert "To look at single columns and pairs, run this cell again" in again.output(1)
     shoot(again, "panel-reopened")
 
 

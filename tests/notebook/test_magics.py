@@ -105,7 +105,7 @@ def test_every_sub_command_explains_itself(shell: Shell) -> None:
     overview = shell.run("%dpsynth").text
     assert names
     for name in names:
-        assert f"  {name} " in overview
+        assert overview.count(f"\n  {name} ") == 1
         assert f"%dpsynth {name}" in shell.run(f"%dpsynth help {name}").text
         assert f"%dpsynth {name}" in shell.run(f"%dpsynth {name} --help").text
 
@@ -113,7 +113,14 @@ def test_every_sub_command_explains_itself(shell: Shell) -> None:
 def test_help_anywhere_on_the_line_runs_nothing(shell: Shell) -> None:
     outcome = shell.run("%dpsynth learn nothing --epsilon 1 --help")
     assert not outcome.error
-    assert all(f"--{name} " in outcome.text for name in HighDimConfig.option_names())
+    for name, value in HighDimConfig().to_dict().items():
+        assert f"--{name} VALUE   (default: {value!r})" in outcome.text
+
+
+def test_help_names_the_number_of_steps_that_a_run_takes() -> None:
+    from jupyter_dpsynth.engine.planning import DEFAULT_STEPS
+
+    assert f"'auto' is {DEFAULT_STEPS}." in HighDimConfig.class_traits()["steps"].help
 
 
 def test_config_lists_every_parameter_with_its_meaning(shell: Shell) -> None:
@@ -202,8 +209,8 @@ def test_question_marks_show_the_help(shell: Shell) -> None:
     for question in ("%%dpsynth?", "%dpsynth?"):
         shell.run(question)
     found = shell.ip.object_inspect_mime("%%dpsynth")["text/plain"]
-    assert "%%dpsynth learn df -o synthesizer" in found
-    assert "%dpsynth help" in found
+    assert "%%dpsynth learn df" in found
+    assert "%dpsynth learn --help" in found
 
 
 def test_epsilon_says_whom_it_protects(shell: Shell) -> None:
