@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["DrillDown"]
 
 TITLE = "Look closer: one column, or two together"
-ALONE = "no other column"
 REOPENED = "To look at single columns and pairs, run this cell again: choosing needs a running kernel."
-WIDTH = {"width": "auto", "max_width": "420px"}
-NOBODY = object()  # stands for no column; None would leave the box empty
 LARGER = 1.6  # than in the overview
 
 
@@ -51,20 +48,24 @@ class DrillDown:
         is_private = report.banner is None
         names = [column.name for column in report.columns] if is_private else list(report.names)
         order = ", largest difference first" if is_private else ", in the table's order"
-        style = {"description_width": "90px"}
-        self.first = widgets.Dropdown(
-            options=[("choose a column", NOBODY), *((name, name) for name in names)],
+        # not a drop-down list: JupyterLab takes its arrow keys for moving from cell to cell
+        shared = {
+            "options": names,
+            "ensure_option": True,
+            "style": {"description_width": "90px"},
+            "layout": {"width": "auto", "max_width": "420px"},
+        }
+        self.first = widgets.Combobox(
             description="Column",
+            placeholder="choose a column, or type",
             tooltip=f"The column to look at{order}",
-            style=style,
-            layout=WIDTH,
+            **shared,
         )
-        self.second = widgets.Dropdown(
-            options=[(ALONE, NOBODY), *((name, name) for name in names)],
+        self.second = widgets.Combobox(
             description="Together with",
+            placeholder="no other column",
             tooltip="Another column: their joint shares in both tables",
-            style=style,
-            layout=WIDTH,
+            **shared,
         )
         self.message = widgets.HTML(layout={"margin": "0"})
         title = widgets.HTML(f'<div style="color:{INK};font-size:13px"><b>{TITLE}</b></div>')
@@ -88,11 +89,11 @@ class DrillDown:
     def draw(self) -> None:
         """Show what is chosen."""
         first, second = self.first.value, self.second.value
-        if first is NOBODY:
+        if not first:
             return
         self._say("")
         report = self.report
-        if second is NOBODY or second == first:
+        if second in ("", first):
             figures, words = [report.column_figure(first)], self._column_words(first)
         else:
             figures, words = report.pair_figures(first, second), self._pair_words(first, second)

@@ -247,6 +247,11 @@ class NotebookPage:
         self.start(index)
         return self.finish(index, seconds)
 
+    def type_into(self, field: Locator, text: str) -> None:
+        """Type into a field, key by key."""
+        field.focus()
+        self.page.keyboard.type(text)
+
     def interrupt(self) -> None:
         """Press the interrupt button."""
         buttons = '[data-command="notebook:interrupt-kernel"], [data-command="kernelmenu:interrupt"]'
@@ -262,6 +267,4 @@ class NotebookPage:
 
     def save(self) -> None:
         """Save the notebook to its file."""
-        self.page.keyboard.press("Escape")
-        self.page.keyboard.press("Control+s")
-        time.sleep(1.5)
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")

@@ -93,15 +93,12 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     until_shown(notebook, 1, r"synthetic rows\. This cost no epsilon")
     cell.get_by_role("button", name="Compare").click()
     until_shown(notebook, 1, r"Synthetic table against the noisy measurements")
-    chosen = cell.get_by_label("Together with", exact=True)
-    shown = chosen.evaluate("box => box.selectedOptions[0].label")
-    assert shown.split() == ["no", "other", "column"]
     pictures = cell.locator(".jp-OutputArea-output img")
     before = pictures.count()
-    cell.get_by_label("Column", exact=True).select_option("age")
+    notebook.type_into(cell.get_by_label("Column", exact=True), "age")
     until_shown(notebook, 1, r"age: [\d.]+% of its rows would have to change")
     assert pictures.count() == before + 1
-    chosen.select_option("city")
+    notebook.type_into(cell.get_by_label("Together with", exact=True), "city")
     until_shown(notebook, 1, r"age and city: total-variation distance")
     assert pictures.count() == before + 3
     shoot(notebook, "panel-drilldown")

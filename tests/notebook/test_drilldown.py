@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
-from jupyter_dpsynth.notebook.drilldown import ALONE, NOBODY, REOPENED, DrillDown
+from jupyter_dpsynth.notebook.drilldown import REOPENED, DrillDown
 from jupyter_dpsynth.notebook.progress import WIDGET_VIEW
 from tests.models import untrained
 from tests.tables import mixed_table
@@ -58,7 +58,7 @@ def pictures(shell: Shell, code: str) -> list[dict[str, Any]]:
 
 
 def test_every_column_and_pair_can_be_chosen(panel: DrillDown, shell: Shell) -> None:
-    names = [value for _, value in panel.first.options if value is not NOBODY]
+    names = list(panel.first.options)
     assert sorted(names) == sorted(panel.report.names)
     for name in names:
         (shown,) = pictures(shell, f"drill.first.value = {name!r}")
@@ -92,7 +92,7 @@ def test_the_banner_is_with_every_picture_of_the_original(panel: DrillDown, shel
 
 
 def test_the_order_of_the_names_tells_nothing_of_the_original(panel: DrillDown) -> None:
-    names = [value for _, value in panel.first.options if value is not NOBODY]
+    names = list(panel.first.options)
     if panel.report.banner is None:
         assert names == [column.name for column in panel.report.columns]
     else:
@@ -104,12 +104,12 @@ def test_a_reopened_notebook_says_how_to_choose_again(panel: DrillDown, shell: S
     assert displays[0]["text/plain"].startswith(REOPENED)
     assert displays[1]["text/plain"] == ""  # room for the pictures; nothing to see before a choice
     assert WIDGET_VIEW in displays[0]
-    assert panel.second.options[0][0] == ALONE
+    assert panel.first.value == panel.second.value == ""
 
 
 def test_fields_are_labelled_and_explained(panel: DrillDown) -> None:
     for field in (panel.first, panel.second):
-        assert isinstance(field, ipywidgets.Dropdown)
+        assert isinstance(field, ipywidgets.Combobox)
         assert field.description
         assert field.tooltip
 
