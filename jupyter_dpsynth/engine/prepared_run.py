@@ -236,16 +236,18 @@ class PreparedRun:
         """
         plan = task.plan
         codes = self._rows(task) if codes is None else codes[self._cut()]
-        task, claims = self._shared(task)
         self.tell(total_steps=plan.steps, delta=plan.delta, epsilon=self._epsilon_at(task.lost, plan))
         shares = [to_shares(count, START_FLOOR * plan.marginal_sigma + 1) for count in task.counts]
         self.tell(phase="starting", message="starting TensorFlow (10 to 20 s the first time)")
         while not importer.wait(POLL_SECONDS):
             if self.stop.is_set() and self.crew is None and not task.state:
+                if self.checkpoint is not None:
+                    task.write(self.checkpoint)
                 bias = np.concatenate([np.log(share) for share in shares]).astype(np.float32)
                 model = TabularModel(task.layout, np.zeros_like(task.layout.mask), bias)
                 return self._finished(task, model, StopReason.STOPPED, task.losses, task.lost)
             self.tell()
+        task, claims = self._shared(task)
         training = importer.module
         start = training.Start(task.layout, shares, [column.ordered_cells for column in task.codec.columns])
         trainer = training.DPTrainer(start, plan, self.config, self.noise, self.units, self.crew)
