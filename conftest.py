@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
+
+REPEATED = {"property", "statistical"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -16,3 +17,11 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.mkdtemp(prefix="dpsynth-tests-")
     os.environ["JUPYTER_DATA_DIR"] = folder
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Do not trace tests that go through the same lines thousands of times: it would double their time."""
+    if config.pluginmanager.hasplugin("pytest_cov"):
+        for item in items:
+            if REPEATED & set(item.path.relative_to(Path(__file__).parent).parts):
+                item.add_marker(pytest.mark.no_cover)

@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from generated_pages import write_pages  # noqa: E402 - found beside this file
+from sphinx.application import Sphinx  # noqa: E402
 
 import jupyter_dpsynth  # noqa: E402 - this checkout, not an installed one
 
@@ -61,6 +62,19 @@ def copy_notebooks() -> None:
     target = HERE / "tutorials" / "notebooks"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(HERE.parent / "notebooks", target, ignore=shutil.ignore_patterns(".*"))
+
+
+def keep_colons(
+    _app: object, what: str, _name: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Keep napoleon from taking what stands before a colon in a property's first line for its type."""
+    if what in {"property", "attribute"}:
+        lines.insert(0, "")
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what is done to docstrings, before napoleon reads them."""
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)
 
 
 copy_notebooks()

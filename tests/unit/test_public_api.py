@@ -8,6 +8,7 @@ import pytest
 import jupyter_dpsynth
 
 MODULES = {
+    "constraints": {"Combinations", "Constraint", "Ordering", "check_constraints"},
     "config": {"ONE_ROW", "ColumnName", "HighDimConfig", "ResolvedConfig"},
     "datasets": {"fetch_adult", "load_census_sample", "make_hospital_stays"},
     "evaluation.private": {"PrivateEvaluation", "evaluate_privately", "plan_evaluation"},
@@ -40,8 +41,11 @@ PARAMETERS = {
     "HighDimSynthesizer.learn_async": "self df callback dataset ledger",
     "HighDimSynthesizer.load": "path",
     "HighDimSynthesizer.save": "self path",
-    "HighDimSynthesizer.synthesize": "self num_rows seed",
+    "HighDimSynthesizer.impute": "self df seed",
+    "HighDimSynthesizer.synthesize": "self num_rows seed where balance constraints",
     "MetaExtractor.extract": "df bounds categories decimals ids schema",
+    "Combinations": "columns allowed",
+    "Ordering": "low high",
     "PrivacyLedger": "path",
     "PrivacyLedger.export": "self path",
     "PrivacyLedger.link": "self first second",
@@ -54,10 +58,13 @@ PARAMETERS = {
 REQUIRED = {
     "HighDimSynthesizer": {"df_meta"},
     "HighDimSynthesizer.learn": {"self", "df"},
+    "HighDimSynthesizer.impute": {"self", "df"},
     "HighDimSynthesizer.learn_async": {"self", "df"},
     "HighDimSynthesizer.load": {"path"},
     "HighDimSynthesizer.save": {"self", "path"},
+    "Combinations": {"columns", "allowed"},
     "MetaExtractor.extract": {"df"},
+    "Ordering": {"low", "high"},
     "PrivacyLedger.export": {"self", "path"},
     "PrivacyLedger.link": {"self", "first", "second"},
     "PrivacyLedger.set_cap": {"self", "cap"},
