@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import statistics
 import sys
 import time
@@ -22,6 +23,7 @@ from jupyter_dpsynth.engine.timing import measured_step_seconds
 from jupyter_dpsynth.errors import ConfigError, MetadataError
 from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, DataFrameMeta, IdMeta
 from jupyter_dpsynth.privacy.accounting import epsilon_curve, max_steps
+from jupyter_dpsynth.sources.partitions import MAX_ROWS
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
@@ -48,6 +50,7 @@ PER_GROUP = 1e-3  # seconds of a microbatch
 MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 2e-4
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
+BYTES_PER_READ_VALUE, BYTES_PER_HASH = 40, 16
 BASE_MEGABYTES, BYTES_PER_VALUE, BYTES_PER_CELL, BYTES_PER_WEIGHT = 790, 12, 32, 60
 
 
@@ -69,6 +72,7 @@ class Forecast:
         seconds: How long the run takes on this machine; None where no figure is known.
         starting_seconds: How long starting TensorFlow takes before it, 0 if it is there.
         megabytes: Memory of the kernel at its peak, beside the tables that are in it.
+        disk_megabytes: Temporary files on disk, 0 for a table in memory.
         warnings: What to think about, one sentence each.
     """
 
@@ -84,6 +88,7 @@ class Forecast:
     seconds: float | None
     starting_seconds: float
     megabytes: float
+    disk_megabytes: float
     warnings: tuple[str, ...]
 
     @property
@@ -107,6 +112,7 @@ def forecast(
     accountant: Accountant = "pld",
     *,
     timed: bool = False,
+    partitioned: bool = False,
 ) -> Forecast:
     """Plan a run for an assumed number of rows.
 
@@ -117,6 +123,7 @@ def forecast(
         accountant: 'pld' for what a run would report (up to seconds); 'quick' for an upper bound in
             milliseconds.
         timed: Whether to time some steps on made-up rows, if TensorFlow is there: about half a second.
+        partitioned: Whether the table is read part by part, from files or a Dask DataFrame.
 
     Raises:
         ConfigError: The noise cannot keep within epsilon, or there is no column to learn.
@@ -137,8 +144,8 @@ def forecast(
     width = sum(sizes)
     wanted, lasts, curve = _budget(config, plan, accountant)
     batch = min(plan.batch_size, MAX_CHUNK)
-    values = rows * len(sizes)
-    memory = BYTES_PER_VALUE * values + BYTES_PER_CELL * batch * width + BYTES_PER_WEIGHT * width**2
+    memory, disk = _room(rows, sizes, partitioned=partitioned)
+    memory += BYTES_PER_CELL * batch * width + BYTES_PER_WEIGHT * width**2
     return Forecast(
         rows=rows,
         target=config.epsilon if config.differential_privacy else math.inf,
@@ -154,8 +161,23 @@ def forecast(
         seconds=_seconds(config, plan, width, len(sizes), timed=timed),
         starting_seconds=0.0 if "tensorflow" in sys.modules else TENSORFLOW_SECONDS,
         megabytes=BASE_MEGABYTES + memory / 1e6,
+        disk_megabytes=disk / 1e6,
         warnings=tuple(_warnings(config, plan, rows)),
     )
+
+
+def _room(rows: float, sizes: list[int], *, partitioned: bool) -> tuple[float, float]:
+    """Bytes in memory and on disk for reading the table.
+
+    Of a table in parts, the parts that are read at once are in memory, and what of the temporary files the
+    system keeps there; the files hold the codes, a hash of each row, and one column at a time.
+    """
+    if not partitioned:
+        return BYTES_PER_VALUE * rows * len(sizes), 0.0
+    code_bytes = 1 if max(sizes) <= 256 else 2
+    disk = rows * (code_bytes * len(sizes) + BYTES_PER_HASH)
+    at_once = min(rows, MAX_ROWS * (os.cpu_count() or 1))
+    return disk + BYTES_PER_READ_VALUE * at_once * len(sizes), disk
 
 
 def _budget(

@@ -71,6 +71,10 @@ def facts(forecast: Forecast) -> list[tuple[str, str]]:
         ("time", time_words(forecast)),
         ("memory", f"about {forecast.megabytes / 1000:.1f} GB beside your tables"),
     ]
+    if forecast.disk_megabytes:
+        found.append(
+            ("temporary files", f"about {forecast.disk_megabytes / 1000:.1g} GB, removed at the end")
+        )
     return found
 
 
