@@ -50,8 +50,8 @@ def to_units(values: NDArray[Any], meta: ContinuousMeta | DatetimeMeta, unit: fl
     if unit == 0:
         return values
     # multiplying by 10^d is exact for more values than dividing by 10^-d
-    multiples: NDArray[np.float64] = np.rint(values * round(1 / unit))
-    return np.clip(multiples, -LARGEST, LARGEST)
+    multiples: NDArray[np.float64] = np.clip(np.rint(values * round(1 / unit)), -LARGEST, LARGEST)
+    return multiples
 
 
 @dataclass(frozen=True, eq=False)

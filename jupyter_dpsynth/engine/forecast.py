@@ -23,7 +23,7 @@ from jupyter_dpsynth.engine.timing import measured_step_seconds
 from jupyter_dpsynth.errors import ConfigError, MetadataError
 from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, DataFrameMeta, IdMeta
 from jupyter_dpsynth.privacy.accounting import epsilon_curve, max_steps
-from jupyter_dpsynth.sources.partitions import MAX_ROWS
+from jupyter_dpsynth.sources.partitions import MAX_BYTES
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
@@ -50,7 +50,7 @@ PER_GROUP = 1e-3  # seconds of a microbatch
 MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 2e-4
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
-BYTES_PER_READ_VALUE, BYTES_PER_HASH = 40, 16
+READ_COPIES, BYTES_PER_HASH = 5, 16
 BASE_MEGABYTES, BYTES_PER_VALUE, BYTES_PER_CELL, BYTES_PER_WEIGHT = 790, 12, 32, 60
 
 
@@ -66,7 +66,8 @@ class Forecast:
         wanted_steps: Steps that were asked for; the budget may end before.
         curve: Epsilon over the steps, as far as is worth showing; None without differential privacy.
         lasts: Step at which the budget ends, or `FAR` times the steps if it has not ended by then.
-        width: Cells of all columns together.
+        width: Cells of all columns together, if columns of names that are not declared have few values.
+        most_width: The same if they have as many as are told apart.
         column_error: Expected total-variation distance of one column's shares from the true ones, mean
             over the columns.
         seconds: How long the run takes on this machine; None where no figure is known.
@@ -84,6 +85,7 @@ class Forecast:
     curve: EpsilonCurve | None
     lasts: int
     width: int
+    most_width: int
     column_error: float
     seconds: float | None
     starting_seconds: float
@@ -155,6 +157,7 @@ def forecast(
         curve=curve,
         lasts=lasts,
         width=width,
+        most_width=width + sum(plan.cells - _cells(meta, plan) for meta in df_meta.open_names),
         column_error=statistics.fmean(
             _column_error(meta, size, plan) for meta, size in zip(df_meta.learned, sizes, strict=True)
         ),
@@ -176,8 +179,8 @@ def _room(rows: float, sizes: list[int], *, partitioned: bool) -> tuple[float, f
         return BYTES_PER_VALUE * rows * len(sizes), 0.0
     code_bytes = 1 if max(sizes) <= 256 else 2
     disk = rows * (code_bytes * len(sizes) + BYTES_PER_HASH)
-    at_once = min(rows, MAX_ROWS * (os.cpu_count() or 1))
-    return disk + BYTES_PER_READ_VALUE * at_once * len(sizes), disk
+    at_once = min(8 * rows * len(sizes), MAX_BYTES * (os.cpu_count() or 1))
+    return disk + READ_COPIES * at_once, disk
 
 
 def _budget(

@@ -11,7 +11,7 @@ import numpy as np
 
 from jupyter_dpsynth.errors import DataError
 from jupyter_dpsynth.sources.base import CHANGED
-from jupyter_dpsynth.sources.partitions import MAX_ROWS, ParquetSource, Partitioned, stamps
+from jupyter_dpsynth.sources.partitions import ParquetSource, Partitioned, rows_at_once, stamps
 from jupyter_dpsynth.sources.scratch import NO_ROOM, PrivateFolder
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class CsvSource(Partitioned):
         self._files = list(files)
         self._stamps = stamps(self._files)
         head = _read(self._files[0], nrows=HEAD_ROWS)
+        self._at_once = rows_at_once(head.memory_usage(deep=True).sum() / max(len(head), 1))
         for path in self._files[1:]:
             if list(_read(path, nrows=0).columns) != list(head.columns):
                 raise DataError(
@@ -87,9 +88,9 @@ class CsvSource(Partitioned):
         try:
             with self._folder.create("table.parquet") as file, pq.ParquetWriter(file, schema) as writer:
                 for path in self._files:
-                    for chunk in _read(path, kinds, chunksize=MAX_ROWS):
+                    for chunk in _read(path, kinds, chunksize=self._at_once):
                         table = pa.Table.from_pandas(_conform(chunk, kinds), schema, preserve_index=False)
-                        writer.write_table(table, row_group_size=MAX_ROWS)
+                        writer.write_table(table, row_group_size=self._at_once)
                         self.pulse()
             full = False
         except OSError:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "MAX_BYTES",
     "MAX_ROWS",
     "DaskSource",
     "ParquetSource",
@@ -33,11 +34,15 @@ __all__ = [
     "active_client",
     "computed",
     "import_dask",
+    "rows_at_once",
     "stamps",
 ]
 
 T = TypeVar("T")
 MAX_ROWS = 262_144  # rows of a part that are looked at together
+MAX_BYTES = 2**26  # and what they take as stored: fewer rows, if they hold long texts or many columns
+LEAST_ROWS = 256
+BUFFER_BYTES = 2**20  # of each column that is read ahead
 AHEAD = 4  # tasks a thread that are handed over at once
 
 
@@ -142,14 +147,16 @@ class Partitioned(Source):
         """What the function makes of each part; notices if another pass had other rows."""
         self._check_unchanged()
         lengths: list[int] = []
+        found = False
         for results in computed(self._tasks(function, list(columns))):
             if isinstance(results, DPSynthError):
                 raise results
-            for rows, result in results:
-                lengths.append(rows)
+            lengths.append(sum(rows for rows, _ in results))
+            for _, result in results:
+                found = True
                 yield result
             self.pulse()
-        if not lengths:  # a sum over no parts has no shape
+        if not found:  # a sum over no parts has no shape
             yield function(self.described[list(columns)])
         self._check_unchanged()
         if self._lengths is None:
@@ -337,10 +344,27 @@ def _row_group(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        batches = file.iter_batches(MAX_ROWS, row_groups=[group], columns=columns, use_threads=False)
+    with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
+        rows = rows_at_once(_stored_bytes(file.metadata.row_group(group), set(columns)))
+        batches = file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
         for batch in batches:
             yield _to_frame(pa.Table.from_batches([batch]), dtypes)
+
+
+def rows_at_once(bytes_per_row: float) -> int:
+    """How many rows of this size are looked at together.
+
+    >>> rows_at_once(100), rows_at_once(10_000), rows_at_once(1e9)
+    (262144, 6710, 256)
+    """
+    return int(np.clip(MAX_BYTES / max(bytes_per_row, 1.0), LEAST_ROWS, MAX_ROWS))
+
+
+def _stored_bytes(group: Any, names: set[str]) -> float:  # noqa: ANN401 - a pyarrow.parquet.RowGroupMetaData
+    """About how many bytes the columns of a row take before compression."""
+    columns = map(group.column, range(group.num_columns))
+    size = sum(int(each.total_uncompressed_size) for each in columns if each.path_in_schema in names)
+    return size / max(int(group.num_rows), 1)
 
 
 def _to_frame(table: Any, dtypes: dict[str, Any] | None) -> pd.DataFrame:  # noqa: ANN401 - a pyarrow.Table

@@ -96,7 +96,8 @@ def test_files_of_parquet_give_the_exact_counts_and_the_codes_of_the_table_in_me
     in_memory = measured(df, meta)
     assert_same(in_memory, measured(pattern, meta))
     monkeypatch.setattr("jupyter_dpsynth.encoding.names.KNOWN_VALUES", 5)  # most are looked up again
-    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_ROWS", 97)
+    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.LEAST_ROWS", 7)
+    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_BYTES", 400)  # other cuts for other columns
     assert_same(in_memory, measured(pattern, meta))
     assert len(in_memory[1].orderings) == 1  # day is never after later: measured in parts too
 
@@ -165,7 +166,7 @@ def test_types_of_files_that_pandas_did_not_write_follow_from_the_schema_alone(t
 
 def test_a_csv_value_that_does_not_fit_its_column_is_missing_and_raises_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("jupyter_dpsynth.sources.csv.HEAD_ROWS", 2)
-    monkeypatch.setattr("jupyter_dpsynth.sources.csv.MAX_ROWS", 2)
+    monkeypatch.setattr("jupyter_dpsynth.sources.csv.rows_at_once", lambda _: 2)
     text = "n,x,b,t\n1,1.5,True,7\n2,2.5,False,a\nsecret-1,oops,maybe,b\n2.5,,,\n"
     text += "9999999999999999999999,inf,true,c\n"
     (tmp_path / "odd.csv").write_text(text)
@@ -372,3 +373,25 @@ def test_a_cluster_gives_the_exact_counts_and_codes_too(parquet):
     ):
         assert table_fingerprint(open_source(pattern)) == table_fingerprint(df)
         assert_same(measured(df, meta), measured(pattern, meta))
+
+
+def test_a_task_that_fails_leaves_no_value_in_a_workers_log(parquet, monkeypatch, caplog):
+    distributed = pytest.importorskip("distributed")
+    df, pattern = parquet
+    ddf = dd.from_pandas(df, npartitions=3)
+
+    def leaking(*_, **__):
+        raise ValueError("the planted value 4711")
+
+    monkeypatch.setattr("jupyter_dpsynth.encoding.fingerprint.number_values", leaking)
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster),
+    ):
+        for table in (ddf, pattern):
+            with pytest.raises(DPSynthError, match="inside a library"):
+                table_fingerprint(open_source(table))
+    assert "4711" not in caplog.text
+    assert "word 17" not in caplog.text
