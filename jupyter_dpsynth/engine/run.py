@@ -264,6 +264,12 @@ class LearningRun(PreparedRun):
             lambda name: self._check_stop(f"measuring column {name!r}"),
         )
         codec = discovered.codec
+        for name in codec.unlisted:
+            logger.warning(
+                "no value of column %r is frequent enough to be told: all of its rows count as 'other'. "
+                "Leave free text out (ignore), group its values, or declare public categories.",
+                name,
+            )
         self._check_stop("encoding")
         table = encode_table(self.source, codec)
         self._check_stop("measuring marginals")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PART_ROWS", "write_table"]
 
-PART_ROWS = 2 * CHAIN_ROWS  # most rows of a part
+PART_ROWS = CHAIN_ROWS  # most rows of a part: they are steered together
 ATTEMPTS = 3
 FORMATS = (".parquet", ".csv")
 

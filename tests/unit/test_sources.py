@@ -221,6 +221,14 @@ def test_a_change_after_measuring_began_leaves_epsilon_spent(parquet):
     assert 2.7 < synthesizer.epsilon <= 3.0
 
 
+def test_a_column_that_shows_no_value_is_named_with_what_to_do(parquet, caplog):
+    _, pattern = parquet
+    measured(pattern, MetaExtractor.extract(pattern))
+    (record,) = caplog.records
+    assert "no value of column 'text'" in record.getMessage()
+    assert "Leave free text out (ignore)" in record.getMessage()
+
+
 @pytest.mark.tensorflow
 def test_learning_from_files_equals_learning_in_memory_to_the_last_weight(parquet):
     df, pattern = parquet
