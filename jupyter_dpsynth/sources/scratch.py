@@ -8,6 +8,7 @@ private folder, which is removed at the end of its run; if the process was kille
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import shutil
@@ -49,17 +50,20 @@ def scratch_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     if size == 0:
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile(prefix="jupyter_dpsynth-") as file:
-        try:
-            if hasattr(os, "posix_fallocate"):  # room that is promised only would end in a bus error
-                os.posix_fallocate(file.fileno(), 0, size)
-            array = np.memmap(file, dtype, "w+", shape=shape)
-        except OSError:
-            full = True
-        else:
-            full = False
-    if full:
-        raise DataError(NO_ROOM.format(folder=tempfile.gettempdir()))
-    return np.asarray(array)
+        if not _allocated(file.fileno(), size):
+            raise DataError(NO_ROOM.format(folder=tempfile.gettempdir()))
+        return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
+
+
+def _allocated(handle: int, size: int) -> bool:
+    """Whether a file got its room on disk: one that was only made longer ends in a bus error."""
+    if not hasattr(os, "posix_fallocate"):
+        return True
+    try:
+        os.posix_fallocate(handle, 0, size)
+    except OSError as error:  # other errors: the file system cannot say
+        return error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return True
 
 
 class PrivateFolder:
