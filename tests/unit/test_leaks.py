@@ -214,8 +214,8 @@ PHASES = [
     "engine.run.reference_from",
     "engine.training.poisson_sample",
     "engine.release.chunks",
-    "engine.run.sharpen",
-    "engine.run.tf_privacy_statement",
+    "engine.prepared_run.sharpen",
+    "engine.prepared_run.tf_privacy_statement",
 ]
 
 
