@@ -51,6 +51,7 @@ MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 2e-4
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
 READ_COPIES, BYTES_PER_HASH = 5, 16
+READING_AGAIN = 2.0  # times as long as in memory: every value is decoded three times
 BASE_MEGABYTES, BYTES_PER_VALUE, BYTES_PER_CELL, BYTES_PER_WEIGHT = 790, 12, 32, 60
 
 
@@ -161,7 +162,7 @@ def forecast(
         column_error=statistics.fmean(
             _column_error(meta, size, plan) for meta, size in zip(df_meta.learned, sizes, strict=True)
         ),
-        seconds=_seconds(config, plan, width, len(sizes), timed=timed),
+        seconds=_seconds(config, plan, width, len(sizes), timed=timed, partitioned=partitioned),
         starting_seconds=0.0 if "tensorflow" in sys.modules else TENSORFLOW_SECONDS,
         megabytes=BASE_MEGABYTES + memory / 1e6,
         disk_megabytes=disk / 1e6,
@@ -227,9 +228,12 @@ def _column_error(meta: ColumnMeta, cells: int, plan: RunPlan) -> float:
     return min(1.0, cells * sigma * math.sqrt(2 / math.pi) / (2 * plan.rows))
 
 
-def _seconds(config: ResolvedConfig, plan: RunPlan, width: int, columns: int, *, timed: bool) -> float | None:
+def _seconds(
+    config: ResolvedConfig, plan: RunPlan, width: int, columns: int, *, timed: bool, partitioned: bool
+) -> float | None:
     """Time of measuring and training."""
-    measuring = MEASURING_SECONDS + MEASURING_PER_VALUE * plan.rows * columns
+    per_value = MEASURING_PER_VALUE * (READING_AGAIN if partitioned else 1)
+    measuring = MEASURING_SECONDS + per_value * plan.rows * columns
     measuring += MEASURING_PER_PAIR * columns * (columns - 1) / 2
     measuring = _machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
     step = measured_step_seconds(config, plan, columns, width) if timed else None
