@@ -12,7 +12,7 @@ from jupyter_dpsynth.privacy.receipt import epsilon_text
 if TYPE_CHECKING:
     from jupyter_dpsynth.engine.reports import StepReport
 
-__all__ = ["ConsoleProgress", "progress_text"]
+__all__ = ["ConsoleProgress", "RowsProgress", "progress_text"]
 
 REDRAW_SECONDS = 0.5
 
@@ -68,4 +68,27 @@ class ConsoleProgress:
         padding = " " * max(0, self._width - len(text))
         self._width = len(text)
         self.stream.write(f"\r{text}{padding}" + ("\n" if finished else ""))
+        self.stream.flush()
+
+
+class RowsProgress:
+    """Writes how many rows are there over the last such line, if it takes longer than a second.
+
+    Args:
+        stream: Where to; stderr by default.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = sys.stderr if stream is None else stream
+        self._began = self._last = time.monotonic()
+
+    def __call__(self, done: int, of: int) -> None:
+        """Show one state."""
+        now = time.monotonic()
+        if (done < of and now - self._last < REDRAW_SECONDS) or now - self._began < 1.0:
+            return
+        self._last = now
+        left = (now - self._began) / done * (of - done)
+        words = f"about {left:.0f} s left" if done < of else f"{now - self._began:.0f} s"
+        self.stream.write(f"\r{done:,} of {of:,} rows written, {words}".ljust(70) + "\n" * (done == of))
         self.stream.flush()

@@ -22,6 +22,7 @@ from jupyter_dpsynth.declarations import (
     read_schema,
 )
 from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
+from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -165,14 +166,18 @@ class DataFrameMeta:
         found = IdMeta(column.name, column.dtype, column.nullable, column.value_type)
         return DataFrameMeta(tuple(found if each is column else each for each in self.columns))
 
-    def check(self, df: pd.DataFrame) -> None:
-        """Raise MetadataError unless the frame has exactly this schema.
+    def check(self, df: object) -> None:
+        """Raise MetadataError unless the table has exactly this schema.
 
         Names and dtypes are compared, no value is read.
+
+        Args:
+            df: Whatever `MetaExtractor.extract` takes.
         """
-        check_frame(df)
-        missing = [name for name in self.names if name not in set(df.columns)]
-        extra = [name for name in df.columns if name not in set(self.names)]
+        frame = open_source(df).described
+        check_frame(frame)
+        missing = [name for name in self.names if name not in set(frame.columns)]
+        extra = [name for name in frame.columns if name not in set(self.names)]
         if missing or extra:
             parts = [f"it lacks {_listed(missing)}"] * bool(missing)
             parts += [f"it has {_listed(extra)} in addition"] * bool(extra)
@@ -181,7 +186,7 @@ class DataFrameMeta:
                 "df_meta was extracted from, or call MetaExtractor.extract again."
             )
         for column in self.columns:
-            dtype = str(df[column.name].dtype)
+            dtype = str(frame[column.name].dtype)
             if dtype != column.dtype:
                 raise MetadataError(
                     f"column {column.name!r} has dtype {dtype} but df_meta says {column.dtype}: "
@@ -194,7 +199,7 @@ class MetaExtractor:
 
     @staticmethod
     def extract(
-        df: pd.DataFrame,
+        df: object,
         *,
         bounds: Mapping[str, Sequence[Any]] | None = None,
         categories: Mapping[str, Sequence[Hashable]] | None = None,
@@ -205,8 +210,9 @@ class MetaExtractor:
         """Return the public schema of a table.
 
         Args:
-            df: The table, `[n, columns]`. Only names and dtypes are read (and, in object columns,
-                which Python type most values have).
+            df: The table, `[n, columns]`: a pandas or Dask DataFrame, or a path or pattern of Parquet or
+                CSV files. Only names and dtypes are read (and, in object columns of pandas, which Python
+                type most values have). Of CSV files the types of the first 10,000 rows are taken as schema.
             bounds: Public lowest and highest value by column: numbers, or dates as text or
                 timestamps. Values outside are clamped.
             categories: Public categories by column. Other values count as 'not listed'.
@@ -223,7 +229,15 @@ class MetaExtractor:
         Privacy:
             Free: what is declared is stated to be public by whoever declares it.
         """
-        check_frame(df)
+        source = open_source(df)
+        frame = source.described
+        check_frame(frame)
+        for name, kind in source.refused.items():
+            raise MetadataError(
+                f"column {name!r} has a type that cannot be learned ({kind}): leave it out (ignore = "
+                f"[{name!r}] in a cell; in Python pass dask.dataframe.read_parquet(path, columns=[...])), or "
+                "convert it."
+            )
         declared: dict[str, dict[str, Any]] = {
             "bounds": by_column("bounds", bounds),
             "categories": by_column("categories", categories),
@@ -232,20 +246,20 @@ class MetaExtractor:
         }
         if schema is not None:
             read_schema(schema, declared)
-        names = [str(name) for name in df.columns]
+        names = [str(name) for name in frame.columns]
         for option, values in declared.items():
             for name in values:
-                if name not in set(df.columns):
+                if name not in set(frame.columns):
                     hint = did_you_mean(str(name), names)
                     message = f"{option} names column {shown(name)}, which is not in the table.{hint}"
                     raise MetadataError(message)
         return DataFrameMeta(
             tuple(
                 _column_meta(
-                    df[name],
+                    frame[name],
                     **{option: values.get(name) for option, values in declared.items()},
                 )
-                for name in df.columns
+                for name in frame.columns
             )
         )
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.console import ConsoleProgress
+from jupyter_dpsynth.console import ConsoleProgress, RowsProgress
 from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, shielded, shown
 from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
+from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
     import threading
@@ -68,7 +69,7 @@ class HighDimSynthesizer:
 
     def learn(
         self,
-        df: pd.DataFrame,
+        df: object,
         callback: Callable[[StepReport], None] | None = None,
         stop: threading.Event | None = None,
         noise: NoiseSource | None = None,
@@ -84,7 +85,8 @@ class HighDimSynthesizer:
         What the run may spend is entered into the ledger before a value is measured.
 
         Args:
-            df: The private table, with the schema of `df_meta`.
+            df: The private table, with the schema of `df_meta`: a pandas DataFrame; or, of any size, a Dask
+                DataFrame or the path or pattern of Parquet or CSV files, which are read part by part.
             callback: Called with a `StepReport` at every phase and step; by default one line of
                 progress goes to stderr.
             stop: Set this event from anywhere to end training after the current step.
@@ -125,29 +127,37 @@ class HighDimSynthesizer:
         config = self.config.resolve()
         if config.privacy_unit is not None:
             self.df_meta = self.df_meta.with_id(config.privacy_unit)
-        self.df_meta.check(df)
+        source = open_source(df)
+        self.df_meta.check(source)
         if not self.df_meta.learned:
             raise DataError("every column is an identifier: there is nothing to learn.")
         from jupyter_dpsynth.engine.run import LearningRun
         from jupyter_dpsynth.engine.surroundings import surrounding_strategy
         from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 
+        if source.partitioned and config.privacy_unit is not None:
+            raise ConfigError(
+                f"privacy_unit = {config.privacy_unit!r} needs the whole table in memory, to keep at most "
+                f"max_rows_per_unit = {config.max_rows_per_unit} rows of each: pass a pandas DataFrame "
+                "(pandas.read_parquet, or ddf.compute()). Nothing was spent."
+            )
         if dataset is None:
-            dataset = df.attrs.get("dataset")
+            dataset = source.described.attrs.get("dataset")
         ledger = PrivacyLedger() if ledger is None else ledger
         observer = callback or ConsoleProgress()
         run = LearningRun(
-            *(self.df_meta, config, df, observer, stop, noise, ledger, dataset, label),
+            *(self.df_meta, config, source, observer, stop, noise, ledger, dataset, label),
             strategy=surrounding_strategy() if strategy is None else strategy,
             checkpoint=None if checkpoint is None else Path(checkpoint),
         )
         self.state = "learning"
-        self._table = weakref.ref(df)
+        self._table = None if source.partitioned else weakref.ref(source.described)
         try:
             # whether arithmetic overflows depends on single values: neither a warning nor an error may tell
             with np.errstate(all="ignore"):
                 self._learned = shielded(run.execute, "learning failed")
         finally:
+            source.close()
             self._spent = run.reserved
             if self._learned is not None:
                 self.state = "learned"
@@ -165,7 +175,7 @@ class HighDimSynthesizer:
 
     async def learn_async(
         self,
-        df: pd.DataFrame,
+        df: object,
         callback: Callable[[StepReport], None] | None = None,
         *,
         dataset: str | None = None,
@@ -267,6 +277,7 @@ class HighDimSynthesizer:
         """Why training ended; None before."""
         return None if self._learned is None else self._learned.stop_reason
 
+    @overload
     def synthesize(
         self,
         num_rows: int | None = None,
@@ -275,12 +286,36 @@ class HighDimSynthesizer:
         where: Mapping[str, Any] | None = None,
         balance: str | Mapping[str, Mapping[Hashable, float]] | None = None,
         constraints: Sequence[Constraint] = (),
-    ) -> pd.DataFrame:
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def synthesize(
+        self,
+        num_rows: int | None = None,
+        seed: int | None = None,
+        *,
+        to: str | Path,
+        overwrite: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Path]: ...
+
+    def synthesize(
+        self,
+        num_rows: int | None = None,
+        seed: int | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        balance: str | Mapping[str, Mapping[Hashable, float]] | None = None,
+        constraints: Sequence[Constraint] = (),
+        to: str | Path | None = None,
+        overwrite: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> pd.DataFrame | list[Path]:
         """Make a synthetic table: same columns, order and dtypes.
 
         Args:
             num_rows: How many rows; by default the noisy row count of the private table.
-            seed: Fixes the output. It has no bearing on privacy.
+            seed: Fixes the output. It has no bearing on privacy. With `to` the rows are others than without.
             where: Conditions that every row meets, by column: a value, None for missing, a list of values,
                 or a range `(low, high)` of numbers or dates, ends included, None where it is open. Rows
                 are drawn from the model given the conditions.
@@ -288,11 +323,22 @@ class HighDimSynthesizer:
                 value (or range), like `{"income": {"high": 0.3, "low": 0.7}}`.
             constraints: What is publicly known to hold in every row: `Ordering(low, high)` and
                 `Combinations(columns, allowed)`.
+            to: Write the table into files instead, part by part, such as 'out/*.parquet' or 'out/*.csv': on
+                the workers of Dask's client if one is active, else on the cores of this machine.
+            overwrite: Whether files that are there may be replaced.
+            progress: With `to`: told how many of how many rows are written; by default one line of progress
+                goes to stderr.
+
+        Returns:
+            The table; with `to`, the files.
 
         Raises:
             NotLearnedError: Before `learn`.
             ConfigError: `num_rows` is not a positive whole number; conditions, shares or constraints name
-                what is not published, or the model cannot meet them.
+                what is not published, or the model cannot meet them; `to` is no pattern, is there already, or
+                is given with conditions.
+            DataError: A file could not be written.
+            MissingDependencyError: `to` is given and Dask is not installed.
 
         Privacy:
             Post-processing: free, as often as wanted.
@@ -309,6 +355,19 @@ class HighDimSynthesizer:
             raise ConfigError(f"num_rows = {shown(rows)} is not allowed: give a whole number from 1.")
         generator = _output_generator(seed)
         checked = check_constraints(constraints, self.df_meta)
+        if to is not None:
+            if where is not None or balance is not None or constraints:
+                raise ConfigError(
+                    "to writes rows as the model draws them: leave where, balance and constraints out, or "
+                    "make the table without to."
+                )
+            from jupyter_dpsynth.engine.writing import write_table
+
+            tell = progress or RowsProgress()
+            return shielded(
+                lambda: write_table(learned, int(rows), to, seed, overwrite=overwrite, progress=tell),
+                "synthesizing failed",
+            )
 
         def generate() -> pd.DataFrame:
             asked = {} if where is None else where

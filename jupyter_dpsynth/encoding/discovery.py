@@ -6,23 +6,28 @@ the caller: one row adds one to exactly one cell of every histogram.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_dpsynth.encoding.grids import BRANCHES, FLAT_SPAN, LEVELS, branches, coarsest_cells
 from jupyter_dpsynth.encoding.histograms import Discovered
-from jupyter_dpsynth.encoding.numeric import NumericCodec, units_of
+from jupyter_dpsynth.encoding.numeric import NumericCodec, to_units
 from jupyter_dpsynth.encoding.series import RESOLUTIONS, number_values, time_values
 from jupyter_dpsynth.metadata import ContinuousMeta, DatetimeMeta
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.histograms import Histograms, Settings
+    from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["grow_bins", "needs_unit", "observe_units"]
+__all__ = ["Line", "grow_bins", "needs_unit", "observe_units", "read_line"]
 
 SURE = 4.0  # standard deviations of noise by which a value stands out
 NEARLY_ALL = 0.7  # of the rows that are not missing
@@ -36,10 +41,55 @@ def needs_unit(meta: object) -> bool:
     return isinstance(meta, DatetimeMeta) or (isinstance(meta, ContinuousMeta) and meta.decimals is None)
 
 
+@dataclass(frozen=True, eq=False)
+class Line:
+    """The private values of a column of numbers or times.
+
+    Attributes:
+        parts: The present values of each part of the table, sorted: float64 numbers, or int64 microseconds.
+        missing: Exact number of missing values.
+    """
+
+    parts: list[NDArray[Any]]
+    missing: int
+
+
+def read_line(source: Source, meta: ContinuousMeta | DatetimeMeta) -> Line:
+    """Read a column once; whatever is counted of it later is counted in what this returns."""
+    lengths, missing = [0], 0
+
+    def values() -> Iterator[NDArray[Any]]:
+        nonlocal missing
+        for part, absent in source.map(functools.partial(_sorted_values, meta=meta), [meta.name]):
+            lengths.append(len(part))
+            missing += absent
+            yield part
+
+    dtype = np.dtype(np.int64 if isinstance(meta, DatetimeMeta) else np.float64)
+    together = source.concatenate(values(), dtype)
+    return Line(np.split(together, np.cumsum(lengths)[1:-1]), missing)
+
+
+def _sorted_values(df: pd.DataFrame, meta: ContinuousMeta | DatetimeMeta) -> tuple[NDArray[Any], int]:
+    series = df[meta.name]
+    if isinstance(meta, DatetimeMeta):
+        moments, missing = time_values(series, meta)
+        return np.sort(moments[~missing]), int(missing.sum())
+    values = number_values(series)
+    missing = np.isnan(values)
+    return np.sort(values[~missing]), int(missing.sum())
+
+
 def observe_units(
-    series: pd.Series, meta: ContinuousMeta | DatetimeMeta, histograms: Histograms, settings: Settings
+    line: Line, meta: ContinuousMeta | DatetimeMeta, histograms: Histograms, settings: Settings
 ) -> float:
     """The unit of a column's values, from a noisy histogram of how finely each is recorded.
+
+    Args:
+        line: The column's values.
+        meta: Its schema.
+        histograms: The door to private counts.
+        settings: Noise and sizes.
 
     Returns:
         Microseconds for times; 10^-decimals for numbers, or 0 for continuous ones.
@@ -48,31 +98,41 @@ def observe_units(
         One histogram with noise `settings.sigma`.
     """
     if isinstance(meta, DatetimeMeta):
-        moments, missing = time_values(series, meta)
-        level = np.zeros(len(moments), dtype=np.int64)
-        for index, step in enumerate(RESOLUTIONS):
-            level[moments % step == 0] = index
-        units: list[float] = [float(step) for step in RESOLUTIONS]
-        level = len(units) - 1 - level[~missing]  # coarsest first, as for decimals
-        units.reverse()
+        units = [float(step) for step in reversed(RESOLUTIONS)]  # coarsest first, as for decimals
+        levels = map(_resolutions, line.parts)
     else:
-        values = number_values(series)
-        values = values[~np.isnan(values)]
-        level = np.full(len(values), len(DECIMALS))
-        for places in reversed(DECIMALS):
-            with np.errstate(over="ignore"):  # rounding 1e308 overflows, and is then not close
-                rounded = np.round(values, places)
-            close = np.abs(rounded - values) <= 1e-9 + 1e-12 * np.abs(values)
-            level[close] = places
         units = [*(10.0**-places for places in DECIMALS), 0.0]
-    counts = histograms.measure(np.bincount(level, minlength=len(units)), settings.sigma)
+        levels = map(_decimals, line.parts)
+    exact = sum(
+        (np.bincount(level, minlength=len(units)) for level in levels), np.zeros(len(units), np.int64)
+    )
+    counts = histograms.measure(exact, settings.sigma)
     finer = np.cumsum(counts[::-1])[::-1] - counts  # how many values each unit is too coarse for
     slack = np.maximum(3 * settings.sigma * np.sqrt(len(units)), 0.01 * settings.rows)
     return units[int(np.argmax(finer <= slack))]
 
 
+def _resolutions(moments: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How finely each moment is recorded, the coarsest first."""
+    level = np.zeros(len(moments), dtype=np.int64)
+    for index, step in enumerate(RESOLUTIONS):
+        level[moments % step == 0] = index
+    return len(RESOLUTIONS) - 1 - level
+
+
+def _decimals(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many digits after the point each number has."""
+    level = np.full(len(values), len(DECIMALS))
+    for places in reversed(DECIMALS):
+        with np.errstate(over="ignore"):  # rounding 1e308 overflows, and is then not close
+            rounded = np.round(values, places)
+        close = np.abs(rounded - values) <= 1e-9 + 1e-12 * np.abs(values)
+        level[close] = places
+    return level
+
+
 def grow_bins(
-    series: pd.Series,
+    line: Line,
     meta: ContinuousMeta | DatetimeMeta,
     unit: float,
     histograms: Histograms,
@@ -80,10 +140,17 @@ def grow_bins(
 ) -> Discovered:
     """Learn the bins of a column of numbers or times and their noisy counts.
 
+    Args:
+        line: The column's values, which are overwritten.
+        meta: Its schema.
+        unit: What `observe_units` found, or what is declared.
+        histograms: The door to private counts.
+        settings: Noise and sizes.
+
     Privacy:
         `LEVELS` histograms with noise `settings.sigma * sqrt(LEVELS)`.
     """
-    return _Tree(units_of(series, meta, unit), meta, unit, histograms, settings).grow()
+    return _Tree(line, meta, unit, histograms, settings).grow()
 
 
 class _Tree:
@@ -95,19 +162,18 @@ class _Tree:
 
     def __init__(
         self,
-        units: NDArray[np.float64],
+        line: Line,
         meta: ContinuousMeta | DatetimeMeta,
         unit: float,
         histograms: Histograms,
         settings: Settings,
     ) -> None:
         self.meta, self.unit, self.settings, self.histograms = meta, unit, settings, histograms
-        present = units[~np.isnan(units)]
-        self.missing = len(units) - len(present) if meta.nullable else 0
+        self.missing = line.missing if meta.nullable else 0
         self.discrete = unit > 0
         edges, self.declared = coarsest_cells(meta, unit)
         self.low, self.high = edges[0], edges[-1]
-        self.values = np.sort(np.clip(present, self.low, np.nextafter(self.high, -np.inf)))
+        self.parts = [self._on_the_grid(part) for part in line.parts]
         self.edges = edges
         span = self.high - self.low
         self.flat = self.declared and self.discrete and span <= FLAT_SPAN
@@ -115,6 +181,12 @@ class _Tree:
         self.sigma = settings.sigma * np.sqrt(self.levels)
         self.present = settings.rows  # noisy number of rows that are not missing, once it is known
         self.branches = branches(span) if self.declared and self.discrete else BRANCHES
+
+    def _on_the_grid(self, part: NDArray[Any]) -> NDArray[np.float64]:
+        """Sorted values of a part in units; in their place, because a part need not fit into memory twice."""
+        # rounding and clipping keep the order
+        units, last = to_units(part, self.meta, self.unit), np.nextafter(self.high, -np.inf)
+        return np.clip(units, self.low, last, out=part.view(np.float64))
 
     def grow(self) -> Discovered:
         starts, ends = self.edges[:-1], self.edges[1:]
@@ -149,9 +221,11 @@ class _Tree:
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], sigma: float
     ) -> tuple[NDArray[np.float64], float]:
         """Noisy counts of disjoint cells and of the missing rows: one histogram."""
-        first = np.searchsorted(self.values, starts, side="left")
-        last = np.searchsorted(self.values, ends, side="left")
-        noisy = self.histograms.measure(np.append(last - first, self.missing), sigma)
+        counts = np.zeros(len(starts), dtype=np.int64)
+        for values in self.parts:
+            counts += np.searchsorted(values, ends, side="left")
+            counts -= np.searchsorted(values, starts, side="left")
+        noisy = self.histograms.measure(np.append(counts, self.missing), sigma)
         return noisy[:-1], float(noisy[-1])
 
     def _splits(

@@ -13,16 +13,20 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.encoding.series import factorize, number_values
+from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["table_fingerprint"]
+    from jupyter_dpsynth.sources.base import Source
 
+__all__ = ["row_hashes", "table_fingerprint", "text_hashes"]
+
+AT_ONCE = 2**20  # rows whose hashes are copied at once
 MISSING = np.uint64(0x9E3779B97F4A7C15)
 
 
-def table_fingerprint(df: pd.DataFrame) -> bytes:
+def table_fingerprint(table: pd.DataFrame | Source, *, ordered: bool = False) -> bytes:
     """SHA-256 of a table's rows in sorted order.
 
     Column names count, their order, the index and the dtype of numbers do not; infinite numbers and what
@@ -30,18 +34,31 @@ def table_fingerprint(df: pd.DataFrame) -> bytes:
     value.
 
     Args:
-        df: The table.
+        table: The table; how it is cut into parts does not count.
+        ordered: Whether the order of the rows counts as well.
 
     Privacy:
         A function of the exact rows: never shown, never logged, and stored only as its HMAC.
     """
+    source = open_source(table)
+    names = list(source.described.columns)
+    rows = source.concatenate(source.map(row_hashes, names), np.dtype(np.uint64))
+    source.checksum = int(rows.sum())
+    if not ordered:
+        rows.sort()
+    content = hashlib.sha256(b"jupyter_dpsynth table 1")
+    for start in range(0, len(rows), AT_ONCE):
+        content.update(rows[start : start + AT_ONCE].astype("<u8").tobytes())
+    return content.digest()
+
+
+def row_hashes(df: pd.DataFrame) -> NDArray[np.uint64]:
+    """One hash per row, uint64 `[n]`."""
     rows = np.zeros(len(df), dtype=np.uint64)
-    for position, name in enumerate(_text_hashes([str(name) for name in df.columns])):
+    for position, name in enumerate(text_hashes([str(name) for name in df.columns])):
         # mixed with the name before it is added: columns may change places, values may not
         rows += _mix(_value_hashes(df.iloc[:, position]) ^ name)
-    content = hashlib.sha256(b"jupyter_dpsynth table 1")
-    content.update(np.sort(rows).astype("<u8").tobytes())
-    return content.digest()
+    return rows
 
 
 def _value_hashes(series: pd.Series) -> NDArray[np.uint64]:
@@ -55,7 +72,7 @@ def _value_hashes(series: pd.Series) -> NDArray[np.uint64]:
         moments = series.to_numpy(dtype=f"{series.dtype.kind}8[us]")
         return np.where(np.isnat(moments), MISSING, _mix(moments.view(np.uint64)))
     codes, values = factorize(series)
-    hashes = np.append(_text_hashes([_text(value) for value in values]), MISSING)
+    hashes = np.append(text_hashes([_text(value) for value in values]), MISSING)
     return hashes[codes]  # code -1, a missing value, is the last one
 
 
@@ -66,7 +83,7 @@ def _text(value: object) -> str:
         return hex(value) if isinstance(value, int) else ""
 
 
-def _text_hashes(texts: list[str]) -> NDArray[np.uint64]:
+def text_hashes(texts: list[str]) -> NDArray[np.uint64]:
     """64 bits of each text's hash, whatever characters it holds."""
     encoded = (text.encode("utf-8", "backslashreplace") for text in texts)
     digests = b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in encoded)

@@ -5,11 +5,14 @@ As in `discovery`, private rows are read only through `Histograms.measure`.
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_dpsynth.encoding.categorical import OTHER, CategoryCodec
+from jupyter_dpsynth.encoding.fingerprint import text_hashes
 from jupyter_dpsynth.encoding.histograms import Discovered
 from jupyter_dpsynth.encoding.series import factorize
 from jupyter_dpsynth.privacy.mechanisms import partition_threshold
@@ -20,10 +23,12 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.encoding.histograms import Histograms, Settings
     from jupyter_dpsynth.metadata import CategoricalMeta
+    from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["NameSearch", "count_listed"]
 
 RARE_SHARE = 0.002
+KNOWN_VALUES = 20_000  # of a part, that are kept beside their hashes
 MUCH_UNLISTED = 0.005  # of the rows: with less of them without a name, no second look is worth it
 
 
@@ -35,8 +40,8 @@ class NameSearch:
     chance of at most the look's part of delta.
 
     Args:
-        series: The private column.
-        meta: Its schema.
+        source: The private table.
+        meta: Schema of the column.
         histograms: The door to private counts.
         cells: Most cells of the column; the most frequent values are kept.
         unit_rows: Most rows of one unit of privacy.
@@ -51,16 +56,16 @@ class NameSearch:
     """
 
     def __init__(
-        self, series: pd.Series, meta: CategoricalMeta, histograms: Histograms, cells: int, unit_rows: int = 1
+        self, source: Source, meta: CategoricalMeta, histograms: Histograms, cells: int, unit_rows: int = 1
     ) -> None:
         self.meta, self.histograms, self.cells, self._unit_rows = meta, histograms, cells, unit_rows
-        self._values, counts, missing = _count_values(series, meta)
-        self._exact = np.append(counts, missing)
+        self._names = Names(source, meta)
+        self._exact = np.append(self._names.counts, self._names.missing)
         self._noisy = np.zeros(len(self._exact))
         self._precision = 0.0
-        self._published = np.zeros(len(counts), dtype=bool)
+        self._published = np.zeros(len(self._names.counts), dtype=bool)
         # the order of an ordered categorical's values is schema, and is used for kept values only
-        self._order = list(series.cat.categories) if meta.ordered else []
+        self._order = list(source.described[meta.name].cat.categories) if meta.ordered else []
 
     def look(self, sigma: float, delta: float) -> None:
         """Measure every value's count and publish those that stand out.
@@ -97,12 +102,14 @@ class NameSearch:
 
     def finish(self) -> Discovered:
         """The column's codec of what was published."""
-        values, noisy = self._values, self._noisy
-        published = sorted(np.flatnonzero(self._published), key=lambda i: _name_of(values[i]))
+        noisy, most = self._noisy, self.cells - 2
+        published = np.flatnonzero(self._published)
+        if len(published) > most:  # the names of others are not asked for
+            published = published[noisy[published] >= np.partition(noisy[published], -most)[-most]]
+        named = sorted(zip(self._names.values(published), published, strict=True), key=_name_of)
         # noisy counts may tie: the order of rows, which no noise covers, must not decide between them
-        chosen = sorted(published, key=lambda i: -noisy[i])[: self.cells - 2]
-        chosen.sort(key=lambda i: _name_of(values[i]))
-        kept = tuple(values[i] for i in chosen)
+        named = sorted(sorted(named, key=lambda each: -noisy[each[1]])[:most], key=_name_of)
+        kept, chosen = tuple(value for value, _ in named), [place for _, place in named]
         text = all(isinstance(value, str) for value in kept) or not kept
         # a table may have such a category of its own, which is not what was not listed
         unlisted = OTHER if OTHER not in kept else f"{OTHER}, not listed"
@@ -115,32 +122,124 @@ class NameSearch:
         return Discovered(codec, np.append(counts, noisy[-1:] if self.meta.nullable else []), variance)
 
 
-def _name_of(value: object) -> tuple[str, str]:
-    """What values are sorted by, whichever row they came from."""
-    return str(value), type(value).__name__
+def _name_of(named: tuple[Any, Any]) -> tuple[str, str]:
+    """What values with their places are sorted by, whichever row they came from."""
+    return str(named[0]), type(named[0]).__name__
 
 
-def _count_values(series: pd.Series, meta: CategoricalMeta) -> tuple[list[Any], NDArray[np.int64], int]:
-    """Distinct values, their exact counts (never to leave this module) and the missing rows."""
-    codes, values = factorize(series)
+class Names:
+    """Distinct values of a column of names with their exact counts: private.
+
+    Of a table in parts only a hash of each value is kept where there are many: a column of free text has as
+    many values as rows. The few that are published are looked up again.
+
+    Args:
+        source: The private table.
+        meta: Schema of the column.
+
+    Attributes:
+        counts: Rows with each value, int64 `[values]`, in the order of the values' first rows.
+        missing: Rows without a value.
+    """
+
+    def __init__(self, source: Source, meta: CategoricalMeta) -> None:
+        self._source, self._meta = source, meta
+        self._keys: NDArray[np.uint64] | None = None
+        self._known: dict[int, Any] = {}
+        kept = KNOWN_VALUES if source.partitioned else None
+        parts = list(source.map(functools.partial(_count_values, name=meta.name, kept=kept), [meta.name]))
+        self.missing = sum(part.missing for part in parts) if meta.nullable else 0
+        if kept is None:
+            (part,) = parts
+            self._known, self.counts = dict(enumerate(part.found)), part.counts
+            return
+        for part in reversed(parts):  # of the same values the first one is known
+            self._known.update(zip(part.keys.tolist(), part.found, strict=False))
+        keys = np.concatenate([part.keys for part in parts])
+        counts = np.concatenate([part.counts for part in parts])
+        del parts
+        distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        self._keys = distinct[order]
+        # whole numbers below 2^53 are exact in float64
+        self.counts = np.bincount(place, counts, minlength=len(distinct))[order].astype(np.int64)
+
+    def values(self, places: NDArray[np.int64]) -> list[Any]:
+        """The values at these places of `counts`."""
+        keys = (places if self._keys is None else self._keys[places]).tolist()
+        unknown = set(keys) - self._known.keys()
+        if unknown:
+            wanted = np.array(sorted(unknown), dtype=np.uint64)
+            find = functools.partial(_find_values, name=self._meta.name, keys=wanted)
+            for found in self._source.map(find, [self._meta.name]):
+                self._known = found | self._known
+        return [self._known[key] for key in keys]
+
+
+@dataclass(frozen=True, eq=False)
+class _Counted:
+    """Distinct values of a column in one part: all of them or, if they are many, their hashes alone."""
+
+    found: list[Any]
+    keys: NDArray[np.uint64]
+    counts: NDArray[np.int64]
+    missing: int
+
+
+def _count_values(df: pd.DataFrame, name: str, kept: int | None) -> _Counted:
+    """Distinct values, their exact counts (never to leave this module) and the missing rows.
+
+    Args:
+        df: A part of the table.
+        name: The column.
+        kept: Most values that are given back; None for all, and then there are no keys.
+    """
+    codes, values = factorize(df[name])
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
-    return values, counts, int((codes < 0).sum()) if meta.nullable else 0
+    missing = int((codes < 0).sum())
+    if kept is None:
+        return _Counted(values, np.zeros(0, np.uint64), counts, missing)
+    return _Counted(values if len(values) <= kept else [], _keys_of(values), counts, missing)
+
+
+def _find_values(df: pd.DataFrame, name: str, keys: NDArray[np.uint64]) -> dict[int, Any]:
+    """Those of a part's values that have one of these keys."""
+    _, values = factorize(df[name])
+    found = _keys_of(values)
+    return {int(found[place]): values[place] for place in np.flatnonzero(np.isin(found, keys))}
+
+
+def _keys_of(values: list[Any]) -> NDArray[np.uint64]:
+    """64 bits of each value's hash; values have the same one where `factorize` takes them for the same.
+
+    Two values with the same hash would count as one, which costs accuracy and no privacy.
+    """
+    return text_hashes([_text_of(value) for value in values])
+
+
+def _text_of(value: Any) -> str:  # noqa: ANN401 - any category value
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        value += 0.0  # minus zero is zero
+    # the text of a whole number may be too long to be made
+    text = hex(value) if isinstance(value, int) else repr(value)
+    return f"\0{type(value).__name__} {text}"
 
 
 def count_listed(
-    series: pd.Series, meta: CategoricalMeta, histograms: Histograms, settings: Settings
+    source: Source, meta: CategoricalMeta, histograms: Histograms, settings: Settings
 ) -> Discovered:
     """Measure every declared category and what is not listed; pool the rare ones.
 
     Privacy:
         One histogram with noise `settings.sigma`.
     """
-    values, counts, missing = _count_values(series, meta)
     listed = list(meta.categories or ())
-    place = {value: i for i, value in enumerate(listed)}
-    total = np.zeros(len(listed) + 2, dtype=np.int64)
-    np.add.at(total, [place.get(value, len(listed)) for value in values], counts)
-    total[-1] = missing
+    parts = source.map(functools.partial(_listed_counts, name=meta.name, listed=listed), [meta.name])
+    total = sum(parts, np.zeros(len(listed) + 2, np.int64))
+    if not meta.nullable:
+        total[-1] = 0
     noisy = histograms.measure(total, settings.sigma)
     own, unlisted = noisy[: len(listed)], noisy[len(listed)]
     floor = max(3 * settings.sigma, RARE_SHARE * settings.rows)
@@ -161,6 +260,16 @@ def count_listed(
     variance = np.full(codec.size, settings.sigma**2)
     variance[len(kept)] *= pooled_cells
     return Discovered(codec, cells, variance)
+
+
+def _listed_counts(df: pd.DataFrame, name: str, listed: list[Any]) -> NDArray[np.int64]:
+    """Exact counts of a part: each declared category, all others, and missing."""
+    part = _count_values(df, name, None)
+    place = {value: i for i, value in enumerate(listed)}
+    total = np.zeros(len(listed) + 2, dtype=np.int64)
+    np.add.at(total, [place.get(value, len(listed)) for value in part.found], part.counts)
+    total[-1] = part.missing
+    return total
 
 
 def _shrink_to_mean(counts: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from jupyter_dpsynth.metadata import ContinuousMeta, DatetimeMeta, column_meta_f
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NumericCodec", "units_of"]
+__all__ = ["NumericCodec", "to_units", "units_of"]
 
 # Integers beyond 2^62 are cut: float64 carries them to int64 and back without overflow.
 LARGEST = 2.0**62
@@ -36,12 +36,22 @@ def units_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float
     """
     if isinstance(meta, DatetimeMeta):
         moments, missing = time_values(series, meta)
-        return np.where(missing, np.nan, (moments // int(unit)).astype(np.float64))
-    values = number_values(series)
+        units = to_units(moments, meta, unit)
+        units[missing] = np.nan
+        return units
+    return to_units(number_values(series), meta, unit)
+
+
+def to_units(values: NDArray[Any], meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
+    """Numbers, or microseconds, on the line of units, float64 `[n]`; a larger value never comes first."""
+    if isinstance(meta, DatetimeMeta):
+        units: NDArray[np.float64] = (values // int(unit)).astype(np.float64)
+        return units
     if unit == 0:
         return values
     # multiplying by 10^d is exact for more values than dividing by 10^-d
-    return np.clip(np.rint(values * round(1 / unit)), -LARGEST, LARGEST)
+    multiples: NDArray[np.float64] = np.clip(np.rint(values * round(1 / unit)), -LARGEST, LARGEST)
+    return multiples
 
 
 @dataclass(frozen=True, eq=False)

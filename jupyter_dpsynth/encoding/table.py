@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
-from jupyter_dpsynth.encoding.discovery import grow_bins, needs_unit, observe_units
+from jupyter_dpsynth.encoding.discovery import grow_bins, needs_unit, observe_units, read_line
 from jupyter_dpsynth.encoding.histograms import Settings
 from jupyter_dpsynth.encoding.names import NameSearch, count_listed
 from jupyter_dpsynth.encoding.numeric import NumericCodec
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.histograms import Discovered, Histograms
+    from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["DiscoveredTable", "TableCodec", "TableSettings", "discover_table"]
 
@@ -60,24 +61,37 @@ class TableCodec:
         return tuple(codec.meta.name for codec in self.columns)
 
     @property
+    def unlisted(self) -> tuple[str, ...]:
+        """Names of the columns of names of which no value is told apart from the others."""
+        return tuple(c.meta.name for c in self.columns if isinstance(c, CategoryCodec) and not c.kept)
+
+    @property
     def sizes(self) -> NDArray[np.int64]:
         """Number of cells of each learned column, `[m]`."""
         return np.array([codec.size for codec in self.columns], dtype=np.int64)
 
+    @property
+    def code_type(self) -> np.dtype[Any]:
+        """The smallest type that holds the codes of every column."""
+        return np.min_scalar_type(int(self.sizes.max()) - 1)
+
     def encode(self, df: pd.DataFrame) -> NDArray[np.integer[Any]]:
-        """Codes `[n, m]` of the learned columns, in the smallest type that holds them all."""
-        dtype = np.min_scalar_type(int(self.sizes.max()) - 1)
-        codes = np.empty((len(df), len(self.columns)), dtype=dtype, order="F")
+        """Codes `[n, m]` of the learned columns, of type `code_type`."""
+        codes = np.empty((len(df), len(self.columns)), dtype=self.code_type, order="F")
         for index, codec in enumerate(self.columns):
             codes[:, index] = codec.encode(df[codec.meta.name])
         return codes
 
-    def decode(self, codes: NDArray[np.int32], generator: np.random.Generator) -> pd.DataFrame:
+    def decode(
+        self, codes: NDArray[np.int32], generator: np.random.Generator, first: int = 1, of: int | None = None
+    ) -> pd.DataFrame:
         """A table `[n, columns]` with the original names, order and dtypes.
 
         Args:
             codes: `int32 [n, m]`, each below its column's size.
             generator: Draws the value within a bin and within a pool.
+            first: Number of the first row, for identifiers.
+            of: Rows of the whole table, if this is a part of it.
         """
 
         def decode(index: int, child: np.random.Generator) -> pd.Series:
@@ -93,17 +107,23 @@ class TableCodec:
                 above = learned[low].where(wrong, learned[high])
                 learned[low] = learned[low].where(~wrong, learned[high])
                 learned[high] = above
-        return self.numbered(pd.DataFrame(learned, index=pd.RangeIndex(len(codes))))
+        return self.numbered(pd.DataFrame(learned, index=pd.RangeIndex(len(codes))), first, of)
 
-    def numbered(self, df: pd.DataFrame) -> pd.DataFrame:
+    def numbered(self, df: pd.DataFrame, first: int = 1, of: int | None = None) -> pd.DataFrame:
         """The columns in the table's order, the identifiers among them from 1 to n, and a fresh index.
 
         Args:
             df: The learned columns of synthetic rows; identifiers in it are replaced.
+            first: Number of the first row.
+            of: Rows of the whole table, if this is a part of it.
         """
+        numbers = np.arange(first, first + len(df))
+        last = of or len(df)
         rows = pd.RangeIndex(len(df))
         columns = {
-            meta.name: _numbered(meta, len(df)) if isinstance(meta, IdMeta) else df[meta.name].set_axis(rows)
+            meta.name: _numbered(meta, numbers, last)
+            if isinstance(meta, IdMeta)
+            else df[meta.name].set_axis(rows)
             for meta in self.df_meta.columns
         }
         return pd.DataFrame(columns, index=rows)
@@ -135,12 +155,11 @@ class TableCodec:
         return cls(DataFrameMeta(tuple(metas[name] for name in values["names"])), columns, orderings)
 
 
-def _numbered(meta: IdMeta, rows: int) -> pd.Series:
-    """Identifiers 1 to n in the column's dtype: they carry nothing of the original ones."""
-    numbers = np.arange(1, rows + 1)
+def _numbered(meta: IdMeta, numbers: NDArray[np.int64], last: int) -> pd.Series:
+    """Identifiers, 1 to `last` in the whole table, in the column's dtype; nothing is left of the original."""
     if pd.api.types.is_numeric_dtype(pd.api.types.pandas_dtype(meta.dtype)):
         return pd.Series(numbers).astype(meta.dtype)
-    digits = len(str(rows))
+    digits = len(str(last))
     names = [f"{meta.name}-{number:0{digits}d}" for number in numbers]
     return pd.Series(names).astype(meta.dtype)
 
@@ -186,7 +205,7 @@ class DiscoveredTable:
 
 
 def discover_table(
-    df: pd.DataFrame,
+    source: Source,
     df_meta: DataFrameMeta,
     histograms: Histograms,
     settings: TableSettings,
@@ -195,7 +214,7 @@ def discover_table(
     """Learn the domain of every column that is not an identifier.
 
     Args:
-        df: The private table.
+        source: The private table.
         df_meta: Its schema.
         histograms: The door to private counts.
         settings: Noise and sizes.
@@ -209,7 +228,7 @@ def discover_table(
     chance = FIRST_LOOK * settings.selection_delta / max(len(df_meta.open_names), 1)
     for meta in df_meta.learned:
         report(meta.name)
-        found.append(_first_look(df[meta.name], meta, histograms, settings, chance))
+        found.append(_first_look(source, meta, histograms, settings, chance))
     searches = [column for column in found if isinstance(column, NameSearch)]
     unfinished = [search for search in searches if search.unlisted(settings.rows)]
     for search in unfinished if settings.look_sigma else ():
@@ -222,7 +241,7 @@ def discover_table(
 
 
 def _first_look(
-    series: pd.Series,
+    source: Source,
     meta: ColumnMeta,
     histograms: Histograms,
     settings: TableSettings,
@@ -231,8 +250,8 @@ def _first_look(
     """One column's cells; names that are not declared may need another look.
 
     Args:
-        series: The private column.
-        meta: Its schema.
+        source: The private table.
+        meta: Schema of the column.
         histograms: The door to private counts.
         settings: Noise and sizes.
         delta: Chance that a name which one row brought in is published.
@@ -240,17 +259,18 @@ def _first_look(
     codec_settings = _for(settings, settings.codec_sigma)
     if isinstance(meta, CategoricalMeta):
         if meta.categories is not None:
-            return count_listed(series, meta, histograms, codec_settings)
-        search = NameSearch(series, meta, histograms, settings.cells, settings.unit_rows)
+            return count_listed(source, meta, histograms, codec_settings)
+        search = NameSearch(source, meta, histograms, settings.cells, settings.unit_rows)
         search.look(settings.codec_sigma, delta)
         return search
     if not isinstance(meta, ContinuousMeta | DatetimeMeta):
         raise TypeError
+    line = read_line(source, meta)
     if needs_unit(meta):
-        unit = observe_units(series, meta, histograms, _for(settings, settings.unit_sigma))
+        unit = observe_units(line, meta, histograms, _for(settings, settings.unit_sigma))
     else:
         unit = 10.0 ** -(meta.decimals or 0) if isinstance(meta, ContinuousMeta) else 1.0
-    return grow_bins(series, meta, unit, histograms, codec_settings)
+    return grow_bins(line, meta, unit, histograms, codec_settings)
 
 
 def _for(settings: TableSettings, sigma: float) -> Settings:

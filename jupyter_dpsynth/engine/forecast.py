@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import statistics
 import sys
 import time
@@ -22,6 +23,7 @@ from jupyter_dpsynth.engine.timing import measured_step_seconds
 from jupyter_dpsynth.errors import ConfigError, MetadataError
 from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, DataFrameMeta, IdMeta
 from jupyter_dpsynth.privacy.accounting import epsilon_curve, max_steps
+from jupyter_dpsynth.sources.partitions import MAX_BYTES
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
@@ -48,6 +50,8 @@ PER_GROUP = 1e-3  # seconds of a microbatch
 MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 2e-4
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
+READ_COPIES, BYTES_PER_HASH = 5, 16
+READING_AGAIN = 2.0  # times as long as in memory: every value is decoded three times
 BASE_MEGABYTES, BYTES_PER_VALUE, BYTES_PER_CELL, BYTES_PER_WEIGHT = 790, 12, 32, 60
 
 
@@ -63,12 +67,14 @@ class Forecast:
         wanted_steps: Steps that were asked for; the budget may end before.
         curve: Epsilon over the steps, as far as is worth showing; None without differential privacy.
         lasts: Step at which the budget ends, or `FAR` times the steps if it has not ended by then.
-        width: Cells of all columns together.
+        width: Cells of all columns together, if columns of names that are not declared have few values.
+        most_width: The same if they have as many as are told apart.
         column_error: Expected total-variation distance of one column's shares from the true ones, mean
             over the columns.
         seconds: How long the run takes on this machine; None where no figure is known.
         starting_seconds: How long starting TensorFlow takes before it, 0 if it is there.
         megabytes: Memory of the kernel at its peak, beside the tables that are in it.
+        disk_megabytes: Temporary files on disk, 0 for a table in memory.
         warnings: What to think about, one sentence each.
     """
 
@@ -80,10 +86,12 @@ class Forecast:
     curve: EpsilonCurve | None
     lasts: int
     width: int
+    most_width: int
     column_error: float
     seconds: float | None
     starting_seconds: float
     megabytes: float
+    disk_megabytes: float
     warnings: tuple[str, ...]
 
     @property
@@ -107,6 +115,7 @@ def forecast(
     accountant: Accountant = "pld",
     *,
     timed: bool = False,
+    partitioned: bool = False,
 ) -> Forecast:
     """Plan a run for an assumed number of rows.
 
@@ -117,6 +126,7 @@ def forecast(
         accountant: 'pld' for what a run would report (up to seconds); 'quick' for an upper bound in
             milliseconds.
         timed: Whether to time some steps on made-up rows, if TensorFlow is there: about half a second.
+        partitioned: Whether the table is read part by part, from files or a Dask DataFrame.
 
     Raises:
         ConfigError: The noise cannot keep within epsilon, or there is no column to learn.
@@ -137,8 +147,8 @@ def forecast(
     width = sum(sizes)
     wanted, lasts, curve = _budget(config, plan, accountant)
     batch = min(plan.batch_size, MAX_CHUNK)
-    values = rows * len(sizes)
-    memory = BYTES_PER_VALUE * values + BYTES_PER_CELL * batch * width + BYTES_PER_WEIGHT * width**2
+    memory, disk = _room(rows, sizes, partitioned=partitioned)
+    memory += BYTES_PER_CELL * batch * width + BYTES_PER_WEIGHT * width**2
     return Forecast(
         rows=rows,
         target=config.epsilon if config.differential_privacy else math.inf,
@@ -148,14 +158,30 @@ def forecast(
         curve=curve,
         lasts=lasts,
         width=width,
+        most_width=width + sum(plan.cells - _cells(meta, plan) for meta in df_meta.open_names),
         column_error=statistics.fmean(
             _column_error(meta, size, plan) for meta, size in zip(df_meta.learned, sizes, strict=True)
         ),
-        seconds=_seconds(config, plan, width, len(sizes), timed=timed),
+        seconds=_seconds(config, plan, width, len(sizes), timed=timed, partitioned=partitioned),
         starting_seconds=0.0 if "tensorflow" in sys.modules else TENSORFLOW_SECONDS,
         megabytes=BASE_MEGABYTES + memory / 1e6,
+        disk_megabytes=disk / 1e6,
         warnings=tuple(_warnings(config, plan, rows)),
     )
+
+
+def _room(rows: float, sizes: list[int], *, partitioned: bool) -> tuple[float, float]:
+    """Bytes in memory and on disk for reading the table.
+
+    Of a table in parts, the parts that are read at once are in memory, and what of the temporary files the
+    system keeps there; the files hold the codes, a hash of each row, and one column at a time.
+    """
+    if not partitioned:
+        return BYTES_PER_VALUE * rows * len(sizes), 0.0
+    code_bytes = 1 if max(sizes) <= 256 else 2
+    disk = rows * (code_bytes * len(sizes) + BYTES_PER_HASH)
+    at_once = min(8 * rows * len(sizes), MAX_BYTES * (os.cpu_count() or 1))
+    return disk + READ_COPIES * at_once, disk
 
 
 def _budget(
@@ -202,9 +228,12 @@ def _column_error(meta: ColumnMeta, cells: int, plan: RunPlan) -> float:
     return min(1.0, cells * sigma * math.sqrt(2 / math.pi) / (2 * plan.rows))
 
 
-def _seconds(config: ResolvedConfig, plan: RunPlan, width: int, columns: int, *, timed: bool) -> float | None:
+def _seconds(
+    config: ResolvedConfig, plan: RunPlan, width: int, columns: int, *, timed: bool, partitioned: bool
+) -> float | None:
     """Time of measuring and training."""
-    measuring = MEASURING_SECONDS + MEASURING_PER_VALUE * plan.rows * columns
+    per_value = MEASURING_PER_VALUE * (READING_AGAIN if partitioned else 1)
+    measuring = MEASURING_SECONDS + per_value * plan.rows * columns
     measuring += MEASURING_PER_PAIR * columns * (columns - 1) / 2
     measuring = _machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
     step = measured_step_seconds(config, plan, columns, width) if timed else None

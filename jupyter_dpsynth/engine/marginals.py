@@ -89,12 +89,18 @@ def reference_from(codec: TableCodec, values: dict[str, Any]) -> MeasuredReferen
 
 
 def measure_one_way(
-    codes: NDArray[np.integer[Any]],
+    exact: Sequence[NDArray[np.int64]],
     discovered: Sequence[Discovered],
     histograms: Histograms,
     sigma: float,
 ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
     """Noisy counts of every column's cells, joined by precision with what discovery measured.
+
+    Args:
+        exact: Exact counts of every column's cells: private.
+        discovered: What discovery measured.
+        histograms: The door to private counts.
+        sigma: Noise of each histogram.
 
     Returns:
         Counts and their noise variances, one `[cells]` array for each column.
@@ -103,9 +109,8 @@ def measure_one_way(
         One histogram a column with noise `sigma`.
     """
     counts, variances = [], []
-    for index, column in enumerate(discovered):
-        exact = np.bincount(codes[:, index], minlength=column.codec.size)
-        noisy = histograms.measure(exact, sigma)
+    for own, column in zip(exact, discovered, strict=True):
+        noisy = histograms.measure(own, sigma)
         if sigma == 0:
             counts.append(noisy)
             variances.append(np.zeros(len(noisy)))

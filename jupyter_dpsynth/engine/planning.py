@@ -62,6 +62,7 @@ MIN_BATCH = 256
 MAX_BATCH = 32_768  # a larger one tells no more of a table that is large enough for it
 MAX_WIDTH = 4_096  # about the most cells of all columns: the network has the square of it as weights
 MIN_CELLS = 4  # of a column, however many there are
+MAX_COLUMNS = MAX_WIDTH // MIN_CELLS
 MAX_CELLS = 128
 REFERENCE_ROWS = 9000
 MICROBATCH_SENSITIVITY = 2.0  # one row changes one group's mean: from one clipped vector to another
@@ -175,10 +176,20 @@ def check_feasible(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | N
         rows: The row count if it is public; otherwise the most favourable one is tried.
 
     Raises:
-        ConfigError: Not even one step fits; the message says what would.
+        ConfigError: Not even one step fits, or there are too many columns; the message says what would do.
     """
+    _check_columns(len(df_meta.learned))
     if config.differential_privacy and config.noise_multiplier is not None:
         plan_run(config, df_meta, MANY_ROWS if rows is None else rows)
+
+
+def _check_columns(columns: int) -> None:
+    if columns > MAX_COLUMNS:
+        raise ConfigError(
+            f"the table has {columns:,} columns to learn; at most {MAX_COLUMNS:,} are possible, and far "
+            "fewer are told apart well, because all of them share the budget and the network's cells. Leave "
+            "some out (ignore), or learn groups of columns that belong together as tables of their own."
+        )
 
 
 def plan_run(
@@ -195,9 +206,10 @@ def plan_run(
     Raises:
         ConfigError: Not even one step with this noise multiplier keeps within epsilon.
     """
+    columns = len(df_meta.learned)
+    _check_columns(columns)
     if not config.differential_privacy:
         return _plan_without_noise(config, df_meta, rows)
-    columns = len(df_meta.learned)
     delta = config.delta or 1 / (10 * rows)
     mu = gaussian_mu(config.epsilon, delta)
     unit_rows = config.rows_per_unit

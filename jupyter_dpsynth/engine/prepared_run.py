@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from jupyter_dpsynth.encoding.codes import encode_table
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
 from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.encoding.units import bound_units
@@ -31,12 +32,13 @@ from jupyter_dpsynth.privacy.accounting import compute_epsilon, epsilon_curve
 from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, relation_of
+from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.config import ResolvedConfig
@@ -57,7 +59,6 @@ logger = logging.getLogger(__name__)
 
 START_FLOOR = 0.25  # least count of a cell at the start of training, in standard deviations
 POLL_SECONDS = 0.25
-POSITION = "position in the table of jupyter_dpsynth"  # no column of a table is called so
 KEY_BYTES = 32
 
 
@@ -88,7 +89,7 @@ class PreparedRun:
     Args:
         df_meta: The table's schema.
         config: The frozen parameters.
-        df: The private table.
+        table: The private table, or the source of one.
         callback: Told of every phase and step.
         stop: Set from anywhere to end after the current step.
         noise: Source of noise; operating-system entropy by default.
@@ -107,7 +108,7 @@ class PreparedRun:
         self,
         df_meta: DataFrameMeta,
         config: ResolvedConfig,
-        df: pd.DataFrame,
+        table: object,
         callback: Callable[[StepReport], None],
         stop: threading.Event | None,
         noise: NoiseSource | None,
@@ -117,7 +118,7 @@ class PreparedRun:
         strategy: Any = None,  # noqa: ANN401 - TensorFlow ships no types
         checkpoint: Path | None = None,
     ) -> None:
-        self.df_meta, self.config, self.df = df_meta, config, df
+        self.df_meta, self.config, self.source = df_meta, config, open_source(table)
         self.ledger, self.dataset, self.label = ledger, dataset, label
         self.callback, self.stop = callback, stop or threading.Event()
         self.crew, self.checkpoint = _crew_of(strategy, config), checkpoint
@@ -153,9 +154,10 @@ class PreparedRun:
             A digest of the exact rows, keyed for this once, goes from the first worker to the others, who
             hold the same rows, and is kept nowhere.
         """
-        numbered = self.df.copy(deep=False)
-        numbered[POSITION] = np.arange(len(numbered))
-        ours = table_fingerprint(numbered) + json.dumps(self.config.to_dict(), sort_keys=True).encode()
+        ours = (
+            table_fingerprint(self.source, ordered=True)
+            + json.dumps(self.config.to_dict(), sort_keys=True).encode()
+        )
         key = secrets.token_bytes(KEY_BYTES)
         content = self._received(crew.send(key + hmac.digest(key, ours, hashlib.sha256)))
         key, digest = content[:KEY_BYTES], content[KEY_BYTES:]
@@ -187,7 +189,7 @@ class PreparedRun:
     def _readmit(self, task: TrainingTask) -> TrainingTask:
         """Let the ledger say how much of an interrupted run is left; nothing new is spent."""
         self._check(task)
-        identity = TableIdentity(table_fingerprint(self.df), self.dataset, self.label)
+        identity = TableIdentity(table_fingerprint(self.source), self.dataset, self.label)
         released = self.ledger.readmit(identity, task.entry, task.plan.privacy)
         self._take_over(task)
         done, planned = len(task.losses), task.plan.steps
@@ -196,18 +198,24 @@ class PreparedRun:
 
     def _rows(self, task: TrainingTask) -> NDArray[np.integer[Any]]:
         """Codes of this worker's rows, for a run that was measured before or elsewhere."""
-        if self.config.privacy_unit is not None:
-            self.df, self.units = bound_units(
-                self.df, self.config.privacy_unit, self.config.max_rows_per_unit, self.noise.generator
+        self._bound()
+        return encode_table(self.source, task.codec).codes[self._cut()]
+
+    def _bound(self) -> None:
+        """Keep at most so many rows of each unit of privacy; `HighDimSynthesizer.learn` refuses parts."""
+        config = self.config
+        if config.privacy_unit is not None:
+            df, self.units = bound_units(
+                self.source.described, config.privacy_unit, config.max_rows_per_unit, self.noise.generator
             )
-        return task.codec.encode(self.df.iloc[self._cut()])
+            self.source = FrameSource(df)
 
     def _cut(self) -> slice:
         """Rows of this worker's shard; the units become those of the shard."""
         if self.crew is None:
-            return slice(0, len(self.df))
+            return slice(0, self.source.rows)
         if self.units is None:
-            return self.crew.rows(len(self.df))
+            return self.crew.rows(self.source.rows)
         part = self.crew.rows(len(self.units) - 1)
         bounds = self.units[part.start : part.stop + 1]
         self.units = bounds - bounds[0]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_dpsynth.encoding.codes import encode_table
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
 from jupyter_dpsynth.encoding.table import TableCodec, discover_table
-from jupyter_dpsynth.encoding.units import bound_units
 from jupyter_dpsynth.engine.background import BackgroundImport
 from jupyter_dpsynth.engine.checkpoint import TrainingTask
 from jupyter_dpsynth.engine.marginals import (
@@ -74,6 +74,7 @@ class LearningRun(PreparedRun):
             NotLearnedError: Stopped before the measurements were complete.
         """
         self.tell()
+        self.source.pulse = self._pulse
         if self.crew is None:
             return self._lead()
         if self.crew.worker == 0:
@@ -86,9 +87,9 @@ class LearningRun(PreparedRun):
         task = None if self.checkpoint is None else TrainingTask.read(self.checkpoint)
         if task is None:
             count_is_private = self.config.differential_privacy and not self.config.n_public
-            if not count_is_private and len(self.df) == 0:
+            if not count_is_private and self.source.rows == 0:
                 raise DataError("df is empty: pass a DataFrame with rows to learn from.")
-            public_rows = len(self.df) if self.config.n_public else None
+            public_rows = self.source.rows if self.config.n_public else None
             check_feasible(self.config, self.df_meta, public_rows)
         if self.crew is not None and self.crew.workers > 1:
             self._compare_tables(self.crew)
@@ -136,11 +137,18 @@ class LearningRun(PreparedRun):
             )
         return self._train(task, codes, importer)
 
+    def _pulse(self) -> None:
+        """Between two parts of a table: show that time passes, and stop if that is wanted."""
+        self.tell()
+        self._check_stop()
+
     def _check_stop(self, what: str = "") -> None:
         """Before there is a model a stop leaves nothing to keep."""
         if what:
             self.tell(phase="measuring", message=what)
         if self.stop.is_set():
+            if self.reserved is None:
+                raise NotLearnedError("stopped before anything was measured; nothing was spent.")
             raise NotLearnedError(
                 "stopped before there was a model. The measurements made so far count as spent: "
                 f"epsilon = {self.config.epsilon:g} is used up for this synthesizer."
@@ -149,11 +157,8 @@ class LearningRun(PreparedRun):
     def _plan(self) -> RunPlan:
         """Measure the row count and fix everything else."""
         config = self.config
-        if config.privacy_unit is not None:
-            self.df, self.units = bound_units(
-                self.df, config.privacy_unit, config.max_rows_per_unit, self.noise.generator
-            )
-        exact = len(self.df)
+        self._bound()
+        exact = self.source.rows
         if config.n_public or not config.differential_privacy:
             rows = float(exact)
         else:
@@ -192,7 +197,9 @@ class LearningRun(PreparedRun):
             the table comes from its exact rows.
         """
         config = self.config
-        identity = TableIdentity(table_fingerprint(self.df), self.dataset, self.label)
+        if self.source.partitioned:
+            self.tell(message="reading the table, to know it again in the ledger")
+        identity = TableIdentity(table_fingerprint(self.source), self.dataset, self.label)
         account = self.ledger.account(identity)
         epsilon = config.epsilon if self._guaranteed else math.inf
         self.tell(ledger=account.sentence(epsilon))
@@ -250,24 +257,30 @@ class LearningRun(PreparedRun):
     ) -> tuple[TableCodec, MeasuredReference, NDArray[np.integer[Any]], list[NDArray[np.float64]]]:
         """Domain, one-way marginals and pair dependences; also the codes and the noisy counts."""
         discovered = discover_table(
-            self.df,
+            self.source,
             self.df_meta,
             self.histograms,
             plan.table_settings,
             lambda name: self._check_stop(f"measuring column {name!r}"),
         )
         codec = discovered.codec
+        for name in codec.unlisted:
+            logger.warning(
+                "no value of column %r is frequent enough to be told: all of its rows count as 'other'. "
+                "Leave free text out (ignore), group its values, or declare public categories.",
+                name,
+            )
         self._check_stop("encoding")
-        codes = codec.encode(self.df)
+        table = encode_table(self.source, codec)
         self._check_stop("measuring marginals")
         marginal_sigma = plan.marginal_sigma if discovered.looked_again else plan.finer_marginal_sigma
-        counts, variances = measure_one_way(codes, discovered.columns, self.histograms, marginal_sigma)
+        counts, variances = measure_one_way(table.counts, discovered.columns, self.histograms, marginal_sigma)
         shares = [to_shares(count, LEAST_COUNT) for count in counts]
         self._check_stop("measuring pairs of columns")
-        dependence = measure_pairs(codes, codec.sizes, shares, plan.rows, plan.pair_sigma, self.noise)
+        dependence = measure_pairs(table.codes, codec.sizes, shares, plan.rows, plan.pair_sigma, self.noise)
         if plan.order_sigma is not None:
             orderings = measure_orderings(
-                self.df, codec, dependence, self.histograms, plan.order_sigma, plan.rows
+                self.source, codec, dependence, self.histograms, plan.order_sigma, plan.rows
             )
             codec = replace(codec, orderings=orderings)
         for column, share, count, variance in zip(codec.columns, shares, counts, variances, strict=True):
@@ -284,4 +297,4 @@ class LearningRun(PreparedRun):
             "dependence_noise": plan.pair_sigma / (2 * min(plan.rows, PAIR_ROWS)),
             "rows": max(1, round(plan.rows)),
         }
-        return codec, reference_from(codec, measured), codes, counts
+        return codec, reference_from(codec, measured), table.codes, counts

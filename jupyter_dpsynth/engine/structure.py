@@ -6,6 +6,7 @@ measurements say that a relation holds (up to their own noise), the synthetic ta
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.marginals import MeasuredReference
     from jupyter_dpsynth.engine.model import TabularModel
     from jupyter_dpsynth.metadata import ColumnMeta
+    from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["MAX_ORDERINGS", "comparable", "functional_relations", "measure_orderings", "sharpen"]
 
@@ -106,7 +108,7 @@ def comparable(first: ColumnMeta, second: ColumnMeta) -> bool:
 
 
 def measure_orderings(
-    df: pd.DataFrame,
+    source: Source,
     codec: TableCodec,
     dependence: NDArray[np.float64],
     histograms: Histograms,
@@ -116,7 +118,7 @@ def measure_orderings(
     """Names of columns (low, high) of which the first is never above the second.
 
     Args:
-        df: The private table.
+        source: The private table.
         codec: Codecs of its columns.
         dependence: Noisy dependence of each pair: only dependent columns are looked at.
         histograms: The door to private counts.
@@ -130,9 +132,9 @@ def measure_orderings(
         return ()
     found = []
     for first, second in _candidates(codec.columns, dependence):
-        values = [_line(df[column.meta.name], column.meta) for column in (first, second)]
-        sides = np.sign(values[0] - values[1])
-        exact = np.array([(sides == side).sum() for side in (-1, 0, 1)])
+        metas = first.meta, second.meta
+        parts = source.map(functools.partial(_sides, metas=metas), [meta.name for meta in metas])
+        exact = sum(parts, np.zeros(3, np.int64))
         below, equal, above = histograms.measure(exact, sigma)
         present = below + equal + above
         for low, high, against in ((first, second, above), (second, first, below)):
@@ -140,6 +142,13 @@ def measure_orderings(
                 found.append((low.meta.name, high.meta.name))
                 break
     return tuple(found)
+
+
+def _sides(df: pd.DataFrame, metas: tuple[ContinuousMeta | DatetimeMeta, ...]) -> NDArray[np.int64]:
+    """In how many rows of a part the first of two columns is below, equal to and above the second."""
+    first, second = (_line(df[meta.name], meta) for meta in metas)
+    sides = np.sign(first - second)
+    return np.array([(sides == side).sum() for side in (-1, 0, 1)])
 
 
 def _line(series: pd.Series, meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.float64]:

@@ -66,12 +66,23 @@ def facts(forecast: Forecast) -> list[tuple[str, str]]:
     found += [
         ("steps", f"{plan.steps:,}"),
         ("batch", f"about {compact(plan.batch_size)} rows, {_passes(forecast)}"),
-        ("model", f"about {forecast.width:,} cells in all columns"),
+        ("model", f"about {forecast.width:,} cells in all columns{_at_most(forecast)}"),
         ("error of a typical column", error_words(forecast)),
         ("time", time_words(forecast)),
         ("memory", f"about {forecast.megabytes / 1000:.1f} GB beside your tables"),
     ]
+    if forecast.disk_megabytes:
+        found.append(
+            ("temporary files", f"about {forecast.disk_megabytes / 1000:.1g} GB, removed at the end")
+        )
     return found
+
+
+def _at_most(forecast: Forecast) -> str:
+    """How many cells there may be where nobody has said how many values names have."""
+    if forecast.most_width < 1.5 * forecast.width:
+        return ""
+    return f"; up to {forecast.most_width:,}, and slower, if names have many values"
 
 
 def _passes(forecast: Forecast) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import math
+import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.console import RowsProgress
 from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, did_you_mean
 from jupyter_dpsynth.notebook import learning, preview
 from jupyter_dpsynth.notebook.auditing import show_audit
@@ -69,15 +71,39 @@ def synthesize(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     if balance is not None:  # a column is written as it is
         plain = balance in synthesizer.codec.names
         given["balance"] = balance if plain else read_value(balance, namespace, "--balance")
-    df_synth = synthesizer.synthesize(
-        num_rows=None if rows is None else read_value(rows, namespace, "ROWS"), **given
-    )
+    given["num_rows"] = None if rows is None else read_value(rows, namespace, "ROWS")
+    if "to" in parsed.options:
+        _write(synthesizer, name, parsed, namespace, given)
+        return
+    if "overwrite" in parsed.options:
+        raise ConfigError("--overwrite is for files: name them with --to, such as --to out/*.parquet.")
+    df_synth = synthesizer.synthesize(**given)
     namespace[output] = df_synth
     magics.synthetic = output
     say(
         f"{output}: {len(df_synth):,} synthetic rows, {len(df_synth.columns)} columns, from {name}. "
         "This cost no epsilon."
     )
+
+
+def _write(
+    synthesizer: HighDimSynthesizer,
+    name: str,
+    parsed: ParsedLine,
+    namespace: dict[str, Any],
+    given: dict[str, Any],
+) -> None:
+    """Write a synthetic table into files."""
+    if "output" in parsed.options:
+        raise ConfigError("--output and --to are both given: the rows go into a variable or into files.")
+    files = synthesizer.synthesize(
+        **given,
+        to=expand(parsed.options["to"], namespace, "--to"),
+        overwrite="overwrite" in parsed.options,
+        progress=RowsProgress(sys.stdout),
+    )
+    many = f"{len(files):,} files" if len(files) > 1 else "one file"
+    say(f"{many} of synthetic rows in {files[0].parent}, from {name}. This cost no epsilon.")
 
 
 def compare(magics: DPSynthMagics, parsed: ParsedLine) -> None:
@@ -118,8 +144,6 @@ def compare(magics: DPSynthMagics, parsed: ParsedLine) -> None:
 
 def _frame_type() -> type:
     """`pandas.DataFrame`, or a type that nothing has while pandas is not loaded."""
-    import sys
-
     pandas = sys.modules.get("pandas")
     return type("Nothing", (), {}) if pandas is None else pandas.DataFrame
 

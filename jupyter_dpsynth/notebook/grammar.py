@@ -115,6 +115,8 @@ As a cell, with two percent signs, it takes lines `name = value`:
     epsilon = 1.0
     bounds = {"age": (0, 120)}     # what everybody knows of the table costs nothing
 
+Instead of a DataFrame there may be a Dask DataFrame, or files that are read part by part: data/*.parquet.
+
 A value is a Python literal, a variable of yours, or an {expression}. The cell may set the parameters below,
 and what is public of the columns:
 
@@ -226,7 +228,7 @@ def _commands() -> dict[str, Command]:
         Command(
             "synthesize",
             ("[ROWS]",),
-            "Make a synthetic DataFrame; free, as often as wanted.",
+            "Make a synthetic DataFrame, or files of any size; free, as often as wanted.",
             (
                 Option("output", "NAME", "Name of the variable for the DataFrame.", "o"),
                 Option("seed", "NUMBER", "Makes the output repeatable; no bearing on privacy."),
@@ -234,6 +236,8 @@ def _commands() -> dict[str, Command]:
                 Option(
                     "balance", "COLUMN", "Equal numbers of rows with each category, or {shares} by value."
                 ),
+                Option("to", "PATTERN", "Write files instead, part by part: out/*.parquet or out/*.csv."),
+                Option("overwrite", "", "With --to: replace files that are there."),
                 _SYNTHESIZER,
             ),
             _SYNTHESIZE_DETAILS,

@@ -15,8 +15,8 @@ from jupyter_dpsynth.notebook.grammar import SCHEMA_NAMES
 from jupyter_dpsynth.notebook.namespace import (
     build_config,
     expand,
-    find_dataframe,
     find_instance,
+    find_table,
     instances,
     parse_body,
     read_value,
@@ -30,8 +30,6 @@ from jupyter_dpsynth.privacy.ledger_summary import check_dataset_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import pandas as pd
 
     from jupyter_dpsynth.metadata import DataFrameMeta
     from jupyter_dpsynth.notebook.grammar import ParsedLine
@@ -124,7 +122,7 @@ def _prepare(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> tup
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     namespace = magics.shell.user_ns
-    df = find_dataframe(parsed.argument(), namespace)
+    df = find_table(parsed.argument(), namespace)
     config, schema = settings(magics, parsed, body)
     config.resolve()
     df = without(df, schema.pop("ignore", ()))
@@ -133,13 +131,21 @@ def _prepare(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> tup
     return HighDimSynthesizer(df_meta, config=config), df
 
 
-def without(df: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
-    """The frame without the columns that are to be left out."""
-    for name in [ignore] if isinstance(ignore, str) else ignore:
-        if name not in df.columns:
-            hint = did_you_mean(str(name), map(str, df.columns))
+def without(df: Any, ignore: Sequence[str]) -> Any:  # noqa: ANN401 - a frame, or the source of a table
+    """The table without the columns that are to be left out."""
+    from jupyter_dpsynth.sources.opening import open_source
+
+    names = [ignore] if isinstance(ignore, str) else list(ignore)
+    if not names:
+        return df
+    source = open_source(df)
+    columns = source.described.columns
+    for name in names:
+        if name not in columns:
+            hint = did_you_mean(str(name), map(str, columns))
             raise MetadataError(f"ignore names column {name!r}, which is not in the table.{hint}")
-    return df.drop(columns=ignore) if ignore else df
+    left = source.without(names)
+    return left if left.partitioned else left.described
 
 
 def settings(
@@ -186,7 +192,7 @@ def dataset_of(namespace: dict[str, Any], parsed: ParsedLine) -> tuple[str | Non
 
 
 def meta_of(
-    namespace: dict[str, Any], parsed: ParsedLine, df: pd.DataFrame, schema: dict[str, Any]
+    namespace: dict[str, Any], parsed: ParsedLine, df: object, schema: dict[str, Any]
 ) -> DataFrameMeta:
     """The schema that `--meta` names, or that of the frame with what is declared."""
     from jupyter_dpsynth.metadata import DataFrameMeta, MetaExtractor

@@ -24,6 +24,7 @@ __all__ = [
     "expand",
     "find_dataframe",
     "find_instance",
+    "find_table",
     "instances",
     "parse_body",
     "read_value",
@@ -152,6 +153,23 @@ def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = 
         kind = type(value).__name__
         raise DataError(f"{where} = {text!r} is a {kind}, not a pandas DataFrame.{known}")
     return value
+
+
+def find_table(text: str | None, namespace: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """What can be learned: a DataFrame as `find_dataframe` finds it, a Dask DataFrame, or a path.
+
+    A path stands there as it is, as `data/*.parquet`, or in quotes; a variable may hold one.
+    """
+    from jupyter_dpsynth.sources.opening import is_dask
+
+    if text is None or text.startswith("{"):
+        return find_dataframe(text, namespace)
+    if any(sign in text for sign in "/\\*\"'") or text.endswith((".parquet", ".pq", ".csv", ".csv.gz")):
+        return expand(text, namespace, "DATAFRAME")
+    value = namespace.get(text)
+    if isinstance(value, str | os.PathLike) or is_dask(value):
+        return value
+    return find_dataframe(text, namespace)
 
 
 def find_instance(text: str, namespace: Mapping[str, Any], kind: type, where: str) -> Any:  # noqa: ANN401

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, dataset_of, meta_of, settings, without
-from jupyter_dpsynth.notebook.namespace import find_dataframe, read_value, variable_name
+from jupyter_dpsynth.notebook.namespace import find_dataframe, find_table, read_value, variable_name
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.grammar import ParsedLine
@@ -26,11 +26,13 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     """Say what a run would be like."""
     from jupyter_dpsynth.engine.forecast import ASSUMED_COLUMNS, ASSUMED_ROWS, assumed_schema, forecast
     from jupyter_dpsynth.notebook.calculator import forecast_html, forecast_text
+    from jupyter_dpsynth.sources.opening import open_source
 
     namespace = magics.shell.user_ns
     config, schema = settings(magics, parsed, parsed.body)
     columns = _whole_number(parsed, namespace, "columns")
     rows = _whole_number(parsed, namespace, "rows")
+    partitioned = False
     if parsed.argument() is None:
         if schema or "meta" in parsed.options:
             raise ConfigError("declarations of columns need the DATAFRAME: %dpsynth calc DATAFRAME.")
@@ -39,13 +41,14 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     else:
         if columns is not None:
             raise ConfigError("--columns is for a plan without a DATAFRAME: leave it out.")
-        df = without(find_dataframe(parsed.argument(), namespace), schema.pop("ignore", ()))
-        df_meta, what = meta_of(namespace, parsed, df, schema), parsed.arguments[0]
+        source = open_source(without(find_table(parsed.argument(), namespace), schema.pop("ignore", ())))
+        partitioned = source.partitioned
+        df_meta, what = meta_of(namespace, parsed, source, schema), parsed.arguments[0]
         if rows is None and config.n_public:  # stated to be public
-            rows = len(df)
+            rows = source.rows
     known = "" if rows is not None else " (assumed: say how many with --rows; the table is not counted)"
     rows = rows or ASSUMED_ROWS
-    plan = forecast(config.resolve(), df_meta, float(rows), timed=True)
+    plan = forecast(config.resolve(), df_meta, float(rows), timed=True, partitioned=partitioned)
     title = f"Plan for {what}, {len(df_meta.learned)} columns to learn, about {rows:,} rows{known}."
     publish(forecast_text(plan, title), forecast_html(plan, title))
 

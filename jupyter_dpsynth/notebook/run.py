@@ -14,8 +14,6 @@ from jupyter_dpsynth.engine.surroundings import surrounding_strategy
 from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from jupyter_dpsynth.engine.reports import StepReport
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -27,7 +25,7 @@ class TrainingRun:
 
     Args:
         synthesizer: Not learned yet.
-        df: The private table; let go of at the end.
+        df: The private table, or where it is; let go of at the end.
         name: The variable under which the user has the synthesizer.
         dataset: Name of the dataset in the ledger, None if the user gave none.
         label: What the ledger calls a table that is new to it and has no name.
@@ -43,7 +41,7 @@ class TrainingRun:
     def __init__(
         self,
         synthesizer: HighDimSynthesizer,
-        df: pd.DataFrame,
+        df: object,
         name: str,
         dataset: str | None = None,
         label: str = UNNAMED,
@@ -56,7 +54,7 @@ class TrainingRun:
         self.curve: list[tuple[int, float, float]] = []
         self.error: BaseException | None = None
         self.began: tuple[float, int] | None = None
-        self._df: pd.DataFrame | None = df
+        self._df: object = df
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._started = False

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NoiseSource"]
 
+AT_ONCE = 2**20  # draws that are under way together
+
 
 class NoiseSource:
     """Draws noise and batch samples of one run.
@@ -57,7 +59,13 @@ class NoiseSource:
             Bernoulli draws are exact; here they are float64 comparisons.
         """
         out = np.zeros(size, dtype=np.int64)
-        todo = np.arange(size)
+        for start in range(0, size, AT_ONCE):
+            self._fill_discrete(out[start : start + AT_ONCE], sigma)
+        return out
+
+    def _fill_discrete(self, out: NDArray[np.int64], sigma: float) -> None:
+        """Draw into `out`, int64 `[n]`, which needs several times its own memory for a moment."""
+        todo = np.arange(len(out))
         scale = np.floor(sigma) + 1
         while len(todo):
             magnitude = self.generator.geometric(-np.expm1(-1 / scale), len(todo)) - 1
@@ -68,4 +76,3 @@ class NoiseSource:
             accepted &= ~(negative & (magnitude == 0))  # zero has one sign, not two
             out[todo[accepted]] = np.where(negative, -magnitude, magnitude)[accepted]
             todo = todo[~accepted]
-        return out

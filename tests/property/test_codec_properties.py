@@ -14,6 +14,7 @@ from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource
 from tests.tables import EVERY_TYPE
 
 
@@ -21,7 +22,7 @@ def discover(df, *, sigma=2.0, delta=1e-4, bins=20, seed=1, **declared):
     meta = MetaExtractor.extract(df, **declared)
     settings_ = TableSettings(len(df), sigma, sigma, sigma, delta, bins, 128)
     histograms = Histograms(NoiseSource(test_only_seed=seed))
-    return discover_table(df, meta, histograms, settings_, lambda _: None)
+    return discover_table(FrameSource(df), meta, histograms, settings_, lambda _: None)
 
 
 def round_trip(df, **options):
@@ -163,7 +164,9 @@ def test_a_second_look_finds_names_that_the_first_one_missed():
 
     def kept(look_sigma):
         settings_ = TableSettings(len(df), 2.0, 60.0, look_sigma, 1e-4, 20, 128)
-        found = discover_table(df, meta, Histograms(NoiseSource(test_only_seed=1)), settings_, lambda _: None)
+        found = discover_table(
+            FrameSource(df), meta, Histograms(NoiseSource(test_only_seed=1)), settings_, lambda _: None
+        )
         assert found.looked_again
         return len(found.codec.columns[0].kept)
 
@@ -238,7 +241,7 @@ def test_discovery_measures_each_row_no_more_often_than_the_plan_pays_for(name):
     log = []
     unit_sigma, codec_sigma, look_sigma = 3.0, 2.0, 1.5
     settings_ = TableSettings(400, unit_sigma, codec_sigma, look_sigma, 1e-3, 20, 128)
-    discover_table(df, meta, CountingHistograms(log), settings_, lambda _: None)
+    discover_table(FrameSource(df), meta, CountingHistograms(log), settings_, lambda _: None)
     units = [entry for entry in log if entry[1] == unit_sigma]
     looks = [entry for entry in log if entry[1] == look_sigma]
     levels = [entry for entry in log if entry[1] not in (unit_sigma, look_sigma)]

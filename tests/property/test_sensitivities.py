@@ -23,6 +23,7 @@ from jupyter_dpsynth.engine.run import LearningRun
 from jupyter_dpsynth.engine.structure import MAX_ORDERINGS, measure_orderings
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource
 from tests.tables import every_type_table, mixed_table
 
 TABLE = every_type_table()
@@ -154,7 +155,7 @@ def test_one_row_changes_every_orderings_histogram_in_one_cell_by_one(rows, seed
     watched = []
     for table in (df, df.iloc[:-1]):
         one = Watched(NoiseSource(test_only_seed=seed), given=watched[0].answers if watched else None)
-        measure_orderings(table, codec, np.ones((6, 6)), one, 0.5, 1e6)
+        measure_orderings(FrameSource(table), codec, np.ones((6, 6)), one, 0.5, 1e6)
         watched.append(one)
     assert len(watched[0].told) == MAX_ORDERINGS
     for largest, changed in changes(*reversed(watched)):
@@ -168,7 +169,7 @@ def codec_of(meta) -> TableCodec:
     nothing = SimpleNamespace(measure=lambda counts, sigma: np.ones(len(counts)))
     table = pd.DataFrame({column.name: pd.Series([0.0, 1.0]) for column in meta.columns})
     return discover_table(
-        table, meta, nothing, TableSettings(10.0, 0, 0.1, 0.1, 0.5, 8, 8), lambda _: None
+        FrameSource(table), meta, nothing, TableSettings(10.0, 0, 0.1, 0.1, 0.5, 8, 8), lambda _: None
     ).codec
 
 
@@ -193,7 +194,7 @@ def test_the_order_of_rows_does_not_decide_which_categories_are_published():
     no_noise = SimpleNamespace(measure=lambda counts, sigma: counts.astype(float))
 
     def published(rows):
-        search = NameSearch(rows, meta, no_noise, cells=10)
+        search = NameSearch(FrameSource(rows.to_frame("x")), meta, no_noise, cells=10)
         search.look(sigma=0.1, delta=0.1)
         return search.finish().codec.kept
 

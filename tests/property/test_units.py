@@ -16,6 +16,7 @@ from jupyter_dpsynth.errors import ConfigError, MetadataError
 from jupyter_dpsynth.metadata import IdMeta, MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource
 from tests.property.test_sensitivities import Watched, new_run
 from tests.tables import mixed_table
 
@@ -74,7 +75,8 @@ def test_a_person_changes_every_histogram_by_at_most_the_rows_allowed(seed, rows
         given_answers = watched[0].answers if watched else None
         one = Watched(NoiseSource(test_only_seed=seed), given=given_answers)
         run = new_run(table, meta, config, NoiseSource(test_only_seed=seed), one)
-        run.df, run.units = bound_units(table, "who", 4, generator)
+        bounded, run.units = bound_units(table, "who", 4, generator)
+        run.source = FrameSource(bounded)
         run._measure(plan)
         watched.append(one)
     for (before, _), (after, _) in zip(watched[0].told, watched[1].told, strict=True):

@@ -18,6 +18,7 @@ FILES = {
     "S": "tests/unit/test_synthesizer.py",
     "G": "tests/unit/test_ledger.py",
     "D": "tests/notebook/test_drilldown.py",
+    "W": "tests/unit/test_sources.py",
 }
 
 

@@ -166,3 +166,22 @@ def test_without_tensorflow_nothing_is_timed_and_nothing_heavy_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True", "False"]
+
+
+def test_the_most_cells_are_told_where_names_may_have_many_values():
+    df = mixed_table(50)
+    config = HighDimConfig().resolve()
+    plan = forecast(config, MetaExtractor.extract(df), 1e5, "quick")
+    assert plan.width < plan.most_width <= plan.width + plan.plan.cells
+    declared = MetaExtractor.extract(df, categories={"group": ["north", "south", "west"]})
+    plan = forecast(config, declared, 1e5, "quick")
+    assert plan.most_width == plan.width
+
+
+def test_a_table_in_parts_needs_temporary_files_and_memory_that_stops_growing_but_for_them():
+    config, meta = HighDimConfig().resolve(), MetaExtractor.extract(mixed_table(50))
+    small, large = (forecast(config, meta, rows, "quick", partitioned=True) for rows in (1e7, 1e8))
+    assert large.disk_megabytes == pytest.approx(10 * small.disk_megabytes)
+    grown = large.megabytes - small.megabytes
+    assert grown == pytest.approx(large.disk_megabytes - small.disk_megabytes, rel=0.5)
+    assert forecast(config, meta, 1e8, "quick").disk_megabytes == 0

@@ -206,7 +206,7 @@ PHASES = [
     "encoding.names.factorize",
     "encoding.discovery.number_values",
     "encoding.discovery.time_values",
-    "encoding.discovery.units_of",
+    "encoding.discovery.to_units",
     "encoding.categorical.factorize",
     "encoding.numeric.number_values",
     "engine.marginals.pair_dependence",

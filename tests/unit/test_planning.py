@@ -130,3 +130,14 @@ def test_one_column_needs_no_pairs():
     one = MetaExtractor.extract(pd.DataFrame({"x": [1, 2]}))
     names = [m.name for m in plan_run(HighDimConfig().resolve(), one, 5000).privacy.measurements]
     assert names == ["row count", "value histograms", "one-way marginals"]
+
+
+def test_more_columns_than_the_network_can_hold_are_refused_before_anything_is_counted():
+    from jupyter_dpsynth.engine.forecast import assumed_schema, forecast
+    from jupyter_dpsynth.engine.planning import MAX_COLUMNS
+
+    config, many = HighDimConfig().resolve(), assumed_schema(MAX_COLUMNS + 1)
+    for refused in (lambda: check_feasible(config, many, None), lambda: forecast(config, many, 1e6, "quick")):
+        with pytest.raises(ConfigError, match=r"at most 1,024 are possible.*ignore"):
+            refused()
+    check_feasible(config, assumed_schema(MAX_COLUMNS), None)

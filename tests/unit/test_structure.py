@@ -13,6 +13,7 @@ from jupyter_dpsynth.engine.structure import (
     measure_orderings,
 )
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource
 
 LETTERS = "ABCDEF"
 REGIONS = dict(zip(LETTERS, "nnssww", strict=True))
@@ -75,7 +76,7 @@ def test_each_ordering_costs_one_histogram_of_the_planned_noise(learned):
     df = stays()
     columns = len(learned.codec.columns)
     found = measure_orderings(
-        df, learned.codec, np.ones((columns, columns)), Counting(NoiseSource()), 3.0, len(df)
+        FrameSource(df), learned.codec, np.ones((columns, columns)), Counting(NoiseSource()), 3.0, len(df)
     )
     assert found == (("admitted", "discharged"),)
     assert len(log) <= MAX_ORDERINGS
@@ -87,7 +88,7 @@ def test_orderings_are_not_measured_where_noise_would_decide():
         def measure(self, counts, sigma):
             raise AssertionError
 
-    assert measure_orderings(stays(10), None, None, Untouched(NoiseSource()), 3.0, 10.0) == ()
+    assert measure_orderings(FrameSource(stays(10)), None, None, Untouched(NoiseSource()), 3.0, 10.0) == ()
 
 
 def test_only_columns_of_one_kind_are_compared():

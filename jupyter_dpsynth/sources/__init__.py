@@ -1,0 +1,1 @@
+"""What `learn` reads: a pandas DataFrame, a Dask DataFrame, or files of Parquet or CSV."""

@@ -1,0 +1,135 @@
+"""A private table as the engine reads it: part by part, whatever it is stored in.
+
+Whatever is measured is a sum over the parts of a table, taken before noise is added once. A table in memory
+is a source of one part, so there is one way to measure, and how a table is cut changes no exact count.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = ["CHANGED", "FrameSource", "Source"]
+
+T = TypeVar("T")
+CHANGED = (
+    "the table changed while it was being read: keep it as it is until learn has ended, and learn again. "
+    "What the run had reserved counts as spent if measuring had begun."
+)
+
+
+class Source(ABC):
+    """A private table in parts.
+
+    Attributes:
+        partitioned: Whether it may have more parts than one, and is never in memory as a whole.
+        volatile: Whether it can change between two passes unseen, so that its checksum is compared.
+        checksum: Sum of the hashes of all rows, once the fingerprint was taken: private.
+        pulse: Called after every part that was read; may raise to stop.
+    """
+
+    partitioned: bool
+    volatile = False
+    checksum: int | None = None
+    pulse: Callable[[], object] = staticmethod(lambda: None)
+
+    @property
+    @abstractmethod
+    def described(self) -> pd.DataFrame:
+        """A frame with the table's columns and dtypes; its rows, if it has any, are private."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """Exact number of rows: private."""
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Columns whose type cannot be learned although pandas could hold it, with that type."""
+        return {}
+
+    @abstractmethod
+    def without(self, names: Sequence[str]) -> Source:
+        """The same table without some columns."""
+
+    @abstractmethod
+    def map(self, function: Callable[[pd.DataFrame], T], columns: Sequence[str]) -> Iterator[T]:
+        """What a function makes of each part, in the order of the rows.
+
+        Args:
+            function: Gets a frame that has at least these columns. It may run in another process.
+            columns: Names of the columns that it reads.
+        """
+
+    @abstractmethod
+    def concatenate(
+        self, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], width: int | None = None
+    ) -> NDArray[Any]:
+        """Put the arrays of all parts behind each other, outside the process's own memory if need be.
+
+        Args:
+            arrays: One `[rows]` or `[rows, width]` a part, of at most as many rows as the part.
+            dtype: Their type.
+            width: Their second dimension, None if they have none.
+        """
+
+    def close(self) -> None:  # noqa: B027 - not every source has something to let go of
+        """Let go of the table and of everything that was stored for it."""
+
+
+class FrameSource(Source):
+    """A table in memory: one part.
+
+    Args:
+        df: The table.
+    """
+
+    partitioned = False
+
+    def __init__(self, df: pd.DataFrame) -> None:
+        self._df: pd.DataFrame | None = df
+
+    @property
+    def described(self) -> pd.DataFrame:
+        """The table itself."""
+        if self._df is None:
+            raise RuntimeError("this source is closed")
+        return self._df
+
+    @property
+    def rows(self) -> int:
+        """Its length."""
+        return len(self.described)
+
+    def without(self, names: Sequence[str]) -> FrameSource:
+        """A copy without these columns."""
+        return FrameSource(self.described.drop(columns=list(names)))
+
+    def map(
+        self,
+        function: Callable[[pd.DataFrame], T],
+        columns: Sequence[str],  # noqa: ARG002 - choosing columns would copy them
+    ) -> Iterator[T]:
+        """What the function makes of the whole table."""
+        yield function(self.described)
+
+    def concatenate(
+        self,
+        arrays: Iterable[NDArray[Any]],
+        dtype: np.dtype[Any],  # noqa: ARG002 - the array is there, with its type and shape
+        width: int | None = None,  # noqa: ARG002
+    ) -> NDArray[Any]:
+        """The only array, as it is."""
+        (array,) = arrays
+        return array
+
+    def close(self) -> None:
+        """Let go of the table."""
+        self._df = None

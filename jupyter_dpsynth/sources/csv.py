@@ -1,0 +1,189 @@
+"""CSV files: read once, from beginning to end, into a private Parquet file that can be read by columns.
+
+What `pandas.read_csv` makes of a file is the table, so the files are read with it, many rows at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.errors import DataError
+from jupyter_dpsynth.sources.base import CHANGED
+from jupyter_dpsynth.sources.partitions import ParquetSource, Partitioned, rows_at_once, stamps
+from jupyter_dpsynth.sources.scratch import NO_ROOM, PrivateFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+__all__ = ["CsvSource"]
+
+HEAD_ROWS = 10_000  # whose types are taken as schema
+TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
+UNREADABLE = (
+    "{name} is no table that pandas.read_csv can read: a line has more fields than the first one, or a quote "
+    "is not closed. Repair it, or save the table as Parquet."
+)
+
+
+class CsvSource(Partitioned):
+    """Files of CSV with one header.
+
+    The types of the first rows are taken as schema; a later value that does not fit its column counts as
+    missing.
+
+    Args:
+        files: The files, in the order of their rows.
+        names: Columns to read; all by default.
+    """
+
+    def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self._files = list(files)
+        self._stamps = stamps(self._files)
+        head = _read(self._files[0], nrows=HEAD_ROWS)
+        self._at_once = rows_at_once(head.memory_usage(deep=True).sum() / max(len(head), 1))
+        for path in self._files[1:]:
+            if list(_read(path, nrows=0).columns) != list(head.columns):
+                raise DataError(
+                    f"{path.name} and {self._files[0].name} have different headers: name the files that "
+                    "belong together."
+                )
+        self._described = _conform(
+            head.iloc[:0], head[list(names or head.columns)].dtypes.map(_kind).to_dict()
+        )
+        self._folder: PrivateFolder | None = None
+        self._copy: ParquetSource | None = None
+
+    @property
+    def described(self) -> pd.DataFrame:
+        """An empty frame with the types of the first rows."""
+        return self._described
+
+    def without(self, names: Sequence[str]) -> CsvSource:
+        """The same files without these columns."""
+        return CsvSource(self._files, [name for name in self._described.columns if name not in set(names)])
+
+    def _check_unchanged(self) -> None:
+        if self._copy is None and stamps(self._files) != self._stamps:
+            raise DataError(CHANGED)
+
+    def _tasks(self, function: Callable[[pd.DataFrame], Any], columns: list[str]) -> Iterator[Any]:
+        if self._copy is None:
+            self._copy = self._copied()
+        return self._copy._tasks(function, columns)  # noqa: SLF001 - of the same family
+
+    def _copied(self) -> ParquetSource:
+        """The table as Parquet in a private folder."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._folder = PrivateFolder()
+        kinds = {name: _kind(dtype) for name, dtype in self._described.dtypes.items()}
+        schema = pa.Table.from_pandas(self._described, preserve_index=False).schema
+        try:
+            with self._folder.create("table.parquet") as file, pq.ParquetWriter(file, schema) as writer:
+                for path in self._files:
+                    for chunk in _read(path, kinds, chunksize=self._at_once):
+                        table = pa.Table.from_pandas(_conform(chunk, kinds), schema, preserve_index=False)
+                        writer.write_table(table, row_group_size=self._at_once)
+                        self.pulse()
+            full = False
+        except OSError:
+            full = True
+        if full:
+            raise DataError(NO_ROOM.format(folder=self._folder.path.parent.parent))
+        self._check_unchanged()
+        return ParquetSource([self._folder.path / "table.parquet"])
+
+    def close(self) -> None:
+        """Remove the private copy."""
+        self._copy = None
+        if self._folder is not None:
+            self._folder.remove()
+
+
+def _read(path: Path, kinds: dict[str, str] | None = None, **options: Any) -> Any:  # noqa: ANN401
+    """What pandas reads of a file: a frame, or an iterator of frames.
+
+    Args:
+        path: The file.
+        kinds: Type of each column that is wanted; None to find out.
+        **options: Of `pandas.read_csv`.
+    """
+    import pandas as pd
+
+    text = {name: str for name, kind in (kinds or {}).items() if kind == "text"}
+    try:
+        found = pd.read_csv(
+            path,
+            dtype=text,
+            usecols=None if kinds is None else list(kinds),
+            encoding_errors="replace",
+            low_memory=False,  # types that change within a column would make pandas warn
+            **options,
+        )
+        if "chunksize" not in options:
+            return found
+    except (ValueError, OSError):  # pandas' own errors are ValueErrors
+        found = None
+    if found is None:
+        raise DataError(UNREADABLE.format(name=path.name))
+    return _chunks(found, path.name)
+
+
+def _chunks(reader: Any, name: str) -> Iterator[pd.DataFrame]:  # noqa: ANN401 - pandas' reader
+    with reader:
+        while True:
+            try:
+                chunk = next(reader, None)
+            except ValueError:
+                break
+            if chunk is None:
+                return
+            yield chunk
+    raise DataError(UNREADABLE.format(name=name))
+
+
+def _kind(dtype: Any) -> str:  # noqa: ANN401 - a pandas dtype
+    """What a column of the first rows holds."""
+    from pandas.api import types
+
+    if types.is_bool_dtype(dtype):
+        return "truth"
+    if types.is_integer_dtype(dtype):
+        return "whole"
+    return "number" if types.is_float_dtype(dtype) else "text"
+
+
+def _conform(chunk: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:
+    """The chunk with the types of the schema; what does not fit is missing, and nothing raises."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        series = chunk[name]
+        if kind == "text":
+            columns[name] = series.astype(str) if len(series) == 0 else series
+        elif kind == "truth":
+            known = dict.fromkeys(TRUE, True) | dict.fromkeys(FALSE, False) | {True: True, False: False}
+            columns[name] = series.astype(object).map(known).astype("boolean")
+        else:
+            numbers = pd.to_numeric(
+                series.astype(object) if series.dtype == bool else series, errors="coerce"
+            )
+            columns[name] = _whole(numbers) if kind == "whole" else numbers.astype(np.float64)
+    return pd.DataFrame(columns, index=chunk.index)
+
+
+def _whole(numbers: pd.Series) -> pd.Series:
+    """Whole numbers as Int64; all others are missing."""
+    if numbers.dtype == np.int64:
+        return numbers.astype("Int64")
+    values = numbers.to_numpy(np.float64, na_value=np.nan)
+    fits = (values == np.rint(values)) & (np.abs(values) < 2.0**63)
+    return numbers.where(fits).astype("Float64").astype("Int64")

@@ -1,0 +1,91 @@
+"""From what the user passes to a source."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from jupyter_dpsynth.errors import DataError, shown
+from jupyter_dpsynth.sources.base import FrameSource, Source
+
+__all__ = ["is_dask", "open_source", "source_files"]
+
+PARQUET = (".parquet", ".pq")
+CSV = (".csv", ".csv.gz")
+
+
+def open_source(data: object) -> Source:
+    """A source for a table; the schema of files is read, no value.
+
+    Args:
+        data: A pandas or Dask DataFrame, the path of a file or a folder of Parquet or CSV files, a pattern
+            such as 'data/*.parquet', or a source.
+
+    Raises:
+        DataError: It is none of these, or there is no such file.
+        MissingDependencyError: Dask or pyarrow is needed, and is not installed.
+    """
+    import pandas as pd
+
+    if isinstance(data, Source):
+        return data
+    if isinstance(data, pd.DataFrame):
+        return FrameSource(data)
+    if is_dask(data):
+        from jupyter_dpsynth.sources.partitions import DaskSource
+
+        return DaskSource(data)
+    if not isinstance(data, str | os.PathLike):
+        raise DataError(
+            f"df is a {type(data).__name__}: pass a pandas DataFrame, a Dask DataFrame, or the path of "
+            "Parquet or CSV files."
+        )
+    return _open_files(source_files(data))
+
+
+def is_dask(data: object) -> bool:
+    """Whether something is a Dask DataFrame; Dask is not imported for it."""
+    frame: Any = getattr(sys.modules.get("dask.dataframe"), "DataFrame", ())
+    return isinstance(data, frame)
+
+
+def source_files(path: str | os.PathLike[str]) -> list[Path]:
+    """The files that a path or pattern names, sorted.
+
+    Raises:
+        DataError: There is none, or it is at another computer.
+    """
+    text = os.fspath(path)
+    if "://" in text:
+        raise DataError(
+            f"df = {shown(text)} is not on this computer: pass dask.dataframe.read_parquet({shown(text)})."
+        )
+    place = Path(text).expanduser()
+    if place.is_dir():
+        found = [each for each in place.iterdir() if each.name.endswith((*PARQUET, *CSV))]
+    else:
+        found = [Path(each) for each in glob.glob(str(place), recursive=True)]  # noqa: PTH207 - absolute too
+    files = sorted(each for each in found if each.is_file())
+    if not files:
+        raise DataError(
+            f"df = {shown(text)}: there is no such file, nor a folder with .parquet or .csv files."
+        )
+    return files
+
+
+def _open_files(files: list[Path]) -> Source:
+    if all(path.name.endswith(PARQUET) for path in files):
+        from jupyter_dpsynth.sources.partitions import ParquetSource
+
+        return ParquetSource(files)
+    if all(path.name.endswith(CSV) for path in files):
+        from jupyter_dpsynth.sources.csv import CsvSource
+
+        return CsvSource(files)
+    raise DataError(
+        f"{files[0].name}: the files must all end in .parquet, or all in .csv or .csv.gz. Name them with a "
+        "pattern such as 'data/*.parquet'."
+    )

@@ -1,0 +1,409 @@
+"""Tables that are read part by part with Dask: Dask DataFrames, and files of Parquet.
+
+Dask runs the work where it is told to: on the threads of this process, or on the cluster of the client that
+is active. What comes back of a part is small: counts, codes, hashes.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import sys
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from jupyter_dpsynth.errors import DataError, DPSynthError, MissingDependencyError, shielded
+from jupyter_dpsynth.sources.base import CHANGED, Source
+from jupyter_dpsynth.sources.scratch import scratch_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_ROWS",
+    "DaskSource",
+    "ParquetSource",
+    "Partitioned",
+    "active_client",
+    "computed",
+    "import_dask",
+    "rows_at_once",
+    "stamps",
+]
+
+T = TypeVar("T")
+MAX_ROWS = 262_144  # rows of a part that are looked at together
+MAX_BYTES = 2**26  # and what they take as stored: fewer rows, if they hold long texts or many columns
+LEAST_ROWS = 256
+BUFFER_BYTES = 2**20  # of each column that is read ahead
+AHEAD = 4  # tasks a thread that are handed over at once
+
+
+def import_dask() -> Any:  # noqa: ANN401 - a module
+    """Dask; MissingDependencyError if it, or what it needs, is not installed."""
+    try:
+        import dask
+        import dask.dataframe
+    except ImportError as error:
+        raise MissingDependencyError(
+            "files and Dask DataFrames are read with dask and pyarrow: install jupyter_dpsynth[scale], or "
+            "pass a pandas DataFrame."
+        ) from error
+    return dask
+
+
+def computed(tasks: Iterable[Any], ahead: int = AHEAD, retries: int = 0) -> Iterator[Any]:
+    """Results of delayed tasks in their order; only a few are under way at once, so memory is bounded.
+
+    Args:
+        tasks: What to compute.
+        ahead: Tasks a thread that are handed over at once.
+        retries: How often a cluster tries a task again.
+    """
+    dask = import_dask()
+    waiting = iter(tasks)
+    options = {} if active_client() is None else {"retries": retries}
+    while batch := list(itertools.islice(waiting, ahead * _threads())):
+        yield from dask.compute(*batch, **options)
+
+
+def active_client() -> Any:  # noqa: ANN401 - a distributed.Client
+    """The client of the cluster that Dask works on, None without one."""
+    if "distributed" not in sys.modules:  # then nobody can have started one
+        return None
+    from distributed import get_client
+
+    try:
+        return get_client()
+    except ValueError:
+        return None
+
+
+def _threads() -> int:
+    """Threads that tasks run on."""
+    client = active_client()
+    if client is not None:
+        return max(1, int(sum(client.nthreads().values())))
+    from dask.system import CPU_COUNT
+
+    return int(CPU_COUNT)
+
+
+def _apply(
+    function: Callable[[pd.DataFrame], T],
+    frames: Callable[..., Iterator[pd.DataFrame]],
+    *where: Any,  # noqa: ANN401 - the arguments of `frames`
+) -> list[tuple[int, T]] | DPSynthError:
+    """One task: a function of all frames of a part, each with its number of rows.
+
+    An error is returned, not raised: a worker writes the arguments of what fails, which may be rows, and
+    the exception into its log.
+    """
+
+    def work() -> list[tuple[int, T]]:
+        # whether arithmetic overflows depends on single values
+        with np.errstate(all="ignore"):
+            return [(len(frame), function(frame)) for frame in frames(*where)]
+
+    try:
+        return shielded(work, "reading the table failed")
+    except DPSynthError as error:
+        return error.with_traceback(None)
+
+
+class Partitioned(Source):
+    """A table that is read with Dask."""
+
+    partitioned = True
+
+    def __init__(self) -> None:
+        import_dask()
+        self._lengths: list[int] | None = None
+
+    @abstractmethod
+    def _tasks(self, function: Callable[[pd.DataFrame], T], columns: list[str]) -> Iterator[Any]:
+        """One delayed `_apply` for each part."""
+
+    def _check_unchanged(self) -> None:
+        """Raise DataError if what is read is known to be another table by now."""
+
+    @property
+    def rows(self) -> int:
+        """Exact number of rows, counted once: private."""
+        if self._lengths is None:
+            names = [str(name) for name in self.described.columns]
+            for _ in self.map(len, names[:1]):
+                pass
+        return sum(self._lengths or ())
+
+    def map(self, function: Callable[[pd.DataFrame], T], columns: Sequence[str]) -> Iterator[T]:
+        """What the function makes of each part; notices if another pass had other rows."""
+        self._check_unchanged()
+        lengths: list[int] = []
+        found = False
+        for results in computed(self._tasks(function, list(columns))):
+            if isinstance(results, DPSynthError):
+                raise results
+            lengths.append(sum(rows for rows, _ in results))
+            for _, result in results:
+                found = True
+                yield result
+            self.pulse()
+        if not found:  # a sum over no parts has no shape
+            yield function(self.described[list(columns)])
+        self._check_unchanged()
+        if self._lengths is None:
+            self._lengths = lengths
+        elif lengths != self._lengths:
+            raise DataError(CHANGED)
+
+    def concatenate(
+        self, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], width: int | None = None
+    ) -> NDArray[Any]:
+        """An array in a file without a name."""
+        rows = self.rows
+        out = scratch_array((rows,) if width is None else (rows, width), dtype)
+        place = 0
+        for array in arrays:
+            end = place + len(array)
+            if end > rows:
+                raise DataError(CHANGED)
+            out[place:end] = array
+            place = end
+        return out[:place]
+
+
+class DaskSource(Partitioned):
+    """A Dask DataFrame.
+
+    Args:
+        ddf: The table. Its graph is computed again for every pass, so it must give the same rows each time.
+    """
+
+    volatile = True
+
+    def __init__(self, ddf: Any) -> None:  # noqa: ANN401 - dask ships no types
+        super().__init__()
+        self._ddf = ddf
+
+    @property
+    def described(self) -> pd.DataFrame:
+        """Dask's own empty frame."""
+        frame = self._ddf._meta.copy()  # noqa: SLF001 - Dask's own name for it, which its users use
+        for name in frame.columns:
+            if getattr(frame[name].dtype, "ordered", False) and not self._ddf[name].cat.known:
+                raise DataError(
+                    f"the categories of the ordered column {str(name)!r} are not known: call "
+                    f"ddf = ddf.categorize([{str(name)!r}]) first."
+                )
+        return frame
+
+    def without(self, names: Sequence[str]) -> DaskSource:
+        """The same table without these columns."""
+        return DaskSource(self._ddf.drop(columns=list(names)))
+
+    def _tasks(self, function: Callable[[pd.DataFrame], T], columns: list[str]) -> Iterator[Any]:
+        apply = import_dask().delayed(_apply, pure=False)
+        for part in self._ddf[columns].to_delayed():
+            yield apply(function, _slices, part)
+
+    def close(self) -> None:
+        """Let go of the graph."""
+        self._ddf = None
+
+
+def _slices(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for start in range(0, len(frame), MAX_ROWS):
+        yield frame.iloc[start : start + MAX_ROWS].reset_index(drop=True)
+
+
+class ParquetSource(Partitioned):
+    """Files of Parquet with one schema. Row groups are the parts.
+
+    Args:
+        files: The files, in the order of their rows.
+        names: Columns to read; all by default.
+    """
+
+    def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self._files = list(files)
+        self._stamps = stamps(self._files)
+        self._schema = _read_schema(self._files[0])
+        for path in self._files[1:]:
+            _check_same(_read_schema(path), self._schema, path, self._files[0])
+        self._names = list(names or _column_names(self._schema))
+
+    @functools.cached_property
+    def described(self) -> pd.DataFrame:
+        """An empty frame with the types of the files' schema."""
+        frame = _to_frame(self._schema.empty_table().select(self._names), None)
+        for name in self._names:
+            if getattr(self._schema.field(name).type, "ordered", False):  # the order is schema
+                frame[name] = next(_row_group(str(self._files[0]), 0, [name], None))[name].iloc[:0]
+        return frame
+
+    @property
+    def rows(self) -> int:
+        """Exact number of rows, as the files state it: private."""
+        import pyarrow.parquet as pq
+
+        self._check_unchanged()
+        return sum(int(pq.read_metadata(path).num_rows) for path in self._files)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Columns of nested values, bytes or times of a day."""
+        return {
+            name: str(self._schema.field(name).type)
+            for name in self._names
+            if not _is_plain(self._schema.field(name).type)
+        }
+
+    def without(self, names: Sequence[str]) -> ParquetSource:
+        """The same files without these columns."""
+        return type(self)(self._files, [name for name in self._names if name not in set(names)])
+
+    def _check_unchanged(self) -> None:
+        if stamps(self._files) != self._stamps:
+            raise DataError(CHANGED)
+
+    def _tasks(self, function: Callable[[pd.DataFrame], T], columns: list[str]) -> Iterator[Any]:
+        import pyarrow.parquet as pq
+
+        apply = import_dask().delayed(_apply, pure=False)
+        dtypes = {name: self.described[name].dtype for name in columns}
+        for path in self._files:
+            for group in range(pq.read_metadata(path).num_row_groups):
+                yield apply(function, _row_group, str(path), group, columns, dtypes)
+
+
+def stamps(files: Iterable[Path]) -> list[tuple[int, int] | None]:
+    """Size and time of the last change of each file; None if it is gone."""
+    found: list[tuple[int, int] | None] = []
+    for path in files:
+        try:
+            status = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_size, status.st_mtime_ns))
+    return found
+
+
+def _read_schema(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.Schema
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        pass
+    raise DataError(f"{path} cannot be read as Parquet: it is damaged, or something else.")
+
+
+def _column_names(schema: Any) -> list[str]:  # noqa: ANN401
+    """Names of the columns, without what pandas stored of its index."""
+    index = (schema.pandas_metadata or {}).get("index_columns", ())
+    return [name for name in schema.names if name not in index]
+
+
+def _check_same(schema: Any, first: Any, path: Path, first_path: Path) -> None:  # noqa: ANN401
+    if schema.names == first.names and schema.types == first.types:
+        return
+    kinds, others = (dict(zip(each.names, each.types, strict=True)) for each in (schema, first))
+    odd = sorted(name for name in kinds | others if kinds.get(name) != others.get(name))
+    name = odd[0] if odd else schema.names[0]
+    raise DataError(
+        f"{path.name} and {first_path.name} differ in column {name!r}: all files must have the same columns "
+        "with the same types. Rewrite them, or name the ones that belong together."
+    )
+
+
+def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
+    """Whether values of this type can be learned: numbers, text, truth values, points in time."""
+    import pyarrow.types as t
+
+    if t.is_dictionary(kind):
+        return _is_plain(kind.value_type)
+    odd = t.is_nested, t.is_binary, t.is_large_binary, t.is_fixed_size_binary, t.is_time
+    return not any(test(kind) for test in odd)
+
+
+def _row_group(
+    path: str, group: int, columns: list[str], dtypes: dict[str, Any] | None
+) -> Iterator[pd.DataFrame]:
+    """The frames of one row group."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
+        rows = rows_at_once(_stored_bytes(file.metadata.row_group(group), set(columns)))
+        batches = file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
+        for batch in batches:
+            yield _to_frame(pa.Table.from_batches([batch]), dtypes)
+
+
+def rows_at_once(bytes_per_row: float) -> int:
+    """How many rows of this size are looked at together.
+
+    >>> rows_at_once(100), rows_at_once(10_000), rows_at_once(1e9)
+    (262144, 6710, 256)
+    """
+    return int(np.clip(MAX_BYTES / max(bytes_per_row, 1.0), LEAST_ROWS, MAX_ROWS))
+
+
+def _stored_bytes(group: Any, names: set[str]) -> float:  # noqa: ANN401 - a pyarrow.parquet.RowGroupMetaData
+    """About how many bytes the columns of a row take before compression."""
+    columns = map(group.column, range(group.num_columns))
+    size = sum(int(each.total_uncompressed_size) for each in columns if each.path_in_schema in names)
+    return size / max(int(group.num_rows), 1)
+
+
+def _to_frame(table: Any, dtypes: dict[str, Any] | None) -> pd.DataFrame:  # noqa: ANN401 - a pyarrow.Table
+    """A frame whose dtypes follow from the file's schema alone, never from its values.
+
+    Whole numbers and truth values that no data frame of pandas was written from may be missing anywhere, so
+    they get pandas' nullable types. Decimal numbers become floating ones, days points in time.
+
+    Args:
+        table: Columns of the file.
+        dtypes: What the columns must have in every part; None to find out.
+    """
+    import pyarrow as pa
+
+    fields = [_readable(field) for field in table.schema]
+    table = table.cast(pa.schema(fields, table.schema.metadata))
+    mapper = None if table.schema.pandas_metadata else _nullable
+    frame = table.to_pandas(types_mapper=mapper, date_as_object=False).reset_index(drop=True)
+    for name, dtype in (dtypes or {}).items():
+        if frame[name].dtype != dtype and dtype != "category":
+            present = frame[name].fillna(0) if getattr(dtype, "kind", "") in "iub" else frame[name]
+            frame[name] = present.astype(dtype)
+    return frame[[name for name in table.column_names if name in frame.columns]]
+
+
+def _readable(field: Any) -> Any:  # noqa: ANN401 - a pyarrow.Field
+    import pyarrow as pa
+
+    if pa.types.is_decimal(field.type):
+        return field.with_type(pa.float64())
+    return field.with_type(pa.string()) if pa.types.is_null(field.type) else field
+
+
+def _nullable(kind: Any) -> Any:  # noqa: ANN401 - a pandas extension dtype, or None
+    import pandas as pd
+    import pyarrow.types as t
+
+    if t.is_boolean(kind):
+        return pd.BooleanDtype()
+    if not t.is_integer(kind):
+        return None
+    return pd.api.types.pandas_dtype(str(kind).replace("u", "U").replace("int", "Int"))

@@ -1,0 +1,405 @@
+"""The same table gives the same counts, whatever it is stored in and however it is cut."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
+from jupyter_dpsynth.encoding.histograms import Histograms
+from jupyter_dpsynth.engine.planning import plan_run
+from jupyter_dpsynth.engine.run import LearningRun
+from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, MetadataError, NotLearnedError
+from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.scratch import PrivateFolder, scratch_array
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.tables import EVERY_TYPE, mixed_table
+
+dd = pytest.importorskip("dask.dataframe")
+
+STORED = [
+    name
+    for name in EVERY_TYPE
+    if name not in ("object_int", "mixed", "decimal", "date", "datetime_ns", "all_none")
+]
+
+
+def wide_mix(rows=1500, seed=3):
+    """Everything that has its own way of being counted, with rare and unique text and an odd order."""
+    generator = np.random.default_rng(seed)
+    df = mixed_table(rows, seed)
+    df["size"] = pd.Categorical(generator.choice(["l", "s", "m"], rows), ["s", "m", "l"], ordered=True)
+    df["town"] = pd.Categorical(generator.choice([f"t{i}" for i in range(60)], rows))
+    df["whole"] = pd.array(generator.integers(-40, 40, rows), "Int64")
+    df.loc[generator.random(rows) < 0.1, "whole"] = pd.NA
+    df["later"] = df["day"] + pd.to_timedelta(generator.integers(0, 9, rows), unit="h")
+    df["text"] = [f"word {i}" for i in range(rows)]
+    df["real"] = generator.normal(size=rows)
+    return df
+
+
+def measured(table, meta, seed=5, epsilon=50.0):
+    """Every exact count that goes through the door to private counts, and what is made of it."""
+    told = []
+
+    class Watched(Histograms):
+        def measure(self, counts, sigma):
+            told.append(np.array(counts))
+            return super().measure(counts, sigma)
+
+    noise = NoiseSource(test_only_seed=seed)
+    config = HighDimConfig(epsilon=epsilon).resolve()
+    run = LearningRun(meta, config, table, lambda _: None, None, noise, None, None, "")
+    run.histograms = Watched(noise)
+    codec, reference, codes, counts = run._measure(plan_run(config, meta, 1500.0, "quick"))
+    return told, codec, reference, np.array(codes), counts
+
+
+def assert_same(first, second):
+    told, codec, reference, codes, counts = first
+    again, other_codec, other_reference, other_codes, other_counts = second
+    assert [each.tolist() for each in told] == [each.tolist() for each in again]
+    assert codec.to_dict() == other_codec.to_dict()
+    assert reference.to_dict() == other_reference.to_dict()
+    assert codes.dtype == other_codes.dtype
+    assert (codes == other_codes).all()
+    assert all((a == b).all() for a, b in zip(counts, other_counts, strict=True))
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    """A table in memory, and the pattern of the same one in two files of several row groups."""
+    df = wide_mix()
+    df.iloc[:900].to_parquet(tmp_path / "part-0.parquet", row_group_size=250)
+    df.iloc[900:].reset_index(drop=True).to_parquet(tmp_path / "part-1.parquet", row_group_size=400)
+    return df, str(tmp_path / "*.parquet")
+
+
+def test_files_of_parquet_give_the_exact_counts_and_the_codes_of_the_table_in_memory(parquet, monkeypatch):
+    df, pattern = parquet
+    meta = MetaExtractor.extract(pattern)
+    assert meta == MetaExtractor.extract(df)
+    assert table_fingerprint(open_source(pattern)) == table_fingerprint(df)
+    in_memory = measured(df, meta)
+    assert_same(in_memory, measured(pattern, meta))
+    monkeypatch.setattr("jupyter_dpsynth.encoding.names.KNOWN_VALUES", 5)  # most are looked up again
+    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.LEAST_ROWS", 7)
+    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_BYTES", 400)  # other cuts for other columns
+    assert_same(in_memory, measured(pattern, meta))
+    assert len(in_memory[1].orderings) == 1  # day is never after later: measured in parts too
+
+
+def test_a_dask_dataframe_gives_the_exact_counts_and_the_codes_of_the_table_in_memory():
+    df = wide_mix()
+    ddf = dd.from_pandas(df, npartitions=7, sort=False)
+    meta = MetaExtractor.extract(ddf)
+    df = df.astype({column.name: column.dtype for column in meta.columns if column.name != "size"})
+    assert table_fingerprint(open_source(ddf)) == table_fingerprint(df)
+    assert_same(measured(df, meta), measured(ddf, meta))
+
+
+def test_csv_gives_the_exact_counts_and_the_codes_of_what_pandas_reads(tmp_path):
+    df = wide_mix()
+    df.to_csv(tmp_path / "all.csv", index=False)
+    meta = MetaExtractor.extract(tmp_path / "all.csv")
+    df = pd.read_csv(tmp_path / "all.csv").astype({column.name: column.dtype for column in meta.columns})
+    source = open_source(tmp_path / "all.csv")
+    assert table_fingerprint(source) == table_fingerprint(df)
+    assert_same(measured(df, meta), measured(source, meta))
+    source.close()
+
+
+def test_every_type_that_parquet_holds_is_read_as_pandas_reads_it(tmp_path):
+    df = pd.DataFrame({name: EVERY_TYPE[name] for name in STORED})
+    df.to_parquet(tmp_path / "all.parquet", row_group_size=90)
+    kept = pd.read_parquet(tmp_path / "all.parquet")
+    meta = MetaExtractor.extract(tmp_path / "all.parquet")
+    assert {c.name: (c.kind, c.dtype) for c in meta.columns} == {
+        c.name: (c.kind, c.dtype) for c in MetaExtractor.extract(kept).columns
+    }
+    assert table_fingerprint(open_source(tmp_path / "all.parquet")) == table_fingerprint(kept)
+    assert_same(measured(kept, meta), measured(tmp_path / "all.parquet", meta))
+
+
+def test_types_of_files_that_pandas_did_not_write_follow_from_the_schema_alone(tmp_path):
+    import decimal
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            ("n", pa.int32()),
+            ("b", pa.bool_()),
+            ("d", pa.date32()),
+            ("m", pa.decimal128(9, 2)),
+            ("z", pa.null()),
+        ]
+    )
+    rows = {"n": [1, 2], "b": [True, False], "d": [0, 1], "m": [decimal.Decimal("1.50")] * 2, "z": [None] * 2}
+    missing = {name: [None, None] for name in rows}
+    with pq.ParquetWriter(tmp_path / "s.parquet", schema) as writer:
+        for each in (rows, missing):
+            writer.write_table(pa.table(each, schema))
+    source = open_source(tmp_path / "s.parquet")
+    kinds = source.described.dtypes.astype(str).to_dict()
+    assert kinds["n"] == "Int32"
+    assert kinds["b"] == "boolean"
+    assert kinds["d"].startswith("datetime64")
+    assert kinds["m"] == "float64"
+    for dtypes in source.map(lambda part: part.dtypes.astype(str).to_dict(), list(kinds)):
+        assert dtypes == kinds
+
+
+def test_a_csv_value_that_does_not_fit_its_column_is_missing_and_raises_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("jupyter_dpsynth.sources.csv.HEAD_ROWS", 2)
+    monkeypatch.setattr("jupyter_dpsynth.sources.csv.rows_at_once", lambda _: 2)
+    text = "n,x,b,t\n1,1.5,True,7\n2,2.5,False,a\nsecret-1,oops,maybe,b\n2.5,,,\n"
+    text += "9999999999999999999999,inf,true,c\n"
+    (tmp_path / "odd.csv").write_text(text)
+    source = open_source(tmp_path / "odd.csv")
+    df = pd.concat(source.map(lambda part: part, ["n", "x", "b", "t"]), ignore_index=True)
+    assert df["n"].tolist()[:2] == [1, 2]
+    assert df["n"].isna().tolist() == [False, False, True, True, True]
+    assert df["x"].isna().tolist() == [False, False, True, True, False]
+    assert df["b"].fillna(value=False).tolist() == [True, False, False, False, True]
+    assert df["t"].fillna("-").tolist() == ["7", "a", "b", "-", "c"]
+    source.close()
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_a_file_that_changes_while_it_is_read_is_noticed(parquet, when):
+    df, pattern = parquet
+    source = open_source(pattern)
+    if when == "between":
+        table_fingerprint(source)
+    df.head(700).to_parquet(Path(pattern).parent / "part-1.parquet")
+    with pytest.raises(DataError, match="changed while it was being read"):
+        table_fingerprint(source)
+
+
+def test_a_dask_dataframe_that_gives_other_rows_in_another_pass_is_noticed():
+    calls = []
+
+    def unsteady(part):
+        calls.append(len(part))
+        return part.assign(x=part["x"] + len(calls))
+
+    ddf = dd.from_pandas(pd.DataFrame({"x": range(90), "y": range(90)}), npartitions=2)
+    ddf = ddf.map_partitions(unsteady, meta=ddf._meta)
+    source, meta = open_source(ddf), MetaExtractor.extract(ddf)
+    table_fingerprint(source)
+    with pytest.raises(DataError, match="changed while it was being read"):
+        measured(source, meta)
+
+
+@pytest.mark.tensorflow
+def test_a_change_after_measuring_began_leaves_epsilon_spent(parquet):
+    df, pattern = parquet
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(pattern), HighDimConfig(epsilon=3.0, steps=2))
+
+    def change(report):
+        if "town" in report.message:
+            df.head(701).to_parquet(Path(pattern).parent / "part-1.parquet")
+
+    with pytest.raises(DataError, match="changed while it was being read"):
+        synthesizer.learn(pattern, callback=change)
+    assert synthesizer.state == "failed"
+    assert 2.7 < synthesizer.epsilon <= 3.0
+
+
+def test_a_column_that_shows_no_value_is_named_with_what_to_do(parquet, caplog):
+    _, pattern = parquet
+    measured(pattern, MetaExtractor.extract(pattern))
+    (record,) = caplog.records
+    assert "no value of column 'text'" in record.getMessage()
+    assert "Leave free text out (ignore)" in record.getMessage()
+
+
+@pytest.mark.tensorflow
+def test_learning_from_files_equals_learning_in_memory_to_the_last_weight(parquet):
+    df, pattern = parquet
+    config = HighDimConfig(epsilon=8.0, steps=5)
+    learned = [
+        HighDimSynthesizer(MetaExtractor.extract(table), config)
+        .learn(table, callback=lambda _: None, noise=NoiseSource(test_only_seed=11))
+        .learned
+        for table in (df, pattern)
+    ]
+    assert (learned[0].model.weights == learned[1].model.weights).all()
+    assert (learned[0].losses == learned[1].losses).all()
+
+
+def test_what_fails_inside_a_task_shows_no_value(parquet, monkeypatch):
+    _, pattern = parquet
+
+    def leaking(*_, **__):
+        raise ValueError("the planted value 4711")
+
+    monkeypatch.setattr("jupyter_dpsynth.encoding.names.factorize", leaking)
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(pattern), HighDimConfig(steps=2))
+    with pytest.raises(DPSynthError, match=r"inside a library \(ValueError at jupyter_dpsynth") as raised:
+        synthesizer.learn(pattern, callback=lambda _: None)
+    assert "4711" not in str(raised.value)
+    assert raised.value.__context__ is None
+
+
+def test_a_stop_while_a_table_is_read_for_the_first_time_spends_nothing(parquet):
+    _, pattern = parquet
+    stop = threading.Event()
+    stop.set()
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(pattern), HighDimConfig(steps=2))
+    with pytest.raises(NotLearnedError, match="nothing was spent"):
+        synthesizer.learn(pattern, callback=lambda _: None, stop=stop)
+    assert synthesizer.state == "new"
+
+
+def test_a_privacy_unit_in_a_table_in_parts_is_refused_before_anything_is_spent(parquet):
+    _, pattern = parquet
+    config = HighDimConfig(privacy_unit="age")
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(pattern), config)
+    with pytest.raises(ConfigError, match="pass a pandas DataFrame"):
+        synthesizer.learn(pattern)
+    assert synthesizer.state == "new"
+
+
+def test_a_type_that_cannot_be_learned_is_named_and_can_be_left_out(tmp_path):
+    path = tmp_path / "nested.parquet"
+    pd.DataFrame({"a": [1, 2], "b": [[1], [2]]}).to_parquet(path)
+    with pytest.raises(MetadataError, match="'b' has a type that cannot be learned"):
+        MetaExtractor.extract(path)
+    assert MetaExtractor.extract(open_source(path).without(["b"])).names == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("nothing/*.parquet", "there is no such file"),
+        ("s3://bucket/table.parquet", "dask.dataframe.read_parquet"),
+        (17, "df is a int: pass a pandas DataFrame, a Dask DataFrame"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_what_to_do(data, message):
+    with pytest.raises(DataError, match=message):
+        open_source(data)
+
+
+def test_files_that_differ_in_their_columns_are_refused(tmp_path):
+    pd.DataFrame({"a": [1], "b": ["x"]}).to_parquet(tmp_path / "0.parquet")
+    pd.DataFrame({"a": [1], "b": [2]}).to_parquet(tmp_path / "1.parquet")
+    with pytest.raises(DataError, match="differ in column 'b'"):
+        open_source(tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "0.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "other" / "1.csv").write_text("a,c\n1,2\n")
+    with pytest.raises(DataError, match="different headers"):
+        open_source(tmp_path / "other")
+
+
+def test_temporary_arrays_have_no_name_and_temporary_folders_are_private(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    array = scratch_array((1000, 3), np.dtype(np.uint8))
+    array[:] = 7
+    assert list(tmp_path.iterdir()) == []
+    folder = PrivateFolder()
+    with folder.create("rows") as file:
+        file.write(b"private")
+    assert stat.S_IMODE((folder.path / "rows").stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.path.parent.stat().st_mode) == 0o700
+    folder.remove()
+    assert not folder.path.exists()
+
+
+def test_a_full_disk_is_told_without_how_much_was_needed(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DataError, match="not enough room") as raised:
+        scratch_array((123_457,), np.dtype(np.uint8))
+    assert "123" not in str(raised.value)
+
+
+LEAVES = """
+import sys, time
+from jupyter_dpsynth.sources.scratch import PrivateFolder
+folder = PrivateFolder()
+folder.create("rows").write(b"private")
+print(folder.path, flush=True)
+time.sleep(float(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_folders_go_at_exit_and_after_kill_nine_with_the_next_run_but_not_while_in_use(tmp_path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def start(seconds):
+        command = [sys.executable, "-c", LEAVES, str(seconds)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        return process, Path(process.stdout.readline().strip())
+
+    killed, left = start(60)
+    alive, used = start(60)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert left.exists()
+    ended, own = start(0)
+    ended.wait()
+    assert not left.exists()
+    assert not own.exists()
+    assert used.exists()
+    alive.kill()
+    alive.wait()
+    for process in (killed, ended, alive):
+        process.stdout.close()
+
+
+def test_a_cluster_gives_the_exact_counts_and_codes_too(parquet):
+    distributed = pytest.importorskip("distributed")
+    df, pattern = parquet
+    meta = MetaExtractor.extract(df)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster),
+    ):
+        assert table_fingerprint(open_source(pattern)) == table_fingerprint(df)
+        assert_same(measured(df, meta), measured(pattern, meta))
+
+
+def test_a_task_that_fails_leaves_no_value_in_a_workers_log(parquet, monkeypatch, caplog):
+    distributed = pytest.importorskip("distributed")
+    df, pattern = parquet
+    ddf = dd.from_pandas(df, npartitions=3)
+
+    def leaking(*_, **__):
+        raise ValueError("the planted value 4711")
+
+    monkeypatch.setattr("jupyter_dpsynth.encoding.fingerprint.number_values", leaking)
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster),
+    ):
+        for table in (ddf, pattern):
+            with pytest.raises(DPSynthError, match="inside a library"):
+                table_fingerprint(open_source(table))
+    assert "4711" not in caplog.text
+    assert "word 17" not in caplog.text

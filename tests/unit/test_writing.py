@@ -1,0 +1,174 @@
+"""A table of any size is written in parts: whole or not at all, each once, the same for the same seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth.console import RowsProgress
+from jupyter_dpsynth.engine import writing
+from jupyter_dpsynth.errors import ConfigError, DataError
+from tests.models import untrained
+from tests.tables import mixed_table
+
+dd = pytest.importorskip("dask.dataframe")
+
+
+@pytest.fixture(scope="module")
+def synthesizer():
+    df = mixed_table(600).assign(key=range(600), name=[f"n{i}" for i in range(600)])
+    return untrained(df, ids=["key", "name"])
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(writing, "PART_ROWS", 100)
+
+
+def quiet(done, of):
+    pass
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_the_parts_are_one_table_with_the_schema_of_the_original(synthesizer, small_parts, tmp_path, suffix):
+    told = []
+    files = synthesizer.synthesize(
+        950, seed=3, to=tmp_path / "new" / f"s-*.{suffix}", progress=lambda *each: told.append(each)
+    )
+    assert [path.name for path in files] == [f"s-{number:05d}.{suffix}" for number in range(10)]
+    read = pd.read_parquet if suffix == "parquet" else pd.read_csv
+    parts = [read(path) for path in files]
+    assert [len(part) for part in parts] == [95] * 10
+    df = pd.concat(parts, ignore_index=True)
+    assert df["key"].tolist() == list(range(1, 951))
+    assert df["name"].iloc[[0, -1]].tolist() == ["name-001", "name-950"]
+    assert list(df.columns) == list(synthesizer.df_meta.names)
+    if suffix == "parquet":
+        assert df.dtypes.astype(str).to_dict() == {c.name: c.dtype for c in synthesizer.df_meta.columns}
+    assert told[-1] == (950, 950)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert sorted(path.name for path in files) == sorted(path.name for path in (tmp_path / "new").iterdir())
+
+
+def test_a_seed_gives_the_same_files_and_parts_differ_from_each_other(synthesizer, small_parts, tmp_path):
+    made = [
+        [
+            path.read_bytes()
+            for path in synthesizer.synthesize(300, seed=5, to=tmp_path / name / "*.csv", progress=quiet)
+        ]
+        for name in ("a", "b")
+    ]
+    assert made[0] == made[1]
+    assert len(set(made[0])) == 3
+
+
+def test_a_part_that_failed_is_written_again_with_the_same_rows_and_only_once(
+    synthesizer, small_parts, tmp_path, monkeypatch
+):
+    whole = synthesizer.synthesize(300, seed=5, to=tmp_path / "whole" / "*.csv", progress=quiet)
+    failures = []
+    replace = Path.replace
+
+    def fails_once(path, target):
+        if "00001" in path.name and not failures:
+            failures.append(path)
+            raise OSError(5, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fails_once)
+    again = synthesizer.synthesize(300, seed=5, to=tmp_path / "again" / "*.csv", progress=quiet)
+    assert len(failures) == 1
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in whole]
+    assert len(list((tmp_path / "again").iterdir())) == 3
+
+
+def test_a_part_that_cannot_be_written_is_told_and_leaves_nothing_half(
+    synthesizer, small_parts, tmp_path, monkeypatch
+):
+    def full(path, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        synthesizer.synthesize(300, to=tmp_path / "*.csv", progress=quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_there_are_replaced_only_if_told_and_none_of_them_remains(
+    synthesizer, small_parts, tmp_path
+):
+    synthesizer.synthesize(500, to=tmp_path / "*.csv", progress=quiet)
+    with pytest.raises(ConfigError, match=r"00000\.csv is already there.*overwrite = True"):
+        synthesizer.synthesize(300, to=tmp_path / "*.csv", progress=quiet)
+    files = synthesizer.synthesize(300, to=tmp_path / "*.csv", overwrite=True, progress=quiet)
+    assert sorted(tmp_path.iterdir()) == files
+    (tmp_path / "mine.csv").write_text("a\n1\n")
+    with pytest.raises(ConfigError, match=r"other files of this pattern \(mine\.csv\)"):
+        synthesizer.synthesize(300, to=tmp_path / "*.csv", overwrite=True, progress=quiet)
+    assert (tmp_path / "mine.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        ("out/table.parquet", r"Put one \* into the file's name"),
+        ("out/*-*.parquet", r"Put one \* into the file's name"),
+        ("out/*.xlsx", r"ends in \.parquet or \.csv"),
+        ("s3://bucket/*.parquet", "on this machine"),
+        (7, "is not a path"),
+    ],
+)
+def test_a_pattern_that_cannot_be_written_is_refused_before_a_row_is_made(
+    synthesizer, small_parts, to, message
+):
+    with pytest.raises(ConfigError, match=message):
+        synthesizer.synthesize(300, to=to)
+
+
+def test_a_small_table_goes_into_one_file(synthesizer, tmp_path):
+    (path,) = synthesizer.synthesize(50, to=tmp_path / "one.csv", progress=quiet)
+    assert len(pd.read_csv(path)) == 50
+
+
+def test_a_cluster_writes_the_files_that_this_process_would_write(synthesizer, small_parts, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    here = synthesizer.synthesize(400, seed=9, to=tmp_path / "here" / "*.csv", progress=quiet)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster),
+    ):
+        there = synthesizer.synthesize(400, seed=9, to=tmp_path / "there" / "*.csv", progress=quiet)
+    assert [path.read_bytes() for path in here] == [path.read_bytes() for path in there]
+
+
+def test_progress_is_shown_from_the_first_second_on(monkeypatch):
+    import io
+
+    now = [0.0]
+    monkeypatch.setattr("jupyter_dpsynth.console.time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    progress = RowsProgress(stream)
+    progress(1000, 4000)
+    assert stream.getvalue() == ""
+    now[0] = 2.0
+    progress(2000, 4000)
+    assert "2,000 of 4,000 rows written, about 2 s left" in stream.getvalue()
+    now[0] = 4.0
+    progress(4000, 4000)
+    assert stream.getvalue().split("\r")[-1].rstrip(" \n") == "4,000 of 4,000 rows written, 4 s"
+    assert stream.getvalue().endswith("\n")
+
+
+def test_written_parts_follow_the_models_shares(synthesizer, small_parts, tmp_path):
+    files = synthesizer.synthesize(3000, seed=1, to=tmp_path / "*.parquet", progress=quiet)
+    parts = pd.read_parquet(tmp_path)
+    shares = dict(zip(synthesizer.reference.labels[0], synthesizer.reference.shares[0], strict=True))
+    found = parts["group"].value_counts(normalize=True)
+    assert all(abs(found.get(name, 0.0) - share) < 0.03 for name, share in shares.items() if share)
+    assert len(files) == 30
+    assert np.isfinite(parts["age"]).all()
