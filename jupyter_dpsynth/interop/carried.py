@@ -94,6 +94,8 @@ class Carried:
             self.lose(f"categories of columns that hold {KINDS[kind]} and none of them", name)
         if kind != "number":
             self.options["decimals"].pop(name, None)
+        if kind == "category" and self.options["bounds"].pop(name, None):
+            self.lose(f"ranges of columns that hold {KINDS[kind]}", name)
 
     def _drop(self, name: str) -> None:
         for by_column in self.options.values():

@@ -161,6 +161,13 @@ def test_categories_that_the_column_cannot_hold_are_left_out_and_named(df):
     assert "'arrival'" in note
 
 
+def test_a_range_of_text_is_left_out_and_named(df):
+    field = {"name": "room", "constraints": {"minimum": "a", "maximum": "z"}}
+    meta, note = told(df, {"fields": [field]})
+    assert meta == MetaExtractor.extract(df)
+    assert "ranges of columns that hold text or categories: 'room'" in note
+
+
 def test_what_is_declared_in_code_wins_over_a_foreign_schema(df):
     meta, _ = told(df, TABLE_SCHEMA, bounds={"stars": (1, 5), "nights": (1, 7)})
     assert meta["stars"].bounds == (1.0, 5.0)
