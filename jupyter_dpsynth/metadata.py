@@ -36,7 +36,6 @@ __all__ = [
     "DatetimeMeta",
     "IdMeta",
     "MetaExtractor",
-    "column_kind",
     "column_meta_from_dict",
 ]
 
