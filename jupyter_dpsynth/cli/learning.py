@@ -95,10 +95,10 @@ def learn(options: argparse.Namespace) -> int:
     name = Path(options.table).name.partition(".")[0]
     label = name if name.isidentifier() else UNNAMED
     try:
-        with LearningProgress() as progress, stopped_by_interrupt(progress) as stop, quiet_native_stderr():
-            synthesizer.learn(df, progress, stop, dataset=options.dataset, label=label)
+        with LearningProgress() as progress, stopped_by_interrupt(progress.stop), quiet_native_stderr():
+            synthesizer.learn(df, progress, progress.stop, dataset=options.dataset, label=label)
     except NotLearnedError as error:
-        if not stop.is_set():
+        if not progress.stop.is_set():
             raise
         sys.stderr.write(f"jupyter dpsynth: {error}\n")
         return INTERRUPTED
@@ -107,7 +107,7 @@ def learn(options: argparse.Namespace) -> int:
         f"{synthesizer.receipt.headline}\n"
         f"Saved as {output}. Next: jupyter dpsynth synthesize {output} -n 1000 -o synthetic.csv\n"
     )
-    return INTERRUPTED if stop.is_set() else 0
+    return INTERRUPTED if progress.stop.is_set() else 0
 
 
 def _config(options: argparse.Namespace) -> HighDimConfig:

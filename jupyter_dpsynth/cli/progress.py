@@ -42,6 +42,10 @@ class LearningProgress:
     Args:
         stream: Where to; by default what is stderr now, even if file descriptor 2 is redirected later.
 
+    Attributes:
+        console: Where everything is written.
+        stop: Set it to end training; the next report says that this was noticed.
+
     Privacy:
         Reports hold privatised figures only, besides the ledger's line, which is for the owner.
     """
@@ -63,7 +67,8 @@ class LearningProgress:
             disable=not self.console.is_terminal,
         )
         self._task = self._bar.add_task("starting", total=None, figures="")
-        self._told = False
+        self.stop = threading.Event()
+        self._told = self._told_stop = False
         self._last = ("", -math.inf)
 
     def __enter__(self) -> LearningProgress:  # noqa: PYI034 - Self is newer than Python 3.10
@@ -82,6 +87,9 @@ class LearningProgress:
         if report.ledger and not self._told:
             self._told = True
             self.console.print(report.ledger, soft_wrap=not self.console.is_terminal)
+        if self.stop.is_set() and not self._told_stop:
+            self._told_stop = True
+            self.console.print(STOPPING)
         if self.console.is_terminal:
             self._bar.update(
                 self._task,
@@ -110,22 +118,17 @@ def _figures(report: StepReport) -> str:
 
 
 @contextlib.contextmanager
-def stopped_by_interrupt(progress: LearningProgress) -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets, so that the model is kept; the second one leaves.
-
-    Args:
-        progress: Where to say so.
-    """
-    stop = threading.Event()
+def stopped_by_interrupt(stop: threading.Event) -> Iterator[None]:
+    """The first Ctrl-C sets an event, so that the model is kept; the second one leaves."""
 
     def interrupted(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's form
+        # nothing is written here: the main thread may be in the middle of a line
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        progress.console.print(STOPPING)
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:
-        yield stop
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
