@@ -318,6 +318,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[list[Row]], str]], ...] = (
     ("speed", "Time to a result", "python -m benchmarks.speed --data FOLDER", plain),
     ("display", "The cost of the live display", "python -m benchmarks.display", plain),
     ("growth", "Growth", "python -m benchmarks.growth", growth),
+    ("package", "Before anything is done", "python -m benchmarks.package", plain),
 )
 
 

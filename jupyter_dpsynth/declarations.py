@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import numbers
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
+from jupyter_dpsynth.errors import MetadataError, SchemaWarning, did_you_mean, shown
+from jupyter_dpsynth.interop.frictionless import is_frictionless, read_frictionless
+from jupyter_dpsynth.interop.pandera import is_pandera, read_pandera
+from jupyter_dpsynth.interop.sdv import is_sdv, read_sdv
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
+
+    from jupyter_dpsynth.interop.carried import Carried
 
 __all__ = [
     "by_column",
@@ -43,25 +49,92 @@ def identifier_names(ids: object) -> list[str]:
     return list(ids)
 
 
-def read_schema(source: object, declared: dict[str, dict[str, Any]]) -> None:
-    """Add the declarations of a YAML or JSON file to `declared`; keywords given in code win."""
+def read_schema(
+    source: object,
+    declared: dict[str, dict[str, Any]],
+    names: Sequence[str],
+    kind_of: Callable[[str], str],
+) -> None:
+    """Add the declarations of a schema to `declared`; keywords given in code win.
+
+    Args:
+        source: The path of a YAML or JSON file, or its content, in our form, as SDV metadata or as a
+            Frictionless Table Schema; or an object of SDV, Frictionless or pandera.
+        declared: Declarations by option and column.
+        names: The table's columns.
+        kind_of: Tells what a column holds: 'number', 'datetime', 'category', or '' if unknown.
+
+    Raises:
+        MetadataError: It is none of these, or an option is unknown.
+    """
+    content, name = _content(source)
+    try:
+        carried = _carried(content, names)
+        if carried is None:
+            _add_own(content, declared)
+            return
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, MetadataError):
+            raise
+    else:
+        _add_carried(carried, declared, names, kind_of)
+        return
+    raise MetadataError(
+        f"schema{name} is not a schema: it needs the form 'columns: {{name: {{bounds: [low, high]}}}}', "
+        "that of SDV metadata or that of a Table Schema."
+    )
+
+
+def _content(source: object) -> tuple[Any, str]:
+    """What a schema says, and how messages call it."""
+    home = type(source).__module__.partition(".")[0]
+    if home == "sdv":
+        return source.to_dict(), ""  # type: ignore[attr-defined]
+    if home == "frictionless":
+        return source.to_descriptor(), ""  # type: ignore[attr-defined]
+    if isinstance(source, Mapping) or is_pandera(source):
+        return source, ""
+    if not isinstance(source, str | os.PathLike):
+        raise MetadataError(
+            f"schema = {shown(source)} is not allowed: give the path of a file, or a schema of SDV, pandera "
+            "or Frictionless."
+        )
     import yaml
 
-    if not isinstance(source, str | os.PathLike):
-        raise MetadataError(f"schema = {shown(source)} is not allowed: give the path of a file.")
     path = Path(source)
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-        columns = content["columns"].items()
+        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text), f" = {str(path)!r}"
     except OSError as error:
         raise MetadataError(f"schema = {str(path)!r} cannot be read: {error.strerror}.") from None
-    except (ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError):
-        raise MetadataError(
-            f"schema = {str(path)!r} is not a schema file: it needs the form "
-            "'columns: {name: {bounds: [low, high]}}'."
-        ) from None
-    for name, options in columns:
+    except (ValueError, yaml.YAMLError, RecursionError):
+        raise MetadataError(f"schema = {str(path)!r} is neither JSON nor YAML.") from None
+
+
+def _carried(content: Any, names: Sequence[str]) -> Carried | None:  # noqa: ANN401 - parsed, or an object
+    """The declarations of another library's schema; None if it has our own form."""
+    if is_pandera(content):
+        return read_pandera(content)
+    if is_frictionless(content):
+        return read_frictionless(content, names)
+    return read_sdv(content, names) if is_sdv(content) else None
+
+
+def _add_carried(
+    carried: Carried, declared: dict[str, dict[str, Any]], names: Sequence[str], kind_of: Callable[[str], str]
+) -> None:
+    carried.fit(names, kind_of)
+    taken = {name for option in ("bounds", "categories", "id") for name in declared[option]}
+    for option, by_name in carried.options.items():
+        for name, value in by_name.items():
+            if option == "decimals" or name not in taken:
+                declared[option].setdefault(name, value)
+    if carried.note:
+        warnings.warn(carried.note, SchemaWarning, stacklevel=4)  # of whoever called extract
+
+
+def _add_own(content: Mapping[str, Any], declared: dict[str, dict[str, Any]]) -> None:
+    for name, options in content["columns"].items():
         for option, value in by_column(f"schema column {shown(name)}", options).items():
             if option not in declared:
                 hint = did_you_mean(str(option), declared)

@@ -25,6 +25,7 @@ __all__ = [
     "MetadataError",
     "MissingDependencyError",
     "NotLearnedError",
+    "SchemaWarning",
     "WorkerLostError",
     "did_you_mean",
     "shielded",
@@ -70,6 +71,10 @@ class MissingDependencyError(DPSynthError, ImportError):
 
 class WorkerLostError(DPSynthError, RuntimeError):
     """Another worker of a distributed training ended or cannot be reached."""
+
+
+class SchemaWarning(UserWarning):
+    """Something in another library's schema has no counterpart here and was left out."""
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

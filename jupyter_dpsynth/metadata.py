@@ -26,7 +26,6 @@ from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 
@@ -205,7 +204,7 @@ class MetaExtractor:
         categories: Mapping[str, Sequence[Hashable]] | None = None,
         decimals: Mapping[str, int] | None = None,
         ids: Sequence[str] = (),
-        schema: str | Path | None = None,
+        schema: object = None,
     ) -> DataFrameMeta:
         """Return the public schema of a table.
 
@@ -218,8 +217,10 @@ class MetaExtractor:
             categories: Public categories by column. Other values count as 'not listed'.
             decimals: Public number of digits after the point by column, 0 to 9.
             ids: Columns that identify rows: never learned, numbered anew on output.
-            schema: A YAML or JSON file with the same declarations:
-                `columns: {age: {bounds: [17, 90]}, sex: {categories: [F, M]}, key: {id: true}}`.
+            schema: The same declarations as the path of a YAML or JSON file, or its content:
+                `columns: {age: {bounds: [17, 90]}, sex: {categories: [F, M]}, key: {id: true}}`. Or
+                SDV metadata, a Frictionless Table Schema (as a file, its content or an object), or a
+                pandera schema. A SchemaWarning says what of those has no counterpart here.
 
         Raises:
             MetadataError: A declaration names an unknown column, does not fit its type or
@@ -245,7 +246,7 @@ class MetaExtractor:
             "id": dict.fromkeys(identifier_names(ids), True),
         }
         if schema is not None:
-            read_schema(schema, declared)
+            read_schema(schema, declared, list(frame.columns), lambda name: column_kind(frame, name))
         names = [str(name) for name in frame.columns]
         for option, values in declared.items():
             for name in values:
@@ -356,6 +357,14 @@ def _kind_of(series: pd.Series) -> tuple[str, str]:
         f"column {series.name!r} has a type that cannot be learned ({dtype}): convert it to numbers, "
         "text, categories or dates, or drop it."
     )
+
+
+def column_kind(df: pd.DataFrame, name: str) -> str:
+    """'category', 'number' or 'datetime'; '' for a column that cannot be learned."""
+    try:
+        return _kind_of(df[name])[0]
+    except MetadataError:
+        return ""
 
 
 def _is_nullable(series: pd.Series) -> bool:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.declarations import read_schema
 from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
-from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, MetaExtractor, check_frame
+from jupyter_dpsynth.metadata import (
+    CategoricalMeta,
+    ContinuousMeta,
+    MetaExtractor,
+    check_frame,
+    column_kind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,7 +100,8 @@ class SchemaDraft:
             options[key].update((declared or {}).get(key) or {})
         options["id"].update(dict.fromkeys((declared or {}).get("ids", ()), True))
         if (declared or {}).get("schema") is not None:
-            read_schema(Path((declared or {})["schema"]), options)
+            kinds = functools.partial(column_kind, df)
+            read_schema((declared or {})["schema"], options, list(df.columns), kinds)
         ignored = (declared or {}).get("ignore", ())
         self.columns = {name: _first_draft(df, name) for name in df.columns}
         for key, by_column in (*options.items(), ("ignore", dict.fromkeys(ignored, True))):

@@ -8,20 +8,18 @@ cores: the longest stall of a busy cell was 6.4 s without the reading and 0.3 s 
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import logging
-import os
-import re
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jupyter_dpsynth.quiet import quiet_native_stderr
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["TensorFlowWarmup", "import_engine", "is_ready"]
 
@@ -29,12 +27,6 @@ logger = logging.getLogger(__name__)
 
 ENGINE = "jupyter_dpsynth.engine.training"  # the one module whose import brings TensorFlow
 CHUNK = 4 << 20
-# What TensorFlow 2.15 to 2.21 say when they are imported on a machine without a GPU.
-NOTE = re.compile(
-    rb"[IWE]\d{4} \d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] |WARNING: All log messages before absl"
-    rb"|To enable the following instructions:|Skipping registering GPU devices|\s*$"
-)
-NOTHING = re.compile(rb"(?!)")
 SETTLE_SECONDS = 1.0  # idle time after which the import may begin
 
 _lock = threading.Lock()
@@ -43,36 +35,6 @@ _lock = threading.Lock()
 def is_ready() -> bool:
     """Whether TensorFlow, and what trains with it, has been imported."""
     return ENGINE in sys.modules and not _lock.locked()
-
-
-@contextlib.contextmanager
-def quiet_native_stderr() -> Iterator[None]:
-    """Keep TensorFlow's hardware notes out of the notebook.
-
-    Its C++ code prints a page of them to file descriptor 2 before any log level applies, and Jupyter puts
-    that into whatever cell is running. Whatever else is written there meanwhile appears afterwards; if
-    the block fails, everything does. `sys.stderr` is not touched.
-    """
-    try:
-        saved = os.dup(2)
-    except OSError:  # no such descriptor: nothing to keep quiet
-        yield
-        return
-    dropped = NOTE
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            dropped = NOTHING
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            sink.seek(0)
-            for line in sink:
-                if not dropped.match(line):
-                    os.write(2, line)
 
 
 def import_engine() -> None:

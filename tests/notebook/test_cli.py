@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jupyter_dpsynth import cli
+from jupyter_dpsynth.cli.demo import require
 from jupyter_dpsynth.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -28,4 +29,4 @@ def test_the_demo_refuses_a_folder_that_does_not_exist_before_it_learns(tmp_path
 
 def test_a_missing_package_is_named_together_with_the_extra_that_has_it() -> None:
     with pytest.raises(MissingDependencyError, match=r"no_such_package_here.*jupyter_dpsynth\[lab\]"):
-        cli._require(("json", "no_such_package_here"))
+        require(("json", "no_such_package_here"))

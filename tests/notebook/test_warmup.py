@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from jupyter_dpsynth.notebook.warmup import quiet_native_stderr
+from jupyter_dpsynth.quiet import quiet_native_stderr
 from tests.notebook.conftest import Kernel
 
 NOTES = (

@@ -14,6 +14,7 @@ MODULES = {
     "evaluation.private": {"PrivateEvaluation", "evaluate_privately", "plan_evaluation"},
     "evaluation.private_report": {"Measured", "PrivateReport"},
     "evaluation.report": {"BANNER", "Metric", "UtilityReport", "check_columns"},
+    "estimator": {"SklearnSynthesizer"},
     "metadata": {
         "CategoricalMeta",
         "ColumnMeta",

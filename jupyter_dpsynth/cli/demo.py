@@ -1,15 +1,10 @@
-"""The command `jupyter dpsynth`.
+"""`jupyter dpsynth demo`: the quickstart notebook, run in this very Python environment.
 
-`jupyter dpsynth demo` runs the quickstart notebook on the bundled sample in this very Python
-environment, shows what happens in the terminal and writes the executed notebook as one HTML file.
-`jupyter dpsynth ledger` tells what every dataset has cost.
-`jupyter dpsynth verify FILE` computes the figures of a receipt, or of a saved synthesizer's receipt, again
-from its events.
+The terminal shows what happens, and the executed notebook is written as one HTML file.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import os
 import shutil
@@ -19,16 +14,15 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import ArtifactError, DPSynthError, MissingDependencyError
+from jupyter_dpsynth.errors import DPSynthError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["main"]
+__all__ = ["demo", "require"]
 
 NOTEBOOK = "quickstart.ipynb"
 NEEDED = ("nbclient", "nbconvert", "ipykernel", "matplotlib")
-FAILED, INTERRUPTED = 1, 130
 QUIET = "--log-level=50"  # the kernel would warn that local messages are not encrypted
 
 #: Run behind the quickstart, on the first synthesizer that it learned.
@@ -42,73 +36,6 @@ print(_Report.against_measurements(_learned, _learned.synthesize(seed=0)).summar
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="jupyter dpsynth", description="Differentially private synthetic tables in Jupyter."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    demo_parser = commands.add_parser(
-        "demo",
-        help="run the quickstart notebook on the bundled sample",
-        description="Run the quickstart notebook on the bundled sample, without any preparation.",
-    )
-    demo_parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("demo.html"),
-        help="where to write the executed notebook as HTML (default: %(default)s)",
-    )
-    commands.add_parser(
-        "ledger",
-        help="show what every dataset has cost",
-        description="Show what every dataset has cost, over all runs, kernels and notebooks.",
-    )
-    verify_parser = commands.add_parser(
-        "verify",
-        help="check a receipt's figures against its events",
-        description="Compute epsilon and the other figures of a receipt again from its events, with two "
-        "accountants. The exit status is 0 if all agree, 1 if not.",
-    )
-    verify_parser.add_argument("file", type=Path, help="a receipt (JSON) or a saved synthesizer")
-    options = parser.parse_args(arguments)
-    try:
-        if options.command == "verify":
-            return verify(options.file)
-        if options.command == "ledger":
-            ledger()
-        else:
-            demo(options.output)
-    except DPSynthError as error:
-        sys.stderr.write(f"jupyter dpsynth: {error}\n")
-        return FAILED
-    except KeyboardInterrupt:
-        sys.stderr.write("\njupyter dpsynth: stopped by you.\n")
-        return INTERRUPTED
-    return 0
-
-
-def verify(file: Path) -> int:
-    """Check a receipt and write what was compared; 0 if figures and events agree, 1 if not.
-
-    Args:
-        file: The JSON of a receipt, or a saved synthesizer, which must then be sound as a whole.
-
-    Raises:
-        ArtifactError: It is neither, or damaged.
-    """
-    from jupyter_dpsynth.persistence import read_receipt
-    from jupyter_dpsynth.privacy.verification import verify_receipt
-
-    document = read_receipt(file)
-    try:
-        verification = verify_receipt(document)
-    except ArtifactError as error:
-        raise ArtifactError(f"path = {str(file)!r} is no receipt that can be checked: {error}") from None
-    sys.stdout.write(f"{file}: {verification.to_text()}\n")
-    return 0 if verification.passed else FAILED
-
-
 def demo(output: Path) -> None:
     """Execute the quickstart, tell what it does and write it as HTML.
 
@@ -119,7 +46,7 @@ def demo(output: Path) -> None:
         MissingDependencyError: Something that running notebooks needs is not installed.
         DPSynthError: A cell failed, or the file cannot be written.
     """
-    _require(NEEDED)
+    require(NEEDED)
     if not output.absolute().parent.is_dir():
         raise DPSynthError(f"--output = {str(output)!r}: the folder does not exist. Make it first.")
     import nbformat
@@ -146,18 +73,8 @@ def demo(output: Path) -> None:
     console.line(f"The executed notebook is in {output.absolute()}")
 
 
-def ledger() -> None:
-    """Print the ledger.
-
-    Raises:
-        ArtifactError: It cannot be read.
-    """
-    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
-
-    sys.stdout.write(f"{PrivacyLedger().summary()}\n")
-
-
-def _require(names: Sequence[str]) -> None:
+def require(names: Sequence[str]) -> None:
+    """Raise MissingDependencyError unless these packages are installed."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingDependencyError(
@@ -252,7 +169,3 @@ class Console:
             self.progress(content["data"].get("text/plain", "").split("\n")[0])
         elif kind in {"display_data", "execute_result"} and "image/png" not in content["data"]:
             self.line(content["data"].get("text/plain", ""))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

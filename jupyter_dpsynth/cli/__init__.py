@@ -1,0 +1,181 @@
+"""The command `jupyter dpsynth`: learn, synthesize, verify, ledger, demo.
+
+The exit status is 0 if all went well, 1 if not, 2 if the command line cannot be understood and 130 after
+Ctrl-C. Errors and progress go to stderr, one line each; results go to stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from jupyter_dpsynth.cli.learning import add_learn
+from jupyter_dpsynth.cli.status import FAILED, INTERRUPTED, USAGE
+from jupyter_dpsynth.errors import ArtifactError, DPSynthError, SchemaWarning, shielded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["FAILED", "INTERRUPTED", "USAGE", "main"]
+
+PROGRAM = "jupyter dpsynth"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what it does not understand."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with the message and where there is help."""
+        self.exit(USAGE, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # a parameter's name may be written as in Python: --noise_multiplier
+    words = [_dashed(word) if word.startswith("--") else word for word in given]
+    options = _parser().parse_args(words)
+    try:
+        with warnings.catch_warnings():
+            # of all warnings only ours are known to quote no value of the table
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", SchemaWarning)
+            warnings.showwarning = _show_warning
+            return int(shielded(lambda: options.run(options), f"{options.command} failed"))
+    except DPSynthError as error:
+        sys.stderr.write(f"{PROGRAM}: {error}\n")
+        return FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{PROGRAM}: stopped by you.\n")
+        return INTERRUPTED
+
+
+def _dashed(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    sys.stderr.write(f"{PROGRAM}: {message}\n")
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog=PROGRAM,
+        description="Differentially private synthetic tables.",
+        epilog="The exit status is 0 if all went well, 1 if not, 2 if the command line cannot be understood, "
+        "130 after Ctrl-C.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_learn(commands)
+    _add_synthesize(commands)
+    verify_parser = commands.add_parser(
+        "verify",
+        help="check a receipt's figures against its events",
+        description="Compute epsilon and the other figures of a receipt again from its events, with two "
+        "accountants. The exit status is 0 if all agree, 1 if not.",
+    )
+    verify_parser.add_argument("file", type=Path, help="a receipt (JSON) or a saved synthesizer")
+    verify_parser.set_defaults(run=verify)
+    ledger_parser = commands.add_parser(
+        "ledger",
+        help="show what every dataset has cost",
+        description="Show what every dataset has cost, over all runs, kernels and notebooks.",
+    )
+    ledger_parser.set_defaults(run=ledger)
+    demo_parser = commands.add_parser(
+        "demo",
+        help="run the quickstart notebook on the bundled sample",
+        description="Run the quickstart notebook on the bundled sample, without any preparation.",
+    )
+    demo_parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("demo.html"),
+        help="where to write the executed notebook as HTML (default: %(default)s)",
+    )
+    demo_parser.set_defaults(run=_demo)
+    return parser
+
+
+def _add_synthesize(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser(
+        "synthesize",
+        help="make a synthetic table from a saved model",
+        description="Make a synthetic table from a saved model: free, as often as wanted.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", help="a model that learn, or %%dpsynth save, has written")
+    parser.add_argument("-n", "--rows", type=int, help="how many rows; by default the noisy row count")
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        help="where to write the table: .csv, .csv.gz, .tsv, .parquet or .feather; by default CSV to stdout",
+    )
+    parser.add_argument("--seed", type=int, help="makes the output repeatable; no bearing on privacy")
+    parser.set_defaults(run=synthesize)
+
+
+def synthesize(options: argparse.Namespace) -> int:
+    """Make a synthetic table and write it.
+
+    Privacy:
+        Post-processing.
+    """
+    from jupyter_dpsynth.cli.tables import check_format, write_table
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+    check_format(options.output, "--output")
+    synthesizer = HighDimSynthesizer.load(options.model)
+    df = synthesizer.synthesize(options.rows, seed=options.seed)
+    try:
+        write_table(df, options.output)
+    except BrokenPipeError:  # whoever read it, head for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Check a receipt and write what was compared; 0 if figures and events agree, 1 if not.
+
+    The file is the JSON of a receipt, or a saved synthesizer, which must then be sound as a whole.
+
+    Raises:
+        ArtifactError: It is neither, or damaged.
+    """
+    from jupyter_dpsynth.persistence import read_receipt
+    from jupyter_dpsynth.privacy.verification import verify_receipt
+
+    file = options.file
+    document = read_receipt(file)
+    try:
+        verification = verify_receipt(document)
+    except ArtifactError as error:
+        raise ArtifactError(f"path = {str(file)!r} is no receipt that can be checked: {error}") from None
+    sys.stdout.write(f"{file}: {verification.to_text()}\n")
+    return 0 if verification.passed else FAILED
+
+
+def ledger(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command's form
+    """Print the ledger.
+
+    Raises:
+        ArtifactError: It cannot be read.
+    """
+    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+
+    sys.stdout.write(f"{PrivacyLedger().summary()}\n")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from jupyter_dpsynth.cli.demo import demo
+
+    demo(options.output)
+    return 0

@@ -1,0 +1,103 @@
+"""Tables in files: what the command line reads and writes, by the end of the file's name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jupyter_dpsynth.errors import ArtifactError, DataError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["STANDARD", "check_format", "read_table", "write_table"]
+
+STANDARD = "-"  # stdin or stdout, as CSV
+FORMATS = {
+    ".csv": "CSV",
+    ".csv.gz": "CSV",
+    ".tsv": "TSV",
+    ".parquet": "Parquet",
+    ".pq": "Parquet",
+    ".feather": "Feather",
+}
+
+
+def check_format(path: str, option: str) -> str:
+    """The format of a file, by its name.
+
+    Raises:
+        DataError: It has none of the known endings.
+    """
+    if path == STANDARD:
+        return "CSV"
+    for ending, name in FORMATS.items():
+        if path.lower().endswith(ending):
+            return name
+    raise DataError(f"{option} = {path!r} is not a known kind of table: give {', '.join(FORMATS)}, or -.")
+
+
+def read_table(path: str) -> pd.DataFrame:
+    """Read a private table.
+
+    Args:
+        path: A file, or - for CSV from stdin.
+
+    Raises:
+        DataError: It cannot be read. The message says nothing of what is in it.
+        MissingDependencyError: pyarrow is needed.
+
+    Privacy:
+        Names and types of the columns count as public. Of CSV they are what pandas reads off the values.
+    """
+    import pandas as pd
+
+    kind = check_format(path, "the table")
+    separator = "\t" if kind == "TSV" else ","
+    try:
+        if kind == "Parquet":
+            return pd.read_parquet(path)
+        if kind == "Feather":
+            return pd.read_feather(path)
+        source = sys.stdin.buffer if path == STANDARD else path
+        return pd.read_csv(source, sep=separator, low_memory=False)
+    except ImportError:
+        failure: Exception = MissingDependencyError(
+            f"{kind} files are read with pyarrow: pip install pyarrow"
+        )
+    except OSError as error:
+        failure = DataError(f"the table {path!r} cannot be read: {error.strerror or type(error).__name__}.")
+    except Exception as error:  # noqa: BLE001 - its message may quote what is in the file
+        failure = DataError(
+            f"the table {path!r} is no {kind} that pandas can read ({type(error).__name__}): repair it, or "
+            "save it from pandas as Parquet."
+        )
+    raise failure
+
+
+def write_table(df: pd.DataFrame, path: str) -> None:
+    """Write a synthetic table; to stdout it goes as CSV.
+
+    Raises:
+        ArtifactError: It cannot be written.
+        MissingDependencyError: pyarrow is needed.
+    """
+    kind = check_format(path, "--output")
+    try:
+        if path == STANDARD:
+            df.to_csv(sys.stdout, index=False)
+            sys.stdout.flush()
+        elif kind == "Parquet":
+            df.to_parquet(path, index=False)
+        elif kind == "Feather":
+            df.to_feather(path)
+        else:
+            df.to_csv(path, sep="\t" if kind == "TSV" else ",", index=False)
+    except ImportError:
+        raise MissingDependencyError(f"{kind} files are written with pyarrow: pip install pyarrow") from None
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        name = str(Path(path))
+        raise ArtifactError(f"--output = {name!r} cannot be written: {error.strerror or error}.") from None

@@ -1,0 +1,115 @@
+"""What of another library's schema can be declared here, and what cannot."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+__all__ = ["Carried", "listed"]
+
+MOST_NAMED = 5
+KINDS = {"number": "numbers", "datetime": "dates or times", "category": "text or categories"}
+CONVERSIONS = {
+    "number": "pandas.to_numeric",
+    "datetime": "pandas.to_datetime",
+    "category": "astype(str)",
+}
+
+
+def listed(names: Collection[object]) -> str:
+    """Names in a message, the first few of many."""
+    first = ", ".join(shown(name) for name in list(names)[:MOST_NAMED])
+    return first + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
+def _options() -> dict[str, dict[str, Any]]:
+    return {"bounds": {}, "categories": {}, "decimals": {}, "id": {}}
+
+
+@dataclass
+class Carried:
+    """A schema of another library, in our terms.
+
+    Attributes:
+        source: What it is: 'SDV metadata'.
+        options: Declarations by option and column, as `MetaExtractor.extract` understands them.
+        kinds: What a column is said to hold: 'number', 'datetime' or 'category'.
+        left_out: What has no counterpart here, in words; by reason the columns that it is about.
+        remarks: The same for what is about no column.
+
+    Privacy:
+        What a schema says is public: whoever passes it states so.
+    """
+
+    source: str
+    options: dict[str, dict[str, Any]] = field(default_factory=_options)
+    kinds: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    def lose(self, what: str, column: object) -> None:
+        """Note that something about a column has no counterpart here."""
+        self.left_out.setdefault(what, []).append(str(column))
+
+    def limit(self, column: str, low: object, high: object) -> None:
+        """Declare bounds; one of them alone cannot be."""
+        if low is not None and high is not None:
+            self.options["bounds"][column] = (low, high)
+        elif low is not None or high is not None:
+            side = "a lowest" if high is None else "a highest"
+            self.lose(f"{side} value without the other one (bounds need both)", column)
+
+    def fit(self, names: Collection[str], kind_of: Callable[[str], str]) -> None:
+        """Drop what does not fit the table, and note it.
+
+        Args:
+            names: The table's columns.
+            kind_of: Tells what a column holds: 'number', 'datetime', 'category', or '' if unknown.
+        """
+        for name in dict.fromkeys([*self.kinds, *(n for by in self.options.values() for n in by)]):
+            if name not in names:
+                self._drop(name)
+                self.lose("columns that the table does not have", name)
+            elif name not in self.options["id"]:
+                self._fit_column(name, kind_of(name))
+
+    def _fit_column(self, name: str, kind: str) -> None:
+        said, categories = self.kinds.get(name, kind), self.options["categories"].get(name)
+        if not kind:
+            return
+        if categories is None and said != kind:
+            self._drop(name)
+            change = f"convert with {CONVERSIONS[said]} first"
+            if said == "category":
+                change = f"give the categories, or {change}"
+            self.lose(f"the type of columns that hold {KINDS[kind]}, not {KINDS[said]} ({change})", name)
+        elif categories is not None and not _can_hold(kind, categories):
+            self._drop(name)
+            self.lose(f"categories of columns that hold {KINDS[kind]} and none of them", name)
+        if kind != "number":
+            self.options["decimals"].pop(name, None)
+        if kind == "category" and self.options["bounds"].pop(name, None):
+            self.lose(f"ranges of columns that hold {KINDS[kind]}", name)
+
+    def _drop(self, name: str) -> None:
+        for by_column in self.options.values():
+            by_column.pop(name, None)
+
+    @property
+    def note(self) -> str:
+        """What was not carried over, in one line; empty if everything was."""
+        parts = [f"{what}: {listed(names)}" for what, names in self.left_out.items()] + self.remarks
+        return f"not carried over from {self.source}: {'; '.join(parts)}." if parts else ""
+
+
+def _can_hold(kind: str, categories: Collection[Any]) -> bool:
+    """Whether a column of this kind can hold such categories."""
+    if kind == "datetime":
+        return False
+    return kind == "category" or all(isinstance(value, numbers.Number) for value in categories)

@@ -1,0 +1,145 @@
+"""Frictionless Table Schema (https://specs.frictionlessdata.io/table-schema/), read as declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import MetadataError
+from jupyter_dpsynth.interop.carried import Carried, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["is_frictionless", "read_frictionless"]
+
+KINDS = {
+    "integer": "number",
+    "number": "number",
+    "boolean": "category",
+    "string": "category",
+    "date": "datetime",
+    "datetime": "datetime",
+    "duration": "datetime",
+}
+# what is read here, or describes what reading the file has settled or what nobody computes with
+FIELD_KEYS = {
+    *("name", "type", "constraints", "categories", "categoriesOrdered", "title", "description", "example"),
+    *("format", "decimalChar", "groupChar", "bareNumber", "trueValues", "falseValues", "rdfType"),
+}
+READ = {"required", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+NO_MISSING = "whether values may be missing (that is measured)"
+
+
+def is_frictionless(content: Mapping[Any, Any]) -> bool:
+    """Whether a document is a Table Schema, or a resource or package with one."""
+    return isinstance(content.get("fields"), list) or "resources" in content or _has_schema(content)
+
+
+def _has_schema(content: Mapping[Any, Any]) -> bool:
+    schema = content.get("schema")
+    return isinstance(schema, Mapping) and isinstance(schema.get("fields"), list)
+
+
+def read_frictionless(content: Mapping[Any, Any], names: Collection[str]) -> Carried:
+    """Declarations from a Table Schema.
+
+    Args:
+        content: The descriptor of a schema, or of a resource or package with one.
+        names: The table's columns; of several resources the one with these columns is taken.
+
+    Raises:
+        MetadataError: There are several resources and none, or more than one, has these columns.
+    """
+    carried = Carried("the Table Schema")
+    schema = _schema(content, names)
+    for described in schema["fields"]:
+        _read_field(carried, described)
+    key = schema.get("primaryKey") or ()
+    keys = [key] if isinstance(key, str) else list(key)
+    if len(keys) == 1:
+        carried.options["id"][keys[0]] = True
+    elif keys:
+        carried.remarks.append(f"a primaryKey of several columns ({listed(keys)}), which are learned")
+    markers = [text for text in schema.get("missingValues") or () if text != ""]
+    if markers:
+        carried.remarks.append(
+            f"missingValues (read the file with na_values = {markers!r}, so that they are missing here)"
+        )
+    carried.remarks += [name for name in ("foreignKeys", "uniqueKeys") if schema.get(name)]
+    return carried
+
+
+def _schema(content: Mapping[Any, Any], names: Collection[str]) -> Mapping[str, Any]:
+    if "fields" in content:
+        return content
+    if _has_schema(content):
+        return dict(content["schema"])
+    schemas = [resource["schema"] for resource in content["resources"] if _has_schema(resource)]
+    if len(schemas) > 1:
+        schemas = [each for each in schemas if {one["name"] for one in each["fields"]} == set(names)]
+    if len(schemas) != 1:
+        raise MetadataError(
+            f"schema is a data package in which {len(schemas)} resources have the columns of this table: "
+            "pass the schema of one resource."
+        )
+    return dict(schemas[0])
+
+
+def _read_field(carried: Carried, described: Mapping[str, Any]) -> None:
+    name, kind = described["name"], described.get("type", "any")
+    constraints = described.get("constraints") or {}
+    if kind in KINDS:
+        carried.kinds[name] = KINDS[kind]
+    elif kind != "any":
+        carried.lose(f"type {kind!r} (learned as what the column's type says)", name)
+    if kind == "integer":
+        carried.options["decimals"][name] = 0
+    _read_domain(carried, name, kind, constraints.get("enum") or described.get("categories"), constraints)
+    for key in constraints:
+        if key == "required" and constraints[key]:
+            carried.lose(NO_MISSING, name)
+        elif key not in READ:
+            carried.lose(f"the constraint {key!r}", name)
+    for key in described:
+        if key not in FIELD_KEYS:
+            carried.lose(str(key), name)
+
+
+def _read_domain(
+    carried: Carried,
+    name: str,
+    kind: str,
+    values: Any,  # noqa: ANN401 - a list
+    constraints: Mapping[str, Any],
+) -> None:
+    if values and KINDS.get(kind) == "datetime":
+        carried.lose("a list of dates", name)
+    elif values:
+        carried.options["categories"][name] = tuple(_value(each, kind) for each in values)
+    else:
+        carried.limit(name, *(_limit(constraints, side, kind) for side in ("inimum", "aximum")))
+
+
+def _value(value: Any, kind: str) -> Any:  # noqa: ANN401 - a category
+    """A category as a column of that type holds it; it may be written as text, or as value and label."""
+    plain = value["value"] if isinstance(value, Mapping) else value
+    return _number(plain, kind) if kind in ("integer", "number") else plain
+
+
+def _number(value: Any, kind: str) -> Any:  # noqa: ANN401 - left as it is if it is no number
+    try:
+        return int(value) if kind == "integer" else float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def _limit(constraints: Mapping[str, Any], side: str, kind: str) -> Any:  # noqa: ANN401 - number or date
+    """The bound on one side; next to an excluded whole number lies the bound, of others it is the limit."""
+    if (included := constraints.get(f"m{side}")) is not None:
+        return included
+    excluded = constraints.get(f"exclusiveM{side}")
+    if excluded is None or kind != "integer":
+        return excluded
+    whole = _number(excluded, kind)
+    return whole + (1 if side == "inimum" else -1) if isinstance(whole, int) else excluded

@@ -1,0 +1,91 @@
+"""pandera's `DataFrameSchema` and `DataFrameModel` (https://pandera.readthedocs.io), read as declarations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_dpsynth.interop.carried import Carried
+
+__all__ = ["is_pandera", "read_pandera"]
+
+# pandera's names of checks: what each says about (lowest, highest), and whether the limit itself is allowed
+LIMITS = {
+    "greater_than_or_equal_to": ("min_value", None, True),
+    "greater_than": ("min_value", None, False),
+    "less_than_or_equal_to": (None, "max_value", True),
+    "less_than": (None, "max_value", False),
+    "in_range": ("min_value", "max_value", True),
+}
+# numpy's whole numbers and booleans cannot be missing in any case
+NEVER_MISSING = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"bool"}
+NO_MISSING = "nullable = False (whether values are missing is measured)"
+
+
+def is_pandera(source: object) -> bool:
+    """Whether something is a schema of pandera's, or a model class."""
+    family = source.__mro__ if isinstance(source, type) else type(source).__mro__
+    own = [cls for cls in family if cls.__module__.partition(".")[0] == "pandera"]
+    return any(cls.__name__ in ("DataFrameSchema", "DataFrameModel") for cls in own)
+
+
+def read_pandera(source: Any) -> Carried:  # noqa: ANN401 - a type of pandera's
+    """Declarations from a schema: its columns' types, their checks of ranges and of allowed values."""
+    carried = Carried("the pandera schema")
+    schema = source.to_schema() if hasattr(source, "to_schema") else source
+    for name, column in schema.columns.items():
+        if column.regex:
+            carried.lose("columns given by a pattern (declare them by name)", name)
+        else:
+            _read_column(carried, name, column)
+    remarks = {"checks of whole rows": schema.checks, "unique combinations": schema.unique}
+    carried.remarks += [what for what, given in remarks.items() if given]
+    return carried
+
+
+def _read_column(carried: Carried, name: str, column: Any) -> None:  # noqa: ANN401 - a type of pandera's
+    dtype = str(column.dtype).lower()
+    if kind := _kind(dtype):
+        carried.kinds[name] = kind
+    whole = dtype.startswith(("int", "uint"))
+    if whole:
+        carried.options["decimals"][name] = 0
+    values = getattr(column.dtype, "categories", None)
+    low = high = None
+    for check in column.checks:
+        statistics = check.statistics or {}
+        if check.name == "isin":
+            values = statistics["allowed_values"]
+        elif check.name in LIMITS:
+            below, above = _limits(check.name, statistics, whole=whole)
+            low = below if low is None or (below is not None and below > low) else low
+            high = above if high is None or (above is not None and above < high) else high
+        else:
+            carried.lose(f"the check {check.name!r}", name)
+    if values is not None:
+        carried.options["categories"][name] = tuple(values)
+    else:
+        carried.limit(name, low, high)
+    if column.unique:
+        carried.lose("unique = True (ids = [...] makes a column an identifier)", name)
+    if not column.nullable and str(column.dtype) not in NEVER_MISSING:
+        carried.lose(NO_MISSING, name)
+
+
+def _limits(check: str, statistics: dict[str, Any], *, whole: bool) -> tuple[Any, Any]:
+    """Lowest and highest value that a check allows; beside an excluded whole number lies the next one."""
+    low_key, high_key, inclusive = LIMITS[check]
+    found = []
+    for key, include, step in ((low_key, "include_min", 1), (high_key, "include_max", -1)):
+        value = None if key is None else statistics[key]
+        included = statistics.get(include, inclusive)
+        found.append(value + step if whole and value is not None and not included else value)
+    return found[0], found[1]
+
+
+def _kind(dtype: str) -> str:
+    """What columns of a dtype hold; empty if the dtype does not tell."""
+    if dtype.startswith(("int", "uint", "float", "decimal")):
+        return "number"
+    if dtype.startswith(("datetime", "timedelta", "date")):
+        return "datetime"
+    return "category" if dtype.startswith(("str", "bool", "category")) else ""

@@ -1,0 +1,128 @@
+"""SDV's metadata (https://docs.sdv.dev, 'Metadata JSON'): read as declarations, and written for SDMetrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import MetadataError
+from jupyter_dpsynth.interop.carried import Carried, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from jupyter_dpsynth.metadata import ColumnMeta, DataFrameMeta
+
+__all__ = ["is_sdv", "read_sdv", "sdv_metadata"]
+
+KINDS = {"numerical": "number", "categorical": "category", "datetime": "datetime", "boolean": "category"}
+# what is read here, and a datetime's format, which a column of dates no longer has
+COLUMN_KEYS = {"sdtype", "pii", "computer_representation", "datetime_format", "order"}
+TABLE_KEYS = {"METADATA_SPEC_VERSION", "columns", "primary_key", "alternate_keys", "synthesizer_info"}
+
+
+def is_sdv(content: Mapping[Any, Any]) -> bool:
+    """Whether a document is SDV metadata."""
+    if "METADATA_SPEC_VERSION" in content or "tables" in content:
+        return True
+    columns = content.get("columns")
+    return isinstance(columns, Mapping) and any(
+        isinstance(column, Mapping) and "sdtype" in column for column in columns.values()
+    )
+
+
+def read_sdv(content: Mapping[Any, Any], names: Collection[str]) -> Carried:
+    """Declarations from SDV metadata of one table.
+
+    Keys, and columns of personal details (email, name, ...), are identifiers: never learned. SDV metadata
+    knows neither ranges nor categories, so those stay to be learned.
+
+    Args:
+        content: The document.
+        names: The table's columns; of several tables the one with these columns is taken.
+
+    Raises:
+        MetadataError: It describes several tables and none, or more than one, has these columns.
+    """
+    carried = Carried("SDV metadata")
+    table = _table(content, names, carried)
+    for name, column in table["columns"].items():
+        _read_column(carried, name, column)
+    keys = table.get("primary_key"), *(table.get("alternate_keys") or ())
+    for key in keys:
+        if isinstance(key, str):
+            carried.options["id"][key] = True
+        elif key:
+            carried.remarks.append(f"a key of several columns ({listed(key)}), which are learned")
+    if table.get("sequence_key"):
+        key = table["sequence_key"]
+        carried.remarks.append(
+            f"the sequence key {key!r} (if several rows belong to one person, set privacy_unit = {key!r})"
+        )
+    others = [key for key, value in table.items() if value and key not in {*TABLE_KEYS, "sequence_key"}]
+    carried.remarks += [str(key) for key in others]
+    return carried
+
+
+def _table(content: Mapping[Any, Any], names: Collection[str], carried: Carried) -> Mapping[str, Any]:
+    """The part of a document that describes the table."""
+    if "tables" not in content:
+        return content
+    if content.get("relationships"):
+        carried.remarks.append("relationships between tables")
+    tables = content["tables"]
+    if len(tables) == 1:
+        (table,) = tables.values()
+        return dict(table)
+    fitting = [table for table in tables.values() if set(table["columns"]) == set(names)]
+    if len(fitting) != 1:
+        raise MetadataError(
+            f"schema describes several tables ({listed(tables)}), of which {len(fitting)} have the columns "
+            "of this one: pass the part of one table, for example metadata.to_dict()['tables'][name]."
+        )
+    return dict(fitting[0])
+
+
+def _read_column(carried: Carried, name: str, column: Mapping[str, Any]) -> None:
+    sdtype = column["sdtype"]
+    if sdtype == "id":
+        carried.options["id"][name] = True
+    elif sdtype in KINDS:
+        carried.kinds[name] = KINDS[sdtype]
+        if str(column.get("computer_representation", "")).startswith(("Int", "UInt")):
+            carried.options["decimals"][name] = 0
+        if column.get("order"):
+            carried.options["categories"][name] = tuple(column["order"])
+    elif column.get("pii", True):  # SDV's own default
+        carried.options["id"][name] = True
+        carried.lose(f"realistic values of sdtype {sdtype!r} (numbered anew instead)", name)
+    else:
+        carried.lose(f"sdtype {sdtype!r} (learned as what the column's type says)", name)
+    for key in column:
+        if key not in COLUMN_KEYS:
+            carried.lose(str(key), name)
+
+
+def sdv_metadata(df_meta: DataFrameMeta) -> dict[str, Any]:
+    """A table's schema as SDV metadata of one table, which SDMetrics' reports ask for.
+
+    Args:
+        df_meta: From `MetaExtractor.extract`, or `synthesizer.df_meta`.
+
+    Returns:
+        `{"METADATA_SPEC_VERSION": "SINGLE_TABLE_V1", "columns": {name: {"sdtype": ...}}}`.
+
+    Privacy:
+        Names and types only: free.
+    """
+    columns = {column.name: {"sdtype": _sdtype(column)} for column in df_meta.columns}
+    return {"METADATA_SPEC_VERSION": "SINGLE_TABLE_V1", "columns": columns}
+
+
+def _sdtype(column: ColumnMeta) -> str:
+    if getattr(column, "is_duration", False):
+        return "unknown"  # SDV has no durations
+    if getattr(column, "categories", None) == (False, True):
+        return "boolean"
+    names = {"number": "numerical", "category": "categorical", "datetime": "datetime", "id": "id"}
+    return names[column.kind]

@@ -1,0 +1,51 @@
+"""Keeps what native libraries say about the hardware away from the user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["quiet_native_stderr"]
+
+# What TensorFlow 2.15 to 2.21 say when they are imported on a machine without a GPU.
+NOTE = re.compile(
+    rb"[IWE]\d{4} \d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] |WARNING: All log messages before absl"
+    rb"|To enable the following instructions:|Skipping registering GPU devices|\s*$"
+)
+NOTHING = re.compile(rb"(?!)")
+
+
+@contextlib.contextmanager
+def quiet_native_stderr() -> Iterator[None]:
+    """Keep TensorFlow's hardware notes out of a notebook or a progress bar.
+
+    Its C++ code prints a page of them to file descriptor 2 before any log level applies, and Jupyter puts
+    that into whatever cell is running. Whatever else is written there meanwhile appears afterwards; if
+    the block fails, everything does. `sys.stderr` is not touched.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # no such descriptor: nothing to keep quiet
+        yield
+        return
+    dropped = NOTE
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            dropped = NOTHING
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            sink.seek(0)
+            for line in sink:
+                if not dropped.match(line):
+                    os.write(2, line)

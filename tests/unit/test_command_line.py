@@ -1,0 +1,231 @@
+"""`jupyter dpsynth`: from a file to a model to a synthetic table, with statuses and messages to rely on."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth import cli
+from jupyter_dpsynth.cli.progress import LearningProgress
+from jupyter_dpsynth.cli.tables import read_table, write_table
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.engine.reports import StepReport
+from jupyter_dpsynth.errors import ArtifactError, DataError
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.models import untrained
+from tests.tables import mixed_table
+
+COMMAND = [sys.executable, "-m", "jupyter_dpsynth.cli"]
+
+
+def refused(capsys, *arguments):
+    """The one line that a command ends with."""
+    assert cli.main([str(each) for each in arguments]) == cli.FAILED
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    return shown.err
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    file = tmp_path_factory.mktemp("model") / "model.dps"
+    untrained(mixed_table(400, seed=81)).save(file)
+    return file
+
+
+@pytest.mark.tensorflow
+def test_a_table_is_learned_from_a_file_and_synthesized_again(tmp_path):
+    df = mixed_table(1500, seed=82)
+    df.to_csv(tmp_path / "private.csv", index=False)
+    schema = {"fields": [{"name": "age", "type": "integer", "constraints": {"minimum": 18, "maximum": 90}}]}
+    schema["fields"].append({"name": "group", "type": "string", "constraints": {"pattern": "[a-z]+"}})
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    words = (
+        "learn private.csv --epsilon 2 --steps 3 --schema schema.json --ignore day --dataset cli -o model.dps"
+    )
+    done = subprocess.run(
+        [*COMMAND, *words.split()], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("epsilon = ")
+    assert "the constraint 'pattern': 'group'" in done.stderr
+    assert "training: step 3/3" in done.stderr
+    for noise in ("cuda", "oneDNN", "\r", "\x1b", "UserWarning"):
+        assert noise not in done.stderr
+    synthesizer = HighDimSynthesizer.load(tmp_path / "model.dps")
+    assert synthesizer.df_meta["age"].bounds == (18.0, 90.0)
+    assert synthesizer.config.epsilon == 2.0
+    done = subprocess.run(
+        [*COMMAND, "synthesize", "model.dps", "-n", "7"], cwd=tmp_path, capture_output=True, check=True
+    )
+    synthetic = pd.read_csv(io.BytesIO(done.stdout))
+    assert list(synthetic) == [name for name in df if name != "day"]
+    assert len(synthetic) == 7
+    assert done.stderr == b""
+
+
+@pytest.mark.tensorflow
+def test_an_interrupt_keeps_the_model_and_the_status_says_so(tmp_path):
+    mixed_table(1500, seed=83).to_csv(tmp_path / "private.csv", index=False)
+    words = [*COMMAND, "learn", "private.csv", "--steps", "20000", "-o", "model.dps"]
+    process = subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if line.startswith("training: step") and "loss" in line:
+            os.kill(process.pid, signal.SIGINT)
+            break
+    out, rest = process.communicate(timeout=120)
+    assert process.returncode == cli.INTERRUPTED, "".join(seen) + rest
+    assert "Stopping after the current step" in rest
+    assert "Saved as model.dps" in out
+    receipt = HighDimSynthesizer.load(tmp_path / "model.dps").receipt
+    assert 0 < receipt.completed_steps < 20000
+
+
+def test_every_parameter_is_an_option_with_its_own_help(capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["learn", "--help"])
+    assert left.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name in HighDimConfig.option_names():
+        assert f"--{name.replace('_', '-')}" in shown
+        assert " ".join(HighDimConfig.class_traits()[name].help.split())[:40] in shown.replace("- ", "-")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["lern"], ["learn", "x.csv"], ["learn", "x.csv", "-o", "m", "--epsilo", "1"], ["synthesize"], []],
+)
+def test_what_is_not_understood_ends_with_status_2_and_one_line(words, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(words)
+    assert left.value.code == cli.USAGE
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert "--help" in shown.err
+
+
+def test_what_is_wrong_is_found_before_the_table_is_read(tmp_path, capsys):
+    missing, output = tmp_path / "missing.csv", tmp_path / "model.dps"
+    assert "epsilon = -1 is not allowed" in refused(capsys, "learn", missing, "-o", output, "--epsilon=-1")
+    assert "noise_multiplier" in refused(capsys, "learn", missing, "-o", output, "--noise_multiplier", "x")
+    assert "both given" in refused(capsys, "learn", missing, "-o", output, "--steps", "3", "--epochs", "2")
+    assert "folder does not exist" in refused(capsys, "learn", missing, "-o", tmp_path / "no" / "model.dps")
+    assert "a model is a file" in refused(capsys, "learn", missing, "-o", "-")
+    output.write_text("spent")
+    assert "is there already" in refused(capsys, "learn", missing, "-o", output)
+    assert "No such file" in refused(capsys, "learn", missing, "-o", output, "--force")
+    assert output.read_text() == "spent"
+
+
+def test_a_column_that_is_not_there_is_named_with_a_hint(tmp_path, capsys):
+    mixed_table(20, seed=84).to_csv(tmp_path / "t.csv", index=False)
+    for option in ("--ignore", "--id", "--privacy-unit"):
+        told = refused(capsys, "learn", tmp_path / "t.csv", "-o", tmp_path / "m.dps", option, "agee")
+        assert "agee" in told
+        assert "Did you mean 'age'" in told
+
+
+SECRET = "SECRET4711"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"a,b\n1,{SECRET}\n2,3,{SECRET}\n",  # more fields than columns
+        f'a,b\n1,"{SECRET}\n',  # a quote that is not closed
+        f"a,a.1,a\n1,2,{SECRET}\n",  # names twice
+        f"{SECRET}\n".encode("utf-16").decode("latin-1"),
+    ],
+)
+def test_an_unreadable_table_is_refused_without_a_word_of_it(content, tmp_path, capsys):
+    file = tmp_path / "private.csv"
+    file.write_bytes(content.encode("latin-1"))
+    cli.main(["learn", str(file), "-o", str(tmp_path / "m.dps"), "--id", "nothing"])
+    shown = capsys.readouterr()
+    assert SECRET not in shown.out + shown.err
+    assert shown.err.count("\n") == 1
+    parquet = tmp_path / "private.parquet"
+    parquet.write_bytes(content.encode("latin-1"))
+    assert SECRET not in refused(capsys, "learn", parquet, "-o", tmp_path / "m.dps")
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet", "feather"])
+def test_tables_come_back_from_every_format(ending, tmp_path):
+    if ending in ("parquet", "feather"):
+        pytest.importorskip("pyarrow")
+    df = pd.DataFrame({"a": [1, 2], "b": ["x", "y, z"], "c": [0.5, np.nan]})
+    write_table(df, str(tmp_path / f"t.{ending}"))
+    pd.testing.assert_frame_equal(read_table(str(tmp_path / f"t.{ending}")), df, check_dtype=False)
+
+
+def test_an_unknown_format_is_refused(tmp_path, model, capsys):
+    with pytest.raises(DataError, match=r"\.parquet"):
+        read_table(str(tmp_path / "t.xlsx"))
+    assert "--output" in refused(capsys, "synthesize", model, "-o", tmp_path / "t.xlsx")
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        write_table(pd.DataFrame({"a": [1]}), str(tmp_path / "no" / "t.csv"))
+
+
+def test_the_same_seed_writes_the_same_table(model, tmp_path, capsys):
+    for name in ("first.csv", "second.csv"):
+        words = ["synthesize", str(model), "-n", "20", "--seed", "3", "-o", str(tmp_path / name)]
+        assert cli.main(words) == 0
+    assert (tmp_path / "first.csv").read_bytes() == (tmp_path / "second.csv").read_bytes()
+    assert "num_rows = 0" in refused(capsys, "synthesize", model, "-n", "0")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(model):
+    process = subprocess.Popen(
+        [*COMMAND, "synthesize", model, "-n", "200000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout.readline().startswith(b"group,")
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(120) == 0
+
+
+def test_a_table_can_come_from_another_program(model, tmp_path, monkeypatch):
+    text = io.TextIOWrapper(io.BytesIO(b"a,b\n1,x\n"))
+    monkeypatch.setattr(sys, "stdin", text)
+    assert read_table("-").to_dict("list") == {"a": [1], "b": ["x"]}
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_column_s_name_cannot_write_markup_or_control_the_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    name = "[bold red]x[/]\x1b[2J"
+    for stream in (Terminal(), io.StringIO()):
+        with LearningProgress(stream) as progress:
+            progress(StepReport("measuring", f"measuring column {name!r}", ledger=f"{name!r} cost nothing"))
+            time.sleep(0.2)
+        assert "[bold red]x[/]" in stream.getvalue()
+        assert "\x1b[2J" not in stream.getvalue()
+
+
+def test_a_log_gets_a_line_for_every_tenth_of_the_steps():
+    stream = io.StringIO()
+    with LearningProgress(stream) as progress:
+        for step in range(501):
+            progress(StepReport("training", "training", step, 500, 0.1, 1.0, loss=3.0))
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 11
+    assert lines[-1].startswith("training: step 500/500, epsilon 0.1 of 1")
