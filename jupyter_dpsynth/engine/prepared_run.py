@@ -199,6 +199,7 @@ class PreparedRun:
     def _rows(self, task: TrainingTask) -> NDArray[np.integer[Any]]:
         """Codes of this worker's rows, for a run that was measured before or elsewhere."""
         self._bound()
+        self.source.pulse = self.tell  # a wish to stop holds at the first step: the other workers wait for it
         return encode_table(self.source, task.codec).codes[self._cut()]
 
     def _bound(self) -> None:
