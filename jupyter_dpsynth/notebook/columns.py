@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["ColumnTable"]
 
 PAGE = 12  # columns on the screen at once
-ROLE_WORDS = (("learn", LEARN), ("identifier", IDENTIFIER), ("leave out", IGNORE))
+ROLE_WORDS = (("learn", LEARN), ("id", IDENTIFIER), ("ignore", IGNORE))
+ROLE_TIPS = ("learn it", "an identifier: never learned, numbered anew", "leave it out of the synthetic table")
 STATED = (
     "What you declare here is stated to be public: declare what everybody may know, not what you read off "
     "the table. It costs nothing, and whatever you leave empty is learned with a part of epsilon."
@@ -99,13 +100,13 @@ class _Row:
             f"{html.escape(column.type_words)}</span></div>",
             layout={"width": "116px", "flex": "0 0 auto", "min_height": "32px"},
         )
-        self._role = widgets.Dropdown(
+        # not a drop-down list: JupyterLab takes its arrow keys for moving from cell to cell
+        self._role = widgets.ToggleButtons(
             options=ROLE_WORDS,
             value=column.role,
-            description="use",
-            tooltip=f"What {name} is used for",
-            style={"description_width": "26px"},
-            layout={"width": "118px", "flex": "0 0 auto"},
+            tooltips=[f"{name}: {words}" for words in ROLE_TIPS],
+            style={"button_width": "58px"},
+            layout={"width": "auto", "flex": "0 0 auto"},
             disabled=not column.kind,
         )
         self._domain = self._text("public", f"Public values of {name}", "196px", column.domain_hint)
