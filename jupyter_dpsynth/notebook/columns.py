@@ -105,7 +105,7 @@ class _Row:
             options=ROLE_WORDS,
             value=column.role,
             tooltips=[f"{name}: {words}" for words in ROLE_TIPS],
-            style={"button_width": "58px"},
+            style={"button_width": "66px"},
             layout={"width": "auto", "flex": "0 0 auto"},
             disabled=not column.kind,
         )
