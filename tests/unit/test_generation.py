@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,6 +144,7 @@ def test_the_same_seed_gives_the_same_rows_on_other_processors():
     environment = dict(os.environ, OPENBLAS_CORETYPE="Prescott", NPY_DISABLE_CPU_FEATURES=" ".join(present))
     found = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
+        cwd=Path(__file__).parents[2],
         env=environment,
         capture_output=True,
         text=True,

@@ -92,7 +92,9 @@ def test_every_error_is_a_dpsynth_error_with_its_standard_parent():
 
 def test_imports_point_down_only():
     command = Path(sys.executable).with_name("lint-imports")
-    result = subprocess.run([command], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [command], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stdout
 
 
