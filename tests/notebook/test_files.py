@@ -20,12 +20,12 @@ pytest.importorskip("dask.dataframe")
 
 
 @pytest.fixture
-def folder(shell: Shell, tmp_path: Path) -> Path:
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder with a table in two files, which is the working directory."""
     df = mixed_table(1800, seed=41)
     df.iloc[:900].to_parquet(tmp_path / "0.parquet")
     df.iloc[900:].to_parquet(tmp_path / "1.parquet")
-    shell.run(f"%cd -q {tmp_path}")
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
