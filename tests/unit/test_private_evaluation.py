@@ -1,6 +1,7 @@
 """A private report: what it measures is bounded, paid for, recorded and near the truth."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -187,10 +188,15 @@ def test_a_fixed_seed_has_no_guarantee_and_counts_as_infinite(synthesizer, ledge
 
 @pytest.mark.parametrize("rows", [0, 1, 30])
 def test_too_small_an_epsilon_is_told_by_the_noisy_count(synthesizer, ledger, rows):
-    few = mixed_table(ROWS).head(rows)
-    with pytest.raises(DataError, match=r"too small to evaluate this table.*counted with noise"):
-        evaluate_privately(synthesizer, few, epsilon=0.1, ledger=ledger)
-    assert len(ledger.summary().datasets[0].runs) == 1
+    few, told = mixed_table(ROWS).head(rows), []
+    for _ in range(4):
+        try:
+            evaluate_privately(synthesizer, few, epsilon=0.1, ledger=ledger)
+        except DataError as error:
+            told.append(str(error))
+    assert len(told) >= 3  # once in some hundred times the noise on the row count hides it
+    assert all(re.search(r"too small to evaluate this table.*counted with noise", each) for each in told)
+    assert len(ledger.summary().datasets[0].runs) == 4
 
 
 @pytest.mark.parametrize(
