@@ -55,6 +55,17 @@ def _torch_loss(sizes: list[int], reduction: str) -> Any:  # noqa: ANN401 - a cl
     return Loss()
 
 
+def _torch_step(model: Any, optimizer: Any, loss: Any, rows: Any, cells: Any) -> Step:  # noqa: ANN401
+    """One step of a training loop."""
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss(model(rows), cells).backward()
+        optimizer.step()
+
+    return step
+
+
 def opacus_rows(sizes: list[int], codes: NDArray[np.int64], noise: float, clip: float) -> Step:
     """A step with a gradient a row, Opacus's default."""
     import torch
@@ -73,12 +84,7 @@ def opacus_rows(sizes: list[int], codes: NDArray[np.int64], noise: float, clip: 
     )
     loss = _torch_loss(sizes, "sum")
 
-    def step() -> None:
-        optimizer.zero_grad()
-        loss(model(rows), cells).backward()
-        optimizer.step()
-
-    return step
+    return _torch_step(model, optimizer, loss, rows, cells)
 
 
 def opacus_fast(sizes: list[int], codes: NDArray[np.int64], noise: float, clip: float) -> Step:
@@ -101,12 +107,7 @@ def opacus_fast(sizes: list[int], codes: NDArray[np.int64], noise: float, clip: 
     )
     loss = DPLossFastGradientClipping(model, optimizer, _torch_loss(sizes, "sum"), loss_reduction="sum")
 
-    def step() -> None:
-        optimizer.zero_grad()
-        loss(model(rows), cells).backward()
-        optimizer.step()
-
-    return step
+    return _torch_step(model, optimizer, loss, rows, cells)
 
 
 def _keras_rows(sizes: list[int], codes: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.errors import DataError
-from jupyter_dpsynth.sources.base import CHANGED
-from jupyter_dpsynth.sources.partitions import ParquetSource, Partitioned, rows_at_once, stamps
+from jupyter_dpsynth.sources.partitions import FilesSource, ParquetSource, rows_at_once
 from jupyter_dpsynth.sources.scratch import NO_ROOM, PrivateFolder
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ UNREADABLE = (
 )
 
 
-class CsvSource(Partitioned):
+class CsvSource(FilesSource):
     """Files of CSV with one header.
 
     The types of the first rows are taken as schema; a later value that does not fit its column counts as
@@ -42,9 +41,7 @@ class CsvSource(Partitioned):
     """
 
     def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
-        super().__init__()
-        self._files = list(files)
-        self._stamps = stamps(self._files)
+        super().__init__(files)
         head = _read(self._files[0], nrows=HEAD_ROWS)
         self._at_once = rows_at_once(head.memory_usage(deep=True).sum() / max(len(head), 1))
         for path in self._files[1:]:
@@ -69,8 +66,8 @@ class CsvSource(Partitioned):
         return CsvSource(self._files, [name for name in self._described.columns if name not in set(names)])
 
     def _check_unchanged(self) -> None:
-        if self._copy is None and stamps(self._files) != self._stamps:
-            raise DataError(CHANGED)
+        if self._copy is None:  # the copy is what is read, once it is there
+            super()._check_unchanged()
 
     def _tasks(self, function: Callable[[pd.DataFrame], Any], columns: list[str]) -> Iterator[Any]:
         if self._copy is None:

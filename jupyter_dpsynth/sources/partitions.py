@@ -29,13 +29,13 @@ __all__ = [
     "MAX_BYTES",
     "MAX_ROWS",
     "DaskSource",
+    "FilesSource",
     "ParquetSource",
     "Partitioned",
     "active_client",
     "computed",
     "import_dask",
     "rows_at_once",
-    "stamps",
 ]
 
 T = TypeVar("T")
@@ -224,7 +224,24 @@ def _slices(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield frame.iloc[start : start + MAX_ROWS].reset_index(drop=True)
 
 
-class ParquetSource(Partitioned):
+class FilesSource(Partitioned):
+    """Files that must stay as they are while they are read.
+
+    Args:
+        files: The files, in the order of their rows.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        super().__init__()
+        self._files = list(files)
+        self._stamps = _stamps_of(self._files)
+
+    def _check_unchanged(self) -> None:
+        if _stamps_of(self._files) != self._stamps:
+            raise DataError(CHANGED)
+
+
+class ParquetSource(FilesSource):
     """Files of Parquet with one schema. Row groups are the parts.
 
     Args:
@@ -233,9 +250,7 @@ class ParquetSource(Partitioned):
     """
 
     def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
-        super().__init__()
-        self._files = list(files)
-        self._stamps = stamps(self._files)
+        super().__init__(files)
         self._schema = _read_schema(self._files[0])
         for path in self._files[1:]:
             _check_same(_read_schema(path), self._schema, path, self._files[0])
@@ -271,10 +286,6 @@ class ParquetSource(Partitioned):
         """The same files without these columns."""
         return type(self)(self._files, [name for name in self._names if name not in set(names)])
 
-    def _check_unchanged(self) -> None:
-        if stamps(self._files) != self._stamps:
-            raise DataError(CHANGED)
-
     def _tasks(self, function: Callable[[pd.DataFrame], T], columns: list[str]) -> Iterator[Any]:
         import pyarrow.parquet as pq
 
@@ -285,7 +296,7 @@ class ParquetSource(Partitioned):
                 yield apply(function, _row_group, str(path), group, columns, dtypes)
 
 
-def stamps(files: Iterable[Path]) -> list[tuple[int, int] | None]:
+def _stamps_of(files: Iterable[Path]) -> list[tuple[int, int] | None]:
     """Size and time of the last change of each file; None if it is gone."""
     found: list[tuple[int, int] | None] = []
     for path in files:
