@@ -43,6 +43,10 @@ MAX_ROWS = 262_144  # rows of a part that are looked at together
 MAX_BYTES = 2**26  # and what they take as stored: fewer rows, if they hold long texts or many columns
 LEAST_ROWS = 256
 BUFFER_BYTES = 2**20  # of each column that is read ahead
+UNSEEN = (
+    "{path} cannot be opened. If Dask's client is active, all of its workers must have the file at this place: "
+    "put it on a disk that they share, or close the client to read it here."
+)
 AHEAD = 4  # tasks a thread that are handed over at once
 
 
@@ -59,18 +63,24 @@ def import_dask() -> Any:  # noqa: ANN401 - a module
     return dask
 
 
-def computed(tasks: Iterable[Any], ahead: int = AHEAD, retries: int = 0) -> Iterator[Any]:
+def computed(
+    tasks: Iterable[Any], ahead: int = AHEAD, retries: int = 0, *, here: bool = False
+) -> Iterator[Any]:
     """Results of delayed tasks in their order; only a few are under way at once, so memory is bounded.
 
     Args:
         tasks: What to compute.
         ahead: Tasks a thread that are handed over at once.
         retries: How often a cluster tries a task again.
+        here: Whether only this machine can do it, cluster or not.
     """
     dask = import_dask()
     waiting = iter(tasks)
-    options = {} if active_client() is None else {"retries": retries}
-    while batch := list(itertools.islice(waiting, ahead * _threads())):
+    client = None if here else active_client()
+    options: dict[str, Any] = {"scheduler": "threads"} if here else {}
+    if client is not None:
+        options["retries"] = retries
+    while batch := list(itertools.islice(waiting, ahead * _threads(client))):
         yield from dask.compute(*batch, **options)
 
 
@@ -86,9 +96,8 @@ def active_client() -> Any:  # noqa: ANN401 - a distributed.Client
         return None
 
 
-def _threads() -> int:
+def _threads(client: Any) -> int:  # noqa: ANN401 - a distributed.Client, or None
     """Threads that tasks run on."""
-    client = active_client()
     if client is not None:
         return max(1, int(sum(client.nthreads().values())))
     from dask.system import CPU_COUNT
@@ -119,9 +128,14 @@ def _apply(
 
 
 class Partitioned(Source):
-    """A table that is read with Dask."""
+    """A table that is read with Dask.
+
+    Attributes:
+        here: Whether only this machine can read it, and the workers of a cluster cannot.
+    """
 
     partitioned = True
+    here = False
 
     def __init__(self) -> None:
         import_dask()
@@ -148,7 +162,7 @@ class Partitioned(Source):
         self._check_unchanged()
         lengths: list[int] = []
         found = False
-        for results in computed(self._tasks(function, list(columns))):
+        for results in computed(self._tasks(function, list(columns)), here=self.here):
             if isinstance(results, DPSynthError):
                 raise results
             lengths.append(sum(rows for rows, _ in results))
@@ -355,7 +369,11 @@ def _row_group(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
+    try:
+        file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES)
+    except OSError:
+        raise DataError(UNSEEN.format(path=path)) from None
+    with file:
         rows = rows_at_once(_stored_bytes(file.metadata.row_group(group), set(columns)))
         batches = file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
         for batch in batches:
