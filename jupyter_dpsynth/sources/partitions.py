@@ -44,8 +44,8 @@ MAX_BYTES = 2**26  # and what they take as stored: fewer rows, if they hold long
 LEAST_ROWS = 256
 BUFFER_BYTES = 2**20  # of each column that is read ahead
 UNSEEN = (
-    "{path} cannot be opened. If Dask's client is active, all of its workers must have the file at this place: "
-    "put it on a disk that they share, or close the client to read it here."
+    "{path} cannot be opened. If Dask's client is active, all of its workers must have the file at this "
+    "place: put it on a disk that they share, or close the client to read it here."
 )
 AHEAD = 4  # tasks a thread that are handed over at once
 

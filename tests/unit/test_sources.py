@@ -376,7 +376,7 @@ def test_a_cluster_gives_the_exact_counts_and_codes_too(parquet):
     meta = MetaExtractor.extract(df)
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
     ):
@@ -392,7 +392,7 @@ def test_workers_in_another_folder_read_a_relative_path_and_leave_the_private_co
     df.to_csv(tmp_path / "table.csv", index=False)
     monkeypatch.chdir(tmp_path)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         client.run(os.chdir, "/")
@@ -423,7 +423,7 @@ def test_a_task_that_fails_leaves_no_value_in_a_workers_log(parquet, monkeypatch
     monkeypatch.setattr("jupyter_dpsynth.encoding.fingerprint.number_values", leaking)
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
     ):
