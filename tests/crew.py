@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor, PrivacyLedger
+from jupyter_dpsynth.encoding.units import Units
 from jupyter_dpsynth.engine.gradient import BatchGradient
 from jupyter_dpsynth.engine.model import Layout
 from jupyter_dpsynth.engine.release import NativeRelease, UnitRelease
@@ -43,7 +44,8 @@ def release_of(crew, sigma, units=None):
         return ReplicatedRelease(NativeRelease(*arguments), crew)
     names = ("gradient", "noise", "sigma", "loss_sigma")
     return ReplicatedRelease(
-        UnitRelease(units=units, unit_rows=3, **dict(zip(names, arguments, strict=True))), crew
+        UnitRelease(units=Units.side_by_side(units), unit_rows=3, **dict(zip(names, arguments, strict=True))),
+        crew,
     )
 
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from jupyter_dpsynth.errors import DataError, DPSynthError, MissingDependencyError, shielded
 from jupyter_dpsynth.sources.base import CHANGED, Source
-from jupyter_dpsynth.sources.scratch import scratch_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -98,6 +97,7 @@ def _threads() -> int:
 
 def _apply(
     function: Callable[[pd.DataFrame], T],
+    kept: NDArray[np.uint8] | None,
     frames: Callable[..., Iterator[pd.DataFrame]],
     *where: Any,  # noqa: ANN401 - the arguments of `frames`
 ) -> list[tuple[int, T]] | DPSynthError:
@@ -105,12 +105,29 @@ def _apply(
 
     An error is returned, not raised: a worker writes the arguments of what fails, which may be rows, and
     the exception into its log.
+
+    Args:
+        function: Of a frame.
+        kept: Which rows of the part it gets, one bit for each; None for all.
+        frames: Makes the part's frames.
+        *where: Of what.
     """
+    bits = None if kept is None else np.unpackbits(kept).astype(bool)
 
     def work() -> list[tuple[int, T]]:
+        found, place = [], 0
         # whether arithmetic overflows depends on single values
         with np.errstate(all="ignore"):
-            return [(len(frame), function(frame)) for frame in frames(*where)]
+            for frame in frames(*where):
+                rows, place = len(frame), place + len(frame)
+                if bits is not None:
+                    if place > len(bits):
+                        raise DataError(CHANGED)
+                    chosen = frame[bits[place - rows : place]].reset_index(drop=True)
+                    found.append((rows, function(chosen)))
+                else:
+                    found.append((rows, function(frame)))
+        return found
 
     try:
         return shielded(work, "reading the table failed")
@@ -128,8 +145,19 @@ class Partitioned(Source):
         self._lengths: list[int] | None = None
 
     @abstractmethod
-    def _tasks(self, function: Callable[[pd.DataFrame], T], columns: list[str]) -> Iterator[Any]:
-        """One delayed `_apply` for each part."""
+    def _tasks(
+        self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
+    ) -> Iterator[Any]:
+        """One delayed `_apply` for each part, with the next of `kept`, which has no end."""
+
+    def _kept_bits(self, kept: NDArray[np.bool_] | None) -> Iterator[Any]:
+        """For each part which of its rows are kept, one bit for each, or None; without an end."""
+        if kept is not None:
+            place = 0
+            for rows in self._counted():
+                yield np.packbits(kept[place : place + rows])
+                place += rows
+        yield from itertools.repeat(None if kept is None else np.zeros(0, np.uint8))
 
     def _check_unchanged(self) -> None:
         """Raise DataError if what is read is known to be another table by now."""
@@ -137,18 +165,27 @@ class Partitioned(Source):
     @property
     def rows(self) -> int:
         """Exact number of rows, counted once: private."""
+        return sum(self._counted())
+
+    def _counted(self) -> list[int]:
+        """Rows of each part."""
         if self._lengths is None:
             names = [str(name) for name in self.described.columns]
             for _ in self.map(len, names[:1]):
                 pass
-        return sum(self._lengths or ())
+        return self._lengths or []
 
-    def map(self, function: Callable[[pd.DataFrame], T], columns: Sequence[str]) -> Iterator[T]:
+    def map(
+        self,
+        function: Callable[[pd.DataFrame], T],
+        columns: Sequence[str],
+        kept: NDArray[np.bool_] | None = None,
+    ) -> Iterator[T]:
         """What the function makes of each part; notices if another pass had other rows."""
         self._check_unchanged()
         lengths: list[int] = []
         found = False
-        for results in computed(self._tasks(function, list(columns))):
+        for results in computed(self._tasks(function, list(columns), self._kept_bits(kept))):
             if isinstance(results, DPSynthError):
                 raise results
             lengths.append(sum(rows for rows, _ in results))
@@ -163,21 +200,6 @@ class Partitioned(Source):
             self._lengths = lengths
         elif lengths != self._lengths:
             raise DataError(CHANGED)
-
-    def concatenate(
-        self, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], width: int | None = None
-    ) -> NDArray[Any]:
-        """An array in a file without a name."""
-        rows = self.rows
-        out = scratch_array((rows,) if width is None else (rows, width), dtype)
-        place = 0
-        for array in arrays:
-            end = place + len(array)
-            if end > rows:
-                raise DataError(CHANGED)
-            out[place:end] = array
-            place = end
-        return out[:place]
 
 
 class DaskSource(Partitioned):
@@ -209,10 +231,12 @@ class DaskSource(Partitioned):
         """The same table without these columns."""
         return DaskSource(self._ddf.drop(columns=list(names)))
 
-    def _tasks(self, function: Callable[[pd.DataFrame], T], columns: list[str]) -> Iterator[Any]:
+    def _tasks(
+        self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
+    ) -> Iterator[Any]:
         apply = import_dask().delayed(_apply, pure=False)
         for part in self._ddf[columns].to_delayed():
-            yield apply(function, _slices, part)
+            yield apply(function, next(kept), _slices, part)
 
     def close(self) -> None:
         """Let go of the graph."""
@@ -286,14 +310,16 @@ class ParquetSource(FilesSource):
         """The same files without these columns."""
         return type(self)(self._files, [name for name in self._names if name not in set(names)])
 
-    def _tasks(self, function: Callable[[pd.DataFrame], T], columns: list[str]) -> Iterator[Any]:
+    def _tasks(
+        self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
+    ) -> Iterator[Any]:
         import pyarrow.parquet as pq
 
         apply = import_dask().delayed(_apply, pure=False)
         dtypes = {name: self.described[name].dtype for name in columns}
         for path in self._files:
             for group in range(pq.read_metadata(path).num_row_groups):
-                yield apply(function, _row_group, str(path), group, columns, dtypes)
+                yield apply(function, next(kept), _row_group, str(path), group, columns, dtypes)
 
 
 def _stamps_of(files: Iterable[Path]) -> list[tuple[int, int] | None]:
