@@ -22,6 +22,7 @@ from jupyter_dpsynth.notebook.namespace import (
     expand,
     find_dataframe,
     find_instance,
+    find_table,
     instances,
     read_value,
     variable_name,
@@ -172,7 +173,7 @@ def evaluate_table(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     from IPython.display import display
 
     namespace = magics.shell.user_ns
-    df = find_dataframe(parsed.argument(), namespace)
+    df = find_table(parsed.argument(), namespace)
     _, synthesizer = current_synthesizer(magics, parsed)
     given = parsed.options.get("epsilon")
     if given is None:
