@@ -1,24 +1,23 @@
 """Tables that are read part by part with Dask: Dask DataFrames, and files of Parquet.
 
-Dask runs the work where it is told to: on the threads of this process, or on the cluster of the client that
-is active. What comes back of a part is small: counts, codes, hashes.
+What comes back of a part is small: counts, codes, hashes.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import sys
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from jupyter_dpsynth.errors import DataError, DPSynthError, MissingDependencyError, shielded
+from jupyter_dpsynth.errors import DataError, DPSynthError, shielded
 from jupyter_dpsynth.sources.base import CHANGED, Source
+from jupyter_dpsynth.sources.computing import computed, import_dask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -31,9 +30,6 @@ __all__ = [
     "FilesSource",
     "ParquetSource",
     "Partitioned",
-    "active_client",
-    "computed",
-    "import_dask",
     "rows_at_once",
 ]
 
@@ -42,57 +38,6 @@ MAX_ROWS = 262_144  # rows of a part that are looked at together
 MAX_BYTES = 2**26  # and what they take as stored: fewer rows, if they hold long texts or many columns
 LEAST_ROWS = 256
 BUFFER_BYTES = 2**20  # of each column that is read ahead
-AHEAD = 4  # tasks a thread that are handed over at once
-
-
-def import_dask() -> Any:  # noqa: ANN401 - a module
-    """Dask; MissingDependencyError if it, or what it needs, is not installed."""
-    try:
-        import dask
-        import dask.dataframe
-    except ImportError as error:
-        raise MissingDependencyError(
-            "files and Dask DataFrames are read with dask and pyarrow: install jupyter_dpsynth[scale], or "
-            "pass a pandas DataFrame."
-        ) from error
-    return dask
-
-
-def computed(tasks: Iterable[Any], ahead: int = AHEAD, retries: int = 0) -> Iterator[Any]:
-    """Results of delayed tasks in their order; only a few are under way at once, so memory is bounded.
-
-    Args:
-        tasks: What to compute.
-        ahead: Tasks a thread that are handed over at once.
-        retries: How often a cluster tries a task again.
-    """
-    dask = import_dask()
-    waiting = iter(tasks)
-    options = {} if active_client() is None else {"retries": retries}
-    while batch := list(itertools.islice(waiting, ahead * _threads())):
-        yield from dask.compute(*batch, **options)
-
-
-def active_client() -> Any:  # noqa: ANN401 - a distributed.Client
-    """The client of the cluster that Dask works on, None without one."""
-    if "distributed" not in sys.modules:  # then nobody can have started one
-        return None
-    from distributed import get_client
-
-    try:
-        return get_client()
-    except ValueError:
-        return None
-
-
-def _threads() -> int:
-    """Threads that tasks run on."""
-    client = active_client()
-    if client is not None:
-        return max(1, int(sum(client.nthreads().values())))
-    from dask.system import CPU_COUNT
-
-    return int(CPU_COUNT)
 
 
 def _apply(
@@ -154,7 +99,7 @@ class Partitioned(Source):
         """For each part which of its rows are kept, one bit for each, or None; without an end."""
         if kept is not None:
             place = 0
-            for rows in self._counted():
+            for rows in self.lengths:
                 yield np.packbits(kept[place : place + rows])
                 place += rows
         yield from itertools.repeat(None if kept is None else np.zeros(0, np.uint8))
@@ -165,10 +110,11 @@ class Partitioned(Source):
     @property
     def rows(self) -> int:
         """Exact number of rows, counted once: private."""
-        return sum(self._counted())
+        return sum(self.lengths)
 
-    def _counted(self) -> list[int]:
-        """Rows of each part."""
+    @property
+    def lengths(self) -> list[int]:
+        """Exact number of rows of each part, counted once: private."""
         if self._lengths is None:
             names = [str(name) for name in self.described.columns]
             for _ in self.map(len, names[:1]):
@@ -185,9 +131,7 @@ class Partitioned(Source):
         self._check_unchanged()
         lengths: list[int] = []
         found = False
-        for results in computed(self._tasks(function, list(columns), self._kept_bits(kept))):
-            if isinstance(results, DPSynthError):
-                raise results
+        for results in _results(self._tasks(function, list(columns), self._kept_bits(kept))):
             lengths.append(sum(rows for rows, _ in results))
             for _, result in results:
                 found = True
@@ -200,6 +144,29 @@ class Partitioned(Source):
             self._lengths = lengths
         elif lengths != self._lengths:
             raise DataError(CHANGED)
+
+    def some(
+        self, numbers: Collection[int], function: Callable[[pd.DataFrame], T], columns: Sequence[str]
+    ) -> Iterator[T]:
+        """What a function makes of some parts; the others are not read.
+
+        Args:
+            numbers: Which parts, from 0.
+            function: As for `map`.
+            columns: As for `map`.
+        """
+        self._check_unchanged()
+        tasks = enumerate(self._tasks(function, list(columns), itertools.repeat(None)))
+        for results in _results(task for number, task in tasks if number in numbers):
+            yield from (result for _, result in results)
+
+
+def _results(tasks: Iterator[Any]) -> Iterator[list[tuple[int, Any]]]:
+    """What `_apply` found in each part; raises the error that it returned instead."""
+    for found in computed(tasks):
+        if isinstance(found, DPSynthError):
+            raise found
+        yield found
 
 
 class DaskSource(Partitioned):
@@ -290,12 +257,17 @@ class ParquetSource(FilesSource):
         return frame
 
     @property
-    def rows(self) -> int:
-        """Exact number of rows, as the files state it: private."""
+    def lengths(self) -> list[int]:
+        """Exact number of rows of each row group, as the files state it: private."""
         import pyarrow.parquet as pq
 
-        self._check_unchanged()
-        return sum(int(pq.read_metadata(path).num_rows) for path in self._files)
+        if self._lengths is None:
+            self._check_unchanged()
+            files = map(pq.read_metadata, self._files)
+            self._lengths = [
+                file.row_group(group).num_rows for file in files for group in range(file.num_row_groups)
+            ]
+        return self._lengths
 
     @property
     def refused(self) -> dict[str, str]:
