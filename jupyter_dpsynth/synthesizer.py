@@ -135,12 +135,6 @@ class HighDimSynthesizer:
         from jupyter_dpsynth.engine.surroundings import surrounding_strategy
         from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 
-        if source.partitioned and config.privacy_unit is not None:
-            raise ConfigError(
-                f"privacy_unit = {config.privacy_unit!r} needs the whole table in memory, to keep at most "
-                f"max_rows_per_unit = {config.max_rows_per_unit} rows of each: pass a pandas DataFrame "
-                "(pandas.read_parquet, or ddf.compute()). Nothing was spent."
-            )
         if dataset is None:
             dataset = source.described.attrs.get("dataset")
         ledger = PrivacyLedger() if ledger is None else ledger

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor, PrivacyLedger
+from jupyter_dpsynth.encoding.units import Units, bound_units
 from jupyter_dpsynth.engine.gradient import BatchGradient
 from jupyter_dpsynth.engine.model import Layout
 from jupyter_dpsynth.engine.release import NativeRelease, UnitRelease
@@ -43,7 +44,8 @@ def release_of(crew, sigma, units=None):
         return ReplicatedRelease(NativeRelease(*arguments), crew)
     names = ("gradient", "noise", "sigma", "loss_sigma")
     return ReplicatedRelease(
-        UnitRelease(units=units, unit_rows=3, **dict(zip(names, arguments, strict=True))), crew
+        UnitRelease(units=Units.side_by_side(units), unit_rows=3, **dict(zip(names, arguments, strict=True))),
+        crew,
     )
 
 
@@ -207,6 +209,8 @@ def worker():
     by_person.learn(persons, callback=lambda _: None, strategy=strategy)
     found["by_person"] = [len(by_person.learned.losses), two_way_distance(by_person, persons)]
 
+    found["apart"] = apart(crew, strategy)
+
     mixed_up = mixed_table(LEARNED_ROWS, seed=73)
     if crew.worker == 1:
         mixed_up = mixed_up.sample(frac=1.0, random_state=1)
@@ -216,6 +220,25 @@ def worker():
         found["mixed_up"] = f"{type(error).__name__}: {error}"
     found["runs"] = len(PrivacyLedger().to_frame())
     return found
+
+
+def apart(crew, strategy):
+    """What is said if the workers choose other rows of the persons."""
+    from jupyter_dpsynth.engine import prepared_run
+
+    def own_choice(source, unit, most, generator):
+        return bound_units(source, unit, most, np.random.default_rng(crew.worker))
+
+    persons = mixed_table(LEARNED_ROWS, seed=76).assign(person=np.arange(LEARNED_ROWS) // 5)
+    synthesizer = synthesizer_of(persons, n_public=False, privacy_unit="person", max_rows_per_unit=2)
+    prepared_run.bound_units = own_choice
+    try:
+        synthesizer.learn(persons, callback=lambda _: None, strategy=strategy)
+    except DPSynthError as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        prepared_run.bound_units = bound_units
+    return "nothing"
 
 
 def train(checkpoint):

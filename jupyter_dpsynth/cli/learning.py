@@ -18,8 +18,7 @@ from jupyter_dpsynth.errors import ArtifactError, DPSynthError, MetadataError, N
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-
+    from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["add_learn"]
@@ -28,7 +27,7 @@ DESCRIPTION = """\
 Learn a private table under differential privacy and save the model. What is spent is entered into the
 ledger first. Ctrl-C ends training after the current step and keeps the model.
 
-Names and types of the columns count as public; of a CSV file they are what pandas reads off the values.
+Names and types of the columns count as public; of CSV they are what pandas reads off the first 10,000 rows.
 """
 
 
@@ -42,7 +41,9 @@ def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type f
         allow_abbrev=False,
     )
     parser.add_argument(
-        "table", help="a .csv, .csv.gz, .tsv, .parquet or .feather file; - for CSV from stdin"
+        "table",
+        help="a .csv, .csv.gz, .tsv, .parquet or .feather file; several of Parquet or CSV as a quoted "
+        "pattern, 'data/*.parquet'; - for CSV from stdin",
     )
     parser.add_argument(
         "-o", "--output", required=True, help="where to save the model, for example model.dps"
@@ -83,20 +84,20 @@ def learn(options: argparse.Namespace) -> int:
     config.resolve()
     output = _checked_output(options.output, force=options.force)
     from jupyter_dpsynth.cli.progress import LearningProgress, stopped_by_interrupt
-    from jupyter_dpsynth.cli.tables import read_table
+    from jupyter_dpsynth.cli.tables import open_table
     from jupyter_dpsynth.metadata import MetaExtractor
     from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
     from jupyter_dpsynth.quiet import quiet_native_stderr
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-    df = _without(read_table(options.table), options.ignore)
-    df_meta = MetaExtractor.extract(df, ids=options.ids, schema=options.schema)
+    table = _without(open_table(options.table), options.ignore)
+    df_meta = MetaExtractor.extract(table, ids=options.ids, schema=options.schema)
     synthesizer = HighDimSynthesizer(df_meta, config)
     name = Path(options.table).name.partition(".")[0]
     label = name if name.isidentifier() else UNNAMED
     try:
         with LearningProgress() as progress, stopped_by_interrupt(progress.stop), quiet_native_stderr():
-            synthesizer.learn(df, progress, progress.stop, dataset=options.dataset, label=label)
+            synthesizer.learn(table, progress, progress.stop, dataset=options.dataset, label=label)
     except NotLearnedError as error:
         if not progress.stop.is_set():
             raise
@@ -138,12 +139,13 @@ def _checked_output(name: str, *, force: bool) -> Path:
     return path
 
 
-def _without(df: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
+def _without(table: Source, ignore: Sequence[str]) -> Source:
+    columns = table.described.columns
     for name in ignore:
-        if name not in df.columns:
-            hint = did_you_mean(name, map(str, df.columns))
+        if name not in columns:
+            hint = did_you_mean(name, map(str, columns))
             raise MetadataError(f"--ignore names column {name!r}, which is not in the table.{hint}")
-    return df.drop(columns=list(ignore))
+    return table.without(ignore) if ignore else table
 
 
 def _save(synthesizer: HighDimSynthesizer, output: Path) -> None:

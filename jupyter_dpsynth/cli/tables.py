@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ from jupyter_dpsynth.errors import ArtifactError, DataError, MissingDependencyEr
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["STANDARD", "check_format", "read_table", "write_table"]
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["STANDARD", "check_format", "open_table", "read_table", "write_table"]
 
 STANDARD = "-"  # stdin or stdout, as CSV
 FORMATS = {
@@ -22,6 +25,7 @@ FORMATS = {
     ".pq": "Parquet",
     ".feather": "Feather",
 }
+IN_PARTS = ("CSV", "Parquet")
 
 
 def check_format(path: str, option: str) -> str:
@@ -38,8 +42,35 @@ def check_format(path: str, option: str) -> str:
     raise DataError(f"{option} = {path!r} is not a known kind of table: give {', '.join(FORMATS)}, or -.")
 
 
+def open_table(path: str) -> Source:
+    """A private table to learn: files of Parquet or CSV part by part, if Dask is there; others in memory.
+
+    Args:
+        path: A file, a folder of Parquet or CSV files, a pattern of them, or - for CSV from stdin.
+
+    Raises:
+        DataError: It cannot be read. The message says nothing of what is in it.
+        MissingDependencyError: pyarrow is needed; or Dask, because there are several files.
+
+    Privacy:
+        Names and types of the columns count as public. Of CSV they are what pandas reads off the first
+        10,000 rows, or off all of them where the table is read into memory.
+    """
+    from jupyter_dpsynth.sources.opening import open_source
+
+    place = Path(path)
+    several = place.is_dir() or (glob.has_magic(path) and not place.exists())
+    if several or (place.is_file() and check_format(path, "the table") in IN_PARTS):
+        try:
+            return open_source(path if several else glob.escape(path))
+        except MissingDependencyError:
+            if several:
+                raise
+    return open_source(read_table(path))
+
+
 def read_table(path: str) -> pd.DataFrame:
-    """Read a private table.
+    """Read a private table into memory.
 
     Args:
         path: A file, or - for CSV from stdin.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["row_hashes", "table_fingerprint", "text_hashes"]
+__all__ = ["mix", "row_hashes", "table_fingerprint", "text_hashes"]
 
 AT_ONCE = 2**20  # rows whose hashes are copied at once
 MISSING = np.uint64(0x9E3779B97F4A7C15)
@@ -57,7 +57,7 @@ def row_hashes(df: pd.DataFrame) -> NDArray[np.uint64]:
     rows = np.zeros(len(df), dtype=np.uint64)
     for position, name in enumerate(text_hashes([str(name) for name in df.columns])):
         # mixed with the name before it is added: columns may change places, values may not
-        rows += _mix(_value_hashes(df.iloc[:, position]) ^ name)
+        rows += mix(_value_hashes(df.iloc[:, position]) ^ name)
     return rows
 
 
@@ -65,12 +65,12 @@ def _value_hashes(series: pd.Series) -> NDArray[np.uint64]:
     """One hash per value, uint64 `[n]`; equal values have equal hashes."""
     if pd.api.types.is_numeric_dtype(series.dtype):
         numbers = number_values(series) + 0.0  # minus zero is zero
-        return np.where(np.isnan(numbers), MISSING, _mix(numbers.view(np.uint64)))
+        return np.where(np.isnan(numbers), MISSING, mix(numbers.view(np.uint64)))
     if series.dtype.kind in "mM":
         if isinstance(series.dtype, pd.DatetimeTZDtype):
             series = series.dt.tz_convert(None)
         moments = series.to_numpy(dtype=f"{series.dtype.kind}8[us]")
-        return np.where(np.isnat(moments), MISSING, _mix(moments.view(np.uint64)))
+        return np.where(np.isnat(moments), MISSING, mix(moments.view(np.uint64)))
     codes, values = factorize(series)
     hashes = np.append(text_hashes([_text(value) for value in values]), MISSING)
     return hashes[codes]  # code -1, a missing value, is the last one
@@ -90,7 +90,7 @@ def text_hashes(texts: list[str]) -> NDArray[np.uint64]:
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Spread every bit over the whole word.
 
     Source:

@@ -1,44 +1,272 @@
-"""Bounds what one unit of privacy (a person with several rows) contributes to a table."""
+"""Bounds what one unit of privacy (a person with several rows) contributes to a table of any size.
+
+One pass over the column that names the unit gives 128 bits for each row. They deal the rows into buckets of
+about a million; which rows of a unit are kept is decided bucket by bucket. All arrays of the table's length
+are where the table's own source keeps such arrays: in memory, or in files without a name.
+
+**Why 128 bits.** Two units with the same bits would be bounded as if they were one, and whether one of them
+is there would decide which of the other's rows are kept. Numbers never meet: what is made of them can be
+undone. For texts it is a keyed hash, under which two of u units have the same bits with a probability of at
+most u^2 / 2^129: 2e-23 for 1e8 persons, which is nothing beside delta. With 64 bits it would be 3e-4. The
+keys come from the run's own generator, and so from the operating system.
+"""
 
 from __future__ import annotations
 
+import functools
+import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
-from jupyter_dpsynth.encoding.series import factorize
+from jupyter_dpsynth.encoding.fingerprint import mix, row_hashes
+from jupyter_dpsynth.encoding.series import as_written, factorize, number_values
+from jupyter_dpsynth.errors import DataError
+from jupyter_dpsynth.sources.base import CHANGED, KeptRows
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-__all__ = ["bound_units"]
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["Units", "bound_units"]
+
+BUCKET_ROWS = 2**20  # rows of a bucket, about; one unit may make it larger
+AT_ONCE = 2**21  # rows that are decided together, beside those that are kept so far
+WORDS = 2  # of 64 bits, that tell units apart
+KEY_BYTES = 16 * WORDS  # one salt for each word of a number, one word for what is missing
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Which rows belong together.
+
+    Attributes:
+        starts: Where each unit begins in `rows`, and where the last one ends, int64 `[units + 1]`.
+        rows: Numbers of the rows, each unit's together, int64 `[n]`.
+
+    Privacy:
+        Not private: exact, and about single rows.
+    """
+
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def side_by_side(cls, starts: NDArray[np.int64]) -> Units:
+        """Units whose rows stand together in the table already."""
+        return cls(starts, np.arange(starts[-1]))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def shard(self, part: slice) -> Units:
+        """Some of the units, `part` having a start and a stop."""
+        return Units(self.starts[part.start : part.stop + 1], self.rows)
+
+    def of(self, chosen: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Row numbers of some units, `[chosen, most]`, and which of them exist.
+
+        Args:
+            chosen: Numbers of the units.
+            most: Most rows of a unit.
+        """
+        place = self.starts[chosen][:, None] + np.arange(most)
+        exists = place < self.starts[chosen + 1][:, None]
+        return np.where(exists, self.rows[np.where(exists, place, 0)], 0), exists
 
 
 def bound_units(
-    df: pd.DataFrame, unit: str, most: int, generator: np.random.Generator
-) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """Keep at most so many rows of every unit, which ones being random, and put each unit's rows together.
+    source: Source, unit: str, most: int, generator: np.random.Generator
+) -> tuple[KeptRows, Units]:
+    """Keep at most so many rows of every unit, which ones being random.
+
+    How the table is cut into parts does not matter: with the same generator the same rows are kept.
 
     Args:
-        df: The private table.
+        source: The private table.
         unit: Column that names the unit. Rows in which it is missing are one unit: who they belong to is
             not known.
         most: Most rows of a unit.
         generator: The run's generator.
 
     Returns:
-        The kept rows, and the first row of each unit with the number of rows at the end, `[units + 1]`.
+        The kept rows in the order of the table, and which of them belong together, in an order that says
+        nothing.
+
+    Raises:
+        DataError: The table is another one than when its fingerprint was taken.
 
     Privacy:
-        Adding or removing one unit adds or removes at most `most` rows and changes no other.
+        Adding or removing one unit adds or removes at most `most` rows and changes no other. Every row draws
+        a priority of its own, independently and uniformly, and is kept if fewer than `most` rows of its unit
+        have a lower one. So which rows of a unit are kept depends on these rows' own draws alone, and their
+        distribution does not depend on which other rows there are. Couple the draws of all rows that two
+        neighbouring tables share: then the kept rows of every other unit are the same.
     """
-    codes, _ = factorize(df[unit])
-    order = generator.permutation(len(df))
-    order = order[np.argsort(codes[order], kind="stable")]
-    owner = codes[order]
-    first = np.flatnonzero(np.append(True, owner[1:] != owner[:-1])) if len(owner) else np.zeros(0, np.int64)
-    sizes = np.diff(np.append(first, len(owner)))
-    place = np.arange(len(owner)) - np.repeat(first, sizes)
-    starts = np.concatenate([[0], np.cumsum(np.minimum(sizes, most))]).astype(np.int64)
-    return df.iloc[order[place < most]].reset_index(drop=True), starts
+    dealt = _Dealt(source, unit, generator)
+    kept = source.empty((dealt.count,), np.dtype(bool))
+    kept[:] = False
+    starts = source.empty((dealt.count + 1,), np.dtype(np.int64))
+    rows, place, units, checksum = dealt.rows, 0, 0, 0
+    starts[0] = 0
+    for words, own in dealt.decided(most, generator):
+        begin = _beginnings(words)
+        kept[own] = True
+        rows[place : place + len(own)] = own  # this bucket and those before it have been read
+        starts[units : units + len(begin)] = place + begin
+        place, units = place + len(own), units + len(begin)
+        checksum = (checksum + int(words[:, WORDS:].sum())) % 2**64
+        source.pulse()
+    starts[units] = place
+    dealt.close()
+    bounded = KeptRows(source, kept, place)
+    if source.volatile:
+        bounded.checksum = checksum
+    return bounded, Units(starts[: units + 1], _renumbered(source, rows[:place], kept))
+
+
+def _renumbered(source: Source, rows: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Row numbers of the table as numbers of the kept rows, in place."""
+    number, before = source.empty((len(kept),), np.dtype(np.int64)), 0
+    for start in range(0, len(kept), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        number[part] = np.cumsum(kept[part]) + (before - 1)
+        before += int(np.count_nonzero(kept[part]))
+    for start in range(0, len(rows), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        rows[part] = number[rows[part]]
+    return rows
+
+
+class _Dealt:
+    """The rows of a table, dealt into buckets by their unit's bits: private.
+
+    Attributes:
+        count: Exact number of rows.
+        rows: Their numbers, bucket by bucket, int64 `[count]`.
+    """
+
+    def __init__(self, source: Source, unit: str, generator: np.random.Generator) -> None:
+        names = list(source.described.columns) if source.volatile else [unit]
+        find = functools.partial(_words, unit=unit, key=generator.bytes(KEY_BYTES), checked=source.volatile)
+        words = source.concatenate(source.map(find, names), np.dtype(np.uint64), WORDS + source.volatile)
+        self.count = len(words)
+        buckets = -(-self.count // BUCKET_ROWS) or 1
+        sizes, checksum = np.zeros(buckets, np.int64), 0
+        for start in range(0, self.count, AT_ONCE):
+            part = words[start : start + AT_ONCE]
+            sizes += np.bincount(_bucket(part, buckets), minlength=buckets)
+            checksum = (checksum + int(part[:, WORDS:].sum())) % 2**64
+        if source.volatile and source.checksum not in (None, checksum):
+            raise DataError(CHANGED)
+        self._bounds = np.concatenate([[0], np.cumsum(sizes)])
+        self.rows = source.empty((self.count,), np.dtype(np.int64))
+        self._words = source.empty(words.shape, words.dtype)
+        self._deal(words, source)
+
+    def _deal(self, words: NDArray[np.uint64], source: Source) -> None:
+        """Put every row into its bucket; within one the order of the table stays."""
+        end = self._bounds[:-1].copy()
+        for start in range(0, self.count, AT_ONCE):
+            part = words[start : start + AT_ONCE]
+            bucket = _bucket(part, len(end))
+            order = np.argsort(bucket, kind="stable")
+            cuts = np.cumsum(np.bincount(bucket, minlength=len(end)))[:-1]
+            for number, members in enumerate(np.split(order, cuts)):
+                room = slice(end[number], end[number] + len(members))
+                self._words[room], self.rows[room] = part[members], start + members
+                end[number] = room.stop
+            source.pulse()
+
+    def decided(
+        self, most: int, generator: np.random.Generator
+    ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
+        """Of one bucket after the other the rows that are kept, each unit's together: bits and numbers.
+
+        A row that has `most` better ones of its unit before it can be forgotten at once, so that of a unit
+        that owns nearly all rows never more than `most` are in memory beside those that are looked at.
+        """
+        for first, end in zip(self._bounds[:-1], self._bounds[1:], strict=True):
+            words, rows = self._words[:0], self.rows[:0]
+            priority = np.zeros(0, np.uint64)
+            for start in range(first, end, AT_ONCE):
+                part = slice(start, min(start + AT_ONCE, end))
+                drawn = generator.bit_generator.random_raw(part.stop - part.start)
+                words, rows = (
+                    np.concatenate([words, self._words[part]]),
+                    np.concatenate([rows, self.rows[part]]),
+                )
+                priority = np.concatenate([priority, drawn])
+                order = np.lexsort((priority, words[:, 1], words[:, 0]))
+                begin = _beginnings(words[order])
+                within = np.arange(len(order)) - np.repeat(begin, np.diff(np.append(begin, len(order))))
+                order = order[within < most]
+                words, rows, priority = words[order], rows[order], priority[order]
+            yield words, rows
+
+    def close(self) -> None:
+        """Free the bits of all rows."""
+        del self._words
+
+
+def _bucket(words: NDArray[np.uint64], buckets: int) -> NDArray[np.intp]:
+    """The bucket of each row, by the first 32 of its bits."""
+    found: NDArray[np.intp] = ((words[:, 0] >> 32) * buckets >> 32).astype(np.intp)
+    return found
+
+
+def _beginnings(words: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Where each unit begins, in rows that are sorted by it."""
+    other = (words[1:, :WORDS] != words[:-1, :WORDS]).any(axis=1)
+    return np.flatnonzero(np.append(True, other)) if len(words) else np.zeros(0, np.intp)
+
+
+def _words(df: pd.DataFrame, unit: str, key: bytes, *, checked: bool) -> NDArray[np.uint64]:
+    """128 bits for each row's unit and, to check them, the hash of the whole row: uint64 `[n, 2 or 3]`."""
+    out = np.empty((len(df), WORDS + checked), np.uint64)
+    out[:, :WORDS] = _unit_words(df[unit], key)
+    if checked:
+        out[:, WORDS] = row_hashes(df)
+    return out
+
+
+def _unit_words(series: pd.Series, key: bytes) -> NDArray[np.uint64]:
+    """128 bits for each value, `[n, 2]`: of numbers two different permutations of the 64 bits they have."""
+    salts, nobody = np.frombuffer(key, "<u8").astype(np.uint64).reshape(2, WORDS)
+    kinds = pd.api.types
+    if kinds.is_integer_dtype(series.dtype):
+        kind = np.uint64 if kinds.is_unsigned_integer_dtype(series.dtype) else np.int64
+        absent = series.isna().to_numpy(bool)
+        bits = series.to_numpy(kind, na_value=0).view(np.uint64)  # exact: float64 would not be
+    elif kinds.is_float_dtype(series.dtype):
+        numbers = number_values(series) + 0.0  # minus zero is zero
+        absent, bits = np.isnan(numbers), numbers.view(np.uint64)
+    else:
+        codes, values = factorize(series)
+        return np.concatenate([_text_words(values, key), [nobody]])[codes]  # -1, missing, is the last
+    return np.where(absent[:, None], nobody, mix(bits[:, None] ^ salts))
+
+
+def _text_words(values: list[object], key: bytes) -> NDArray[np.uint64]:
+    """128 bits of each value's keyed hash, `[values, 2]`; values that are written differently differ."""
+    digests = (hashlib.blake2b(_written(each), digest_size=8 * WORDS, key=key).digest() for each in values)
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64).reshape(len(values), WORDS)
+
+
+def _written(value: object) -> bytes:
+    """What tells a value from all others.
+
+    >>> _written("7"), _written(7)
+    (b'text 7', b'int 0x7')
+    """
+    found = as_written(value.item() if isinstance(value, np.generic) else value)
+    kind, content = ("text", found) if isinstance(found, str) else found
+    if isinstance(content, int):
+        content = hex(content)  # one of thousands of digits has no decimal text
+    text = content.hex() if isinstance(content, bytes) else content
+    return f"{kind} {text}".encode("utf-8", "surrogatepass")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from jupyter_dpsynth.encoding.units import Units
 from jupyter_dpsynth.engine.generation import generate_codes
 from jupyter_dpsynth.engine.marginals import to_shares
 from jupyter_dpsynth.engine.planning import plan_run
@@ -71,6 +72,10 @@ class Recorder:
     def run(self, codes: NDArray[np.integer[Any]]) -> None:
         """Run the trainer's own loop once on a table."""
         self.trainer.train(codes, _nothing, _never)
+
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:
+        """The rows, or persons: each stands for one."""
+        return len(codes)
 
     def release(
         self,
@@ -268,10 +273,9 @@ def audit_training(
     part = replace(plan, steps=min(plan.steps, LONGEST_PART))
     shares = [to_shares(share, LEAST_SHARE) for share in learned.reference.shares]
     ordered = [column.ordered_cells for column in learned.codec.columns]
-    units = None if plan.unit_rows == 1 else np.arange(CANDIDATES + 1) * plan.unit_rows
+    starts = np.arange(CANDIDATES + 1) * plan.unit_rows
+    units = None if plan.unit_rows == 1 else Units.side_by_side(starts)
     trainer = DPTrainer(Start(learned.model.layout, shares, ordered), part, config, NoiseSource(), units)
-    if units is not None:
-        trainer.units = units[: TABLE_ROWS - CANARIES // 2 + 1]
     recorder = _RunRecorder(trainer)
     sizes = learned.codec.sizes
     candidates = np.stack([random.integers(size, size=CANDIDATES) for size in sizes], axis=1)

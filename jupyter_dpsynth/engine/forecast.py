@@ -51,6 +51,9 @@ MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 2e-4
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
 READ_COPIES, BYTES_PER_HASH = 5, 16
+# of a row while the rows of each unit are chosen (40, and 16 more of a Dask DataFrame), and afterwards
+BYTES_TO_BOUND, BYTES_PER_OWNER = 56, 17
+BOUNDING_SECONDS = 1e-6  # a row, where each unit's rows are bounded
 READING_AGAIN = 2.0  # times as long as in memory: every value is decoded three times
 BASE_MEGABYTES, BYTES_PER_VALUE, BYTES_PER_CELL, BYTES_PER_WEIGHT = 790, 12, 32, 60
 
@@ -147,7 +150,7 @@ def forecast(
     width = sum(sizes)
     wanted, lasts, curve = _budget(config, plan, accountant)
     batch = min(plan.batch_size, MAX_CHUNK)
-    memory, disk = _room(rows, sizes, partitioned=partitioned)
+    memory, disk = _room(rows, sizes, partitioned=partitioned, bounded=config.privacy_unit is not None)
     memory += BYTES_PER_CELL * batch * width + BYTES_PER_WEIGHT * width**2
     return Forecast(
         rows=rows,
@@ -170,16 +173,18 @@ def forecast(
     )
 
 
-def _room(rows: float, sizes: list[int], *, partitioned: bool) -> tuple[float, float]:
+def _room(rows: float, sizes: list[int], *, partitioned: bool, bounded: bool) -> tuple[float, float]:
     """Bytes in memory and on disk for reading the table.
 
     Of a table in parts, the parts that are read at once are in memory, and what of the temporary files the
-    system keeps there; the files hold the codes, a hash of each row, and one column at a time.
+    system keeps there; the files hold the codes, a hash of each row, and one column at a time. Where the
+    rows of each unit are bounded, they hold which rows these are; of a table in memory it is there as well.
     """
+    bounding, owners = (BYTES_TO_BOUND, BYTES_PER_OWNER) if bounded else (0, 0)
     if not partitioned:
-        return BYTES_PER_VALUE * rows * len(sizes), 0.0
+        return rows * max(BYTES_PER_VALUE * len(sizes) + owners, bounding), 0.0
     code_bytes = 1 if max(sizes) <= 256 else 2
-    disk = rows * (code_bytes * len(sizes) + BYTES_PER_HASH)
+    disk = rows * max(code_bytes * len(sizes) + BYTES_PER_HASH + owners, bounding)
     at_once = min(8 * rows * len(sizes), MAX_BYTES * (os.cpu_count() or 1))
     return disk + READ_COPIES * at_once, disk
 
@@ -235,6 +240,7 @@ def _seconds(
     per_value = MEASURING_PER_VALUE * (READING_AGAIN if partitioned else 1)
     measuring = MEASURING_SECONDS + per_value * plan.rows * columns
     measuring += MEASURING_PER_PAIR * columns * (columns - 1) / 2
+    measuring += BOUNDING_SECONDS * plan.rows if config.privacy_unit is not None else 0.0
     measuring = _machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
     step = measured_step_seconds(config, plan, columns, width) if timed else None
     if step is not None:

@@ -32,7 +32,6 @@ from jupyter_dpsynth.privacy.accounting import compute_epsilon, epsilon_curve
 from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, relation_of
-from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.encoding.units import Units
     from jupyter_dpsynth.engine.background import BackgroundImport
     from jupyter_dpsynth.engine.checkpoint import TrainingTask
     from jupyter_dpsynth.engine.marginals import MeasuredReference
@@ -60,6 +60,7 @@ logger = logging.getLogger(__name__)
 START_FLOOR = 0.25  # least count of a cell at the start of training, in standard deviations
 POLL_SECONDS = 0.25
 KEY_BYTES = 32
+NUMBERS_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,8 @@ class PreparedRun:
         self.histograms = Histograms(self.noise)
         self.reserved: tuple[float | None, float] | None = None
         self.entry: str | None = None
-        self.units: NDArray[np.int64] | None = None
+        self.units: Units | None = None
+        self.bounding = self.noise.generator
         self.curve: EpsilonCurve | None = None
         self.began = time.monotonic()
         target = config.epsilon if config.differential_privacy else math.inf
@@ -149,23 +151,41 @@ class PreparedRun:
         """Raise on all workers, before anything is spent, unless all have the same table and parameters.
 
         The shards are cut by index: in tables of different order a row could be in two of them.
-
-        Privacy:
-            A digest of the exact rows, keyed for this once, goes from the first worker to the others, who
-            hold the same rows, and is kept nowhere.
         """
-        ours = (
-            table_fingerprint(self.source, ordered=True)
-            + json.dumps(self.config.to_dict(), sort_keys=True).encode()
-        )
-        key = secrets.token_bytes(KEY_BYTES)
-        content = self._received(crew.send(key + hmac.digest(key, ours, hashlib.sha256)))
-        key, digest = content[:KEY_BYTES], content[KEY_BYTES:]
+        parameters = json.dumps(self.config.to_dict(), sort_keys=True).encode()
         problem = DataError(
             "the workers do not have the same table, in the same order, with the same parameters: load it on "
             "each of them by the same code without randomness. Nothing was measured or spent."
         )
+        key = self._compare(crew, table_fingerprint(self.source, ordered=True) + parameters, problem)
+        # all workers keep the same rows of each unit, and number the units alike
+        seed = np.random.SeedSequence(int.from_bytes(key, "little"))
+        self.bounding = np.random.Generator(np.random.Philox(seed))
+
+    def _compare_units(self, crew: Crew, units: Units) -> None:
+        """Raise on all workers, before the first step, unless all have put the same rows into each unit."""
+        ours = hashlib.sha256(b"jupyter_dpsynth units 1")
+        for numbers in (units.starts, units.rows):
+            for start in range(0, len(numbers), NUMBERS_AT_ONCE):
+                ours.update(numbers[start : start + NUMBERS_AT_ONCE].astype("<i8").tobytes())
+        problem = DataError(
+            "the workers do not agree which rows belong to a unit: install the same versions on all of them. "
+            "What was measured counts as spent."
+        )
+        self._compare(crew, ours.digest(), problem)
+
+    def _compare(self, crew: Crew, ours: bytes, problem: DataError) -> bytes:
+        """Raise on all workers unless all hold the same; return a key that is new and the same for all.
+
+        Privacy:
+            A digest of what may be exact rows, keyed for this once, goes from the first worker to the others,
+            who hold the same rows, and is kept nowhere.
+        """
+        key = secrets.token_bytes(KEY_BYTES)
+        content = self._received(crew.send(key + hmac.digest(key, ours, hashlib.sha256)))
+        key, digest = content[:KEY_BYTES], content[KEY_BYTES:]
         crew.require(hmac.compare_digest(hmac.digest(key, ours, hashlib.sha256), digest), problem)
+        return key
 
     @staticmethod
     def _received(content: bytes) -> bytes:
@@ -197,30 +217,29 @@ class PreparedRun:
         return replace(task, released=max(released, done))
 
     def _rows(self, task: TrainingTask) -> NDArray[np.integer[Any]]:
-        """Codes of this worker's rows, for a run that was measured before or elsewhere."""
-        self._bound()
+        """Codes of all rows, for a run that was measured before or elsewhere."""
         self.source.pulse = self.tell  # a wish to stop holds at the first step: the other workers wait for it
-        return encode_table(self.source, task.codec).codes[self._cut()]
+        self._bound()
+        return encode_table(self.source, task.codec).codes
 
     def _bound(self) -> None:
-        """Keep at most so many rows of each unit of privacy; `HighDimSynthesizer.learn` refuses parts."""
+        """Keep at most so many rows of each unit of privacy."""
         config = self.config
         if config.privacy_unit is not None:
-            df, self.units = bound_units(
-                self.source.described, config.privacy_unit, config.max_rows_per_unit, self.noise.generator
+            self.tell(message="choosing the rows of each unit")
+            self.source, self.units = bound_units(
+                self.source, config.privacy_unit, config.max_rows_per_unit, self.bounding
             )
-            self.source = FrameSource(df)
 
-    def _cut(self) -> slice:
-        """Rows of this worker's shard; the units become those of the shard."""
-        if self.crew is None:
-            return slice(0, self.source.rows)
+    def _cut(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Codes of this worker's shard; with units these become those of the shard, and the codes stay."""
+        if self.crew is None or self.crew.workers == 1:
+            return codes
         if self.units is None:
-            return self.crew.rows(self.source.rows)
-        part = self.crew.rows(len(self.units) - 1)
-        bounds = self.units[part.start : part.stop + 1]
-        self.units = bounds - bounds[0]
-        return slice(int(bounds[0]), int(bounds[-1]))
+            return codes[self.crew.rows(len(codes))]
+        self._compare_units(self.crew, self.units)
+        self.units = self.units.shard(self.crew.rows(len(self.units)))
+        return codes
 
     def _shared(self, task: TrainingTask) -> tuple[TrainingTask, Claims | None]:
         """Begin the checkpoint, if there is to be one, and tell the other workers what to do."""
@@ -244,7 +263,7 @@ class PreparedRun:
             importer: Brings the training's module.
         """
         plan = task.plan
-        codes = self._rows(task) if codes is None else codes[self._cut()]
+        codes = self._rows(task) if codes is None else codes
         self.tell(total_steps=plan.steps, delta=plan.delta, epsilon=self._epsilon_at(task.lost, plan))
         shares = [to_shares(count, START_FLOOR * plan.marginal_sigma + 1) for count in task.counts]
         self.tell(phase="starting", message="starting TensorFlow (10 to 20 s the first time)")
@@ -257,6 +276,7 @@ class PreparedRun:
                 return self._finished(task, model, StopReason.STOPPED, task.losses, task.lost)
             self.tell()
         task, claims = self._shared(task)
+        codes = self._cut(codes)
         training = importer.module
         start = training.Start(task.layout, shares, [column.ordered_cells for column in task.codec.columns])
         trainer = training.DPTrainer(start, plan, self.config, self.noise, self.units, self.crew)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.encoding.units import Units
     from jupyter_dpsynth.engine.gradient import BatchGradient, Tensor
     from jupyter_dpsynth.privacy.noise import NoiseSource
 
@@ -54,6 +55,10 @@ class NoisySums:
 
 class GradientRelease(Protocol):
     """One way of clipping, summing and adding noise."""
+
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:
+        """Of how many rows, or units, a step's sample is drawn."""
+        ...
 
     def release(
         self,
@@ -95,6 +100,10 @@ class NativeRelease:
     def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
         """What computes the clipped sum of one chunk."""
         return gradient.clipped_sum
+
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:
+        """The rows."""
+        return len(codes)
 
     @property
     def row_specs(self) -> tuple[Tensor, ...]:
@@ -191,12 +200,12 @@ class UnitRelease(NativeRelease):
     """Clips the summed gradient of each unit's rows: user-level privacy. Indices are those of units.
 
     Args:
-        units: First row of each unit, and the number of rows at the end, `[units + 1]`.
+        units: Which rows belong to which unit.
         unit_rows: Most rows of a unit.
         **release: As for `NativeRelease`; `loss_sigma` in units of one row's loss.
     """
 
-    def __init__(self, *, units: NDArray[np.int64], unit_rows: int, **release: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, units: Units, unit_rows: int, **release: Any) -> None:  # noqa: ANN401
         self.units, self.unit_rows = units, unit_rows
         super().__init__(**release)
         # the products of all pairs of a unit's rows are in memory at once
@@ -207,6 +216,10 @@ class UnitRelease(NativeRelease):
     def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
         """What computes the clipped sum of one chunk of units."""
         return gradient.clipped_unit_sum
+
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:  # noqa: ARG002 - of any table
+        """The units."""
+        return len(self.units)
 
     @property
     def row_specs(self) -> tuple[Tensor, ...]:
@@ -219,11 +232,8 @@ class UnitRelease(NativeRelease):
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
         """Positions of the rows of one chunk of units after the other, `[units, rows]`, and which exist."""
-        place = np.arange(self.unit_rows)
         for chunk in chunks(indices, self.units_at_once):
-            rows = self.units[chunk][:, None] + place
-            present = rows < self.units[chunk + 1][:, None]
-            yield np.where(present, rows, 0), present
+            yield self.units.of(chunk, self.unit_rows)
 
 
 class TFPrivacyRelease:
@@ -246,6 +256,10 @@ class TFPrivacyRelease:
         self.query = gaussian_sum_query(native.gradient.clip_norm, native.sigma * native.gradient.clip_norm)
         self._state = self.query.initial_global_state()
         self._params = self.query.derive_sample_params(self._state)
+
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:
+        """The rows."""
+        return self.native.population(codes)
 
     def clipped_sums(
         self,

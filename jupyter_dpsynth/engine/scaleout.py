@@ -256,6 +256,10 @@ class ReplicatedRelease:
         self._accumulate: Any = None
         self._finish: Any = None
 
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:
+        """The rows, or units, of this worker's shard."""
+        return self.native.population(codes)
+
     def release(
         self,
         weights: Tensor,
@@ -304,8 +308,7 @@ class ReplicatedRelease:
     def _chunks(self, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]) -> Iterator[Any]:
         """For one chunk after the other what each device computes on; devices that are done get no rows."""
         devices = self.crew.devices
-        count = len(codes) if not hasattr(self.native, "units") else len(self.native.units) - 1
-        owner = indices * len(devices) // max(count, 1)  # shards by index
+        owner = indices * len(devices) // max(self.population(codes), 1)  # shards by index
         batches = [self.native.batches(indices[owner == each]) for each in range(len(devices))]
         nothing = next(iter(self.native.batches(indices[:0])))
         for parts in itertools.zip_longest(*batches, fillvalue=nothing):

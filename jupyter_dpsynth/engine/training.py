@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.config import ResolvedConfig
+    from jupyter_dpsynth.encoding.units import Units
     from jupyter_dpsynth.engine.model import Layout
     from jupyter_dpsynth.engine.planning import RunPlan
     from jupyter_dpsynth.engine.release import GradientRelease, NoisySums
@@ -82,8 +83,7 @@ class DPTrainer:
         plan: Noise, steps and sizes, fixed beforehand.
         config: Frozen parameters.
         noise: Source of noise and of the sampling.
-        units: First row of each unit of privacy, and the number of rows at the end, `[units + 1]`; None if
-            every row is a unit.
+        units: Which rows belong to which unit of privacy; None if every row is a unit.
         crew: The replicas that train together, None for one. Rows and units are then those of this worker.
 
     Attributes:
@@ -97,17 +97,17 @@ class DPTrainer:
         plan: RunPlan,
         config: ResolvedConfig,
         noise: NoiseSource,
-        units: NDArray[np.int64] | None = None,
+        units: Units | None = None,
         crew: Crew | None = None,
     ) -> None:
-        self.start, self.plan, self.noise, self.units, self.crew = start, plan, noise, units, crew
+        self.start, self.plan, self.noise, self.crew = start, plan, noise, crew
         layout = start.layout
         # rows of one unit are not all alike: their gradients add up to about the root of their number
         factor = plan.clip_factor * math.sqrt(plan.unit_rows)
         clip = config.l2_norm_clip or layout.clip_norm(list(start.shares), factor)
         entropy = sum(float(-(share * np.log(share)).sum()) for share in start.shares)
         self.gradient = BatchGradient(layout, clip, LOSS_BOUND_FACTOR * max(entropy, 1.0))
-        release = self._release(config)
+        release = self._release(config, units)
         self.release: GradientRelease = release if crew is None else ReplicatedRelease(release, crew)
         # every sum is divided by a constant, never by the actual (private) number of rows
         self.divisor = float(config.num_microbatches or plan.batch_size)
@@ -115,7 +115,7 @@ class DPTrainer:
         self.resumed: list[float] = []
         self.losses: list[float] = []
 
-    def _release(self, config: ResolvedConfig) -> Any:  # noqa: ANN401 - one of several
+    def _release(self, config: ResolvedConfig, units: Units | None) -> Any:  # noqa: ANN401 - one of several
         plan = self.plan
         arguments: dict[str, Any] = {
             "gradient": self.gradient,
@@ -125,8 +125,8 @@ class DPTrainer:
         }
         if config.num_microbatches is not None:
             return MicrobatchRelease(groups=config.num_microbatches, **arguments)
-        if self.units is not None:
-            return UnitRelease(units=self.units, unit_rows=plan.unit_rows, **arguments)
+        if units is not None:
+            return UnitRelease(units=units, unit_rows=plan.unit_rows, **arguments)
         native = NativeRelease(**arguments)
         return TFPrivacyRelease(native) if config.dp_backend == "tensorflow_privacy" else native
 
@@ -146,7 +146,7 @@ class DPTrainer:
         """Run the planned steps, or fewer if stopped.
 
         Args:
-            codes: Private codes `[n, m]`, each unit's rows together.
+            codes: Private codes `[n, m]`.
             after_step: Called with the step's number, the running mean of the noisy loss and its noise.
             stopped: Asked before every step; True ends training and keeps the model. With several workers
                 it ends after one more step, for all of them.
@@ -158,7 +158,7 @@ class DPTrainer:
         """
         losses = self.losses = list(self.resumed)
         reason = self.plan.ends_by
-        count = len(codes) if self.units is None else len(self.units) - 1
+        count = self.release.population(codes)
         last = self.plan.steps if limit is None else limit
         for step in range(len(losses) + 1, last + 1):
             if self._ends(stopped()):

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from jupyter_dpsynth.engine.generation import CHAIN_ROWS, generate_codes
 from jupyter_dpsynth.errors import ConfigError, DataError, shown
-from jupyter_dpsynth.sources.partitions import active_client, computed, import_dask
+from jupyter_dpsynth.sources.computing import active_client, computed, import_dask
 
 if TYPE_CHECKING:
     from collections.abc import Callable

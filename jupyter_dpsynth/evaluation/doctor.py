@@ -28,6 +28,8 @@ from jupyter_dpsynth.metadata import (
     check_frame,
 )
 from jupyter_dpsynth.privacy.mechanisms import partition_threshold
+from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.sampling import LOOKED_AT, rows_to_look_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.metadata import ColumnMeta
+    from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["BANNER", "Finding", "Remedy", "examine"]
 
@@ -53,6 +56,10 @@ ALMOST_ALL = 0.95
 FEW_DISTINCT = 20  # a column with fewer values identifies nobody
 SAMPLED = 2_000  # distinct texts that are looked at for their form
 RARE_SHARE = 0.2  # of the rows: if so many have rare values, the column is hard to learn
+PART_ADVICE = (
+    "What is said of rows is said of these. If rows of one person lie in different parts, name the column "
+    "that tells whose they are: privacy_unit."
+)
 EPSILONS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # a coarse grid tells little of the row count
 
 
@@ -104,7 +111,7 @@ class Finding:
 
 
 def examine(
-    df: pd.DataFrame,
+    df: object,
     config: ResolvedConfig,
     *,
     df_meta: DataFrameMeta | None = None,
@@ -113,7 +120,8 @@ def examine(
     """Look for what would spoil a run.
 
     Args:
-        df: The private table.
+        df: The private table, in any form that `HighDimSynthesizer.learn` takes. Of a table in parts not
+            all rows are looked at, and the findings say so.
         config: The parameters of the run.
         df_meta: Its schema, if there is one already.
         declared: Otherwise, what is declared: arguments of `MetaExtractor.extract`.
@@ -128,20 +136,44 @@ def examine(
     Privacy:
         None: the findings depend on the rows and no noise is added. For the owner only.
     """
-    return shielded(lambda: _examine(df, config, df_meta, dict(declared or {})), "the check-up failed")
+    source = open_source(df)
+    try:
+        return shielded(
+            lambda: _examine(source, config, df_meta, dict(declared or {})), "the check-up failed"
+        )
+    finally:
+        source.close()
 
 
 def _examine(
-    df: pd.DataFrame, config: ResolvedConfig, df_meta: DataFrameMeta | None, declared: dict[str, Any]
+    source: Source, config: ResolvedConfig, df_meta: DataFrameMeta | None, declared: dict[str, Any]
 ) -> list[Finding]:
-    check_frame(df)
+    check_frame(source.described)
+    odd = [
+        Finding(
+            "type",
+            "stop",
+            name,
+            f"{name!r} has a type that cannot be learned ({kind}).",
+            "Leave it out, or convert it.",
+            Remedy("ignore", name),
+        )
+        for name, kind in source.refused.items()
+    ]
+    source = source.without(list(source.refused)) if odd else source
+    df, rows = rows_to_look_at(source), source.rows
     metas, found = _schema(df, df_meta, declared)
+    found += odd
     # the unit is protected already: what else it may be is of no interest
     names = [name for name in df.columns if name in metas and name != config.privacy_unit]
     columns = [_Column(df[name], metas[name]) for name in names]
-    found += _table_findings(df, config, columns)
+    found += _table_findings(rows, config, columns)
+    # a value is looked for in fewer rows, where it is rarer
+    threshold = _threshold(config, columns, rows) * len(df) / max(rows, 1)
     for column in columns:
-        found += column.findings(_threshold(config, columns, len(df)))
+        found += column.findings(threshold)
+    if source.partitioned:
+        found.append(Finding("part", "hint", "", LOOKED_AT, PART_ADVICE))
     return sorted(found, key=lambda each: LEVELS.index(each.level))
 
 
@@ -186,8 +218,8 @@ def _threshold(config: ResolvedConfig, columns: list[_Column], rows: int) -> flo
     return partition_threshold(sigma, plan.privacy.selection_delta / many)
 
 
-def _table_findings(df: pd.DataFrame, config: ResolvedConfig, columns: list[_Column]) -> list[Finding]:
-    found = [*_rows_findings(len(df), config), *_repeated_rows(columns)]
+def _table_findings(rows: int, config: ResolvedConfig, columns: list[_Column]) -> list[Finding]:
+    found = [*_rows_findings(rows, config), *_repeated_rows(columns)]
     learned = [column.meta for column in columns if not isinstance(column.meta, IdMeta)]
     if not learned:
         text = "There is no column to learn: all are identifiers or have a type that cannot be learned."

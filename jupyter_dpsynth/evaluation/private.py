@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_dpsynth.encoding.codes import encode_table
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
 from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.encoding.units import bound_units
@@ -34,14 +35,16 @@ from jupyter_dpsynth.privacy.composition import Spending
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED, TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.privacy.ledger import RunStatus
+    from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["PrivateEvaluation", "evaluate_privately", "plan_evaluation"]
@@ -53,11 +56,12 @@ FINENESS = 256  # distances are whole numbers of such parts of a row: whole nois
 SHARES = {"row count": 0.2, "columns": 0.25, "pairs": 0.35, "independent pairs": 0.1, "prediction": 0.1}
 LARGEST_ERROR = 0.25  # of the mean distance, in shares of all rows; beyond, a report would be noise alone
 MARGIN = 1 - 1e-5  # of mu, for the accountant's rounding
+AT_ONCE = 2**18  # rows that are counted together
 
 
 def evaluate_privately(
     synthesizer: HighDimSynthesizer,
-    df: pd.DataFrame,
+    df: object,
     df_synth: pd.DataFrame | None = None,
     *,
     epsilon: float,
@@ -71,7 +75,8 @@ def evaluate_privately(
 
     Args:
         synthesizer: A learned synthesizer; its cells are used, and its unit of privacy is protected.
-        df: The private table: the one that was learned, or other rows with the same columns.
+        df: The private table, in any form that `HighDimSynthesizer.learn` takes: the one that was learned,
+            or other rows with the same columns.
         df_synth: A synthetic table; by default one is made.
         epsilon: What the report may spend, beside what learning spent. Delta is that of learning.
         target: A column with names, to predict by a model that is trained on the synthetic table.
@@ -95,8 +100,9 @@ def evaluate_privately(
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < math.inf:
         raise ConfigError(f"epsilon = {shown(epsilon)} is not allowed: give a number above 0, such as 0.1.")
     codec = synthesizer.codec
-    check_columns(df, codec.df_meta.names, "df", may_be_empty=True)
-    codec.df_meta.check(df)
+    source = open_source(df)
+    check_columns(source.described, codec.df_meta.names, "df", may_be_empty=True)
+    codec.df_meta.check(source)
     if df_synth is None:
         df_synth = synthesizer.synthesize()
     check_columns(df_synth, codec.names, "df_synth")
@@ -107,16 +113,19 @@ def evaluate_privately(
         )
     _check_target(target, codec.names, synthesizer.reference.kinds)
     if dataset is None:
-        dataset = df.attrs.get("dataset")
+        dataset = source.described.attrs.get("dataset")
     evaluation = PrivateEvaluation(synthesizer, df_synth, float(epsilon), target, noise)
 
     def run() -> PrivateReport:
         # whether arithmetic overflows depends on single values: no warning may tell
         with np.errstate(all="ignore"):
-            identity = TableIdentity(table_fingerprint(df), dataset, label)
-            return evaluation.execute(df, identity, PrivacyLedger() if ledger is None else ledger)
+            identity = TableIdentity(table_fingerprint(source), dataset, label)
+            return evaluation.execute(source, identity, PrivacyLedger() if ledger is None else ledger)
 
-    return shielded(run, "the evaluation failed")
+    try:
+        return shielded(run, "the evaluation failed")
+    finally:
+        source.close()
 
 
 def _check_target(target: str | None, names: Sequence[str], kinds: Sequence[str]) -> None:
@@ -220,11 +229,11 @@ class PrivateEvaluation:
                 lambda: prediction_counter(self.synthetic, place), "training a model on df_synth failed"
             )
 
-    def execute(self, df: pd.DataFrame, identity: TableIdentity, ledger: PrivacyLedger) -> PrivateReport:
+    def execute(self, source: Source, identity: TableIdentity, ledger: PrivacyLedger) -> PrivateReport:
         """Enter the plan into the ledger, then measure.
 
         Args:
-            df: The private table.
+            source: The private table.
             identity: The same for the ledger.
             ledger: Where it is recorded.
         """
@@ -235,7 +244,7 @@ class PrivateEvaluation:
             ledger.record(entry, Spending(self.plan, self.delta, self.epsilon))
         status: RunStatus = "failed"
         try:
-            report = self.measure(df)
+            report = self.measure(source)
             status = "finished"
         finally:
             try:
@@ -244,11 +253,11 @@ class PrivateEvaluation:
                 logger.warning("the ledger could not note that this evaluation %s.", status)
         return report
 
-    def measure(self, df: pd.DataFrame) -> PrivateReport:
+    def measure(self, source: Source) -> PrivateReport:
         """Read the private rows once.
 
         Args:
-            df: The private table.
+            source: The private table.
 
         Raises:
             DataError: By the noisy count, epsilon is too small for the table.
@@ -257,17 +266,18 @@ class PrivateEvaluation:
             The measurements of `plan`, each scaled to the most rows of one unit.
         """
         if self.config.privacy_unit is not None:
-            df, _ = bound_units(
-                df, self.config.privacy_unit, self.config.max_rows_per_unit, self.noise.generator
+            source, _ = bound_units(
+                source, self.config.privacy_unit, self.config.max_rows_per_unit, self.noise.generator
             )
-        rows, count_error = self._count(len(df))
+        rows, count_error = self._count(source.rows)
         self._check_signal(rows, count_error)
-        codes = self.codec.encode(df)
-        columns = self._distances("columns", codes, self.synthetic, self.columns, rows, count_error)
+        encoded = encode_table(source, self.codec)
+        columns = self._distances("columns", encoded.counts, self.columns, rows, count_error)
         pairs, independent = [], None
         if self.pairs:
-            pairs = self._distances("pairs", codes, self.synthetic, self.pairs, rows, count_error)
-            apart = self.whole_distances(codes, self.independent, self.pairs, rows)
+            counts = self.joint_counts(encoded.codes)
+            pairs = self._distances("pairs", counts, self.pairs, rows, count_error)
+            apart = self.whole_distances(counts, self.independent, self.pairs, rows)
             # each of the pairs changes by at most one, so their sum by at most so many
             error = self._noise_of("independent pairs") * len(self.pairs)
             noisy = self._add_noise(np.array([apart.sum()]), error)[0] / len(self.pairs)
@@ -275,8 +285,8 @@ class PrivateEvaluation:
         prediction = None
         if self._predict is not None:
             error = self._noise_of("prediction")
-            right = self._predict(codes) + int(self.noise.discrete_gaussian(1, error)[0])
-            share = right / rows
+            right = sum(self._predict(part) for part in _parts(encoded.codes))
+            share = (right + int(self.noise.discrete_gaussian(1, error)[0])) / rows
             prediction = share, math.hypot(error, share * count_error) / rows
         return self._report(rows, count_error, columns, pairs, independent, prediction)
 
@@ -307,9 +317,21 @@ class PrivateEvaluation:
         """Standard deviation of a group's mean distance, at most; the error of the row count adds to it."""
         return math.hypot(self._noise_of(name), count_error) / (2 * rows)
 
+    def joint_counts(self, codes: NDArray[np.integer[Any]]) -> list[NDArray[np.int64]]:
+        """Exact number of rows in each joint cell of every pair that is compared: private.
+
+        Args:
+            codes: Private codes `[n, m]`.
+        """
+        counts = [np.zeros(self.sizes[one] * self.sizes[two], dtype=np.int64) for one, two in self.pairs]
+        for part in _parts(codes):
+            for exact, columns in zip(counts, self.pairs, strict=True):
+                exact += cell_counts(part, self.sizes, columns)  # noqa: PLW2901 - in place
+        return counts
+
     def whole_distances(
         self,
-        codes: NDArray[np.integer[Any]],
+        counts: Sequence[NDArray[np.int64]],
         synthetic: NDArray[np.integer[Any]],
         sets: Sequence[tuple[int, ...]],
         rows: float,
@@ -317,7 +339,7 @@ class PrivateEvaluation:
         """L1 distances in rows between counts and the synthetic table's, in whole parts of a row, exact.
 
         Args:
-            codes: Private codes `[n, m]`.
+            counts: Exact number of rows in each joint cell of each set.
             synthetic: Codes of the synthetic table.
             sets: Columns of each marginal.
             rows: Noisy row count.
@@ -326,10 +348,9 @@ class PrivateEvaluation:
             Not private. One row more or less changes each by at most `FINENESS`.
         """
         out = np.zeros(len(sets), dtype=np.int64)
-        for place, columns in enumerate(sets):
+        for place, (exact, columns) in enumerate(zip(counts, sets, strict=True)):
             expected = np.rint(FINENESS * rows * self._shares(synthetic, columns))
-            counts = cell_counts(codes, self.sizes, columns)
-            out[place] = np.abs(FINENESS * counts - expected.astype(np.int64)).sum()
+            out[place] = np.abs(FINENESS * exact - expected.astype(np.int64)).sum()
         return out
 
     def _shares(self, codes: NDArray[np.integer[Any]], columns: tuple[int, ...]) -> NDArray[np.float64]:
@@ -344,20 +365,19 @@ class PrivateEvaluation:
     def _distances(
         self,
         name: str,
-        codes: NDArray[np.integer[Any]],
-        synthetic: NDArray[np.integer[Any]],
+        counts: Sequence[NDArray[np.int64]],
         sets: Sequence[tuple[int, ...]],
         rows: float,
         count_error: float,
     ) -> list[Measured]:
-        """Noisy total-variation distances of some marginals.
+        """Noisy total-variation distances of some marginals from the synthetic table's.
 
         Privacy:
             One measurement of the plan: one row changes all of them, so L2 sensitivity is the root of
             their number.
         """
         error = self._noise_of(name) * math.sqrt(len(sets))
-        noisy = self._add_noise(self.whole_distances(codes, synthetic, sets, rows), error) / (2 * rows)
+        noisy = self._add_noise(self.whole_distances(counts, self.synthetic, sets, rows), error) / (2 * rows)
         total = math.hypot(error, count_error) / (2 * rows)
         return [
             Measured(
@@ -406,3 +426,9 @@ class PrivateEvaluation:
             epsilon=None if self.noise.test_only else self.epsilon,
             delta=self.delta,
         )
+
+
+def _parts(codes: NDArray[np.integer[Any]]) -> Iterator[NDArray[np.integer[Any]]]:
+    """Rows that are counted together, one column after the other in memory."""
+    for start in range(0, len(codes), AT_ONCE):
+        yield np.asfortranarray(codes[start : start + AT_ONCE])

@@ -35,6 +35,8 @@ from jupyter_dpsynth.evaluation.plots import (
     dependence_figures,
     pair_figures,
 )
+from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.sampling import LOOKED_AT, rows_to_look_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,15 +171,16 @@ class UtilityReport:
     @classmethod
     def against_original(
         cls,
-        df: pd.DataFrame,
+        df: object,
         df_synth: pd.DataFrame,
         target: str | None = None,
-        holdout: pd.DataFrame | None = None,
+        holdout: object = None,
     ) -> UtilityReport:
         """Compare with the original table. Not covered by epsilon: for the owner's eyes.
 
         Args:
-            df: The original table.
+            df: The original table, in any form that `HighDimSynthesizer.learn` takes. Of a table in parts not
+                all rows are read, and the report says so.
             df_synth: A synthetic table with the same columns.
             target: A column to predict: adds train-on-synthetic, test-on-real figures.
             holdout: Original rows that were not learned from, to test on; by default a fifth of `df`,
@@ -187,19 +190,29 @@ class UtilityReport:
             DataError: Columns differ, a table is empty, or the target is unknown.
             MissingDependencyError: `target` is given and scikit-learn is missing.
         """
-        names = tuple(df.columns)
-        check_columns(df, names, "df")
+        original, in_parts = _original(df)
+        names = tuple(original.columns)
+        check_columns(original, names, "df")
         check_columns(df_synth, names, "df_synth")
         if target is not None and (not isinstance(target, str) or target not in names):
             hint = did_you_mean(target if isinstance(target, str) else "", map(str, names))
             raise DataError(f"target = {shown(target)} is not a column of the table.{hint}")
-        if holdout is not None:
-            check_columns(holdout, names, "holdout")
-        return shielded(lambda: cls._from_original(df, df_synth, target, holdout), "the comparison failed")
+        unseen = None if holdout is None else _original(holdout)[0]
+        if unseen is not None:
+            check_columns(unseen, names, "holdout")
+        banner = f"{BANNER} {LOOKED_AT}" if in_parts else BANNER
+        return shielded(
+            lambda: cls._from_original(original, df_synth, target, unseen, banner), "the comparison failed"
+        )
 
     @classmethod
     def _from_original(
-        cls, df: pd.DataFrame, df_synth: pd.DataFrame, target: str | None, holdout: pd.DataFrame | None
+        cls,
+        df: pd.DataFrame,
+        df_synth: pd.DataFrame,
+        target: str | None,
+        holdout: pd.DataFrame | None,
+        banner: str,
     ) -> UtilityReport:
         names = tuple(df.columns)
         grid = Discretizer(df)
@@ -227,7 +240,7 @@ class UtilityReport:
             "Cramer's V",
             overall_by_halves(codes, synthetic, grid.sizes),
             partial(joint_of_tables, codes, synthetic, grid.sizes),
-            BANNER,
+            banner,
         )
 
     @property
@@ -316,6 +329,15 @@ class UtilityReport:
     def to_html(self) -> str:
         """Figures, table and plots as one piece of HTML, without scripts."""
         return comparison_html(self)
+
+
+def _original(table: object) -> tuple[pd.DataFrame, bool]:
+    """The original rows to compare with, and whether they may be only some of them."""
+    source = open_source(table)
+    try:
+        return shielded(lambda: rows_to_look_at(source), "reading the original failed"), source.partitioned
+    finally:
+        source.close()
 
 
 def check_columns(df: object, names: tuple[str, ...], parameter: str, *, may_be_empty: bool = False) -> None:

@@ -22,6 +22,7 @@ from jupyter_dpsynth.notebook.namespace import (
     expand,
     find_dataframe,
     find_instance,
+    find_table,
     instances,
     read_value,
     variable_name,
@@ -150,20 +151,22 @@ def _frame_type() -> type:
 
 def _compare_with_original(parsed: ParsedLine, namespace: dict[str, Any], df_synth: Any) -> Any:  # noqa: ANN401
     from jupyter_dpsynth.evaluation.report import UtilityReport
+    from jupyter_dpsynth.sources.opening import open_source
 
-    df = find_dataframe(parsed.options["original"], namespace, "--original")
+    df = find_table(parsed.options["original"], namespace, "--original")
     holdout = parsed.options.get("holdout")
     target = parsed.options.get("target")
     if target is not None:
         target = expand(target, namespace, "--target")
-        if target not in df.columns:
-            hint = did_you_mean(target, map(str, df.columns))
+        columns = open_source(df).described.columns
+        if target not in columns:
+            hint = did_you_mean(target, map(str, columns))
             raise DataError(f"--target = {target!r} is not a column of the table.{hint}")
     return UtilityReport.against_original(
         df,
         df_synth,
         target=target,
-        holdout=None if holdout is None else find_dataframe(holdout, namespace, "--holdout"),
+        holdout=None if holdout is None else find_table(holdout, namespace, "--holdout"),
     )
 
 
@@ -172,7 +175,7 @@ def evaluate_table(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     from IPython.display import display
 
     namespace = magics.shell.user_ns
-    df = find_dataframe(parsed.argument(), namespace)
+    df = find_table(parsed.argument(), namespace)
     _, synthesizer = current_synthesizer(magics, parsed)
     given = parsed.options.get("epsilon")
     if given is None:

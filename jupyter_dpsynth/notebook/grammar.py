@@ -147,7 +147,10 @@ may set the same names as that of learn:
 _DOCTOR_DETAILS = """\
 Looks at the private rows and tells what it finds: identifiers, doubled rows, several rows a person, columns
 with too many values, missing bounds, types that cannot be learned, too few rows for this epsilon. None of
-it is covered by epsilon: clear the output before the notebook leaves your hands."""
+it is covered by epsilon: clear the output before the notebook leaves your hands.
+
+Instead of a DataFrame there may be a Dask DataFrame, or files: data/*.parquet. Of these at most 262,144 rows
+are looked at, from up to 16 parts."""
 
 
 _SYNTHESIZE_DETAILS = """\
@@ -162,7 +165,9 @@ The private rows are read, and noise is added to all that is shown: every column
 synthetic table, that of the pairs of columns, and the accuracy of a model. What it costs is entered into
 the ledger first, and every figure has an error bar:
 
-    %dpsynth evaluate df df_synth --epsilon 0.1"""
+    %dpsynth evaluate df df_synth --epsilon 0.1
+
+Instead of df there may be a Dask DataFrame, or files that are read part by part: data/*.parquet."""
 
 
 _LEDGER_DETAILS = """\

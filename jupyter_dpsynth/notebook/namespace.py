@@ -155,7 +155,7 @@ def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = 
     return value
 
 
-def find_table(text: str | None, namespace: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def find_table(text: str | None, namespace: Mapping[str, Any], where: str = "DATAFRAME") -> Any:  # noqa: ANN401
     """What can be learned: a DataFrame as `find_dataframe` finds it, a Dask DataFrame, or a path.
 
     A path stands there as it is, as `data/*.parquet`, or in quotes; a variable may hold one.
@@ -163,13 +163,13 @@ def find_table(text: str | None, namespace: Mapping[str, Any]) -> Any:  # noqa: 
     from jupyter_dpsynth.sources.opening import is_dask
 
     if text is None or text.startswith("{"):
-        return find_dataframe(text, namespace)
+        return find_dataframe(text, namespace, where)
     if any(sign in text for sign in "/\\*\"'") or text.endswith((".parquet", ".pq", ".csv", ".csv.gz")):
-        return expand(text, namespace, "DATAFRAME")
+        return expand(text, namespace, where)
     value = namespace.get(text)
     if isinstance(value, str | os.PathLike) or is_dask(value):
         return value
-    return find_dataframe(text, namespace)
+    return find_dataframe(text, namespace, where)
 
 
 def find_instance(text: str, namespace: Mapping[str, Any], kind: type, where: str) -> Any:  # noqa: ANN401

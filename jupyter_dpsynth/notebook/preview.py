@@ -70,7 +70,7 @@ def doctor(magics: DPSynthMagics, parsed: ParsedLine) -> None:
 
     namespace = magics.shell.user_ns
     config, schema = settings(magics, parsed, parsed.body)
-    df = without(find_dataframe(parsed.argument(), namespace), schema.pop("ignore", ()))
+    df = without(find_table(parsed.argument(), namespace), schema.pop("ignore", ()))
     df_meta = meta_of(namespace, parsed, df, schema) if "meta" in parsed.options else None
     findings = examine(df, config.resolve(), df_meta=df_meta, declared=schema)
     publish(findings_text(findings), findings_html(findings))

@@ -9,14 +9,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from jupyter_dpsynth.errors import DataError
+from jupyter_dpsynth.sources.scratch import scratch_array
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["CHANGED", "FrameSource", "Source"]
+__all__ = ["CHANGED", "FrameSource", "KeptRows", "Source"]
 
 T = TypeVar("T")
 CHANGED = (
@@ -60,15 +64,29 @@ class Source(ABC):
         """The same table without some columns."""
 
     @abstractmethod
-    def map(self, function: Callable[[pd.DataFrame], T], columns: Sequence[str]) -> Iterator[T]:
+    def map(
+        self,
+        function: Callable[[pd.DataFrame], T],
+        columns: Sequence[str],
+        kept: NDArray[np.bool_] | None = None,
+    ) -> Iterator[T]:
         """What a function makes of each part, in the order of the rows.
 
         Args:
             function: Gets a frame that has at least these columns. It may run in another process.
             columns: Names of the columns that it reads.
+            kept: Which rows it gets, `[rows]`; by default all.
         """
 
-    @abstractmethod
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """An array as long as the table: in memory if the table is, else in a file without a name.
+
+        Args:
+            shape: Its shape.
+            dtype: Its type.
+        """
+        return scratch_array(shape, dtype) if self.partitioned else np.empty(shape, dtype)
+
     def concatenate(
         self, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], width: int | None = None
     ) -> NDArray[Any]:
@@ -79,6 +97,19 @@ class Source(ABC):
             dtype: Their type.
             width: Their second dimension, None if they have none.
         """
+        if not self.partitioned:
+            (array,) = arrays
+            return array
+        rows = self.rows
+        out = self.empty((rows,) if width is None else (rows, width), dtype)
+        place = 0
+        for array in arrays:
+            end = place + len(array)
+            if end > rows:
+                raise DataError(CHANGED)
+            out[place:end] = array
+            place = end
+        return out[:place]
 
     def close(self) -> None:  # noqa: B027 - not every source has something to let go of
         """Let go of the table and of everything that was stored for it."""
@@ -115,21 +146,66 @@ class FrameSource(Source):
     def map(
         self,
         function: Callable[[pd.DataFrame], T],
-        columns: Sequence[str],  # noqa: ARG002 - choosing columns would copy them
+        columns: Sequence[str],
+        kept: NDArray[np.bool_] | None = None,
     ) -> Iterator[T]:
-        """What the function makes of the whole table."""
-        yield function(self.described)
-
-    def concatenate(
-        self,
-        arrays: Iterable[NDArray[Any]],
-        dtype: np.dtype[Any],  # noqa: ARG002 - the array is there, with its type and shape
-        width: int | None = None,  # noqa: ARG002
-    ) -> NDArray[Any]:
-        """The only array, as it is."""
-        (array,) = arrays
-        return array
+        """What the function makes of the whole table, or of the rows that are kept."""
+        if kept is None:
+            yield function(self.described)  # choosing columns would copy them
+        else:
+            yield function(self.described.loc[kept, list(columns)].reset_index(drop=True))
 
     def close(self) -> None:
         """Let go of the table."""
         self._df = None
+
+
+class KeptRows(Source):
+    """Some rows of another source, in their order. It is closed with the other one.
+
+    Args:
+        source: The table.
+        kept: Which rows are kept, `[rows]`.
+        rows: How many these are.
+    """
+
+    def __init__(self, source: Source, kept: NDArray[np.bool_], rows: int) -> None:
+        self._source, self._kept, self._rows = source, kept, rows
+        self.partitioned, self.volatile, self.pulse = source.partitioned, source.volatile, source.pulse
+
+    @property
+    def described(self) -> pd.DataFrame:
+        """An empty frame with the other source's columns and dtypes."""
+        return self._source.described.iloc[:0]
+
+    @property
+    def rows(self) -> int:
+        """Exact number of rows that are kept: private."""
+        return self._rows
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Those of the other source."""
+        return self._source.refused
+
+    def without(self, names: Sequence[str]) -> KeptRows:
+        """The same rows without these columns."""
+        return KeptRows(self._source.without(names), self._kept, self._rows)
+
+    def map(
+        self,
+        function: Callable[[pd.DataFrame], T],
+        columns: Sequence[str],
+        kept: NDArray[np.bool_] | None = None,
+    ) -> Iterator[T]:
+        """What the function makes of the kept rows of each part."""
+        chosen = self._kept
+        if kept is not None:
+            chosen = chosen.copy()
+            chosen[self._kept] = kept
+        self._source.pulse = self.pulse
+        return self._source.map(function, columns, chosen)
+
+    def close(self) -> None:
+        """Close the other source."""
+        self._source.close()

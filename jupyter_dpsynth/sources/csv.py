@@ -71,10 +71,12 @@ class CsvSource(FilesSource):
         if self._copy is None:  # the copy is what is read, once it is there
             super()._check_unchanged()
 
-    def _tasks(self, function: Callable[[pd.DataFrame], Any], columns: list[str]) -> Iterator[Any]:
+    def _tasks(
+        self, function: Callable[[pd.DataFrame], Any], columns: list[str], kept: Iterator[Any]
+    ) -> Iterator[Any]:
         if self._copy is None:
             self._copy = self._copied()
-        return self._copy._tasks(function, columns)  # noqa: SLF001 - of the same family
+        return self._copy._tasks(function, columns, kept)  # noqa: SLF001 - of the same family
 
     def _copied(self) -> ParquetSource:
         """The table as Parquet in a private folder."""

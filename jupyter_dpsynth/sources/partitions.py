@@ -1,25 +1,23 @@
 """Tables that are read part by part with Dask: Dask DataFrames, and files of Parquet.
 
-Dask runs the work where it is told to: on the threads of this process, or on the cluster of the client that
-is active. What comes back of a part is small: counts, codes, hashes.
+What comes back of a part is small: counts, codes, hashes.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import sys
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from jupyter_dpsynth.errors import DataError, DPSynthError, MissingDependencyError, shielded
+from jupyter_dpsynth.errors import DataError, DPSynthError, shielded
 from jupyter_dpsynth.sources.base import CHANGED, Source
-from jupyter_dpsynth.sources.scratch import scratch_array
+from jupyter_dpsynth.sources.computing import computed, import_dask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -32,9 +30,6 @@ __all__ = [
     "FilesSource",
     "ParquetSource",
     "Partitioned",
-    "active_client",
-    "computed",
-    "import_dask",
     "rows_at_once",
 ]
 
@@ -47,66 +42,11 @@ UNSEEN = (
     "{path} cannot be opened. If Dask's client is active, all of its workers must have the file at this "
     "place: put it on a disk that they share, or close the client to read it here."
 )
-AHEAD = 4  # tasks a thread that are handed over at once
-
-
-def import_dask() -> Any:  # noqa: ANN401 - a module
-    """Dask; MissingDependencyError if it, or what it needs, is not installed."""
-    try:
-        import dask
-        import dask.dataframe
-    except ImportError as error:
-        raise MissingDependencyError(
-            "files and Dask DataFrames are read with dask and pyarrow: install jupyter_dpsynth[scale], or "
-            "pass a pandas DataFrame."
-        ) from error
-    return dask
-
-
-def computed(
-    tasks: Iterable[Any], ahead: int = AHEAD, retries: int = 0, *, here: bool = False
-) -> Iterator[Any]:
-    """Results of delayed tasks in their order; only a few are under way at once, so memory is bounded.
-
-    Args:
-        tasks: What to compute.
-        ahead: Tasks a thread that are handed over at once.
-        retries: How often a cluster tries a task again.
-        here: Whether only this machine can do it, cluster or not.
-    """
-    dask = import_dask()
-    waiting = iter(tasks)
-    client = None if here else active_client()
-    options: dict[str, Any] = {"scheduler": "threads"} if here else {}
-    if client is not None:
-        options["retries"] = retries
-    while batch := list(itertools.islice(waiting, ahead * _threads(client))):
-        yield from dask.compute(*batch, **options)
-
-
-def active_client() -> Any:  # noqa: ANN401 - a distributed.Client
-    """The client of the cluster that Dask works on, None without one."""
-    if "distributed" not in sys.modules:  # then nobody can have started one
-        return None
-    from distributed import get_client
-
-    try:
-        return get_client()
-    except ValueError:
-        return None
-
-
-def _threads(client: Any) -> int:  # noqa: ANN401 - a distributed.Client, or None
-    """Threads that tasks run on."""
-    if client is not None:
-        return max(1, int(sum(client.nthreads().values())))
-    from dask.system import CPU_COUNT
-
-    return int(CPU_COUNT)
 
 
 def _apply(
     function: Callable[[pd.DataFrame], T],
+    kept: NDArray[np.uint8] | None,
     frames: Callable[..., Iterator[pd.DataFrame]],
     *where: Any,  # noqa: ANN401 - the arguments of `frames`
 ) -> list[tuple[int, T]] | DPSynthError:
@@ -114,12 +54,29 @@ def _apply(
 
     An error is returned, not raised: a worker writes the arguments of what fails, which may be rows, and
     the exception into its log.
+
+    Args:
+        function: Of a frame.
+        kept: Which rows of the part it gets, one bit for each; None for all.
+        frames: Makes the part's frames.
+        *where: Of what.
     """
+    bits = None if kept is None else np.unpackbits(kept).astype(bool)
 
     def work() -> list[tuple[int, T]]:
+        found, place = [], 0
         # whether arithmetic overflows depends on single values
         with np.errstate(all="ignore"):
-            return [(len(frame), function(frame)) for frame in frames(*where)]
+            for frame in frames(*where):
+                rows, place = len(frame), place + len(frame)
+                if bits is not None:
+                    if place > len(bits):
+                        raise DataError(CHANGED)
+                    chosen = frame[bits[place - rows : place]].reset_index(drop=True)
+                    found.append((rows, function(chosen)))
+                else:
+                    found.append((rows, function(frame)))
+        return found
 
     try:
         return shielded(work, "reading the table failed")
@@ -142,8 +99,19 @@ class Partitioned(Source):
         self._lengths: list[int] | None = None
 
     @abstractmethod
-    def _tasks(self, function: Callable[[pd.DataFrame], T], columns: list[str]) -> Iterator[Any]:
-        """One delayed `_apply` for each part."""
+    def _tasks(
+        self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
+    ) -> Iterator[Any]:
+        """One delayed `_apply` for each part, with the next of `kept`, which has no end."""
+
+    def _kept_bits(self, kept: NDArray[np.bool_] | None) -> Iterator[Any]:
+        """For each part which of its rows are kept, one bit for each, or None; without an end."""
+        if kept is not None:
+            place = 0
+            for rows in self.lengths:
+                yield np.packbits(kept[place : place + rows])
+                place += rows
+        yield from itertools.repeat(None if kept is None else np.zeros(0, np.uint8))
 
     def _check_unchanged(self) -> None:
         """Raise DataError if what is read is known to be another table by now."""
@@ -151,20 +119,28 @@ class Partitioned(Source):
     @property
     def rows(self) -> int:
         """Exact number of rows, counted once: private."""
+        return sum(self.lengths)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Exact number of rows of each part, counted once: private."""
         if self._lengths is None:
             names = [str(name) for name in self.described.columns]
             for _ in self.map(len, names[:1]):
                 pass
-        return sum(self._lengths or ())
+        return self._lengths or []
 
-    def map(self, function: Callable[[pd.DataFrame], T], columns: Sequence[str]) -> Iterator[T]:
+    def map(
+        self,
+        function: Callable[[pd.DataFrame], T],
+        columns: Sequence[str],
+        kept: NDArray[np.bool_] | None = None,
+    ) -> Iterator[T]:
         """What the function makes of each part; notices if another pass had other rows."""
         self._check_unchanged()
         lengths: list[int] = []
         found = False
-        for results in computed(self._tasks(function, list(columns)), here=self.here):
-            if isinstance(results, DPSynthError):
-                raise results
+        for results in self._results(self._tasks(function, list(columns), self._kept_bits(kept))):
             lengths.append(sum(rows for rows, _ in results))
             for _, result in results:
                 found = True
@@ -178,20 +154,27 @@ class Partitioned(Source):
         elif lengths != self._lengths:
             raise DataError(CHANGED)
 
-    def concatenate(
-        self, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], width: int | None = None
-    ) -> NDArray[Any]:
-        """An array in a file without a name."""
-        rows = self.rows
-        out = scratch_array((rows,) if width is None else (rows, width), dtype)
-        place = 0
-        for array in arrays:
-            end = place + len(array)
-            if end > rows:
-                raise DataError(CHANGED)
-            out[place:end] = array
-            place = end
-        return out[:place]
+    def some(
+        self, numbers: Collection[int], function: Callable[[pd.DataFrame], T], columns: Sequence[str]
+    ) -> Iterator[T]:
+        """What a function makes of some parts; the others are not read.
+
+        Args:
+            numbers: Which parts, from 0.
+            function: As for `map`.
+            columns: As for `map`.
+        """
+        self._check_unchanged()
+        tasks = enumerate(self._tasks(function, list(columns), itertools.repeat(None)))
+        for results in self._results(task for number, task in tasks if number in numbers):
+            yield from (result for _, result in results)
+
+    def _results(self, tasks: Iterator[Any]) -> Iterator[list[tuple[int, Any]]]:
+        """What `_apply` found in each part; raises the error that it returned instead."""
+        for found in computed(tasks, here=self.here):
+            if isinstance(found, DPSynthError):
+                raise found
+            yield found
 
 
 class DaskSource(Partitioned):
@@ -223,10 +206,12 @@ class DaskSource(Partitioned):
         """The same table without these columns."""
         return DaskSource(self._ddf.drop(columns=list(names)))
 
-    def _tasks(self, function: Callable[[pd.DataFrame], T], columns: list[str]) -> Iterator[Any]:
+    def _tasks(
+        self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
+    ) -> Iterator[Any]:
         apply = import_dask().delayed(_apply, pure=False)
         for part in self._ddf[columns].to_delayed():
-            yield apply(function, _slices, part)
+            yield apply(function, next(kept), _slices, part)
 
     def close(self) -> None:
         """Let go of the graph."""
@@ -280,12 +265,17 @@ class ParquetSource(FilesSource):
         return frame
 
     @property
-    def rows(self) -> int:
-        """Exact number of rows, as the files state it: private."""
+    def lengths(self) -> list[int]:
+        """Exact number of rows of each row group, as the files state it: private."""
         import pyarrow.parquet as pq
 
-        self._check_unchanged()
-        return sum(int(pq.read_metadata(path).num_rows) for path in self._files)
+        if self._lengths is None:
+            self._check_unchanged()
+            files = map(pq.read_metadata, self._files)
+            self._lengths = [
+                file.row_group(group).num_rows for file in files for group in range(file.num_row_groups)
+            ]
+        return self._lengths
 
     @property
     def refused(self) -> dict[str, str]:
@@ -300,14 +290,16 @@ class ParquetSource(FilesSource):
         """The same files without these columns."""
         return type(self)(self._files, [name for name in self._names if name not in set(names)])
 
-    def _tasks(self, function: Callable[[pd.DataFrame], T], columns: list[str]) -> Iterator[Any]:
+    def _tasks(
+        self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
+    ) -> Iterator[Any]:
         import pyarrow.parquet as pq
 
         apply = import_dask().delayed(_apply, pure=False)
         dtypes = {name: self.described[name].dtype for name in columns}
         for path in self._files:
             for group in range(pq.read_metadata(path).num_row_groups):
-                yield apply(function, _row_group, str(path), group, columns, dtypes)
+                yield apply(function, next(kept), _row_group, str(path), group, columns, dtypes)
 
 
 def _stamps_of(files: Iterable[Path]) -> list[tuple[int, int] | None]:

@@ -13,15 +13,19 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.evaluation.doctor import BANNER, Finding, examine
 from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.sampling import LOOKED_AT, rows_to_look_at
 from tests.tables import every_type_table, mixed_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.notebook.conftest import Shell
 
 CONFIG = HighDimConfig().resolve()
 
 
-def examined(df: pd.DataFrame, **options: Any) -> dict[str, Finding]:
+def examined(df: object, **options: Any) -> dict[str, Finding]:
     config = options.pop("config", CONFIG)
     return {f"{each.kind}:{each.column}": each for each in examine(df, config, **options)}
 
@@ -92,6 +96,65 @@ def test_every_type_can_be_examined() -> None:
     assert all(isinstance(each, Finding) for each in examine(every_type_table(), CONFIG))
 
 
+@pytest.mark.parametrize("stored", ["parquet", "csv", "dask"])
+def test_a_table_in_parts_is_examined_like_one_in_memory(tmp_path: Path, stored: str) -> None:
+    dd = pytest.importorskip("dask.dataframe")
+    df = mixed_table(900).assign(uid=[f"u{i}" for i in range(900)], town="x")
+    table: Any = tmp_path / "table.*"
+    if stored == "parquet":
+        df.to_parquet(tmp_path / "table.parquet", row_group_size=200)
+    elif stored == "csv":
+        df["day"] = df["day"].astype(str)
+        df.to_csv(tmp_path / "table.csv", index=False)
+    else:
+        table = dd.from_pandas(df, npartitions=4)
+    whole, parts = (examined(each) for each in (df, table))
+    assert parts.pop("part:").text == LOOKED_AT
+    assert whole.keys() == parts.keys() >= {"identifier:uid", "constant:town"}
+    assert [each.text for each in whole.values()] == [each.text for each in parts.values()]
+
+
+def test_of_a_large_table_a_bounded_number_of_rows_from_all_over_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("dask.dataframe")
+    monkeypatch.setattr("jupyter_dpsynth.sources.sampling.MOST_LOOKED_AT", 60)
+    monkeypatch.setattr("jupyter_dpsynth.sources.sampling.MOST_PARTS", 3)
+    for part in range(10):  # whose categories differ
+        df = pd.DataFrame({"x": np.arange(100) + 100 * part, "c": pd.Categorical([f"c{part}"] * 100)})
+        df.to_parquet(tmp_path / f"{part}.parquet")
+    source = open_source(tmp_path)
+    rows = rows_to_look_at(source)
+    assert 50 <= len(rows) <= 60
+    assert set(rows["x"] // 100) == {0, 4, 9}
+    assert rows["x"].is_monotonic_increasing
+    assert isinstance(rows["c"].dtype, pd.CategoricalDtype)
+    assert set(rows["c"]) == {"c0", "c4", "c9"}
+    monkeypatch.setattr("jupyter_dpsynth.sources.sampling.MOST_LOOKED_AT", 1000)
+    assert len(rows_to_look_at(source)) == 1000  # then nothing is left out
+
+
+def test_values_are_not_called_rare_because_few_rows_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("dask.dataframe")
+    monkeypatch.setattr("jupyter_dpsynth.sources.sampling.MOST_LOOKED_AT", 600)
+    df = mixed_table(30_000)
+    df["town"] = [f"t{i % 60}" for i in range(len(df))]
+    df.to_parquet(tmp_path / "table.parquet", row_group_size=2000)
+    assert "levels:town" not in examined(tmp_path / "table.parquet")
+    assert "few rows:" not in examined(tmp_path / "table.parquet")
+    assert "levels:town" in examined(df.head(600))
+
+
+def test_a_type_that_files_cannot_be_learned_from_is_a_finding(tmp_path: Path) -> None:
+    pytest.importorskip("dask.dataframe")
+    mixed_table(200).assign(raw=b"bytes", parts=[[1, 2]] * 200).to_parquet(tmp_path / "table.parquet")
+    found = examined(tmp_path / "table.parquet")
+    assert {"type:raw", "type:parts"} <= found.keys()
+    assert found["type:raw"].remedy.line == "ignore = ['raw']"
+
+
 def test_no_value_and_no_count_of_the_table_is_told() -> None:
     told = json.dumps([[each.text, each.advice, str(each.remedy)] for each in examine(sick_table(), CONFIG)])
     for secret in ("MARK", "99991", "99_991", "3000", "3,000", "2020", "1000"):
@@ -121,6 +184,14 @@ def test_the_line_it_prints_is_a_line_that_learn_understands(shell: Shell) -> No
     again = shell.run(f"%%dpsynth doctor df\n{line[1]}")
     assert not again.error
     assert "ids =" not in again.displays[0]["text/plain"]
+
+
+def test_the_command_takes_files(shell: Shell, tmp_path: Path) -> None:
+    pytest.importorskip("dask.dataframe")
+    mixed_table(500).to_parquet(tmp_path / "table.parquet")
+    outcome = shell.run(f"%dpsynth doctor '{tmp_path}/*.parquet'")
+    assert not outcome.error
+    assert LOOKED_AT in outcome.displays[0]["text/plain"]
 
 
 @pytest.mark.parametrize("line", ["%dpsynth doctor", "%dpsynth doctor nothing"])

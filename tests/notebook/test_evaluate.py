@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
+from jupyter_dpsynth.sources.sampling import LOOKED_AT
 from tests.models import untrained
 from tests.tables import mixed_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.notebook.conftest import Shell
 
 
@@ -48,6 +52,21 @@ def test_a_mistake_is_answered_with_one_line(ready: Shell, line: str, message: s
     outcome = ready.run(f"%dpsynth {line}")
     assert message in outcome.error
     assert "\n" not in outcome.error
+
+
+def test_files_stand_where_a_table_stands(ready: Shell, tmp_path: Path) -> None:
+    pytest.importorskip("dask.dataframe")
+    mixed_table(2000, seed=77).to_parquet(tmp_path / "table.parquet", row_group_size=600)
+    made = untrained(pd.read_parquet(tmp_path / "table.parquet"))
+    ready.names.update(synthesizer=made, fake=made.synthesize(500), files=tmp_path / "*.parquet")
+    outcome = ready.run("%dpsynth evaluate files fake --epsilon 2 -o quality --dataset judged_files")
+    assert not outcome.error
+    assert ready.names["quality"].epsilon <= 2
+    outcome = ready.run(f"%dpsynth compare fake --original '{tmp_path}/*.parquet' --target group -o compared")
+    assert not outcome.error
+    assert LOOKED_AT in ready.names["compared"].banner
+    missing = ready.run("%dpsynth compare fake --original 'nothing/*.parquet'").error
+    assert "there is no such file" in missing
 
 
 def test_too_small_an_epsilon_is_answered_with_one_line(ready: Shell) -> None:

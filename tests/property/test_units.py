@@ -1,15 +1,18 @@
 """One person's rows, however many and whatever they hold, change what is measured no more than is planned."""
 
 import itertools
+import tempfile
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.encoding.units import bound_units
+from jupyter_dpsynth.encoding import units as units_module
+from jupyter_dpsynth.encoding.units import Units, bound_units
 from jupyter_dpsynth.engine.model import Layout
 from jupyter_dpsynth.engine.planning import count_sigma, plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError
@@ -17,32 +20,144 @@ from jupyter_dpsynth.metadata import IdMeta, MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.opening import open_source
 from tests.property.test_sensitivities import Watched, new_run
 from tests.tables import mixed_table
 
 OWNERS = st.lists(st.one_of(st.none(), st.integers(0, 8)), max_size=60)
 
 
-@given(OWNERS, st.integers(1, 5), st.integers(0, 1000))
-def test_every_unit_keeps_as_many_rows_as_it_may_and_they_stand_together(owners, most, seed):
-    df = pd.DataFrame({"who": pd.Series(owners, dtype="Int64"), "row": np.arange(len(owners))})
-    kept, starts = bound_units(df, "who", most, np.random.default_rng(seed))
-    assert starts[0] == 0
-    assert starts[-1] == len(kept)
-    blocks = [kept.iloc[a:b] for a, b in itertools.pairwise(starts)]
+def bounded(table, most, seed, unit="who"):
+    """The kept rows as a frame, and which of them belong together."""
+    source = open_source(table)
+    kept, units = bound_units(source, unit, most, np.random.default_rng(seed))
+    names = list(kept.described.columns)
+    rows = pd.concat(kept.map(lambda part: part, names), ignore_index=True)
+    assert len(rows) == kept.rows == len(units.rows) == units.starts[-1]
+    return rows, units
+
+
+def blocks_of(rows, units):
+    return [rows.iloc[units.rows[a:b]] for a, b in itertools.pairwise(units.starts)]
+
+
+def check_bound(owners, rows, units, most):
+    """Every unit has its share of rows, under one number; no row is there twice."""
+    blocks = blocks_of(rows, units)
+    assert units.starts[0] == 0
+    assert sorted(units.rows) == list(range(len(rows)))
     assert all(len(set(block["who"].astype(str))) == 1 for block in blocks)
-    names = [None if pd.isna(block["who"].iloc[0]) else int(block["who"].iloc[0]) for block in blocks]
-    assert len(set(names)) == len(names)
+    names = [None if pd.isna(block["who"].iloc[0]) else block["who"].iloc[0] for block in blocks]
+    assert len(set(names)) == len(names) == len(units)
     assert {name: len(block) for name, block in zip(names, blocks, strict=True)} == {
         name: min(most, owners.count(name)) for name in set(owners)
     }
-    assert kept["row"].is_unique
+    assert rows["row"].is_monotonic_increasing
+    assert rows["row"].is_unique
+
+
+@given(OWNERS, st.integers(1, 5), st.integers(0, 1000), st.sampled_from([1, 3, 2**20]))
+def test_every_unit_keeps_as_many_rows_as_it_may_and_is_one(owners, most, seed, bucket_rows):
+    df = pd.DataFrame({"who": pd.Series(owners, dtype="Int64"), "row": np.arange(len(owners))})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jupyter_dpsynth.encoding.units.BUCKET_ROWS", bucket_rows)
+        found = []
+        for at_once in (2, 7, 2**21):  # how many rows are looked at together changes nothing
+            patch.setattr("jupyter_dpsynth.encoding.units.AT_ONCE", at_once)
+            rows, units = bounded(df, most, seed)
+            check_bound(owners, rows, units, most)
+            found.append((rows["row"].tolist(), units.starts.tolist(), units.rows.tolist()))
+    assert found[0] == found[1] == found[2]
 
 
 def test_which_rows_of_a_unit_are_kept_is_random():
     df = pd.DataFrame({"who": ["a"] * 50, "row": range(50)})
-    kept = {tuple(bound_units(df, "who", 2, np.random.default_rng(seed))[0]["row"]) for seed in range(20)}
+    kept = {tuple(bounded(df, 2, seed)[0]["row"]) for seed in range(20)}
     assert len(kept) > 10
+
+
+def test_every_row_of_a_unit_is_as_likely_to_be_kept_whoever_else_is_in_the_table(monkeypatch):
+    monkeypatch.setattr("jupyter_dpsynth.encoding.units.BUCKET_ROWS", 4)
+    monkeypatch.setattr("jupyter_dpsynth.encoding.units.AT_ONCE", 3)
+    alone = pd.DataFrame({"who": ["a"] * 5, "row": range(5)})
+    others = pd.DataFrame({"who": ["b"] * 6 + [None] * 4, "row": range(10, 20)})
+    together = pd.concat([others[:2], alone[:2], others[2:7], alone[2:], others[7:]], ignore_index=True)
+    for table in (alone, together):
+        kept = [bounded(table, 2, seed)[0] for seed in range(1500)]
+        rows = pd.concat(kept).query("who == 'a'")["row"]
+        assert stats.chisquare(rows.value_counts().reindex(range(5), fill_value=0)).pvalue > 1e-4
+
+
+def test_one_unit_with_nearly_all_rows_is_decided_in_bounded_memory(monkeypatch):
+    monkeypatch.setattr("jupyter_dpsynth.encoding.units.BUCKET_ROWS", 100)
+    monkeypatch.setattr("jupyter_dpsynth.encoding.units.AT_ONCE", 150)
+    sizes, sort = [], np.lexsort
+
+    def watched(keys):
+        sizes.append(len(keys[0]))
+        return sort(keys)
+
+    monkeypatch.setattr(np, "lexsort", watched)
+    owners = [None] * 20_000 + list(range(300)) * 2
+    df = pd.DataFrame({"who": pd.Series(owners, dtype="float64"), "row": range(len(owners))})
+    rows, units = bounded(df, 5, 0)
+    check_bound(owners, rows, units, 5)
+    assert max(sizes) < 400
+    assert len(sizes) > 20_000 / 150
+
+
+def test_units_that_share_half_of_their_bits_stay_apart(monkeypatch):
+    real = units_module._unit_words
+
+    def alike(series, key):
+        words = real(series, key)
+        words[:, 0] = 17
+        return words
+
+    monkeypatch.setattr(units_module, "_unit_words", alike)
+    owners = list(range(40)) * 4
+    df = pd.DataFrame({"who": owners, "row": range(len(owners))})
+    check_bound(owners, *bounded(df, 3, 1), 3)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([2**53, 2**53 + 1, -(2**63), 2**63 - 1]),
+        pd.Series([2**63, 2**63 + 1, 0], dtype="uint64"),
+        pd.Series([2**62, 2**62 + 1, None, 0], dtype="Int64"),
+        pd.Series([0.5, 1e300, 5e-324, np.nan]),
+        pd.Series(["1", 1, 1.0, True, b"1", "int 0x1", 10**5000, None], dtype=object),
+        pd.Series(["a", "\udc80", "\\udc80", "a\0", None], dtype=object),
+        pd.Series([3, 7, None]).astype("category"),
+        pd.Series(["x", "y", None], dtype="string"),
+    ],
+)
+def test_what_differs_is_another_unit_and_all_that_is_missing_is_one(values):
+    df = pd.DataFrame({"who": pd.concat([values] * 3, ignore_index=True)}).assign(row=range(3 * len(values)))
+    _, units = bounded(df, 2, 3)
+    assert len(units) == len(values)
+    assert (np.diff(units.starts) == 2).all()
+
+
+def test_minus_zero_is_zero_and_infinite_numbers_count_as_missing():
+    df = pd.DataFrame({"who": [0.0, -0.0, np.inf, -np.inf, np.nan], "row": range(5)})
+    assert len(bounded(df, 5, 0)[1]) == 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(OWNERS, st.integers(1, 4), st.integers(0, 1000), st.integers(1, 30))
+def test_the_bound_holds_and_the_same_rows_are_kept_however_a_table_is_cut(owners, most, seed, part):
+    pytest.importorskip("dask.dataframe")
+    df = pd.DataFrame({"who": pd.Series(owners, dtype="Int64"), "row": np.arange(len(owners))})
+    in_memory, units = bounded(df, most, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        df.to_parquet(f"{folder}/table.parquet", row_group_size=part)
+        rows, others = bounded(f"{folder}/table.parquet", most, seed)
+    check_bound(owners, rows, others, most)
+    assert rows["row"].tolist() == in_memory["row"].tolist()
+    assert (units.rows == others.rows).all()
+    assert (units.starts == others.starts).all()
 
 
 def test_all_noise_grows_with_the_rows_of_a_unit():
@@ -75,8 +190,7 @@ def test_a_person_changes_every_histogram_by_at_most_the_rows_allowed(seed, rows
         given_answers = watched[0].answers if watched else None
         one = Watched(NoiseSource(test_only_seed=seed), given=given_answers)
         run = new_run(table, meta, config, NoiseSource(test_only_seed=seed), one)
-        bounded, run.units = bound_units(table, "who", 4, generator)
-        run.source = FrameSource(bounded)
+        run.source, run.units = bound_units(FrameSource(table), "who", 4, generator)
         run._measure(plan)
         watched.append(one)
     for (before, _), (after, _) in zip(watched[0].told, watched[1].told, strict=True):
@@ -111,7 +225,12 @@ def test_a_units_gradient_is_the_clipped_sum_of_its_rows(seed, rows_of, clip):
     starts = np.concatenate([[0], np.cumsum(rows_of)])
     codes = np.stack([generator.integers(0, size, starts[-1]) for size in sizes], axis=1).astype(np.int32)
     release = UnitRelease(
-        units=starts, unit_rows=3, gradient=gradient, noise=NoiseSource(1), sigma=1.0, loss_sigma=3.0
+        units=Units.side_by_side(starts),
+        unit_rows=3,
+        gradient=gradient,
+        noise=NoiseSource(1),
+        sigma=1.0,
+        loss_sigma=3.0,
     )
     sums = release.clipped_sums(weights, bias, codes, np.arange(len(rows_of)))
 

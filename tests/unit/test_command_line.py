@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -14,10 +15,10 @@ import pytest
 
 from jupyter_dpsynth import cli
 from jupyter_dpsynth.cli.progress import LearningProgress
-from jupyter_dpsynth.cli.tables import read_table, write_table
+from jupyter_dpsynth.cli.tables import open_table, read_table, write_table
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.reports import StepReport
-from jupyter_dpsynth.errors import ArtifactError, DataError
+from jupyter_dpsynth.errors import ArtifactError, DataError, MissingDependencyError
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.models import untrained
 from tests.tables import mixed_table
@@ -70,6 +71,39 @@ def test_a_table_is_learned_from_a_file_and_synthesized_again(tmp_path):
     assert list(synthetic) == [name for name in df if name != "day"]
     assert len(synthetic) == 7
     assert done.stderr == b""
+
+
+@pytest.mark.tensorflow
+def test_files_are_learned_part_by_part_and_nothing_is_left_behind(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("dask.dataframe")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    df = mixed_table(1500, seed=87).assign(person=np.arange(1500) // 3)
+    for part in range(3):
+        df.iloc[part::3].to_parquet(tmp_path / f"part-{part}.parquet", row_group_size=200)
+    df.to_csv(tmp_path / "whole.csv", index=False)
+
+    def whole(*_, **__):
+        raise AssertionError("the whole table is in memory")
+
+    monkeypatch.setattr(pd, "read_parquet", whole)
+    for table in ("*.parquet", "whole.csv"):
+        output = tmp_path / "model.dps"
+        words = [
+            "learn",
+            str(tmp_path / table),
+            "--epsilon",
+            "3",
+            "--steps",
+            "2",
+            "--force",
+            "-o",
+            str(output),
+        ]
+        assert cli.main([*words, "--privacy-unit", "person", "--max-rows-per-unit", "2"]) == 0
+        assert "at most 2 rows" in HighDimSynthesizer.load(output).receipt.unit
+    assert list((tmp_path / "temporary").glob("*/run-*")) == []
+    capfd.readouterr()
 
 
 @pytest.mark.tensorflow
@@ -169,6 +203,31 @@ def test_tables_come_back_from_every_format(ending, tmp_path):
     df = pd.DataFrame({"a": [1, 2], "b": ["x", "y, z"], "c": [0.5, np.nan]})
     write_table(df, str(tmp_path / f"t.{ending}"))
     pd.testing.assert_frame_equal(read_table(str(tmp_path / f"t.{ending}")), df, check_dtype=False)
+
+
+def test_a_table_opens_in_parts_where_that_is_possible_and_in_memory_elsewhere(tmp_path):
+    pytest.importorskip("dask.dataframe")
+    df = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+    for name in ("t.csv", "t[1].parquet", "t.tsv", "t.feather"):
+        write_table(df, str(tmp_path / name))
+        source = open_table(str(tmp_path / name))
+        assert source.partitioned == name.endswith((".csv", ".parquet"))
+        (rows,) = source.map(lambda part: part["b"].tolist(), ["b"])
+        assert rows == ["x", "y"]
+        source.close()
+    (tmp_path / "t.csv").rename(tmp_path / "t.txt")
+    assert open_table(str(tmp_path / "*.parquet")).rows == 2
+
+
+def test_several_files_need_dask_and_one_does_not(tmp_path, monkeypatch):
+    def missing():
+        raise MissingDependencyError("install jupyter_dpsynth[scale]")
+
+    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.import_dask", missing)
+    write_table(pd.DataFrame({"a": [1, 2]}), str(tmp_path / "t.csv"))
+    assert not open_table(str(tmp_path / "t.csv")).partitioned
+    with pytest.raises(MissingDependencyError, match="scale"):
+        open_table(str(tmp_path / "*.csv"))
 
 
 def test_an_unknown_format_is_refused(tmp_path, model, capsys):

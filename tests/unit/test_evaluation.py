@@ -16,6 +16,7 @@ from jupyter_dpsynth.evaluation.metrics import (
 )
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
 from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.sources.sampling import LOOKED_AT
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.models import untrained
 from tests.tables import mixed_table
@@ -194,6 +195,22 @@ def test_a_comparison_with_the_measurements_needs_no_original_and_no_warning():
     assert bundle["text/plain"] == report.summary()
     assert list(report.per_column["difference"]) == sorted(report.per_column["difference"], reverse=True)
     assert set(report.to_frame().columns) == {"name", "value", "good", "meaning"}
+
+
+def test_files_and_dask_dataframes_are_compared_like_the_table_in_memory_and_the_banner_says_how_much(
+    tmp_path,
+):
+    dd = pytest.importorskip("dask.dataframe")
+    df, made = mixed_table(900, seed=4), mixed_table(700, seed=5)
+    df.to_parquet(tmp_path / "table.parquet", row_group_size=200)
+    df = pd.read_parquet(tmp_path / "table.parquet")
+    whole = UtilityReport.against_original(df, made)
+    for table in (tmp_path / "*.parquet", dd.from_pandas(df, npartitions=3)):
+        parts = UtilityReport.against_original(table, made, holdout=table)
+        assert parts.metrics == pytest.approx(whole.metrics)
+        assert LOOKED_AT in parts.banner
+        assert LOOKED_AT in parts.summary()
+    assert LOOKED_AT not in whole.banner
 
 
 def test_unusable_arguments_are_named():

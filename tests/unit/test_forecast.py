@@ -185,3 +185,18 @@ def test_a_table_in_parts_needs_temporary_files_and_memory_that_stops_growing_bu
     grown = large.megabytes - small.megabytes
     assert grown == pytest.approx(large.disk_megabytes - small.disk_megabytes, rel=0.5)
     assert forecast(config, meta, 1e8, "quick").disk_megabytes == 0
+
+
+def test_who_owns_which_row_is_planned_for_in_files_and_in_memory():
+    import numpy as np
+
+    meta = MetaExtractor.extract(mixed_table(50).assign(person=np.arange(50)))
+    rows, person = HighDimConfig().resolve(), HighDimConfig(privacy_unit="person").resolve()
+    for partitioned in (True, False):
+        plain, bounded = (
+            forecast(each, meta, 1e8, "quick", partitioned=partitioned) for each in (rows, person)
+        )
+        assert bounded.megabytes > plain.megabytes
+        # a table of few columns needs most room while the rows are chosen
+        assert bounded.disk_megabytes == (56e8 / 1e6 if partitioned else 0)
+        assert bounded.seconds is not None

@@ -14,6 +14,7 @@ from jupyter_dpsynth.evaluation.private import FINENESS, PrivateEvaluation, eval
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.models import untrained
 from tests.tables import mixed_table
@@ -38,11 +39,12 @@ def with_unit(synthesizer, most):
 
 def exact(evaluation, codes, rows):
     """Everything that noise is added to, in parts of a row or in rows."""
-    own = evaluation.whole_distances
+    own, joint = evaluation.whole_distances, evaluation.joint_counts(codes)
+    single = [cell_counts(codes, evaluation.sizes, columns) for columns in evaluation.columns]
     return (
-        own(codes, evaluation.synthetic, evaluation.columns, rows),
-        own(codes, evaluation.synthetic, evaluation.pairs, rows),
-        own(codes, evaluation.independent, evaluation.pairs, rows),
+        own(single, evaluation.synthetic, evaluation.columns, rows),
+        own(joint, evaluation.synthetic, evaluation.pairs, rows),
+        own(joint, evaluation.independent, evaluation.pairs, rows),
         evaluation._predict(codes),
     )
 
@@ -64,7 +66,7 @@ def test_the_noise_of_a_group_is_that_of_its_whole_sensitivity(synthesizer):
     evaluation = PrivateEvaluation(synthesizer, synthesizer.synthesize(500), 1.0, None, NoiseSource(3))
     drawn = []
     evaluation._add_noise = lambda whole, error: drawn.append((len(whole), error)) or whole / FINENESS
-    evaluation.measure(mixed_table(ROWS))
+    evaluation.measure(FrameSource(mixed_table(ROWS)))
     sigmas = {each.name: each.sigma for each in evaluation.plan.measurements}
     columns, pairs = len(evaluation.columns), len(evaluation.pairs)
     assert drawn == [
@@ -88,7 +90,7 @@ def test_the_noise_grows_with_the_rows_of_a_unit(synthesizer):
 def test_no_more_rows_of_a_unit_are_read_than_the_noise_is_for(synthesizer):
     df = mixed_table(ROWS)
     evaluation = PrivateEvaluation(with_unit(synthesizer, 400), synthesizer.synthesize(500), 1e4, None)
-    report = evaluation.measure(df)  # three groups of at least 400 rows
+    report = evaluation.measure(FrameSource(df))  # three groups of at least 400 rows
     assert report.rows == pytest.approx(1200, abs=100)
 
 
@@ -105,7 +107,7 @@ def test_figures_are_near_the_exact_ones_when_there_is_hardly_any_noise(synthesi
     pytest.importorskip("sklearn")
     df, df_synth = mixed_table(ROWS), synthesizer.synthesize(2000, seed=1)
     evaluation = PrivateEvaluation(synthesizer, df_synth, 1e5, "group")
-    report = evaluation.measure(df)
+    report = evaluation.measure(FrameSource(df))
     real, made = (synthesizer.codec.encode(table) for table in (df, df_synth))
     sizes = [int(size) for size in synthesizer.codec.sizes]
     found = {each.name: each.value for each in (*report.columns, *report.pairs)}
@@ -120,13 +122,51 @@ def test_figures_are_near_the_exact_ones_when_there_is_hardly_any_noise(synthesi
 
 def test_the_error_bars_say_how_far_off_the_figures_are(synthesizer):
     df, df_synth = mixed_table(ROWS), synthesizer.synthesize(2000, seed=1)
-    quiet = PrivateEvaluation(synthesizer, df_synth, 1e5, None).measure(df)
+    quiet = PrivateEvaluation(synthesizer, df_synth, 1e5, None).measure(FrameSource(df))
     truth = {each.name: each.value for each in (*quiet.columns, *quiet.pairs)}
     off = []
     for seed in range(60):
-        report = PrivateEvaluation(synthesizer, df_synth, 1.0, None, NoiseSource(seed)).measure(df)
+        report = PrivateEvaluation(synthesizer, df_synth, 1.0, None, NoiseSource(seed)).measure(
+            FrameSource(df)
+        )
         off += [(e.value - truth[e.name]) / e.error for e in (*report.columns, *report.pairs)]
     assert 0.5 < np.std(off) < 1.1  # at most: the row count's error counts in full
+
+
+@pytest.mark.parametrize("unit", [None, "person"])
+def test_files_and_dask_dataframes_give_the_figures_of_the_table_in_memory(
+    tmp_path, ledger, monkeypatch, unit
+):
+    dask = pytest.importorskip("dask")
+    dd = pytest.importorskip("dask.dataframe")
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr("jupyter_dpsynth.evaluation.private.AT_ONCE", 400)
+    df = mixed_table(ROWS, seed=31).assign(person=np.arange(ROWS) // 3)
+    df.to_parquet(tmp_path / "table.parquet", row_group_size=700)
+    df = pd.read_parquet(tmp_path / "table.parquet")
+    config = HighDimConfig(epsilon=2.0, privacy_unit=unit, max_rows_per_unit=2)
+    learned = HighDimSynthesizer.restore(config, untrained(df, ids=["person"]).learned)
+    with dask.config.set({"dataframe.convert-string": False}):
+        ddf = dd.from_pandas(df, npartitions=4, sort=False)
+    df_synth = learned.synthesize(1000, seed=1)
+    reports = [
+        evaluate_privately(
+            learned,
+            table,
+            df_synth,
+            epsilon=9.0,
+            target="group",
+            ledger=ledger,
+            noise=NoiseSource(test_only_seed=3),
+        )
+        for table in (df, tmp_path / "*.parquet", ddf)
+    ]
+    figures = [(r.columns, r.pairs, r.independent, r.prediction, r.rows) for r in reports]
+    assert figures[0] == figures[1] == figures[2]
+    assert abs(reports[0].rows - (ROWS if unit is None else ROWS * 2 / 3)) < 200
+    runs = ledger.to_frame()
+    assert len(runs) == 3
+    assert len(set(runs["dataset"])) == 1  # the ledger knows the table again
 
 
 def test_a_good_table_scores_above_one_without_dependence(synthesizer):
@@ -141,7 +181,11 @@ def test_a_good_table_scores_above_one_without_dependence(synthesizer):
 
 
 def evaluate_overall(synthesizer, df, df_synth):
-    return PrivateEvaluation(synthesizer, df_synth, 50.0, None, NoiseSource(1)).measure(df).overall.score
+    return (
+        PrivateEvaluation(synthesizer, df_synth, 50.0, None, NoiseSource(1))
+        .measure(FrameSource(df))
+        .overall.score
+    )
 
 
 def test_the_ledger_holds_the_plan_and_adds_it_up(synthesizer, ledger):

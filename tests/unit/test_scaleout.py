@@ -192,8 +192,8 @@ def test_two_workers_end_with_the_same_model_and_one_entry_in_the_first_ones_led
     assert first["distance"] == second["distance"]  # the synthetic tables of one seed are the same
     assert first["entry"] == second["entry"] is not None
     assert "in 2 shares" in first["noise"]
-    # three runs were entered; the one with two different tables was refused before
-    assert [first["runs"], second["runs"]] == [3, 0]
+    # four runs were entered; the one with two different tables was refused before
+    assert [first["runs"], second["runs"]] == [4, 0]
 
 
 def test_a_stop_at_one_worker_ends_all_after_the_same_step(two_workers):
@@ -206,6 +206,12 @@ def test_workers_share_a_table_of_persons(two_workers):
         steps, distance = found["by_person"]
         assert steps == STEPS
         assert distance < 0.15
+
+
+def test_workers_that_choose_other_rows_of_a_person_do_not_train(two_workers):
+    """Otherwise a person could be in two shards."""
+    for found in two_workers:
+        assert found["apart"].startswith("DataError: the workers do not agree which rows")
 
 
 def test_workers_with_different_tables_are_refused_before_anything_is_spent(two_workers):

@@ -18,11 +18,13 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
 from jupyter_dpsynth.encoding.histograms import Histograms
+from jupyter_dpsynth.encoding.units import bound_units
 from jupyter_dpsynth.engine.planning import plan_run
 from jupyter_dpsynth.engine.run import LearningRun
-from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, MetadataError, NotLearnedError
+from jupyter_dpsynth.errors import DataError, DPSynthError, MetadataError, NotLearnedError
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource, KeptRows
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.partitions import _apply, _row_group
 from jupyter_dpsynth.sources.scratch import PrivateFolder, scratch_array
@@ -268,13 +270,121 @@ def test_a_stop_while_a_table_is_read_for_the_first_time_spends_nothing(parquet)
     assert synthesizer.state == "new"
 
 
-def test_a_privacy_unit_in_a_table_in_parts_is_refused_before_anything_is_spent(parquet):
-    _, pattern = parquet
-    config = HighDimConfig(privacy_unit="age")
-    synthesizer = HighDimSynthesizer(MetaExtractor.extract(pattern), config)
-    with pytest.raises(ConfigError, match="pass a pandas DataFrame"):
-        synthesizer.learn(pattern)
-    assert synthesizer.state == "new"
+def persons_table():
+    """About three rows of each of 500 persons, and 200 of nobody; persons named in every way."""
+    df = wide_mix().drop(columns="text")
+    who = np.random.default_rng(9).integers(0, 500, len(df))
+    nobody = np.arange(len(df)) % 8 == 0
+    df["number"] = who + 2**60
+    df["whole number"] = pd.array(who, "Int64")
+    df["real number"] = who / 4
+    df["word"] = pd.Series(who).map("person {}".format).astype(str)
+    df["kind"] = pd.Categorical(df["word"])
+    df.loc[nobody, ["whole number", "real number", "word", "kind"]] = None
+    return df
+
+
+@pytest.mark.parametrize("unit", ["number", "whole number", "real number", "word", "kind"])
+@pytest.mark.parametrize("stored", ["parquet", "dask", "csv"])
+def test_the_same_rows_of_each_unit_are_kept_whatever_the_table_is_stored_in(tmp_path, unit, stored):
+    df = persons_table()
+    if stored == "parquet":
+        df.to_parquet(tmp_path / "table.parquet", row_group_size=170)
+        table = tmp_path / "table.parquet"
+    elif stored == "dask":
+        table = dd.from_pandas(df, npartitions=6, sort=False)
+    else:
+        df.to_csv(tmp_path / "table.csv", index=False)
+        table = tmp_path / "table.csv"
+    source = open_source(table)
+    if unit != "kind":  # its categories are not known before it is read
+        df = df.astype({unit: source.described[unit].dtype})
+    found = []
+    for each in (FrameSource(df), source):
+        kept, units = bound_units(each, unit, 2, np.random.default_rng(4))
+        rows = pd.concat(kept.map(lambda part: part, ["income", unit]), ignore_index=True)
+        found.append((rows["income"].to_numpy(), units))
+        assert kept.rows == len(rows) < len(df)
+        assert rows[unit].value_counts(dropna=False).max() == 2
+    source.close()
+    (first, units), (again, others) = found
+    assert np.allclose(first, again, equal_nan=True)
+    assert (units.starts == others.starts).all()
+    assert (units.rows == others.rows).all()
+
+
+@pytest.mark.tensorflow
+def test_learning_persons_from_files_equals_learning_them_in_memory_to_the_last_weight(tmp_path):
+    df = persons_table().drop(columns=["number", "whole number", "real number", "kind"])
+    df.to_parquet(tmp_path / "table.parquet", row_group_size=170)
+    df = pd.read_parquet(tmp_path / "table.parquet")
+    ddf = dd.from_pandas(df, npartitions=5, sort=False)
+    config = HighDimConfig(epsilon=40.0, steps=5, privacy_unit="word", max_rows_per_unit=2)
+    learned = [
+        HighDimSynthesizer(MetaExtractor.extract(table), config)
+        .learn(table, callback=lambda _: None, noise=NoiseSource(test_only_seed=11))
+        .learned
+        for table in (df, ddf, tmp_path / "table.parquet")
+    ]
+    for other in learned[1:]:
+        assert (learned[0].model.weights == other.model.weights).all()
+        assert (learned[0].losses == other.losses).all()
+    assert learned[2].receipt.unit == "one value of 'word', with at most 2 rows"
+    assert learned[2].receipt.sampler.startswith("Poisson: every unit")
+
+
+def test_a_dask_dataframe_whose_rows_change_places_is_noticed_where_a_unit_is_bounded():
+    """Otherwise the rows that were chosen would be others, and one person could have more than is allowed."""
+    passes = []
+
+    def turning(part):
+        passes.append(len(part))
+        return part.sample(frac=1, random_state=len(passes)).reset_index(drop=True)
+
+    df = pd.DataFrame({"who": np.arange(300) // 5, "x": np.arange(300), "y": np.arange(300) % 7})
+    ddf = dd.from_pandas(df, npartitions=1)
+    source = open_source(ddf.map_partitions(turning, meta=ddf._meta))
+    meta = MetaExtractor.extract(source).with_id("who")
+    table_fingerprint(source)
+    kept, _ = bound_units(source, "who", 2, np.random.default_rng(0))
+    with pytest.raises(DataError, match="changed while it was being read"):
+        measured(kept, meta)
+
+
+def test_a_dask_dataframe_with_other_rows_than_before_is_noticed_before_they_are_chosen():
+    passes = []
+
+    def unsteady(part):
+        passes.append(len(part))
+        return part.assign(x=part["x"] + len(passes))
+
+    ddf = dd.from_pandas(pd.DataFrame({"who": range(90), "x": range(90)}), npartitions=2)
+    source = open_source(ddf.map_partitions(unsteady, meta=ddf._meta))
+    table_fingerprint(source)
+    with pytest.raises(DataError, match="changed while it was being read"):
+        bound_units(source, "who", 2, np.random.default_rng(0))
+
+
+def test_kept_rows_are_a_table_of_their_own(parquet):
+    df, pattern = parquet
+    for source in (open_source(pattern), FrameSource(df)):
+        assert source.rows == len(df)
+        mask = np.arange(len(df)) % 3 == 0
+        beats = []
+        source.pulse = lambda: beats.append(1)  # noqa: B023 - called within the loop only
+        kept = KeptRows(source, mask, int(mask.sum()))
+        assert kept.described.dtypes.equals(source.described.dtypes)
+        assert len(kept.described) == 0
+        parts = list(kept.without(["day"]).map(lambda part: part, ["age", "town"]))
+        rows = pd.concat(parts, ignore_index=True)
+        assert rows["age"].tolist() == df["age"][mask].tolist()
+        again = KeptRows(kept, np.arange(len(rows)) < 4, 4)
+        few = pd.concat(again.map(lambda part: part, ["age"]), ignore_index=True)
+        assert few["age"].tolist() == df["age"][mask].tolist()[:4]
+        ages = kept.concatenate(kept.map(lambda part: part["age"].to_numpy(), ["age"]), np.dtype(np.int64))
+        assert ages.tolist() == df["age"][mask].tolist()
+        assert bool(beats) == source.partitioned
+        kept.close()
 
 
 def test_a_type_that_cannot_be_learned_is_named_and_can_be_left_out(tmp_path):
@@ -406,7 +516,7 @@ def test_workers_in_another_folder_read_a_relative_path_and_leave_the_private_co
 
 
 def test_a_file_that_a_worker_does_not_have_is_named():
-    error = _apply(len, _row_group, "/nowhere/part.parquet", 0, ["a"], None)
+    error = _apply(len, None, _row_group, "/nowhere/part.parquet", 0, ["a"], None)
     assert isinstance(error, DataError)
     assert "/nowhere/part.parquet" in str(error)
     assert "workers" in str(error)

@@ -1,0 +1,60 @@
+"""A bounded part of a private table, for the owner's eyes: no sample that privacy rests on."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from jupyter_dpsynth.sources.partitions import Partitioned
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["LOOKED_AT", "MOST_LOOKED_AT", "rows_to_look_at"]
+
+MOST_LOOKED_AT = 262_144
+MOST_PARTS = 16
+LOOKED_AT = (
+    f"Of a table in files or a Dask DataFrame at most {MOST_LOOKED_AT:,} rows are looked at, from up to "
+    f"{MOST_PARTS} of its parts."
+)
+
+
+def rows_to_look_at(source: Source) -> pd.DataFrame:
+    """A table in memory as it is; of one in parts every so many rows of parts all over it.
+
+    Args:
+        source: The private table.
+
+    Returns:
+        Its rows, in their order; all of them if they are not more than `MOST_LOOKED_AT`.
+
+    Privacy:
+        Exact private rows.
+    """
+    if not isinstance(source, Partitioned):
+        return source.described
+    lengths = source.lengths
+    parts = np.arange(len(lengths))
+    if sum(lengths) > MOST_LOOKED_AT and len(parts) > MOST_PARTS:
+        parts = np.linspace(0, len(lengths) - 1, MOST_PARTS).astype(int)
+    step = max(1, -(-sum(lengths[part] for part in parts) // MOST_LOOKED_AT))
+    names = [str(name) for name in source.described.columns]
+    found = list(source.some(set(parts.tolist()), functools.partial(_every, step=step), names))
+    return _joined(found).head(MOST_LOOKED_AT) if found else source.described
+
+
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """The parts behind each other; categories that differ from part to part stay categories."""
+    joined = pd.concat(parts, ignore_index=True)
+    for name, dtype in parts[0].dtypes.items():
+        if isinstance(dtype, pd.CategoricalDtype) and joined[name].dtype != dtype:
+            joined[name] = pd.api.types.union_categoricals([part[name] for part in parts])
+    return joined
+
+
+def _every(df: pd.DataFrame, step: int) -> pd.DataFrame:
+    return df.iloc[::step]
