@@ -294,6 +294,7 @@ def _listed(names: Sequence[object], most: int = 5) -> str:
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+UNKNOWN_CATEGORIES = "__UNKNOWN_CATEGORIES__"  # Dask's own word
 NESTED = ("list", "dict", "set", "tuple", "frozenset", "ndarray", "Series", "DataFrame")
 VALUE_TYPES = {
     "str": "category",
@@ -359,6 +360,26 @@ def _kind_of(series: pd.Series) -> tuple[str, str]:
     )
 
 
+def _value_kind(series: pd.Series) -> str:
+    """What declared categories of a column have to be, in the words of `declared_categories`."""
+    import pandas as pd
+    from pandas.api import types
+
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        # what kind its categories are is schema, like the dtype; in Dask they may be unknown
+        values = pd.Series(series.dtype.categories)
+        unknown = not len(values) or values.iloc[0] == UNKNOWN_CATEGORIES
+        return "" if unknown or types.is_datetime64_any_dtype(values.dtype) else _value_kind(values)
+    kind, value_type = _kind_of(series)
+    if kind == "category":
+        boolean = types.is_bool_dtype(series.dtype) or value_type in ("bool", "bool_")
+        return "truth value" if boolean else "bytes" if value_type == "bytes" else "text"
+    if kind == "number":
+        whole = types.is_integer_dtype(series.dtype) or value_type == "int"
+        return "whole number" if whole else "decimal number" if value_type == "Decimal" else "number"
+    return "time"
+
+
 def column_kind(df: pd.DataFrame, name: str) -> str:
     """'category', 'number' or 'datetime'; '' for a column that cannot be learned."""
     try:
@@ -405,13 +426,21 @@ def _column_meta(
     ordered = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
     if categories is not None:
         return CategoricalMeta(
-            name, dtype, nullable, value_type, declared_categories(name, categories), ordered
+            name,
+            dtype,
+            nullable,
+            value_type,
+            declared_categories(name, categories, _value_kind(series), series.dtype),
+            ordered,
         )
     if decimals is not None and kind != "number":
         raise MetadataError(f"decimals names column {name!r}, which holds no numbers: remove it.")
     if kind == "category":
         if bounds is not None:
-            raise MetadataError(f"bounds name column {name!r}, which holds no numbers or dates.")
+            raise MetadataError(
+                f"bounds name column {name!r} of dtype {dtype}, which holds no numbers or dates: declare "
+                "categories, or convert the column first."
+            )
         boolean = types.is_bool_dtype(series.dtype) or value_type in ("bool", "bool_")
         public = (False, True) if boolean else None
         return CategoricalMeta(name, dtype, nullable, value_type, public, ordered)

@@ -266,7 +266,7 @@ def test_what_cannot_be_had_is_told_before_a_file_is_replaced(
 )
 def test_parts_of_portions_add_up_exactly_in_both_directions(rows, cuts):
     total = sum(rows)
-    ends = [0, *sorted(int(cut * total) for cut in cuts), total]
+    ends = sorted({0, *(int(cut * total) for cut in cuts), total})
     sizes = [end - start for start, end in itertools.pairwise(ends)]
     parts = list(split_portions([Portion({}, size) for size in rows], sizes))
     assert [sum(portion.rows for portion in part) for part in parts] == sizes
