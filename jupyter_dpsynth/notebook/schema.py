@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.declarations import read_schema
 from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
+from jupyter_dpsynth.kinds import column_kind
 from jupyter_dpsynth.metadata import (
     CategoricalMeta,
     ContinuousMeta,
     MetaExtractor,
     check_frame,
-    column_kind,
 )
 
 if TYPE_CHECKING:
