@@ -99,8 +99,8 @@ def category_kind(series: pd.Series) -> str:
         # what kind its categories are is schema, like the dtype; in Dask they may be unknown
         values = pd.DataFrame({"categories": series.dtype.categories})
         unknown = values.empty or values.iloc[0, 0] == UNKNOWN_CATEGORIES
-        plain = column_kind(values, "categories") in ("category", "number")  # not dates or intervals
-        return category_kind(values["categories"]) if plain and not unknown else ""
+        told = column_kind(values, "categories") in ("category", "number")  # not dates or intervals
+        return category_kind(values["categories"]) if told and not unknown else ""
     kind, value_type = kind_of(series)
     plain = {"category": "text", "number": "number", "datetime": "time"}[kind]
     if types.is_bool_dtype(series.dtype) or types.is_integer_dtype(series.dtype):
