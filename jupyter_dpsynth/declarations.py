@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import numbers
 import os
 import warnings
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,15 @@ __all__ = [
 ]
 
 MAX_DECIMALS = 9
+PLURALS = {
+    "text": "text",
+    "bytes": "bytes",
+    "whole number": "whole numbers",
+    "number": "numbers",
+    "decimal number": "decimal numbers, of which only whole ones can be declared",
+    "truth value": "truth values",
+}
+NOT_NUMBERS = ("object", "category")  # dtypes that hold any number
 
 
 def by_column(option: str, values: object) -> dict[Any, Any]:
@@ -145,17 +156,95 @@ def _add_own(content: Mapping[str, Any], declared: dict[str, dict[str, Any]]) ->
             declared[option].setdefault(name, value)
 
 
-def declared_categories(name: str, categories: Sequence[Hashable]) -> tuple[Hashable, ...]:
-    """Public categories as a tuple without repetitions; MetadataError if they are none."""
+def declared_categories(
+    name: str,
+    categories: Sequence[Hashable],
+    kind: str,
+    dtype: Any,  # noqa: ANN401 - of numpy or pandas
+) -> tuple[Hashable, ...]:
+    """Public categories as a tuple without repetitions, numbers as the column holds them.
+
+    Args:
+        name: The column.
+        categories: What was declared.
+        kind: What its values are: 'text', 'whole number', 'number', 'decimal number', 'truth value', 'time',
+            'bytes', or '' if that is not known.
+        dtype: The column's dtype.
+
+    Raises:
+        MetadataError: They are none, or the column cannot hold them. Found only when values are made, it
+            would have cost epsilon for nothing.
+    """
     if isinstance(categories, (str, bytes)):
         raise MetadataError(f"categories of column {name!r} are one text: give a list of values.")
+    if kind == "time":
+        raise MetadataError(
+            f"categories name column {name!r} of dtype {dtype}, which holds dates or durations: declare "
+            "bounds, (first, last), or convert the column to text first."
+        )
     try:
         values = tuple(dict.fromkeys(categories))
     except TypeError:
         raise MetadataError(f"categories of column {name!r}: give a list of plain values.") from None
     if not values:
         raise MetadataError(f"categories of column {name!r} are empty: give at least one value.")
+    for value in values:
+        if value is None or value != value:  # noqa: PLR0124 - NaN, NaT
+            raise MetadataError(
+                f"categories of column {name!r} have a missing value: leave it out, missing values are told "
+                "apart from all categories anyway."
+            )
+        if kind and not _is_one(value, kind):
+            raise MetadataError(
+                f"categories of column {name!r} have {shown(value)}, a {type(value).__name__}, but the "
+                f"column holds {PLURALS[kind]} (dtype {dtype}): declare such, or convert the column first."
+            )
+    if kind in ("whole number", "decimal number"):
+        return tuple(dict.fromkeys(_whole(name, value, dtype) for value in values))
+    if kind == "number":
+        return tuple(dict.fromkeys(_as_held(name, value, dtype) for value in values))
     return values
+
+
+def _is_one(value: Any, kind: str) -> bool:  # noqa: ANN401 - any category
+    """Whether a value is of a kind; numpy's own types count as Python's."""
+    value = getattr(value, "item", lambda: value)()
+    if isinstance(value, bool):
+        return kind == "truth value"
+    types: dict[str, Any] = {"text": str, "bytes": bytes, "truth value": bool}
+    if kind in types:
+        return isinstance(value, types[kind])
+    number = isinstance(value, numbers.Real | Decimal) and math.isfinite(value)
+    return number and (kind == "number" or value == int(value))
+
+
+def _whole(name: str, value: Any, dtype: Any) -> int:  # noqa: ANN401 - a whole number; a dtype
+    """A category of a column of whole numbers, within what its dtype can hold."""
+    import numpy as np
+
+    whole, width = int(value), str(dtype).lower().removesuffix("[pyarrow]")
+    if width not in NOT_NUMBERS and not np.iinfo(width).min <= whole <= np.iinfo(width).max:
+        raise MetadataError(
+            f"categories of column {name!r} have {shown(value)}, which its dtype {dtype} cannot hold: leave "
+            "it out, or convert the column first."
+        )
+    return whole
+
+
+def _as_held(name: str, value: Any, dtype: Any) -> Any:  # noqa: ANN401 - a number; a dtype
+    """A category of a column of numbers, rounded as its dtype rounds: 0.1 is another number in float32."""
+    import numpy as np
+
+    if str(dtype) in NOT_NUMBERS:
+        return value
+    with np.errstate(over="ignore"):
+        held = float(getattr(dtype, "numpy_dtype", dtype).type(value))
+    if not math.isfinite(held):
+        raise MetadataError(
+            f"categories of column {name!r} have {shown(value)}, which its dtype {dtype} cannot hold: leave "
+            "it out, or convert the column first."
+        )
+    return held
 
 
 def declared_decimals(name: str, decimals: int | None) -> int | None:
@@ -205,6 +294,8 @@ def declared_times(name: str, bounds: Sequence[Any] | None, *, duration: bool) -
         return None
     first, last = _pair(name, bounds)
     parse = pd.Timedelta if duration else pd.Timestamp
+    # pandas would take a plain number for nanoseconds, for durations also as text
+    first, last = ("" if _is_plain_number(value) else value for value in (first, last))
     try:
         limits = [parse(value) for value in (first, last)]
         low, high = (_microseconds(limit) for limit in limits)
@@ -214,6 +305,10 @@ def declared_times(name: str, bounds: Sequence[Any] | None, *, duration: bool) -
     if low > high:
         raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give the earliest first.")
     return low, high
+
+
+def _is_plain_number(value: object) -> bool:
+    return isinstance(value, numbers.Number) or (isinstance(value, str) and value.strip().isdecimal())
 
 
 def _microseconds(moment: Any) -> int:  # noqa: ANN401 - Timestamp or Timedelta

@@ -7,7 +7,6 @@ Whatever is not declared here (bounds, categories, decimals) is learned later, w
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +21,7 @@ from jupyter_dpsynth.declarations import (
     read_schema,
 )
 from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
+from jupyter_dpsynth.kinds import category_kind, column_kind, is_nullable, kind_of
 from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
@@ -294,87 +294,6 @@ def _listed(names: Sequence[object], most: int = 5) -> str:
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-NESTED = ("list", "dict", "set", "tuple", "frozenset", "ndarray", "Series", "DataFrame")
-VALUE_TYPES = {
-    "str": "category",
-    "bytes": "category",
-    "bool": "category",
-    "bool_": "category",
-    "int": "number",
-    "float": "number",
-    "Decimal": "number",
-    "date": "datetime",
-    "datetime": "datetime",
-    "Timestamp": "datetime",
-    "timedelta": "datetime",
-    "Timedelta": "datetime",
-}
-
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _object_type(series: pd.Series) -> str:
-    """The Python type that most values of an object column have; 'str' for an empty one."""
-    # not with pandas' isna: it raises on some values (a signalling decimal NaN)
-    counts = Counter(type(value).__name__ for value in series if not _is_nan(value))
-    for name in ("NoneType", "NaTType", "NAType"):
-        counts.pop(name, None)
-    nested = sum(count for name, count in counts.items() if name in NESTED)
-    if nested * 2 > sum(counts.values()):
-        raise MetadataError(
-            f"column {series.name!r} holds nested objects (lists, dicts, arrays): split it into plain "
-            "columns, or drop it."
-        )
-    if not counts:
-        return "str"
-    # int and float mix freely in object columns, and are the same to a codec
-    if counts.get("int") and counts.get("float"):
-        counts["float"] += counts.pop("int")
-    return counts.most_common(1)[0][0]
-
-
-def _kind_of(series: pd.Series) -> tuple[str, str]:
-    """Kind of a column ('category', 'number', 'datetime') and, for object columns, its value type."""
-    import pandas as pd
-    from pandas.api import types
-
-    dtype = series.dtype
-    if types.is_object_dtype(dtype):
-        value_type = _object_type(series)
-        if value_type in VALUE_TYPES:
-            return VALUE_TYPES[value_type], value_type
-    elif types.is_bool_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
-        return "category", ""
-    elif types.is_numeric_dtype(dtype) and not types.is_complex_dtype(dtype):
-        return "number", ""
-    elif types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype):
-        return "datetime", ""
-    elif types.is_string_dtype(dtype):
-        return "category", ""
-    raise MetadataError(
-        f"column {series.name!r} has a type that cannot be learned ({dtype}): convert it to numbers, "
-        "text, categories or dates, or drop it."
-    )
-
-
-def column_kind(df: pd.DataFrame, name: str) -> str:
-    """'category', 'number' or 'datetime'; '' for a column that cannot be learned."""
-    try:
-        return _kind_of(df[name])[0]
-    except MetadataError:
-        return ""
-
-
-def _is_nullable(series: pd.Series) -> bool:
-    """Whether the dtype can hold a missing value (numpy integers and booleans cannot)."""
-    import numpy as np
-
-    dtype = series.dtype
-    return not (isinstance(dtype, np.dtype) and dtype.kind in "iub")
-
-
 def _column_meta(
     series: pd.Series,
     *,
@@ -388,7 +307,7 @@ def _column_meta(
 
     name = str(series.name)
     dtype = str(series.dtype)
-    nullable = _is_nullable(series)
+    nullable = is_nullable(series)
     declared = ("bounds", bounds), ("categories", categories), ("id", id or None)
     given = [option for option, value in declared if value is not None]
     if len(given) > 1:
@@ -401,17 +320,25 @@ def _column_meta(
             )
         value_type = "str" if types.is_object_dtype(series.dtype) else ""
         return IdMeta(name, dtype, nullable, value_type)
-    kind, value_type = _kind_of(series)
+    kind, value_type = kind_of(series)
     ordered = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
     if categories is not None:
         return CategoricalMeta(
-            name, dtype, nullable, value_type, declared_categories(name, categories), ordered
+            name,
+            dtype,
+            nullable,
+            value_type,
+            declared_categories(name, categories, category_kind(series), series.dtype),
+            ordered,
         )
     if decimals is not None and kind != "number":
         raise MetadataError(f"decimals names column {name!r}, which holds no numbers: remove it.")
     if kind == "category":
         if bounds is not None:
-            raise MetadataError(f"bounds name column {name!r}, which holds no numbers or dates.")
+            raise MetadataError(
+                f"bounds name column {name!r} of dtype {dtype}, which holds no numbers or dates: declare "
+                "categories, or convert the column first."
+            )
         boolean = types.is_bool_dtype(series.dtype) or value_type in ("bool", "bool_")
         public = (False, True) if boolean else None
         return CategoricalMeta(name, dtype, nullable, value_type, public, ordered)

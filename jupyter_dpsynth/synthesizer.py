@@ -288,6 +288,9 @@ class HighDimSynthesizer:
         num_rows: int | None = None,
         seed: int | None = None,
         *,
+        where: Mapping[str, Any] | None = None,
+        balance: str | Mapping[str, Mapping[Hashable, float]] | None = None,
+        constraints: Sequence[Constraint] = (),
         to: str | Path,
         overwrite: bool = False,
         progress: Callable[[int, int], None] | None = None,
@@ -329,8 +332,7 @@ class HighDimSynthesizer:
         Raises:
             NotLearnedError: Before `learn`.
             ConfigError: `num_rows` is not a positive whole number; conditions, shares or constraints name
-                what is not published, or the model cannot meet them; `to` is no pattern, is there already, or
-                is given with conditions.
+                what is not published, or the model cannot meet them; `to` is no pattern, or is there already.
             DataError: A file could not be written.
             MissingDependencyError: `to` is given and Dask is not installed.
 
@@ -341,59 +343,65 @@ class HighDimSynthesizer:
             >>> synthesizer.synthesize(1000, where={"age": (18, 65), "sex": "Female"})  # doctest: +SKIP
         """
         from jupyter_dpsynth.constraints import check_constraints
-        from jupyter_dpsynth.engine.requests import synthesize_table
 
         learned = self.learned
         rows = learned.reference.rows if num_rows is None else num_rows
         if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows <= 0:
             raise ConfigError(f"num_rows = {shown(rows)} is not allowed: give a whole number from 1.")
         generator = _output_generator(seed)
-        checked = check_constraints(constraints, self.df_meta)
+        asked: dict[str, Any] = {
+            "where": {} if where is None else where,
+            "balance": balance,
+            "constraints": check_constraints(constraints, self.df_meta),
+        }
         if to is not None:
-            if where is not None or balance is not None or constraints:
-                raise ConfigError(
-                    "to writes rows as the model draws them: leave where, balance and constraints out, or "
-                    "make the table without to."
-                )
             from jupyter_dpsynth.engine.writing import write_table
 
-            tell = progress or RowsProgress()
-            return shielded(
-                lambda: write_table(learned, int(rows), to, seed, overwrite=overwrite, progress=tell),
-                "synthesizing failed",
-            )
+            asked |= {"overwrite": overwrite, "progress": progress or RowsProgress()}
+            return shielded(lambda: write_table(learned, int(rows), to, seed, **asked), "synthesizing failed")
+        from jupyter_dpsynth.engine.requests import plan_table
 
         def generate() -> pd.DataFrame:
-            asked = {} if where is None else where
-            return synthesize_table(learned, int(rows), generator, asked, balance, checked)
+            maker, portions = plan_table(learned, int(rows), generator, **asked)
+            return maker.make(portions, generator)
 
         return shielded(generate, "synthesizing failed")
 
-    def impute(self, df: pd.DataFrame, seed: int | None = None) -> pd.DataFrame:
+    def impute(
+        self, df: pd.DataFrame, seed: int | None = None, *, constraints: Sequence[Constraint] = ()
+    ) -> pd.DataFrame:
         """Fill a frame's missing cells with draws from the model, given the other cells of their rows.
+
+        The missing cells of a row are drawn together, from exactly the model's joint distribution unless
+        they have more than some thousands of combinations: then by Gibbs sampling, which comes close.
 
         Args:
             df: A frame with the schema of the learned table; it is not changed.
             seed: Fixes the output. It has no bearing on privacy.
+            constraints: What is publicly known to hold in every row, as for `synthesize`. A row that keeps
+                them with none of 1,000 draws, because its given cells contradict them, keeps its missing
+                cells. Orderings that were found when learning are kept wherever the given cells allow it.
 
         Returns:
             A copy without missing cells, with the same index.
 
         Raises:
             NotLearnedError: Before `learn`.
-            ConfigError: `seed` is not a whole number from 0.
+            ConfigError: `seed` is not a whole number from 0; constraints name what is not learned.
             MetadataError: The frame has another schema.
 
         Privacy:
             Nothing of the model's epsilon is spent, but the frame given stays private data of yours, and
             the result, which holds all its rows, is exactly as private.
         """
-        from jupyter_dpsynth.engine.requests import impute_table
+        from jupyter_dpsynth.constraints import check_constraints
+        from jupyter_dpsynth.engine.imputing import impute_table
 
         learned = self.learned
         generator = _output_generator(seed)
+        checked = check_constraints(constraints, self.df_meta)
         self.df_meta.check(df)
-        return shielded(lambda: impute_table(learned, df, generator), "imputing failed")
+        return shielded(lambda: impute_table(learned, df, generator, checked), "imputing failed")
 
     def audit(
         self,

@@ -7,7 +7,6 @@ Ctrl-C. Errors and progress go to stderr, one line each; results go to stdout.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from jupyter_dpsynth.cli.learning import add_learn
 from jupyter_dpsynth.cli.status import FAILED, INTERRUPTED, USAGE
+from jupyter_dpsynth.cli.synthesizing import add_synthesize
 from jupyter_dpsynth.errors import ArtifactError, DPSynthError, SchemaWarning, shielded
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _parser() -> Parser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_learn(commands)
-    _add_synthesize(commands)
+    add_synthesize(commands)
     verify_parser = commands.add_parser(
         "verify",
         help="check a receipt's figures against its events",
@@ -101,44 +101,6 @@ def _parser() -> Parser:
     )
     demo_parser.set_defaults(run=_demo)
     return parser
-
-
-def _add_synthesize(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = commands.add_parser(
-        "synthesize",
-        help="make a synthetic table from a saved model",
-        description="Make a synthetic table from a saved model: free, as often as wanted.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("model", help="a model that learn, or %%dpsynth save, has written")
-    parser.add_argument("-n", "--rows", type=int, help="how many rows; by default the noisy row count")
-    parser.add_argument(
-        "-o",
-        "--output",
-        default="-",
-        help="where to write the table: .csv, .csv.gz, .tsv, .parquet or .feather; by default CSV to stdout",
-    )
-    parser.add_argument("--seed", type=int, help="makes the output repeatable; no bearing on privacy")
-    parser.set_defaults(run=synthesize)
-
-
-def synthesize(options: argparse.Namespace) -> int:
-    """Make a synthetic table and write it.
-
-    Privacy:
-        Post-processing.
-    """
-    from jupyter_dpsynth.cli.tables import check_format, write_table
-    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-
-    check_format(options.output, "--output")
-    synthesizer = HighDimSynthesizer.load(options.model)
-    df = synthesizer.synthesize(options.rows, seed=options.seed)
-    try:
-        write_table(df, options.output)
-    except BrokenPipeError:  # whoever read it, head for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def verify(options: argparse.Namespace) -> int:

@@ -113,10 +113,10 @@ def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - 
         objects = [v.date() if v is not None and meta.value_type == "date" else v for v in moments]
         return pd.Series(objects, dtype=object)
     if meta.value_type == "Decimal":
-        objects = [None if np.isnan(v) else decimal.Decimal(repr(float(v))) for v in values]
+        objects = [None if pd.isna(v) else decimal.Decimal(repr(float(v))) for v in values]
         return pd.Series(objects, dtype=object)
     if meta.value_type == "int":
-        objects = [None if np.isnan(v) else int(v) for v in values]
+        objects = [None if pd.isna(v) else int(v) for v in values]
         return pd.Series(objects, dtype=object)
     series = pd.Series(values)
     timezone = getattr(pd.api.types.pandas_dtype(meta.dtype), "tz", None)
@@ -124,8 +124,14 @@ def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - 
         # wall times that a change of clocks skips or repeats exist once a year: move or pick them
         standard = np.zeros(len(series), dtype=bool)
         series = series.dt.tz_localize(timezone, ambiguous=standard, nonexistent="shift_forward")
-    if pd.api.types.is_integer_dtype(pd.api.types.pandas_dtype(meta.dtype)):
-        return _to_integers(series, meta.dtype)
+    dtype = pd.api.types.pandas_dtype(meta.dtype)
+    if series.dtype != object:  # categories fit their column: that is looked at when they are declared
+        if pd.api.types.is_integer_dtype(dtype):
+            return _to_integers(series, meta.dtype)
+        if pd.api.types.is_float_dtype(dtype):
+            # beyond what a narrow type can hold there is infinity
+            largest = float(np.finfo(getattr(dtype, "numpy_dtype", dtype)).max)
+            series = series.clip(-largest, largest)
     # before pandas 3 'str' is no dtype of its own, and would turn a missing value into its name
     text = getattr(pd.api.types.pandas_dtype(meta.dtype), "kind", "") == "U"
     return series.astype(object if text else meta.dtype)

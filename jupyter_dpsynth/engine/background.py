@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
 import threading
 from typing import Any
+
+from jupyter_dpsynth.quiet import has_stderr_of_its_own, quiet_native_stderr
 
 __all__ = ["BackgroundImport"]
 
 
 class BackgroundImport:
     """Imports a module in a thread of its own, so that measuring goes on meanwhile.
+
+    In a notebook, what TensorFlow says about the machine is kept back. In a script or a terminal it is not:
+    there Python's own lines take the same way.
 
     Args:
         name: The module's full name.
@@ -23,8 +30,13 @@ class BackgroundImport:
         self._thread.start()
 
     def _run(self) -> None:
+        quiet = quiet_native_stderr() if has_stderr_of_its_own() else contextlib.nullcontext()
+        loaded = "tensorflow" in sys.modules
         try:
-            importlib.import_module(self._name)
+            with quiet:
+                importlib.import_module(self._name)
+                if not loaded and "tensorflow" in sys.modules:
+                    sys.modules["tensorflow"].constant(0)  # looks for devices, with some more notes
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             self._error = error
 

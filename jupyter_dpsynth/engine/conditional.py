@@ -1,4 +1,4 @@
-"""Rows of the model under conditions, and the missing cells of given rows.
+"""Rows of the model under conditions.
 
 Rows here are drawn one by one, from the model's own chances: what is asked for is often rare, and cannot be
 steered as a whole table is. The model is first brought to the measured one-way tables, as steering does.
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.engine.generation import calibrated_bias
 from jupyter_dpsynth.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ LARGEST_TILT = 1e3
 BATCH_ROWS = 65_536
 TYPICAL = 0.98  # of the candidates give one row or none, the others perhaps several
 LEAST_YIELD = 1 / 50  # rows that a candidate gives on average
-SWEEPS = 20  # of rows that lack several cells; one cell is drawn from its exact chances at once
 PART_ROWS = 1024  # whose logits are in the cache together
 
 
@@ -40,7 +38,7 @@ class ConditionalSampler:
 
     Args:
         model: The trained model.
-        shares: Noisy one-way shares of each column; a cell with share 0 never appears.
+        bias: Biases, `[D]`, with which single rows follow the measured shares: `calibrated_bias`.
         generator: Source of randomness; it does not concern privacy.
 
     Source:
@@ -49,10 +47,10 @@ class ConditionalSampler:
     """
 
     def __init__(
-        self, model: TabularModel, shares: Sequence[NDArray[np.float64]], generator: np.random.Generator
+        self, model: TabularModel, bias: NDArray[np.float64], generator: np.random.Generator
     ) -> None:
         self.generator = generator
-        self.bias = calibrated_bias(model, shares, generator)
+        self.bias = bias
         self.weights = model.weights
         self.offsets = model.layout.offsets
         self.blocks = [slice(*pair) for pair in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
@@ -160,54 +158,6 @@ class ConditionalSampler:
         heights = np.cumsum(chances, axis=1)
         points = self.generator.random(len(chances)) * heights[:, -1]
         return np.minimum((heights <= points[:, None]).sum(axis=1), chances.shape[1] - 1)
-
-    def impute(
-        self, codes: NDArray[np.int32], missing: NDArray[np.bool_], allowed: Sequence[NDArray[np.float64]]
-    ) -> NDArray[np.int32]:
-        """Codes with the missing cells drawn given all others of their row.
-
-        Args:
-            codes: Codes `int32 [n, m]`; what is missing may hold anything.
-            missing: Which are missing, `[n, m]`.
-            allowed: 1 for the cells of each column that may be drawn, else 0.
-
-        Source:
-            Gibbs sampling (Geman and Geman 1984) with chances by enumeration.
-        """
-        out = codes.copy()
-        for start in range(0, len(out), PART_ROWS):
-            part, absent = out[start : start + PART_ROWS], missing[start : start + PART_ROWS]
-            for place in np.flatnonzero(
-                absent.any(axis=0)
-            ).tolist():  # a first guess, from the columns before
-                rows = np.flatnonzero(absent[:, place])
-                logits = self._logits(part[rows], range(place))[:, self.blocks[place]]
-                part[rows, place] = self._pick(_chances(logits) * allowed[place])
-            several = absent.sum(axis=1) > 1
-            for sweep in range(SWEEPS):
-                touched = absent if sweep == 0 else absent & several[:, None]
-                for place in np.flatnonzero(touched.any(axis=0)).tolist():
-                    rows = np.flatnonzero(touched[:, place])
-                    part[rows, place] = self._pick(self._full_chances(part[rows], place) * allowed[place])
-        return out
-
-    def _full_chances(self, codes: NDArray[np.int32], place: int) -> NDArray[np.float64]:
-        """Chances of every cell of one column given all other columns, `[rows, cells]`."""
-        count, end = len(self.blocks), int(self.offsets[place + 1])
-        logits = self._logits(codes, [other for other in range(count) if other != place])
-        scores = logits[:, self.blocks[place]].copy()
-        later, rows = logits[:, end:], np.arange(len(codes))
-        if end < len(self.bias):
-            starts = self.offsets[place + 1 : -1] - end
-            own = [codes[:, place + 1 + k] + starts[k] for k in range(len(starts))]
-            for cell in range(scores.shape[1]):
-                given = later + self.weights[self.offsets[place] + cell, end:]
-                given -= np.repeat(
-                    np.maximum.reduceat(given, starts, axis=1), np.diff([*starts, given.shape[1]]), axis=1
-                )
-                scores[:, cell] -= np.log(np.add.reduceat(np.exp(given), starts, axis=1)).sum(axis=1)
-                scores[:, cell] += sum(given[rows, at] for at in own)
-        return _chances(scores)
 
 
 def _chances(logits: NDArray[np.float64]) -> NDArray[np.float64]:

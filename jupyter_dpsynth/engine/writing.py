@@ -13,22 +13,25 @@ import math
 import os
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from jupyter_dpsynth.engine.generation import CHAIN_ROWS, generate_codes
-from jupyter_dpsynth.errors import ConfigError, DataError, shown
+from jupyter_dpsynth.engine.generation import CHAIN_ROWS
+from jupyter_dpsynth.engine.requests import plan_table, split_portions
+from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, shown
 from jupyter_dpsynth.sources.computing import active_client, computed, import_dask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     import pandas as pd
 
+    from jupyter_dpsynth.constraints import Constraint
+    from jupyter_dpsynth.engine.requests import Portion, TableMaker
     from jupyter_dpsynth.engine.run import Learned
 
 __all__ = ["PART_ROWS", "write_table"]
@@ -40,11 +43,11 @@ FORMATS = (".parquet", ".csv")
 
 @dataclass(frozen=True)
 class _Part:
-    """One file: its name, the number of its first row, its rows, and their seed."""
+    """One file: its name, the number of its first row, what its rows are to be, and their seed."""
 
     path: Path
     first: int
-    rows: int
+    portions: Sequence[Portion]
     seed: np.random.SeedSequence
 
 
@@ -54,8 +57,11 @@ def write_table(
     to: str | os.PathLike[str],
     seed: int | None = None,
     *,
-    overwrite: bool = False,
-    progress: Callable[[int, int], None] = lambda _done, _of: None,
+    where: Mapping[str, Any],
+    balance: str | Mapping[str, Mapping[Hashable, float]] | None,
+    constraints: tuple[Constraint, ...],
+    overwrite: bool,
+    progress: Callable[[int, int], None],
 ) -> list[Path]:
     """Write a synthetic table, on the workers of Dask's active client or on the cores of this machine.
 
@@ -65,6 +71,10 @@ def write_table(
         to: Where to: a pattern such as 'out/*.parquet' or 'out/synthetic-*.csv'; the parts' numbers take
             the star's place. A table of at most `PART_ROWS` rows needs no star.
         seed: Fixes the output.
+        where: Conditions by column.
+        balance: A column of names whose categories get equal shares, or shares by column and value; they
+            hold for the table, and in every part as nearly as whole rows allow.
+        constraints: Constraints, checked.
         overwrite: Whether files that are there may be replaced.
         progress: Told how many of how many rows are written.
 
@@ -72,7 +82,8 @@ def write_table(
         The files, in the order of their rows.
 
     Raises:
-        ConfigError: `to` is no such pattern, or names files that are there.
+        ConfigError: `to` is no such pattern, or names files that are there; conditions, shares or
+            constraints cannot be met.
         DataError: A part could not be written.
         MissingDependencyError: Dask is not installed.
 
@@ -81,21 +92,24 @@ def write_table(
     """
     pattern = _checked(to, rows)
     _refuse_existing(pattern, overwrite=overwrite)
+    generator = np.random.default_rng(seed)
+    maker, portions = plan_table(learned, rows, generator, where, balance, constraints)
+    # what the model cannot do is told before a file is written or replaced
+    maker.make([replace(each, rows=1) for each in portions if each.rows], generator)
     pattern.parent.mkdir(parents=True, exist_ok=True)
-    parts = _parts(pattern, rows, seed)
+    parts = _parts(pattern, portions, seed)
     client, dask = active_client(), import_dask()
-    shared: Any = (learned.model, learned.reference.shares, learned.codec)
     # sent once, not with every part
-    shared = (
-        dask.delayed(shared, traverse=False) if client is None else client.scatter(shared, broadcast=True)
+    shared: Any = (
+        dask.delayed(maker, traverse=False) if client is None else client.scatter(maker, broadcast=True)
     )
     write = dask.delayed(_write_part, pure=False)
     done = 0
     # each part limits its own products to one thread, and must find that limit when it takes its own back
     with threadpool_limits(1, user_api="blas"):
         for written in computed((write(shared, part, rows) for part in parts), ahead=1, retries=ATTEMPTS):
-            if isinstance(written, str):
-                raise DataError(written)
+            if isinstance(written, DPSynthError):
+                raise written
             done += written
             progress(done, rows)
     for path in _numbered_files(pattern)[len(parts) :]:  # of an earlier, longer table
@@ -147,36 +161,39 @@ def _numbered_files(pattern: Path) -> list[Path]:
     return sorted(path for path in found if name.fullmatch(path.name))
 
 
-def _parts(pattern: Path, rows: int, seed: int | None) -> list[_Part]:
+def _parts(pattern: Path, portions: Sequence[Portion], seed: int | None) -> list[_Part]:
     """The table in parts of about equal size, each with a seed of its own."""
+    rows = sum(portion.rows for portion in portions)
     count = math.ceil(rows / PART_ROWS)
     sizes = [rows // count + (number < rows % count) for number in range(count)]
     starts = itertools.accumulate(sizes, initial=1)
     seeds = np.random.SeedSequence(seed).spawn(count)
     return [
-        _Part(pattern.with_name(pattern.name.replace("*", f"{number:05d}")), first, size, own)
-        for number, (first, size, own) in enumerate(zip(starts, sizes, seeds, strict=False))
+        _Part(pattern.with_name(pattern.name.replace("*", f"{number:05d}")), first, own, child)
+        for number, (first, own, child) in enumerate(
+            zip(starts, split_portions(portions, sizes), seeds, strict=False)
+        )
     ]
 
 
-def _write_part(shared: tuple[Any, Any, Any], part: _Part, of: int) -> int | str:
+def _write_part(maker: TableMaker, part: _Part, of: int) -> int | DPSynthError:
     """Make and store one part; its rows, or what went wrong for good."""
-    model, shares, codec = shared
-    generator = np.random.default_rng(part.seed)
-    codes = generate_codes(model, shares, part.rows, generator)
-    df = codec.decode(codes, generator, part.first, of)
+    try:
+        df = maker.make(part.portions, np.random.default_rng(part.seed), part.first, of)
+    except DPSynthError as error:  # given back, not raised: the same part would fail again
+        return error
     for attempt in range(ATTEMPTS):
         try:
             _store(df, part.path)
         except OSError as error:
-            failure = (
-                f"{part.path} could not be written ({error.strerror or type(error).__name__}). If Dask's "
-                "client is active, all of its workers must have that folder."
-            )
             if attempt == ATTEMPTS - 1:
-                return failure
+                reason = error.strerror or type(error).__name__
+                return DataError(
+                    f"{part.path} could not be written ({reason}). If Dask's client is active, all of its "
+                    "workers must have that folder."
+                )
         else:
-            return part.rows
+            return len(df)
     raise AssertionError
 
 

@@ -167,11 +167,11 @@ def _examine(
     # the unit is protected already: what else it may be is of no interest
     names = [name for name in df.columns if name in metas and name != config.privacy_unit]
     columns = [_Column(df[name], metas[name]) for name in names]
-    found += _table_findings(rows, config, columns)
     # a value is looked for in fewer rows, where it is rarer
     threshold = _threshold(config, columns, rows) * len(df) / max(rows, 1)
-    for column in columns:
-        found += column.findings(threshold)
+    single = [finding for column in columns for finding in column.findings(threshold)]
+    identifiers = {each.column for each in single if each.kind in {"identifier", "several rows"}}
+    found += [*_table_findings(rows, config, columns, identifiers), *single]
     if source.partitioned:
         found.append(Finding("part", "hint", "", LOOKED_AT, PART_ADVICE))
     return sorted(found, key=lambda each: LEVELS.index(each.level))
@@ -218,13 +218,22 @@ def _threshold(config: ResolvedConfig, columns: list[_Column], rows: int) -> flo
     return partition_threshold(sigma, plan.privacy.selection_delta / many)
 
 
-def _table_findings(rows: int, config: ResolvedConfig, columns: list[_Column]) -> list[Finding]:
+def _table_findings(
+    rows: int, config: ResolvedConfig, columns: list[_Column], identifiers: set[str]
+) -> list[Finding]:
+    """What concerns several columns; those that look like identifiers are asked for no bounds."""
     found = [*_rows_findings(rows, config), *_repeated_rows(columns)]
     learned = [column.meta for column in columns if not isinstance(column.meta, IdMeta)]
     if not learned:
         text = "There is no column to learn: all are identifiers or have a type that cannot be learned."
         found.append(Finding("nothing to learn", "stop", "", text, "Convert or add columns."))
-    unbounded = [m.name for m in learned if isinstance(m, ContinuousMeta | DatetimeMeta) and m.bounds is None]
+    unbounded = [
+        meta.name
+        for meta in learned
+        if isinstance(meta, ContinuousMeta | DatetimeMeta)
+        and meta.bounds is None
+        and meta.name not in identifiers
+    ]
     if unbounded:
         shown = ", ".join(map(repr, unbounded[:5])) + (" and more" if len(unbounded) > 5 else "")
         found.append(

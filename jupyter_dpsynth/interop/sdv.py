@@ -15,9 +15,25 @@ if TYPE_CHECKING:
 
 __all__ = ["is_sdv", "read_sdv", "sdv_metadata"]
 
-KINDS = {"numerical": "number", "categorical": "category", "datetime": "datetime", "boolean": "category"}
-# what is read here, and a datetime's format, which a column of dates no longer has
-COLUMN_KEYS = {"sdtype", "pii", "computer_representation", "datetime_format", "order"}
+KINDS = {
+    "numerical": "number",
+    "categorical": "category",
+    "ordinal": "category",
+    "datetime": "datetime",
+    "boolean": "category",
+}
+# what is read here, a datetime's format, which a column of dates no longer has, and a hint on how to model
+COLUMN_KEYS = {
+    "sdtype",
+    "pii",
+    "computer_representation",
+    "datetime_format",
+    "order",
+    "range_is_nullable",
+    "high_cardinality",
+}
+# from SDV 2 on metadata has them, and SDV's own detection reads them off the rows: nothing would pay for them
+RANGES = {"range_min", "range_max", "range_values", "decimal_places"}
 TABLE_KEYS = {"METADATA_SPEC_VERSION", "columns", "primary_key", "alternate_keys", "synthesizer_info"}
 
 
@@ -34,8 +50,9 @@ def is_sdv(content: Mapping[Any, Any]) -> bool:
 def read_sdv(content: Mapping[Any, Any], names: Collection[str]) -> Carried:
     """Declarations from SDV metadata of one table.
 
-    Keys, and columns of personal details (email, name, ...), are identifiers: never learned. SDV metadata
-    knows neither ranges nor categories, so those stay to be learned.
+    Keys, and columns of personal details (email, name, ...), are identifiers: never learned. Ranges and
+    categories stay to be learned: where SDV metadata has them (from SDV 2 on), SDV has usually read them off
+    the private rows.
 
     Args:
         content: The document.
@@ -98,8 +115,15 @@ def _read_column(carried: Carried, name: str, column: Mapping[str, Any]) -> None
         carried.lose(f"realistic values of sdtype {sdtype!r} (numbered anew instead)", name)
     else:
         carried.lose(f"sdtype {sdtype!r} (learned as what the column's type says)", name)
+    if RANGES & set(column):
+        carried.lose(
+            "ranges and values, which SDV reads off the rows (declare bounds and categories that are public)",
+            name,
+        )
+    if column.get("range_is_nullable") is False:
+        carried.lose("range_is_nullable = False (whether values are missing is measured)", name)
     for key in column:
-        if key not in COLUMN_KEYS:
+        if key not in COLUMN_KEYS | RANGES:
             carried.lose(str(key), name)
 
 

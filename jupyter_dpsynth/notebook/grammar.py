@@ -157,7 +157,11 @@ _SYNTHESIZE_DETAILS = """\
 Conditions hold in every row: a value, None for missing, a list of values, or a range of numbers or dates.
 
     %dpsynth synthesize 1000 --where {"sex": "Female", "age": (18, 65)}
-    %dpsynth synthesize 1000 --balance income      # equal numbers of rows with each category"""
+    %dpsynth synthesize 1000 --balance income      # equal numbers of rows with each category
+
+Both hold in files as well, shares exactly over all of them:
+
+    %dpsynth synthesize 10_000_000 --to out/*.parquet --balance income"""
 
 
 _EVALUATE_DETAILS = """\

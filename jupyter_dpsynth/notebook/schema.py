@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.declarations import read_schema
 from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
+from jupyter_dpsynth.kinds import column_kind
 from jupyter_dpsynth.metadata import (
     CategoricalMeta,
     ContinuousMeta,
     MetaExtractor,
     check_frame,
-    column_kind,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ class ColumnDraft:
         dtype: Type of the column.
         value_type: Type of an object column's values, else ''.
         role: 'learn', 'identifier' or 'ignore'.
-        domain: What is declared, as typed: lowest and highest value, or categories; '' for nothing.
+        domain: What is declared, as typed: lowest and highest value, or categories, of numbers in braces; ''
+            for nothing.
         decimals: Declared digits after the point, as typed; '' for none.
         texts: Whether its values are texts, which then need no quotes.
         fixed: Whether its values follow from the type (True and False), or its decimals do (whole numbers).
@@ -67,6 +68,11 @@ class ColumnDraft:
         """Kind and type for people."""
         shown = f"{self.dtype} of {self.value_type}" if self.value_type else self.dtype
         return f"{KIND_WORDS[self.kind]} ({shown})"
+
+    @property
+    def option(self) -> str:
+        """What the domain declares: 'bounds' or 'categories'."""
+        return "categories" if self.domain.strip()[:1] == "{" else OPTION[self.kind]
 
     @property
     def domain_hint(self) -> str:
@@ -114,12 +120,19 @@ class SchemaDraft:
         if name not in self.columns:
             hint = did_you_mean(str(name), self.columns)
             raise MetadataError(f"{key} names column {name!r}, which is not in the table.{hint}")
+        column = self.columns[name]
+        if column.kind == "category" and key in ("bounds", "categories"):
+            # the field shows text, which does not tell what is wrong
+            declared: dict[str, Any] = {key: {name: value}}
+            MetaExtractor.extract(self._df[[name]], **declared)
         changes: dict[str, Any] = {
             "id": {"role": IDENTIFIER if value else LEARN},
             "ignore": {"role": IGNORE},
             "decimals": {"decimals": str(value)},
-        }.get(key) or {"domain": _domain_text(value, texts=self.columns[name].texts)}
-        self.columns[name] = replace(self.columns[name], **changes)
+        }.get(key) or {"domain": _domain_text(value, texts=column.texts)}
+        if key == "categories" and OPTION.get(column.kind) == "bounds":
+            changes["domain"] = f"{{{changes['domain']}}}"
+        self.columns[name] = replace(column, **changes)
 
     def observe(self, callback: Callable[[str], None]) -> None:
         """Have a function called with a column's name after each change of it."""
@@ -175,7 +188,7 @@ class SchemaDraft:
             if draft.role != LEARN or not draft.kind:
                 continue
             if draft.domain.strip() and not (draft.fixed and draft.kind == "category"):
-                found[OPTION[draft.kind]][draft.name] = _parse_domain(draft)
+                found[draft.option][draft.name] = _parse_domain(draft)
             if draft.decimals.strip() and draft.kind == "number" and not draft.fixed:
                 found["decimals"][draft.name] = _literal(draft.decimals)
         found["ids"] = [draft.name for draft in drafts if draft.role == IDENTIFIER]
@@ -242,7 +255,7 @@ def _literal(text: str) -> Any:  # noqa: ANN401 - whatever was typed
 def _parse_domain(draft: ColumnDraft) -> list[Any]:
     """What was typed for a column, item by item."""
     text = draft.domain.strip()
-    if text[:1] + text[-1:] in {"[]", "()"}:
+    if text[:1] + text[-1:] in {"[]", "()", "{}"}:
         text = text[1:-1]
     items = [match[1] for match in ITEM.finditer(text) if match[1].strip()]
     quoted = [item[0] in "\"'" and len(item) > 1 and item[0] == item[-1] for item in items]

@@ -161,6 +161,13 @@ def test_no_value_and_no_count_of_the_table_is_told() -> None:
         assert secret not in told
 
 
+def test_no_bounds_are_asked_for_of_what_looks_like_an_identifier() -> None:
+    df = mixed_table().assign(patient_id=lambda table: range(len(table)))
+    found = examined(df)
+    assert "identifier:patient_id" in found
+    assert "patient_id" not in found["bounds:"].text + found["bounds:"].advice
+
+
 def test_bounds_read_off_the_table_are_never_proposed() -> None:
     advice = examined(mixed_table())["bounds:"].advice
     assert "(lowest, highest)" in advice

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 from tests.models import untrained
 from tests.tables import mixed_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.notebook.conftest import Shell
 
 
@@ -42,6 +45,17 @@ def test_balance_is_a_column_or_shares(ready: Shell) -> None:
     assert set(ready.names["even"]["group"].value_counts()) == {100}
     ready.run("%dpsynth synthesize 400 -o skewed --balance {shares}")
     assert ready.names["skewed"]["group"].value_counts().to_dict() == {"south": 300, "north": 100}
+
+
+def test_conditions_and_shares_hold_in_files(
+    ready: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = ready.run('%dpsynth synthesize 90 --to s-*.csv --balance group --where {"age": (30, 50)}')
+    assert "cost no epsilon" in outcome.text
+    df = pd.read_csv(tmp_path / "s-00000.csv")
+    assert set(df["group"].value_counts()) == {30}
+    assert df["age"].between(30, 50).all()
 
 
 def test_a_wrong_condition_is_answered_with_one_line(ready: Shell) -> None:

@@ -288,3 +288,56 @@ def test_a_log_gets_a_line_for_every_tenth_of_the_steps():
     lines = stream.getvalue().splitlines()
     assert len(lines) == 11
     assert lines[-1].startswith("training: step 500/500, epsilon 0.1 of 1")
+
+
+def synthesized(model, capsys, *words):
+    """What `synthesize` writes to stdout."""
+    assert cli.main(["synthesize", str(model), *map(str, words)]) == 0
+    return pd.read_csv(io.StringIO(capsys.readouterr().out))
+
+
+def test_conditions_and_shares_are_written_as_in_the_magic(model, capsys):
+    df = synthesized(model, capsys, "-n", 50, "--where", '{"group": "north", "age": (30, 50)}')
+    assert len(df) == 50
+    assert set(df["group"]) == {"north"}
+    assert df["age"].between(30, 50).all()
+    even = synthesized(model, capsys, "-n", 90, "--balance", "group")
+    assert set(even["group"].value_counts()) == {30}
+    shares = synthesized(model, capsys, "-n", 40, '--balance={"group": {"north": 1, "south": 3}}')
+    assert shares["group"].value_counts().to_dict() == {"south": 30, "north": 10}
+
+
+def test_files_of_any_size_are_written_with_conditions_and_their_names_told(model, capsys, tmp_path):
+    words = ["synthesize", str(model), "-n", "60", "--to", str(tmp_path / "s-*.csv"), "--balance", "group"]
+    assert cli.main(words) == 0
+    (name,) = capsys.readouterr().out.split()
+    assert set(pd.read_csv(name)["group"].value_counts()) == {20}
+    assert "--overwrite" in refused(capsys, *words)
+    assert cli.main([*words, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--where", "{group: north}"], "--where = '{group: north}' cannot be read: write it as in Python"),
+        (["--where", "__import__('os').getcwd()"], "cannot be read"),
+        (["--where", '{"groop": "north"}'], "Did you mean 'group'"),
+        (["--where", "7"], "give conditions by column"),
+        (["--balance", "groop"], "Did you mean 'group'"),
+        (["--balance", "{'group'"], "--balance = \"{'group'\" cannot be read"),
+        (["--overwrite"], "--overwrite is for files"),
+        (["--to", "out/table.xlsx"], "ends in .parquet or .csv"),
+    ],
+)
+def test_a_mistake_in_a_request_is_one_line_that_says_what_to_do(model, capsys, words, message):
+    assert message in refused(capsys, "synthesize", model, "-n", 10, *words)
+
+
+def test_output_and_files_exclude_each_other_and_the_help_shows_the_form(model, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["synthesize", str(model), "-o", "a.csv", "--to", "b-*.csv"])
+    assert left.value.code == cli.USAGE
+    assert "not allowed with" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["synthesize", "--help"])
+    assert """--where '{"sex": "Female", "age": (18, 65)}'""" in capsys.readouterr().out

@@ -250,9 +250,45 @@ def test_frictionless_objects_are_read_like_their_documents(df):
 
 
 def test_sdv_objects_are_read_like_their_documents(df):
-    metadata = pytest.importorskip("sdv.metadata")
+    sdv = pytest.importorskip("sdv.metadata")
     document = {"METADATA_SPEC_VERSION": "V1", "tables": {"guests": SDV_TABLE}}
-    assert told(df, metadata.Metadata.load_from_dict(document)) == told(df, SDV_TABLE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # SDV 2 brings its older documents into a new form
+        metadata = sdv.Metadata.load_from_dict(document)
+    meta, note = told(df, metadata)
+    assert (meta, note) == told(df, metadata.to_dict())
+    assert [column.name for column in meta.columns if isinstance(column, IdMeta)] == ["guest_email"]
+    assert isinstance(meta["room"], CategoricalMeta)
+    assert "'departure'" in note
+
+
+def test_what_sdv_has_detected_in_the_rows_is_not_taken_for_public(df):
+    sdv = pytest.importorskip("sdv.metadata")
+    if not hasattr(sdv.Metadata, "detect_from_dataframes"):
+        pytest.skip("an SDV without this detection")
+    metadata = sdv.Metadata.detect_from_dataframes({"guests": pd.concat([df] * 20, ignore_index=True)})
+    meta, _ = told(df, metadata)
+    assert all(getattr(column, "bounds", None) is None for column in meta.columns)
+    assert {c.name: c.categories for c in meta.columns if getattr(c, "categories", None)} == {
+        "rewards": (False, True)
+    }
+
+
+def test_ranges_and_categories_in_the_metadata_of_sdv_2_stay_to_be_learned_and_are_named(df):
+    columns = {
+        "guest_email": {"sdtype": "id"},
+        "room": {"sdtype": "ordinal", "range_values": ["single", "suite"], "range_is_nullable": False},
+        "nights": {"sdtype": "numerical", "range_min": 1, "range_max": 2, "decimal_places": 0},
+        "fee": {"sdtype": "numerical", "range_is_nullable": True},
+        "arrival": {"sdtype": "datetime", "datetime_format": "%Y-%m-%d", "range_min": "2024-01-01"},
+        "departure": {"sdtype": "categorical", "high_cardinality": True},
+    }
+    tables = {"guests": {"columns": columns, "primary_key": "guest_email"}}
+    meta, note = told(df, {"METADATA_SPEC_VERSION": "V2", "tables": tables, "relationships": []})
+    assert meta == MetaExtractor.extract(df, ids=["guest_email"])
+    assert "declare bounds and categories that are public): 'room', 'nights', 'arrival'" in note
+    assert "range_is_nullable = False (whether values are missing is measured): 'room'" in note
+    assert "'departure'" not in note
 
 
 def test_the_panel_starts_with_what_a_foreign_schema_declares(df):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from jupyter_dpsynth import Combinations
 from jupyter_dpsynth.console import RowsProgress
 from jupyter_dpsynth.engine import writing
+from jupyter_dpsynth.engine.requests import Portion, split_portions
 from jupyter_dpsynth.errors import ConfigError, DataError
 from tests.models import untrained
 from tests.tables import mixed_table
@@ -172,3 +177,98 @@ def test_written_parts_follow_the_models_shares(synthesizer, small_parts, tmp_pa
     assert all(abs(found.get(name, 0.0) - share) < 0.03 for name, share in shares.items() if share)
     assert len(files) == 30
     assert np.isfinite(parts["age"]).all()
+
+
+def read(files):
+    return [pd.read_parquet(path) for path in files]
+
+
+def test_conditions_hold_in_every_part(synthesizer, small_parts, tmp_path):
+    where = {"group": "north", "age": (30, 50)}
+    parts = read(synthesizer.synthesize(450, 7, where=where, to=tmp_path / "*.parquet", progress=quiet))
+    assert [len(part) for part in parts] == [90] * 5
+    df = pd.concat(parts, ignore_index=True)
+    assert set(df["group"]) == {"north"}
+    assert df["age"].between(30, 50).all()
+    assert df["key"].tolist() == list(range(1, 451))
+    assert df.drop(columns=["key", "name"]).duplicated().mean() < 0.1
+
+
+def test_shares_are_exact_over_all_parts_and_nearly_so_in_each(synthesizer, small_parts, tmp_path):
+    shares = {"group": {"north": 0.625, "south": 0.3, "west": 0.075}}
+    parts = read(
+        synthesizer.synthesize(
+            1000,
+            7,
+            balance=shares,
+            where={"member": True},
+            to=tmp_path / "*.parquet",
+            progress=quiet,
+        )
+    )
+    counts = pd.concat(parts)["group"].value_counts()
+    assert counts.to_dict() == {"north": 625, "south": 300, "west": 75}
+    for part in parts:
+        assert part["member"].all()
+        for name, share in shares["group"].items():
+            assert abs((part["group"] == name).sum() - 100 * share) <= 1
+        assert part["key"].is_monotonic_increasing
+        assert part["group"].ne(part["group"].shift()).sum() > 10  # not one category after the other
+    even = read(
+        synthesizer.synthesize(301, 7, balance="group", to=tmp_path / "even" / "*.parquet", progress=quiet)
+    )
+    assert sorted(pd.concat(even)["group"].value_counts()) == [100, 100, 101]
+
+
+def test_constraints_hold_in_every_part(synthesizer, small_parts, tmp_path):
+    pairs = [("north", True), ("south", False), ("west", False)]
+    files = synthesizer.synthesize(
+        400,
+        7,
+        constraints=[Combinations(["group", "member"], pairs)],
+        to=tmp_path / "*.parquet",
+        progress=quiet,
+    )
+    df = pd.concat(read(files), ignore_index=True)
+    assert set(zip(df["group"], df["member"], strict=True)) == set(pairs)
+    assert df["key"].tolist() == list(range(1, 401))
+
+
+def test_a_seed_and_a_request_give_the_same_files(synthesizer, small_parts, tmp_path):
+    asked = {"where": {"age": (30, 50)}, "balance": "group"}
+    first, second = (
+        synthesizer.synthesize(250, 8, **asked, to=tmp_path / name / "*.csv", progress=quiet) for name in "ab"
+    )
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"where": {"group": "norht"}}, "Did you mean 'north'"),
+        ({"balance": "age"}, "give shares"),
+        ({"constraints": [Combinations(["group", "member"], [("x", "y")])]}, "fewer than 1 in 1,000"),
+    ],
+)
+def test_what_cannot_be_had_is_told_before_a_file_is_replaced(
+    synthesizer, small_parts, tmp_path, asked, message
+):
+    synthesizer.synthesize(300, 1, to=tmp_path / "*.csv", progress=quiet)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match=message):
+        synthesizer.synthesize(300, 2, **asked, to=tmp_path / "*.csv", overwrite=True, progress=quiet)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@given(
+    rows=st.lists(st.integers(0, 10**9), min_size=1, max_size=8).filter(any),
+    cuts=st.lists(st.floats(0, 1), max_size=8),
+)
+def test_parts_of_portions_add_up_exactly_in_both_directions(rows, cuts):
+    total = sum(rows)
+    ends = sorted({0, *(int(cut * total) for cut in cuts), total})
+    sizes = [end - start for start, end in itertools.pairwise(ends)]
+    parts = list(split_portions([Portion({}, size) for size in rows], sizes))
+    assert [sum(portion.rows for portion in part) for part in parts] == sizes
+    assert [sum(column) for column in zip(*([p.rows for p in part] for part in parts), strict=True)] == rows
+    assert min(portion.rows for part in parts for portion in part) >= 0

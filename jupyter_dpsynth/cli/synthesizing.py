@@ -1,0 +1,115 @@
+"""`jupyter dpsynth synthesize`: from a saved model to a synthetic table."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+__all__ = ["add_synthesize"]
+
+EPILOG = """\
+Conditions hold in every row: a value, None for missing, a list of values, or a range (low, high) of numbers
+or dates. Put them into quotes, so that the shell leaves them as they are:
+
+  --where '{"sex": "Female", "age": (18, 65)}'
+  --balance income
+  --balance '{"income": {"<=50K": 0.7, ">50K": 0.3}}'
+"""
+
+
+def add_synthesize(commands: Any) -> None:  # noqa: ANN401 - argparse names no type for it
+    """Add the command."""
+    import argparse
+
+    parser = commands.add_parser(
+        "synthesize",
+        help="make a synthetic table from a saved model",
+        description="Make a synthetic table from a saved model: free, as often as wanted.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", help="a model that learn, or %%dpsynth save, has written")
+    parser.add_argument("-n", "--rows", type=int, help="how many rows; by default the noisy row count")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        help="where to write the table: .csv, .csv.gz, .tsv, .parquet or .feather; by default CSV to stdout",
+    )
+    place.add_argument(
+        "--to",
+        metavar="PATTERN",
+        help="write a table of any size into files, part by part: 'out/*.parquet' or 'out/*.csv'",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="with --to: replace files that are there")
+    parser.add_argument("--where", metavar="CONDITIONS", help="conditions by column, as below")
+    parser.add_argument(
+        "--balance",
+        metavar="COLUMN",
+        help="equal numbers of rows with each category, or shares by value, as below",
+    )
+    parser.add_argument("--seed", type=int, help="makes the output repeatable; no bearing on privacy")
+    parser.set_defaults(run=synthesize)
+
+
+def synthesize(options: argparse.Namespace) -> int:
+    """Make a synthetic table and write it.
+
+    Privacy:
+        Post-processing.
+    """
+    from jupyter_dpsynth.cli.tables import check_format, write_table
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+    check_format(options.output, "--output")
+    if options.overwrite and options.to is None:
+        raise ConfigError("--overwrite is for files: name them with --to, such as --to 'out/*.parquet'.")
+    synthesizer = HighDimSynthesizer.load(options.model)
+    asked = {"where": _where(options.where), "balance": _balance(options.balance, synthesizer)}
+    if options.to is not None:
+        files = synthesizer.synthesize(
+            options.rows, options.seed, **asked, to=options.to, overwrite=options.overwrite
+        )
+        for file in files:
+            sys.stdout.write(f"{file}\n")
+        return 0
+    df = synthesizer.synthesize(options.rows, options.seed, **asked)
+    try:
+        write_table(df, options.output)
+    except BrokenPipeError:  # whoever read it, head for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _where(text: str | None) -> Any:  # noqa: ANN401 - what a user writes
+    return None if text is None else _literal(text, "--where", '{"sex": "Female", "age": (18, 65)}')
+
+
+def _balance(text: str | None, synthesizer: HighDimSynthesizer) -> Any:  # noqa: ANN401 - what a user writes
+    """A column, which is written as it is, or shares."""
+    if text is None or not text.lstrip().startswith("{"):
+        return text
+    plain = text in synthesizer.codec.names
+    return text if plain else _literal(text, "--balance", '{"income": {"high": 0.5, "low": 0.5}}')
+
+
+def _literal(text: str, option: str, example: str) -> Any:  # noqa: ANN401 - what a user writes
+    """What is written as in Python; nothing is run."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        raise ConfigError(
+            f"{option} = {text!r} cannot be read: write it as in Python, with texts in quotes, such as "
+            f"{example}, and put it into quotes of the shell."
+        ) from None
