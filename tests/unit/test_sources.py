@@ -491,6 +491,11 @@ def test_a_cluster_gives_the_exact_counts_and_codes_too(parquet):
     ):
         assert table_fingerprint(open_source(pattern)) == table_fingerprint(df)
         assert_same(measured(df, meta), measured(pattern, meta))
+        kept = [
+            bound_units(table, "age", 3, np.random.default_rng(8))[0]
+            for table in (FrameSource(df), open_source(pattern))
+        ]
+        assert_same(measured(kept[0], meta), measured(kept[1], meta))
 
 
 def test_a_task_that_fails_leaves_no_value_in_a_workers_log(parquet, monkeypatch, caplog):
