@@ -332,8 +332,12 @@ def test_learning_persons_from_files_equals_learning_them_in_memory_to_the_last_
     assert learned[2].receipt.sampler.startswith("Poisson: every unit")
 
 
-def test_a_dask_dataframe_whose_rows_change_places_is_noticed_where_a_unit_is_bounded():
-    """Otherwise the rows that were chosen would be others, and one person could have more than is allowed."""
+@pytest.mark.parametrize("most", [2, 5, None])
+def test_a_dask_dataframe_whose_rows_change_places_is_noticed_where_a_unit_is_bounded(most):
+    """Otherwise the rows that were chosen would be others, and one person's could count as several persons'.
+
+    Of each person there are five rows, so that with the second limit all of them are kept.
+    """
     passes = []
 
     def turning(part):
@@ -345,7 +349,13 @@ def test_a_dask_dataframe_whose_rows_change_places_is_noticed_where_a_unit_is_bo
     source = open_source(ddf.map_partitions(turning, meta=ddf._meta))
     meta = MetaExtractor.extract(source).with_id("who")
     table_fingerprint(source)
-    kept, _ = bound_units(source, "who", 2, np.random.default_rng(0))
+    if most is None:  # without units the order has no bearing on anything
+        measured(source, meta)
+        source.in_order = True  # but on the shards of several workers
+        with pytest.raises(DataError, match="changed while it was being read"):
+            table_fingerprint(source)
+        return
+    kept, _ = bound_units(source, "who", most, np.random.default_rng(0))
     with pytest.raises(DataError, match="changed while it was being read"):
         measured(kept, meta)
 
