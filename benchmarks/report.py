@@ -281,6 +281,30 @@ def plain(rows: list[Row]) -> str:
     return table(heads, ([row[head] for head in heads] for row in rows))
 
 
+def scale(rows: list[Row]) -> str:
+    """Tables that were written and learned, one line for each."""
+    heads = ["rows", "rows written a second", "learned in, s", "training, s", "rows a second until training"]
+    heads += ["GB at the peak", "GB planned", "GB of temporary files planned"]
+    writing = {row["rows"]: row for row in rows if row["what"].startswith("write")}
+    cells = []
+    for row in rows:
+        if row["what"].startswith("learn"):
+            training = row["seconds of training"]
+            cells.append(
+                [
+                    f"{row['rows']:,}",
+                    f"{writing[row['rows']]['rows/s']:,.0f}",
+                    f"{row['seconds']:,.0f}",
+                    f"{training:,.0f}",
+                    f"{row['rows'] / (row['seconds'] - training):,.0f}",
+                    number(row["gigabytes at the peak"], 2),
+                    number(row["gigabytes planned"], 2),
+                    number(row["gigabytes of temporary files planned"], 2),
+                ]
+            )
+    return table(heads, cells)
+
+
 def structure(rows: list[Row]) -> str:
     """Relations, orders, spikes and missingness, one line for each kind of each table."""
     groups: dict[tuple[str, float, str], list[float]] = defaultdict(list)
@@ -318,6 +342,9 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[list[Row]], str]], ...] = (
     ("speed", "Time to a result", "python -m benchmarks.speed --data FOLDER", plain),
     ("display", "The cost of the live display", "python -m benchmarks.display", plain),
     ("growth", "Growth", "python -m benchmarks.growth", growth),
+    ("scale", "Tables in files", "python -m benchmarks.scale", scale),
+    ("wide", "A wide table in files", "python -m benchmarks.scale --rows", scale),
+    ("workers", "Two workers against one", "python -m benchmarks.workers", plain),
     ("package", "Before anything is done", "python -m benchmarks.package", plain),
 )
 

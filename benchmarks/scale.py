@@ -1,11 +1,13 @@
 """Rows per second and peak memory of learning from Parquet and of writing synthetic Parquet, by row count.
 
     python -m benchmarks.scale
-    python -m benchmarks.scale --rows 200_000 2_000_000 --folder FOLDER
+    python -m benchmarks.scale --rows 200_000 2_000_000 --wide 0 --folder FOLDER
+    python -m benchmarks.scale --rows
 
 A model of 30 columns (two persons of the packaged census sample side by side) makes the tables, which are
-learned at epsilon 1. Every step runs in a process of its own, whose peak memory is what the system counted,
-mapped files included. The tables lie in a temporary folder and are removed.
+learned at epsilon 1. A wide table follows: 300 columns of that sample, ten of 100,000 names, one of long free
+text. Every step runs in a process of its own, whose peak memory is what the system counted, mapped files
+included. The tables lie in a temporary folder and are removed.
 """
 
 from __future__ import annotations
@@ -21,10 +23,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import record
+from benchmarks import growth, record
 
 ROWS = (200_000, 2_000_000, 20_000_000)
 EPSILON = 1.0
+WIDE_ROWS, WIDE_COLUMNS, GROUP_ROWS = 500_000, 289, 50_000
+NAMED_COLUMNS, NAMES = 10, 100_000
+LETTERS = 500  # of a text
 
 
 def two_persons() -> Any:  # noqa: ANN401 - a pandas DataFrame
@@ -66,8 +71,33 @@ def write(folder: Path, rows: int) -> dict[str, Any]:
     return {"seconds": seconds, "gigabytes on disk": size}
 
 
+def write_wide(folder: Path, rows: int) -> dict[str, Any]:
+    """Write a table of many columns, some of many names, one of free text."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    random = np.random.default_rng(0)
+    began = time.perf_counter()
+    (folder / "table").mkdir()
+    writer = None
+    for start in range(0, rows, GROUP_ROWS):
+        many = min(GROUP_ROWS, rows - start)
+        names = {f"name {number}": random.integers(NAMES, size=many) for number in range(NAMED_COLUMNS)}
+        named = pd.DataFrame(names).astype(str)
+        texts = random.integers(97, 123, (many, LETTERS), dtype=np.uint8)
+        named["note"] = [bytes(text).decode("ascii") for text in texts]
+        group = pa.Table.from_pandas(growth.table(many, WIDE_COLUMNS).join(named), preserve_index=False)
+        writer = writer or pq.ParquetWriter(folder / "table" / "wide.parquet", group.schema)
+        writer.write_table(group)
+    if writer is not None:
+        writer.close()
+    return {"seconds": time.perf_counter() - began}
+
+
 def learn(folder: Path, rows: int) -> dict[str, Any]:
-    """Learn that table, and say what was planned."""
+    """Learn the table that was written, and say what was planned."""
     from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
     from jupyter_dpsynth.engine.forecast import forecast
 
@@ -109,26 +139,32 @@ def _short(value: Any) -> str:  # noqa: ANN401 - a number or a word
 def main() -> None:
     """Measure and print."""
     line = record.parser(__doc__)
-    line.add_argument("--rows", type=lambda text: int(text.replace("_", "")), nargs="+", default=list(ROWS))
+    line.add_argument("--rows", type=lambda text: int(text.replace("_", "")), nargs="*", default=list(ROWS))
+    line.add_argument("--wide", type=int, default=WIDE_ROWS, help="rows of the wide table; 0 for none")
     line.add_argument("--folder", type=Path, help="where to; a temporary folder by default")
-    line.add_argument("--step", choices=("model", "write", "learn"), help="one step, for the script itself")
+    line.add_argument("--step", help="one step, for the script itself")
     options = line.parse_args()
     if options.step:
-        steps = {"model": lambda folder, _: make_model(folder), "write": write, "learn": learn}
+        steps = {"model": lambda folder, _: make_model(folder), "write": write, "write wide": write_wide}
+        steps |= {"learn": learn, "learn wide": learn}
         found = steps[options.step](options.folder, options.rows[0])
         print(json.dumps({**found, "gigabytes at the peak": peak_gigabytes()}))
         return
     folder = options.folder or Path(tempfile.mkdtemp(prefix="dpsynth-scale-"))
     folder.mkdir(exist_ok=True)
-    rows = []
     try:
-        in_process("model", folder, 0)
-        for many in options.rows:
-            rows += [in_process(step, folder, many) for step in ("write", "learn")]
-            shutil.rmtree(folder / "table")
+        if options.rows:
+            in_process("model", folder, 0)
+            long = []
+            for many in options.rows:
+                long += [in_process(step, folder, many) for step in ("write", "learn")]
+                shutil.rmtree(folder / "table")
+            record.write("scale", long)
+        if options.wide:
+            wide = [in_process(f"{step} wide", folder, options.wide) for step in ("write", "learn")]
+            record.write("wide", wide)
     finally:
         shutil.rmtree(folder)
-    record.write("scale", rows)
 
 
 if __name__ == "__main__":

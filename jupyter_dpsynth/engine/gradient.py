@@ -8,15 +8,18 @@ column i. Its squared norm is therefore `sum_j |g_j|^2 (1 + sum_i scale_ij^2)`, 
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jupyter_dpsynth.engine.model import Layout
 
-__all__ = ["LOSS_BOUND_FACTOR", "BatchGradient", "Tensor"]
+__all__ = ["LOSS_BOUND_FACTOR", "BatchGradient", "Tensor", "full_precision"]
 
 Tensor = Any  # TensorFlow ships no types
 
@@ -25,6 +28,23 @@ Tensor = Any  # TensorFlow ships no types
 CLIP_SLACK = 1 - 2e-4
 LOSS_BOUND_FACTOR = 1.5
 LEAST_LOGIT = -80.0  # below a row's largest; exp(-80) is still a normal float32
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Products of float32 matrices are made in float32 meanwhile.
+
+    By default TensorFlow lets newer GPUs round the factors to 10 bits (TensorFloat-32). Norms and sums would
+    then be wrong by up to 1e-3 of themselves, more than `CLIP_SLACK` allows for. There is one switch for the
+    whole process; it is put back.
+    """
+    config = tf.config.experimental
+    before = config.tensor_float_32_execution_enabled()
+    config.enable_tensor_float_32_execution(False)  # noqa: FBT003 - TensorFlow takes no keyword
+    try:
+        yield
+    finally:
+        config.enable_tensor_float_32_execution(before)
 
 
 class BatchGradient:

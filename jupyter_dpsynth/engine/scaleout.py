@@ -70,6 +70,8 @@ LOST = (
 )
 WORD = 4  # bytes that a float64 carries exactly
 RESIDENT_KIND, RESIDENT_BYTES = "GPU", 2**30  # codes up to this size stay on devices of this kind
+# as the smallest type that GPUs can pick rows of: whole numbers are picked, or passed, on the host
+RESIDENT_TYPE, RESIDENT_EXACT = np.float16, 2**11
 
 
 class Crew:
@@ -322,10 +324,13 @@ class ReplicatedRelease:
     def _settle(self, codes: NDArray[np.integer[Any]]) -> None:
         """Put this worker's codes on its devices, if they fit, and trace the step once."""
         self._codes, tables = codes, []
-        if codes.nbytes <= RESIDENT_BYTES and all(RESIDENT_KIND in device for device in self.crew.devices):
+        small = codes.size * np.dtype(RESIDENT_TYPE).itemsize <= RESIDENT_BYTES
+        exact = max(self.native.gradient.layout.sizes) <= RESIDENT_EXACT
+        if small and exact and all(RESIDENT_KIND in device for device in self.crew.devices):
+            halves = codes.astype(RESIDENT_TYPE)
             for device in self.crew.devices:
                 with tf.device(device):
-                    tables.append(tf.constant(codes))
+                    tables.append(tf.constant(halves))
         self._tables = tuple(tables)
         first, *others = self.native.row_specs
         if tables:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from jupyter_dpsynth.engine.gradient import LOSS_BOUND_FACTOR, BatchGradient
+from jupyter_dpsynth.engine.gradient import LOSS_BOUND_FACTOR, BatchGradient, full_precision
 from jupyter_dpsynth.engine.model import TabularModel
 from jupyter_dpsynth.engine.release import MicrobatchRelease, NativeRelease, TFPrivacyRelease, UnitRelease
 from jupyter_dpsynth.engine.reports import StopReason
@@ -136,6 +136,7 @@ class DPTrainer:
         loss = self.plan.loss_noise * self.plan.unit_rows * self.gradient.loss_bound
         return loss / self.plan.batch_size
 
+    @full_precision()
     def train(
         self,
         codes: NDArray[np.integer[Any]],

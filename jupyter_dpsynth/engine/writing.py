@@ -108,7 +108,7 @@ def _checked(to: object, rows: int) -> Path:
     if not isinstance(to, str | os.PathLike):
         raise ConfigError(f"to = {shown(to)} is not a path: give a pattern such as 'out/*.parquet'.")
     text = os.fspath(to)
-    pattern = Path(text).expanduser()
+    pattern = Path(text).expanduser().absolute()  # workers of a cluster have other working directories
     if pattern.suffix not in FORMATS or "://" in text:
         raise ConfigError(
             f"to = {shown(text)}: give a pattern on this machine (or on a disk that all workers share) that "
@@ -169,7 +169,10 @@ def _write_part(shared: tuple[Any, Any, Any], part: _Part, of: int) -> int | str
         try:
             _store(df, part.path)
         except OSError as error:
-            failure = f"{part.path} could not be written ({error.strerror or type(error).__name__})."
+            failure = (
+                f"{part.path} could not be written ({error.strerror or type(error).__name__}). If Dask's "
+                "client is active, all of its workers must have that folder."
+            )
             if attempt == ATTEMPTS - 1:
                 return failure
         else:

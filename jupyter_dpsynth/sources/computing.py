@@ -29,18 +29,24 @@ def import_dask() -> Any:  # noqa: ANN401 - a module
     return dask
 
 
-def computed(tasks: Iterable[Any], ahead: int = AHEAD, retries: int = 0) -> Iterator[Any]:
+def computed(
+    tasks: Iterable[Any], ahead: int = AHEAD, retries: int = 0, *, here: bool = False
+) -> Iterator[Any]:
     """Results of delayed tasks in their order; only a few are under way at once, so memory is bounded.
 
     Args:
         tasks: What to compute.
         ahead: Tasks a thread that are handed over at once.
         retries: How often a cluster tries a task again.
+        here: Whether only this machine can do it, cluster or not.
     """
     dask = import_dask()
     waiting = iter(tasks)
-    options = {} if active_client() is None else {"retries": retries}
-    while batch := list(itertools.islice(waiting, ahead * _threads())):
+    client = None if here else active_client()
+    options: dict[str, Any] = {"scheduler": "threads"} if here else {}
+    if client is not None:
+        options["retries"] = retries
+    while batch := list(itertools.islice(waiting, ahead * _threads(client))):
         yield from dask.compute(*batch, **options)
 
 
@@ -56,9 +62,8 @@ def active_client() -> Any:  # noqa: ANN401 - a distributed.Client
         return None
 
 
-def _threads() -> int:
+def _threads(client: Any) -> int:  # noqa: ANN401 - a distributed.Client, or None
     """Threads that tasks run on."""
-    client = active_client()
     if client is not None:
         return max(1, int(sum(client.nthreads().values())))
     from dask.system import CPU_COUNT

@@ -40,6 +40,8 @@ class CsvSource(FilesSource):
         names: Columns to read; all by default.
     """
 
+    here = True  # the private copy is on this machine's disk
+
     def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
         super().__init__(files)
         head = _read(self._files[0], nrows=HEAD_ROWS)

@@ -63,7 +63,7 @@ def source_files(path: str | os.PathLike[str]) -> list[Path]:
         raise DataError(
             f"df = {shown(text)} is not on this computer: pass dask.dataframe.read_parquet({shown(text)})."
         )
-    place = Path(text).expanduser()
+    place = Path(text).expanduser().absolute()  # workers of a cluster have other working directories
     if place.is_dir():
         found = [each for each in place.iterdir() if each.name.endswith((*PARQUET, *CSV))]
     else:

@@ -38,6 +38,10 @@ MAX_ROWS = 262_144  # rows of a part that are looked at together
 MAX_BYTES = 2**26  # and what they take as stored: fewer rows, if they hold long texts or many columns
 LEAST_ROWS = 256
 BUFFER_BYTES = 2**20  # of each column that is read ahead
+UNSEEN = (
+    "{path} cannot be opened. If Dask's client is active, all of its workers must have the file at this "
+    "place: put it on a disk that they share, or close the client to read it here."
+)
 
 
 def _apply(
@@ -81,9 +85,14 @@ def _apply(
 
 
 class Partitioned(Source):
-    """A table that is read with Dask."""
+    """A table that is read with Dask.
+
+    Attributes:
+        here: Whether only this machine can read it, and the workers of a cluster cannot.
+    """
 
     partitioned = True
+    here = False
 
     def __init__(self) -> None:
         import_dask()
@@ -131,7 +140,7 @@ class Partitioned(Source):
         self._check_unchanged()
         lengths: list[int] = []
         found = False
-        for results in _results(self._tasks(function, list(columns), self._kept_bits(kept))):
+        for results in self._results(self._tasks(function, list(columns), self._kept_bits(kept))):
             lengths.append(sum(rows for rows, _ in results))
             for _, result in results:
                 found = True
@@ -157,16 +166,15 @@ class Partitioned(Source):
         """
         self._check_unchanged()
         tasks = enumerate(self._tasks(function, list(columns), itertools.repeat(None)))
-        for results in _results(task for number, task in tasks if number in numbers):
+        for results in self._results(task for number, task in tasks if number in numbers):
             yield from (result for _, result in results)
 
-
-def _results(tasks: Iterator[Any]) -> Iterator[list[tuple[int, Any]]]:
-    """What `_apply` found in each part; raises the error that it returned instead."""
-    for found in computed(tasks):
-        if isinstance(found, DPSynthError):
-            raise found
-        yield found
+    def _results(self, tasks: Iterator[Any]) -> Iterator[list[tuple[int, Any]]]:
+        """What `_apply` found in each part; raises the error that it returned instead."""
+        for found in computed(tasks, here=self.here):
+            if isinstance(found, DPSynthError):
+                raise found
+            yield found
 
 
 class DaskSource(Partitioned):
@@ -353,7 +361,11 @@ def _row_group(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
+    try:
+        file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES)
+    except OSError:
+        raise DataError(UNSEEN.format(path=path)) from None
+    with file:
         rows = rows_at_once(_stored_bytes(file.metadata.row_group(group), set(columns)))
         batches = file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
         for batch in batches:

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.tensorflow
 tf = pytest.importorskip("tensorflow")
 
 from jupyter_dpsynth.engine import release as release_module
+from jupyter_dpsynth.engine import scaleout
 from jupyter_dpsynth.engine.gradient import CLIP_SLACK, BatchGradient
 from jupyter_dpsynth.engine.release import (
     MicrobatchRelease,
@@ -20,6 +21,7 @@ from jupyter_dpsynth.engine.release import (
     TFPrivacyRelease,
 )
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from tests.planted_bugs import Setting, table_of, trainer_of
 
 SIZES = np.array([3, 5, 2, 4])
 
@@ -206,3 +208,53 @@ def test_tf_privacys_query_gives_the_same_clipped_sums():
     assert ours.loss == pytest.approx(sums.loss, rel=1e-5)
     released = theirs.release(*parameters, codes, np.arange(70))
     assert norm_of(released) != pytest.approx(norm_of(sums))
+
+
+def test_training_multiplies_with_all_bits_and_leaves_the_switch_of_the_process_as_it_was():
+    config = tf.config.experimental
+    before = config.tensor_float_32_execution_enabled()
+    found, setting = [], Setting(1)
+
+    def look(*_):
+        found.append(config.tensor_float_32_execution_enabled())
+
+    try:
+        for outside in (True, False):
+            config.enable_tensor_float_32_execution(outside)
+            trainer_of(setting).train(table_of(setting)[0], look, lambda: False)
+            assert config.tensor_float_32_execution_enabled() is outside
+    finally:
+        config.enable_tensor_float_32_execution(before)
+    assert found == [False] * (2 * setting.steps)
+
+
+def test_rounding_of_factors_to_ten_bits_would_exceed_the_slack():
+    """Why products must be made with all bits: a row's norm, computed from rounded factors, is too small."""
+    generator = np.random.default_rng(0)
+    squares = generator.uniform(0.5, 1, (2_000, 8)).astype(np.float32)
+    rounded = (squares.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+    assert np.sqrt(squares.sum(axis=1) / rounded.sum(axis=1)).max() > 1 / CLIP_SLACK
+
+
+def test_codes_on_a_gpu_are_picked_there():
+    """TensorFlow would otherwise copy the whole table to the host in every step."""
+    from tensorflow.python.framework import kernels
+
+    registered = [
+        kernel
+        for kernel in kernels.get_registered_kernels_for_op("GatherV2").kernel
+        if kernel.device_type == "GPU"
+    ]
+    if not registered:
+        pytest.skip("this TensorFlow was built without GPUs")
+    kinds = {
+        tf.dtypes.as_dtype(number)
+        for kernel in registered
+        for constraint in kernel.constraint
+        if constraint.name == "Tparams"
+        for number in constraint.allowed_values.list.type
+    }
+    assert tf.dtypes.as_dtype(scaleout.RESIDENT_TYPE) in kinds
+    assert np.array_equal(
+        np.arange(scaleout.RESIDENT_EXACT, dtype=scaleout.RESIDENT_TYPE), np.arange(scaleout.RESIDENT_EXACT)
+    )

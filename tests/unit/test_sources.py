@@ -26,6 +26,7 @@ from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource, KeptRows
 from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.partitions import _apply, _row_group
 from jupyter_dpsynth.sources.scratch import PrivateFolder, scratch_array
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.tables import EVERY_TYPE, mixed_table
@@ -495,7 +496,7 @@ def test_a_cluster_gives_the_exact_counts_and_codes_too(parquet):
     meta = MetaExtractor.extract(df)
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
     ):
@@ -506,6 +507,34 @@ def test_a_cluster_gives_the_exact_counts_and_codes_too(parquet):
             for table in (FrameSource(df), open_source(pattern))
         ]
         assert_same(measured(kept[0], meta), measured(kept[1], meta))
+
+
+def test_workers_in_another_folder_read_a_relative_path_and_leave_the_private_copy_to_the_kernel(
+    parquet, tmp_path, monkeypatch
+):
+    distributed = pytest.importorskip("distributed")
+    df, pattern = parquet
+    df.to_csv(tmp_path / "table.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.run(os.chdir, "/")
+        assert table_fingerprint(open_source(Path(pattern).name)) == table_fingerprint(df)
+        source = open_source(Path(pattern).name)
+        assert os.getpid() not in set(source.map(lambda _: os.getpid(), ["whole"]))
+        # its copy lies on this machine's disk, which a worker elsewhere does not have
+        source = open_source("table.csv")
+        assert set(source.map(lambda _: os.getpid(), ["whole"])) == {os.getpid()}
+        source.close()
+
+
+def test_a_file_that_a_worker_does_not_have_is_named():
+    error = _apply(len, None, _row_group, "/nowhere/part.parquet", 0, ["a"], None)
+    assert isinstance(error, DataError)
+    assert "/nowhere/part.parquet" in str(error)
+    assert "workers" in str(error)
 
 
 def test_a_task_that_fails_leaves_no_value_in_a_workers_log(parquet, monkeypatch, caplog):
@@ -519,7 +548,7 @@ def test_a_task_that_fails_leaves_no_value_in_a_workers_log(parquet, monkeypatch
     monkeypatch.setattr("jupyter_dpsynth.encoding.fingerprint.number_values", leaking)
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
     ):

@@ -138,7 +138,7 @@ def test_a_cluster_writes_the_files_that_this_process_would_write(synthesizer, s
     here = synthesizer.synthesize(400, seed=9, to=tmp_path / "here" / "*.csv", progress=quiet)
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
     ):
