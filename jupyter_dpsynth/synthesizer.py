@@ -197,31 +197,14 @@ class HighDimSynthesizer:
             CancelledError: After training has ended, if it was cancelled.
             DPSynthError: As `learn`.
         """
-        import asyncio
-        import threading
-
+        from jupyter_dpsynth.awaiting import in_thread
         from jupyter_dpsynth.engine.surroundings import surrounding_strategy
 
         strategy = surrounding_strategy() if strategy is None else strategy  # a scope belongs to its thread
-        loop, stop = asyncio.get_running_loop(), threading.Event()
-        report = callback or ConsoleProgress()
-
-        def tell(each: StepReport) -> None:
-            loop.call_soon_threadsafe(report, each)
-
-        def learn() -> None:
-            run_with = {"dataset": dataset, "ledger": ledger, "strategy": strategy, "checkpoint": checkpoint}
-            self.learn(df, tell, stop, **run_with)
-
-        work = loop.run_in_executor(None, learn)
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            stop.set()
-            await asyncio.wait([work])  # never leave it running behind the caller's back
-            if not work.cancelled():
-                work.exception()  # retrieved: stopped before there was a model is no news
-            raise
+        run_with = {"dataset": dataset, "ledger": ledger, "strategy": strategy, "checkpoint": checkpoint}
+        await in_thread(
+            lambda tell, stop: self.learn(df, tell, stop, **run_with), callback or ConsoleProgress()
+        )
         return self
 
     @property
@@ -233,16 +216,17 @@ class HighDimSynthesizer:
         Raises:
             NotLearnedError: Nothing has been learned or spent yet.
         """
-        if self._spent is None:
-            raise NotLearnedError("epsilon is known after learn(): call synthesizer.learn(df) first.")
-        return self._spent[0]
+        return self._reserved("epsilon")[0]
 
     @property
     def delta(self) -> float:
         """The delta that belongs to `epsilon`."""
+        return self._reserved("delta")[1]
+
+    def _reserved(self, wanted: str) -> tuple[float | None, float]:
         if self._spent is None:
-            raise NotLearnedError("delta is known after learn(): call synthesizer.learn(df) first.")
-        return self._spent[1]
+            raise NotLearnedError(f"{wanted} is known after learn(): call synthesizer.learn(df) first.")
+        return self._spent
 
     @property
     def learned(self) -> Learned:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.fingerprint import row_hashes
-from jupyter_dpsynth.errors import DataError
-from jupyter_dpsynth.sources.base import CHANGED
+from jupyter_dpsynth.encoding.fingerprint import RowSums, row_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,23 +42,23 @@ def encode_table(source: Source, codec: TableCodec) -> EncodedTable:
         DataError: The rows are not those that the fingerprint was taken of.
     """
     counts = [np.zeros(size, dtype=np.int64) for size in codec.sizes]
-    checksum = 0
+    sums = RowSums()
     encode = functools.partial(_encode, codec=codec, hashed=source.volatile)
 
     def parts() -> Iterator[NDArray[np.integer[Any]]]:
-        nonlocal checksum
+        nonlocal sums
         for codes, added in source.map(encode, list(codec.df_meta.names)):
             for index, exact in enumerate(counts):
                 exact += np.bincount(codes[:, index], minlength=len(exact))  # noqa: PLW2901 - in place
-            checksum = (checksum + added) % 2**64
+            sums += added
             yield codes
 
     codes = source.concatenate(parts(), codec.code_type, len(counts))
-    if source.volatile and source.checksum not in (None, checksum):
-        raise DataError(CHANGED)
+    if source.volatile:
+        source.require(sums)
     return EncodedTable(codes, counts)
 
 
-def _encode(df: pd.DataFrame, codec: TableCodec, *, hashed: bool) -> tuple[NDArray[Any], int]:
-    """Codes of a part, and the sum of its rows' hashes."""
-    return codec.encode(df), int(row_hashes(df).sum()) if hashed else 0
+def _encode(df: pd.DataFrame, codec: TableCodec, *, hashed: bool) -> tuple[NDArray[Any], RowSums]:
+    """Codes of a part, and the sums of its rows' hashes."""
+    return codec.encode(df), RowSums.of(row_hashes(df)) if hashed else RowSums()

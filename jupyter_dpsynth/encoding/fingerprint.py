@@ -7,6 +7,7 @@ rows and is no release: it goes nowhere but, keyed with a local secret, into the
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["mix", "row_hashes", "table_fingerprint", "text_hashes"]
+__all__ = ["RowSums", "mix", "row_hashes", "table_fingerprint", "text_hashes"]
 
 AT_ONCE = 2**20  # rows whose hashes are copied at once
 MISSING = np.uint64(0x9E3779B97F4A7C15)
@@ -37,19 +38,55 @@ def table_fingerprint(table: pd.DataFrame | Source, *, ordered: bool = False) ->
         table: The table; how it is cut into parts does not count.
         ordered: Whether the order of the rows counts as well.
 
+    Raises:
+        DataError: The table is another one than when a fingerprint was taken before.
+
     Privacy:
         A function of the exact rows: never shown, never logged, and stored only as its HMAC.
     """
     source = open_source(table)
     names = list(source.described.columns)
     rows = source.concatenate(source.map(row_hashes, names), np.dtype(np.uint64))
-    source.checksum = int(rows.sum())
+    if source.volatile:
+        found = RowSums.of(rows)
+        source.require(found)
+        source.checksum = found
     if not ordered:
         rows.sort()
     content = hashlib.sha256(b"jupyter_dpsynth table 1")
     for start in range(0, len(rows), AT_ONCE):
         content.update(rows[start : start + AT_ONCE].astype("<u8").tobytes())
     return content.digest()
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """What is compared to notice that a table changed between two passes, each modulo 2^64: private.
+
+    Attributes:
+        rows: How many rows.
+        plain: Sum of their hashes, whatever their order.
+        placed: Sum of hash times (2 place + 1): another one if rows change places.
+    """
+
+    rows: int = 0
+    plain: int = 0
+    placed: int = 0
+
+    @classmethod
+    def of(cls, hashes: NDArray[np.uint64]) -> RowSums:
+        """The sums of some rows."""
+        found = cls()
+        for start in range(0, len(hashes), AT_ONCE):
+            part = hashes[start : start + AT_ONCE]
+            placed = part * (2 * np.arange(len(part), dtype=np.uint64) + np.uint64(1))
+            found += cls(len(part), int(part.sum()), int(placed.sum()))
+        return found
+
+    def __add__(self, other: RowSums) -> RowSums:
+        """The sums of these rows and then those: their places move by as many as there are here."""
+        placed = self.placed + other.placed + 2 * self.rows * other.plain
+        return RowSums(self.rows + other.rows, (self.plain + other.plain) % 2**64, placed % 2**64)
 
 
 def row_hashes(df: pd.DataFrame) -> NDArray[np.uint64]:

@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.encoding.fingerprint import mix, row_hashes
+from jupyter_dpsynth.encoding.fingerprint import RowSums, mix, row_hashes
 from jupyter_dpsynth.encoding.series import as_written, factorize, number_values
-from jupyter_dpsynth.errors import DataError
-from jupyter_dpsynth.sources.base import CHANGED, KeptRows
+from jupyter_dpsynth.sources.base import KeptRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +111,7 @@ def bound_units(
     kept = source.empty((dealt.count,), np.dtype(bool))
     kept[:] = False
     starts = source.empty((dealt.count + 1,), np.dtype(np.int64))
-    rows, place, units, checksum = dealt.rows, 0, 0, 0
+    rows, place, units = dealt.rows, 0, 0
     starts[0] = 0
     for words, own in dealt.decided(most, generator):
         begin = _beginnings(words)
@@ -120,14 +119,19 @@ def bound_units(
         rows[place : place + len(own)] = own  # this bucket and those before it have been read
         starts[units : units + len(begin)] = place + begin
         place, units = place + len(own), units + len(begin)
-        checksum = (checksum + int(words[:, WORDS:].sum())) % 2**64
         source.pulse()
     starts[units] = place
-    dealt.close()
     bounded = KeptRows(source, kept, place)
-    if source.volatile:
-        bounded.checksum = checksum
+    if dealt.hashes is not None:
+        bounded.checksum = _kept_sums(dealt.hashes, kept)
+    del dealt
     return bounded, Units(starts[: units + 1], _renumbered(source, rows[:place], kept))
+
+
+def _kept_sums(hashes: NDArray[np.uint64], kept: NDArray[np.bool_]) -> RowSums:
+    """The sums of the rows that are kept."""
+    parts = (slice(start, start + AT_ONCE) for start in range(0, len(kept), AT_ONCE))
+    return sum((RowSums.of(hashes[part][kept[part]]) for part in parts), RowSums())
 
 
 def _renumbered(source: Source, rows: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -149,6 +153,7 @@ class _Dealt:
     Attributes:
         count: Exact number of rows.
         rows: Their numbers, bucket by bucket, int64 `[count]`.
+        hashes: Of a volatile table the hashes of all rows, in their order, to know them again.
     """
 
     def __init__(self, source: Source, unit: str, generator: np.random.Generator) -> None:
@@ -157,16 +162,17 @@ class _Dealt:
         words = source.concatenate(source.map(find, names), np.dtype(np.uint64), WORDS + source.volatile)
         self.count = len(words)
         buckets = -(-self.count // BUCKET_ROWS) or 1
-        sizes, checksum = np.zeros(buckets, np.int64), 0
+        sizes = np.zeros(buckets, np.int64)
         for start in range(0, self.count, AT_ONCE):
-            part = words[start : start + AT_ONCE]
-            sizes += np.bincount(_bucket(part, buckets), minlength=buckets)
-            checksum = (checksum + int(part[:, WORDS:].sum())) % 2**64
-        if source.volatile and source.checksum not in (None, checksum):
-            raise DataError(CHANGED)
+            sizes += np.bincount(_bucket(words[start : start + AT_ONCE], buckets), minlength=buckets)
+        self.hashes: NDArray[np.uint64] | None = None
+        if source.volatile:
+            self.hashes = source.empty((self.count,), words.dtype)
+            self.hashes[:] = words[:, WORDS]
+            source.require(RowSums.of(self.hashes))
         self._bounds = np.concatenate([[0], np.cumsum(sizes)])
         self.rows = source.empty((self.count,), np.dtype(np.int64))
-        self._words = source.empty(words.shape, words.dtype)
+        self._words = source.empty((self.count, WORDS), words.dtype)
         self._deal(words, source)
 
     def _deal(self, words: NDArray[np.uint64], source: Source) -> None:
@@ -179,7 +185,7 @@ class _Dealt:
             cuts = np.cumsum(np.bincount(bucket, minlength=len(end)))[:-1]
             for number, members in enumerate(np.split(order, cuts)):
                 room = slice(end[number], end[number] + len(members))
-                self._words[room], self.rows[room] = part[members], start + members
+                self._words[room], self.rows[room] = part[members, :WORDS], start + members
                 end[number] = room.stop
             source.pulse()
 
@@ -209,10 +215,6 @@ class _Dealt:
                 words, rows, priority = words[order], rows[order], priority[order]
             yield words, rows
 
-    def close(self) -> None:
-        """Free the bits of all rows."""
-        del self._words
-
 
 def _bucket(words: NDArray[np.uint64], buckets: int) -> NDArray[np.intp]:
     """The bucket of each row, by the first 32 of its bits."""
@@ -222,7 +224,7 @@ def _bucket(words: NDArray[np.uint64], buckets: int) -> NDArray[np.intp]:
 
 def _beginnings(words: NDArray[np.uint64]) -> NDArray[np.intp]:
     """Where each unit begins, in rows that are sorted by it."""
-    other = (words[1:, :WORDS] != words[:-1, :WORDS]).any(axis=1)
+    other = (words[1:] != words[:-1]).any(axis=1)
     return np.flatnonzero(np.append(True, other)) if len(words) else np.zeros(0, np.intp)
 
 

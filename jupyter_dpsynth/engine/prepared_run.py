@@ -158,6 +158,7 @@ class PreparedRun:
             "each of them by the same code without randomness. Nothing was measured or spent."
         )
         key = self._compare(crew, table_fingerprint(self.source, ordered=True) + parameters, problem)
+        self.source.in_order = True  # the shards are cut by index
         # all workers keep the same rows of each unit, and number the units alike
         seed = np.random.SeedSequence(int.from_bytes(key, "little"))
         self.bounding = np.random.Generator(np.random.Philox(seed))

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable
 
-    import pandas as pd
-
     from jupyter_dpsynth.metadata import DataFrameMeta
     from jupyter_dpsynth.notebook.drilldown import DrillDown
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -105,7 +103,7 @@ class Actions:
 
     def train(
         self,
-        df: pd.DataFrame,
+        df: object,
         df_meta: DataFrameMeta,
         config: HighDimConfig,
         *,

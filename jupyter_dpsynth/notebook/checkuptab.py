@@ -72,7 +72,7 @@ class CheckUp:
         from jupyter_dpsynth.evaluation.doctor import examine
 
         declared = self.schema.arguments()
-        findings = examine(self.schema.frame(), self.config.resolve(), declared=declared)
+        findings = examine(self.schema.table(), self.config.resolve(), declared=declared)
         self.clear()
         if findings:
             rows = [self._row(finding) for finding in findings]

@@ -135,7 +135,9 @@ _COLUMNS = Option("columns", "NUMBER", "Without a DATAFRAME: how many columns to
 
 _PANEL_DETAILS = """\
 Opens a panel with all parameters, a privacy calculator and a table of the columns. The cell may set the
-same names as that of learn: the panel then starts with them."""
+same names as that of learn: the panel then starts with them.
+
+Instead of a DataFrame there may be a Dask DataFrame, or files that are read part by part: data/*.parquet."""
 
 _CALC_DETAILS = """\
 Of the DataFrame only column names and types are used. The row count is private, so say about how many rows

@@ -38,6 +38,7 @@ class LiveCalculator:
         told: Called with each new forecast, or with what is wrong.
         public_rows: The row count if it is stated to be public, else None.
         busy: Whether the machine is training, so that steps cannot be timed.
+        partitioned: Whether the table is read part by part.
 
     Attributes:
         box: The widget.
@@ -52,9 +53,11 @@ class LiveCalculator:
         told: Callable[[Forecast | None, str], None],
         public_rows: Callable[[], int | None] = lambda: None,
         busy: Callable[[], bool] = lambda: False,
+        *,
+        partitioned: bool = False,
     ) -> None:
         self.config, self._schema, self._told = config, schema, told
-        self._public_rows, self._busy = public_rows, busy
+        self._public_rows, self._busy, self._partitioned = public_rows, busy, partitioned
         self.forecast: Forecast | None = None
         self.error = ""
         self._version = 0
@@ -160,7 +163,11 @@ class LiveCalculator:
             return
         try:
             timed = accountant == "pld" and not self._busy()
-            found = forecast(self.config.resolve(), self._schema(), rows, accountant, timed=timed)
+            found = forecast(
+                *(self.config.resolve(), self._schema(), rows, accountant),
+                timed=timed,
+                partitioned=self._partitioned,
+            )
         except DPSynthError as problem:
             # what is too much for the bound may still be possible: that is said when it is known
             error = "" if accountant == "quick" and "cannot be reached" in str(problem) else str(problem)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import html
+import os
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -40,8 +41,6 @@ from jupyter_dpsynth.privacy.ledger_summary import check_dataset_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import pandas as pd
-
     from jupyter_dpsynth.engine.forecast import Forecast
     from jupyter_dpsynth.metadata import DataFrameMeta
 
@@ -59,7 +58,8 @@ class ConfigPanel:
 
     Args:
         config: Shown and changed; a new one by default.
-        df: The private table; without it the panel only edits the config.
+        df: The private table, in any form that `HighDimSynthesizer.learn` takes; without it the panel only
+            edits the config.
         name: How the table is called in the user's session; found by itself if not given.
         output: Name of the variable for the synthesizer.
         declared: What is declared of the columns, as `MetaExtractor.extract` and `ignore` take it.
@@ -80,7 +80,7 @@ class ConfigPanel:
     def __init__(
         self,
         config: HighDimConfig | None = None,
-        df: pd.DataFrame | None = None,
+        df: object = None,
         *,
         name: str | None = None,
         output: str = DEFAULT_NAME,
@@ -122,6 +122,7 @@ class ConfigPanel:
             self._told,
             self._public_rows,
             lambda: self._actions.running,
+            partitioned=self.schema is not None and self.schema.partitioned,
         )
         if self.schema is not None:
             self.schema.observe(lambda _: self.calculator.update())
@@ -322,7 +323,7 @@ class ConfigPanel:
         if self.dataset is not None:
             check_dataset_name(self.dataset, "Dataset")
         self._actions.train(
-            self.schema.frame(),
+            self.schema.table(),
             self.schema.meta(),
             self.config,
             dataset=self.dataset,
@@ -356,7 +357,7 @@ class ConfigPanel:
 
     def _public_rows(self) -> int | None:
         """The row count, if it is stated to be public."""
-        return len(self.schema.frame()) if self.config.n_public and self.schema is not None else None
+        return self.schema.rows() if self.config.n_public and self.schema is not None else None
 
     def _meta_or_assumed(self) -> DataFrameMeta:
         from jupyter_dpsynth.engine.forecast import assumed_schema
@@ -411,10 +412,12 @@ def automatic_words(forecast: Forecast) -> dict[str, str]:
     return words
 
 
-def _name_of(df: pd.DataFrame | None, namespace: Mapping[str, Any]) -> str:
-    """The user's variable that holds the table."""
+def _name_of(df: object, namespace: Mapping[str, Any]) -> str:
+    """The user's variable that holds the table, or the path of its files."""
     names = [name for name, value in namespace.items() if value is df and not name.startswith("_")]
-    return names[0] if df is not None and names else "df"
+    if df is not None and names:
+        return names[0]
+    return repr(os.fspath(df)) if isinstance(df, str | os.PathLike) else "df"
 
 
 def _heading(words: str) -> widgets.HTML:

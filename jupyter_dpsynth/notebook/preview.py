@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.notebook.learning import DEFAULT_NAME, dataset_of, meta_of, settings, without
-from jupyter_dpsynth.notebook.namespace import find_dataframe, find_table, read_value, variable_name
+from jupyter_dpsynth.notebook.namespace import find_table, read_value, variable_name
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.grammar import ParsedLine
@@ -85,7 +85,7 @@ def panel(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     name = parsed.argument()
     shown = ConfigPanel(
         config,
-        None if name is None else find_dataframe(name, namespace),
+        None if name is None else find_table(name, namespace),
         name=name,
         output=variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace),
         declared=schema,

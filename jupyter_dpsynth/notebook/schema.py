@@ -17,11 +17,10 @@ from jupyter_dpsynth.metadata import (
     MetaExtractor,
     check_frame,
 )
+from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import pandas as pd
 
     from jupyter_dpsynth.metadata import ColumnMeta, DataFrameMeta
 
@@ -89,17 +88,24 @@ class SchemaDraft:
     Names and types are read, no value is (see `MetaExtractor.extract`).
 
     Args:
-        df: The table.
+        table: The table, in any form that `HighDimSynthesizer.learn` takes.
         declared: Arguments of `MetaExtractor.extract` to start from, and `ignore`.
+
+    Attributes:
+        columns: The columns by name.
+        partitioned: Whether the table is read part by part.
 
     Raises:
         DataError: It is not a table that could be learned.
         MetadataError: A declaration names an unknown column.
     """
 
-    def __init__(self, df: pd.DataFrame, declared: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, table: object, declared: Mapping[str, Any] | None = None) -> None:
+        source = open_source(table)
+        df = source.described
         check_frame(df)
-        self._df = df
+        self._table, self._df, self._refused = table, df, dict(source.refused)
+        self.partitioned, self._rows = source.partitioned, 0
         self._observers: list[Callable[[str], None]] = []
         options: dict[str, dict[str, Any]] = {"bounds": {}, "categories": {}, "decimals": {}, "id": {}}
         for key in ("bounds", "categories", "decimals"):
@@ -109,7 +115,7 @@ class SchemaDraft:
             kinds = functools.partial(column_kind, df)
             read_schema((declared or {})["schema"], options, list(df.columns), kinds)
         ignored = (declared or {}).get("ignore", ())
-        self.columns = {name: _first_draft(df, name) for name in df.columns}
+        self.columns = {name: self._first_draft(name) for name in df.columns}
         for key, by_column in (*options.items(), ("ignore", dict.fromkeys(ignored, True))):
             for name, value in by_column.items():
                 self._start_with(key, name, value)
@@ -164,19 +170,60 @@ class SchemaDraft:
         draft, error = self.columns[name], ""
         try:
             if draft.role != IGNORE:
-                MetaExtractor.extract(self._df[[name]], **self._arguments([draft]))
+                self._extracted(name, **self._arguments([draft]))
         except DPSynthError as problem:
             error = str(problem)
         self.columns[name] = replace(draft, error=error)
+
+    def _extracted(self, name: str, **declared: Any) -> ColumnMeta:  # noqa: ANN401 - of `MetaExtractor.extract`
+        """What is known of one column; MetadataError if it cannot be learned."""
+        if name in self._refused:
+            raise MetadataError(
+                f"column {name!r} has a type that cannot be learned ({self._refused[name]}): leave it out, "
+                "or convert it."
+            )
+        return MetaExtractor.extract(self._df[[name]], **declared)[name]
+
+    def _first_draft(self, name: str) -> ColumnDraft:
+        """A column before anything is declared of it; what cannot be learned is left out."""
+        from pandas.api.types import is_string_dtype
+
+        series = self._df[name]
+        try:
+            meta = self._extracted(name)
+        except MetadataError as problem:
+            return ColumnDraft(name, "", str(series.dtype), "", role=IGNORE, error=str(problem))
+        fixed = (isinstance(meta, CategoricalMeta) and meta.categories is not None) or (
+            isinstance(meta, ContinuousMeta) and meta.decimals is not None
+        )
+        # of a categorical type that of its categories counts, which is schema like the type
+        values = getattr(series.dtype, "categories", series)
+        texts = meta.value_type == "str" or (meta.kind == "category" and is_string_dtype(values.dtype))
+        return ColumnDraft(name, meta.kind, meta.dtype, meta.value_type, texts=texts, fixed=fixed)
 
     @property
     def ignored(self) -> list[str]:
         """Names of the columns that are left out."""
         return [draft.name for draft in self.columns.values() if draft.role == IGNORE]
 
-    def frame(self) -> pd.DataFrame:
-        """The table without the columns that are left out."""
-        return self._df.drop(columns=self.ignored) if self.ignored else self._df
+    def table(self) -> object:
+        """The table without the columns that are left out, to be learned."""
+        if not self.ignored:
+            return self._table
+        left = open_source(self._table).without(self.ignored)
+        return left if left.partitioned else left.described
+
+    def rows(self) -> int:
+        """Exact number of rows: private, unless it is stated to be public. Parts are counted once."""
+        if not self.partitioned:
+            return len(self._df)
+        if not self._rows:
+            source = open_source(self._table)
+            try:
+                self._rows = source.rows
+            finally:
+                source.close()
+        return self._rows
 
     def arguments(self) -> dict[str, Any]:
         """What is declared, as `MetaExtractor.extract` takes it; empty declarations are left out."""
@@ -201,32 +248,14 @@ class SchemaDraft:
             MetadataError: A declaration does not fit; the column is named.
             ConfigError: All columns are left out.
         """
-        frame = self.frame()
-        if frame.shape[1] == 0:
+        if len(self.ignored) == len(self.columns):
             raise ConfigError("all columns are left out: there is nothing to learn.")
-        return MetaExtractor.extract(frame, **self.arguments())
+        return MetaExtractor.extract(self.table(), **self.arguments())
 
     def lines(self) -> list[str]:
         """The declarations as lines of a `%%dpsynth learn` cell."""
         declared = {**self.arguments(), "ignore": self.ignored}
         return [f"{key} = {value!r}" for key, value in declared.items() if value]
-
-
-def _first_draft(df: pd.DataFrame, name: str) -> ColumnDraft:
-    """A column before anything is declared of it; what cannot be learned is left out."""
-    from pandas.api.types import is_string_dtype
-
-    try:
-        meta: ColumnMeta = MetaExtractor.extract(df[[name]])[name]
-    except MetadataError as problem:
-        return ColumnDraft(name, "", str(df[name].dtype), "", role=IGNORE, error=str(problem))
-    fixed = (isinstance(meta, CategoricalMeta) and meta.categories is not None) or (
-        isinstance(meta, ContinuousMeta) and meta.decimals is not None
-    )
-    # of a categorical type that of its categories counts, which is schema like the type
-    values = getattr(df[name].dtype, "categories", df[name])
-    texts = meta.value_type == "str" or (meta.kind == "category" and is_string_dtype(values.dtype))
-    return ColumnDraft(name, meta.kind, meta.dtype, meta.value_type, texts=texts, fixed=fixed)
 
 
 def _domain_text(value: Any, *, texts: bool) -> str:  # noqa: ANN401 - bounds or categories

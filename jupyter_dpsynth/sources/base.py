@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.encoding.fingerprint import RowSums
+
 __all__ = ["CHANGED", "FrameSource", "KeptRows", "Source"]
 
 T = TypeVar("T")
@@ -35,13 +37,15 @@ class Source(ABC):
     Attributes:
         partitioned: Whether it may have more parts than one, and is never in memory as a whole.
         volatile: Whether it can change between two passes unseen, so that its checksum is compared.
-        checksum: Sum of the hashes of all rows, once the fingerprint was taken: private.
+        checksum: What is known of all rows once the fingerprint was taken: private.
+        in_order: Whether the order of its rows must be the same in every pass.
         pulse: Called after every part that was read; may raise to stop.
     """
 
     partitioned: bool
     volatile = False
-    checksum: int | None = None
+    checksum: RowSums | None = None
+    in_order = False
     pulse: Callable[[], object] = staticmethod(lambda: None)
 
     @property
@@ -111,6 +115,12 @@ class Source(ABC):
             place = end
         return out[:place]
 
+    def require(self, found: RowSums) -> None:
+        """Raise DataError unless a pass found the rows that were there before."""
+        known = self.checksum
+        if known is not None and (found != known if self.in_order else found.plain != known.plain):
+            raise DataError(CHANGED)
+
     def close(self) -> None:  # noqa: B027 - not every source has something to let go of
         """Let go of the table and of everything that was stored for it."""
 
@@ -163,11 +173,15 @@ class FrameSource(Source):
 class KeptRows(Source):
     """Some rows of another source, in their order. It is closed with the other one.
 
+    Which rows these are is known by their places, so the order of a volatile source must stay.
+
     Args:
         source: The table.
         kept: Which rows are kept, `[rows]`.
         rows: How many these are.
     """
+
+    in_order = True
 
     def __init__(self, source: Source, kept: NDArray[np.bool_], rows: int) -> None:
         self._source, self._kept, self._rows = source, kept, rows

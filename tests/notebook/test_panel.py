@@ -21,6 +21,7 @@ from tests.tables import every_type_table, mixed_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.notebook.conftest import Shell
 
@@ -298,6 +299,31 @@ def test_a_column_that_cannot_be_learned_is_left_out_and_says_why() -> None:
     draft = SchemaDraft(df)
     assert draft.columns["nested"].role == "ignore"
     assert "nested" not in draft.meta().names
+
+
+def test_the_panel_takes_files_and_its_cell_names_them(shell: Shell, tmp_path: Path) -> None:
+    pytest.importorskip("dask.dataframe")
+    df = mixed_table(300).assign(note=MARK, raw=b"bytes")
+    df.to_parquet(tmp_path / "table.parquet", row_group_size=90)
+    one = ConfigPanel(HighDimConfig(n_public=True), f"{tmp_path}/*.parquet")
+    assert one.schema.columns["raw"].role == "ignore"
+    one.schema.set("raw", role="learn")
+    assert "cannot be learned" in one.schema.columns["raw"].error
+    for name in ("raw", "note"):
+        one.schema.set(name, role="ignore")
+    first, *lines = one.code().splitlines()
+    assert first == f"%%dpsynth learn '{tmp_path}/*.parquet'"
+    assert "ignore = ['note', 'raw']" in lines
+    assert one.schema.rows() == one.calculator.rows == 300
+    assert MetaExtractor.extract(one.schema.table()) == one.schema.meta()
+    assert one.calculator.settle()
+    assert one.calculator.forecast.disk_megabytes > 0
+    one._checkup.check()
+    assert len(one._checkup._results.children) > 1
+    assert MARK not in text_of(one)
+    one.close()
+    outcome = shell.run(f"%dpsynth panel '{tmp_path}/*.parquet'")
+    assert not outcome.error
 
 
 def test_user_text_is_escaped(shell: Shell) -> None:

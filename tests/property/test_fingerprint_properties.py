@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
+from jupyter_dpsynth.encoding.fingerprint import RowSums, table_fingerprint
 from tests.tables import EVERY_TYPE, every_type_table, mixed_table
 
 
@@ -68,3 +68,14 @@ def test_no_value_makes_it_fail(value):
     df = mixed_table(20)
     df["odd"] = pd.Series([value if i == 7 else "plain" for i in range(20)], dtype=object)
     assert len(table_fingerprint(df)) == 32
+
+
+@given(st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=5), max_size=5))
+def test_the_sums_of_parts_add_up_to_those_of_the_table_and_know_the_order(parts):
+    whole = np.array([value for part in parts for value in part], dtype=np.uint64)
+    total = sum((RowSums.of(np.array(part, dtype=np.uint64)) for part in parts), RowSums())
+    assert total == RowSums.of(whole)
+    turned = RowSums.of(whole[::-1].copy())
+    assert (turned.rows, turned.plain) == (total.rows, total.plain)
+    if len(whole) == 2:
+        assert (turned == total) == ((int(whole[0]) - int(whole[1])) % 2**63 == 0)

@@ -333,8 +333,12 @@ def test_learning_persons_from_files_equals_learning_them_in_memory_to_the_last_
     assert learned[2].receipt.sampler.startswith("Poisson: every unit")
 
 
-def test_a_dask_dataframe_whose_rows_change_places_is_noticed_where_a_unit_is_bounded():
-    """Otherwise the rows that were chosen would be others, and one person could have more than is allowed."""
+@pytest.mark.parametrize("most", [2, 5, None])
+def test_a_dask_dataframe_whose_rows_change_places_is_noticed_where_a_unit_is_bounded(most):
+    """Otherwise the rows that were chosen would be others, and one person's could count as several persons'.
+
+    Of each person there are five rows, so that with the second limit all of them are kept.
+    """
     passes = []
 
     def turning(part):
@@ -346,7 +350,13 @@ def test_a_dask_dataframe_whose_rows_change_places_is_noticed_where_a_unit_is_bo
     source = open_source(ddf.map_partitions(turning, meta=ddf._meta))
     meta = MetaExtractor.extract(source).with_id("who")
     table_fingerprint(source)
-    kept, _ = bound_units(source, "who", 2, np.random.default_rng(0))
+    if most is None:  # without units the order has no bearing on anything
+        measured(source, meta)
+        source.in_order = True  # but on the shards of several workers
+        with pytest.raises(DataError, match="changed while it was being read"):
+            table_fingerprint(source)
+        return
+    kept, _ = bound_units(source, "who", most, np.random.default_rng(0))
     with pytest.raises(DataError, match="changed while it was being read"):
         measured(kept, meta)
 
@@ -492,6 +502,11 @@ def test_a_cluster_gives_the_exact_counts_and_codes_too(parquet):
     ):
         assert table_fingerprint(open_source(pattern)) == table_fingerprint(df)
         assert_same(measured(df, meta), measured(pattern, meta))
+        kept = [
+            bound_units(table, "age", 3, np.random.default_rng(8))[0]
+            for table in (FrameSource(df), open_source(pattern))
+        ]
+        assert_same(measured(kept[0], meta), measured(kept[1], meta))
 
 
 def test_workers_in_another_folder_read_a_relative_path_and_leave_the_private_copy_to_the_kernel(
