@@ -4,9 +4,11 @@ Nothing is fetched while building, and the pages fetch nothing from elsewhere: f
 """
 
 import logging
+import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
@@ -28,6 +30,7 @@ logging.getLogger("sphinx.sphinx.directives.other").addFilter(
     lambda record: "toctree glob pattern" not in str(record.msg)
 )
 nitpicky = False
+smartquotes_action = "q"  # two dashes are those of an option
 
 html_theme = "furo"
 html_title = "jupyter_dpsynth"
@@ -57,6 +60,12 @@ napoleon_custom_sections = [("Privacy", "notes_style"), ("Source", "notes_style"
 default_role = "literal"  # in docstrings, one backtick is code
 
 
+# a table with a class, as written in these pages: not the tables in the notebooks' outputs
+TABLE = re.compile(r'<table class="docutils.*?</table>', re.DOTALL)
+CODE = re.compile(r'(?<=<span class="pre">)[^<]+')
+AFTER = re.compile(r"[_.(/=,](?=\w)")
+
+
 def copy_notebooks() -> None:
     """Put the notebooks where Sphinx looks for pages."""
     target = HERE / "tutorials" / "notebooks"
@@ -72,9 +81,22 @@ def keep_colons(
         lines.insert(0, "")
 
 
+def let_names_break(
+    _app: object, _page: str, _template: str, context: dict[str, Any], _doctree: object
+) -> None:
+    """Let long names in tables break after an underscore, a dot or a bracket, and nowhere else."""
+
+    def in_code(code: re.Match[str]) -> str:
+        return AFTER.sub(r"\g<0><wbr>", code[0])
+
+    if "body" in context:
+        context["body"] = TABLE.sub(lambda table: CODE.sub(in_code, table[0]), context["body"])
+
+
 def setup(app: Sphinx) -> None:
-    """Connect what is done to docstrings, before napoleon reads them."""
+    """Connect what is done to docstrings, before napoleon reads them, and to finished pages."""
     app.connect("autodoc-process-docstring", keep_colons, priority=400)
+    app.connect("html-page-context", let_names_break)
 
 
 copy_notebooks()
