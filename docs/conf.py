@@ -30,7 +30,6 @@ logging.getLogger("sphinx.sphinx.directives.other").addFilter(
     lambda record: "toctree glob pattern" not in str(record.msg)
 )
 nitpicky = False
-smartquotes_action = "q"  # two dashes are those of an option
 
 html_theme = "furo"
 html_title = "jupyter_dpsynth"
@@ -67,18 +66,21 @@ AFTER = re.compile(r"[_.(/=,](?=\w)")
 
 
 def copy_notebooks() -> None:
-    """Put the notebooks where Sphinx looks for pages."""
+    """Put the notebooks where Sphinx looks for pages, from where the pictures have another path."""
     target = HERE / "tutorials" / "notebooks"
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(HERE.parent / "notebooks", target, ignore=shutil.ignore_patterns(".*"))
+    target.mkdir(parents=True)
+    for path in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
+        text = path.read_text(encoding="utf-8").replace("](../docs/images/", "](../../images/")
+        (target / path.name).write_text(text, encoding="utf-8")
 
 
 def keep_colons(
     _app: object, what: str, _name: str, _object: object, _options: object, lines: list[str]
 ) -> None:
     """Keep napoleon from taking what stands before a colon in a property's first line for its type."""
-    if what in {"property", "attribute"}:
-        lines.insert(0, "")
+    if lines and what in {"property", "attribute"}:
+        lines[0] = f": {lines[0]}"  # an empty type
 
 
 def let_names_break(

@@ -5,6 +5,7 @@ Each is Markdown, made from the one place where a thing is described, so that no
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.notebook.grammar import Command, Option
 
+OPTION = re.compile(r"(?<!\S)--\w[\w-]*")
 GROUPS = {"privacy": "Privacy", "training": "Training", "model": "Model"}
 
 PARAMETERS_TOP = """\
@@ -159,4 +161,4 @@ def escape(text: str) -> str:
     """Text as it stands, in a cell of a Markdown table."""
     for sign in "\\`*_|<>[]":
         text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
+    return OPTION.sub(r"`\g<0>`", " ".join(text.split()))  # as code, where two dashes stay two

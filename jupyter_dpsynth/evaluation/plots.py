@@ -40,7 +40,7 @@ LABEL_LENGTH = 12
 MOST_MAPPED = 30  # columns of a heatmap
 MOST_TICKS = 12  # of a pair's heatmap
 COLOURS = 128  # in a stored picture
-SHOWN_DPI, DRAWN_DPI = 92, 160  # of a page; of the picture, so that it stays sharp on dense screens
+SHOWN_DPI, DRAWN_DPI = 88, 160  # of a page; of the picture, so that it stays sharp on dense screens
 
 
 @dataclass(frozen=True, eq=False)
