@@ -67,3 +67,14 @@ def test_the_hooks_run_what_the_locked_environment_has():
         assert command.startswith(".venv/bin/")
         tool = {"lint-imports": "import-linter"}.get(Path(command).name, Path(command).name)
         assert tool in locked
+
+
+def test_the_binder_button_opens_a_notebook_that_is_there_and_is_the_same_in_both_places():
+    found = {
+        re.search(
+            r"https://mybinder\.org/v2/gh/\S+?(?=[)`])", (ROOT / name).read_text(encoding="utf-8")
+        ).group()
+        for name in ("README.md", "binder/README.md")
+    }
+    (address,) = found
+    assert (ROOT / address.partition("urlpath=lab/tree/")[2]).is_file()
