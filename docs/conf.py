@@ -3,7 +3,6 @@
 Nothing is fetched while building, and the pages fetch nothing from elsewhere: fonts are the reader's own.
 """
 
-import logging
 import re
 import shutil
 import sys
@@ -25,10 +24,6 @@ version = release = jupyter_dpsynth.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["README.md"]
-# lists of pages also take what lies beside them; that there is nothing is no fault
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(
-    lambda record: "toctree glob pattern" not in str(record.msg)
-)
 nitpicky = False
 
 html_theme = "furo"
