@@ -128,7 +128,7 @@ def prose(text: str) -> Iterable[str]:
         if paragraph.startswith("    "):
             yield from ("", "```text", textwrap.dedent(paragraph), "```")
         else:
-            yield from ("", escape(paragraph))
+            yield from ("", escape(paragraph).replace("\\`", "`"))  # what is code there is code here
 
 
 def flags(option: Option) -> str:
