@@ -5,7 +5,7 @@ usage: check_installs.py [oldest] [current-3.12] [current-3.13] [--keep FOLDER] 
 oldest: Python 3.10 with every dependency, also of the extras below, at the lower bound of pyproject.toml.
 current-*: a new JupyterLab with pandas and scikit-learn, into which the wheel is installed.
 
-Each needs about 2 GB of disk until it is through.
+Each needs about 3 GB of disk until it is through.
 """
 
 import argparse
