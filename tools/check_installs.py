@@ -27,7 +27,7 @@ PYTHONS = {"oldest": "3.10", "current-3.12": "3.12", "current-3.13": "3.13"}
 # what installing the wheel may move, and why
 KNOWN = {"attrs": "dp-accounting 0.5 and newer ask for attrs below 24, and older ones for numpy 1"}
 SHOWN = ("tensorflow", "numpy", "pandas", "jupyterlab", "ipython", "ipywidgets", "scipy", "dp-accounting")
-TESTING = ("pytest", "pytest-timeout", "hypothesis", "jsonschema")
+TESTING = ("pytest", "pytest-timeout", "hypothesis", "jsonschema", "import-linter")
 JOB = """
 import numpy, pandas
 generator = numpy.random.default_rng(0)
