@@ -57,17 +57,18 @@ default_role = "literal"  # in docstrings, one backtick is code
 # a table with a class, as written in these pages: not the tables in the notebooks' outputs
 TABLE = re.compile(r'<table class="docutils.*?</table>', re.DOTALL)
 CODE = re.compile(r'(?<=<span class="pre">)[^<]+')
+PICTURE = re.compile(r"\[([^]]+)\]\(\.\./docs/images/")
 AFTER = re.compile(r"[_.(/=,](?=\w)")
 
 
 def copy_notebooks() -> None:
-    """Put the notebooks where Sphinx looks for pages, from where the pictures have another path."""
+    """Put the notebooks where Sphinx looks for pages; what they link to as a picture is shown there."""
     target = HERE / "tutorials" / "notebooks"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for path in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
-        text = path.read_text(encoding="utf-8").replace("](../docs/images/", "](../../images/")
-        (target / path.name).write_text(text, encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        (target / path.name).write_text(PICTURE.sub(r"![\1](../../images/", text), encoding="utf-8")
 
 
 def keep_colons(
