@@ -57,7 +57,7 @@ default_role = "literal"  # in docstrings, one backtick is code
 # a table with a class, as written in these pages: not the tables in the notebooks' outputs
 TABLE = re.compile(r'<table class="docutils.*?</table>', re.DOTALL)
 CODE = re.compile(r'(?<=<span class="pre">)[^<]+')
-PICTURE = re.compile(r"\[([^]]+)\]\(\.\./docs/images/")
+PICTURE = re.compile(r"\[([^][\n]+)\]\(\.\./docs/images/")
 AFTER = re.compile(r"[_.(/=,](?=\w)")
 
 
