@@ -32,6 +32,18 @@ it. Times are of the machine named there; ratios within one run are what carries
 """
 
 
+# what the short names of figures mean, with the better direction
+MEANINGS = (
+    ("tvd1", "mean total-variation distance of single columns", "lower"),
+    ("tvd2", "the same of all pairs of columns", "lower"),
+    ("tvd3", "the same of 150 triples of columns", "lower"),
+    ("corr", "mean difference of the pairs' Cramer's V", "lower"),
+    ("tstr", "train on synthetic, test on real: ROC AUC of trees on held-out rows", "higher"),
+    ("c2st", "ROC AUC of trees that tell synthetic from held-out rows; 0.5 is a coin", "lower"),
+    ("ratio", "tvd2, relative to that of independent columns", "lower"),
+)
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
@@ -50,14 +62,19 @@ def circumstances(facts: Row, command: str) -> str:
     return f"`{command}`, {machine}, {versions}.\n"
 
 
-def _figure(columns: int, height: float = 3.2) -> tuple[Figure, list[Any]]:
-    figure = Figure(figsize=(3.4 * columns, height), dpi=110, facecolor="white", layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False)[0]
+def _figure(panels: int, height: float = 3.2, columns: int = 2) -> tuple[Figure, list[Any]]:
+    lines = -(-panels // columns)
+    size = 3.8 * min(panels, columns), height * lines
+    figure = Figure(figsize=size, dpi=110, facecolor="white", layout="constrained")
+    places = list(figure.subplots(lines, min(panels, columns), squeeze=False).flat)
+    for spare in places[panels:]:
+        spare.set_axis_off()
+    axes = places[:panels]
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(visible=True, color="#dddddd", linewidth=0.6)
         axis.set_axisbelow(True)
-    return figure, list(axes)
+    return figure, axes
 
 
 def _save(figure: Figure, name: str, alternative: str) -> str:
@@ -70,11 +87,8 @@ def utility(rows: list[Row]) -> str:
     """Figures at equal epsilon, by table."""
     groups = summary(rows)
     tables = sorted({row["table"] for row in groups})
-    words = (
-        "Lower is better but for tstr, the AUC on held-out rows after training on the synthetic table. "
-        "`ratio` is the two-way distance relative to that of independent columns. Means over runs.\n"
-    )
-    parts = [words, _utility_plot(groups, tables)]
+    words = "How far synthetic tables are from the original at equal epsilon. Means over runs.\n"
+    parts = [words, table(["figure", "meaning", "better"], MEANINGS), _utility_plot(groups, tables)]
     heads = ["epsilon", "system", *FIGURES, "ratio", "seconds"]
     for name in tables:
         chosen = [row for row in groups if row["table"] == name]
@@ -128,7 +142,7 @@ def peers(rows: list[Row]) -> str:
         "Each system got the whole epsilon, delta = 1/(10 n) and, where it takes them, the bounds and "
         "categories of all columns as public knowledge. It ran in an environment of its own with its own "
         "defaults (`benchmarks/peers.py` names the exceptions), and so did ours beside it in the same run. "
-        "In brackets: relative to ours of that run. Lower is better but for tstr.\n"
+        "In brackets: relative to ours of that run. The figures are those explained above.\n"
     )
     heads = [
         "table",
@@ -193,7 +207,7 @@ def _peers_plot(groups: list[Row], rows: list[Row]) -> str:
     for row in bars:
         ratios[row["system"]].append(row["tvd2 to ours"])
     systems = sorted(ratios, key=lambda name: sum(ratios[name]) / len(ratios[name]))
-    figure, axes = _figure(len(tables), 1.2 + 0.3 * len(systems))
+    figure, axes = _figure(len(tables), 1.2 + 0.3 * len(systems), len(tables))
     for axis, name in zip(axes, tables, strict=True):
         alone = [row["tvd2"] for row in rows if row["table"] == name and row["system"].startswith("indep")]
         here = [row for row in bars if row["table"] == name]
@@ -278,7 +292,12 @@ def growth(rows: list[Row]) -> str:
 def plain(rows: list[Row]) -> str:
     """Results as they are."""
     heads = list(rows[0])
-    return table(heads, ([row[head] for head in heads] for row in rows))
+    return table(heads, ([_large(row[head]) for head in heads] for row in rows))
+
+
+def _large(value: object) -> object:
+    """A number above a thousand as whole thousands, anything else as it is."""
+    return f"{round(value, -3):,.0f}" if isinstance(value, float) and value >= 1000 else value
 
 
 def scale(rows: list[Row]) -> str:

@@ -3,10 +3,11 @@
 Nothing is fetched while building, and the pages fetch nothing from elsewhere: fonts are the reader's own.
 """
 
-import logging
+import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
@@ -23,10 +24,6 @@ version = release = jupyter_dpsynth.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["README.md"]
-# lists of pages also take what lies beside them; that there is nothing is no fault
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(
-    lambda record: "toctree glob pattern" not in str(record.msg)
-)
 nitpicky = False
 
 html_theme = "furo"
@@ -57,24 +54,47 @@ napoleon_custom_sections = [("Privacy", "notes_style"), ("Source", "notes_style"
 default_role = "literal"  # in docstrings, one backtick is code
 
 
+# a table with a class, as written in these pages: not the tables in the notebooks' outputs
+TABLE = re.compile(r'<table class="docutils.*?</table>', re.DOTALL)
+CODE = re.compile(r'(?<=<span class="pre">)[^<]+')
+PICTURE = re.compile(r"\[([^][\n]+)\]\(\.\./docs/images/")
+AFTER = re.compile(r"[_.(/=,](?=\w)")
+
+
 def copy_notebooks() -> None:
-    """Put the notebooks where Sphinx looks for pages."""
+    """Put the notebooks where Sphinx looks for pages; what they link to as a picture is shown there."""
     target = HERE / "tutorials" / "notebooks"
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(HERE.parent / "notebooks", target, ignore=shutil.ignore_patterns(".*"))
+    target.mkdir(parents=True)
+    for path in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
+        text = path.read_text(encoding="utf-8")
+        (target / path.name).write_text(PICTURE.sub(r"![\1](../../images/", text), encoding="utf-8")
 
 
 def keep_colons(
     _app: object, what: str, _name: str, _object: object, _options: object, lines: list[str]
 ) -> None:
     """Keep napoleon from taking what stands before a colon in a property's first line for its type."""
-    if what in {"property", "attribute"}:
-        lines.insert(0, "")
+    if lines and what in {"property", "attribute"}:
+        lines[0] = f": {lines[0]}"  # an empty type
+
+
+def let_names_break(
+    _app: object, _page: str, _template: str, context: dict[str, Any], _doctree: object
+) -> None:
+    """Let long names in tables break after an underscore, a dot or a bracket, and nowhere else."""
+
+    def in_code(code: re.Match[str]) -> str:
+        return AFTER.sub(r"\g<0><wbr>", code[0])
+
+    if "body" in context:
+        context["body"] = TABLE.sub(lambda table: CODE.sub(in_code, table[0]), context["body"])
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what is done to docstrings, before napoleon reads them."""
+    """Connect what is done to docstrings, before napoleon reads them, and to finished pages."""
     app.connect("autodoc-process-docstring", keep_colons, priority=400)
+    app.connect("html-page-context", let_names_break)
 
 
 copy_notebooks()

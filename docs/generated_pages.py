@@ -5,6 +5,8 @@ Each is Markdown, made from the one place where a thing is described, so that no
 
 from __future__ import annotations
 
+import re
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool, Enum
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.notebook.grammar import Command, Option
 
+OPTION = re.compile(r"(?<!\S)--\w[\w-]*")
 GROUPS = {"privacy": "Privacy", "training": "Training", "model": "Model"}
 
 PARAMETERS_TOP = """\
@@ -69,6 +72,12 @@ def allowed_values(trait: TraitType[Any, Any]) -> str:
     return str(trait.range_text)
 
 
+def unit_of(trait: TraitType[Any, Any]) -> str:
+    """The unit of a parameter as a sentence, empty if it has none."""
+    unit = trait.metadata.get("unit", "")
+    return f". *Unit:* {escape(unit)}" if unit else ""
+
+
 def parameters_page() -> str:
     """Every parameter: meaning, unit, default, range, what it does to privacy."""
     traits = HighDimConfig.class_traits()
@@ -82,15 +91,13 @@ def parameters_page() -> str:
         rows = [
             (
                 f"`{name}`",
-                escape(str(trait.help)),
-                trait.metadata.get("unit", ""),
                 f"`{trait.default_value!r}`",
-                escape(allowed_values(trait)),
+                f"{escape(str(trait.help))}<br>*Allowed:* {escape(allowed_values(trait))}{unit_of(trait)}",
                 escape(trait.metadata["effect"]),
             )
             for name, trait in members.items()
         ]
-        head = ("name", "meaning", "unit", "default", "allowed", "effect on privacy")
+        head = ("name", "default", "meaning", "effect on privacy")
         lines += [f"## {title}", "", *table(head, rows), ""]
     return "\n".join(lines)
 
@@ -112,9 +119,16 @@ def command_section(command: Command) -> Iterable[str]:
     own = [(flags(option), escape(option.help)) for option in command.options if not option.parameter]
     if own:
         found += ["", *table(("option", "what it does"), own)]
-    if command.details:
-        found += ["", "```text", command.details, "```"]
-    return found
+    return [*found, *prose(command.details)]
+
+
+def prose(text: str) -> Iterable[str]:
+    """Help as Markdown: its paragraphs as such, and what is indented as code."""
+    for paragraph in filter(None, text.split("\n\n")):
+        if paragraph.startswith("    "):
+            yield from ("", "```text", textwrap.dedent(paragraph), "```")
+        else:
+            yield from ("", escape(paragraph).replace("\\`", "`"))  # what is code there is code here
 
 
 def flags(option: Option) -> str:
@@ -147,4 +161,4 @@ def escape(text: str) -> str:
     """Text as it stands, in a cell of a Markdown table."""
     for sign in "\\`*_|<>[]":
         text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
+    return OPTION.sub(r"`\g<0>`", " ".join(text.split()))  # as code, where two dashes stay two

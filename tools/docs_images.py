@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
-VIEWPORT = {"width": 1260, "height": 1500}
-HIGHEST = 1270  # a picture; what is below is cut off
+VIEWPORT = {"width": 1260, "height": 1800}
+HIGHEST = 1500  # a picture; what is below is cut off
 
 CELLS = {
     "start": """\

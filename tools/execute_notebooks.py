@@ -34,6 +34,11 @@ def from_tensorflow(output: NotebookNode) -> bool:
     return bool(lines) and all(TENSORFLOW_LINE.match(line) for line in lines)
 
 
+def is_empty(output: NotebookNode) -> bool:
+    """Whether an output is only room that was never filled: what a panel keeps free for its results."""
+    return output.output_type == "display_data" and not any(output.data.values())
+
+
 def execute(path: Path, folder: Path) -> NotebookNode:
     """Run a notebook from top to bottom, as a reader does for whom everything is new.
 
@@ -58,7 +63,7 @@ def execute(path: Path, folder: Path) -> NotebookNode:
     client.execute(cwd=str(work), env=environment)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not from_tensorflow(output)]
+            cell.outputs = [each for each in cell.outputs if not from_tensorflow(each) and not is_empty(each)]
     notebook.metadata.pop("widgets", None)  # the state of widgets would need a kernel
     notebook.metadata.language_info = {"name": "python", "pygments_lexer": "ipython3"}
     return notebook

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     suffix = f"py{version[0]}{version[1]}.txt"
     locks = [ROOT / "requirements" / f"{name}-{suffix}" for name in ("lock", "docs")[: 1 + len(arguments)]]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    print(f"Installing {locks[0].name} (about 1.5 GB on disk; a few minutes) ...", flush=True)
+    print(f"Installing {locks[0].name} (about 3.3 GB on disk; a few minutes) ...", flush=True)
     for what in (*(["-r", str(lock)] for lock in locks), ["--no-build-isolation", "--editable", str(ROOT)]):
         status = subprocess.run([*pip, *what], check=False).returncode
         if status:

@@ -73,14 +73,16 @@ class LearningProgress:
 
     def __enter__(self) -> LearningProgress:  # noqa: PYI034 - Self is newer than Python 3.10
         """Begin to draw."""
-        self._bar.start()
+        if not self._bar.disable:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the last state on the screen."""
-        self._bar.stop()
+        if not self._bar.disable:  # rich 13.0 ends a bar that is not drawn with an empty line
+            self._bar.stop()
 
     def __call__(self, report: StepReport) -> None:
         """Show one report; what the data has cost so far once, in a line of its own."""

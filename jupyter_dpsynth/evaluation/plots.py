@@ -36,11 +36,11 @@ WIDTH, HEIGHT = 2.85, 2.3  # inches of a column's picture: two fit into a narrow
 HEAD, SECOND_LINE, WARNING_LINE = 0.3, 0.17, 0.17  # inches of a title, of figures below, of a warning
 MOST_NAMES = 8
 MOST_LEVEL, MOST_NAMED = 3, 5  # labels beside each other; cells of a number that are all labelled
-LABEL_LENGTH = 12
+LABEL_LENGTH, ROOM = 12, 30  # signs of a label, and of all that stand level
 MOST_MAPPED = 30  # columns of a heatmap
 MOST_TICKS = 12  # of a pair's heatmap
 COLOURS = 128  # in a stored picture
-SHOWN_DPI, DRAWN_DPI = 92, 160  # of a page; of the picture, so that it stays sharp on dense screens
+SHOWN_DPI, DRAWN_DPI = 88, 160  # of a page; of the picture, so that it stays sharp on dense screens
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,8 +184,13 @@ def _shown_cells(column: ColumnComparison) -> NDArray[np.int64]:
 
 def _level(column: ColumnComparison) -> bool:
     """Whether the labels below a column's picture stand level."""
-    count = len(_shown_cells(column))
-    return count <= MOST_LEVEL or (column.ordered and count > MOST_NAMED)
+    shown = _shown_cells(column)
+    return (column.ordered and len(shown) > MOST_NAMED) or _fit([column.labels[cell] for cell in shown])
+
+
+def _fit(labels: list[str]) -> bool:
+    """Whether labels have room beside each other."""
+    return len(labels) <= MOST_LEVEL and len(labels) * max(len(_short(each)) for each in labels) <= ROOM
 
 
 def _ticks(axis: Any, labels: list[str], *, ordered: bool) -> None:  # noqa: ANN401 - untyped library
@@ -202,7 +207,7 @@ def _ticks(axis: Any, labels: list[str], *, ordered: bool) -> None:  # noqa: ANN
         axis.set_xticks(chosen, names)
         axis.get_xticklabels()[-1].set_horizontalalignment("right")  # else it leaves the picture
         return
-    rotation = 0 if count <= MOST_LEVEL else 40
+    rotation = 0 if _fit(labels) else 40
     texts = [_short(label) for label in labels]
     axis.set_xticks(range(count), texts, rotation=rotation, ha="center" if rotation == 0 else "right")
 

@@ -54,9 +54,9 @@ def _set_cap(book: PrivacyLedger, options: dict[str, str], namespace: dict[str, 
     name = options.get("dataset")
     name = None if name is None else expand(name, namespace, "--dataset")
     book.set_cap(cap, name)
-    whose = "every dataset without a cap of its own" if name is None else f"{name!r}"
+    whose = "datasets without a cap of their own" if name is None else f"{name!r}"
     if cap is None:
-        return f"There is no cap any more for {whose}."
+        return f"No cap any more for {whose}."
     return (
         f"The cap for {whose} is {float(cap):g}: a run that could take the total above it is refused before "
         "anything is measured."

@@ -86,6 +86,9 @@ class CsvSource(FilesSource):
         self._folder = PrivateFolder()
         kinds = {name: _kind(dtype) for name, dtype in self._described.dtypes.items()}
         schema = pa.Table.from_pandas(self._described, preserve_index=False).schema
+        for place, field in enumerate(schema):
+            if pa.types.is_null(field.type):  # text is objects to pandas 2, and no row tells arrow so
+                schema = schema.set(place, field.with_type(pa.string()))
         try:
             with self._folder.create("table.parquet") as file, pq.ParquetWriter(file, schema) as writer:
                 for path in self._files:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.reports import StepReport, StopReason
-from jupyter_dpsynth.notebook.drawing import curve_png, curve_svg, live_html, static_html
+from jupyter_dpsynth.notebook.drawing import curve_png, curve_svg, live_html, loss_range, static_html
 from jupyter_dpsynth.notebook.frames import MAX_POINTS, Frame, frame_of
 from jupyter_dpsynth.notebook.learning import _follow
 from jupyter_dpsynth.notebook.progress import TrainingProgress
@@ -167,3 +167,15 @@ def test_the_first_interrupt_asks_for_the_end_and_a_second_one_leaves() -> None:
         synthesizer.released.set()
         user.join(10)
     assert run.wait(10)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-100, 100), st.floats(0, 100)).map(lambda pair: (0, *pair)),
+        min_size=2,
+        max_size=200,
+    )
+)
+def test_the_whole_curve_is_within_the_axis(curve):
+    low, high = loss_range(curve)
+    assert all(low < loss < high for _, loss, _ in curve)

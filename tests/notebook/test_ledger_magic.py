@@ -67,9 +67,9 @@ def test_a_cap_is_set_for_one_dataset_or_for_all_and_taken_back(shell: Shell, le
     assert (
         "The cap for 'patients' is 2.5" in shell.run("%dpsynth ledger --cap {budget} --dataset patients").text
     )
-    assert "every dataset without a cap of its own is 3" in shell.run("%dpsynth ledger --cap 3").text
+    assert "datasets without a cap of their own is 3" in shell.run("%dpsynth ledger --cap 3").text
     assert [each.cap for each in ledger.summary().datasets] == [2.5, 3.0]
-    assert "no cap any more" in shell.run("%dpsynth ledger --cap None --dataset patients").text
+    assert "No cap any more" in shell.run("%dpsynth ledger --cap None --dataset patients").text
     assert [each.cap for each in ledger.summary().datasets] == [3.0, 3.0]
 
 
