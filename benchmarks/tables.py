@@ -63,6 +63,9 @@ def public_domain(df: pd.DataFrame) -> dict[str, Any]:
     decimals: dict[str, int] = {}
     types = pd.api.types
     for name, series in df.items():
+        if series.dtype.kind in "mM":  # dates and durations
+            bounds[str(name)] = (series.min(), series.max())
+            continue
         number = types.is_numeric_dtype(series) and not types.is_bool_dtype(series)
         whole = types.is_integer_dtype(series)
         wide = number and (not whole or series.max() - series.min() > 1.5 * FEW_VALUES)
