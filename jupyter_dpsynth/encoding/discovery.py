@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Line", "grow_bins", "needs_unit", "observe_units", "read_line"]
 
 SURE = 4.0  # standard deviations of noise by which a value stands out
+SURE_ALONE = 5.0  # of one of about 200 cells that reach from 1e-9 to 1e19: a false one would be far out
 NEARLY_ALL = 0.7  # of the rows that are not missing
 CLEAR = 2.0  # standard deviations of noise that a part's count should be
 MOST_BRANCHES = 256
@@ -303,9 +304,9 @@ class _Tree:
 def _present_cells(counts: NDArray[np.float64], sigma: float) -> NDArray[np.bool_]:
     """Cells of an open-ended grid that hold more than noise.
 
-    A cell far from all others must stand out by 4 sigma, one next to such a cell by 2.
+    A cell far from all others must stand out by 5 sigma, one next to such a cell by 2.
     """
-    sure = counts > SURE * sigma
+    sure = counts > SURE_ALONE * sigma
     if not sure.any():
         sure = counts >= counts.max()
     likely = counts > 2 * sigma
