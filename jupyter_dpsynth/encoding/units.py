@@ -238,20 +238,65 @@ def _words(df: pd.DataFrame, unit: str, key: bytes, *, checked: bool) -> NDArray
 
 
 def _unit_words(series: pd.Series, key: bytes) -> NDArray[np.uint64]:
-    """128 bits for each value, `[n, 2]`: of numbers two different permutations of the 64 bits they have."""
-    salts, nobody = np.frombuffer(key, "<u8").astype(np.uint64).reshape(2, WORDS)
+    """128 bits for each value, `[n, 2]`.
+
+    A number has the same ones whatever the dtype: where a value is missing, a part of a Dask DataFrame holds
+    floats, and a person who had other bits there would keep rows twice.
+    """
+    kinds = pd.api.types
+    if kinds.is_integer_dtype(series.dtype) or kinds.is_float_dtype(series.dtype):
+        return _number_words(series, key)
+    codes, values = factorize(series)
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    words = np.concatenate([_text_words(plain, key), _salts(key)[1:]])  # -1, missing, is the last
+    for dtype in (np.int64, np.uint64, np.float64):
+        places = [place for place, value in enumerate(plain) if _number_type(value) is dtype]
+        if places:
+            words[places] = _number_words(pd.Series([plain[each] for each in places], dtype=dtype), key)
+    return words[codes]
+
+
+def _number_type(value: object) -> type | None:
+    """The dtype that holds a number exactly; None for what is none, or too large."""
+    if type(value) is float:
+        return np.float64
+    if type(value) is not int or not -(2**63) <= value < 2**64:
+        return None
+    return np.int64 if value < 2**63 else np.uint64
+
+
+def _salts(key: bytes) -> NDArray[np.uint64]:
+    """One salt for each word of a number, and below them the words of what is missing."""
+    return np.frombuffer(key, "<u8").astype(np.uint64).reshape(2, WORDS)
+
+
+def _number_words(series: pd.Series, key: bytes) -> NDArray[np.uint64]:
+    """128 bits of each number: two different permutations of the 64 bits that it is written with.
+
+    These are an int64's if it is whole and fits, else a uint64's, else a float64's; which of them goes into
+    the second word alone. So numbers with the same first word have the same 64 bits, and if the second is
+    the same, too, they are written in the same way: they are one number.
+    """
+    salts, nobody = _salts(key)
     kinds = pd.api.types
     if kinds.is_integer_dtype(series.dtype):
-        kind = np.uint64 if kinds.is_unsigned_integer_dtype(series.dtype) else np.int64
+        unsigned = kinds.is_unsigned_integer_dtype(series.dtype)
         absent = series.isna().to_numpy(bool)
-        bits = series.to_numpy(kind, na_value=0).view(np.uint64)  # exact: float64 would not be
-    elif kinds.is_float_dtype(series.dtype):
-        numbers = number_values(series) + 0.0  # minus zero is zero
-        absent, bits = np.isnan(numbers), numbers.view(np.uint64)
+        bits = series.to_numpy(np.uint64 if unsigned else np.int64, na_value=0).view(np.uint64)
+        written = (bits >> np.uint64(63) if unsigned else np.zeros_like(bits)).astype(np.uint64)
     else:
-        codes, values = factorize(series)
-        return np.concatenate([_text_words(values, key), [nobody]])[codes]  # -1, missing, is the last
-    return np.where(absent[:, None], nobody, mix(bits[:, None] ^ salts))
+        numbers = number_values(series) + 0.0  # minus zero is zero
+        absent, bits = np.isnan(numbers), numbers.view(np.uint64).copy()
+        whole = numbers == np.rint(numbers)
+        written = np.full(bits.shape, 2, np.uint64)
+        for low, high, dtype, number in (
+            (-(2.0**63), 2.0**63, np.int64, 0),
+            (2.0**63, 2.0**64, np.uint64, 1),
+        ):
+            fits = whole & (numbers >= low) & (numbers < high)
+            bits[fits], written[fits] = numbers[fits].astype(dtype).view(np.uint64), number
+    words = mix(bits[:, None] ^ salts ^ np.stack([np.zeros_like(written), written], axis=1))
+    return np.where(absent[:, None], nobody, words)
 
 
 def _text_words(values: list[object], key: bytes) -> NDArray[np.uint64]:

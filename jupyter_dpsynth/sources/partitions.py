@@ -250,10 +250,14 @@ class ParquetSource(FilesSource):
 
     def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
         super().__init__(files)
-        self._schema = _read_schema(self._files[0])
+        self._schema = schema = _read_schema(self._files[0])
+        self._names = list(names or _column_names(schema))
         for path in self._files[1:]:
-            _check_same(_read_schema(path), self._schema, path, self._files[0])
-        self._names = list(names or _column_names(self._schema))
+            other = _read_schema(path)
+            _check_same(other, schema, path, self._files[0])
+            if _types_in_pandas(other) != _types_in_pandas(schema):
+                # a type of one file may have no place for what is missing in another
+                self._schema = schema.remove_metadata()
 
     @functools.cached_property
     def described(self) -> pd.DataFrame:
@@ -330,6 +334,12 @@ def _column_names(schema: Any) -> list[str]:  # noqa: ANN401
     """Names of the columns, without what pandas stored of its index."""
     index = (schema.pandas_metadata or {}).get("index_columns", ())
     return [name for name in schema.names if name not in index]
+
+
+def _types_in_pandas(schema: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+    """Names and types of the columns of the frame that a file was written from, if pandas wrote it."""
+    columns = (schema.pandas_metadata or {}).get("columns", ())
+    return [(str(each["name"]), str(each["numpy_type"])) for each in columns]
 
 
 def _check_same(schema: Any, first: Any, path: Path, first_path: Path) -> None:  # noqa: ANN401

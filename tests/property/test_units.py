@@ -127,7 +127,7 @@ def test_units_that_share_half_of_their_bits_stay_apart(monkeypatch):
         pd.Series([2**63, 2**63 + 1, 0], dtype="uint64"),
         pd.Series([2**62, 2**62 + 1, None, 0], dtype="Int64"),
         pd.Series([0.5, 1e300, 5e-324, np.nan]),
-        pd.Series(["1", 1, 1.0, True, b"1", "int 0x1", 10**5000, None], dtype=object),
+        pd.Series(["1", 1, 1.5, True, b"1", "int 0x1", 10**5000, None], dtype=object),
         pd.Series(["a", "\udc80", "\\udc80", "a\0", None], dtype=object),
         pd.Series([3, 7, None]).astype("category"),
         pd.Series(["x", "y", None], dtype="string"),
@@ -158,6 +158,49 @@ def test_the_bound_holds_and_the_same_rows_are_kept_however_a_table_is_cut(owner
     assert rows["row"].tolist() == in_memory["row"].tolist()
     assert (units.rows == others.rows).all()
     assert (units.starts == others.starts).all()
+
+
+FORMS = ("int64", "Int64", "uint64", "float64", "Float64", "object")
+
+
+@given(OWNERS, st.integers(1, 3), st.integers(0, 100), st.data())
+@settings(max_examples=25, deadline=None)
+def test_a_number_is_one_unit_whatever_types_the_parts_of_a_table_have(owners, most, seed, data):
+    dask, dd = pytest.importorskip("dask"), pytest.importorskip("dask.dataframe")
+    parts = []
+    for start in range(0, len(owners) or 1, 7):
+        own = owners[start : start + 7]
+        gaps = None in own
+        form = data.draw(
+            st.sampled_from(
+                [each for each in FORMS if not (gaps and each.endswith("t64") and each[0] in "iu")]
+            )
+        )
+        parts.append(
+            pd.DataFrame({"who": pd.Series(own, dtype=form), "row": np.arange(start, start + len(own))})
+        )
+    table = dd.from_delayed(list(map(dask.delayed, parts)), meta=parts[0].iloc[:0], verify_meta=False)
+    source = open_source(table)
+    kept, units = bound_units(source, "who", most, np.random.default_rng(seed))
+    rows = pd.concat(list(kept.map(lambda part: part.astype({"who": "Float64"}), ["who", "row"])))
+    check_bound(owners, rows.reset_index(drop=True), units, most)
+
+
+def test_numbers_that_differ_keep_different_bits_whatever_their_type():
+    forms = [
+        pd.Series([0, 1, 2**53, 2**53 + 1, -(2**63), 2**63 - 1, -1], dtype="int64"),
+        pd.Series([2**63, 2**63 + 1, 2**64 - 1], dtype="uint64"),
+        pd.Series([0.5, 2.0**64, 1e300, -(2.0**64), 5e-324]),
+        pd.Series([2**64, "1", True, 1.25], dtype=object),
+    ]
+    words = np.concatenate([units_module._unit_words(each, b"k" * 32) for each in forms])
+    assert len(np.unique(words, axis=0)) == len(words)
+    again = [
+        pd.Series([0.0, 1.0, 2.0**53, -(2.0**63), -1.0]),
+        pd.Series([0, 1, 2**53, -(2**63), -1], dtype=object),
+    ]
+    for each in again:
+        assert (units_module._unit_words(each, b"k" * 32) == words[[0, 1, 2, 4, 6]]).all()
 
 
 def test_all_noise_grows_with_the_rows_of_a_unit():

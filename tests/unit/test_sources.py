@@ -167,6 +167,17 @@ def test_types_of_files_that_pandas_did_not_write_follow_from_the_schema_alone(t
         assert dtypes == kinds
 
 
+def test_what_is_missing_in_one_of_several_files_stays_missing(tmp_path):
+    pd.DataFrame({"whole": [0, 1], "truth": [True, False]}).to_parquet(tmp_path / "0.parquet")
+    gaps = pd.DataFrame({"whole": pd.array([None, 3], "Int64"), "truth": pd.array([None, True], "boolean")})
+    gaps.to_parquet(tmp_path / "1.parquet")
+    source = open_source(tmp_path)
+    assert source.described.dtypes.astype(str).to_dict() == {"whole": "Int64", "truth": "boolean"}
+    found = pd.concat(list(source.map(lambda part: part, ["whole", "truth"])), ignore_index=True)
+    assert found["whole"].isna().tolist() == found["truth"].isna().tolist() == [False, False, True, False]
+    assert len(bound_units(source, "whole", 1, np.random.default_rng(0))[1]) == 4
+
+
 def test_a_csv_value_that_does_not_fit_its_column_is_missing_and_raises_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("jupyter_dpsynth.sources.csv.HEAD_ROWS", 2)
     monkeypatch.setattr("jupyter_dpsynth.sources.csv.rows_at_once", lambda _: 2)
