@@ -79,7 +79,7 @@ def require(names: Sequence[str]) -> None:
     if missing:
         raise MissingDependencyError(
             f"{', '.join(missing)} is not installed, and running notebooks needs it: "
-            'pip install "jupyter_dpsynth[lab]"'
+            "install jupyter_dpsynth[lab]."
         )
 
 

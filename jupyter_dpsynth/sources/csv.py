@@ -23,6 +23,7 @@ __all__ = ["CsvSource"]
 
 HEAD_ROWS = 10_000  # whose types are taken as schema
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
+NULLABLE = {"truth": "boolean", "whole": "Int64", "number": "Float64"}
 UNREADABLE = (
     "{name} is no table that pandas.read_csv can read: a line has more fields than the first one, or a quote "
     "is not closed. Repair it, or save the table as Parquet."
@@ -122,6 +123,8 @@ def _read(path: Path, kinds: dict[str, str] | None = None, **options: Any) -> An
     import pandas as pd
 
     text = {name: str for name, kind in (kinds or {}).items() if kind == "text"}
+    if kinds is not None:  # whole numbers stay exact beside missing ones: a person's number must not change
+        options["dtype_backend"] = "numpy_nullable"
     try:
         found = pd.read_csv(
             path,
@@ -165,29 +168,40 @@ def _kind(dtype: Any) -> str:  # noqa: ANN401 - a pandas dtype
 
 
 def _conform(chunk: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:
-    """The chunk with the types of the schema; what does not fit is missing, and nothing raises."""
+    """The chunk with the types of the schema; what does not fit is missing, and nothing raises.
+
+    Privacy:
+        What becomes of a value follows from its own text alone, never from other rows of its chunk: pandas
+        finds another type for all of them if one is written differently.
+    """
     import pandas as pd
 
     columns: dict[str, Any] = {}
     for name, kind in kinds.items():
         series = chunk[name]
+        truth = pd.api.types.is_bool_dtype(series.dtype)
+        numeric = not truth and pd.api.types.is_numeric_dtype(series.dtype)
         if kind == "text":
             columns[name] = series.astype(str) if len(series) == 0 else series
+        elif truth if kind != "truth" else numeric:  # in a chunk of text these would not fit
+            columns[name] = pd.Series(pd.NA, chunk.index, NULLABLE[kind])
         elif kind == "truth":
             known = dict.fromkeys(TRUE, True) | dict.fromkeys(FALSE, False) | {True: True, False: False}
             columns[name] = series.astype(object).map(known).astype("boolean")
         else:
-            numbers = pd.to_numeric(
-                series.astype(object) if series.dtype == bool else series, errors="coerce"
-            )
-            columns[name] = _whole(numbers) if kind == "whole" else numbers.astype(np.float64)
+            numbers = pd.to_numeric(series, errors="coerce", dtype_backend="numpy_nullable")
+            columns[name] = _whole(numbers) if kind == "whole" else numbers
+        if kind == "number":
+            columns[name] = columns[name].astype(np.float64)
     return pd.DataFrame(columns, index=chunk.index)
 
 
 def _whole(numbers: pd.Series) -> pd.Series:
     """Whole numbers as Int64; all others are missing."""
-    if numbers.dtype == np.int64:
-        return numbers.astype("Int64")
+    import pandas as pd
+
+    if pd.api.types.is_integer_dtype(numbers.dtype):
+        return numbers.where(numbers < 2**63).astype("Int64")
     values = numbers.to_numpy(np.float64, na_value=np.nan)
     fits = (values == np.rint(values)) & (np.abs(values) < 2.0**63)
     return numbers.where(fits).astype("Float64").astype("Int64")

@@ -194,6 +194,28 @@ def test_a_csv_value_that_does_not_fit_its_column_is_missing_and_raises_nothing(
     source.close()
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3, 50])
+def test_what_becomes_of_a_csv_value_does_not_depend_on_other_rows(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr("jupyter_dpsynth.sources.csv.HEAD_ROWS", 2)
+    monkeypatch.setattr("jupyter_dpsynth.sources.csv.rows_at_once", lambda _: at_once)
+    big = 2**53 + 1  # is no float
+    rows = [(big, 0.5, True), (1, 1.5, False), (big, 2, 1), ("", "", ""), (big, True, "x"), (True, False, 0)]
+    rows += [(True, "", 1), ("no", "no", True), (big, 3.5, "true"), (2**63, "x", 2)]
+    text = "".join(f"{n},{x},{b}\n" for n, x, b in rows)
+    (tmp_path / "odd.csv").write_text(f"n,x,b\n{text}")
+    source = open_source(tmp_path / "odd.csv")
+    df = pd.concat(source.map(lambda part: part, ["n", "x", "b"]), ignore_index=True)
+    nothing = pd.NA
+    expected = [big, 1, big, nothing, big, nothing, nothing, nothing, big, nothing]
+    pd.testing.assert_series_equal(df["n"], pd.Series(expected, dtype="Int64", name="n"))
+    nan = np.nan
+    assert df["x"].fillna(-1).tolist() == pd.Series([0.5, 1.5, 2, *[nan] * 5, 3.5, nan]).fillna(-1).tolist()
+    expected = [True, False, *[nothing] * 5, True, True, nothing]
+    pd.testing.assert_series_equal(df["b"], pd.Series(expected, dtype="boolean", name="b"))
+    assert len(bound_units(source, "n", 1, np.random.default_rng(0))[1]) == 3
+    source.close()
+
+
 @pytest.mark.parametrize("when", ["before", "between"])
 def test_a_file_that_changes_while_it_is_read_is_noticed(parquet, when):
     df, pattern = parquet
