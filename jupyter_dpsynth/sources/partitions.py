@@ -408,16 +408,21 @@ def _to_frame(table: Any, dtypes: dict[str, Any] | None) -> pd.DataFrame:  # noq
         table: Columns of the file.
         dtypes: What the columns must have in every part; None to find out.
     """
+    import pandas as pd
     import pyarrow as pa
 
     fields = [_readable(field) for field in table.schema]
     table = table.cast(pa.schema(fields, table.schema.metadata))
     mapper = None if table.schema.pandas_metadata else _nullable
-    frame = table.to_pandas(types_mapper=mapper, date_as_object=False).reset_index(drop=True)
+    # whole numbers beside missing ones stay exact, which floats would not
+    options = {"types_mapper": mapper, "date_as_object": False, "integer_object_nulls": True}
+    frame = table.to_pandas(**options).reset_index(drop=True)
     for name, dtype in (dtypes or {}).items():
         if frame[name].dtype != dtype and dtype != "category":
-            present = frame[name].fillna(0) if getattr(dtype, "kind", "") in "iub" else frame[name]
-            frame[name] = present.astype(dtype)
+            series = frame[name]
+            if getattr(dtype, "kind", "") in "iub":  # not fillna, which warns where something is missing
+                series = pd.Series(np.where(series.isna(), 0, series.to_numpy(object)), dtype=object)
+            frame[name] = series.astype(dtype)
     return frame[[name for name in table.column_names if name in frame.columns]]
 
 

@@ -194,6 +194,24 @@ def test_a_csv_value_that_does_not_fit_its_column_is_missing_and_raises_nothing(
     source.close()
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_file_whose_note_of_pandas_types_is_wrong_keeps_its_numbers_and_warns_of_nothing(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    plain = pa.Table.from_pandas(
+        pd.DataFrame({"n": [5, 2**53 + 1], "b": [True, False]}), preserve_index=False
+    )
+    gaps = pa.table({"n": pa.array([None, 2**53 + 1], pa.int64()), "b": pa.array([None, True])})
+    both = pa.concat_tables([plain, gaps.replace_schema_metadata(plain.schema.metadata)])
+    pq.write_table(both, tmp_path / "table.parquet", row_group_size=2)
+    source = open_source(tmp_path / "table.parquet")
+    found = pd.concat(list(source.map(lambda part: part, ["n", "b"])), ignore_index=True)
+    assert found.dtypes.astype(str).to_dict() == {"n": "int64", "b": "bool"}
+    assert found["n"].tolist() == [5, 2**53 + 1, 0, 2**53 + 1]
+    assert found["b"].tolist() == [True, False, False, True]
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 3, 50])
 def test_what_becomes_of_a_csv_value_does_not_depend_on_other_rows(tmp_path, monkeypatch, at_once):
     monkeypatch.setattr("jupyter_dpsynth.sources.csv.HEAD_ROWS", 2)
