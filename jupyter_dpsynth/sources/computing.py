@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["active_client", "computed", "import_dask"]
 
 AHEAD = 4  # tasks a thread that are handed over at once
+# distributed warns of large tasks and states their size, in which the number of rows can be read
+UNTOLD = {"distributed.admin.large-graph-warning-threshold": "1000 PB"}
 
 
 def import_dask() -> Any:  # noqa: ANN401 - a module
@@ -47,7 +49,9 @@ def computed(
     if client is not None:
         options["retries"] = retries
     while batch := list(itertools.islice(waiting, ahead * _threads(client))):
-        yield from dask.compute(*batch, **options)
+        with dask.config.set(UNTOLD):
+            found = dask.compute(*batch, **options)
+        yield from found
 
 
 def active_client() -> Any:  # noqa: ANN401 - a distributed.Client

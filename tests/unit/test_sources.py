@@ -31,6 +31,7 @@ from jupyter_dpsynth.sources.scratch import PrivateFolder, scratch_array
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.tables import EVERY_TYPE, mixed_table
 
+dask = pytest.importorskip("dask")
 dd = pytest.importorskip("dask.dataframe")
 
 STORED = [
@@ -586,6 +587,22 @@ def test_a_file_that_a_worker_does_not_have_is_named():
     assert isinstance(error, DataError)
     assert "/nowhere/part.parquet" in str(error)
     assert "workers" in str(error)
+
+
+@pytest.mark.filterwarnings("error:Sending large graph")
+def test_no_warning_tells_how_many_rows_are_asked_for():
+    distributed = pytest.importorskip("distributed")
+    part = pd.DataFrame({"a": np.zeros(10_000, np.int8)})
+    source = open_source(dd.from_map(lambda _: part, range(4), meta=part.iloc[:0]))
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster),
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 kB"}),
+    ):
+        found = source.map(len, ["a"], np.arange(source.rows) % 2 == 0)
+        assert sum(found) == 20_000
 
 
 def test_a_task_that_fails_leaves_no_value_in_a_workers_log(parquet, monkeypatch, caplog):
