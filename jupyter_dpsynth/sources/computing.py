@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ def computed(
     if client is not None:
         options["retries"] = retries
     while batch := list(itertools.islice(waiting, ahead * _threads(client))):
-        with dask.config.set(UNTOLD):
+        with contextlib.nullcontext() if client is None else dask.config.set(UNTOLD):
             found = dask.compute(*batch, **options)
         yield from found
 
