@@ -202,7 +202,7 @@ class _Tree:
                 missing = absent
                 self.present = max(self.settings.rows - max(missing, 0.0), 1.0)
             if level == 0 and not self.declared:
-                allowed = _present_cells(raw, self.sigma)
+                allowed = _present_cells(raw, self.sigma, self._sides(starts))
                 starts, ends, raw = starts[allowed], ends[allowed], raw[allowed]
                 shrunk = raw
             else:
@@ -217,6 +217,12 @@ class _Tree:
         table = np.concatenate(leaves, axis=1)
         table = table[:, np.argsort(table[0])]
         return self._finish(*table, missing=missing, spare=self.levels - used)
+
+    def _sides(self, starts: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which cells are on which side of zero; to points in time zero is nothing special."""
+        if isinstance(self.meta, DatetimeMeta) and not self.meta.is_duration:
+            return np.ones(len(starts), dtype=bool)
+        return starts >= 0
 
     def _measure(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], sigma: float
@@ -301,10 +307,11 @@ class _Tree:
         return Discovered(codec, counts, variances)
 
 
-def _present_cells(counts: NDArray[np.float64], sigma: float) -> NDArray[np.bool_]:
+def _present_cells(counts: NDArray[np.float64], sigma: float, sides: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Cells of an open-ended grid that hold more than noise.
 
-    A cell far from all others must stand out by 5 sigma, one next to such a cell by 2.
+    A cell far from all others must stand out by 5 sigma, one next to such a cell by 2. Those on the other
+    side of zero are not next: what is never negative stays so.
     """
     sure = counts > SURE_ALONE * sigma
     if not sure.any():
@@ -313,8 +320,9 @@ def _present_cells(counts: NDArray[np.float64], sigma: float) -> NDArray[np.bool
     while True:
         near = sure.copy()
         for shift in (1, 2):
-            near[shift:] |= sure[:-shift]
-            near[:-shift] |= sure[shift:]
+            same = sides[shift:] == sides[:-shift]
+            near[shift:] |= sure[:-shift] & same
+            near[:-shift] |= sure[shift:] & same
         grown = sure | (near & likely)
         if (grown == sure).all():
             return grown
