@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from jupyter_dpsynth.encoding.grids import BRANCHES, FLAT_SPAN, LEVELS, branches, coarsest_cells
 from jupyter_dpsynth.encoding.histograms import Discovered
@@ -31,6 +32,7 @@ __all__ = ["Line", "grow_bins", "needs_unit", "observe_units", "read_line"]
 
 SURE = 4.0  # standard deviations of noise by which a value stands out
 SURE_ALONE = 5.0  # of one of about 200 cells that reach from 1e-9 to 1e19: a false one would be far out
+TOGETHER = 4  # neighbouring cells
 NEARLY_ALL = 0.7  # of the rows that are not missing
 CLEAR = 2.0  # standard deviations of noise that a part's count should be
 MOST_BRANCHES = 256
@@ -310,13 +312,21 @@ class _Tree:
 def _present_cells(counts: NDArray[np.float64], sigma: float, sides: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Cells of an open-ended grid that hold more than noise.
 
-    A cell far from all others must stand out by 5 sigma, one next to such a cell by 2. Those on the other
-    side of zero are not next: what is never negative stays so.
+    Cells far from all others must stand out by 5 sigma, up to four neighbours together; one next to such a
+    cell by 2. Those on the other side of zero are not next: what is never negative stays so.
     """
-    sure = counts > SURE_ALONE * sigma
+    likely = counts > 2 * sigma
+    sure = np.zeros(len(counts), dtype=bool)
+    for many in range(1, TOGETHER + 1):
+        # one large count among them does not make the others sure
+        held = counts if many == 1 else np.minimum(counts, SURE * sigma)
+        found = sliding_window_view(held, many).sum(axis=1) > SURE_ALONE * sigma * np.sqrt(many)
+        found &= sides[: len(found)] == sides[many - 1 :]
+        for place in range(many):
+            sure[place : place + len(found)] |= found
+    sure &= likely
     if not sure.any():
         sure = counts >= counts.max()
-    likely = counts > 2 * sigma
     while True:
         near = sure.copy()
         for shift in (1, 2):
