@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from jupyter_dpsynth.encoding.grids import BRANCHES, FLAT_SPAN, LEVELS, branches, coarsest_cells
 from jupyter_dpsynth.encoding.histograms import Discovered
@@ -32,7 +31,7 @@ __all__ = ["Line", "grow_bins", "needs_unit", "observe_units", "read_line"]
 
 SURE = 4.0  # standard deviations of noise by which a value stands out
 SURE_ALONE = 5.0  # of one of about 200 cells that reach from 1e-9 to 1e19: a false one would be far out
-TOGETHER = 4  # neighbouring cells
+REACH = ((2, 2.0), (8, SURE))  # up to so many cells from others it takes so many standard deviations
 NEARLY_ALL = 0.7  # of the rows that are not missing
 CLEAR = 2.0  # standard deviations of noise that a part's count should be
 MOST_BRANCHES = 256
@@ -312,28 +311,21 @@ class _Tree:
 def _present_cells(counts: NDArray[np.float64], sigma: float, sides: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Cells of an open-ended grid that hold more than noise.
 
-    Cells far from all others must stand out by 5 sigma, up to four neighbours together; one next to such a
-    cell by 2. Those on the other side of zero are not next: what is never negative stays so.
+    How far a cell must stand out depends on how far it is from those that do: `REACH`, and 5 sigma beyond.
+    The other side of zero is far: what is never negative stays so.
     """
-    likely = counts > 2 * sigma
-    sure = np.zeros(len(counts), dtype=bool)
-    for many in range(1, TOGETHER + 1):
-        # one large count among them does not make the others sure
-        held = counts if many == 1 else np.minimum(counts, SURE * sigma)
-        found = sliding_window_view(held, many).sum(axis=1) > SURE_ALONE * sigma * np.sqrt(many)
-        found &= sides[: len(found)] == sides[many - 1 :]
-        for place in range(many):
-            sure[place : place + len(found)] |= found
-    sure &= likely
+    sure = counts > SURE_ALONE * sigma
     if not sure.any():
         sure = counts >= counts.max()
     while True:
-        near = sure.copy()
-        for shift in (1, 2):
-            same = sides[shift:] == sides[:-shift]
-            near[shift:] |= sure[:-shift] & same
-            near[:-shift] |= sure[shift:] & same
-        grown = sure | (near & likely)
+        grown = sure.copy()
+        for distance, least in REACH:
+            near = np.zeros(len(sure), dtype=bool)
+            for shift in range(1, distance + 1):
+                same = sides[shift:] == sides[:-shift]
+                near[shift:] |= sure[:-shift] & same
+                near[:-shift] |= sure[shift:] & same
+            grown |= near & (counts > least * sigma)
         if (grown == sure).all():
             return grown
         sure = grown
