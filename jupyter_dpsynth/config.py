@@ -9,89 +9,18 @@ more private, the tag `unit` in what a number is counted.
 from __future__ import annotations
 
 import ast
-import math
-import numbers
 from dataclasses import dataclass, fields
 from typing import Any
 
-from traitlets import Bool, Enum, HasTraits, TraitError, TraitType
+from traitlets import Bool, Enum, HasTraits, TraitError
 
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
+from jupyter_dpsynth.parameters import ColumnName, Number
 
-__all__ = ["ONE_ROW", "ColumnName", "HighDimConfig", "ResolvedConfig"]
+__all__ = ["ONE_ROW", "HighDimConfig", "ResolvedConfig"]
 
 AUTO = "auto"
 ONE_ROW = "one row"
-
-
-class Number(TraitType[Any, Any]):
-    """A real or whole number within a range, or one word that means 'not set'.
-
-    traitlets' own numeric traits accept NaN, refuse numpy scalars and word their errors for
-    developers, hence this small one.
-    """
-
-    def __init__(
-        self,
-        default: object,
-        *,
-        low: float,
-        high: float,
-        integer: bool = False,
-        open_low: bool = False,
-        unset: tuple[object, ...] = (),
-        hint: str = "",
-        help: str,  # noqa: A002 - traitlets' own keyword
-    ) -> None:
-        super().__init__(default_value=default, allow_none=None in unset, help=help)
-        self.low, self.high, self.open_low = low, high, open_low
-        self.integer, self.unset, self.hint = integer, unset, hint
-
-    @property
-    def range_text(self) -> str:
-        """The allowed values in words, for messages and help."""
-        kind = "a whole number" if self.integer else "a number"
-        bound = "above" if self.open_low else "from"
-        upper = f"{'up ' if self.open_low else ''}to {self.high:,.10g}" if self.high < math.inf else ""
-        words = " or ".join(repr(word) for word in self.unset)
-        return f"{kind} {bound} {self.low:g} {upper}".rstrip() + (f", or {words}" if words else "")
-
-    def validate(self, obj: object, value: object) -> object:  # noqa: ARG002 - traitlets' signature
-        """Return the value as float or int; raise ConfigError outside the range."""
-        if any(value is word or (isinstance(value, str) and value == word) for word in self.unset):
-            return value
-        if isinstance(value, numbers.Real) and not isinstance(value, bool):
-            number = _as_float(value)
-            whole = not self.integer or (math.isfinite(number) and number == int(number))
-            above = number > self.low if self.open_low else number >= self.low
-            if whole and above and math.isfinite(number) and number <= self.high:
-                return int(number) if self.integer else number
-        raise ConfigError(f"{self.name} = {shown(value)} is not allowed: give {self.range_text}.{self.hint}")
-
-
-class ColumnName(TraitType[Any, Any]):
-    """A column's name, or None."""
-
-    def __init__(self, *, help: str) -> None:  # noqa: A002 - traitlets' own keyword
-        super().__init__(default_value=None, allow_none=True, help=help)
-
-    @property
-    def range_text(self) -> str:
-        """The allowed values in words, for messages and help."""
-        return "a column's name, or None"
-
-    def validate(self, obj: object, value: object) -> object:  # noqa: ARG002 - traitlets' signature
-        """Return the name; raise ConfigError for anything but text or None."""
-        if value is None or (isinstance(value, str) and value):
-            return value
-        raise ConfigError(f"{self.name} = {shown(value)} is not allowed: give {self.range_text}.")
-
-
-def _as_float(value: numbers.Real) -> float:
-    try:
-        return float(value)
-    except (OverflowError, TypeError, ValueError):  # whole numbers beyond 1e308, numbers that are none
-        return math.nan
 
 
 class HighDimConfig(HasTraits):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Bool
 
 from jupyter_dpsynth.cli.status import INTERRUPTED
-from jupyter_dpsynth.config import ColumnName, HighDimConfig
+from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ArtifactError, DPSynthError, MetadataError, NotLearnedError, did_you_mean
+from jupyter_dpsynth.parameters import ColumnName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

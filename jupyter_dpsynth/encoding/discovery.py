@@ -31,6 +31,7 @@ __all__ = ["Line", "grow_bins", "needs_unit", "observe_units", "read_line"]
 
 SURE = 4.0  # standard deviations of noise by which a value stands out
 SURE_ALONE = 5.0  # of one of about 200 cells that reach from 1e-9 to 1e19: a false one would be far out
+REACH = ((2, 2.0), (8, SURE))  # up to so many cells from others it takes so many standard deviations
 NEARLY_ALL = 0.7  # of the rows that are not missing
 CLEAR = 2.0  # standard deviations of noise that a part's count should be
 MOST_BRANCHES = 256
@@ -202,7 +203,7 @@ class _Tree:
                 missing = absent
                 self.present = max(self.settings.rows - max(missing, 0.0), 1.0)
             if level == 0 and not self.declared:
-                allowed = _present_cells(raw, self.sigma)
+                allowed = _present_cells(raw, self.sigma, self._sides(starts))
                 starts, ends, raw = starts[allowed], ends[allowed], raw[allowed]
                 shrunk = raw
             else:
@@ -217,6 +218,12 @@ class _Tree:
         table = np.concatenate(leaves, axis=1)
         table = table[:, np.argsort(table[0])]
         return self._finish(*table, missing=missing, spare=self.levels - used)
+
+    def _sides(self, starts: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which cells are on which side of zero; to points in time zero is nothing special."""
+        if isinstance(self.meta, DatetimeMeta) and not self.meta.is_duration:
+            return np.ones(len(starts), dtype=bool)
+        return starts >= 0
 
     def _measure(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], sigma: float
@@ -301,21 +308,24 @@ class _Tree:
         return Discovered(codec, counts, variances)
 
 
-def _present_cells(counts: NDArray[np.float64], sigma: float) -> NDArray[np.bool_]:
+def _present_cells(counts: NDArray[np.float64], sigma: float, sides: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Cells of an open-ended grid that hold more than noise.
 
-    A cell far from all others must stand out by 5 sigma, one next to such a cell by 2.
+    How far a cell must stand out depends on how far it is from those that do: `REACH`, and 5 sigma beyond.
+    The other side of zero is far: what is never negative stays so.
     """
     sure = counts > SURE_ALONE * sigma
     if not sure.any():
         sure = counts >= counts.max()
-    likely = counts > 2 * sigma
     while True:
-        near = sure.copy()
-        for shift in (1, 2):
-            near[shift:] |= sure[:-shift]
-            near[:-shift] |= sure[shift:]
-        grown = sure | (near & likely)
+        grown = sure.copy()
+        for distance, least in REACH:
+            near = np.zeros(len(sure), dtype=bool)
+            for shift in range(1, distance + 1):
+                same = sides[shift:] == sides[:-shift]
+                near[shift:] |= sure[:-shift] & same
+                near[:-shift] |= sure[shift:] & same
+            grown |= near & (counts > least * sigma)
         if (grown == sure).all():
             return grown
         sure = grown

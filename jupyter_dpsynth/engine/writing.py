@@ -97,7 +97,7 @@ def write_table(
     # what the model cannot do is told before a file is written or replaced
     maker.make([replace(each, rows=1) for each in portions if each.rows], generator)
     pattern.parent.mkdir(parents=True, exist_ok=True)
-    parts = _parts(pattern, portions, seed)
+    parts = _parts(pattern.absolute(), portions, seed)  # workers have other working directories
     client, dask = active_client(), import_dask()
     # sent once, not with every part
     shared: Any = (
@@ -114,7 +114,7 @@ def write_table(
             progress(done, rows)
     for path in _numbered_files(pattern)[len(parts) :]:  # of an earlier, longer table
         path.unlink()
-    return [part.path for part in parts]
+    return [pattern.with_name(part.path.name) for part in parts]
 
 
 def _checked(to: object, rows: int) -> Path:
@@ -122,7 +122,7 @@ def _checked(to: object, rows: int) -> Path:
     if not isinstance(to, str | os.PathLike):
         raise ConfigError(f"to = {shown(to)} is not a path: give a pattern such as 'out/*.parquet'.")
     text = os.fspath(to)
-    pattern = Path(text).expanduser().absolute()  # workers of a cluster have other working directories
+    pattern = Path(text).expanduser()
     if pattern.suffix not in FORMATS or "://" in text:
         raise ConfigError(
             f"to = {shown(text)}: give a pattern on this machine (or on a disk that all workers share) that "

@@ -149,10 +149,10 @@ def forecast_html(forecast: Forecast, title: str = "") -> str:
         f'font-family:var(--jp-ui-font-family, sans-serif)">{heading}'
         f'<div style="min-height:40px"><b>{html.escape(headline(forecast))}</b></div>'
         f'<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'
-        f'<div style="flex:1 1 380px;min-width:0;max-width:{WIDTH}px">{epsilon_svg(forecast)}</div>'
+        f'<div style="flex:1 1 380px;min-width:0;max-width:{WIDTH}px">{epsilon_svg(forecast)}'
+        f"{spending_html(forecast)}</div>"
         f'<div style="flex:1 1 320px;min-width:0">{_warning_html(forecast.warnings)}'
-        f'<table style="border:none;margin:0;font-size:13px"><tbody>{rows}</tbody></table></div>'
-        f'<div style="flex:1 1 320px;min-width:0">{spending_html(forecast)}</div></div></div>'
+        f'<table style="border:none;margin:0;font-size:13px"><tbody>{rows}</tbody></table></div></div></div>'
     )
 
 

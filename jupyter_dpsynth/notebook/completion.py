@@ -142,7 +142,8 @@ def _parameter_values(name: str, words: list[str], namespace: dict[str, Any]) ->
     """The values of a parameter that has only some."""
     from traitlets import Bool, Enum
 
-    from jupyter_dpsynth.config import ColumnName, HighDimConfig
+    from jupyter_dpsynth.config import HighDimConfig
+    from jupyter_dpsynth.parameters import ColumnName
 
     trait = HighDimConfig.class_traits()[name]
     if isinstance(trait, Bool):

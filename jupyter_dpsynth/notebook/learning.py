@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.config import AUTO, ColumnName, HighDimConfig
+from jupyter_dpsynth.config import AUTO, HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
 from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.grammar import SCHEMA_NAMES
@@ -25,6 +25,7 @@ from jupyter_dpsynth.notebook.namespace import (
 from jupyter_dpsynth.notebook.progress import TrainingProgress
 from jupyter_dpsynth.notebook.run import TrainingRun
 from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
+from jupyter_dpsynth.parameters import ColumnName
 from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
 from jupyter_dpsynth.privacy.ledger_summary import check_dataset_name
 
