@@ -9,7 +9,7 @@ import jupyter_dpsynth
 
 MODULES = {
     "constraints": {"Combinations", "Constraint", "Ordering", "check_constraints"},
-    "config": {"ONE_ROW", "ColumnName", "HighDimConfig", "ResolvedConfig"},
+    "config": {"ONE_ROW", "HighDimConfig", "ResolvedConfig"},
     "datasets": {"fetch_adult", "load_census_sample", "make_hospital_stays"},
     "evaluation.private": {"PrivateEvaluation", "evaluate_privately", "plan_evaluation"},
     "evaluation.private_report": {"Measured", "PrivateReport"},
