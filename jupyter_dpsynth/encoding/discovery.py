@@ -193,7 +193,7 @@ class _Tree:
     def grow(self) -> Discovered:
         starts, ends = self.edges[:-1], self.edges[1:]
         group = np.zeros(len(starts), dtype=np.int64)
-        parents = np.array([self.settings.rows])
+        parents = np.array([self.present])
         leaves: list[NDArray[np.float64]] = []  # blocks of rows: start, end, shrunk count, raw count
         missing, used = 0.0, 0
         for level in range(self.levels):
@@ -202,6 +202,7 @@ class _Tree:
             if level == 0:
                 missing = absent
                 self.present = max(self.settings.rows - max(missing, 0.0), 1.0)
+                parents = np.array([self.present])
             if level == 0 and not self.declared:
                 allowed = _present_cells(raw, self.sigma, self._sides(starts))
                 starts, ends, raw = starts[allowed], ends[allowed], raw[allowed]
@@ -338,7 +339,7 @@ def _shrink(
     sigma: float,
     widths: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Denoise siblings: spikes stay, the others are drawn to an even spread of their parent's mass.
+    """Denoise siblings: spikes stay, the others are drawn to a spread of what is left: even, or near spikes.
 
     Args:
         counts: Noisy counts `[cells]`.
@@ -367,10 +368,28 @@ def _shrink(
         left, spikes = total - values[~rest].sum(), np.count_nonzero(~rest)
         if spikes and left < CLEAR * sigma * np.sqrt(1 + spikes):
             left = 0.0  # beside spikes so little is noise: values that nobody has would come of it
+        if spikes:  # most of what is beside spikes is near them
+            place = np.arange(size)
+            share = share / np.abs(place[:, None] - place[~rest]).min(axis=1).clip(1) ** 2
         even = max(left, 0) * share[rest] / share[rest].sum()
         spread = max(float(((values[rest] - even) ** 2).sum()), 1e-9)
         keep = max(0.0, 1 - sigma**2 * rest.sum() / spread)
-        out[members[rest]] = np.maximum(even + keep * (values[rest] - even), 0)
+        out[members[rest]] = _onto_sum(even + keep * (values[rest] - even), max(left, 0.0))
+    return out
+
+
+def _onto_sum(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:
+    """The nearest numbers that are not negative and add up to `total`.
+
+    Setting negative ones to zero alone would leave the noise of the others: mass where nobody is.
+
+    Source:
+        Duchi et al. 2008, Efficient projections onto the l1-ball.
+    """
+    falling = np.sort(values)[::-1]
+    excess = (np.cumsum(falling) - total) / np.arange(1, len(values) + 1)
+    held = max(int(np.count_nonzero(falling > excess)), 1)
+    out: NDArray[np.float64] = np.maximum(values - excess[held - 1], 0.0)
     return out
 
 

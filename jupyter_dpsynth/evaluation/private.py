@@ -76,7 +76,7 @@ def evaluate_privately(
     Args:
         synthesizer: A learned synthesizer; its cells are used, and its unit of privacy is protected.
         df: The private table, in any form that `HighDimSynthesizer.learn` takes: the one that was learned,
-            or other rows with the same columns.
+            or other rows with the same columns. Columns that were not learned are left out.
         df_synth: A synthetic table; by default one is made.
         epsilon: What the report may spend, beside what learning spent. Delta is that of learning.
         target: A column with names, to predict by a model that is trained on the synthetic table.
@@ -101,6 +101,8 @@ def evaluate_privately(
         raise ConfigError(f"epsilon = {shown(epsilon)} is not allowed: give a number above 0, such as 0.1.")
     codec = synthesizer.codec
     source = open_source(df)
+    ignored = [name for name in source.described.columns if name not in codec.df_meta.names]
+    source = source.without(ignored) if ignored else source
     check_columns(source.described, codec.df_meta.names, "df", may_be_empty=True)
     codec.df_meta.check(source)
     if df_synth is None:

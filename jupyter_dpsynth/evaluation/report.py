@@ -180,8 +180,8 @@ class UtilityReport:
 
         Args:
             df: The original table, in any form that `HighDimSynthesizer.learn` takes. Of a table in parts not
-                all rows are read, and the report says so.
-            df_synth: A synthetic table with the same columns.
+                all rows are read, and columns that `df_synth` lacks are left out; the report says so.
+            df_synth: A synthetic table.
             target: A column to predict: adds train-on-synthetic, test-on-real figures.
             holdout: Original rows that were not learned from, to test on; by default a fifth of `df`,
                 which makes the figure for the original optimistic only by what was learned.
@@ -191,9 +191,10 @@ class UtilityReport:
             MissingDependencyError: `target` is given and scikit-learn is missing.
         """
         original, in_parts = _original(df)
-        names = tuple(original.columns)
-        check_columns(original, names, "df")
+        names = tuple(name for name in original.columns if name in getattr(df_synth, "columns", ()))
         check_columns(df_synth, names, "df_synth")
+        check_columns(original, tuple(df_synth.columns), "df")
+        ignored = [str(name) for name in original.columns if name not in names]
         if target is not None and (not isinstance(target, str) or target not in names):
             hint = did_you_mean(target if isinstance(target, str) else "", map(str, names))
             raise DataError(f"target = {shown(target)} is not a column of the table.{hint}")
@@ -201,8 +202,11 @@ class UtilityReport:
         if unseen is not None:
             check_columns(unseen, names, "holdout")
         banner = f"{BANNER} {LOOKED_AT}" if in_parts else BANNER
+        if ignored:
+            banner += f" The synthetic table has no {', '.join(ignored)}: left out."
         return shielded(
-            lambda: cls._from_original(original, df_synth, target, unseen, banner), "the comparison failed"
+            lambda: cls._from_original(original[list(names)], df_synth, target, unseen, banner),
+            "the comparison failed",
         )
 
     @classmethod

@@ -293,3 +293,16 @@ def test_noise_seldom_makes_a_negative_value_beside_a_spike_at_zero():
         codec = discover(pd.DataFrame(values).add_prefix("x"), sigma=3.0, seed=seed).codec
         negative += sum(min(column.starts) < 0 for column in codec.columns)
     assert negative <= 2
+
+
+def test_noise_puts_little_into_the_far_part_of_a_declared_range():
+    """Nobody is there: noise set to zero from below would leave 5 % of the rows in it."""
+    costs = np.random.default_rng(0).lognormal(8, 0.8, 20_000)
+    costs[::30] = np.nan
+    shares = []
+    for seed in range(10):
+        codec = discover(pd.DataFrame({"x": costs}), sigma=60.0, seed=seed, bounds={"x": (0, 200_000)}).codec
+        (column,) = codec.columns
+        far = column.starts * (column.unit or 1) >= 60_000
+        shares.append(column.weights[far].sum() / column.weights.sum())
+    assert np.mean(shares) < 0.01

@@ -213,10 +213,17 @@ def test_files_and_dask_dataframes_are_compared_like_the_table_in_memory_and_the
     assert LOOKED_AT not in whole.banner
 
 
+def test_a_column_that_was_not_learned_is_left_out_and_named():
+    df = mixed_table(200)
+    report = UtilityReport.against_original(df, df.drop(columns="age"))
+    assert "The synthetic table has no age: left out." in report.banner
+    assert report.metrics == UtilityReport.against_original(*[df.drop(columns="age")] * 2).metrics
+
+
 def test_unusable_arguments_are_named():
     df = mixed_table(50)
-    with pytest.raises(DataError, match="df_synth lacks column 'age'"):
-        UtilityReport.against_original(df, df.drop(columns="age"))
+    with pytest.raises(DataError, match="df lacks column 'age'"):
+        UtilityReport.against_original(df.drop(columns="age"), df)
     with pytest.raises(DataError, match="Did you mean 'group'"):
         UtilityReport.against_original(df, df, target="groop")
     with pytest.raises(DataError, match="df_synth is empty"):

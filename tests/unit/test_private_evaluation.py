@@ -244,6 +244,13 @@ def test_too_small_an_epsilon_is_told_by_the_noisy_count(synthesizer, ledger, ro
     assert len(ledger.summary().datasets[0].runs) == 4
 
 
+def test_columns_that_were_not_learned_are_left_out(synthesizer, ledger):
+    df = mixed_table(ROWS, seed=5)
+    evaluate_privately(synthesizer, df.assign(note="x"), epsilon=0.5, ledger=ledger)
+    evaluate_privately(synthesizer, df, epsilon=0.5, ledger=ledger)
+    assert [len(each.runs) for each in ledger.summary().datasets] == [2]
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [

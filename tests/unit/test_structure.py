@@ -83,6 +83,16 @@ def test_each_ordering_costs_one_histogram_of_the_planned_noise(learned):
     assert all(rows <= len(df) and sigma == 3.0 for rows, sigma in log)
 
 
+@pytest.mark.tensorflow
+def test_an_order_is_kept_where_persons_are_protected():
+    df = stays(9_000, seed=3).drop(columns="score")
+    df["person"] = np.arange(9_000) // 2
+    config = HighDimConfig(epsilon=2.0, steps=50, privacy_unit="person", max_rows_per_unit=2)
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), config).learn(df, callback=lambda _: None)
+    df_synth = synthesizer.synthesize(3_000, seed=0)
+    assert not (df_synth["admitted"] > df_synth["discharged"]).any()
+
+
 def test_orderings_are_not_measured_where_noise_would_decide():
     class Untouched(Histograms):
         def measure(self, counts, sigma):
