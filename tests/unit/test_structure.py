@@ -85,8 +85,8 @@ def test_each_ordering_costs_one_histogram_of_the_planned_noise(learned):
 
 @pytest.mark.tensorflow
 def test_an_order_is_kept_where_persons_are_protected():
-    df = stays(9_000, seed=3).drop(columns="score")
-    df["person"] = np.arange(9_000) // 2
+    df = stays(5_000, seed=3).drop(columns="score")
+    df["person"] = np.arange(5_000) // 2
     config = HighDimConfig(epsilon=2.0, steps=50, privacy_unit="person", max_rows_per_unit=2)
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), config).learn(df, callback=lambda _: None)
     df_synth = synthesizer.synthesize(3_000, seed=0)
