@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from jupyter_dpsynth.errors import MissingDependencyError
 
@@ -276,6 +278,11 @@ def _boosting(rounds: int) -> Any:  # noqa: ANN401 - untyped library
     return HistGradientBoostingClassifier(max_iter=rounds, random_state=0)
 
 
+def _half_the_processors() -> threadpool_limits:
+    """Limits training: two processes that train on all processors at once wait for each other without end."""
+    return threadpool_limits(max(1, (os.cpu_count() or 1) // 2), user_api="openmp")
+
+
 def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.DataFrame, target: str) -> float:
     """ROC AUC on `holdout` of gradient boosting that learned to predict `target` from `train`.
 
@@ -298,7 +305,8 @@ def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.Data
     present = np.unique(y_hold)
     if len(learned) < 2 or len(present) < 2:
         return 0.5
-    model.fit(x_train, y_train)
+    with _half_the_processors():
+        model.fit(x_train, y_train)
     chances = model.predict_proba(x_hold)[:, np.isin(learned, present)] + 1e-9
     chances /= chances.sum(axis=1, keepdims=True)
     if len(present) == 2:
@@ -322,7 +330,8 @@ def prediction_counter(
     model, labels = _boosting(100), train[:, target].astype(np.int64)
     only = int(labels[0]) if (labels == labels[0]).all() else None
     if only is None:
-        model.fit(np.delete(train, target, axis=1).astype(np.float64), labels)
+        with _half_the_processors():
+            model.fit(np.delete(train, target, axis=1).astype(np.float64), labels)
 
     def count(codes: NDArray[np.integer[Any]]) -> int:
         if only is not None or len(codes) == 0:
@@ -346,5 +355,6 @@ def separation_auc(original: pd.DataFrame, synthetic: pd.DataFrame) -> float:
     tables = [table.sample(rows, random_state=0) for table in (original, synthetic)]
     features = np.vstack(_features(original, *tables))
     labels = np.repeat([0.0, 1.0], rows)
-    chances = cross_val_predict(model, features, labels, cv=3, method="predict_proba")
+    with _half_the_processors():
+        chances = cross_val_predict(model, features, labels, cv=3, method="predict_proba")
     return float(roc_auc_score(labels, chances[:, 1]))

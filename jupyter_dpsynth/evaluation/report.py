@@ -194,6 +194,7 @@ class UtilityReport:
         names = tuple(name for name in original.columns if name in getattr(df_synth, "columns", ()))
         check_columns(df_synth, names, "df_synth")
         check_columns(original, tuple(df_synth.columns), "df")
+        _check_kinds(original, df_synth, names)
         ignored = [str(name) for name in original.columns if name not in names]
         if target is not None and (not isinstance(target, str) or target not in names):
             hint = did_you_mean(target if isinstance(target, str) else "", map(str, names))
@@ -342,6 +343,23 @@ def _original(table: object) -> tuple[pd.DataFrame, bool]:
         return shielded(lambda: rows_to_look_at(source), "reading the original failed"), source.partitioned
     finally:
         source.close()
+
+
+def _check_kinds(original: pd.DataFrame, df_synth: pd.DataFrame, names: tuple[str, ...]) -> None:
+    """Raise DataError if a column holds numbers or times in one table only, as dates read from CSV do."""
+    for name in names:
+        one, two = original[name].dtype, df_synth[name].dtype
+        if _holds(one) != _holds(two):
+            raise DataError(
+                f"column {name!r} has dtype {one} in df and {two} in df_synth: convert one of them."
+            )
+
+
+def _holds(dtype: Any) -> str:  # noqa: ANN401 - a pandas dtype
+    types = pd.api.types
+    if types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype):
+        return "numbers"
+    return "times" if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype) else "names"
 
 
 def check_columns(df: object, names: tuple[str, ...], parameter: str, *, may_be_empty: bool = False) -> None:

@@ -224,6 +224,9 @@ def test_unusable_arguments_are_named():
     df = mixed_table(50)
     with pytest.raises(DataError, match="df lacks column 'age'"):
         UtilityReport.against_original(df.drop(columns="age"), df)
+    days = df.assign(day=pd.Timestamp("2024-01-01"))
+    with pytest.raises(DataError, match="convert one of them"):
+        UtilityReport.against_original(days, days.astype({"day": str}), target="group")
     with pytest.raises(DataError, match="Did you mean 'group'"):
         UtilityReport.against_original(df, df, target="groop")
     with pytest.raises(DataError, match="df_synth is empty"):
