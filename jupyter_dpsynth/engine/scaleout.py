@@ -44,7 +44,7 @@ from jupyter_dpsynth.engine.release import NoisySums
 from jupyter_dpsynth.errors import ConfigError, WorkerLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -241,10 +241,14 @@ class ReplicatedRelease:
     Args:
         native: Clips, sums, and knows the noise.
         crew: The replicas.
+
+    Attributes:
+        meanwhile: Called in every step while devices that compute on their own are at work.
     """
 
     def __init__(self, native: NativeRelease, crew: Crew) -> None:
         self.native, self.crew = native, crew
+        self.meanwhile: Callable[[], object] = lambda: None
         known = native.gradient
         self._gradients, zeros = [], []
         self._size = len(known.layout.free) + known.layout.width
@@ -281,6 +285,7 @@ class ReplicatedRelease:
         held = self.sums(weights, bias, codes, indices)
         # drawn while devices that compute on their own are still at work
         noise = self._noise()
+        self.meanwhile()
         with self.crew.watched():
             total = self.crew.read(self._finish(held, noise))
         self.crew.count(total[-1])

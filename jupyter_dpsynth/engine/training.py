@@ -108,7 +108,12 @@ class DPTrainer:
         entropy = sum(float(-(share * np.log(share)).sum()) for share in start.shares)
         self.gradient = BatchGradient(layout, clip, LOSS_BOUND_FACTOR * max(entropy, 1.0))
         release = self._release(config, units)
-        self.release: GradientRelease = release if crew is None else ReplicatedRelease(release, crew)
+        self.release: GradientRelease = release
+        if crew is not None:
+            self.release = ReplicatedRelease(release, crew)
+            self.release.meanwhile = self._sample_ahead
+        self._population = 0
+        self._ahead: NDArray[np.int64] | None = None
         # every sum is divided by a constant, never by the actual (private) number of rows
         self.divisor = float(config.num_microbatches or plan.batch_size)
         self.update = AdamUpdate(start, plan)
@@ -159,13 +164,14 @@ class DPTrainer:
         """
         losses = self.losses = list(self.resumed)
         reason = self.plan.ends_by
-        count = self.release.population(codes)
+        self._population, self._ahead = self.release.population(codes), None
         last = self.plan.steps if limit is None else limit
         for step in range(len(losses) + 1, last + 1):
             if self._ends(stopped()):
                 reason = StopReason.STOPPED
                 break
-            indices = poisson_sample(count, self.plan.sampling_probability, self.noise.generator)
+            indices = self._draw() if self._ahead is None else self._ahead
+            self._ahead = None
             weights, bias = tf.constant(self.update.weights), tf.constant(self.update.bias)
             try:
                 sums = self.release.release(weights, bias, codes, indices)
@@ -179,6 +185,13 @@ class DPTrainer:
         return TrainingOutcome(
             self.update.model(), len(losses), reason, np.array(losses), self.gradient.clip_norm
         )
+
+    def _draw(self) -> NDArray[np.int64]:
+        return poisson_sample(self._population, self.plan.sampling_probability, self.noise.generator)
+
+    def _sample_ahead(self) -> None:
+        """Draw the next step's sample while this one's devices are at work."""
+        self._ahead = self._draw()
 
     def _ends(self, wish: bool) -> bool:  # noqa: FBT001 - the one thing it is about
         return wish if self.crew is None else self.crew.agreed(wish)

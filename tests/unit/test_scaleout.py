@@ -18,11 +18,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.engine import scaleout, training
 from jupyter_dpsynth.engine.scaleout import Crew
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.sampling import poisson_sample
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.crew import RELEASES, STEPS
+from tests.tables import mixed_table
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 170  # a child that takes longer hangs
@@ -324,3 +329,25 @@ def test_the_workers_samples_together_are_a_poisson_sample_of_the_table():
     assert abs(variance - 1) < 5 * math.sqrt(2 / rounds)
     correlations = np.corrcoef(sizes.T)[np.triu_indices(workers, 1)]
     assert np.abs(correlations).max() < 5 / math.sqrt(rounds)
+
+
+def test_each_step_has_a_sample_of_its_own_though_it_is_drawn_while_the_last_one_computes(monkeypatch):
+    drawn, used = [], []
+
+    def draw(*arguments):
+        drawn.append(poisson_sample(*arguments))
+        return drawn[-1]
+
+    class Watched(scaleout.ReplicatedRelease):
+        def release(self, weights, bias, codes, indices):
+            used.append(indices)
+            return super().release(weights, bias, codes, indices)
+
+    monkeypatch.setattr(training, "poisson_sample", draw)
+    monkeypatch.setattr(training, "ReplicatedRelease", Watched)
+    df = mixed_table(300, seed=77)
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(epsilon=50.0, steps=6))
+    strategy = training.tf.distribute.OneDeviceStrategy("CPU:0")
+    synthesizer.learn(df, callback=lambda _: None, strategy=strategy)
+    assert len(used) == 6
+    assert all(one is other for one, other in zip(used, drawn, strict=False))
