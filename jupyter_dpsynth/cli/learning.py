@@ -13,13 +13,10 @@ from traitlets import Bool
 
 from jupyter_dpsynth.cli.status import INTERRUPTED
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.errors import ArtifactError, DPSynthError, MetadataError, NotLearnedError, did_you_mean
+from jupyter_dpsynth.errors import ArtifactError, DPSynthError, NotLearnedError
 from jupyter_dpsynth.parameters import ColumnName
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["add_learn"]
@@ -89,9 +86,10 @@ def learn(options: argparse.Namespace) -> int:
     from jupyter_dpsynth.metadata import MetaExtractor
     from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
     from jupyter_dpsynth.quiet import quiet_native_stderr
+    from jupyter_dpsynth.sources.opening import leave_out
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-    table = _without(open_table(options.table), options.ignore)
+    table = leave_out(open_table(options.table), options.ignore, "--ignore")
     df_meta = MetaExtractor.extract(table, ids=options.ids, schema=options.schema)
     synthesizer = HighDimSynthesizer(df_meta, config)
     name = Path(options.table).name.partition(".")[0]
@@ -138,15 +136,6 @@ def _checked_output(name: str, *, force: bool) -> Path:
             "another name, or --force to replace it."
         )
     return path
-
-
-def _without(table: Source, ignore: Sequence[str]) -> Source:
-    columns = table.described.columns
-    for name in ignore:
-        if name not in columns:
-            hint = did_you_mean(name, map(str, columns))
-            raise MetadataError(f"--ignore names column {name!r}, which is not in the table.{hint}")
-    return table.without(ignore) if ignore else table
 
 
 def _save(synthesizer: HighDimSynthesizer, output: Path) -> None:

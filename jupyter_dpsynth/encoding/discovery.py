@@ -193,7 +193,7 @@ class _Tree:
     def grow(self) -> Discovered:
         starts, ends = self.edges[:-1], self.edges[1:]
         group = np.zeros(len(starts), dtype=np.int64)
-        parents = np.array([self.present])
+        parents: NDArray[np.float64]
         leaves: list[NDArray[np.float64]] = []  # blocks of rows: start, end, shrunk count, raw count
         missing, used = 0.0, 0
         for level in range(self.levels):

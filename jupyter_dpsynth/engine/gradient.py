@@ -9,6 +9,7 @@ column i. Its squared norm is therefore `sum_j |g_j|^2 (1 + sum_i scale_ij^2)`, 
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,8 @@ Tensor = Any  # TensorFlow ships no types
 CLIP_SLACK = 1 - 2e-4
 LOSS_BOUND_FACTOR = 1.5
 LEAST_LOGIT = -80.0  # below a row's largest; exp(-80) is still a normal float32
+_switching = threading.Lock()
+_switched_from: list[bool] = []  # by trainings that are under way: whoever ends last puts back the first
 
 
 @contextlib.contextmanager
@@ -36,15 +39,17 @@ def full_precision() -> Iterator[None]:
 
     By default TensorFlow lets newer GPUs round the factors to 10 bits (TensorFloat-32). Norms and sums would
     then be wrong by up to 1e-3 of themselves, more than `CLIP_SLACK` allows for. There is one switch for the
-    whole process; it is put back.
+    whole process; it is put back when no thread trains any more.
     """
     config = tf.config.experimental
-    before = config.tensor_float_32_execution_enabled()
-    config.enable_tensor_float_32_execution(False)  # noqa: FBT003 - TensorFlow takes no keyword
+    with _switching:
+        _switched_from.append(config.tensor_float_32_execution_enabled())
+        config.enable_tensor_float_32_execution(False)  # noqa: FBT003 - TensorFlow takes no keyword
     try:
         yield
     finally:
-        config.enable_tensor_float_32_execution(before)
+        with _switching:
+            config.enable_tensor_float_32_execution(_switched_from.pop())
 
 
 class BatchGradient:

@@ -279,7 +279,7 @@ def _boosting(rounds: int) -> Any:  # noqa: ANN401 - untyped library
 
 
 def _half_the_processors() -> threadpool_limits:
-    """Limits training: two processes that train on all processors at once wait for each other without end."""
+    """Limits models: two processes that use all processors at once wait for each other without end."""
     return threadpool_limits(max(1, (os.cpu_count() or 1) // 2), user_api="openmp")
 
 
@@ -307,7 +307,7 @@ def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.Data
         return 0.5
     with _half_the_processors():
         model.fit(x_train, y_train)
-    chances = model.predict_proba(x_hold)[:, np.isin(learned, present)] + 1e-9
+        chances = model.predict_proba(x_hold)[:, np.isin(learned, present)] + 1e-9
     chances /= chances.sum(axis=1, keepdims=True)
     if len(present) == 2:
         return float(roc_auc_score(y_hold, chances[:, 1]))
@@ -336,7 +336,8 @@ def prediction_counter(
     def count(codes: NDArray[np.integer[Any]]) -> int:
         if only is not None or len(codes) == 0:
             return int((codes[:, target] == only).sum())
-        guesses = model.predict(np.delete(codes, target, axis=1).astype(np.float64))
+        with _half_the_processors():
+            guesses = model.predict(np.delete(codes, target, axis=1).astype(np.float64))
         return int((guesses == codes[:, target]).sum())
 
     return count

@@ -62,9 +62,8 @@ def loss_range(curve: Sequence[tuple[int, float, float]]) -> tuple[float, float]
     """A range for the loss axis that contains the curve and nearly all of its noise band."""
     lows = sorted(loss - BAND * noise for _, loss, noise in curve)
     highs = sorted(loss + BAND * noise for _, loss, noise in curve)
-    cut = (
-        len(curve) // 50
-    )  # the band of single steps, of the first and noisiest above all, may leave the chart
+    # the band of single steps, of the first and noisiest above all, may leave the chart
+    cut = len(curve) // 50
     losses = [loss for _, loss, _ in curve]
     low, high = min(lows[cut], *losses), max(highs[-1 - cut], *losses)
     margin = max(0.04 * (high - low), 1e-6)

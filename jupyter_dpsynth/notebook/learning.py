@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import AUTO, HighDimConfig
-from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
+from jupyter_dpsynth.errors import ConfigError, DPSynthError
 from jupyter_dpsynth.notebook.frames import frame_of
 from jupyter_dpsynth.notebook.grammar import SCHEMA_NAMES
 from jupyter_dpsynth.notebook.namespace import (
@@ -134,18 +134,12 @@ def _prepare(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> tup
 
 def without(df: Any, ignore: Sequence[str]) -> Any:  # noqa: ANN401 - a frame, or the source of a table
     """The table without the columns that are to be left out."""
-    from jupyter_dpsynth.sources.opening import open_source
+    from jupyter_dpsynth.sources.opening import leave_out, open_source
 
     names = [ignore] if isinstance(ignore, str) else list(ignore)
     if not names:
         return df
-    source = open_source(df)
-    columns = source.described.columns
-    for name in names:
-        if name not in columns:
-            hint = did_you_mean(str(name), map(str, columns))
-            raise MetadataError(f"ignore names column {name!r}, which is not in the table.{hint}")
-    left = source.without(names)
+    left = leave_out(open_source(df), names, "ignore")
     return left if left.partitioned else left.described
 
 

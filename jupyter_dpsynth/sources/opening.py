@@ -6,12 +6,15 @@ import glob
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import DataError, shown
+from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shown
 from jupyter_dpsynth.sources.base import FrameSource, Source
 
-__all__ = ["is_dask", "open_source", "source_files"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["is_dask", "leave_out", "open_source", "source_files"]
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".csv.gz")
@@ -44,6 +47,25 @@ def open_source(data: object) -> Source:
             "Parquet or CSV files."
         )
     return _open_files(source_files(data))
+
+
+def leave_out(source: Source, names: Sequence[str], option: str) -> Source:
+    """A table without some columns.
+
+    Args:
+        source: The table.
+        names: Which columns.
+        option: How the user calls them, for the message.
+
+    Raises:
+        MetadataError: There is no such column.
+    """
+    columns = source.described.columns
+    for name in names:
+        if name not in columns:
+            hint = did_you_mean(str(name), map(str, columns))
+            raise MetadataError(f"{option} names column {name!r}, which is not in the table.{hint}")
+    return source.without(names) if names else source
 
 
 def is_dask(data: object) -> bool:

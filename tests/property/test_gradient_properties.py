@@ -14,7 +14,7 @@ tf = pytest.importorskip("tensorflow")
 
 from jupyter_dpsynth.engine import release as release_module
 from jupyter_dpsynth.engine import scaleout
-from jupyter_dpsynth.engine.gradient import CLIP_SLACK, BatchGradient
+from jupyter_dpsynth.engine.gradient import CLIP_SLACK, BatchGradient, full_precision
 from jupyter_dpsynth.engine.release import (
     MicrobatchRelease,
     NativeRelease,
@@ -258,3 +258,19 @@ def test_codes_on_a_gpu_are_picked_there():
     assert np.array_equal(
         np.arange(scaleout.RESIDENT_EXACT, dtype=scaleout.RESIDENT_TYPE), np.arange(scaleout.RESIDENT_EXACT)
     )
+
+
+def test_a_training_that_ends_leaves_the_precision_of_another_threads_training():
+    config = tf.config.experimental
+    before = config.tensor_float_32_execution_enabled()
+    config.enable_tensor_float_32_execution(True)
+    try:
+        first, second = full_precision(), full_precision()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert not config.tensor_float_32_execution_enabled()
+        second.__exit__(None, None, None)
+        assert config.tensor_float_32_execution_enabled()
+    finally:
+        config.enable_tensor_float_32_execution(before)
