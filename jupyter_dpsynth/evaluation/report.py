@@ -363,9 +363,12 @@ def _holds(dtype: Any) -> str:  # noqa: ANN401 - a pandas dtype
 
 
 def check_columns(df: object, names: tuple[str, ...], parameter: str, *, may_be_empty: bool = False) -> None:
-    """Raise DataError unless it is a table with these columns and, where that may be told, with rows."""
+    """Raise DataError unless it is a table with these columns, each once, and rows where that may be told."""
     if not isinstance(df, pd.DataFrame):
         raise DataError(f"{parameter} is a {type(df).__name__}: pass a pandas DataFrame.")
+    if not df.columns.is_unique:
+        twice = df.columns[df.columns.duplicated()][0]
+        raise DataError(f"{parameter} has column {twice!r} more than once: rename the duplicates.")
     missing = [name for name in names if name not in df.columns]
     if missing:
         raise DataError(f"{parameter} lacks column {missing[0]!r}: compare tables with the same columns.")

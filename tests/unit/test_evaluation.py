@@ -16,6 +16,7 @@ from jupyter_dpsynth.evaluation.metrics import (
 )
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
 from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.sampling import LOOKED_AT
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.models import untrained
@@ -184,7 +185,7 @@ def test_names_that_differ_at_their_end_are_told_apart_on_plots():
 def test_a_comparison_with_the_measurements_needs_no_original_and_no_warning():
     df = mixed_table(3000)
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(epsilon=5, steps=40))
-    synthesizer.learn(df, callback=lambda _: None)
+    synthesizer.learn(df, callback=lambda _: None, noise=NoiseSource(test_only_seed=1))
     del df
     report = UtilityReport.against_measurements(synthesizer, synthesizer.synthesize(3000, seed=0))
     assert report.banner is None
@@ -224,6 +225,8 @@ def test_unusable_arguments_are_named():
     df = mixed_table(50)
     with pytest.raises(DataError, match="df lacks column 'age'"):
         UtilityReport.against_original(df.drop(columns="age"), df)
+    with pytest.raises(DataError, match="df has column 'age' more than once"):
+        UtilityReport.against_original(pd.concat([df, df[["age"]]], axis=1), df)
     days = df.assign(day=pd.Timestamp("2024-01-01"))
     with pytest.raises(DataError, match="convert one of them"):
         UtilityReport.against_original(days, days.astype({"day": str}), target="group")
