@@ -39,6 +39,8 @@ def coarsest_cells(meta: ContinuousMeta | DatetimeMeta, unit: float) -> tuple[ND
         return np.unique(starts // int(unit)).astype(np.float64), False
     lowest_power = 0 if unit > 0 else -30
     powers = 2.0 ** np.arange(lowest_power, 63)
+    if isinstance(meta, DatetimeMeta):
+        powers = powers[powers * unit <= LARGEST]  # in microseconds: what a duration can be
     zero = np.array([0.0] if unit > 0 else [0.0, np.nextafter(0.0, 1.0)])
     return np.concatenate([-powers[::-1], zero, powers]), False
 

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dpsynth.encoding.grids import LEVELS
+from jupyter_dpsynth.encoding.grids import LEVELS, coarsest_cells
 from jupyter_dpsynth.encoding.histograms import Histograms
+from jupyter_dpsynth.encoding.numeric import LARGEST
+from jupyter_dpsynth.encoding.series import RESOLUTIONS
 from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
@@ -189,6 +191,13 @@ def test_decimals_are_learned():
     prices = np.round(np.random.default_rng(0).uniform(0, 100, 2000), 2)
     _, out = round_trip(pd.DataFrame({"x": prices}))
     assert np.allclose(out["x"], out["x"].round(2))
+
+
+@pytest.mark.parametrize("unit", RESOLUTIONS)
+def test_noise_in_any_cell_of_durations_makes_one_that_can_be_held(unit):
+    (meta,) = MetaExtractor.extract(pd.DataFrame({"t": pd.to_timedelta([1, 2], unit="D")})).columns
+    edges, _ = coarsest_cells(meta, float(unit))
+    assert LARGEST / 2 < edges[-1] * unit == -edges[0] * unit <= LARGEST
 
 
 def test_days_stay_whole_days():
