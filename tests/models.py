@@ -1,4 +1,7 @@
-"""A learned synthesizer without training: real codec, measurements, plan and receipt, random weights."""
+"""A learned synthesizer without training: real codec, measurements, plan and receipt, random weights.
+
+Its measurements are the same in every run, so its receipt is a form to test with and no guarantee.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,18 @@ from jupyter_dpsynth.engine.reports import StopReason
 from jupyter_dpsynth.engine.run import Learned, LearningRun
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
+from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 
 def untrained(df, completed=20, **declared):
-    """A synthesizer of a table whose weights are random, so that tests need no TensorFlow."""
+    """A synthesizer of a table whose weights are drawn at random, so that tests need no TensorFlow."""
     config = HighDimConfig(epsilon=2.0, steps=20)
     df_meta = MetaExtractor.extract(df, **declared)
     plan = plan_run(config.resolve(), df_meta, float(max(len(df), 2)))
-    run = LearningRun(df_meta, config.resolve(), df, lambda _: None, None, None, None, None, "")
+    noise = NoiseSource(test_only_seed=0)
+    run = LearningRun(df_meta, config.resolve(), df, lambda _: None, None, noise, None, None, "")
     codec, reference, _, counts = run._measure(plan)
     shares = [to_shares(count, 0.3) for count in counts]
     layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent)

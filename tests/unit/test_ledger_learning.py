@@ -155,7 +155,7 @@ def test_a_ledger_that_vanishes_after_counting_stops_the_run(ledger, monkeypatch
 
 
 def test_too_few_rows_and_a_stop_are_recorded_as_what_they_were(ledger):
-    few = mixed_table(30)
+    few = mixed_table(10)
     with pytest.raises(DataError, match="too few rows"):
         synthesizer_for(few, epsilon=0.5).learn(few, callback=quiet, ledger=ledger, dataset="few")
     stop = threading.Event()
