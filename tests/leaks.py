@@ -16,6 +16,9 @@ from tests.tables import mixed_table
 
 ROWS = 2347  # the exact row count that must not appear
 PLANTED_ROW = 17
+#: For learning the planted table: so small that a planted name is not published by chance either. With the
+#: delta of a table of this size that happens about once in 300,000 runs.
+DELTA = 1e-9
 MARKERS = (
     "PLANTEDNAME",
     "7919283746",
@@ -77,6 +80,11 @@ def counts_in(text):
     """Whether the exact row count stands in a text as a number of its own."""
     grouped = f"{ROWS:,}"
     return bool(re.search(rf"(?<![\w.])({ROWS}|{grouped})(?![\w.]*\d)", text))
+
+
+def without_pictures(text):
+    """A text without its pictures, among whose letters and digits any number may stand by chance."""
+    return re.sub(r"[A-Za-z0-9+/]{200,}", "", text)
 
 
 def chain_of(error):

@@ -25,6 +25,7 @@ from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.leaks import (
+    DELTA,
     PLANTED_ROW,
     ROWS,
     assert_clean,
@@ -66,7 +67,7 @@ def watched(caplog):
 def learned(df, meta):
     """A synthesizer that has learned the planted table, and all reports of its run."""
     reports: list = []
-    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=1.0, steps=20))
+    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=1.0, delta=DELTA, steps=20))
     synthesizer.learn(df, callback=reports.append)
     return synthesizer, reports
 
@@ -157,7 +158,7 @@ def test_a_comparison_with_the_original_never_comes_without_its_banner(df):
 def test_learning_writes_and_warns_nothing_private(df, meta, watched):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        HighDimSynthesizer(meta, HighDimConfig(steps=2)).learn(df)
+        HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2)).learn(df)
     assert_clean(watched() + "".join(str(w.message) for w in caught), "the output")
 
 
@@ -184,10 +185,10 @@ def test_no_warning_and_no_error_depends_on_a_value(errors):
 
 @trains
 def test_the_exact_row_count_is_not_shown(tmp_path):
-    """By chance the noisy count may be the exact one (1 in 100), but not three times running."""
+    """By chance the noisy count may be the exact one (1 in 100), but not four times running."""
     df = mixed_table(ROWS)
     shown = []
-    for attempt in range(3):
+    for attempt in range(4):
         reports: list = []
         synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(steps=1))
         synthesizer.learn(df, callback=reports.append)
@@ -226,7 +227,7 @@ def test_an_error_inside_a_library_shows_no_planted_value_at_any_phase(
 ):
     module, name = f"jupyter_dpsynth.{target}".rsplit(".", 1)
     monkeypatch.setattr(importlib.import_module(module), name, leaking)
-    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=1.0, steps=3))
+    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=1.0, delta=DELTA, steps=3))
     with pytest.raises(DPSynthError, match="inside a library \\(ValueError at jupyter_dpsynth") as raised:
         synthesizer.learn(df)
     assert [*chain_of(raised.value)] == [raised.value]  # nothing leads to the library's exception
@@ -246,7 +247,7 @@ def test_a_failed_or_stopped_run_lets_go_of_the_table(monkeypatch, meta):
     mine = planted_table()
     stop = threading.Event()
     stop.set()
-    failed, stopped = (HighDimSynthesizer(meta, HighDimConfig(steps=2)) for _ in range(2))
+    failed, stopped = (HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2)) for _ in range(2))
     with contextlib.suppress(DPSynthError):
         failed.learn(mine, callback=lambda _: None)
     with contextlib.suppress(NotLearnedError):
@@ -265,7 +266,7 @@ def test_a_training_in_the_background_keeps_neither_the_table_nor_a_library_s_er
     from jupyter_dpsynth.notebook.run import TrainingRun
 
     monkeypatch.setattr("jupyter_dpsynth.encoding.names.factorize", leaking)
-    run = TrainingRun(HighDimSynthesizer(meta, HighDimConfig(steps=2)), planted_table(), "s")
+    run = TrainingRun(HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2)), planted_table(), "s")
     run.start()
     assert run.wait(120)
     assert [*chain_of(run.error)] == [run.error]
@@ -338,7 +339,7 @@ def test_one_row_does_not_decide_whether_there_is_an_error():
     meta = MetaExtractor.extract(
         df, bounds={"age": (18, 90)}, categories={"group": ["north", "south", "west"]}
     )
-    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=3.0, steps=5))
+    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=3.0, delta=DELTA, steps=5))
     synthetic = synthesizer.learn(df, callback=lambda _: None).synthesize(2000)
     assert synthetic["age"].between(18, 90).all()
     assert set(synthetic["group"]) <= {"north", "south", "west"}

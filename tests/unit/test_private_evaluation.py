@@ -234,14 +234,15 @@ def test_a_fixed_seed_has_no_guarantee_and_counts_as_infinite(synthesizer, ledge
 @pytest.mark.parametrize("rows", [0, 1, 30])
 def test_too_small_an_epsilon_is_told_by_the_noisy_count(synthesizer, ledger, rows):
     few, told = mixed_table(ROWS).head(rows), []
-    for _ in range(4):
+    for _ in range(8):
         try:
             evaluate_privately(synthesizer, few, epsilon=0.1, ledger=ledger)
         except DataError as error:
             told.append(str(error))
-    assert len(told) >= 3  # once in some hundred times the noise on the row count hides it
+    # once in 44 times the noise on the row count hides it: five times in eight, once in three million
+    assert len(told) >= 4
     assert all(re.search(r"too small to evaluate this table.*counted with noise", each) for each in told)
-    assert len(ledger.summary().datasets[0].runs) == 4
+    assert len(ledger.summary().datasets[0].runs) == 8
 
 
 def test_columns_that_were_not_learned_are_left_out(synthesizer, ledger):
