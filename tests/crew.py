@@ -33,6 +33,7 @@ RELEASES = 250
 ROWS = 41
 LEARNED_ROWS = 3000
 STEPS = 60
+KILLED_STEPS = 300  # of a run that is killed: seconds, so that the kill does not come after its end
 
 
 def release_of(crew, sigma, units=None):
@@ -249,7 +250,8 @@ def train(checkpoint):
     def tell(report):
         print(f"step {report.step}" if report.step else report.message, flush=True)  # noqa: T201
 
-    synthesizer = synthesizer_of(df).learn(df, tell, strategy=strategy, checkpoint=checkpoint)
+    synthesizer = synthesizer_of(df, steps=KILLED_STEPS)
+    synthesizer.learn(df, tell, strategy=strategy, checkpoint=checkpoint)
     return learned_figures(synthesizer, df)
 
 

@@ -231,7 +231,7 @@ class NotebookPage:
         for _ in range(5):  # a cell that is run before the session is ready is dropped silently
             self.cell(index).locator(".cm-content").click()
             self.page.keyboard.press("Control+Enter")
-            for _ in range(20):
+            for _ in range(100):  # a busy browser is slow to show that it runs; again, it would run twice
                 if not re.search(r"\[ ?\]", self.prompt(index)):
                     return
                 time.sleep(0.1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -110,12 +112,22 @@ def test_a_privacy_unit_is_a_column_of_the_table(panel: ConfigPanel) -> None:
     assert panel.config.privacy_unit is None
 
 
+@contextlib.contextmanager
+def bound_only(panel: ConfigPanel) -> Iterator[None]:
+    """What is changed in the block shows its bound there; the exact figures wait for the end of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jupyter_dpsynth.notebook.live.SETTLED_SECONDS", 600.0)
+        yield
+    panel.calculator.update()
+
+
 def test_what_is_beyond_the_bound_is_worked_out_exactly(panel: ConfigPanel) -> None:
     panel.calculator.settle()
-    panel.calculator._rows.value = "300"
-    panel.config.epsilon = 0.1  # possible, but the bound cannot tell
-    assert panel.calculator.forecast is None
-    assert panel.fields["epsilon"].error == ""
+    with bound_only(panel):
+        panel.calculator._rows.value = "300"
+        panel.config.epsilon = 0.1  # possible, but the bound cannot tell
+        assert panel.calculator.forecast is None
+        assert panel.fields["epsilon"].error == ""
     assert panel.calculator.settle()
     assert panel.calculator.forecast.plan.epsilon <= 0.1
     assert "too few" in panel.calculator.forecast.warnings[0]
@@ -151,10 +163,11 @@ def test_the_ends_of_the_scale_say_which_way_is_private(panel: ConfigPanel) -> N
 
 def test_the_calculator_moves_at_once_as_an_upper_bound_and_becomes_exact(panel: ConfigPanel) -> None:
     assert panel.calculator.settle()
-    panel.config.epsilon = 2.0
-    bound = panel.calculator.forecast
-    assert bound.accountant == "quick"
-    assert "upper bound" in text_of(panel)
+    with bound_only(panel):
+        panel.config.epsilon = 2.0
+        bound = panel.calculator.forecast
+        assert bound.accountant == "quick"
+        assert "upper bound" in text_of(panel)
     assert panel.calculator.settle()
     exact = panel.calculator.forecast
     assert exact.accountant == "pld"
@@ -391,11 +404,10 @@ def test_train_stop_synthesize_compare_and_save(panel: ConfigPanel, shell: Shell
     assert run.wait(60)
     synthesizer = shell.names["synthesizer"]
     assert synthesizer.stop_reason.value == "stopped"
-    deadline = 50
-    while panel._train.disabled and deadline:
-        run.wait(0)
-        asyncio.run(asyncio.sleep(0.1))
-        deadline -= 1
+    end = time.monotonic() + 60
+    while panel._train.disabled:  # its display is drawn for the last time
+        assert time.monotonic() < end
+        time.sleep(0.1)
     assert f"epsilon = {epsilon_text(synthesizer.epsilon)}" in panel._message.value
     panel._synthetic_rows.value = "1,234"
     panel._after[0].click()

@@ -26,14 +26,14 @@ from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.sampling import poisson_sample
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.crew import RELEASES, STEPS
+from tests.crew import KILLED_STEPS, RELEASES, STEPS
 from tests.tables import mixed_table
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 170  # a child that takes longer hangs
-KILL_AT = 20
+KILL_AT = 40
 UNLIKELY = 1e-4
-WINDOW = STEPS // 20  # steps between two checkpoints
+WINDOW = KILLED_STEPS // 20  # steps between two checkpoints
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -240,7 +240,7 @@ def test_a_lost_worker_ends_training_with_a_model_and_a_true_ledger(tmp_path):
     checkpoint = tmp_path / "run.checkpoint"
     found = killed_while_training(tmp_path, checkpoint, victim=1)
     assert found["reason"] == "worker lost"
-    assert KILL_AT <= found["updates"] < STEPS
+    assert KILL_AT <= found["updates"] < KILLED_STEPS
     assert found["steps"] == found["updates"] + 1  # the step that failed counts as made
     (run,) = ledger_of(tmp_path).to_frame().to_dict("records")
     assert run["status"] == "stopped"
@@ -249,7 +249,7 @@ def test_a_lost_worker_ends_training_with_a_model_and_a_true_ledger(tmp_path):
     # one worker alone can go on, and makes no more steps than are left
     with children(tmp_path, 1, "train", checkpoint) as (child,):
         resumed = answer(child, tmp_path)
-    assert resumed["updates"] == STEPS - 1
+    assert resumed["updates"] == KILLED_STEPS - 1
     assert resumed["losses"][: found["updates"]] == found["losses"]
     assert_nothing_more_was_spent(tmp_path, found, resumed)
 
@@ -266,7 +266,7 @@ def test_a_killed_first_worker_costs_steps_but_no_second_spending(tmp_path):
     with children(tmp_path, 2, "train", checkpoint) as pair:
         resumed, other = (answer(child, tmp_path, index) for index, child in enumerate(pair))
     assert resumed["losses"] == other["losses"]
-    assert STEPS - 2 * WINDOW - 1 <= resumed["updates"] < STEPS
+    assert KILLED_STEPS - 2 * WINDOW - 1 <= resumed["updates"] < KILLED_STEPS
     assert_nothing_more_was_spent(tmp_path, found, resumed)
     # an old copy of the checkpoint gives its own model, but not one more step
     checkpoint.write_bytes(old_copy)
@@ -283,7 +283,7 @@ def assert_nothing_more_was_spent(folder, found, resumed):
     assert run["epsilon"] == resumed["epsilon"] == found["epsilon"]
     assert resumed["entry"] == found["entry"]
     assert resumed["plan"] == found["plan"]
-    assert resumed["steps"] == claimed(folder, found["entry"]) == STEPS
+    assert resumed["steps"] == claimed(folder, found["entry"]) == KILLED_STEPS
     assert not (folder / "worker 1").exists()
 
 
