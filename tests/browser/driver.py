@@ -259,10 +259,10 @@ class NotebookPage:
 
     def restart(self) -> None:
         """Restart the kernel, agree to it, and wait until it listens."""
-        self.page.evaluate("() => { window.jupyterapp.commands.execute('kernelmenu:restart') }")
+        command = "window.jupyterapp.commands.execute('kernelmenu:restart')"
+        self.page.evaluate(f"() => {{ window.restarted = {command} }}")
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
-        self.page.wait_for_selector(".jp-Dialog", state="detached")
-        self.page.wait_for_timeout(500)  # until the old kernel is gone
+        self.page.evaluate("() => window.restarted")  # settled when the old kernel is gone
         self.page.evaluate(WAIT_FOR_KERNEL)
 
     def save(self) -> None:
