@@ -2,6 +2,7 @@
 
 import itertools
 import tempfile
+import threading
 
 import numpy as np
 import pandas as pd
@@ -321,8 +322,10 @@ def test_persons_are_protected_from_end_to_end():
     assert list(out.columns) == list(df.columns)
     assert out["person"].tolist() == list(range(1, 51))
     assert set(out["sex"]) <= {"F", "M", "other"}
-    audit = synthesizer.audit(seconds=1)
-    assert audit.bound <= audit.claim
+    stop = threading.Event()
+    audit = synthesizer.audit(120, lambda state: state.runs >= 30 and stop.set(), stop)
+    # above the claim itself once in a thousand audits; above three claims if rows were clipped one by one
+    assert 0 < audit.bound < 1.5 * audit.claim
     assert audit.reach == pytest.approx(1.0, abs=0.01)  # the canaries are clipped
 
 
