@@ -33,6 +33,7 @@ __all__ = ["LearningProgress", "stopped_by_interrupt"]
 
 STDERR = 2
 STOPPING = "Stopping after the current step; the model is kept. Ctrl-C again leaves without it."
+ROOMY = 80  # characters a line; with fewer, steps and times would be cut off beside the bar
 LINE_SHARE = 0.1  # of the steps, from one line of a log to the next
 
 
@@ -54,13 +55,14 @@ class LearningProgress:
         if stream is None:
             stream = os.fdopen(os.dup(STDERR), "w", encoding="utf-8", errors="replace")
         self.console = Console(file=stream, highlight=False, markup=False)
+        room = self.console.width >= ROOMY
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),  # a column's name may look like markup
-            BarColumn(bar_width=None),
+            *([BarColumn(bar_width=None)] if room else []),
             MofNCompleteColumn(),
             TextColumn("{task.fields[figures]}", markup=False),
-            TimeElapsedColumn(),
+            *([TimeElapsedColumn()] if room else []),
             TimeRemainingColumn(),
             console=self.console,
             expand=True,

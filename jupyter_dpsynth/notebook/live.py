@@ -25,7 +25,7 @@ __all__ = ["LiveCalculator"]
 logger = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 0.4  # without a change, before the exact figure is computed
-HEIGHT = "400px"  # of all it shows, so that a line more or less moves nothing below
+HEIGHT = "690px"  # of all it shows, so that a line more or less moves nothing below
 ROWS_NOTE = "a guess of yours, for this forecast only: your table is not counted"
 
 

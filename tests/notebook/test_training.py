@@ -48,6 +48,14 @@ def test_nothing_that_tensorflow_says_reaches_the_cell(kernel: Kernel) -> None:
     assert cell.text == ""
 
 
+def test_columns_that_noise_hides_are_named_in_the_display_that_stays(kernel: Kernel) -> None:
+    kernel.run("wide = df.assign(note=[f'note {k}' for k in range(len(df))])")
+    cell = kernel.run("%dpsynth learn wide -o hidden --steps 5")
+    assert "No value of column 'note' is frequent enough" in final(cell)["text/html"]
+    assert "No value of column 'note' is frequent enough" in final(cell)["text/plain"]
+    assert cell.text == ""
+
+
 def test_the_row_count_is_shown_nowhere(kernel: Kernel) -> None:
     cell = kernel.run("%dpsynth learn df -o counted --steps 5")
     everything = json.dumps([cell.text, cell.updates, list(cell.displays.values())])

@@ -284,6 +284,15 @@ def test_a_column_that_shows_no_value_is_named_with_what_to_do(parquet, caplog):
     assert "Leave free text out (ignore)" in record.getMessage()
 
 
+@pytest.mark.parametrize(("years", "told"), [(200, True), (1, False)])
+def test_a_column_of_which_noise_leaves_little_is_named_with_its_range_and_what_to_do(years, told, caplog):
+    days = np.random.default_rng(3).integers(0, 365 * years, 1500)
+    df = pd.DataFrame({"birth": pd.Timestamp("1801-01-01") + pd.to_timedelta(days, unit="D")})
+    _, codec, *_ = measured(open_source(df), MetaExtractor.extract(df), epsilon=1.0)
+    assert (codec.columns[0].range_label in caplog.text) == told
+    assert ("Declare its bounds" in caplog.text) == told
+
+
 @pytest.mark.tensorflow
 def test_learning_from_files_equals_learning_in_memory_to_the_last_weight(parquet):
     df, pattern = parquet
