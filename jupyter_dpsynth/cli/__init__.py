@@ -33,6 +33,8 @@ class Parser(argparse.ArgumentParser):
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
             hint = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
+            if Path(unknown[0]).exists():  # the shell has replaced a pattern by its files
+                hint = " Name several files by a pattern in quotes, such as 'data/*.parquet'."
             self.error(f"unrecognized arguments: {' '.join(unknown)}.{hint}")
         return options, unknown
 

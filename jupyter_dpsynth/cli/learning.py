@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -98,8 +97,6 @@ def learn(options: argparse.Namespace) -> int:
     synthesizer = HighDimSynthesizer(df_meta, config)
     name = Path(options.table).name.partition(".")[0]
     label = name if name.isidentifier() else UNNAMED
-    # TensorFlow may still be starting in another thread when an early Ctrl-C ends the quiet block below
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with LearningProgress() as progress, stopped_by_interrupt(progress.stop), quiet_native_stderr():
             synthesizer.learn(table, progress, progress.stop, dataset=options.dataset, label=label)

@@ -165,6 +165,13 @@ def test_a_misspelt_option_is_refused_with_a_hint_and_its_own_commands_help(word
     assert hint in capsys.readouterr().err
 
 
+def test_files_that_the_shell_made_of_a_pattern_are_answered_with_quotes(tmp_path, capsys):
+    (tmp_path / "2.csv").touch()
+    with pytest.raises(SystemExit):
+        cli.main(["learn", "1.csv", str(tmp_path / "2.csv"), "-o", "m"])
+    assert "a pattern in quotes" in capsys.readouterr().err
+
+
 def test_what_is_wrong_is_found_before_the_table_is_read(tmp_path, capsys):
     missing, output = tmp_path / "missing.csv", tmp_path / "model.dps"
     assert "epsilon = -1 is not allowed" in refused(capsys, "learn", missing, "-o", output, "--epsilon=-1")
@@ -283,12 +290,13 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_narrow_terminal_shows_steps_and_figures_in_full(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "60")
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_shows_steps_and_figures_in_full(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
     screen = Terminal()
     with LearningProgress(screen) as progress:
-        progress(StepReport("training", "training", 123, 400, 0.8471, 1.0, loss=14.58))
-    assert "123/400 epsilon 0.8471 of 1, loss 14.58" in re.sub(
+        progress(StepReport("training", "training", 1234, 4000, 0.8471, 1.0, loss=14.58))
+    assert "1234/4000 epsilon 0.8471 of 1, loss 14.58" in re.sub(
         r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()
     )
 
