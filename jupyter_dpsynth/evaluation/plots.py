@@ -212,8 +212,9 @@ def _ticks(axis: Any, labels: list[str], *, ordered: bool) -> None:  # noqa: ANN
         starts = [label.split(" to ")[0].removeprefix("from ") for label in labels]
         texts = [_short(start, 10) for start in _days(starts)]
         longest = max(len(text) for text in texts if not text.startswith("below "))
-        parts = 4 if longest < 5 else 3 if longest < 7 else 2
-        chosen = sorted({round(part * (count - 1) / parts) for part in range(parts + 1)})
+        parts = 4 if longest < 5 else 3 if longest < 7 else 2 if longest < 10 or count > 10 else 1
+        # rounded down, because the last label reaches to the left of its place
+        chosen = sorted({part * (count - 1) // parts for part in range(parts + 1)})
         names = [texts[place] for place in chosen]
         if names[0].startswith("below "):  # there is no room for what the second label says as well
             names[0] = ""

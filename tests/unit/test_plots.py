@@ -17,6 +17,7 @@ LABELS = {
     "three long names": ("North-East", "South-West", "Elsewhere in the country"),
     "many names": tuple(f"department {k}" for k in range(12)),
     "many moments": MOMENTS,
+    "some moments": MOMENTS[:7],
     "many numbers": tuple(f"{k * 10_000} to {k * 10_000 + 9_999}" for k in range(30)),
 }
 
