@@ -80,13 +80,14 @@ class SchemaWarning(UserWarning):
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest candidate, or an empty string.
 
-    >>> did_you_mean("epsilonn", ["epsilon", "delta"])
-    " Did you mean 'epsilon'?"
+    >>> did_you_mean("epsilonn", ["epsilon", "delta"]), did_you_mean("patient_Id", ["PATIENT_ID"])
+    (" Did you mean 'epsilon'?", " Did you mean 'PATIENT_ID'?")
     >>> did_you_mean("banana", ["epsilon", "delta"])
     ''
     """
-    close = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    known = {candidate.lower(): candidate for candidate in candidates}
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    return f" Did you mean '{known[close[0]]}'?" if close else ""
 
 
 def shown(value: object) -> str:
@@ -124,8 +125,15 @@ def shielded(action: Callable[[], T], failure: str) -> T:
     except DPSynthError as error:
         error.__context__ = None
         raise
+    except MemoryError:
+        short = True
     except Exception as error:  # noqa: BLE001 - whatever a library raises
-        kind, place = type(error).__name__, _place(error)
+        short, kind, place = False, type(error).__name__, _place(error)
+    if short:
+        raise DPSynthError(
+            f"{failure}: this machine has too little memory for it. Learn a table from its files, write a "
+            "synthetic one part by part (to='out/*.parquet', --to), or ask for fewer rows."
+        )
     raise DPSynthError(
         f"{failure} inside a library ({kind}{place}). Its message is withheld because it may quote "
         "private values. Please report this."

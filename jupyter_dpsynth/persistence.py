@@ -48,7 +48,7 @@ def save(synthesizer: HighDimSynthesizer, path: str | Path) -> None:
 
     Args:
         synthesizer: The synthesizer.
-        path: File to write; it is replaced only once the new content is complete.
+        path: File to write. One that is there is replaced, once the new content is complete.
 
     Raises:
         NotLearnedError: There is nothing to save yet.

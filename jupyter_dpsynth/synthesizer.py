@@ -426,7 +426,7 @@ class HighDimSynthesizer:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the privatised state to a file; see `persistence`."""
+        """Write the privatised state to a file; one that is there is replaced. See `persistence`."""
         from jupyter_dpsynth.persistence import save
 
         save(self, path)

@@ -10,12 +10,12 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from jupyter_dpsynth.cli.learning import add_learn
 from jupyter_dpsynth.cli.status import FAILED, INTERRUPTED, USAGE
 from jupyter_dpsynth.cli.synthesizing import add_synthesize
-from jupyter_dpsynth.errors import ArtifactError, DPSynthError, SchemaWarning, shielded
+from jupyter_dpsynth.errors import ArtifactError, DPSynthError, SchemaWarning, did_you_mean, shielded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +28,20 @@ PROGRAM = "jupyter dpsynth"
 class Parser(argparse.ArgumentParser):
     """Says in one line what it does not understand."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:  # noqa: ANN401
+        """Refuse what is unknown here, where its command is known, and not in the parser above."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            hint = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
+            if Path(unknown[0]).exists():  # the shell has replaced a pattern by its files
+                hint = " Name several files by a pattern in quotes, such as 'data/*.parquet'."
+            self.error(f"unrecognized arguments: {' '.join(unknown)}.{hint}")
+        return options, unknown
+
     def error(self, message: str) -> NoReturn:
         """Leave with the message and where there is help."""
-        self.exit(USAGE, f"{self.prog}: {message}. See {self.prog} --help.\n")
+        end = "" if message.endswith((".", "?")) else "."
+        self.exit(USAGE, f"{self.prog}: {message}{end} See {self.prog} --help.\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

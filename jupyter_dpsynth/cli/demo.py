@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dpsynth.cli.tables import checked_output
 from jupyter_dpsynth.errors import DPSynthError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def demo(output: Path) -> None:
         DPSynthError: A cell failed, or the file cannot be written.
     """
     require(NEEDED)
-    if not output.absolute().parent.is_dir():
-        raise DPSynthError(f"--output = {str(output)!r}: the folder does not exist. Make it first.")
+    checked_output(str(output), replace=True, otherwise="")
     import nbformat
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -26,7 +25,9 @@ Learn a private table under differential privacy and save the model. What is spe
 ledger first. Ctrl-C ends training after the current step and keeps the model.
 
 Names and types of the columns count as public; of CSV they are what pandas reads off the first 10,000 rows.
+There dates are text, of which nothing can be learned: turn them into dates in pandas and save it as Parquet.
 """
+PAID = ", and what it cost cannot be spent again for nothing: give another name, or --force to replace it."
 
 
 def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type for it
@@ -40,8 +41,8 @@ def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type f
     )
     parser.add_argument(
         "table",
-        help="a .csv, .csv.gz, .tsv, .parquet or .feather file; several of Parquet or CSV as a quoted "
-        "pattern, 'data/*.parquet'; - for CSV from stdin",
+        help="a .csv, .csv.gz, .tsv, .parquet or .feather file; several of Parquet or CSV as a folder or a "
+        "quoted pattern, 'data/*.parquet'; - for CSV from stdin",
     )
     parser.add_argument(
         "-o", "--output", required=True, help="where to save the model, for example model.dps"
@@ -80,15 +81,17 @@ def learn(options: argparse.Namespace) -> int:
     """
     config = _config(options)
     config.resolve()
-    output = _checked_output(options.output, force=options.force)
     from jupyter_dpsynth.cli.progress import LearningProgress, stopped_by_interrupt
-    from jupyter_dpsynth.cli.tables import open_table
+    from jupyter_dpsynth.cli.tables import STANDARD, checked_output, open_table
     from jupyter_dpsynth.metadata import MetaExtractor
     from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
     from jupyter_dpsynth.quiet import quiet_native_stderr
     from jupyter_dpsynth.sources.opening import leave_out
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
+    if options.output == STANDARD:
+        raise ArtifactError("--output = '-' is not allowed: a model is a file; give its name.")
+    output = checked_output(options.output, replace=options.force, otherwise=PAID)
     table = leave_out(open_table(options.table), options.ignore, "--ignore")
     df_meta = MetaExtractor.extract(table, ids=options.ids, schema=options.schema)
     synthesizer = HighDimSynthesizer(df_meta, config)
@@ -119,23 +122,6 @@ def _config(options: argparse.Namespace) -> HighDimConfig:
             column = isinstance(traits[name], ColumnName)  # its name is taken as it is written
             values[name] = text if column else HighDimConfig.parse(name, text)
     return HighDimConfig(**values)
-
-
-def _checked_output(name: str, *, force: bool) -> Path:
-    """The file to write: a model that cannot be saved would have cost its epsilon for nothing."""
-    path = Path(name)
-    if name == "-":
-        raise ArtifactError("--output = '-' is not allowed: a model is a file; give its name.")
-    if not path.absolute().parent.is_dir():
-        raise ArtifactError(f"--output = {name!r}: the folder does not exist. Make it first.")
-    if path.is_dir() or not os.access(path.absolute().parent, os.W_OK):
-        raise ArtifactError(f"--output = {name!r} cannot be written: give a file in a folder of yours.")
-    if path.exists() and not force:
-        raise ArtifactError(
-            f"--output = {name!r} is there already, and what it cost cannot be spent again for nothing: give "
-            "another name, or --force to replace it."
-        )
-    return path
 
 
 def _save(synthesizer: HighDimSynthesizer, output: Path) -> None:

@@ -33,6 +33,7 @@ __all__ = ["LearningProgress", "stopped_by_interrupt"]
 
 STDERR = 2
 STOPPING = "Stopping after the current step; the model is kept. Ctrl-C again leaves without it."
+BAR_WIDTH, ELAPSED_WIDTH = 80, 100  # of the terminal from which they are shown: with less they cut off steps
 LINE_SHARE = 0.1  # of the steps, from one line of a log to the next
 
 
@@ -54,13 +55,14 @@ class LearningProgress:
         if stream is None:
             stream = os.fdopen(os.dup(STDERR), "w", encoding="utf-8", errors="replace")
         self.console = Console(file=stream, highlight=False, markup=False)
+        width = self.console.width
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),  # a column's name may look like markup
-            BarColumn(bar_width=None),
+            *([BarColumn(bar_width=None)] if width >= BAR_WIDTH else []),
             MofNCompleteColumn(),
             TextColumn("{task.fields[figures]}", markup=False),
-            TimeElapsedColumn(),
+            *([TimeElapsedColumn()] if width >= ELAPSED_WIDTH else []),
             TimeRemainingColumn(),
             console=self.console,
             expand=True,

@@ -52,7 +52,7 @@ def add_synthesize(commands: Any) -> None:  # noqa: ANN401 - argparse names no t
         metavar="PATTERN",
         help="write a table of any size into files, part by part: 'out/*.parquet' or 'out/*.csv'",
     )
-    parser.add_argument("--overwrite", action="store_true", help="with --to: replace files that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument("--where", metavar="CONDITIONS", help="conditions by column, as below")
     parser.add_argument(
         "--balance",
@@ -69,12 +69,18 @@ def synthesize(options: argparse.Namespace) -> int:
     Privacy:
         Post-processing.
     """
-    from jupyter_dpsynth.cli.tables import check_format, write_table
+    from jupyter_dpsynth.cli.tables import STANDARD, check_format, checked_output, write_table
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     check_format(options.output, "--output")
-    if options.overwrite and options.to is None:
-        raise ConfigError("--overwrite is for files: name them with --to, such as --to 'out/*.parquet'.")
+    if options.output != STANDARD:
+        checked_output(
+            options.output,
+            replace=options.overwrite,
+            otherwise=": give another name, or --overwrite to replace it.",
+        )
+    elif options.overwrite and options.to is None:
+        raise ConfigError("--overwrite is for files: name them with -o, or with --to.")
     synthesizer = HighDimSynthesizer.load(options.model)
     asked = {"where": _where(options.where), "balance": _balance(options.balance, synthesizer)}
     if options.to is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["STANDARD", "check_format", "open_table", "read_table", "write_table"]
+__all__ = ["STANDARD", "check_format", "checked_output", "open_table", "read_table", "write_table"]
 
 STANDARD = "-"  # stdin or stdout, as CSV
 FORMATS = {
@@ -40,6 +41,30 @@ def check_format(path: str, option: str) -> str:
         if path.lower().endswith(ending):
             return name
     raise DataError(f"{option} = {path!r} is not a known kind of table: give {', '.join(FORMATS)}, or -.")
+
+
+def checked_output(name: str, *, replace: bool, otherwise: str) -> Path:
+    """The file that --output names, if it can be written: found out before anything is spent or made.
+
+    Args:
+        name: What the user gave.
+        replace: Whether a file that is there may be replaced.
+        otherwise: What to do if it is there and may not.
+
+    Raises:
+        ArtifactError: It cannot be written, or is there already.
+    """
+    path = Path(name)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise ArtifactError(f"--output = {name!r}: the folder does not exist. Make it first.")
+    if path.is_dir():
+        raise ArtifactError(f"--output = {name!r} is a folder: give the name of a file.")
+    if not os.access(folder, os.W_OK):
+        raise ArtifactError(f"--output = {name!r} cannot be written: give a file in a folder of yours.")
+    if path.exists() and not replace:
+        raise ArtifactError(f"--output = {name!r} is there already{otherwise}")
+    return path
 
 
 def open_table(path: str) -> Source:

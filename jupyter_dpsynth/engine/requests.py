@@ -156,7 +156,10 @@ def plan_table(
     condition_table(learned.codec, where)  # what is wrong with it is told before anything is drawn
     portions = [Portion(where, rows)] if balance is None else _portions(learned.codec, balance, where, rows)
     for portion in portions:
-        condition_table(learned.codec, portion.where)
+        try:
+            condition_table(learned.codec, portion.where)
+        except ConfigError as error:  # where itself is right: it was looked at before
+            raise ConfigError(f"balance{str(error).removeprefix('where')}") from None
     free = not where and balance is None
     bias = None if free else calibrated_bias(learned.model, shares, generator)
     return TableMaker(learned.model, shares, learned.codec, constraints, bias), portions

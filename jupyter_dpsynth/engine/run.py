@@ -12,6 +12,7 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.codes import encode_table
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
+from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.encoding.table import TableCodec, discover_table
 from jupyter_dpsynth.engine.background import BackgroundImport
 from jupyter_dpsynth.engine.checkpoint import TrainingTask
@@ -45,8 +46,11 @@ from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
 from jupyter_dpsynth.privacy.receipt import epsilon_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.encoding.histograms import Discovered
     from jupyter_dpsynth.engine.planning import RunPlan
     from jupyter_dpsynth.engine.scaleout import Crew
     from jupyter_dpsynth.privacy.ledger import RunStatus
@@ -55,7 +59,7 @@ __all__ = ["Learned", "LearningRun"]
 
 logger = logging.getLogger(__name__)
 
-NOTHING_SEEN = 3.0  # standard deviations under which 'other' or 'missing' counts as absent
+NOTHING_SEEN = 3.0  # standard deviations under which 'other', 'missing' or a column's values count as absent
 LEAST_COUNT = 0.3  # rows of an empty cell, so that no probability is zero
 SEED_BITS = 63
 
@@ -202,7 +206,7 @@ class LearningRun(PreparedRun):
         identity = TableIdentity(table_fingerprint(self.source), self.dataset, self.label)
         account = self.ledger.account(identity)
         epsilon = config.epsilon if self._guaranteed else math.inf
-        self.tell(ledger=account.sentence(epsilon))
+        self.tell(ledger=account.sentence(epsilon, config.unit_text))
         # an earlier run's delta tells about how many rows there are
         delta = config.delta or max(NOMINAL_DELTA, account.run_delta)
         self.entry = self.ledger.reserve(identity, epsilon, delta, config.unit_text)
@@ -264,12 +268,7 @@ class LearningRun(PreparedRun):
             lambda name: self._check_stop(f"measuring column {name!r}"),
         )
         codec = discovered.codec
-        for name in codec.unlisted:
-            logger.warning(
-                "no value of column %r is frequent enough to be told: all of its rows count as 'other'. "
-                "Leave free text out (ignore), group its values, or declare public categories.",
-                name,
-            )
+        _warn_of_lost_columns(codec, discovered.columns, plan.rows)
         self._check_stop("encoding")
         table = encode_table(self.source, codec)
         self._check_stop("measuring marginals")
@@ -298,3 +297,33 @@ class LearningRun(PreparedRun):
             "rows": max(1, round(plan.rows)),
         }
         return codec, reference_from(codec, measured), table.codes, counts
+
+
+def _warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows: float) -> None:
+    """Name the columns of which noise has left next to nothing, with what to do.
+
+    Args:
+        codec: The table's codec.
+        columns: What discovery gave of each column.
+        rows: Noisy number of rows.
+
+    Privacy:
+        Post-processing of noisy counts.
+    """
+    if codec.unlisted:
+        logger.warning(
+            "no value of column%s %s is frequent enough to be told: all count as 'other'. Convert dates that "
+            "are text (pandas.to_datetime). Leave free text out (ignore), group its values, or declare "
+            "public categories.",
+            "s" if len(codec.unlisted) > 1 else "",
+            ", ".join(map(repr, codec.unlisted)),
+        )
+    for column in columns:
+        found = column.counts.sum() + NOTHING_SEEN * np.sqrt(column.variances.sum())
+        if isinstance(column.codec, NumericCodec) and found < rows / 2:
+            logger.warning(
+                "the values of column %r are spread so widely that most do not stand out from the noise: "
+                "they are all moved into %s. Declare its bounds, if they are public, or give more epsilon.",
+                column.codec.meta.name,
+                column.codec.range_label,
+            )

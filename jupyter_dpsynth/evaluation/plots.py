@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ LABEL_LENGTH, ROOM = 12, 30  # signs of a label, and of all that stand level
 MOST_MAPPED = 30  # columns of a heatmap
 MOST_TICKS = 12  # of a pair's heatmap
 COLOURS = 128  # in a stored picture
+DAY = re.compile(r"\d{4}-\d\d-\d\d(?= |$)")
 SHOWN_DPI, DRAWN_DPI = 88, 160  # of a page; of the picture, so that it stays sharp on dense screens
 
 
@@ -75,6 +77,16 @@ def _short(text: str, length: int = LABEL_LENGTH) -> str:
         end = (length - 1) // 2
         text = text[: length - 1 - end] + "\u2026" + text[-end:]
     return text.replace("$", r"\$")  # a dollar sign would start a formula
+
+
+def _days(labels: Sequence[str]) -> list[str]:
+    """Periods by their first day, if that tells them apart: with times of day they would be cut.
+
+    >>> _days(["2021-01-01 to 2021-02-09 14:59:00", "2021-02-09 15:00:00 to 2021-03-20 05:59:00", "missing"])
+    ['2021-01-01', '2021-02-09', 'missing']
+    """
+    days = [found[0] if (found := DAY.match(label)) else label for label in labels]
+    return days if len(set(days)) == len(days) else list(labels)
 
 
 def picture_html(figure: Figure, words: str, scale: float = 1.0) -> str:
@@ -197,10 +209,12 @@ def _ticks(axis: Any, labels: list[str], *, ordered: bool) -> None:  # noqa: ANN
     """Few enough labels that none overlaps another."""
     count = len(labels)
     if ordered and count > MOST_NAMED:
-        texts = [_short(label.split(" to ")[0].removeprefix("from "), 10) for label in labels]
+        starts = [label.split(" to ")[0].removeprefix("from ") for label in labels]
+        texts = [_short(start, 10) for start in _days(starts)]
         longest = max(len(text) for text in texts if not text.startswith("below "))
-        parts = 4 if longest < 5 else 3 if longest < 7 else 2
-        chosen = sorted({round(part * (count - 1) / parts) for part in range(parts + 1)})
+        parts = 4 if longest < 5 else 3 if longest < 7 else 2 if longest < 10 or count > 10 else 1
+        # rounded down, because the last label reaches to the left of its place
+        chosen = sorted({part * (count - 1) // parts for part in range(parts + 1)})
         names = [texts[place] for place in chosen]
         if names[0].startswith("below "):  # there is no room for what the second label says as well
             names[0] = ""
@@ -331,8 +345,8 @@ def _map(
     axis.set_facecolor(EMPTY)
     for set_ticks, texts, turned in ((axis.set_yticks, labels[0], 0), (axis.set_xticks, labels[1], 90)):
         step = 1 if axes is None else -(-len(texts) // MOST_TICKS)
-        places = range(0, len(texts), step)
-        set_ticks(places, [_short(texts[place], 18) for place in places], rotation=turned)
+        places, names = range(0, len(texts), step), _days(texts)
+        set_ticks(places, [_short(names[place], 18) for place in places], rotation=turned)
     axis.tick_params(colors=INK, labelsize=8, length=0)
     axis.spines[:].set_visible(False)
     if axes is not None:

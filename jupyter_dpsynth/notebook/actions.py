@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DPSynthError, NotLearnedError, shielded
 from jupyter_dpsynth.notebook.frames import frame_of
-from jupyter_dpsynth.notebook.learning import follow_in_background
+from jupyter_dpsynth.notebook.learning import follow_in_background, save_to
 from jupyter_dpsynth.notebook.progress import TrainingProgress, detect_front_end, new_slot
 from jupyter_dpsynth.notebook.run import TrainingRun
 from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
@@ -208,8 +208,7 @@ class Actions:
         if not path.strip():
             raise ConfigError("the file's name is empty: give one, for example synthesizer.dpsynth.")
         target = Path(path.strip()).expanduser()
-        self.synthesizer().save(target)
-        self._say(f"Saved in {target}. The file holds privatised state only: no row, no exact count.")
+        self._say(f"Saved in {save_to(self.synthesizer(), target)}")
 
     def _in_context(self, call: Callable[[], None]) -> None:
         """Call something that publishes, in the context of the cell that the panel stands in."""

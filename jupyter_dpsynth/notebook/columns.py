@@ -114,7 +114,7 @@ class _Row:
         self._decimals = None
         if column.kind == "number" and not column.fixed:
             tooltip = f"Public number of digits after the point of {name}"
-            self._decimals = self._text("digits", tooltip, "92px", "learned")
+            self._decimals = self._text("digits", tooltip, "104px", "learned")
             self._controls.append(self._decimals)
         self._note = widgets.HTML(layout={"flex": "1 1 100%", "display": "none", "margin": "0 2px 4px"})
         self.box = widgets.HBox([title, *self._controls, self._note], layout=ROW)

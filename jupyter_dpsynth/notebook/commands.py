@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["HANDLERS", "help_text"]
 
 DEFAULT_SYNTHETIC = "df_synth"
+REQUESTS = {
+    "--where": "Conditions look like {'sex': 'Female', 'age': (18, 65)}.",
+    "--balance": "Give a column, or shares like {'income': {'high': 0.5, 'low': 0.5}}.",
+}
 
 
 def current_synthesizer(magics: DPSynthMagics, parsed: ParsedLine) -> tuple[str, HighDimSynthesizer]:
@@ -63,15 +67,16 @@ def synthesize(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     namespace = magics.shell.user_ns
     name, synthesizer = current_synthesizer(magics, parsed)
     output = variable_name(parsed.options.get("output", DEFAULT_SYNTHETIC), "--output", namespace)
-    rows, balance = parsed.argument(), parsed.options.get("balance")
-    given: dict[str, Any] = {
-        option: read_value(parsed.options[option], namespace, f"--{option}")
-        for option in ("seed", "where")
-        if option in parsed.options
-    }
-    if balance is not None:  # a column is written as it is
-        plain = balance in synthesizer.codec.names
-        given["balance"] = balance if plain else read_value(balance, namespace, "--balance")
+    rows, options = parsed.argument(), parsed.options
+    given: dict[str, Any] = {}
+    if "seed" in options:
+        given["seed"] = read_value(options["seed"], namespace, "--seed")
+    if "where" in options:
+        given["where"] = _request(options["where"], namespace, "--where")
+    if "balance" in options:  # a column is written as it is, and one that is misspelt is no variable
+        balance = options["balance"]
+        plain = balance in synthesizer.codec.names or (balance.isidentifier() and balance not in namespace)
+        given["balance"] = balance if plain else _request(balance, namespace, "--balance")
     given["num_rows"] = None if rows is None else read_value(rows, namespace, "ROWS")
     if "to" in parsed.options:
         _write(synthesizer, name, parsed, namespace, given)
@@ -85,6 +90,14 @@ def synthesize(magics: DPSynthMagics, parsed: ParsedLine) -> None:
         f"{output}: {len(df_synth):,} synthetic rows, {len(df_synth.columns)} columns, from {name}. "
         "This cost no epsilon."
     )
+
+
+def _request(text: str, namespace: dict[str, Any], option: str) -> Any:  # noqa: ANN401 - what a user writes
+    """Conditions or shares; an error shows their form."""
+    try:
+        return read_value(text, namespace, option)
+    except ConfigError as error:
+        raise ConfigError(f"{error} {REQUESTS[option]}") from None
 
 
 def _write(
@@ -136,6 +149,8 @@ def compare(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     output = parsed.options.get("output")
     if output is not None:
         namespace[variable_name(output, "--output", namespace)] = report
+    if given is not None:
+        say(f"{given} is compared.")
     display(report)
     if magics.front_end() == "widget":
         from jupyter_dpsynth.notebook.drilldown import DrillDown
@@ -249,8 +264,7 @@ def save(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     """Write the learned state to a file."""
     path = _path(magics, parsed)
     name, synthesizer = current_synthesizer(magics, parsed)
-    synthesizer.save(path)
-    say(f"{name} is saved in {path}. The file holds privatised state only: no row, no exact count.")
+    say(f"{name} is saved in {learning.save_to(synthesizer, path)}")
 
 
 def load(magics: DPSynthMagics, parsed: ParsedLine) -> None:

@@ -31,6 +31,7 @@ from jupyter_dpsynth.privacy.ledger_summary import check_dataset_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from jupyter_dpsynth.metadata import DataFrameMeta
     from jupyter_dpsynth.notebook.grammar import ParsedLine
@@ -44,6 +45,7 @@ __all__ = [
     "meta_of",
     "one_line",
     "publish",
+    "save_to",
     "say",
     "settings",
     "status",
@@ -60,6 +62,13 @@ DEFAULT_NAME = "synthesizer"
 def say(text: str) -> None:
     """Write a line for the user into the cell's output."""
     sys.stdout.write(text + "\n")
+
+
+def save_to(synthesizer: HighDimSynthesizer, path: Path) -> str:
+    """Save a model; where it is and what the file holds, in words."""
+    instead = ", in place of the file that was there" if path.exists() else ""
+    synthesizer.save(path)
+    return f"{path}{instead}. The file holds privatised state only: no row, no exact count."
 
 
 def publish(text: str, markup: str) -> None:

@@ -25,7 +25,9 @@ __all__ = ["LiveCalculator"]
 logger = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 0.4  # without a change, before the exact figure is computed
-HEIGHT = "400px"  # of all it shows, so that a line more or less moves nothing below
+HEIGHT = "400px"  # of what it shows, so that a line more or less moves nothing below
+SECOND_HEIGHT = "270px"  # of the figures that stand beside the curve or, with less room, below it
+WORKING = "working out the exact figures …"
 ROWS_NOTE = "a guess of yours, for this forecast only: your table is not counted"
 
 
@@ -184,11 +186,20 @@ class LiveCalculator:
         from jupyter_dpsynth.notebook.calculator import forecast_html
 
         if self.forecast is None and not self.error:
-            self._picture.value = f'<div style="color:{MUTED}">working out the exact figures …</div>'
+            self._picture.value = _in_its_place(f'<div style="color:{MUTED}">{WORKING}</div>')
         elif self.forecast is None:
-            self._picture.value = (
+            self._picture.value = _in_its_place(
                 f'<div style="font-size:13px;line-height:19px;white-space:normal"><b style="color:{ERROR}">'
                 f"⚠ No run is possible with this:</b> {html.escape(self.error)}</div>"
             )
         else:
             self._picture.value = forecast_html(self.forecast)
+
+
+def _in_its_place(markup: str) -> str:
+    """A message as high as the forecast whose place it takes, its parts side by side or below each other."""
+    return (
+        '<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'
+        f'<div style="flex:1 1 380px;min-height:{HEIGHT}">{markup}</div>'
+        f'<div style="flex:1 1 320px;min-height:{SECOND_HEIGHT}"></div></div>'
+    )

@@ -6,6 +6,7 @@ import ast
 import os
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean
@@ -158,7 +159,8 @@ def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = 
 def find_table(text: str | None, namespace: Mapping[str, Any], where: str = "DATAFRAME") -> Any:  # noqa: ANN401
     """What can be learned: a DataFrame as `find_dataframe` finds it, a Dask DataFrame, or a path.
 
-    A path stands there as it is, as `data/*.parquet`, or in quotes; a variable may hold one.
+    A path stands there as it is, as `data/*.parquet`, or in quotes; a variable may hold one. A name that is
+    no variable may be a folder's.
     """
     from jupyter_dpsynth.sources.opening import is_dask
 
@@ -169,6 +171,8 @@ def find_table(text: str | None, namespace: Mapping[str, Any], where: str = "DAT
     value = namespace.get(text)
     if isinstance(value, str | os.PathLike) or is_dask(value):
         return value
+    if value is None and Path(text).is_dir():
+        return text
     return find_dataframe(text, namespace, where)
 
 

@@ -49,7 +49,8 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     known = "" if rows is not None else " (assumed: say how many with --rows; the table is not counted)"
     rows = rows or ASSUMED_ROWS
     plan = forecast(config.resolve(), df_meta, float(rows), timed=True, partitioned=partitioned)
-    title = f"Plan for {what}, {len(df_meta.learned)} columns to learn, about {rows:,} rows{known}."
+    learned = [column for column in df_meta.learned if column.name != config.privacy_unit]
+    title = f"Plan for {what}, {len(learned)} columns to learn, about {rows:,} rows{known}."
     publish(forecast_text(plan, title), forecast_html(plan, title))
 
 

@@ -138,6 +138,7 @@ class TrainingProgress:
     def close(self, *notes: str) -> None:
         """Show the last frame for good, with further lines of plain text below it."""
         frame = self._frame()
+        notes = (*(f"⚠ {warning}" for warning in self.run.warnings), *notes)
         self._tell_ledger(frame)
         if self.front_end == "terminal":
             self._write(frame.line(), end="\n")

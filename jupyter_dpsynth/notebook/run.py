@@ -6,6 +6,7 @@ training looks at this object from another thread as often as it likes.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -18,6 +19,23 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["TrainingRun"]
+
+ENGINE = "jupyter_dpsynth.engine"
+
+
+class _Collected(logging.Handler):
+    """Keeps the warnings of this thread's training: what a worker writes appears in no certain cell."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.warnings: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
+        if record.thread == self._thread:
+            message = record.getMessage()
+            self.warnings.append(message[:1].upper() + message[1:])
 
 
 class TrainingRun:
@@ -34,6 +52,7 @@ class TrainingRun:
         latest: The last report, None until the first.
         curve: `(step, loss, loss noise)` of the training steps so far; private by construction.
         error: What the training raised, None if nothing.
+        warnings: What it warned of; nothing that epsilon does not cover.
         stop_requested: Whether somebody asked it to end early.
         began: The time and number of the first step that was reported, for the remaining time.
     """
@@ -53,6 +72,7 @@ class TrainingRun:
         self.latest: StepReport | None = None
         self.curve: list[tuple[int, float, float]] = []
         self.error: BaseException | None = None
+        self.warnings: list[str] = []
         self.began: tuple[float, int] | None = None
         self._df: object = df
         self._stop = threading.Event()
@@ -99,6 +119,9 @@ class TrainingRun:
 
     def _work(self) -> None:
         df, self._df = self._df, None
+        collected = _Collected()
+        self.warnings = collected.warnings
+        logging.getLogger(ENGINE).addHandler(collected)
         try:
             if df is not None and not self._stop.is_set():
                 self.synthesizer.learn(
@@ -113,6 +136,7 @@ class TrainingRun:
             # a traceback would keep the private table alive
             self.error = error.with_traceback(None)
         finally:
+            logging.getLogger(ENGINE).removeHandler(collected)
             del df
             self._ended_at = time.monotonic()
             self._ended.set()

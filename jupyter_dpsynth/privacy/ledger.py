@@ -105,6 +105,7 @@ class PrivacyLedger:
             run_delta=min((each.accountant_delta for each in spendings), default=0.0),
             cap=cap,
             namesake=identity.label if namesake else None,
+            units=tuple({each.plan.unit: None for each in spendings if each.plan is not None}),
         )
 
     def reserve(self, identity: TableIdentity, epsilon: float, delta: float, unit: str = ONE_ROW) -> str:
@@ -305,7 +306,7 @@ class PrivacyLedger:
                 epsilon=self._total(spendings),
                 delta=total_delta(spendings),
                 cap=cap,
-                room=_room(cap, spendings),
+                room=_room(cap, spendings, self._total(spendings)),
                 runs=tuple(entries.get(budget, ())),
             )
             for budget, cap, spendings in groups
@@ -438,10 +439,12 @@ def _check_cap(db: sqlite3.Connection, dataset: int, spending: Spending, run: st
     )
 
 
-def _room(cap: float | None, spendings: Sequence[Spending]) -> float | None:
+def _room(cap: float | None, spendings: Sequence[Spending], total: float) -> float | None:
     """Largest epsilon of a further run, None without a cap."""
     if cap is None:
         return None
+    if math.isinf(total):  # also of runs that protect different units: no further one is let through
+        return 0.0
     if not spendings:
         return cap
     delta = max(each.accountant_delta for each in spendings)

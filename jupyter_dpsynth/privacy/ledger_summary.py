@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.privacy.receipt import epsilon_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from jupyter_dpsynth.privacy.composition import Spending
@@ -68,6 +71,7 @@ class Account:
         run_delta: Smallest delta of a run, 0 if there is none.
         cap: Largest total that is allowed, None for no limit.
         namesake: Another dataset that was called the same before, None if there is none.
+        units: Whose privacy its runs protect.
     """
 
     dataset: str
@@ -77,9 +81,14 @@ class Account:
     run_delta: float
     cap: float | None
     namesake: str | None = None
+    units: tuple[str, ...] = ()
 
-    def sentence(self, further: float) -> str:
+    def sentence(self, further: float, unit: str = ONE_ROW) -> str:
         """What was spent and what a further run reserves, for the owner of the data.
+
+        Args:
+            further: Epsilon of the further run.
+            unit: Whose privacy it protects.
 
         >>> Account("patients", 2, 1.98, 2e-6, 2e-6, 3.0).sentence(1.0)
         "This data ('patients') has cost epsilon = 1.98 so far (2 runs, cap 3); this run reserves 1 more."
@@ -94,12 +103,27 @@ class Account:
         if math.isinf(further):
             more = "has no guarantee at all"
         words = f"This data ({self.dataset!r}) {spent}; this run {more}."
+        if math.isfinite(further) and set(self.units) - {unit}:
+            words += (
+                f" The total is then infinite: {_no_sum((*self.units, unit))}. Give all runs on a dataset "
+                "the same privacy_unit and max_rows_per_unit."
+            )
         if self.namesake is not None:
             words += (
                 f" Another table was called {self.namesake!r} before: if this is a changed version of it, "
                 f"count both together with %dpsynth ledger --link {self.namesake!r} {self.dataset!r}."
             )
         return words
+
+
+def _no_sum(units: Iterable[str]) -> str:
+    """Why there is no total.
+
+    >>> _no_sum(["one row", "one value of 'person'", "one row"])
+    "runs that protect one row and runs that protect one value of 'person' do not add up to any promise"
+    """
+    kinds = " and ".join(f"runs that protect {unit}" for unit in dict.fromkeys(units))
+    return f"{kinds} do not add up to any promise"
 
 
 @dataclass(frozen=True)
@@ -191,14 +215,18 @@ class DatasetEntry:
     @property
     def words(self) -> str:
         """What was spent against the cap, in words."""
-        if math.isinf(self.epsilon):
+        plans = [run.spending.plan for run in self.runs]
+        delta = f" at delta = {self.delta:.2g}" if self.delta else ""
+        if math.isfinite(self.epsilon):
+            spent = f"epsilon = {epsilon_text(self.epsilon)}{delta}"
+        elif None in plans:
             spent = "epsilon is infinite: a run had no guarantee"
         else:
-            spent = f"epsilon = {epsilon_text(self.epsilon)}"
+            units = [plan.unit for plan in plans if plan is not None]
+            spent = f"epsilon is infinite: {_no_sum(units)}"
         cap = "no cap" if self.cap is None else f"cap {self.cap:g}"
-        delta = f" at delta = {self.delta:.2g}" if self.delta else ""
         room = "" if self.room is None else f"; room for epsilon = {self.room:.3g}"
-        return f"{spent}{delta}, {runs_words(len(self.runs))}, {cap}{room}"
+        return f"{spent}, {runs_words(len(self.runs))}, {cap}{room}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, with the runs and their events."""

@@ -118,6 +118,30 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     shoot(again, "panel-reopened")
 
 
+@pytest.mark.parametrize("width", [900, 1500])  # the calculator below the fields, and beside them
+def test_the_buttons_stay_where_they_are_while_the_calculator_has_no_figures(
+    jupyter: Callable[..., JupyterServer], width: int
+) -> None:
+    server = jupyter()
+    server.write("still.ipynb", [TABLE, OPEN])
+    notebook = server.open("still.ipynb")
+    notebook.page.set_viewport_size({"width": width, "height": 1000})
+    notebook.run(0)
+    notebook.run(1)
+    cell = notebook.cell(1)
+
+    def height() -> float:
+        above, button = cell.get_by_role("tab").first, cell.get_by_role("button", name="Train")
+        return button.bounding_box()["y"] - above.bounding_box()["y"]
+
+    until_shown(notebook, 1, r"With noise [\d.]+, epsilon = 0\.\d+ after 400 steps")
+    before = height()
+    field(cell, "Privacy unit").fill("person")
+    field(cell, "Privacy unit").press("Enter")
+    until_shown(notebook, 1, "No run is possible with this")
+    assert abs(height() - before) < 40
+
+
 @pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_the_panel_works_with_the_keyboard_alone(jupyter: Callable[..., JupyterServer], app: str) -> None:
     server = jupyter(app=app, theme="JupyterLab Dark")

@@ -53,6 +53,12 @@ def test_it_works_without_a_table_and_takes_a_cell(shell: Shell) -> None:
     assert "2 columns to learn" in plain(cell)
 
 
+def test_the_column_of_the_persons_is_not_counted_among_those_to_learn(shell: Shell) -> None:
+    rows, persons = (plain(shell.run(f"%dpsynth calc df {unit}")) for unit in ("", "--privacy_unit city"))
+    assert "3 columns to learn" in rows
+    assert "2 columns to learn" in persons
+
+
 def test_mistakes_are_one_line(shell: Shell) -> None:
     for line, words in (
         ("%dpsynth calc df --rows many", "--rows"),

@@ -61,6 +61,14 @@ def test_a_variable_may_hold_a_path_or_a_dask_dataframe(shell: Shell, folder: Pa
         assert not shell.run(f"%dpsynth calc {name}").error
 
 
+def test_a_folder_may_be_named_as_it_is_unless_a_variable_has_its_name(shell: Shell, folder: Path) -> None:
+    (folder / "stays").mkdir()
+    mixed_table(300, seed=42).to_parquet(folder / "stays" / "0.parquet")
+    assert not shell.run("%dpsynth calc stays").error
+    shell.names["stays"] = 7
+    assert "is a int" in shell.run("%dpsynth calc stays").error
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

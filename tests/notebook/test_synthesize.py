@@ -62,3 +62,30 @@ def test_a_wrong_condition_is_answered_with_one_line(ready: Shell) -> None:
     outcome = ready.run('%dpsynth synthesize 10 --where {"groop": "north"}')
     assert "Did you mean 'group'" in outcome.error
     assert "\n" not in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--balance groop", "balance names 'groop', which is no learned column. Did you mean 'group'?"),
+        ("--balance group=north", "shares like {'income': {'high': 0.5"),
+        ('--balance {"group": {"North": 1}}', "balance: 'North' is no published category"),
+        ("--where group=north", "Conditions look like {'sex': 'Female'"),
+        ("--where group", "Conditions look like {'sex': 'Female'"),
+    ],
+)
+def test_a_request_of_the_wrong_form_shows_the_right_one(ready: Shell, line: str, words: str) -> None:
+    outcome = ready.run(f"%dpsynth synthesize 10 {line}")
+    assert words in outcome.error
+    assert "\n" not in outcome.error
+
+
+def test_a_comparison_says_which_table_it_is_of(ready: Shell) -> None:
+    ready.run("%dpsynth synthesize 50 -o women --where {conditions}")
+    assert "women is compared" in ready.run("%dpsynth compare").text
+
+
+def test_a_file_that_is_replaced_by_saving_is_mentioned(ready: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "model.dps"
+    assert "in place of" not in ready.run(f"%dpsynth save {file}").text
+    assert "in place of the file that was there" in ready.run(f"%dpsynth save {file}").text

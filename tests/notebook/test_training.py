@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from typing import TYPE_CHECKING
@@ -46,6 +47,14 @@ def test_a_learn_cell_ends_with_the_true_epsilon_and_readable_outputs(kernel: Ke
 
 def test_nothing_that_tensorflow_says_reaches_the_cell(kernel: Kernel) -> None:
     cell = kernel.run("%dpsynth learn df -o quiet --steps 5")
+    assert cell.text == ""
+
+
+def test_columns_that_noise_hides_are_named_in_the_display_that_stays(kernel: Kernel) -> None:
+    kernel.run("wide = df.assign(note=[f'note {k}' for k in range(len(df))])")
+    cell = kernel.run("%dpsynth learn wide -o hidden --steps 5")
+    assert "No value of column 'note' is frequent enough" in html.unescape(final(cell)["text/html"])
+    assert "No value of column 'note' is frequent enough" in final(cell)["text/plain"]
     assert cell.text == ""
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -151,6 +152,26 @@ def test_what_is_not_understood_ends_with_status_2_and_one_line(words, capsys):
     assert "--help" in shown.err
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["learn", "x.csv", "-o", "m", "--epsilom=1"], "Did you mean '--epsilon'? See jupyter dpsynth learn"),
+        (["synthesize", "m", "--balence", "a"], "Did you mean '--balance'? See jupyter dpsynth synthesize"),
+    ],
+)
+def test_a_misspelt_option_is_refused_with_a_hint_and_its_own_commands_help(words, hint, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert hint in capsys.readouterr().err
+
+
+def test_files_that_the_shell_made_of_a_pattern_are_answered_with_quotes(tmp_path, capsys):
+    (tmp_path / "2.csv").touch()
+    with pytest.raises(SystemExit):
+        cli.main(["learn", "1.csv", str(tmp_path / "2.csv"), "-o", "m"])
+    assert "a pattern in quotes" in capsys.readouterr().err
+
+
 def test_what_is_wrong_is_found_before_the_table_is_read(tmp_path, capsys):
     missing, output = tmp_path / "missing.csv", tmp_path / "model.dps"
     assert "epsilon = -1 is not allowed" in refused(capsys, "learn", missing, "-o", output, "--epsilon=-1")
@@ -269,6 +290,17 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_shows_steps_and_figures_in_full(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    screen = Terminal()
+    with LearningProgress(screen) as progress:
+        progress(StepReport("training", "training", 1234, 4000, 0.8471, 1.0, loss=14.58))
+    assert "1234/4000 epsilon 0.8471 of 1, loss 14.58" in re.sub(
+        r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()
+    )
+
+
 def test_a_column_s_name_cannot_write_markup_or_control_the_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     name = "[bold red]x[/]\x1b[2J"
@@ -307,6 +339,24 @@ def test_conditions_and_shares_are_written_as_in_the_magic(model, capsys):
     assert shares["group"].value_counts().to_dict() == {"south": 30, "north": 10}
 
 
+def test_a_table_that_is_there_is_replaced_only_when_that_is_said(model, capsys, tmp_path):
+    output = tmp_path / "private.csv"
+    output.write_text("the original")
+    words = ["synthesize", model, "-n", 10, "-o", output]
+    assert "is there already: give another name, or --overwrite" in refused(capsys, *words)
+    assert output.read_text() == "the original"
+    assert cli.main([*map(str, words), "--overwrite"]) == 0
+    assert len(pd.read_csv(output)) == 10
+    (tmp_path / "folder.csv").mkdir()
+    assert "is a folder" in refused(capsys, "synthesize", model, "-o", tmp_path / "folder.csv")
+
+
+def test_more_rows_than_fit_into_memory_are_refused_with_what_to_do(model, capsys):
+    told = refused(capsys, "synthesize", model, "-n", 10**15)
+    assert "too little memory" in told
+    assert "--to" in told
+
+
 def test_files_of_any_size_are_written_with_conditions_and_their_names_told(model, capsys, tmp_path):
     words = ["synthesize", str(model), "-n", "60", "--to", str(tmp_path / "s-*.csv"), "--balance", "group"]
     assert cli.main(words) == 0
@@ -324,6 +374,8 @@ def test_files_of_any_size_are_written_with_conditions_and_their_names_told(mode
         (["--where", '{"groop": "north"}'], "Did you mean 'group'"),
         (["--where", "7"], "give conditions by column"),
         (["--balance", "groop"], "Did you mean 'group'"),
+        (["--balance", '{"group": {"North": 1}}'], "balance: 'North' is no published"),
+        (["--balance", '{"group": {"North": 1}}'], "Did you mean 'north'"),
         (["--balance", "{'group'"], "--balance = \"{'group'\" cannot be read"),
         (["--overwrite"], "--overwrite is for files"),
         (["--to", "out/table.xlsx"], "ends in .parquet or .csv"),

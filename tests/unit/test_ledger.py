@@ -111,6 +111,21 @@ def test_a_run_without_a_guarantee_makes_the_total_infinite(ledger):
     assert "infinite" in ledger.summary().to_text()
 
 
+def test_runs_that_protect_different_units_are_said_not_to_add_up_before_and_after(ledger):
+    spend(ledger)
+    before = ledger.account(TableIdentity(ONE))
+    assert "infinite" not in before.sentence(1.0)
+    assert "runs that protect one row and runs that protect one person" in before.sentence(1.0, "one person")
+    ledger.reserve(TableIdentity(ONE), 1.0, DELTA, "one person")
+    ledger.set_cap(3.0)
+    (dataset,) = ledger.summary().datasets
+    assert "runs that protect one row and runs that protect one person do not add up" in dataset.words
+    assert "had no guarantee" not in dataset.words
+    assert dataset.room == 0
+    with pytest.raises(BudgetExhaustedError):
+        ledger.reserve(TableIdentity(ONE), 0.01, DELTA)
+
+
 def test_what_was_reserved_counts_until_the_exact_plan_replaces_it_and_then_stays(ledger):
     run = ledger.reserve(TableIdentity(ONE), 1.0, DELTA)
     assert ledger.epsilon("table") == pytest.approx(1.0)

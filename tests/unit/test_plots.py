@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from jupyter_dpsynth.evaluation.plots import ColumnComparison, column_figure
 
+MOMENTS = tuple(f"2021-{k:02}-01 10:29:00 to 2021-{k:02}-28 05:00:00" for k in range(1, 13))
 LABELS = {
     "one": ("0",),
     "two ranges": ("0 to 1023", "1024 to 2047"),
@@ -15,6 +16,8 @@ LABELS = {
     "three short names": ("a", "b", "c"),
     "three long names": ("North-East", "South-West", "Elsewhere in the country"),
     "many names": tuple(f"department {k}" for k in range(12)),
+    "many moments": MOMENTS,
+    "some moments": MOMENTS[:7],
     "many numbers": tuple(f"{k * 10_000} to {k * 10_000 + 9_999}" for k in range(30)),
 }
 
@@ -31,3 +34,12 @@ def test_no_label_below_a_column_s_picture_overlaps_another_or_leaves_the_pictur
     if texts[0].get_rotation() == 0:
         boxes.sort(key=lambda box: box.x0)
         assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_moments_are_labelled_by_their_days_instead_of_being_cut():
+    shares = np.full(len(MOMENTS), 1 / len(MOMENTS))
+    figure = column_figure(ColumnComparison("admitted", MOMENTS, shares, shares, None, True, 0.0, 0.01))
+    FigureCanvasAgg(figure).draw()
+    texts = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert texts[0] == "2021-01-01"
+    assert not any("\u2026" in text for text in texts)

@@ -284,6 +284,16 @@ def test_a_column_that_shows_no_value_is_named_with_what_to_do(parquet, caplog):
     assert "Leave free text out (ignore)" in record.getMessage()
 
 
+@pytest.mark.parametrize(("powers", "told"), [(60, True), (1, False)])
+def test_a_column_of_which_noise_leaves_little_is_named_with_its_range_and_what_to_do(powers, told, caplog):
+    random = np.random.default_rng(3)
+    sizes = np.exp2(random.uniform(0, powers, 1500)) * random.choice([-1, 1], 1500)
+    df = pd.DataFrame({"wide": sizes.astype(np.int64)})
+    _, codec, *_ = measured(open_source(df), MetaExtractor.extract(df), epsilon=0.5)
+    assert (codec.columns[0].range_label in caplog.text) == told
+    assert ("Declare its bounds" in caplog.text) == told
+
+
 @pytest.mark.tensorflow
 def test_learning_from_files_equals_learning_in_memory_to_the_last_weight(parquet):
     df, pattern = parquet
