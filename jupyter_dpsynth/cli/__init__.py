@@ -104,8 +104,8 @@ def _parser() -> Parser:
     ledger_parser = commands.add_parser(
         "ledger",
         help="show what every dataset has cost",
-        description="Show what every dataset has cost, over all runs, kernels and notebooks; before that, set "
-        "a cap or link two datasets, if asked for.",
+        description="Show what every dataset has cost, over all runs, kernels and notebooks; before that, "
+        "set a cap or link two datasets, if asked for.",
         allow_abbrev=False,
     )
     action = ledger_parser.add_mutually_exclusive_group()
