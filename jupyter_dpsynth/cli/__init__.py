@@ -7,15 +7,23 @@ Ctrl-C. Errors and progress go to stderr, one line each; results go to stdout.
 from __future__ import annotations
 
 import argparse
+import ast
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jupyter_dpsynth.cli.learning import add_learn
-from jupyter_dpsynth.cli.status import FAILED, INTERRUPTED, USAGE
+from jupyter_dpsynth.cli.status import FAILED, INTERRUPTED, USAGE, in_terminal
 from jupyter_dpsynth.cli.synthesizing import add_synthesize
-from jupyter_dpsynth.errors import ArtifactError, DPSynthError, SchemaWarning, did_you_mean, shielded
+from jupyter_dpsynth.errors import (
+    ArtifactError,
+    ConfigError,
+    DPSynthError,
+    SchemaWarning,
+    did_you_mean,
+    shielded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = _show_warning
             return int(shielded(lambda: options.run(options), f"{options.command} failed"))
     except DPSynthError as error:
-        sys.stderr.write(f"{PROGRAM}: {error}\n")
+        sys.stderr.write(f"{PROGRAM}: {in_terminal(str(error))}\n")
         return FAILED
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{PROGRAM}: stopped by you.\n")
@@ -96,7 +104,19 @@ def _parser() -> Parser:
     ledger_parser = commands.add_parser(
         "ledger",
         help="show what every dataset has cost",
-        description="Show what every dataset has cost, over all runs, kernels and notebooks.",
+        description="Show what every dataset has cost, over all runs, kernels and notebooks; before that, "
+        "set a cap or link two datasets, if asked for.",
+        allow_abbrev=False,
+    )
+    action = ledger_parser.add_mutually_exclusive_group()
+    action.add_argument(
+        "--cap", metavar="EPSILON", help="largest total epsilon; runs beyond are refused. None removes it"
+    )
+    action.add_argument(
+        "--link", nargs=2, metavar="DATASET", help="count two datasets together from now on; cannot be undone"
+    )
+    ledger_parser.add_argument(
+        "--dataset", help="with --cap: whose cap it is; by default that of all without their own"
     )
     ledger_parser.set_defaults(run=ledger)
     demo_parser = commands.add_parser(
@@ -135,16 +155,34 @@ def verify(options: argparse.Namespace) -> int:
     return 0 if verification.passed else FAILED
 
 
-def ledger(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command's form
-    """Print the ledger.
+def ledger(options: argparse.Namespace) -> int:
+    """Print the ledger, after a change if one is asked for.
 
     Raises:
         ArtifactError: It cannot be read.
+        ConfigError: A cap that is no number, or a dataset that is not there.
     """
     from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+    from jupyter_dpsynth.privacy.ledger_summary import cap_words
 
-    sys.stdout.write(f"{PrivacyLedger().summary()}\n")
+    book = PrivacyLedger()
+    if options.cap is not None:
+        cap = _number(options.cap)
+        book.set_cap(cap, options.dataset)
+        sys.stdout.write(f"{cap_words(cap, options.dataset)}\n")
+    elif options.dataset is not None:
+        raise ConfigError("--dataset goes with --cap: it says whose cap is set.")
+    if options.link is not None:
+        book.link(*options.link)
+    sys.stdout.write(f"{book.summary()}\n")
     return 0
+
+
+def _number(text: str) -> Any:  # noqa: ANN401 - what is no number is refused by whoever uses it
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from jupyter_dpsynth.cli.status import in_terminal
 from jupyter_dpsynth.console import progress_text
 from jupyter_dpsynth.privacy.receipt import epsilon_text
 
@@ -90,7 +91,7 @@ class LearningProgress:
         """Show one report; what the data has cost so far once, in a line of its own."""
         if report.ledger and not self._told:
             self._told = True
-            self.console.print(report.ledger, soft_wrap=not self.console.is_terminal)
+            self.console.print(in_terminal(report.ledger), soft_wrap=not self.console.is_terminal)
         if self.stop.is_set() and not self._told_stop:
             self._told_stop = True
             self.console.print(STOPPING)

@@ -12,7 +12,7 @@ from jupyter_dpsynth.notebook.grammar import split_line
 from jupyter_dpsynth.notebook.learning import publish, say
 from jupyter_dpsynth.notebook.namespace import expand, read_value
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
-from jupyter_dpsynth.privacy.ledger_summary import HEADINGS, NOTES
+from jupyter_dpsynth.privacy.ledger_summary import HEADINGS, NOTES, cap_words
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.grammar import ParsedLine
@@ -54,13 +54,7 @@ def _set_cap(book: PrivacyLedger, options: dict[str, str], namespace: dict[str, 
     name = options.get("dataset")
     name = None if name is None else expand(name, namespace, "--dataset")
     book.set_cap(cap, name)
-    whose = "datasets without a cap of their own" if name is None else f"{name!r}"
-    if cap is None:
-        return f"No cap any more for {whose}."
-    return (
-        f"The cap for {whose} is {float(cap):g}: a run that could take the total above it is refused before "
-        "anything is measured."
-    )
+    return cap_words(cap, name)
 
 
 def ledger_html(summary: LedgerSummary) -> str:

@@ -441,11 +441,9 @@ def _check_cap(db: sqlite3.Connection, dataset: int, spending: Spending, run: st
 
 def _room(cap: float | None, spendings: Sequence[Spending], total: float) -> float | None:
     """Largest epsilon of a further run, None without a cap."""
-    if cap is None:
-        return None
+    if cap is None or not spendings:
+        return cap
     if math.isinf(total):  # also of runs that protect different units: no further one is let through
         return 0.0
-    if not spendings:
-        return cap
     delta = max(each.accountant_delta for each in spendings)
     return RenyiFilter(cap, spendings[0]).room(spendings, delta)

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.privacy.composition import Spending
 
-__all__ = ["Account", "DatasetEntry", "LedgerSummary", "RunEntry", "check_dataset_name", "runs_words"]
+__all__ = [
+    "Account",
+    "DatasetEntry",
+    "LedgerSummary",
+    "RunEntry",
+    "cap_words",
+    "check_dataset_name",
+    "runs_words",
+]
 
 LONGEST_NAME = 100
 BAR_WIDTH = 24
@@ -57,6 +65,22 @@ def runs_words(count: int) -> str:
     ('1 run', '2 runs')
     """
     return "1 run" if count == 1 else f"{count} runs"
+
+
+def cap_words(cap: float | None, dataset: str | None) -> str:
+    """What it means that a cap was set, or taken away.
+
+    Args:
+        cap: The cap.
+        dataset: Whose it is, None for all datasets without one of their own.
+    """
+    whose = "datasets without a cap of their own" if dataset is None else f"{dataset!r}"
+    if cap is None:
+        return f"No cap any more for {whose}."
+    return (
+        f"The cap for {whose} is {cap:g}: a run that could take the total above it is refused before "
+        "anything is measured."
+    )
 
 
 @dataclass(frozen=True)

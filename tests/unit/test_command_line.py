@@ -20,6 +20,8 @@ from jupyter_dpsynth.cli.tables import open_table, read_table, write_table
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.reports import StepReport
 from jupyter_dpsynth.errors import ArtifactError, DataError, MissingDependencyError
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.models import untrained
 from tests.tables import mixed_table
@@ -150,6 +152,32 @@ def test_what_is_not_understood_ends_with_status_2_and_one_line(words, capsys):
     assert shown.out == ""
     assert shown.err.count("\n") == 1
     assert "--help" in shown.err
+
+
+def test_caps_and_links_are_set_where_the_ledger_is_shown(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    book = PrivacyLedger()
+    for name in ("stays", "visits"):
+        book.reserve(TableIdentity(name.encode(), name), 1.0, 1e-6)
+    assert cli.main(["ledger", "--cap", "3", "--dataset", "stays"]) == 0
+    shown = capsys.readouterr().out
+    assert "The cap for 'stays' is 3" in shown
+    assert "cap 3; room for" in shown
+    assert "give a number above 0" in refused(capsys, "ledger", "--cap", "-1")
+    assert "give a number above 0" in refused(capsys, "ledger", "--cap", "much")
+    assert "Did you mean 'stays'" in refused(capsys, "ledger", "--cap", 2, "--dataset", "stay")
+    assert "goes with --cap" in refused(capsys, "ledger", "--dataset", "stays")
+    assert cli.main(["ledger", "--cap", "None", "--dataset", "stays"]) == 0
+    assert cli.main(["ledger", "--link", "stays", "visits"]) == 0
+    assert "stays + visits" in capsys.readouterr().out
+
+
+def test_a_refused_run_names_the_command_of_the_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "ledger"))
+    mixed_table(500, seed=85).to_csv(tmp_path / "t.csv", index=False)
+    PrivacyLedger().set_cap(0.5)
+    assert cli.main(["learn", str(tmp_path / "t.csv"), "-o", str(tmp_path / "m.dps")]) == cli.FAILED
+    assert "raise the cap: jupyter dpsynth ledger --cap VALUE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
