@@ -7,6 +7,7 @@ weight; a bin is a run of leaves and is what the model sees.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ __all__ = ["NumericCodec", "to_units", "units_of"]
 
 # Integers beyond 2^62 are cut: float64 carries them to int64 and back without overflow.
 LARGEST = 2.0**62
+SPIKE_WIDTH = 1e-6  # of a value: a leaf so narrow holds one value that comes again and again
 
 
 def units_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
@@ -163,25 +165,23 @@ class NumericCodec:
         return build_series(self._values(points, missing), self.meta)
 
     def leaf_points(self) -> NDArray[np.float64]:
-        """The shortest decimal inside each very narrow leaf of a continuous column, else NaN.
+        """One number inside each very narrow leaf of a continuous column, else NaN.
 
-        A narrow leaf is narrow because many values sit there; what people record often is short.
+        A narrow leaf is narrow because a value is there that comes again and again. If a decimal much shorter
+        than others of the leaf is in it, that is the value; if not, one near the leaf's end, which is not
+        below the value: ranges that begin at the value then hold it.
         """
         found = np.full(len(self.starts), np.nan)
         scale = np.maximum(np.abs(self.starts), np.abs(self.ends))
-        narrow = self.ends - self.starts <= 1e-4 * scale
+        narrow = self.ends - self.starts <= SPIKE_WIDTH * scale
         narrow |= self.ends == np.nextafter(self.starts, np.inf)
         for index in np.flatnonzero(narrow):
             start, end = self.starts[index], self.ends[index]
-            for digits in range(17):
-                # the leaf is half open, so round up from its start
-                factor = 10.0**digits
-                point = np.ceil(start * factor - 1e-9) / factor
-                if start <= point < end:
-                    break
-            else:
-                point = start
-            found[index] = point
+            width = end - start
+            short = _shortest(start, end, math.floor(-math.log10(width)) - 1)
+            late = max(start, end - width / 64)
+            point = _shortest(late, end, 16) if short is None else short
+            found[index] = start if point is None else point
         return found
 
     def _values(self, points: NDArray[np.float64], missing: NDArray[np.bool_] | None = None) -> NDArray[Any]:
@@ -220,7 +220,7 @@ class NumericCodec:
         """Raise ArtifactError unless leaves, bins and unit make sense together, and can be decoded."""
         leaves, first = len(self.starts), self.first_leaf
         times = isinstance(self.meta, DatetimeMeta)
-        units = RESOLUTIONS if times else (0.0, *(10.0**-places for places in range(10)))
+        units = RESOLUTIONS if times else (0.0, 0.5, 0.25, 0.05, *(10.0**-places for places in range(10)))
         sound = (
             len(self.ends) == len(self.weights) == leaves
             and (self.starts < self.ends).all()
@@ -236,6 +236,16 @@ class NumericCodec:
             raise ArtifactError(f"the bins of column {shown(self.meta.name)} make no sense.")
         last = self.ends - 1 if self.unit > 0 else self.ends
         build_series(self._values(np.append(self.starts, last)), self.meta)
+
+
+def _shortest(start: float, end: float, most: int) -> float | None:
+    """The decimal with fewest digits after the point in a leaf; None if it has more than `most`."""
+    for digits in range(min(most, 16) + 1):
+        factor = 10.0**digits
+        point = float(np.ceil(start * factor - 1e-9) / factor)
+        if start <= point < end:
+            return point
+    return None
 
 
 _ARRAYS: dict[str, type] = {

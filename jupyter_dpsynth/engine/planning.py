@@ -20,7 +20,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.encoding.discovery import needs_unit
+from jupyter_dpsynth.encoding.steps import needs_unit
 from jupyter_dpsynth.encoding.table import TableSettings
 from jupyter_dpsynth.engine.reports import StopReason
 from jupyter_dpsynth.engine.structure import MAX_ORDERINGS, comparable
