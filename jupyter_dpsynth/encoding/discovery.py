@@ -203,9 +203,9 @@ class _Tree:
         split after the last level but one holds single values that come again and again.
         """
         fine = np.full(len(counts), SPIKE_BRANCHES if level == LEVELS - 1 else self.branches)
-        if self.sigma and not self.declared and level < LEVELS - 1:
+        if not self.declared and level < LEVELS - 1:
             nearly_all = counts > NEARLY_ALL * self.present
-            parts = np.clip(counts / (CLEAR * self.sigma), self.branches, MOST_BRANCHES)
+            parts = np.clip(counts / max(CLEAR * self.sigma, 1e-9), self.branches, MOST_BRANCHES)
             fine = np.where(nearly_all, parts, fine).astype(np.int64)
         edges = []
         for start, end, count in zip(starts, ends, fine.tolist(), strict=True):

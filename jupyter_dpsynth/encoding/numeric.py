@@ -21,10 +21,13 @@ from jupyter_dpsynth.metadata import ContinuousMeta, DatetimeMeta, column_meta_f
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NumericCodec", "to_units", "units_of"]
+__all__ = ["STEPS", "NumericCodec", "from_units", "in_units", "to_units", "units_of"]
 
 # Integers beyond 2^62 are cut: float64 carries them to int64 and back without overflow.
 LARGEST = 2.0**62
+# in which numbers are usually recorded, coarsest first; 0 is 'continuous'
+STEPS = (1e4, 1e3, 5e2, 1e2, 50.0, 10.0, 5.0, 1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 0.0)
+NUMBER_UNITS = {*STEPS, *(10.0**-places for places in range(10))}  # of declared decimals too
 SPIKE_WIDTH = 1e-6  # of a value: a leaf so narrow holds one value that comes again and again
 
 
@@ -34,7 +37,7 @@ def units_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float
     Args:
         series: The column.
         meta: Its schema.
-        unit: Size of one unit: 10^-decimals, 0 for a continuous number, microseconds for times.
+        unit: Size of one unit; 0 for a continuous number, microseconds for times.
     """
     if isinstance(meta, DatetimeMeta):
         moments, missing = time_values(series, meta)
@@ -51,9 +54,19 @@ def to_units(values: NDArray[Any], meta: ContinuousMeta | DatetimeMeta, unit: fl
         return units
     if unit == 0:
         return values
-    # multiplying by 10^d is exact for more values than dividing by 10^-d
-    multiples: NDArray[np.float64] = np.clip(np.rint(values * round(1 / unit)), -LARGEST, LARGEST)
+    with np.errstate(over="ignore"):  # what overflows is cut
+        multiples: NDArray[np.float64] = np.clip(np.rint(in_units(values, unit)), -LARGEST, LARGEST)
     return multiples
+
+
+def in_units(values: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
+    """Numbers divided by a unit: multiplying by 10^d is exact for more of them than dividing by 10^-d."""
+    return values * round(1 / unit) if unit < 1 else values / unit
+
+
+def from_units(points: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
+    """What `in_units` was made of."""
+    return points / round(1 / unit) if unit < 1 else points * unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +206,7 @@ class NumericCodec:
             if not self.meta.is_duration:
                 times, absent = WALL_EPOCH + times, np.datetime64("NaT", "us")
             return times if missing is None else np.where(missing, absent, times)
-        values = points / round(1 / self.unit) if self.unit > 0 else points
+        values = from_units(points, self.unit) if self.unit > 0 else points
         if self.meta.bounds is not None:
             values = np.clip(values, *self.meta.bounds)
         return values if missing is None else np.where(missing, np.nan, values)
@@ -220,7 +233,7 @@ class NumericCodec:
         """Raise ArtifactError unless leaves, bins and unit make sense together, and can be decoded."""
         leaves, first = len(self.starts), self.first_leaf
         times = isinstance(self.meta, DatetimeMeta)
-        units = RESOLUTIONS if times else (0.0, 0.5, 0.25, 0.05, *(10.0**-places for places in range(10)))
+        units = set(RESOLUTIONS) if times else NUMBER_UNITS
         sound = (
             len(self.ends) == len(self.weights) == leaves
             and (self.starts < self.ends).all()

@@ -47,7 +47,7 @@ __all__ = ["RunPlan", "check_feasible", "count_sigma", "least_rows", "plan_run"]
 # count's own noise is a tenth of that, so a handful of rows passes by chance once in a million runs.
 MIN_SIGNAL = 50.0
 COUNT_SHARE = 0.01
-UNIT_SHARE = 0.02
+UNIT_SHARE = 0.03
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.005
 LOOK_SHARE = 0.06

@@ -200,6 +200,29 @@ def test_parts_of_whole_numbers_are_learned(step):
     assert np.allclose(out["x"] / step, (out["x"] / step).round())
 
 
+@pytest.mark.parametrize("step", [5, 100, 10_000])
+def test_steps_of_whole_numbers_are_learned(step):
+    limits = np.random.default_rng(0).integers(1, 80, 5000) * step
+    limits[:2000] = 0
+    codec, out = round_trip(pd.DataFrame({"x": limits}), sigma=10.0)
+    assert (out["x"] % step == 0).all()
+    assert out["x"].dtype == limits.dtype
+    assert TableCodec.from_dict(codec.to_dict()).columns[0].unit == step
+
+
+def test_rare_ones_among_zeros_are_not_rounded_away():
+    flags = np.zeros(5000, dtype=np.int64)
+    flags[:40] = 1
+    _, out = round_trip(pd.DataFrame({"x": flags}), sigma=2.0)
+    assert set(out["x"]) == {0, 1}
+
+
+def test_long_identifiers_are_in_no_steps():
+    numbers = np.random.default_rng(0).integers(10**15, 2 * 10**15, 2000)
+    codec, _ = round_trip(pd.DataFrame({"x": numbers}))
+    assert codec.columns[0].unit == 1
+
+
 def test_digits_that_most_rows_have_are_learned_under_large_noise():
     ratios = np.round(np.random.default_rng(0).uniform(0.9, 1.2, 1300), 2)
     for seed in range(5):
