@@ -35,6 +35,7 @@ CLEAR = 2.0  # standard deviations of noise that a part's count should be
 MOST_BRANCHES = 256
 FINE_STEP = 1e-3  # numbers in smaller steps may repeat few values, which the other levels do not single out
 SPIKE_BRANCHES = 2**14
+LEAST_MASS = 1e-3  # rows of a leaf
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,12 +253,16 @@ class _Tree:
         single = narrow & (np.minimum(mass, raw) > SURE * np.sqrt(variances))
         if single.sum() > self.settings.bins:
             single[:] = False
-        first_leaf = _merge(mass, present / self.settings.bins, single)
-        codec = NumericCodec(
-            self.meta, self.unit, starts, ends, np.maximum(mass, 1e-3), np.asarray(first_leaf)
-        )
+        first_leaf = np.asarray(_merge(mass, present / self.settings.bins, single))
+        bins = np.repeat(np.arange(len(first_leaf)), np.diff(np.append(first_leaf, len(mass))))
+        full = (np.add.reduceat(mass, first_leaf) > 0)[bins]
+        if full.any():  # rows in a bin that seems empty count in the one before
+            table = np.stack([starts, ends, mass, raw, variances])[:, full]
+            starts, ends, mass, raw, variances = table
+            _, first_leaf = np.unique(bins[full], return_index=True)
         counts = np.add.reduceat(raw, first_leaf)
         variances = np.add.reduceat(variances, first_leaf)
+        codec = NumericCodec(self.meta, self.unit, *_held_leaves(starts, ends, mass, first_leaf))
         if self.meta.nullable:
             counts, variances = np.append(counts, missing), np.append(variances, missing_variance)
         return Discovered(codec, counts, variances)
@@ -365,6 +370,23 @@ def _onto_sum(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:
     held = max(int(np.count_nonzero(falling > excess)), 1)
     out: NDArray[np.float64] = np.maximum(values - excess[held - 1], 0.0)
     return out
+
+
+def _held_leaves(
+    starts: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    mass: NDArray[np.float64],
+    first: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """The leaves that hold something, and the first one of each bin after the first, where the bin begins.
+
+    Each leaf has some mass; hundreds of empty ones would put a value far out into a large table.
+    """
+    bins = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(mass))))
+    held = (mass > 0) | (np.add.reduceat(mass, first) <= 0)[bins]
+    held[first[1:]] = True
+    first = np.searchsorted(bins[held], np.arange(len(first)))
+    return starts[held], ends[held], np.maximum(mass[held], LEAST_MASS), first
 
 
 def _merge(mass: NDArray[np.float64], target: float, single: NDArray[np.bool_]) -> list[int]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["SURE", "present_cells"]
 
 SURE = 4.0  # standard deviations of noise by which a value stands out
-SURE_ALONE = 5.0  # of one of about 200 cells that reach from 1e-9 to 1e19: a false one would be far out
+SURE_ALONE = 6.0  # of one of about 200 cells that reach from 1e-9 to 1e19: a false one would be far out
 REACH = ((2, 2.0), (8, SURE))  # up to so many cells from others it takes so many standard deviations
 SURE_TOGETHER = 3.5  # of the noise of a run of cells beside others
 LONGEST_RUN = 8  # cells
@@ -34,7 +34,7 @@ def present_cells(
 ) -> NDArray[np.bool_]:
     """Cells of an open-ended grid that hold more than noise.
 
-    How far a cell must stand out depends on how far it is from those that do: `REACH`, and 5 sigma beyond.
+    How far a cell must stand out depends on how far it is from those that do: `REACH`, `SURE_ALONE` beyond.
     Cells of which none stands out may do so together: a run of them beside those that do is taken as a
     whole. The other side of zero is far: what is never negative stays so. If nothing stands out at all, it
     is the clearest of the cells where values most often are.

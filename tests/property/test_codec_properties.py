@@ -363,6 +363,17 @@ def test_noise_seldom_invents_a_value_far_from_all_others():
     assert far <= 3
 
 
+def test_empty_parts_of_a_range_are_left_out():
+    """Of a column with one value: cells and parts of cells that hold nobody would be years like 1073."""
+    years = np.full(20_000, 2023)
+    for seed in range(10):
+        codec = discover(pd.DataFrame({"year": years}), sigma=30.0, seed=seed).codec
+        (column,) = codec.columns
+        far = (column.starts < 1950) | (column.starts > 2100)
+        assert not far.any()
+        assert column.size <= 2
+
+
 def test_noise_seldom_makes_a_negative_value_beside_a_spike_at_zero():
     """Of 400 columns 16 would have one if 2 standard deviations were enough on that side too."""
     values = np.random.default_rng(0).choice([0, 0, 0, 0, 1900, 2400], (400, 200))
