@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.encoding.numeric import in_units
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.metadata import DatetimeMeta
 
@@ -183,9 +184,8 @@ def _interval(column: NumericCodec, value: object) -> tuple[float, float]:
     if column.unit == 0:
         return -np.inf if low is None else low, np.inf if high is None else float(np.nextafter(high, np.inf))
     # whole units: from the first one inside to the one after the last; 1e-9 for decimals such as 0.1
-    scale = round(1 / column.unit) if column.unit < 1 else 1 / column.unit
-    first = -np.inf if low is None else np.ceil(low * scale - 1e-9)
-    return first, np.inf if high is None else np.floor(high * scale + 1e-9) + 1
+    first = -np.inf if low is None else np.ceil(in_units(low, column.unit) - 1e-9)
+    return first, np.inf if high is None else np.floor(in_units(high, column.unit) + 1e-9) + 1
 
 
 def _number(column: NumericCodec, value: Any) -> float:  # noqa: ANN401 - what a user writes

@@ -14,8 +14,9 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.grids import BRANCHES, FLAT_SPAN, LEVELS, branches, coarsest_cells
 from jupyter_dpsynth.encoding.histograms import Discovered
-from jupyter_dpsynth.encoding.numeric import NumericCodec, to_units
-from jupyter_dpsynth.encoding.series import RESOLUTIONS, number_values, time_values
+from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, NumericCodec, to_units
+from jupyter_dpsynth.encoding.presence import SURE, present_cells
+from jupyter_dpsynth.encoding.series import number_values, time_values
 from jupyter_dpsynth.metadata import ContinuousMeta, DatetimeMeta
 
 if TYPE_CHECKING:
@@ -27,20 +28,14 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.encoding.histograms import Histograms, Settings
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["Line", "grow_bins", "needs_unit", "observe_units", "read_line"]
+__all__ = ["Line", "grow_bins", "read_line"]
 
-SURE = 4.0  # standard deviations of noise by which a value stands out
-SURE_ALONE = 5.0  # of one of about 200 cells that reach from 1e-9 to 1e19: a false one would be far out
-REACH = ((2, 2.0), (8, SURE))  # up to so many cells from others it takes so many standard deviations
 NEARLY_ALL = 0.7  # of the rows that are not missing
 CLEAR = 2.0  # standard deviations of noise that a part's count should be
 MOST_BRANCHES = 256
-DECIMALS = range(7)  # 0..6 digits after the point, then 'continuous'
-
-
-def needs_unit(meta: object) -> bool:
-    """Whether the step between a column's values (decimals, time resolution) is to be learned."""
-    return isinstance(meta, DatetimeMeta) or (isinstance(meta, ContinuousMeta) and meta.decimals is None)
+FINE_STEP = 1e-3  # numbers in smaller steps may repeat few values, which the other levels do not single out
+SPIKE_BRANCHES = 2**14
+LEAST_MASS = 1e-3  # rows of a leaf
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,57 +75,6 @@ def _sorted_values(df: pd.DataFrame, meta: ContinuousMeta | DatetimeMeta) -> tup
     values = number_values(series)
     missing = np.isnan(values)
     return np.sort(values[~missing]), int(missing.sum())
-
-
-def observe_units(
-    line: Line, meta: ContinuousMeta | DatetimeMeta, histograms: Histograms, settings: Settings
-) -> float:
-    """The unit of a column's values, from a noisy histogram of how finely each is recorded.
-
-    Args:
-        line: The column's values.
-        meta: Its schema.
-        histograms: The door to private counts.
-        settings: Noise and sizes.
-
-    Returns:
-        Microseconds for times; 10^-decimals for numbers, or 0 for continuous ones.
-
-    Privacy:
-        One histogram with noise `settings.sigma`.
-    """
-    if isinstance(meta, DatetimeMeta):
-        units = [float(step) for step in reversed(RESOLUTIONS)]  # coarsest first, as for decimals
-        levels = map(_resolutions, line.parts)
-    else:
-        units = [*(10.0**-places for places in DECIMALS), 0.0]
-        levels = map(_decimals, line.parts)
-    exact = sum(
-        (np.bincount(level, minlength=len(units)) for level in levels), np.zeros(len(units), np.int64)
-    )
-    counts = histograms.measure(exact, settings.sigma)
-    finer = np.cumsum(counts[::-1])[::-1] - counts  # how many values each unit is too coarse for
-    slack = np.maximum(3 * settings.sigma * np.sqrt(len(units)), 0.01 * settings.rows)
-    return units[int(np.argmax(finer <= slack))]
-
-
-def _resolutions(moments: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How finely each moment is recorded, the coarsest first."""
-    level = np.zeros(len(moments), dtype=np.int64)
-    for index, step in enumerate(RESOLUTIONS):
-        level[moments % step == 0] = index
-    return len(RESOLUTIONS) - 1 - level
-
-
-def _decimals(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many digits after the point each number has."""
-    level = np.full(len(values), len(DECIMALS))
-    for places in reversed(DECIMALS):
-        with np.errstate(over="ignore"):  # rounding 1e308 overflows, and is then not close
-            rounded = np.round(values, places)
-        close = np.abs(rounded - values) <= 1e-9 + 1e-12 * np.abs(values)
-        level[close] = places
-    return level
 
 
 def grow_bins(
@@ -179,7 +123,8 @@ class _Tree:
         self.edges = edges
         span = self.high - self.low
         self.flat = self.declared and self.discrete and span <= FLAT_SPAN
-        self.levels = 1 if self.flat else LEVELS
+        fine = isinstance(meta, ContinuousMeta) and unit < FINE_STEP
+        self.levels = 1 if self.flat else LEVELS + fine
         self.sigma = settings.sigma * np.sqrt(self.levels)
         self.present = settings.rows  # noisy number of rows that are not missing, once it is known
         self.branches = branches(span) if self.declared and self.discrete else BRANCHES
@@ -194,7 +139,8 @@ class _Tree:
         starts, ends = self.edges[:-1], self.edges[1:]
         group = np.zeros(len(starts), dtype=np.int64)
         parents: NDArray[np.float64]
-        leaves: list[NDArray[np.float64]] = []  # blocks of rows: start, end, shrunk count, raw count
+        # blocks of rows: start, end, shrunk count, raw count, variance of its noise over sigma^2
+        leaves: list[NDArray[np.float64]] = []
         missing, used = 0.0, 0
         for level in range(self.levels):
             used += 1
@@ -204,27 +150,25 @@ class _Tree:
                 self.present = max(self.settings.rows - max(missing, 0.0), 1.0)
                 parents = np.array([self.present])
             if level == 0 and not self.declared:
-                allowed = _present_cells(raw, self.sigma, self._sides(starts))
+                allowed = present_cells(raw, self.sigma, starts, self.meta, self.unit)
                 starts, ends, raw = starts[allowed], ends[allowed], raw[allowed]
                 shrunk = raw
             else:
                 shrunk = raw if self.flat else _shrink(raw, group, parents, self.sigma, ends - starts)
-            split = self._splits(starts, ends, shrunk) if level < self.levels - 1 else None
-            stays = np.ones(len(starts), dtype=bool) if split is None else ~split
-            leaves.append(np.stack([starts, ends, shrunk, raw])[:, stays])
-            if split is None or not split.any():
+            if level == LEVELS:
+                leaves.append(_spikes_alone(starts, ends, shrunk, raw, group, self.sigma))
+                break
+            split = self._splits(starts, ends, shrunk) & (level < self.levels - 1)
+            if level == LEVELS - 1:
+                split &= _isolated(starts, ends, shrunk, self.sigma)
+            leaves.append(np.stack([starts, ends, shrunk, raw, np.ones(len(raw))])[:, ~split])
+            if not split.any():
                 break
             parents = shrunk[split]
-            starts, ends, group = self._children(starts[split], ends[split], parents)
+            starts, ends, group = self._children(starts[split], ends[split], parents, level)
         table = np.concatenate(leaves, axis=1)
         table = table[:, np.argsort(table[0])]
         return self._finish(*table, missing=missing, spare=self.levels - used)
-
-    def _sides(self, starts: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which cells are on which side of zero; to points in time zero is nothing special."""
-        if isinstance(self.meta, DatetimeMeta) and not self.meta.is_duration:
-            return np.ones(len(starts), dtype=bool)
-        return starts >= 0
 
     def _measure(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], sigma: float
@@ -247,17 +191,22 @@ class _Tree:
         return heavy & (ends - starts > 1e-12 * scale) & (ends > np.nextafter(starts, np.inf))
 
     def _children(
-        self, starts: NDArray[np.float64], ends: NDArray[np.float64], counts: NDArray[np.float64]
+        self,
+        starts: NDArray[np.float64],
+        ends: NDArray[np.float64],
+        counts: NDArray[np.float64],
+        level: int,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
         """Cut every cell into equal parts (of whole units, if the line has units).
 
         Without bounds, a cell that holds nearly all rows has as many parts as still stand out: it is too
-        coarse, and all values may lie in a corner of it (latitudes of one city between 48 and 49).
+        coarse, and all values may lie in a corner of it (latitudes of one city between 48 and 49). What is
+        split after the last level but one holds single values that come again and again.
         """
-        fine = np.full(len(counts), self.branches)
-        if self.sigma and not self.declared:
+        fine = np.full(len(counts), SPIKE_BRANCHES if level == LEVELS - 1 else self.branches)
+        if not self.declared and level < LEVELS - 1:
             nearly_all = counts > NEARLY_ALL * self.present
-            parts = np.clip(counts / (CLEAR * self.sigma), self.branches, MOST_BRANCHES)
+            parts = np.clip(counts / max(CLEAR * self.sigma, 1e-9), self.branches, MOST_BRANCHES)
             fine = np.where(nearly_all, parts, fine).astype(np.int64)
         edges = []
         for start, end, count in zip(starts, ends, fine.tolist(), strict=True):
@@ -276,6 +225,7 @@ class _Tree:
         ends: NDArray[np.float64],
         shrunk: NDArray[np.float64],
         raw: NDArray[np.float64],
+        variances: NDArray[np.float64],
         *,
         missing: float,
         spare: int,
@@ -285,51 +235,37 @@ class _Tree:
         Values of which there are few stay apart where they stand out: a month, a grade, a number of rooms
         may be what another column is a function of.
         """
-        variance = self.sigma**2
+        variances = self.sigma**2 * variances
+        missing_variance = self.sigma**2
         if spare:
+            before = shrunk
             again, absent = self._measure(starts, ends, self.sigma / np.sqrt(spare))
+            certain = raw > SURE * self.sigma
             shrunk, raw = ((x + spare * again) / (1 + spare) for x in (shrunk, raw))
+            shrunk = np.where(certain, shrunk, before)
             missing = (missing + spare * absent) / (1 + spare)
-            variance /= 1 + spare
+            variances, missing_variance = variances / (1 + spare), missing_variance / (1 + spare)
         mass = np.maximum(shrunk, 0)
         present = max(self.settings.rows - max(missing, 0.0), 1.0)
         mass = mass * present / max(mass.sum(), 1.0)
-        single = self.discrete & (ends - starts == 1) & (np.minimum(mass, raw) > SURE * np.sqrt(variance))
+        least = 1.0 if self.discrete else np.maximum(SPIKE_WIDTH * np.abs(ends), np.nextafter(0.0, 1.0))
+        narrow = ends - starts <= least
+        single = narrow & (np.minimum(mass, raw) > SURE * np.sqrt(variances))
         if single.sum() > self.settings.bins:
             single[:] = False
-        first_leaf = _merge(mass, present / self.settings.bins, single)
-        codec = NumericCodec(
-            self.meta, self.unit, starts, ends, np.maximum(mass, 1e-3), np.asarray(first_leaf)
-        )
+        first_leaf = np.asarray(_merge(mass, present / self.settings.bins, single))
+        bins = np.repeat(np.arange(len(first_leaf)), np.diff(np.append(first_leaf, len(mass))))
+        full = (np.add.reduceat(mass, first_leaf) > 0)[bins]
+        if full.any():  # rows in a bin that seems empty count in the one before
+            table = np.stack([starts, ends, mass, raw, variances])[:, full]
+            starts, ends, mass, raw, variances = table
+            _, first_leaf = np.unique(bins[full], return_index=True)
         counts = np.add.reduceat(raw, first_leaf)
-        leaves = np.diff(np.append(first_leaf, len(starts)))
-        variances = variance * leaves
+        variances = np.add.reduceat(variances, first_leaf)
+        codec = NumericCodec(self.meta, self.unit, *_held_leaves(starts, ends, mass, first_leaf))
         if self.meta.nullable:
-            counts, variances = np.append(counts, missing), np.append(variances, variance)
+            counts, variances = np.append(counts, missing), np.append(variances, missing_variance)
         return Discovered(codec, counts, variances)
-
-
-def _present_cells(counts: NDArray[np.float64], sigma: float, sides: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Cells of an open-ended grid that hold more than noise.
-
-    How far a cell must stand out depends on how far it is from those that do: `REACH`, and 5 sigma beyond.
-    The other side of zero is far: what is never negative stays so.
-    """
-    sure = counts > SURE_ALONE * sigma
-    if not sure.any():
-        sure = counts >= counts.max()
-    while True:
-        grown = sure.copy()
-        for distance, least in REACH:
-            near = np.zeros(len(sure), dtype=bool)
-            for shift in range(1, distance + 1):
-                same = sides[shift:] == sides[:-shift]
-                near[shift:] |= sure[:-shift] & same
-                near[:-shift] |= sure[shift:] & same
-            grown |= near & (counts > least * sigma)
-        if (grown == sure).all():
-            return grown
-        sure = grown
 
 
 def _shrink(
@@ -362,7 +298,7 @@ def _shrink(
         values, share = counts[members], widths[members] / widths[members].sum()
         # the parent's own count has one unit of variance, the children's sum has `size` of them
         total = (parent * size + values.sum()) / (size + 1)
-        rest = values <= np.maximum(total, 0) * share + SURE * sigma
+        rest = values <= np.maximum(total, 0) * share + _sure_of(size) * sigma
         if rest.sum() < 4:
             continue
         left, spikes = total - values[~rest].sum(), np.count_nonzero(~rest)
@@ -378,6 +314,49 @@ def _shrink(
     return out
 
 
+def _sure_of(cells: int) -> float:
+    """Standard deviations by which one of so many cells stands out."""
+    return float(np.sqrt(SURE**2 + 2 * np.log(max(cells / BRANCHES, 1.0))))
+
+
+def _isolated(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], counts: NDArray[np.float64], sigma: float
+) -> NDArray[np.bool_]:
+    """Cells beside which there is nothing that stands out."""
+    holds = counts > CLEAR * sigma
+    touches = ends[:-1] == starts[1:]
+    out = np.ones(len(counts), dtype=bool)
+    out[1:] &= ~(touches & holds[:-1])
+    out[:-1] &= ~(touches & holds[1:])
+    return out
+
+
+def _spikes_alone(
+    starts: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    shrunk: NDArray[np.float64],
+    raw: NDArray[np.float64],
+    group: NDArray[np.int64],
+    sigma: float,
+) -> NDArray[np.float64]:
+    """Leaves of the finest level: cells that stand out, and what lies between them as one leaf each.
+
+    What lies between is known from the parent's count and the spikes', not from its many cells.
+    """
+    largest = np.bincount(group).max()
+    alone = raw > _sure_of(largest) * sigma
+    begins = np.ones(len(raw), dtype=bool)
+    begins[1:] = alone[1:] | alone[:-1] | (group[1:] != group[:-1])
+    first = np.flatnonzero(begins)
+    last = np.append(first[1:], len(raw)) - 1
+    spikes = np.bincount(group, alone)[group[first]]
+    sums = np.add.reduceat(shrunk, first)
+    spike = alone[first]
+    return np.stack(
+        [starts[first], ends[last], sums, np.where(spike, raw[first], sums), np.where(spike, 1, 1 + spikes)]
+    )
+
+
 def _onto_sum(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:
     """The nearest numbers that are not negative and add up to `total`.
 
@@ -391,6 +370,23 @@ def _onto_sum(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:
     held = max(int(np.count_nonzero(falling > excess)), 1)
     out: NDArray[np.float64] = np.maximum(values - excess[held - 1], 0.0)
     return out
+
+
+def _held_leaves(
+    starts: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    mass: NDArray[np.float64],
+    first: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """The leaves that hold something, and the first one of each bin after the first, where the bin begins.
+
+    Each leaf has some mass; hundreds of empty ones would put a value far out into a large table.
+    """
+    bins = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(mass))))
+    held = (mass > 0) | (np.add.reduceat(mass, first) <= 0)[bins]
+    held[first[1:]] = True
+    first = np.searchsorted(bins[held], np.arange(len(first)))
+    return starts[held], ends[held], np.maximum(mass[held], LEAST_MASS), first
 
 
 def _merge(mass: NDArray[np.float64], target: float, single: NDArray[np.bool_]) -> list[int]:

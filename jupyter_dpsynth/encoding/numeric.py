@@ -7,6 +7,7 @@ weight; a bin is a run of leaves and is what the model sees.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,14 @@ from jupyter_dpsynth.metadata import ContinuousMeta, DatetimeMeta, column_meta_f
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NumericCodec", "to_units", "units_of"]
+__all__ = ["STEPS", "NumericCodec", "from_units", "in_units", "to_units", "units_of"]
 
 # Integers beyond 2^62 are cut: float64 carries them to int64 and back without overflow.
 LARGEST = 2.0**62
+# in which numbers are usually recorded, coarsest first; 0 is 'continuous'
+STEPS = (1e4, 1e3, 5e2, 1e2, 50.0, 10.0, 5.0, 1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 0.0)
+NUMBER_UNITS = {*STEPS, *(10.0**-places for places in range(10))}  # of declared decimals too
+SPIKE_WIDTH = 1e-6  # of a value: a leaf so narrow holds one value that comes again and again
 
 
 def units_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
@@ -32,7 +37,7 @@ def units_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float
     Args:
         series: The column.
         meta: Its schema.
-        unit: Size of one unit: 10^-decimals, 0 for a continuous number, microseconds for times.
+        unit: Size of one unit; 0 for a continuous number, microseconds for times.
     """
     if isinstance(meta, DatetimeMeta):
         moments, missing = time_values(series, meta)
@@ -49,9 +54,19 @@ def to_units(values: NDArray[Any], meta: ContinuousMeta | DatetimeMeta, unit: fl
         return units
     if unit == 0:
         return values
-    # multiplying by 10^d is exact for more values than dividing by 10^-d
-    multiples: NDArray[np.float64] = np.clip(np.rint(values * round(1 / unit)), -LARGEST, LARGEST)
+    with np.errstate(over="ignore"):  # what overflows is cut
+        multiples: NDArray[np.float64] = np.clip(np.rint(in_units(values, unit)), -LARGEST, LARGEST)
     return multiples
+
+
+def in_units(values: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
+    """Numbers divided by a unit: multiplying by 10^d is exact for more of them than dividing by 10^-d."""
+    return values * round(1 / unit) if unit < 1 else values / unit
+
+
+def from_units(points: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
+    """What `in_units` was made of."""
+    return points / round(1 / unit) if unit < 1 else points * unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,25 +178,23 @@ class NumericCodec:
         return build_series(self._values(points, missing), self.meta)
 
     def leaf_points(self) -> NDArray[np.float64]:
-        """The shortest decimal inside each very narrow leaf of a continuous column, else NaN.
+        """One number inside each very narrow leaf of a continuous column, else NaN.
 
-        A narrow leaf is narrow because many values sit there; what people record often is short.
+        A narrow leaf is narrow because a value is there that comes again and again. If a decimal much shorter
+        than others of the leaf is in it, that is the value; if not, one near the leaf's end, which is not
+        below the value: ranges that begin at the value then hold it.
         """
         found = np.full(len(self.starts), np.nan)
         scale = np.maximum(np.abs(self.starts), np.abs(self.ends))
-        narrow = self.ends - self.starts <= 1e-4 * scale
+        narrow = self.ends - self.starts <= SPIKE_WIDTH * scale
         narrow |= self.ends == np.nextafter(self.starts, np.inf)
         for index in np.flatnonzero(narrow):
             start, end = self.starts[index], self.ends[index]
-            for digits in range(17):
-                # the leaf is half open, so round up from its start
-                factor = 10.0**digits
-                point = np.ceil(start * factor - 1e-9) / factor
-                if start <= point < end:
-                    break
-            else:
-                point = start
-            found[index] = point
+            width = end - start
+            short = _shortest(start, end, math.floor(-math.log10(width)) - 1)
+            late = max(start, end - width / 64)
+            point = _shortest(late, end, 16) if short is None else short
+            found[index] = start if point is None else point
         return found
 
     def _values(self, points: NDArray[np.float64], missing: NDArray[np.bool_] | None = None) -> NDArray[Any]:
@@ -193,7 +206,7 @@ class NumericCodec:
             if not self.meta.is_duration:
                 times, absent = WALL_EPOCH + times, np.datetime64("NaT", "us")
             return times if missing is None else np.where(missing, absent, times)
-        values = points / round(1 / self.unit) if self.unit > 0 else points
+        values = from_units(points, self.unit) if self.unit > 0 else points
         if self.meta.bounds is not None:
             values = np.clip(values, *self.meta.bounds)
         return values if missing is None else np.where(missing, np.nan, values)
@@ -220,7 +233,7 @@ class NumericCodec:
         """Raise ArtifactError unless leaves, bins and unit make sense together, and can be decoded."""
         leaves, first = len(self.starts), self.first_leaf
         times = isinstance(self.meta, DatetimeMeta)
-        units = RESOLUTIONS if times else (0.0, *(10.0**-places for places in range(10)))
+        units = set(RESOLUTIONS) if times else NUMBER_UNITS
         sound = (
             len(self.ends) == len(self.weights) == leaves
             and (self.starts < self.ends).all()
@@ -236,6 +249,16 @@ class NumericCodec:
             raise ArtifactError(f"the bins of column {shown(self.meta.name)} make no sense.")
         last = self.ends - 1 if self.unit > 0 else self.ends
         build_series(self._values(np.append(self.starts, last)), self.meta)
+
+
+def _shortest(start: float, end: float, most: int) -> float | None:
+    """The decimal with fewest digits after the point in a leaf; None if it has more than `most`."""
+    for digits in range(min(most, 16) + 1):
+        factor = 10.0**digits
+        point = float(np.ceil(start * factor - 1e-9) / factor)
+        if start <= point < end:
+            return point
+    return None
 
 
 _ARRAYS: dict[str, type] = {

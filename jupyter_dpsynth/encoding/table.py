@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
-from jupyter_dpsynth.encoding.discovery import grow_bins, needs_unit, observe_units, read_line
+from jupyter_dpsynth.encoding.discovery import grow_bins, read_line
 from jupyter_dpsynth.encoding.histograms import Settings
 from jupyter_dpsynth.encoding.names import NameSearch, count_listed
 from jupyter_dpsynth.encoding.numeric import NumericCodec
+from jupyter_dpsynth.encoding.steps import needs_unit, observe_units
 from jupyter_dpsynth.errors import ArtifactError
 from jupyter_dpsynth.metadata import (
     CategoricalMeta,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Layout", "TabularModel"]
 
+LEAST_SPREAD = 1e-6  # where every column has one value only, nothing is learned, but divided by the norm
+
 
 @dataclass(frozen=True, eq=False)
 class Layout:
@@ -62,13 +64,13 @@ class Layout:
         return 1 + (self.scale**2).sum(axis=0)
 
     def clip_norm(self, shares: list[NDArray[np.float64]], factor: float) -> float:
-        """`factor` times the root mean square gradient norm of a row at the start of training.
+        """`factor` times the root mean square gradient norm of a row at the start of training, not zero.
 
         Privacy:
             Computed from noisy shares: post-processing.
         """
         spread = np.array([1 - (share**2).sum() for share in shares])
-        return factor * math.sqrt(float((self.squared_inputs * spread).sum()))
+        return factor * math.sqrt(max(float((self.squared_inputs * spread).sum()), LEAST_SPREAD))
 
     @classmethod
     def from_dependence(

@@ -20,7 +20,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.encoding.discovery import needs_unit
+from jupyter_dpsynth.encoding.steps import needs_unit
 from jupyter_dpsynth.encoding.table import TableSettings
 from jupyter_dpsynth.engine.reports import StopReason
 from jupyter_dpsynth.engine.structure import MAX_ORDERINGS, comparable
@@ -47,7 +47,7 @@ __all__ = ["RunPlan", "check_feasible", "count_sigma", "least_rows", "plan_run"]
 # count's own noise is a tenth of that, so a handful of rows passes by chance once in a million runs.
 MIN_SIGNAL = 50.0
 COUNT_SHARE = 0.01
-UNIT_SHARE = 0.02
+LARGEST_UNIT_SHARE = 0.03
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.005
 LOOK_SHARE = 0.06
@@ -216,7 +216,8 @@ def plan_run(
     snr = rows * mu / (REFERENCE_ROWS * unit_rows)
     count = () if config.n_public else (GaussianMeasurement("row count", count_sigma(config)),)
     unit_columns = sum(needs_unit(meta) for meta in df_meta.learned)
-    unit_share = UNIT_SHARE if unit_columns else 0.0
+    # a step that most rows have is seen in many rows with little
+    unit_share = min(0.01 / math.sqrt(snr), LARGEST_UNIT_SHARE) if unit_columns else 0.0
     domain_share, marginal_share = _histogram_shares(df_meta, snr)
     pairs = columns * (columns - 1) // 2
     pair_share = PAIR_SHARE if pairs else 0.0

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
-from jupyter_dpsynth.encoding.series import factorize
+from jupyter_dpsynth.encoding.series import factorize, number_values
 from jupyter_dpsynth.engine.planning import MAX_CELLS, least_rows, plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError, shielded
 from jupyter_dpsynth.metadata import (
@@ -34,10 +35,10 @@ from jupyter_dpsynth.sources.sampling import LOOKED_AT, rows_to_look_at
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.config import ResolvedConfig
+    from jupyter_dpsynth.engine.planning import RunPlan
     from jupyter_dpsynth.metadata import ColumnMeta
     from jupyter_dpsynth.sources.base import Source
 
@@ -55,6 +56,7 @@ NUMBER_TEXT = re.compile(r"\s*[-+]?\d[\d,]*\.?\d*\s*")
 ALMOST_ALL = 0.95
 FEW_DISTINCT = 20  # a column with fewer values identifies nobody
 SAMPLED = 2_000  # distinct texts that are looked at for their form
+NOISY_SHARE = 0.03  # of the rows: noise of a count beside which all but the most frequent values vanish
 RARE_SHARE = 0.2  # of the rows: if so many have rare values, the column is hard to learn
 PART_ADVICE = (
     "What is said of rows is said of these. If rows of one person lie in different parts, name the column "
@@ -167,11 +169,14 @@ def _examine(
     # the unit is protected already: what else it may be is of no interest
     names = [name for name in df.columns if name in metas and name != config.privacy_unit]
     columns = [_Column(df[name], metas[name]) for name in names]
+    plan = _plan(config, columns, rows)
     # a value is looked for in fewer rows, where it is rarer
-    threshold = _threshold(config, columns, rows) * len(df) / max(rows, 1)
+    threshold = _threshold(plan, columns) * len(df) / max(rows, 1)
     single = [finding for column in columns for finding in column.findings(threshold)]
     identifiers = {each.column for each in single if each.kind in {"identifier", "several rows"}}
     found += [*_table_findings(rows, config, columns, identifiers), *single]
+    if not any(finding.kind == "few rows" for finding in found):
+        found += _many_columns(plan)
     if source.partitioned:
         found.append(Finding("part", "hint", "", LOOKED_AT, PART_ADVICE))
     return sorted(found, key=lambda each: LEVELS.index(each.level))
@@ -203,19 +208,35 @@ def _schema(
     return metas, found
 
 
-def _threshold(config: ResolvedConfig, columns: list[_Column], rows: int) -> float:
-    """How often a value must occur to be seen among those of a column that nothing is declared of."""
+def _plan(config: ResolvedConfig, columns: list[_Column], rows: int) -> RunPlan | None:
+    """The plan of the run, None if it is impossible, which is a finding of its own."""
     learned = tuple(column.meta for column in columns if not isinstance(column.meta, IdMeta))
     try:
-        plan = plan_run(config, DataFrameMeta(learned), float(max(rows, 2)), "quick")
-    except (ConfigError, ZeroDivisionError):  # the plan is impossible, which is a finding of its own
-        return 0.0
-    many = len(DataFrameMeta(learned).open_names)
-    if plan.privacy is None or not many:
+        return plan_run(config, DataFrameMeta(learned), float(max(rows, 2)), "quick")
+    except (ConfigError, ZeroDivisionError):
+        return None
+
+
+def _threshold(plan: RunPlan | None, columns: list[_Column]) -> float:
+    """How often a value must occur to be seen among those of a column that nothing is declared of."""
+    many = len(DataFrameMeta(tuple(column.meta for column in columns)).open_names)
+    if plan is None or plan.privacy is None or not many:
         return 0.0
     # both looks at a column's names, with the second one shared by all of them
     sigma = 1 / math.sqrt(1 / plan.codec_sigma**2 + 1 / (many * plan.look_sigma**2))
     return partition_threshold(sigma, plan.privacy.selection_delta / many)
+
+
+def _many_columns(plan: RunPlan | None) -> list[Finding]:
+    """Whether the columns are so many that each is hardly measured."""
+    if plan is None or plan.codec_sigma < NOISY_SHARE * plan.rows:
+        return []
+    text = (
+        "All columns share the budget, and for so few rows they are many: of each little more than the most "
+        "frequent values will stand out of the noise."
+    )
+    advice = "Leave out what nobody needs, declare bounds and categories, or give a larger epsilon."
+    return [Finding("many columns", "care", "", text, advice)]
 
 
 def _table_findings(
@@ -253,16 +274,8 @@ def _rows_findings(rows: int, config: ResolvedConfig) -> list[Finding]:
     """Whether the rows are enough for epsilon and delta; their number is not told."""
     if not config.differential_privacy:
         text = "differential_privacy is False: a run would give no guarantee."
-        return [
-            Finding(
-                "no guarantee",
-                "care",
-                "",
-                text,
-                "Set it to True.",
-                Remedy("differential_privacy", value=True),
-            )
-        ]
+        switch = Remedy("differential_privacy", value=True)
+        return [Finding("no guarantee", "care", "", text, "Set it to True.", switch)]
     found = []
     if rows < 2 * least_rows(config, rows):
         enough = [e for e in EPSILONS if e > config.epsilon and rows >= 2 * _least_rows_at(e, config, rows)]
@@ -349,9 +362,8 @@ class _Column:
         return [*(found or self._too_many_levels(threshold)), *self._gaps()]
 
     def _identifier(self) -> list[Finding]:
-        discrete = isinstance(self.meta, CategoricalMeta) or (
-            isinstance(self.meta, ContinuousMeta) and self.meta.decimals == 0
-        )
+        number = isinstance(self.meta, ContinuousMeta)
+        discrete = isinstance(self.meta, CategoricalMeta) or (number and self._whole())
         limit = 0.5 if self.named_like_id else ALMOST_ALL
         text_or_name = isinstance(self.meta, CategoricalMeta) or self.named_like_id or self.distinct == 1
         if not discrete or not text_or_name or self.distinct < limit or len(self.values) <= FEW_DISTINCT:
@@ -361,6 +373,11 @@ class _Column:
         text = f"{self.name!r} looks like an identifier: almost every row has a value of its own."
         advice = "Declare it as one: it is then never learned, and numbered anew in the synthetic table."
         return [Finding("identifier", "care", self.name, text, advice, Remedy("ids", self.name))]
+
+    def _whole(self) -> bool:
+        """Whether all numbers are whole, as where missing values have made floats of integers."""
+        numbers = number_values(pd.Series(self.values))
+        return bool((numbers == np.rint(numbers)).all())
 
     def _several_rows(self, *, declared: bool) -> list[Finding]:
         """An identifier whose values come again: several rows belong to one person."""

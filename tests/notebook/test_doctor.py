@@ -81,6 +81,22 @@ def test_too_few_rows_for_this_epsilon_and_a_large_delta_are_found() -> None:
     assert large.remedy.line == "delta = None"
 
 
+def test_many_columns_for_the_rows_are_found() -> None:
+    table = pd.DataFrame(np.random.default_rng(0).random((1300, 60))).add_prefix("x")
+    assert "many columns:" in examined(table)
+    assert "many columns:" not in examined(table[["x0", "x1", "x2", "x3"]])
+    assert "many columns:" not in examined(table, config=HighDimConfig(epsilon=10).resolve())
+
+
+def test_numbers_that_are_all_different_are_identifiers_also_as_floats() -> None:
+    table = mixed_table(2000)
+    table["number"] = np.random.default_rng(0).permutation(2000) + 1000.0
+    table["weight"] = np.random.default_rng(0).random(2000)
+    found = examined(table)
+    assert "identifier:number" in found
+    assert "identifier:weight" not in found
+
+
 def test_what_is_declared_is_taken_into_account() -> None:
     df = sick_table().drop(columns=["nested"])
     assert "identifier:uid" in examined(df)

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jupyter_dpsynth.encoding.discovery import read_line
 from jupyter_dpsynth.encoding.grids import LEVELS, coarsest_cells
-from jupyter_dpsynth.encoding.histograms import Histograms
+from jupyter_dpsynth.encoding.histograms import Histograms, Settings
 from jupyter_dpsynth.encoding.numeric import LARGEST
 from jupyter_dpsynth.encoding.series import RESOLUTIONS
+from jupyter_dpsynth.encoding.steps import observe_units
 from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
@@ -200,6 +202,45 @@ def test_noise_in_any_cell_of_durations_makes_one_that_can_be_held(unit):
     assert LARGEST / 2 < edges[-1] * unit == -edges[0] * unit <= LARGEST
 
 
+@pytest.mark.parametrize("step", [0.5, 0.25, 0.05])
+def test_parts_of_whole_numbers_are_learned(step):
+    values = np.random.default_rng(0).integers(2, 60, 2000) * step
+    _, out = round_trip(pd.DataFrame({"x": values}))
+    assert np.allclose(out["x"] / step, (out["x"] / step).round())
+
+
+@pytest.mark.parametrize("step", [5, 100, 10_000])
+def test_steps_of_whole_numbers_are_learned(step):
+    limits = np.random.default_rng(0).integers(1, 80, 5000) * step
+    limits[:2000] = 0
+    codec, out = round_trip(pd.DataFrame({"x": limits}), sigma=10.0)
+    assert (out["x"] % step == 0).all()
+    assert out["x"].dtype == limits.dtype
+    assert TableCodec.from_dict(codec.to_dict()).columns[0].unit == step
+
+
+def test_rare_ones_among_zeros_are_not_rounded_away():
+    flags = np.zeros(5000, dtype=np.int64)
+    flags[:40] = 1
+    _, out = round_trip(pd.DataFrame({"x": flags}), sigma=2.0)
+    assert set(out["x"]) == {0, 1}
+
+
+def test_long_identifiers_are_in_no_steps():
+    numbers = np.random.default_rng(0).integers(10**15, 2 * 10**15, 2000)
+    codec, _ = round_trip(pd.DataFrame({"x": numbers}))
+    assert codec.columns[0].unit == 1
+
+
+def test_digits_that_most_rows_have_are_learned_under_large_noise():
+    ratios = np.round(np.random.default_rng(0).uniform(0.9, 1.2, 1300), 2)
+    for seed in range(5):
+        df_meta = MetaExtractor.extract(pd.DataFrame({"x": ratios}))
+        line = read_line(FrameSource(pd.DataFrame({"x": ratios})), df_meta["x"])
+        noise = Histograms(NoiseSource(seed))
+        assert observe_units(line, df_meta["x"], noise, Settings(1300, 210.0, 20, 128)) < 0.5
+
+
 def test_days_stay_whole_days():
     days = pd.Series(pd.date_range("2019-01-01", periods=1000))
     _, out = round_trip(pd.DataFrame({"t": days}))
@@ -211,6 +252,43 @@ def test_a_spike_comes_back_exactly():
     values = [0] * 900 + [*range(1, 101)]
     _, out = round_trip(pd.DataFrame({"x": values}))
     assert abs((out["x"] == 0).mean() - 0.9) < 0.02
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_values_of_many_digits_come_back_exactly(seed):
+    logs = np.round(np.log1p([0, 25, 50, 95, 100]), 6)
+    values = np.random.default_rng(0).choice(logs, 20_000)
+    _, out = round_trip(pd.DataFrame({"x": values}), sigma=60.0, seed=seed)
+    assert out["x"].isin(logs).mean() > 0.98
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_values_of_any_digits_come_back_nearly_and_not_below(seed):
+    logs = np.log1p([4, 25, 50, 95, 100])
+    values = np.random.default_rng(0).choice(logs, 20_000)
+    _, out = round_trip(pd.DataFrame({"x": values}), sigma=60.0, seed=seed)
+    above = out["x"].to_numpy() / logs[np.searchsorted(logs, out["x"], side="right").clip(1) - 1] - 1
+    assert ((above >= 0) & (above < 1e-6)).mean() > 0.9
+
+
+def test_small_values_that_stand_out_together_are_kept():
+    """Of eight cells that double in width each holds 1.5 standard deviations of noise."""
+    random = np.random.default_rng(0)
+    small = 2 ** random.uniform(0, 8, 420) / 100
+    prices = np.round(np.append(small, random.uniform(2.56, 5, 2000)), 2)
+    lost = 0
+    for seed in range(40):
+        (column,) = discover(pd.DataFrame({"price": prices}), sigma=20.0, seed=seed).codec.columns
+        lost += (small < column.starts.min() * column.unit).sum()
+    assert lost / 40 < 180
+
+
+def test_where_nothing_stands_out_values_are_no_astronomical_ones():
+    df = pd.DataFrame({"month": [1, 5, 9, 12] * 50, "day": pd.Timestamp("2020-05-05")})
+    for seed in range(10):
+        _, out = round_trip(df, sigma=300.0, seed=seed)
+        assert out["month"].between(0, 2e6).all()
+        assert out["day"].dt.year.between(1950, 2050).all()
 
 
 def test_identifiers_are_numbered_anew_and_not_learned():
@@ -292,6 +370,17 @@ def test_noise_seldom_invents_a_value_far_from_all_others():
         for column in codec.columns:
             far += min(column.starts) < 1 or max(column.ends) > 1e5
     assert far <= 3
+
+
+def test_empty_parts_of_a_range_are_left_out():
+    """Of a column with one value: cells and parts of cells that hold nobody would be years like 1073."""
+    years = np.full(20_000, 2023)
+    for seed in range(10):
+        codec = discover(pd.DataFrame({"year": years}), sigma=30.0, seed=seed).codec
+        (column,) = codec.columns
+        far = (column.starts < 1950) | (column.starts > 2100)
+        assert not far.any()
+        assert column.size <= 2
 
 
 def test_noise_seldom_makes_a_negative_value_beside_a_spike_at_zero():

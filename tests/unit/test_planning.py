@@ -55,7 +55,7 @@ def test_the_plan_names_every_measurement_that_is_made():
     assert plan.look_sigma == pytest.approx(told["second look at unlisted names"])
     both = told["one-way marginals"] ** -2 + told["second look at unlisted names"] ** -2
     assert plan.finer_marginal_sigma / columns**0.5 == pytest.approx(both**-0.5)
-    assert plan.unit_sigma / 2**0.5 == pytest.approx(told["decimals and time resolutions"])
+    assert plan.unit_sigma / 3**0.5 == pytest.approx(told["decimals and time resolutions"])
 
 
 def test_orderings_of_columns_are_paid_for():
@@ -129,7 +129,12 @@ def test_what_is_infeasible_for_every_row_count_is_refused_without_one():
 def test_one_column_needs_no_pairs():
     one = MetaExtractor.extract(pd.DataFrame({"x": [1, 2]}))
     names = [m.name for m in plan_run(HighDimConfig().resolve(), one, 5000).privacy.measurements]
-    assert names == ["row count", "value histograms", "one-way marginals"]
+    assert names == [
+        "row count",
+        "decimals and time resolutions",
+        "value histograms",
+        "one-way marginals",
+    ]
 
 
 def test_more_columns_than_the_network_can_hold_are_refused_before_anything_is_counted():

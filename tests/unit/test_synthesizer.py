@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.engine.model import Layout
 from jupyter_dpsynth.engine.reports import StopReason
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, DPSynthError, NotLearnedError
 from jupyter_dpsynth.metadata import MetaExtractor
@@ -65,6 +66,14 @@ def test_epsilon_is_the_budget_that_was_reserved_and_its_receipt_agrees(learned)
 
 def test_delta_is_a_tenth_of_one_over_the_noisy_row_count(learned):
     assert learned.delta == pytest.approx(1 / (10 * learned.reference.rows), rel=1e-3)
+
+
+def test_a_table_of_one_value_keeps_it():
+    df = pd.DataFrame({"year": [2023] * 3000})
+    made = learn(df, epsilon=4.0, steps=20).synthesize(100_000)
+    assert (made["year"] == 2023).mean() > 0.99
+    one = Layout(np.ones(1, dtype=np.int64), np.zeros((1, 1)))
+    assert one.clip_norm([np.ones(1)], 1.0) > 0
 
 
 def test_an_output_seed_fixes_the_output(learned):
