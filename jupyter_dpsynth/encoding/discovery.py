@@ -33,6 +33,7 @@ __all__ = ["Line", "grow_bins", "read_line"]
 NEARLY_ALL = 0.7  # of the rows that are not missing
 CLEAR = 2.0  # standard deviations of noise that a part's count should be
 MOST_BRANCHES = 256
+MOST_JOINED = 64  # years in a coarsest cell of dates
 FINE_STEP = 1e-3  # numbers in smaller steps may repeat few values, which the other levels do not single out
 SPIKE_BRANCHES = 2**14
 LEAST_MASS = 1e-3  # rows of a leaf
@@ -149,9 +150,9 @@ class _Tree:
                 missing = absent
                 self.present = max(self.settings.rows - max(missing, 0.0), 1.0)
                 parents = np.array([self.present])
+            joined = 1
             if level == 0 and not self.declared:
-                allowed = present_cells(raw, self.sigma, starts, self.meta, self.unit)
-                starts, ends, raw = starts[allowed], ends[allowed], raw[allowed]
+                starts, ends, raw, joined = self._found(starts, ends, raw)
                 shrunk = raw
             else:
                 shrunk = raw if self.flat else _shrink(raw, group, parents, self.sigma, ends - starts)
@@ -161,7 +162,7 @@ class _Tree:
             split = self._splits(starts, ends, shrunk) & (level < self.levels - 1)
             if level == LEVELS - 1:
                 split &= _isolated(starts, ends, shrunk, self.sigma)
-            leaves.append(np.stack([starts, ends, shrunk, raw, np.ones(len(raw))])[:, ~split])
+            leaves.append(np.stack([starts, ends, shrunk, raw, np.full(len(raw), joined)])[:, ~split])
             if not split.any():
                 break
             parents = shrunk[split]
@@ -169,6 +170,25 @@ class _Tree:
         table = np.concatenate(leaves, axis=1)
         table = table[:, np.argsort(table[0])]
         return self._finish(*table, missing=missing, spare=self.levels - used)
+
+    def _found(
+        self, starts: NDArray[np.float64], ends: NDArray[np.float64], raw: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]:
+        """The coarsest cells that hold the values, and how many of the grid's cells each of them is.
+
+        Years of which each holds few rows (dates of birth) are joined, two by two, until those that stand
+        out hold nearly all rows: a sum of k cells has sqrt(k) times the noise of one, and k times its rows.
+        """
+        joined, sigma = 1, self.sigma
+        dates = isinstance(self.meta, DatetimeMeta) and not self.meta.is_duration
+        while True:
+            chosen = present_cells(raw, sigma, starts, self.meta, self.unit)
+            held = raw[chosen].sum() - CLEAR * sigma * np.sqrt(chosen.sum())  # what stands out is also noise
+            if held > NEARLY_ALL * self.present or not dates or joined >= MOST_JOINED:
+                return starts[chosen], ends[chosen], raw[chosen], joined
+            joined, sigma = 2 * joined, sigma * np.sqrt(2)
+            starts, ends = starts[::2], np.append(starts[2::2], self.high)
+            raw = np.add.reduceat(raw, np.arange(0, len(raw), 2))
 
     def _measure(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], sigma: float

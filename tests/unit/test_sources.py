@@ -294,6 +294,21 @@ def test_a_column_of_which_noise_leaves_little_is_named_with_its_range_and_what_
     assert ("Declare its bounds" in caplog.text) == told
 
 
+@pytest.mark.parametrize("epsilon", [0.3, 0.1])
+def test_dates_of_birth_keep_their_range_where_single_years_are_lost_in_noise(epsilon):
+    days = np.random.default_rng(4).integers(-365 * 40, 365 * 47, 1500)  # as many as `measured` plans for
+    df = pd.DataFrame({"birth": pd.Timestamp("1970-01-01") + pd.to_timedelta(days, unit="D")})
+    _, codec, reference, *_ = measured(open_source(df), MetaExtractor.extract(df), epsilon=epsilon)
+    (birth,), (shares,) = codec.columns, reference.shares
+    codes = np.random.default_rng(5).choice(len(shares), 4000, p=shares).astype(np.int32)
+    learned = birth.decode(codes, np.random.default_rng(6))
+    edges = pd.date_range("1925-01-01", "2020-01-01", periods=6)
+    shares = [
+        pd.cut(column.dropna(), edges).value_counts(normalize=True) for column in (df["birth"], learned)
+    ]
+    assert abs(shares[0] - shares[1]).sum() / 2 < 0.4
+
+
 @pytest.mark.tensorflow
 def test_learning_from_files_equals_learning_in_memory_to_the_last_weight(parquet):
     df, pattern = parquet
