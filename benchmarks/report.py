@@ -124,11 +124,14 @@ def _utility_plot(groups: list[Row], tables: list[str]) -> str:
             axis.axhline(
                 row["tvd2"], color="#555555", linestyle="--", linewidth=1, label="independent columns"
             )
+        measured = sorted({row["epsilon"] for row in groups if row["epsilon"]})
         axis.set_xscale("log")
+        axis.set_xticks(measured, [f"{epsilon:g}" for epsilon in measured])
+        axis.minorticks_off()
         axis.set_ylim(bottom=0)
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("epsilon")
-    axes[0].set_ylabel("mean two-way distance")
+        axis.set_ylabel("mean two-way distance")
     axes[0].legend(fontsize=7, frameon=False)
     return _save(figure, "utility", "Two-way distance against epsilon, by table")
 
