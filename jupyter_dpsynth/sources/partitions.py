@@ -35,8 +35,11 @@ __all__ = [
 
 T = TypeVar("T")
 MAX_ROWS = 262_144  # rows of a part that are looked at together
-MAX_BYTES = 2**26  # and what they take as stored: fewer rows, if they hold long texts or many columns
+MAX_BYTES = 2**26  # and what they take in memory: fewer rows, if they hold long texts or many columns
 LEAST_ROWS = 256
+LEAST_BYTES = 8  # of a value in memory, about
+PROBED_ROWS = 1_024  # that tell how long the texts are that are stored once for many rows
+FOOTERS = 16  # of files that are kept read
 BUFFER_BYTES = 2**20  # of each column that is read ahead
 UNSEEN = (
     "{path} cannot be opened. If Dask's client is active, all of its workers must have the file at this "
@@ -219,8 +222,9 @@ class DaskSource(Partitioned):
 
 
 def _slices(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for start in range(0, len(frame), MAX_ROWS):
-        yield frame.iloc[start : start + MAX_ROWS].reset_index(drop=True)
+    rows = rows_at_once(frame.memory_usage(index=False).sum() / max(len(frame), 1))
+    for start in range(0, len(frame), rows):
+        yield frame.iloc[start : start + rows].reset_index(drop=True)
 
 
 class FilesSource(Partitioned):
@@ -255,9 +259,14 @@ class ParquetSource(FilesSource):
         for path in self._files[1:]:
             other = _read_schema(path)
             _check_same(other, schema, path, self._files[0])
-            if _types_in_pandas(other) != _types_in_pandas(schema):
+            if sorted(_types_in_pandas(other)) != sorted(_types_in_pandas(schema)):
                 # a type of one file may have no place for what is missing in another
                 self._schema = schema.remove_metadata()
+        for name in sorted(_named_by_folders(self._files) - set(schema.names)):
+            raise DataError(
+                f"column {name!r} is in the names of the folders, not in the files: pass "
+                "dask.dataframe.read_parquet(folder), or name the files of one folder."
+            )
 
     @functools.cached_property
     def described(self) -> pd.DataFrame:
@@ -265,19 +274,21 @@ class ParquetSource(FilesSource):
         frame = _to_frame(self._schema.empty_table().select(self._names), None)
         for name in self._names:
             if getattr(self._schema.field(name).type, "ordered", False):  # the order is schema
-                frame[name] = next(_row_group(str(self._files[0]), 0, [name], None))[name].iloc[:0]
+                groups = ((path, group) for path in self._files for group in range(_groups_of(path)))
+                frames = (frame for path, group in groups for frame in _row_group(path, group, [name], None))
+                frame[name] = next(frames, frame)[name].iloc[:0]
         return frame
 
     @property
     def lengths(self) -> list[int]:
         """Exact number of rows of each row group, as the files state it: private."""
-        import pyarrow.parquet as pq
-
         if self._lengths is None:
             self._check_unchanged()
-            files = map(pq.read_metadata, self._files)
+            footers = map(_footer, self._files)
             self._lengths = [
-                file.row_group(group).num_rows for file in files for group in range(file.num_row_groups)
+                footer.row_group(group).num_rows
+                for footer in footers
+                for group in range(footer.num_row_groups)
             ]
         return self._lengths
 
@@ -297,13 +308,11 @@ class ParquetSource(FilesSource):
     def _tasks(
         self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
     ) -> Iterator[Any]:
-        import pyarrow.parquet as pq
-
         apply = import_dask().delayed(_apply, pure=False)
         dtypes = {name: self.described[name].dtype for name in columns}
         for path in self._files:
-            for group in range(pq.read_metadata(path).num_row_groups):
-                yield apply(function, next(kept), _row_group, str(path), group, columns, dtypes)
+            for group in range(_groups_of(path)):
+                yield apply(function, next(kept), _row_group, path, group, columns, dtypes)
 
 
 def _stamps_of(files: Iterable[Path]) -> list[tuple[int, int] | None]:
@@ -317,6 +326,16 @@ def _stamps_of(files: Iterable[Path]) -> list[tuple[int, int] | None]:
         else:
             found.append((status.st_size, status.st_mtime_ns))
     return found
+
+
+def _named_by_folders(files: Iterable[Path]) -> set[str]:
+    """Columns whose values are names of folders, such as 'year=2024', which differ."""
+    found: dict[str, set[str]] = {}
+    for path in files:
+        for name, mark, value in (part.partition("=") for part in path.parent.parts):
+            if mark:
+                found.setdefault(name, set()).add(value)
+    return {name for name, values in found.items() if len(values) > 1}
 
 
 def _read_schema(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.Schema
@@ -343,11 +362,11 @@ def _types_in_pandas(schema: Any) -> list[tuple[str, str]]:  # noqa: ANN401
 
 
 def _check_same(schema: Any, first: Any, path: Path, first_path: Path) -> None:  # noqa: ANN401
-    if schema.names == first.names and schema.types == first.types:
-        return
+    """Raise DataError unless two files have the same columns, in whichever order."""
     kinds, others = (dict(zip(each.names, each.types, strict=True)) for each in (schema, first))
-    odd = sorted(name for name in kinds | others if kinds.get(name) != others.get(name))
-    name = odd[0] if odd else schema.names[0]
+    if kinds == others:
+        return
+    name = min(name for name in kinds | others if kinds.get(name) != others.get(name))
     raise DataError(
         f"{path.name} and {first_path.name} differ in column {name!r}: all files must have the same columns "
         "with the same types. Rewrite them, or name the ones that belong together."
@@ -364,21 +383,46 @@ def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
     return not any(test(kind) for test in odd)
 
 
+def _footer(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.parquet.FileMetaData
+    """What a file says of its row groups; of many columns that is long, and needed for each row group."""
+    try:
+        status = path.stat()
+        return _read_footer(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        pass
+    raise DataError(UNSEEN.format(path=path))
+
+
+@functools.lru_cache(maxsize=FOOTERS)
+def _read_footer(path: Path, *_: int) -> Any:  # noqa: ANN401 - as `_footer`
+    """Read it once, as long as size and time of the last change stay."""
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(path)
+
+
+def _groups_of(path: Path) -> int:
+    """How many row groups a file has."""
+    return int(_footer(path).num_row_groups)
+
+
 def _row_group(
-    path: str, group: int, columns: list[str], dtypes: dict[str, Any] | None
+    path: Path, group: int, columns: list[str], dtypes: dict[str, Any] | None
 ) -> Iterator[pd.DataFrame]:
     """The frames of one row group."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    footer = _footer(path)
     try:
-        file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES)
+        file = pq.ParquetFile(path, metadata=footer, buffer_size=BUFFER_BYTES)
     except OSError:
         raise DataError(UNSEEN.format(path=path)) from None
     with file:
-        rows = rows_at_once(_stored_bytes(file.metadata.row_group(group), set(columns)))
-        batches = file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
-        for batch in batches:
+        read = functools.partial(file.iter_batches, row_groups=[group], columns=columns, use_threads=False)
+        stored = _stored_bytes(footer.row_group(group), set(columns))
+        held = max(map(_held_bytes, itertools.islice(read(PROBED_ROWS), 1)), default=0.0)
+        for batch in read(rows_at_once(max(stored, held, LEAST_BYTES * len(columns)))):
             yield _to_frame(pa.Table.from_batches([batch]), dtypes)
 
 
@@ -396,6 +440,12 @@ def _stored_bytes(group: Any, names: set[str]) -> float:  # noqa: ANN401 - a pya
     columns = map(group.column, range(group.num_columns))
     size = sum(int(each.total_uncompressed_size) for each in columns if each.path_in_schema in names)
     return size / max(int(group.num_rows), 1)
+
+
+def _held_bytes(batch: Any) -> float:  # noqa: ANN401 - a pyarrow.RecordBatch
+    """About how many bytes a row takes that has been read; of categories, the codes alone."""
+    size = sum(int(getattr(column, "indices", column).nbytes) for column in batch.columns)
+    return size / max(len(batch), 1)
 
 
 def _to_frame(table: Any, dtypes: dict[str, Any] | None) -> pd.DataFrame:  # noqa: ANN401 - a pyarrow.Table
