@@ -196,8 +196,7 @@ class _Tree:
         """Noisy counts of disjoint cells and of the missing rows: one histogram."""
         counts = np.zeros(len(starts), dtype=np.int64)
         for values in self.parts:
-            counts += np.searchsorted(values, ends, side="left")
-            counts -= np.searchsorted(values, starts, side="left")
+            counts += _count_in(values, starts, ends)
         noisy = self.histograms.measure(np.append(counts, self.missing), sigma)
         return noisy[:-1], float(noisy[-1])
 
@@ -288,6 +287,24 @@ class _Tree:
         return Discovered(codec, counts, variances)
 
 
+def _count_in(
+    values: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """How many sorted values lie in each of some disjoint cells, in their order; the fewer are looked up.
+
+    >>> _count_in(np.array([1.0, 2.0, 2.5, 9.0]), np.array([1.0, 3.0]), np.array([2.5, 9.5]))
+    array([2, 1])
+    >>> _count_in(np.array([0.0, 2.0]), np.array([1.0, 3.0, 9.0]), np.array([2.5, 9.0, 9.5]))
+    array([1, 0, 0])
+    """
+    if len(starts) <= len(values):
+        first, last = (np.searchsorted(values, edges, side="left") for edges in (starts, ends))
+        return last - first
+    place = np.searchsorted(starts, values, side="right") - 1
+    inside = (place >= 0) & (values < ends[place])
+    return np.bincount(place[inside], minlength=len(starts))
+
+
 def _shrink(
     counts: NDArray[np.float64],
     group: NDArray[np.int64],
@@ -325,13 +342,25 @@ def _shrink(
         if spikes and left < CLEAR * sigma * np.sqrt(1 + spikes):
             left = 0.0  # beside spikes so little is noise: values that nobody has would come of it
         if spikes:  # most of what is beside spikes is near them
-            place = np.arange(size)
-            share = share / np.abs(place[:, None] - place[~rest]).min(axis=1).clip(1) ** 2
+            share = share / _to_nearest(np.flatnonzero(~rest), size).clip(1) ** 2
         even = max(left, 0) * share[rest] / share[rest].sum()
         spread = max(float(((values[rest] - even) ** 2).sum()), 1e-9)
         keep = max(0.0, 1 - sigma**2 * rest.sum() / spread)
         out[members[rest]] = _onto_sum(even + keep * (values[rest] - even), max(left, 0.0))
     return out
+
+
+def _to_nearest(chosen: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """How many places each of `size` places is from the nearest chosen one.
+
+    >>> _to_nearest(np.array([1, 4]), 6)
+    array([1, 0, 1, 1, 0, 1])
+    """
+    place = np.arange(size)
+    after = np.searchsorted(chosen, place).clip(max=len(chosen) - 1)
+    before = (after - 1).clip(min=0)
+    nearest: NDArray[np.int64] = np.minimum(abs(chosen[after] - place), abs(chosen[before] - place))
+    return nearest
 
 
 def _sure_of(cells: int) -> float:

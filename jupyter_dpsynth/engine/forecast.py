@@ -50,7 +50,7 @@ PER_GROUP = 1e-3  # seconds of a microbatch
 MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 2e-4
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
-READ_COPIES, BYTES_PER_HASH = 5, 16
+READ_COPIES, BYTES_PER_HASH, BYTES_PER_COPIED = 5, 16, 8
 # of a row while the rows of each unit are chosen (40, and 16 more of a Dask DataFrame), and afterwards
 BYTES_TO_BOUND, BYTES_PER_OWNER = 56, 17
 BOUNDING_SECONDS = 1e-6  # a row, where each unit's rows are bounded
@@ -119,6 +119,7 @@ def forecast(
     *,
     timed: bool = False,
     partitioned: bool = False,
+    copied: bool = False,
 ) -> Forecast:
     """Plan a run for an assumed number of rows.
 
@@ -130,6 +131,7 @@ def forecast(
             milliseconds.
         timed: Whether to time some steps on made-up rows, if TensorFlow is there: about half a second.
         partitioned: Whether the table is read part by part, from files or a Dask DataFrame.
+        copied: Whether it is copied into a private file before, as CSV is.
 
     Raises:
         ConfigError: The noise cannot keep within epsilon, or there is no column to learn.
@@ -152,6 +154,7 @@ def forecast(
     batch = min(plan.batch_size, MAX_CHUNK)
     memory, disk = _room(rows, sizes, partitioned=partitioned, bounded=config.privacy_unit is not None)
     memory += BYTES_PER_CELL * batch * width + BYTES_PER_WEIGHT * width**2
+    disk += BYTES_PER_COPIED * rows * len(sizes) if copied else 0
     return Forecast(
         rows=rows,
         target=config.epsilon if config.differential_privacy else math.inf,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.errors import DataError, shown
-from jupyter_dpsynth.sources.partitions import FilesSource, ParquetSource, rows_at_once
+from jupyter_dpsynth.sources.parquet import ParquetSource
+from jupyter_dpsynth.sources.partitions import FilesSource, rows_at_once
 from jupyter_dpsynth.sources.scratch import NO_ROOM, PrivateFolder
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ HEAD_ROWS = 10_000  # whose types are taken as schema
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 NULLABLE = {"truth": "boolean", "whole": "Int64", "number": "Float64"}
 UNREADABLE = (
-    "{name} is no table that pandas.read_csv can read: it is empty or damaged, a line has more fields than the "
-    "first one, or a quote is not closed. Repair it, or save the table as Parquet."
+    "{name} is no table that pandas.read_csv can read: it is empty or damaged, a line has more fields than "
+    "the first one, or a quote is not closed. Repair it, or save the table as Parquet."
 )
 SEPARATED = (
     "{name} has one column, {column}: its fields seem to be separated by {mark!r}, not by commas. Pass "
@@ -54,7 +55,8 @@ class CsvSource(FilesSource):
         names: Columns to read; all by default.
     """
 
-    here = True  # the private copy is on this machine's disk
+    copied = True
+    here = True  # the copy is on this machine's disk
 
     def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
         super().__init__(files)

@@ -109,7 +109,7 @@ def source_files(path: str | os.PathLike[str]) -> list[Path]:
 
 def _open_files(files: list[Path]) -> Source:
     if all(path.name.endswith(PARQUET) for path in files):
-        from jupyter_dpsynth.sources.partitions import ParquetSource
+        from jupyter_dpsynth.sources.parquet import ParquetSource
 
         return ParquetSource(files)
     if all(path.name.endswith(CSV) for path in files):

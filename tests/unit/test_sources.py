@@ -26,7 +26,8 @@ from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource, KeptRows
 from jupyter_dpsynth.sources.opening import open_source
-from jupyter_dpsynth.sources.partitions import _apply, _row_group
+from jupyter_dpsynth.sources.parquet import _row_group
+from jupyter_dpsynth.sources.partitions import apply_to_part
 from jupyter_dpsynth.sources.scratch import PrivateFolder, scratch_array
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.tables import EVERY_TYPE, mixed_table
@@ -608,7 +609,7 @@ def test_workers_in_another_folder_read_a_relative_path_and_leave_the_private_co
 
 
 def test_a_file_that_a_worker_does_not_have_is_named():
-    error = _apply(len, None, _row_group, "/nowhere/part.parquet", 0, ["a"], None)
+    error = apply_to_part(len, None, _row_group, Path("/nowhere/part.parquet"), 0, ["a"], None)
     assert isinstance(error, DataError)
     assert "/nowhere/part.parquet" in str(error)
     assert "workers" in str(error)
