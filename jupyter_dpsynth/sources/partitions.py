@@ -188,8 +188,8 @@ class DaskSource(Partitioned):
     def described(self) -> pd.DataFrame:
         """Dask's own empty frame."""
         frame = self._ddf._meta.copy()  # noqa: SLF001 - Dask's own name for it, which its users use
-        for name in frame.columns:
-            if getattr(frame[name].dtype, "ordered", False) and not self._ddf[name].cat.known:
+        for name, dtype in frame.dtypes.items():  # of which two may have the same name, which is told later
+            if getattr(dtype, "ordered", False) and not self._ddf[name].cat.known:
                 raise DataError(
                     f"the categories of the ordered column {str(name)!r} are not known: call "
                     f"ddf = ddf.categorize([{str(name)!r}]) first."
