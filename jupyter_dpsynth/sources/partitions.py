@@ -13,7 +13,7 @@ import numpy as np
 
 from jupyter_dpsynth.errors import DataError, DPSynthError, shielded
 from jupyter_dpsynth.sources.base import CHANGED, Source
-from jupyter_dpsynth.sources.computing import computed, import_dask
+from jupyter_dpsynth.sources.computing import AHEAD, computed, import_dask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -134,7 +134,11 @@ class Partitioned(Source):
         self._check_unchanged()
         lengths: list[int] = []
         found = False
-        for results in self._results(self._tasks(function, list(columns), self._kept_bits(kept))):
+        tasks = self._tasks(function, list(columns), self._kept_bits(kept))
+        # what is made of the rows of long parts is long: of these fewer are under way at once
+        longest = max(self._lengths or [0])
+        ahead = int(np.clip(AHEAD * MAX_ROWS // max(longest, 1), 1, AHEAD))
+        for results in self._results(tasks, ahead):
             lengths.append(sum(rows for rows, _ in results))
             for _, result in results:
                 found = True
@@ -163,9 +167,9 @@ class Partitioned(Source):
         for results in self._results(task for number, task in tasks if number in numbers):
             yield from (result for _, result in results)
 
-    def _results(self, tasks: Iterator[Any]) -> Iterator[list[tuple[int, Any]]]:
+    def _results(self, tasks: Iterator[Any], ahead: int = AHEAD) -> Iterator[list[tuple[int, Any]]]:
         """What `apply_to_part` found in each part; raises the error that it returned instead."""
-        for found in computed(tasks, here=self.here):
+        for found in computed(tasks, ahead, here=self.here):
             if isinstance(found, DPSynthError):
                 raise found
             yield found

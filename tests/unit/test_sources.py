@@ -690,6 +690,21 @@ def test_what_a_file_says_of_its_row_groups_is_read_once(parquet, monkeypatch):
     assert len(asked) == 2  # two files
 
 
+@pytest.mark.parametrize(("rows", "ahead"), [(300, 4), (900, 1)])
+def test_of_long_parts_fewer_are_under_way_at_once(tmp_path, monkeypatch, rows, ahead):
+    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_ROWS", 400)
+    asked, compute = [], dask.compute
+    monkeypatch.setattr(
+        dask, "compute", lambda *tasks, **how: asked.append(len(tasks)) or compute(*tasks, **how)
+    )
+    monkeypatch.setattr("jupyter_dpsynth.sources.computing._threads", lambda _: 2)
+    pd.DataFrame({"a": range(9000)}).to_parquet(tmp_path / "table.parquet", row_group_size=rows)
+    source = open_source(tmp_path / "table.parquet")
+    assert source.rows == 9000
+    assert sum(source.map(len, ["a"])) == 9000
+    assert max(asked) == 2 * ahead
+
+
 def test_temporary_arrays_have_no_name_and_temporary_folders_are_private(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     array = scratch_array((1000, 3), np.dtype(np.uint8))
