@@ -51,6 +51,7 @@ MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 2e-4
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
 READ_COPIES, BYTES_PER_HASH, BYTES_PER_COPIED = 5, 16, 8
+BYTES_PER_NUMBER = 60  # of a row of a table in memory while one of its columns is measured
 # of a row while the rows of each unit are chosen (40, and 16 more of a Dask DataFrame), and afterwards
 BYTES_TO_BOUND, BYTES_PER_OWNER = 56, 17
 BOUNDING_SECONDS = 1e-6  # a row, where each unit's rows are bounded
@@ -185,7 +186,7 @@ def _room(rows: float, sizes: list[int], *, partitioned: bool, bounded: bool) ->
     """
     bounding, owners = (BYTES_TO_BOUND, BYTES_PER_OWNER) if bounded else (0, 0)
     if not partitioned:
-        return rows * max(BYTES_PER_VALUE * len(sizes) + owners, bounding), 0.0
+        return rows * max(BYTES_PER_VALUE * len(sizes) + owners, BYTES_PER_NUMBER, bounding), 0.0
     code_bytes = 1 if max(sizes) <= 256 else 2
     disk = rows * max(code_bytes * len(sizes) + BYTES_PER_HASH + owners, bounding)
     at_once = min(8 * rows * len(sizes), MAX_BYTES * (os.cpu_count() or 1))
