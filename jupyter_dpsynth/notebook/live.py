@@ -62,7 +62,7 @@ class LiveCalculator:
     ) -> None:
         self.config, self._schema, self._told = config, schema, told
         self._public_rows, self._busy = public_rows, busy
-        self._read = {"partitioned": partitioned, "copied": copied}
+        self._partitioned, self._copied = partitioned, copied
         self.forecast: Forecast | None = None
         self.error = ""
         self._version = 0
@@ -171,7 +171,8 @@ class LiveCalculator:
             found = forecast(
                 *(self.config.resolve(), self._schema(), rows, accountant),
                 timed=timed,
-                **self._read,
+                partitioned=self._partitioned,
+                copied=self._copied,
             )
         except DPSynthError as problem:
             # what is too much for the bound may still be possible: that is said when it is known
