@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.encoding.grids import BRANCHES, FLAT_SPAN, LEVELS, branches, coarsest_cells
-from jupyter_dpsynth.encoding.histograms import Discovered
+from jupyter_dpsynth.encoding.histograms import Discovered, count_in
 from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, NumericCodec, to_units
 from jupyter_dpsynth.encoding.presence import SURE, present_cells
 from jupyter_dpsynth.encoding.series import number_values, time_values
@@ -196,7 +196,7 @@ class _Tree:
         """Noisy counts of disjoint cells and of the missing rows: one histogram."""
         counts = np.zeros(len(starts), dtype=np.int64)
         for values in self.parts:
-            counts += _count_in(values, starts, ends)
+            counts += count_in(values, starts, ends)
         noisy = self.histograms.measure(np.append(counts, self.missing), sigma)
         return noisy[:-1], float(noisy[-1])
 
@@ -285,24 +285,6 @@ class _Tree:
         if self.meta.nullable:
             counts, variances = np.append(counts, missing), np.append(variances, missing_variance)
         return Discovered(codec, counts, variances)
-
-
-def _count_in(
-    values: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """How many sorted values lie in each of some disjoint cells, in their order; the fewer are looked up.
-
-    >>> _count_in(np.array([1.0, 2.0, 2.5, 9.0]), np.array([1.0, 3.0]), np.array([2.5, 9.5]))
-    array([2, 1])
-    >>> _count_in(np.array([0.0, 2.0]), np.array([1.0, 3.0, 9.0]), np.array([2.5, 9.0, 9.5]))
-    array([1, 0, 0])
-    """
-    if len(starts) <= len(values):
-        first, last = (np.searchsorted(values, edges, side="left") for edges in (starts, ends))
-        return last - first
-    place = np.searchsorted(starts, values, side="right") - 1
-    inside = (place >= 0) & (values < ends[place])
-    return np.bincount(place[inside], minlength=len(starts))
 
 
 def _shrink(
