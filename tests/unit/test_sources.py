@@ -121,7 +121,7 @@ def test_files_of_parquet_give_the_exact_counts_and_the_codes_of_the_table_in_me
     assert_same(in_memory, measured(pattern, meta))
     monkeypatch.setattr("jupyter_dpsynth.encoding.names.KNOWN_VALUES", 5)  # most are looked up again
     monkeypatch.setattr("jupyter_dpsynth.sources.partitions.LEAST_ROWS", 7)
-    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_BYTES", 400)  # other cuts for other columns
+    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_BYTES", 2_000)  # other cuts for other columns
     assert_same(in_memory, measured(pattern, meta))
     assert len(in_memory[1].orderings) == 1  # day is never after later: measured in parts too
 
