@@ -108,10 +108,9 @@ class CategoryCodec:
         return box
 
     def _categorical(self, values: list[Any], index: NDArray[np.int64]) -> pd.Series:
-        present = [*dict.fromkeys((*self.kept, *self.pool))]
-        if self.order:
-            present = [v for v in self.order if v in set(present)]
-            present += [v for v in dict.fromkeys((*self.kept, *self.pool)) if v not in set(present)]
+        known = dict.fromkeys((*self.kept, *self.pool))
+        ordered = dict.fromkeys(value for value in self.order if value in known)
+        present = [*(ordered | known)]
         position = {value: place for place, value in enumerate(present)}
         table = np.array([position.get(value, -1) for value in values[:-1]] + [-1])
         categories = pd.Index(present)

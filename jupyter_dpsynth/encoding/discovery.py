@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.encoding.grids import BRANCHES, FLAT_SPAN, LEVELS, branches, coarsest_cells
-from jupyter_dpsynth.encoding.histograms import Discovered
+from jupyter_dpsynth.encoding.histograms import Discovered, count_in
 from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, NumericCodec, to_units
 from jupyter_dpsynth.encoding.presence import SURE, present_cells
 from jupyter_dpsynth.encoding.series import number_values, time_values
@@ -196,8 +196,7 @@ class _Tree:
         """Noisy counts of disjoint cells and of the missing rows: one histogram."""
         counts = np.zeros(len(starts), dtype=np.int64)
         for values in self.parts:
-            counts += np.searchsorted(values, ends, side="left")
-            counts -= np.searchsorted(values, starts, side="left")
+            counts += count_in(values, starts, ends)
         noisy = self.histograms.measure(np.append(counts, self.missing), sigma)
         return noisy[:-1], float(noisy[-1])
 
@@ -325,13 +324,25 @@ def _shrink(
         if spikes and left < CLEAR * sigma * np.sqrt(1 + spikes):
             left = 0.0  # beside spikes so little is noise: values that nobody has would come of it
         if spikes:  # most of what is beside spikes is near them
-            place = np.arange(size)
-            share = share / np.abs(place[:, None] - place[~rest]).min(axis=1).clip(1) ** 2
+            share = share / _to_nearest(np.flatnonzero(~rest), size).clip(1) ** 2
         even = max(left, 0) * share[rest] / share[rest].sum()
         spread = max(float(((values[rest] - even) ** 2).sum()), 1e-9)
         keep = max(0.0, 1 - sigma**2 * rest.sum() / spread)
         out[members[rest]] = _onto_sum(even + keep * (values[rest] - even), max(left, 0.0))
     return out
+
+
+def _to_nearest(chosen: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """How many places each of `size` places is from the nearest chosen one.
+
+    >>> _to_nearest(np.array([1, 4]), 6)
+    array([1, 0, 1, 1, 0, 1])
+    """
+    place = np.arange(size)
+    after = np.searchsorted(chosen, place).clip(max=len(chosen) - 1)
+    before = (after - 1).clip(min=0)
+    nearest: NDArray[np.int64] = np.minimum(abs(chosen[after] - place), abs(chosen[before] - place))
+    return nearest
 
 
 def _sure_of(cells: int) -> float:

@@ -1,4 +1,4 @@
-"""What private discovery reads and gives: noisy histograms, and cells with their noisy counts."""
+"""What private discovery reads and gives: counts, noisy histograms, cells with their noisy counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.encoding.numeric import NumericCodec
     from jupyter_dpsynth.privacy.noise import NoiseSource
 
-__all__ = ["Discovered", "Histograms", "Settings"]
+__all__ = ["Discovered", "Histograms", "Settings", "count_in"]
 
 
 @dataclass(frozen=True)
@@ -66,3 +66,21 @@ class Settings:
     sigma: float
     bins: int
     cells: int
+
+
+def count_in(
+    values: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """How many sorted values lie in each of some disjoint cells, in their order; the fewer are looked up.
+
+    >>> count_in(np.array([1.0, 2.0, 2.5, 9.0]), np.array([1.0, 3.0]), np.array([2.5, 9.5]))
+    array([2, 1])
+    >>> count_in(np.array([0.0, 2.0]), np.array([1.0, 3.0, 9.0]), np.array([2.5, 9.0, 9.5]))
+    array([1, 0, 0])
+    """
+    if len(starts) <= len(values):
+        first, last = (np.searchsorted(values, edges, side="left") for edges in (starts, ends))
+        return last - first
+    place = np.searchsorted(starts, values, side="right") - 1
+    inside = (place >= 0) & (values < ends[place])
+    return np.bincount(place[inside], minlength=len(starts))

@@ -18,6 +18,8 @@ from jupyter_dpsynth.encoding.series import factorize
 from jupyter_dpsynth.privacy.mechanisms import partition_threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["NameSearch", "count_listed"]
 
 RARE_SHARE = 0.002
-KNOWN_VALUES = 20_000  # of a part, that are kept beside their hashes
+KNOWN_VALUES = 20_000  # of a part, and about of a table, that are kept beside their hashes
+KNOWN_LETTERS = 64  # of a value, on average
 MUCH_UNLISTED = 0.005  # of the rows: with less of them without a name, no second look is worth it
 
 
@@ -115,7 +118,8 @@ class NameSearch:
         unlisted = OTHER if OTHER not in kept else f"{OTHER}, not listed"
         pool: tuple[Any, ...] = (unlisted,) if text else kept
         weights = np.ones(1) if text else np.maximum(noisy[chosen], 1.0)
-        codec = CategoryCodec(self.meta, kept, pool, weights, tuple(v for v in self._order if v in set(kept)))
+        among = set(kept)
+        codec = CategoryCodec(self.meta, kept, pool, weights, tuple(v for v in self._order if v in among))
         variance = np.full(codec.size, self.sigma**2)
         variance[len(kept)] = np.inf  # the pool was not measured: it depends on what was kept
         counts = np.append(noisy[chosen], np.zeros(1))
@@ -147,17 +151,23 @@ class Names:
         self._keys: NDArray[np.uint64] | None = None
         self._known: dict[int, Any] = {}
         kept = KNOWN_VALUES if source.partitioned else None
-        parts = list(source.map(functools.partial(_count_values, name=meta.name, kept=kept), [meta.name]))
-        self.missing = sum(part.missing for part in parts) if meta.nullable else 0
+        parts = source.map(functools.partial(_count_values, name=meta.name, kept=kept), [meta.name])
         if kept is None:
             (part,) = parts
             self._known, self.counts = dict(enumerate(part.found)), part.counts
+            self.missing = part.missing if meta.nullable else 0
             return
-        for part in reversed(parts):  # of the same values the first one is known
-            self._known.update(zip(part.keys.tolist(), part.found, strict=False))
-        keys = np.concatenate([part.keys for part in parts])
-        counts = np.concatenate([part.counts for part in parts])
-        del parts
+        hashes, exact, missing = [], [], 0
+        for part in parts:
+            hashes.append(part.keys)
+            exact.append(part.counts)
+            missing += part.missing
+            if _are_few(self._known.values(), kept):  # many small parts may have as many as a large one
+                found = dict(zip(part.keys.tolist(), part.found, strict=False))
+                self._known = found | self._known  # of the same values the first one is known
+        self.missing = missing if meta.nullable else 0
+        keys, counts = np.concatenate(hashes), np.concatenate(exact)
+        del hashes, exact
         distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
         order = np.argsort(first)
         self._keys = distinct[order]
@@ -199,7 +209,13 @@ def _count_values(df: pd.DataFrame, name: str, kept: int | None) -> _Counted:
     missing = int((codes < 0).sum())
     if kept is None:
         return _Counted(values, np.zeros(0, np.uint64), counts, missing)
-    return _Counted(values if len(values) <= kept else [], _keys_of(values), counts, missing)
+    return _Counted(values if _are_few(values, kept) else [], _keys_of(values), counts, missing)
+
+
+def _are_few(values: Collection[Any], most: int) -> bool:
+    """Whether so many values, of so many letters, may be in memory."""
+    letters = sum(len(value) for value in values if isinstance(value, str))
+    return len(values) <= most and letters <= KNOWN_LETTERS * most
 
 
 def _find_values(df: pd.DataFrame, name: str, keys: NDArray[np.uint64]) -> dict[int, Any]:

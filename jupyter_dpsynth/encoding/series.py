@@ -27,6 +27,7 @@ __all__ = [
     "factorize",
     "number_values",
     "time_values",
+    "with_clock",
 ]
 
 # microseconds in the steps in which points in time are usually recorded, finest first
@@ -52,14 +53,19 @@ def time_values(series: pd.Series, meta: DatetimeMeta) -> tuple[NDArray[np.int64
         convert = pd.to_timedelta if meta.is_duration else _to_datetime
         # text is not parsed: pandas warns about formats, and whether it does depends on single values
         series = convert(_only(series, DURATIONS if meta.is_duration else MOMENTS), errors="coerce")
-    elif str(series.dtype).startswith(("date32[", "date64[")):
-        series = series.astype("datetime64[us]")  # pyarrow's dates have no time zone to ask for
+    series = with_clock(series)
     if getattr(series.dt, "tz", None) is not None:
         series = series.dt.tz_localize(None)
     unit = "timedelta64[us]" if meta.is_duration else "datetime64[us]"
     moments = series.to_numpy(dtype=unit)
     missing = np.isnat(moments)
     return np.where(missing, 0, moments.astype(np.int64)), missing
+
+
+def with_clock(series: pd.Series) -> pd.Series:
+    """Dates of pyarrow as points in time: they have no time zone to ask for, and none that is missing."""
+    days = str(series.dtype).startswith(("date32[", "date64["))
+    return series.astype("datetime64[us]") if days else series
 
 
 def factorize(series: pd.Series) -> tuple[NDArray[np.int64], list[Any]]:

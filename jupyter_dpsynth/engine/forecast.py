@@ -50,7 +50,8 @@ PER_GROUP = 1e-3  # seconds of a microbatch
 MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 2e-4
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
-READ_COPIES, BYTES_PER_HASH = 5, 16
+READ_COPIES, BYTES_PER_HASH, BYTES_PER_COPIED = 5, 16, 8
+BYTES_PER_NUMBER = 60  # of a row of a table in memory while one of its columns is measured
 # of a row while the rows of each unit are chosen (40, and 16 more of a Dask DataFrame), and afterwards
 BYTES_TO_BOUND, BYTES_PER_OWNER = 56, 17
 BOUNDING_SECONDS = 1e-6  # a row, where each unit's rows are bounded
@@ -119,6 +120,7 @@ def forecast(
     *,
     timed: bool = False,
     partitioned: bool = False,
+    copied: bool = False,
 ) -> Forecast:
     """Plan a run for an assumed number of rows.
 
@@ -130,6 +132,7 @@ def forecast(
             milliseconds.
         timed: Whether to time some steps on made-up rows, if TensorFlow is there: about half a second.
         partitioned: Whether the table is read part by part, from files or a Dask DataFrame.
+        copied: Whether it is copied into a private file before, as CSV is.
 
     Raises:
         ConfigError: The noise cannot keep within epsilon, or there is no column to learn.
@@ -152,6 +155,7 @@ def forecast(
     batch = min(plan.batch_size, MAX_CHUNK)
     memory, disk = _room(rows, sizes, partitioned=partitioned, bounded=config.privacy_unit is not None)
     memory += BYTES_PER_CELL * batch * width + BYTES_PER_WEIGHT * width**2
+    disk += BYTES_PER_COPIED * rows * len(sizes) if copied else 0
     return Forecast(
         rows=rows,
         target=config.epsilon if config.differential_privacy else math.inf,
@@ -182,7 +186,7 @@ def _room(rows: float, sizes: list[int], *, partitioned: bool, bounded: bool) ->
     """
     bounding, owners = (BYTES_TO_BOUND, BYTES_PER_OWNER) if bounded else (0, 0)
     if not partitioned:
-        return rows * max(BYTES_PER_VALUE * len(sizes) + owners, bounding), 0.0
+        return rows * max(BYTES_PER_VALUE * len(sizes) + owners, BYTES_PER_NUMBER, bounding), 0.0
     code_bytes = 1 if max(sizes) <= 256 else 2
     disk = rows * max(code_bytes * len(sizes) + BYTES_PER_HASH + owners, bounding)
     at_once = min(8 * rows * len(sizes), MAX_BYTES * (os.cpu_count() or 1))

@@ -41,6 +41,7 @@ class LiveCalculator:
         public_rows: The row count if it is stated to be public, else None.
         busy: Whether the machine is training, so that steps cannot be timed.
         partitioned: Whether the table is read part by part.
+        copied: Whether it is copied into a private file before.
 
     Attributes:
         box: The widget.
@@ -57,9 +58,11 @@ class LiveCalculator:
         busy: Callable[[], bool] = lambda: False,
         *,
         partitioned: bool = False,
+        copied: bool = False,
     ) -> None:
         self.config, self._schema, self._told = config, schema, told
-        self._public_rows, self._busy, self._partitioned = public_rows, busy, partitioned
+        self._public_rows, self._busy = public_rows, busy
+        self._partitioned, self._copied = partitioned, copied
         self.forecast: Forecast | None = None
         self.error = ""
         self._version = 0
@@ -169,6 +172,7 @@ class LiveCalculator:
                 *(self.config.resolve(), self._schema(), rows, accountant),
                 timed=timed,
                 partitioned=self._partitioned,
+                copied=self._copied,
             )
         except DPSynthError as problem:
             # what is too much for the bound may still be possible: that is said when it is known

@@ -123,6 +123,7 @@ class ConfigPanel:
             self._public_rows,
             lambda: self._actions.running,
             partitioned=self.schema is not None and self.schema.partitioned,
+            copied=self.schema is not None and self.schema.copied,
         )
         if self.schema is not None:
             self.schema.observe(lambda _: self.calculator.update())

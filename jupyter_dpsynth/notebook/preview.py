@@ -32,7 +32,7 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     config, schema = settings(magics, parsed, parsed.body)
     columns = _whole_number(parsed, namespace, "columns")
     rows = _whole_number(parsed, namespace, "rows")
-    partitioned = False
+    partitioned = copied = False
     if parsed.argument() is None:
         if schema or "meta" in parsed.options:
             raise ConfigError("declarations of columns need the DATAFRAME: %dpsynth calc DATAFRAME.")
@@ -42,13 +42,15 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
         if columns is not None:
             raise ConfigError("--columns is for a plan without a DATAFRAME: leave it out.")
         source = open_source(without(find_table(parsed.argument(), namespace), schema.pop("ignore", ())))
-        partitioned = source.partitioned
+        partitioned, copied = source.partitioned, source.copied
         df_meta, what = meta_of(namespace, parsed, source, schema), parsed.arguments[0]
         if rows is None and config.n_public:  # stated to be public
             rows = source.rows
     known = "" if rows is not None else " (assumed: say how many with --rows; the table is not counted)"
     rows = rows or ASSUMED_ROWS
-    plan = forecast(config.resolve(), df_meta, float(rows), timed=True, partitioned=partitioned)
+    plan = forecast(
+        config.resolve(), df_meta, float(rows), timed=True, partitioned=partitioned, copied=copied
+    )
     learned = [column for column in df_meta.learned if column.name != config.privacy_unit]
     title = f"Plan for {what}, {len(learned)} columns to learn, about {rows:,} rows{known}."
     publish(forecast_text(plan, title), forecast_html(plan, title))

@@ -94,6 +94,7 @@ class SchemaDraft:
     Attributes:
         columns: The columns by name.
         partitioned: Whether the table is read part by part.
+        copied: Whether it is copied into a private file before.
 
     Raises:
         DataError: It is not a table that could be learned.
@@ -105,7 +106,7 @@ class SchemaDraft:
         df = source.described
         check_frame(df)
         self._table, self._df, self._refused = table, df, dict(source.refused)
-        self.partitioned, self._rows = source.partitioned, 0
+        self.partitioned, self.copied, self._rows = source.partitioned, source.copied, 0
         self._observers: list[Callable[[str], None]] = []
         options: dict[str, dict[str, Any]] = {"bounds": {}, "categories": {}, "decimals": {}, "id": {}}
         for key in ("bounds", "categories", "decimals"):

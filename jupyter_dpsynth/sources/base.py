@@ -36,6 +36,7 @@ class Source(ABC):
 
     Attributes:
         partitioned: Whether it may have more parts than one, and is never in memory as a whole.
+        copied: Whether it is copied into a private file before it is read part by part.
         volatile: Whether it can change between two passes unseen, so that its checksum is compared.
         checksum: What is known of all rows once the fingerprint was taken: private.
         in_order: Whether the order of its rows must be the same in every pass.
@@ -43,6 +44,7 @@ class Source(ABC):
     """
 
     partitioned: bool
+    copied = False
     volatile = False
     checksum: RowSums | None = None
     in_order = False

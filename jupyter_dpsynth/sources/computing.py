@@ -12,7 +12,7 @@ from jupyter_dpsynth.errors import MissingDependencyError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["active_client", "computed", "import_dask"]
+__all__ = ["AHEAD", "active_client", "computed", "import_dask"]
 
 AHEAD = 4  # tasks a thread that are handed over at once
 # distributed warns of large tasks and states their size, in which the number of rows can be read

@@ -5,12 +5,15 @@ What `pandas.read_csv` makes of a file is the table, so the files are read with 
 
 from __future__ import annotations
 
+import warnings
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.errors import DataError
-from jupyter_dpsynth.sources.partitions import FilesSource, ParquetSource, rows_at_once
+from jupyter_dpsynth.errors import DataError, shown
+from jupyter_dpsynth.sources.parquet import ParquetSource
+from jupyter_dpsynth.sources.partitions import FilesSource, rows_at_once
 from jupyter_dpsynth.sources.scratch import NO_ROOM, PrivateFolder
 
 if TYPE_CHECKING:
@@ -25,9 +28,20 @@ HEAD_ROWS = 10_000  # whose types are taken as schema
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 NULLABLE = {"truth": "boolean", "whole": "Int64", "number": "Float64"}
 UNREADABLE = (
-    "{name} is no table that pandas.read_csv can read: a line has more fields than the first one, or a quote "
-    "is not closed. Repair it, or save the table as Parquet."
+    "{name} is no table that pandas.read_csv can read: it is empty or damaged, a line has more fields than "
+    "the first one, or a quote is not closed. Repair it, or save the table as Parquet."
 )
+SEPARATED = (
+    "{name} has one column, {column}: its fields seem to be separated by {mark!r}, not by commas. Pass "
+    "dask.dataframe.read_csv(path, sep={mark!r}), or save the table as Parquet."
+)
+LONGER = (
+    "{name}: its rows have more fields than its header has names. Name every column, or save the table as "
+    "Parquet."
+)
+NOT_TEXT = "{name}: its header is not text in UTF-8. Save it as 'CSV UTF-8', or as Parquet."
+MARKS = ";\t|"  # that stand between fields where it is not a comma
+DAMAGED = (ValueError, OSError, EOFError, zlib.error)  # pandas' own errors are ValueErrors
 
 
 class CsvSource(FilesSource):
@@ -41,14 +55,15 @@ class CsvSource(FilesSource):
         names: Columns to read; all by default.
     """
 
-    here = True  # the private copy is on this machine's disk
+    copied = True
+    here = True  # the copy is on this machine's disk
 
     def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
         super().__init__(files)
-        head = _read(self._files[0], nrows=HEAD_ROWS)
+        head = _head(self._files[0], HEAD_ROWS)
         self._at_once = rows_at_once(head.memory_usage(deep=True).sum() / max(len(head), 1))
         for path in self._files[1:]:
-            if list(_read(path, nrows=0).columns) != list(head.columns):
+            if sorted(_head(path, 1).columns) != sorted(head.columns):
                 raise DataError(
                     f"{path.name} and {self._files[0].name} have different headers: name the files that "
                     "belong together."
@@ -112,6 +127,29 @@ class CsvSource(FilesSource):
             self._folder.remove()
 
 
+def _head(path: Path, rows: int) -> pd.DataFrame:
+    """The first rows.
+
+    Raises:
+        DataError: The file is not what its name says, or has other fields than its header says.
+    """
+    import pandas as pd
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        # a comma at the end of every line begins no field, and the first field is no index
+        head: pd.DataFrame = _read(path, nrows=rows, index_col=False)
+    names = [str(name) for name in head.columns]
+    if any(odd in name for name in names for odd in "\0\ufffd"):
+        raise DataError(NOT_TEXT.format(name=path.name))
+    for mark in MARKS if len(names) == 1 else "":
+        if mark in names[0]:
+            raise DataError(SEPARATED.format(name=path.name, column=shown(names[0]), mark=mark))
+    if any(issubclass(each.category, pd.errors.ParserWarning) for each in told):
+        raise DataError(LONGER.format(name=path.name))
+    return head
+
+
 def _read(path: Path, kinds: dict[str, str] | None = None, **options: Any) -> Any:  # noqa: ANN401
     """What pandas reads of a file: a frame, or an iterator of frames.
 
@@ -136,7 +174,7 @@ def _read(path: Path, kinds: dict[str, str] | None = None, **options: Any) -> An
         )
         if "chunksize" not in options:
             return found
-    except (ValueError, OSError):  # pandas' own errors are ValueErrors
+    except DAMAGED:
         found = None
     if found is None:
         raise DataError(UNREADABLE.format(name=path.name))
@@ -148,7 +186,7 @@ def _chunks(reader: Any, name: str) -> Iterator[pd.DataFrame]:  # noqa: ANN401 -
         while True:
             try:
                 chunk = next(reader, None)
-            except ValueError:
+            except DAMAGED:
                 break
             if chunk is None:
                 return

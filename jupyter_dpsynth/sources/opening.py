@@ -86,21 +86,30 @@ def source_files(path: str | os.PathLike[str]) -> list[Path]:
             f"df = {shown(text)} is not on this computer: pass dask.dataframe.read_parquet({shown(text)})."
         )
     place = Path(text).expanduser().absolute()  # workers of a cluster have other working directories
+    if place.is_file():  # whatever characters are in its name
+        return [place]
     if place.is_dir():
-        found = [each for each in place.iterdir() if each.name.endswith((*PARQUET, *CSV))]
+        # hidden ones are no part of a table, as with a pattern
+        found = [
+            each
+            for each in place.iterdir()
+            if each.name.endswith((*PARQUET, *CSV)) and not each.name.startswith(".")
+        ]
     else:
         found = [Path(each) for each in glob.glob(str(place), recursive=True)]  # noqa: PTH207 - absolute too
     files = sorted(each for each in found if each.is_file())
     if not files:
+        inside = f" Folders in it are not looked into: name them ({shown(f'{text}/*/*.parquet')})."
         raise DataError(
             f"df = {shown(text)}: there is no such file, nor a folder with .parquet or .csv files."
+            f"{inside if place.is_dir() else ''}"
         )
     return files
 
 
 def _open_files(files: list[Path]) -> Source:
     if all(path.name.endswith(PARQUET) for path in files):
-        from jupyter_dpsynth.sources.partitions import ParquetSource
+        from jupyter_dpsynth.sources.parquet import ParquetSource
 
         return ParquetSource(files)
     if all(path.name.endswith(CSV) for path in files):

@@ -1,11 +1,10 @@
-"""Tables that are read part by part with Dask: Dask DataFrames, and files of Parquet.
+"""Tables that are read part by part with Dask: Dask DataFrames, and files.
 
 What comes back of a part is small: counts, codes, hashes.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +13,7 @@ import numpy as np
 
 from jupyter_dpsynth.errors import DataError, DPSynthError, shielded
 from jupyter_dpsynth.sources.base import CHANGED, Source
-from jupyter_dpsynth.sources.computing import computed, import_dask
+from jupyter_dpsynth.sources.computing import AHEAD, computed, import_dask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -28,23 +27,18 @@ __all__ = [
     "MAX_ROWS",
     "DaskSource",
     "FilesSource",
-    "ParquetSource",
     "Partitioned",
+    "apply_to_part",
     "rows_at_once",
 ]
 
 T = TypeVar("T")
 MAX_ROWS = 262_144  # rows of a part that are looked at together
-MAX_BYTES = 2**26  # and what they take as stored: fewer rows, if they hold long texts or many columns
+MAX_BYTES = 2**26  # and what they take in memory: fewer rows, if they hold long texts or many columns
 LEAST_ROWS = 256
-BUFFER_BYTES = 2**20  # of each column that is read ahead
-UNSEEN = (
-    "{path} cannot be opened. If Dask's client is active, all of its workers must have the file at this "
-    "place: put it on a disk that they share, or close the client to read it here."
-)
 
 
-def _apply(
+def apply_to_part(
     function: Callable[[pd.DataFrame], T],
     kept: NDArray[np.uint8] | None,
     frames: Callable[..., Iterator[pd.DataFrame]],
@@ -102,7 +96,7 @@ class Partitioned(Source):
     def _tasks(
         self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
     ) -> Iterator[Any]:
-        """One delayed `_apply` for each part, with the next of `kept`, which has no end."""
+        """One delayed `apply_to_part` for each part, with the next of `kept`, which has no end."""
 
     def _kept_bits(self, kept: NDArray[np.bool_] | None) -> Iterator[Any]:
         """For each part which of its rows are kept, one bit for each, or None; without an end."""
@@ -140,7 +134,11 @@ class Partitioned(Source):
         self._check_unchanged()
         lengths: list[int] = []
         found = False
-        for results in self._results(self._tasks(function, list(columns), self._kept_bits(kept))):
+        tasks = self._tasks(function, list(columns), self._kept_bits(kept))
+        # what is made of the rows of long parts is long: of these fewer are under way at once
+        longest = max(self._lengths or [0])
+        ahead = int(np.clip(AHEAD * MAX_ROWS // max(longest, 1), 1, AHEAD))
+        for results in self._results(tasks, ahead):
             lengths.append(sum(rows for rows, _ in results))
             for _, result in results:
                 found = True
@@ -169,9 +167,9 @@ class Partitioned(Source):
         for results in self._results(task for number, task in tasks if number in numbers):
             yield from (result for _, result in results)
 
-    def _results(self, tasks: Iterator[Any]) -> Iterator[list[tuple[int, Any]]]:
-        """What `_apply` found in each part; raises the error that it returned instead."""
-        for found in computed(tasks, here=self.here):
+    def _results(self, tasks: Iterator[Any], ahead: int = AHEAD) -> Iterator[list[tuple[int, Any]]]:
+        """What `apply_to_part` found in each part; raises the error that it returned instead."""
+        for found in computed(tasks, ahead, here=self.here):
             if isinstance(found, DPSynthError):
                 raise found
             yield found
@@ -194,8 +192,8 @@ class DaskSource(Partitioned):
     def described(self) -> pd.DataFrame:
         """Dask's own empty frame."""
         frame = self._ddf._meta.copy()  # noqa: SLF001 - Dask's own name for it, which its users use
-        for name in frame.columns:
-            if getattr(frame[name].dtype, "ordered", False) and not self._ddf[name].cat.known:
+        for name, dtype in frame.dtypes.items():  # of which two may have the same name, which is told later
+            if getattr(dtype, "ordered", False) and not self._ddf[name].cat.known:
                 raise DataError(
                     f"the categories of the ordered column {str(name)!r} are not known: call "
                     f"ddf = ddf.categorize([{str(name)!r}]) first."
@@ -209,7 +207,7 @@ class DaskSource(Partitioned):
     def _tasks(
         self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
     ) -> Iterator[Any]:
-        apply = import_dask().delayed(_apply, pure=False)
+        apply = import_dask().delayed(apply_to_part, pure=False)
         for part in self._ddf[columns].to_delayed():
             yield apply(function, next(kept), _slices, part)
 
@@ -219,8 +217,9 @@ class DaskSource(Partitioned):
 
 
 def _slices(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for start in range(0, len(frame), MAX_ROWS):
-        yield frame.iloc[start : start + MAX_ROWS].reset_index(drop=True)
+    rows = rows_at_once(frame.memory_usage(index=False).sum() / max(len(frame), 1))
+    for start in range(0, len(frame), rows):
+        yield frame.iloc[start : start + rows].reset_index(drop=True)
 
 
 class FilesSource(Partitioned):
@@ -240,72 +239,6 @@ class FilesSource(Partitioned):
             raise DataError(CHANGED)
 
 
-class ParquetSource(FilesSource):
-    """Files of Parquet with one schema. Row groups are the parts.
-
-    Args:
-        files: The files, in the order of their rows.
-        names: Columns to read; all by default.
-    """
-
-    def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
-        super().__init__(files)
-        self._schema = schema = _read_schema(self._files[0])
-        self._names = list(names or _column_names(schema))
-        for path in self._files[1:]:
-            other = _read_schema(path)
-            _check_same(other, schema, path, self._files[0])
-            if _types_in_pandas(other) != _types_in_pandas(schema):
-                # a type of one file may have no place for what is missing in another
-                self._schema = schema.remove_metadata()
-
-    @functools.cached_property
-    def described(self) -> pd.DataFrame:
-        """An empty frame with the types of the files' schema."""
-        frame = _to_frame(self._schema.empty_table().select(self._names), None)
-        for name in self._names:
-            if getattr(self._schema.field(name).type, "ordered", False):  # the order is schema
-                frame[name] = next(_row_group(str(self._files[0]), 0, [name], None))[name].iloc[:0]
-        return frame
-
-    @property
-    def lengths(self) -> list[int]:
-        """Exact number of rows of each row group, as the files state it: private."""
-        import pyarrow.parquet as pq
-
-        if self._lengths is None:
-            self._check_unchanged()
-            files = map(pq.read_metadata, self._files)
-            self._lengths = [
-                file.row_group(group).num_rows for file in files for group in range(file.num_row_groups)
-            ]
-        return self._lengths
-
-    @property
-    def refused(self) -> dict[str, str]:
-        """Columns of nested values, bytes or times of a day."""
-        return {
-            name: str(self._schema.field(name).type)
-            for name in self._names
-            if not _is_plain(self._schema.field(name).type)
-        }
-
-    def without(self, names: Sequence[str]) -> ParquetSource:
-        """The same files without these columns."""
-        return type(self)(self._files, [name for name in self._names if name not in set(names)])
-
-    def _tasks(
-        self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
-    ) -> Iterator[Any]:
-        import pyarrow.parquet as pq
-
-        apply = import_dask().delayed(_apply, pure=False)
-        dtypes = {name: self.described[name].dtype for name in columns}
-        for path in self._files:
-            for group in range(pq.read_metadata(path).num_row_groups):
-                yield apply(function, next(kept), _row_group, str(path), group, columns, dtypes)
-
-
 def _stamps_of(files: Iterable[Path]) -> list[tuple[int, int] | None]:
     """Size and time of the last change of each file; None if it is gone."""
     found: list[tuple[int, int] | None] = []
@@ -319,69 +252,6 @@ def _stamps_of(files: Iterable[Path]) -> list[tuple[int, int] | None]:
     return found
 
 
-def _read_schema(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.Schema
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_schema(path)
-    except (OSError, pa.ArrowException):
-        pass
-    raise DataError(f"{path} cannot be read as Parquet: it is damaged, or something else.")
-
-
-def _column_names(schema: Any) -> list[str]:  # noqa: ANN401
-    """Names of the columns, without what pandas stored of its index."""
-    index = (schema.pandas_metadata or {}).get("index_columns", ())
-    return [name for name in schema.names if name not in index]
-
-
-def _types_in_pandas(schema: Any) -> list[tuple[str, str]]:  # noqa: ANN401
-    """Names and types of the columns of the frame that a file was written from, if pandas wrote it."""
-    columns = (schema.pandas_metadata or {}).get("columns", ())
-    return [(str(each["name"]), str(each["numpy_type"])) for each in columns]
-
-
-def _check_same(schema: Any, first: Any, path: Path, first_path: Path) -> None:  # noqa: ANN401
-    if schema.names == first.names and schema.types == first.types:
-        return
-    kinds, others = (dict(zip(each.names, each.types, strict=True)) for each in (schema, first))
-    odd = sorted(name for name in kinds | others if kinds.get(name) != others.get(name))
-    name = odd[0] if odd else schema.names[0]
-    raise DataError(
-        f"{path.name} and {first_path.name} differ in column {name!r}: all files must have the same columns "
-        "with the same types. Rewrite them, or name the ones that belong together."
-    )
-
-
-def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
-    """Whether values of this type can be learned: numbers, text, truth values, points in time."""
-    import pyarrow.types as t
-
-    if t.is_dictionary(kind):
-        return _is_plain(kind.value_type)
-    odd = t.is_nested, t.is_binary, t.is_large_binary, t.is_fixed_size_binary, t.is_time
-    return not any(test(kind) for test in odd)
-
-
-def _row_group(
-    path: str, group: int, columns: list[str], dtypes: dict[str, Any] | None
-) -> Iterator[pd.DataFrame]:
-    """The frames of one row group."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES)
-    except OSError:
-        raise DataError(UNSEEN.format(path=path)) from None
-    with file:
-        rows = rows_at_once(_stored_bytes(file.metadata.row_group(group), set(columns)))
-        batches = file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
-        for batch in batches:
-            yield _to_frame(pa.Table.from_batches([batch]), dtypes)
-
-
 def rows_at_once(bytes_per_row: float) -> int:
     """How many rows of this size are looked at together.
 
@@ -389,57 +259,3 @@ def rows_at_once(bytes_per_row: float) -> int:
     (262144, 6710, 256)
     """
     return int(np.clip(MAX_BYTES / max(bytes_per_row, 1.0), LEAST_ROWS, MAX_ROWS))
-
-
-def _stored_bytes(group: Any, names: set[str]) -> float:  # noqa: ANN401 - a pyarrow.parquet.RowGroupMetaData
-    """About how many bytes the columns of a row take before compression."""
-    columns = map(group.column, range(group.num_columns))
-    size = sum(int(each.total_uncompressed_size) for each in columns if each.path_in_schema in names)
-    return size / max(int(group.num_rows), 1)
-
-
-def _to_frame(table: Any, dtypes: dict[str, Any] | None) -> pd.DataFrame:  # noqa: ANN401 - a pyarrow.Table
-    """A frame whose dtypes follow from the file's schema alone, never from its values.
-
-    Whole numbers and truth values that no data frame of pandas was written from may be missing anywhere, so
-    they get pandas' nullable types. Decimal numbers become floating ones, days points in time.
-
-    Args:
-        table: Columns of the file.
-        dtypes: What the columns must have in every part; None to find out.
-    """
-    import pandas as pd
-    import pyarrow as pa
-
-    fields = [_readable(field) for field in table.schema]
-    table = table.cast(pa.schema(fields, table.schema.metadata))
-    mapper = None if table.schema.pandas_metadata else _nullable
-    # whole numbers beside missing ones stay exact, which floats would not
-    options = {"types_mapper": mapper, "date_as_object": False, "integer_object_nulls": True}
-    frame = table.to_pandas(**options).reset_index(drop=True)
-    for name, dtype in (dtypes or {}).items():
-        if frame[name].dtype != dtype and dtype != "category":
-            series = frame[name]
-            if getattr(dtype, "kind", "") in "iub":  # not fillna, which warns where something is missing
-                series = pd.Series(np.where(series.isna(), 0, series.to_numpy(object)), dtype=object)
-            frame[name] = series.astype(dtype)
-    return frame[[name for name in table.column_names if name in frame.columns]]
-
-
-def _readable(field: Any) -> Any:  # noqa: ANN401 - a pyarrow.Field
-    import pyarrow as pa
-
-    if pa.types.is_decimal(field.type):
-        return field.with_type(pa.float64())
-    return field.with_type(pa.string()) if pa.types.is_null(field.type) else field
-
-
-def _nullable(kind: Any) -> Any:  # noqa: ANN401 - a pandas extension dtype, or None
-    import pandas as pd
-    import pyarrow.types as t
-
-    if t.is_boolean(kind):
-        return pd.BooleanDtype()
-    if not t.is_integer(kind):
-        return None
-    return pd.api.types.pandas_dtype(str(kind).replace("u", "U").replace("int", "Int"))

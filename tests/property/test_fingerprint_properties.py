@@ -79,3 +79,11 @@ def test_the_sums_of_parts_add_up_to_those_of_the_table_and_know_the_order(parts
     assert (turned.rows, turned.plain) == (total.rows, total.plain)
     if len(whole) == 2:
         assert (turned == total) == ((int(whole[0]) - int(whole[1])) % 2**63 == 0)
+
+
+def test_days_are_the_same_in_every_dtype_also_where_one_is_missing():
+    pytest.importorskip("pyarrow")
+    days = pd.Series(pd.to_datetime(["2020-01-01", None, "1931-05-07"]))
+    kinds = "datetime64[s]", "datetime64[us]", "timestamp[ms][pyarrow]", "date32[pyarrow]", "date64[pyarrow]"
+    tables = [pd.DataFrame({"a": days.astype(kind)}) for kind in kinds]
+    assert len({table_fingerprint(each) for each in tables}) == 1

@@ -189,6 +189,15 @@ def test_a_table_in_parts_needs_temporary_files_and_memory_that_stops_growing_bu
     assert forecast(config, meta, 1e8, "quick").disk_megabytes == 0
 
 
+def test_the_private_copy_of_csv_is_counted_among_the_temporary_files():
+    config, meta = HighDimConfig().resolve(), MetaExtractor.extract(mixed_table(50))
+    plain, copied = (
+        forecast(config, meta, 1e7, "quick", partitioned=True, copied=each) for each in (False, True)
+    )
+    assert copied.disk_megabytes == pytest.approx(plain.disk_megabytes + 8e7 * len(meta.learned) / 1e6)
+    assert copied.megabytes == plain.megabytes  # it is read, not mapped
+
+
 def test_who_owns_which_row_is_planned_for_in_files_and_in_memory():
     import numpy as np
 

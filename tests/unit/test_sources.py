@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import stat
@@ -18,6 +19,7 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
 from jupyter_dpsynth.encoding.histograms import Histograms
+from jupyter_dpsynth.encoding.names import Names
 from jupyter_dpsynth.encoding.units import bound_units
 from jupyter_dpsynth.engine.planning import plan_run
 from jupyter_dpsynth.engine.run import LearningRun
@@ -26,7 +28,8 @@ from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource, KeptRows
 from jupyter_dpsynth.sources.opening import open_source
-from jupyter_dpsynth.sources.partitions import _apply, _row_group
+from jupyter_dpsynth.sources.parquet import _row_group
+from jupyter_dpsynth.sources.partitions import apply_to_part
 from jupyter_dpsynth.sources.scratch import PrivateFolder, scratch_array
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.tables import EVERY_TYPE, mixed_table
@@ -52,6 +55,23 @@ def wide_mix(rows=1500, seed=3):
     df["later"] = df["day"] + pd.to_timedelta(generator.integers(0, 9, rows), unit="h")
     df["text"] = [f"word {i}" for i in range(rows)]
     df["real"] = generator.normal(size=rows)
+    return df
+
+
+def hard_numbers(rows=1500, seed=4):
+    """Columns whose steps, years or single values are looked for in ways of their own."""
+    generator = np.random.default_rng(seed)
+    df = pd.DataFrame({"fine": generator.choice(generator.random(12), rows)})  # single values of many digits
+    df["steps"] = generator.integers(0, 400, rows) * 1e-4
+    df["money"] = generator.integers(1, 90, rows) * 500
+    df["spread"] = np.exp(generator.normal(0, 9, rows)) * generator.choice([-1, 1], rows)
+    df["born"] = pd.Timestamp("1925-01-01") + pd.to_timedelta(generator.integers(0, 35_000, rows), unit="D")
+    df["lasts"] = pd.to_timedelta(generator.integers(0, 9000, rows), unit="min")
+    df["zero"] = np.where(generator.random(rows) < 0.7, 0.0, generator.normal(size=rows))
+    df["constant"] = 17.25
+    df["odd"] = generator.choice([np.inf, -np.inf, 1e308, -0.0, 5e-324, 0.5], rows)
+    for name in ("fine", "steps", "born", "lasts", "spread"):
+        df.loc[generator.random(rows) < 0.2, name] = None
     return df
 
 
@@ -101,7 +121,7 @@ def test_files_of_parquet_give_the_exact_counts_and_the_codes_of_the_table_in_me
     assert_same(in_memory, measured(pattern, meta))
     monkeypatch.setattr("jupyter_dpsynth.encoding.names.KNOWN_VALUES", 5)  # most are looked up again
     monkeypatch.setattr("jupyter_dpsynth.sources.partitions.LEAST_ROWS", 7)
-    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_BYTES", 400)  # other cuts for other columns
+    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_BYTES", 2_000)  # other cuts for other columns
     assert_same(in_memory, measured(pattern, meta))
     assert len(in_memory[1].orderings) == 1  # day is never after later: measured in parts too
 
@@ -124,6 +144,33 @@ def test_csv_gives_the_exact_counts_and_the_codes_of_what_pandas_reads(tmp_path)
     assert table_fingerprint(source) == table_fingerprint(df)
     assert_same(measured(df, meta), measured(source, meta))
     source.close()
+
+
+@pytest.mark.parametrize("stored", ["parquet", "dask", "csv"])
+@pytest.mark.parametrize("epsilon", [1.0, 50.0])
+def test_steps_years_and_single_values_are_found_alike_whatever_the_table_is_stored_in(
+    tmp_path, monkeypatch, stored, epsilon
+):
+    df = hard_numbers()
+    if stored == "parquet":
+        monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_ROWS", 90)
+        monkeypatch.setattr("jupyter_dpsynth.sources.partitions.LEAST_ROWS", 90)
+        df.to_parquet(tmp_path / "table.parquet", row_group_size=400)
+        table = tmp_path / "table.parquet"
+    elif stored == "dask":
+        parts = np.split(np.arange(len(df)), [0, 1, 1, 700])  # two of no rows, one of one
+        table = dd.from_map(lambda rows: df.iloc[rows].reset_index(drop=True), parts, meta=df.iloc[:0])
+    else:
+        df.to_csv(tmp_path / "table.csv", index=False)
+        table = tmp_path / "table.csv"
+    source = open_source(table)
+    meta = MetaExtractor.extract(source)
+    assert MetaExtractor.extract(table) == meta
+    if stored == "csv":
+        df = pd.read_csv(tmp_path / "table.csv").astype({each.name: each.dtype for each in meta.columns})
+    in_memory, in_parts = (measured(each, meta, epsilon=epsilon) for each in (df, source))
+    source.close()
+    assert_same(in_memory, in_parts)
 
 
 def test_every_type_that_parquet_holds_is_read_as_pandas_reads_it(tmp_path):
@@ -211,6 +258,56 @@ def test_a_file_whose_note_of_pandas_types_is_wrong_keeps_its_numbers_and_warns_
     assert found.dtypes.astype(str).to_dict() == {"n": "int64", "b": "bool"}
     assert found["n"].tolist() == [5, 2**53 + 1, 0, 2**53 + 1]
     assert found["b"].tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a;b\n1;x\n", "one column, 'a;b': its fields seem to be separated by ';'"),
+        (b"a\tb\n1\tx\n", r"sep='\\t'"),
+        ("a,b\n1,x\n".encode("utf-16"), "header is not text in UTF-8"),
+        ("größe,b\n1,x\n".encode("latin-1"), "header is not text in UTF-8"),
+        (b"a,b\n1,x,9\n2,y,8\n", "more fields than its header has names"),
+        (b"a,b\n1,x\n2,y,z\n", "a line has more fields than the first one"),
+        (b'a,b\n1,"x\n2,y\n', "a quote is not closed"),
+        (b"", "it is empty or damaged"),
+    ],
+)
+def test_what_is_no_csv_with_commas_and_a_header_is_refused_before_it_is_learned(tmp_path, content, message):
+    (tmp_path / "odd.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        open_source(tmp_path / "odd.csv")
+
+
+@pytest.mark.parametrize("cut", ["shorter", "changed"])
+def test_a_damaged_archive_of_csv_is_named_as_such(tmp_path, monkeypatch, cut):
+    monkeypatch.setattr("jupyter_dpsynth.sources.csv.HEAD_ROWS", 10)
+    text = "".join(f"{number},x{number}\n" for number in np.random.default_rng(0).integers(0, 10**9, 60_000))
+    packed = bytearray(gzip.compress(f"n,t\n{text}".encode()))
+    if cut == "shorter":
+        packed = packed[: len(packed) // 2]
+    else:
+        packed[-6] ^= 1  # the checksum
+    (tmp_path / "damaged.csv.gz").write_bytes(packed)
+    source = open_source(tmp_path / "damaged.csv.gz")
+    with pytest.raises(DataError, match=r"damaged.csv.gz is no table .* damaged"):
+        table_fingerprint(source)
+    source.close()
+
+
+def test_text_in_csv_may_hold_quotes_and_line_breaks_and_lines_may_be_empty_or_end_in_a_comma(tmp_path):
+    text = '\ufeffn,"a text"\r\n1,"say ""no"",\nor"\r\n\r\n2,plain\r\n'
+    (tmp_path / "plain.csv").write_bytes(text.encode())
+    (tmp_path / "comma.csv").write_text("n,a text\n1,x,\n2,y,\n")
+    found = {}
+    for name in ("plain", "comma"):
+        source = open_source(tmp_path / f"{name}.csv")
+        assert list(source.described.columns) == ["n", "a text"]
+        found[name] = pd.concat(source.map(lambda part: part, ["n", "a text"]), ignore_index=True)
+        source.close()
+        assert found[name]["n"].tolist() == [1, 2]
+    assert found["plain"]["a text"].tolist() == ['say "no",\nor', "plain"]
+    assert found["comma"]["a text"].tolist() == ["x", "y"]
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 50])
@@ -507,6 +604,107 @@ def test_files_that_differ_in_their_columns_are_refused(tmp_path):
         open_source(tmp_path / "other")
 
 
+def test_columns_may_stand_in_another_order_in_each_file(tmp_path):
+    df = wide_mix(300)
+    for place, kind in (("parquet", "parquet"), ("csv", "csv")):
+        (tmp_path / place).mkdir()
+        for number, part in enumerate((df.iloc[:120], df.iloc[120:, ::-1])):
+            path = tmp_path / place / f"{number}.{kind}"
+            part.to_parquet(path, index=False) if kind == "parquet" else part.to_csv(path, index=False)
+        source = open_source(tmp_path / place)
+        assert list(source.described.columns) == list(df.columns)
+        found = pd.concat(source.map(lambda part: part, list(df.columns)), ignore_index=True)
+        source.close()
+        assert found["text"].tolist() == df["text"].tolist()
+        assert found["real"].to_numpy() == pytest.approx(df["real"].to_numpy())
+
+
+def test_columns_that_are_names_of_folders_are_not_lost_without_a_word(tmp_path):
+    df = pd.DataFrame({"a": [1, 2, 3], "year": [2024, 2024, 2025]})
+    df.to_parquet(tmp_path / "table", partition_cols=["year"])
+    with pytest.raises(DataError, match="Folders in it are not looked into"):
+        open_source(tmp_path / "table")
+    with pytest.raises(DataError, match="column 'year' is in the names of the folders"):
+        open_source(tmp_path / "table" / "*" / "*.parquet")
+    assert open_source(tmp_path / "table" / "year=2024").rows == 2
+
+
+def test_hidden_files_are_no_part_of_a_table_and_a_files_name_is_no_pattern(tmp_path):
+    pd.DataFrame({"a": [1, 2]}).to_parquet(tmp_path / "part [1].parquet")
+    (tmp_path / "._part [1].parquet").write_bytes(b"what another system left")
+    assert open_source(tmp_path).rows == open_source(tmp_path / "part [1].parquet").rows == 2
+
+
+def test_the_order_of_an_ordered_dictionary_is_found_in_the_first_file_that_has_rows(tmp_path):
+    df = pd.DataFrame({"size": pd.Categorical(["l", "s", "m"], ["s", "m", "l"], ordered=True)})
+    df.iloc[:0].to_parquet(tmp_path / "0.parquet")
+    assert list(open_source(tmp_path).described["size"].cat.categories) == []
+    df.to_parquet(tmp_path / "1.parquet")
+    assert list(open_source(tmp_path).described["size"].cat.categories) == ["s", "m", "l"]
+
+
+@pytest.mark.parametrize("stored", ["parquet", "dask"])
+def test_rows_that_are_looked_at_together_follow_from_what_they_take_in_memory(tmp_path, monkeypatch, stored):
+    """Not from what they take in the file, where a long text that comes again and again is stored once."""
+    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_BYTES", 2**19)
+    rows = 20_000
+    df = pd.DataFrame({f"n{number}": np.arange(rows) % 2 for number in range(40)})
+    df["text"] = np.array(["a" * 2000, "b" * 1000])[np.arange(rows) % 2]
+    if stored == "parquet":
+        df.to_parquet(tmp_path / "table.parquet")
+        source = open_source(tmp_path / "table.parquet")
+    else:
+        source = open_source(dd.from_pandas(df, npartitions=1))
+    for columns in (["text"], [f"n{number}" for number in range(40)]):
+        lengths = list(source.map(len, columns))
+        assert sum(lengths) == rows
+        # of a Dask DataFrame the partition is in memory as a whole
+        assert max(lengths) <= (2000 if stored == "parquet" or len(columns) > 1 else rows)
+
+
+def test_of_many_different_texts_only_hashes_are_kept_however_small_the_parts_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("jupyter_dpsynth.encoding.names.KNOWN_VALUES", 100)
+    df = pd.DataFrame(
+        {"short": [f"a{n}" for n in range(4000)], "long": [f"{n:05d}" * 200 for n in range(4000)]}
+    )
+    df.to_parquet(tmp_path / "table.parquet", row_group_size=50)
+    source = open_source(tmp_path / "table.parquet")
+    for meta in MetaExtractor.extract(source).columns:
+        names = Names(source, meta)
+        assert names.counts.tolist() == [1] * 4000
+        assert len(names._known) <= 200
+        assert sum(map(len, names._known.values())) <= 2 * 64 * 100
+        places = np.array([0, 1234, 3999])  # the others are looked up
+        assert names.values(places) == df[meta.name].iloc[places].tolist()
+
+
+def test_what_a_file_says_of_its_row_groups_is_read_once(parquet, monkeypatch):
+    import pyarrow.parquet as pq
+
+    _, pattern = parquet
+    asked, read = [], pq.read_metadata
+    monkeypatch.setattr(pq, "read_metadata", lambda path: asked.append(path) or read(path))
+    source = open_source(pattern)
+    for _ in range(3):
+        assert sum(source.map(len, ["age"])) == source.rows
+    assert len(asked) == 2  # two files
+
+
+@pytest.mark.parametrize(("rows", "ahead"), [(300, 4), (900, 1)])
+def test_of_long_parts_fewer_are_under_way_at_once(tmp_path, monkeypatch, rows, ahead):
+    monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_ROWS", 400)
+    asked, compute = [], dask.compute
+    monkeypatch.setattr(
+        dask, "compute", lambda *tasks, **how: asked.append(len(tasks)) or compute(*tasks, **how)
+    )
+    monkeypatch.setattr("jupyter_dpsynth.sources.computing._threads", lambda _: 2)
+    pd.DataFrame({"a": range(9000)}).to_parquet(tmp_path / "table.parquet", row_group_size=rows)
+    source = open_source(tmp_path / "table.parquet")
+    assert source.rows == 9000
+    assert sum(source.map(len, ["a"])) == 9000
+    assert max(asked) == 2 * ahead
+
+
 def test_temporary_arrays_have_no_name_and_temporary_folders_are_private(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     array = scratch_array((1000, 3), np.dtype(np.uint8))
@@ -608,7 +806,7 @@ def test_workers_in_another_folder_read_a_relative_path_and_leave_the_private_co
 
 
 def test_a_file_that_a_worker_does_not_have_is_named():
-    error = _apply(len, None, _row_group, "/nowhere/part.parquet", 0, ["a"], None)
+    error = apply_to_part(len, None, _row_group, Path("/nowhere/part.parquet"), 0, ["a"], None)
     assert isinstance(error, DataError)
     assert "/nowhere/part.parquet" in str(error)
     assert "workers" in str(error)

@@ -1,0 +1,260 @@
+"""Files of Parquet, read row group by row group."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from jupyter_dpsynth.errors import DataError
+from jupyter_dpsynth.sources.computing import import_dask
+from jupyter_dpsynth.sources.partitions import FilesSource, apply_to_part, rows_at_once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+__all__ = ["ParquetSource"]
+
+T = TypeVar("T")
+LEAST_BYTES = 8  # of a value in memory, about
+PROBED_ROWS = 1_024  # that tell how long the texts are that are stored once for many rows
+FOOTERS = 16  # of files that are kept read
+BUFFER_BYTES = 2**20  # of each column that is read ahead
+UNSEEN = (
+    "{path} cannot be opened. If Dask's client is active, all of its workers must have the file at this "
+    "place: put it on a disk that they share, or close the client to read it here."
+)
+
+
+class ParquetSource(FilesSource):
+    """Files of Parquet with one schema. Row groups are the parts.
+
+    Args:
+        files: The files, in the order of their rows.
+        names: Columns to read; all by default.
+    """
+
+    def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
+        super().__init__(files)
+        self._schema = schema = _read_schema(self._files[0])
+        self._names = list(names or _column_names(schema))
+        for path in self._files[1:]:
+            other = _read_schema(path)
+            _check_same(other, schema, path, self._files[0])
+            if sorted(_types_in_pandas(other)) != sorted(_types_in_pandas(schema)):
+                # a type of one file may have no place for what is missing in another
+                self._schema = schema.remove_metadata()
+        for name in sorted(_named_by_folders(self._files) - set(schema.names)):
+            raise DataError(
+                f"column {name!r} is in the names of the folders, not in the files: pass "
+                "dask.dataframe.read_parquet(folder), or name the files of one folder."
+            )
+
+    @functools.cached_property
+    def described(self) -> pd.DataFrame:
+        """An empty frame with the types of the files' schema."""
+        frame = _to_frame(self._schema.empty_table().select(self._names), None)
+        for name in self._names:
+            if getattr(self._schema.field(name).type, "ordered", False):  # the order is schema
+                groups = ((path, group) for path in self._files for group in range(_groups_of(path)))
+                frames = (frame for path, group in groups for frame in _row_group(path, group, [name], None))
+                frame[name] = next(frames, frame)[name].iloc[:0]
+        return frame
+
+    @property
+    def lengths(self) -> list[int]:
+        """Exact number of rows of each row group, as the files state it: private."""
+        if self._lengths is None:
+            self._check_unchanged()
+            footers = map(_footer, self._files)
+            self._lengths = [
+                footer.row_group(group).num_rows
+                for footer in footers
+                for group in range(footer.num_row_groups)
+            ]
+        return self._lengths
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Columns of nested values, bytes or times of a day."""
+        return {
+            name: str(self._schema.field(name).type)
+            for name in self._names
+            if not _is_plain(self._schema.field(name).type)
+        }
+
+    def without(self, names: Sequence[str]) -> ParquetSource:
+        """The same files without these columns."""
+        return type(self)(self._files, [name for name in self._names if name not in set(names)])
+
+    def _tasks(
+        self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
+    ) -> Iterator[Any]:
+        apply = import_dask().delayed(apply_to_part, pure=False)
+        dtypes = {name: self.described[name].dtype for name in columns}
+        for path in self._files:
+            for group in range(_groups_of(path)):
+                yield apply(function, next(kept), _row_group, path, group, columns, dtypes)
+
+
+def _named_by_folders(files: Iterable[Path]) -> set[str]:
+    """Columns whose values are names of folders, such as 'year=2024', which differ."""
+    found: dict[str, set[str]] = {}
+    for path in files:
+        for name, mark, value in (part.partition("=") for part in path.parent.parts):
+            if mark:
+                found.setdefault(name, set()).add(value)
+    return {name for name, values in found.items() if len(values) > 1}
+
+
+def _read_schema(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.Schema
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        pass
+    raise DataError(f"{path} cannot be read as Parquet: it is damaged, or something else.")
+
+
+def _column_names(schema: Any) -> list[str]:  # noqa: ANN401
+    """Names of the columns, without what pandas stored of its index."""
+    index = (schema.pandas_metadata or {}).get("index_columns", ())
+    return [name for name in schema.names if name not in index]
+
+
+def _types_in_pandas(schema: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+    """Names and types of the columns of the frame that a file was written from, if pandas wrote it."""
+    columns = (schema.pandas_metadata or {}).get("columns", ())
+    return [(str(each["name"]), str(each["numpy_type"])) for each in columns]
+
+
+def _check_same(schema: Any, first: Any, path: Path, first_path: Path) -> None:  # noqa: ANN401
+    """Raise DataError unless two files have the same columns, in whichever order."""
+    kinds, others = (dict(zip(each.names, each.types, strict=True)) for each in (schema, first))
+    if kinds == others:
+        return
+    name = min(name for name in kinds | others if kinds.get(name) != others.get(name))
+    raise DataError(
+        f"{path.name} and {first_path.name} differ in column {name!r}: all files must have the same columns "
+        "with the same types. Rewrite them, or name the ones that belong together."
+    )
+
+
+def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
+    """Whether values of this type can be learned: numbers, text, truth values, points in time."""
+    import pyarrow.types as t
+
+    if t.is_dictionary(kind):
+        return _is_plain(kind.value_type)
+    odd = t.is_nested, t.is_binary, t.is_large_binary, t.is_fixed_size_binary, t.is_time
+    return not any(test(kind) for test in odd)
+
+
+def _footer(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.parquet.FileMetaData
+    """What a file says of its row groups; of many columns that is long, and needed for each row group."""
+    try:
+        status = path.stat()
+        return _read_footer(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        pass
+    raise DataError(UNSEEN.format(path=path))
+
+
+@functools.lru_cache(maxsize=FOOTERS)
+def _read_footer(path: Path, *_: int) -> Any:  # noqa: ANN401 - as `_footer`
+    """Read it once, as long as size and time of the last change stay."""
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(path)
+
+
+def _groups_of(path: Path) -> int:
+    """How many row groups a file has."""
+    return int(_footer(path).num_row_groups)
+
+
+def _row_group(
+    path: Path, group: int, columns: list[str], dtypes: dict[str, Any] | None
+) -> Iterator[pd.DataFrame]:
+    """The frames of one row group."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    footer = _footer(path)
+    try:
+        file = pq.ParquetFile(path, metadata=footer, buffer_size=BUFFER_BYTES)
+    except OSError:
+        raise DataError(UNSEEN.format(path=path)) from None
+    with file:
+        read = functools.partial(file.iter_batches, row_groups=[group], columns=columns, use_threads=False)
+        stored = _stored_bytes(footer.row_group(group), set(columns))
+        held = max(map(_held_bytes, itertools.islice(read(PROBED_ROWS), 1)), default=0.0)
+        for batch in read(rows_at_once(max(stored, held, LEAST_BYTES * len(columns)))):
+            yield _to_frame(pa.Table.from_batches([batch]), dtypes)
+
+
+def _stored_bytes(group: Any, names: set[str]) -> float:  # noqa: ANN401 - a pyarrow.parquet.RowGroupMetaData
+    """About how many bytes the columns of a row take before compression."""
+    columns = map(group.column, range(group.num_columns))
+    size = sum(int(each.total_uncompressed_size) for each in columns if each.path_in_schema in names)
+    return size / max(int(group.num_rows), 1)
+
+
+def _held_bytes(batch: Any) -> float:  # noqa: ANN401 - a pyarrow.RecordBatch
+    """About how many bytes a row takes that has been read; of categories, the codes alone."""
+    size = sum(int(getattr(column, "indices", column).nbytes) for column in batch.columns)
+    return size / max(len(batch), 1)
+
+
+def _to_frame(table: Any, dtypes: dict[str, Any] | None) -> pd.DataFrame:  # noqa: ANN401 - a pyarrow.Table
+    """A frame whose dtypes follow from the file's schema alone, never from its values.
+
+    Whole numbers and truth values that no data frame of pandas was written from may be missing anywhere, so
+    they get pandas' nullable types. Decimal numbers become floating ones, days points in time.
+
+    Args:
+        table: Columns of the file.
+        dtypes: What the columns must have in every part; None to find out.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    fields = [_readable(field) for field in table.schema]
+    table = table.cast(pa.schema(fields, table.schema.metadata))
+    mapper = None if table.schema.pandas_metadata else _nullable
+    # whole numbers beside missing ones stay exact, which floats would not
+    options = {"types_mapper": mapper, "date_as_object": False, "integer_object_nulls": True}
+    frame = table.to_pandas(**options).reset_index(drop=True)
+    for name, dtype in (dtypes or {}).items():
+        if frame[name].dtype != dtype and dtype != "category":
+            series = frame[name]
+            if getattr(dtype, "kind", "") in "iub":  # not fillna, which warns where something is missing
+                series = pd.Series(np.where(series.isna(), 0, series.to_numpy(object)), dtype=object)
+            frame[name] = series.astype(dtype)
+    return frame[[name for name in table.column_names if name in frame.columns]]
+
+
+def _readable(field: Any) -> Any:  # noqa: ANN401 - a pyarrow.Field
+    import pyarrow as pa
+
+    if pa.types.is_decimal(field.type):
+        return field.with_type(pa.float64())
+    return field.with_type(pa.string()) if pa.types.is_null(field.type) else field
+
+
+def _nullable(kind: Any) -> Any:  # noqa: ANN401 - a pandas extension dtype, or None
+    import pandas as pd
+    import pyarrow.types as t
+
+    if t.is_boolean(kind):
+        return pd.BooleanDtype()
+    if not t.is_integer(kind):
+        return None
+    return pd.api.types.pandas_dtype(str(kind).replace("u", "U").replace("int", "Int"))
