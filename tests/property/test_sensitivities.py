@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.encoding.discovery import SPIKE_BRANCHES
 from jupyter_dpsynth.encoding.histograms import Histograms
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.marginals import measure_pairs
@@ -91,6 +92,31 @@ def planned():
     return meta, config, plan_run(config, meta, 400.0)
 
 
+DISCOVERY = (
+    "decimals and time resolutions",
+    "value histograms",
+    "second look at unlisted names",
+    "one-way marginals",
+)
+
+
+def assert_one_cell_is_changed(base, row, meta, config, plan, seed):
+    """Compare a table with and without a row; returns the histograms of the table without it."""
+    noise = NoiseSource(test_only_seed=seed)
+    without = Watched(noise)
+    run_on(base, meta, config, plan, without)
+    with_row = Watched(noise, given=without.answers)
+    run_on(pd.concat([base, row], ignore_index=True), meta, config, plan, with_row)
+    found = list(changes(without, with_row))
+    assert all(largest <= 1 and changed <= 1 for largest, changed in found)
+    assert sum(changed for _, changed in found) > len(base.columns)  # the row is seen at all
+    # what all histograms together cost is what the accountant was told of them, and no more
+    told = {m.name: m.sigma for m in plan.privacy.measurements}
+    spent = sum(1 / sigma**2 for _, sigma in without.told if sigma != plan.order_sigma)
+    assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in DISCOVERY if name in told))
+    return [counts for counts, _ in without.told]
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(5, 150),
@@ -107,24 +133,93 @@ def test_one_row_changes_every_histogram_in_one_cell_by_one(planned, rows, cells
             for name, cell in zip(TABLE.columns, cells, strict=True)
         }
     )
-    noise = NoiseSource(test_only_seed=seed)
-    without = Watched(noise)
-    run_on(base, meta, config, plan, without)
-    with_row = Watched(noise, given=without.answers)
-    run_on(pd.concat([base, row], ignore_index=True), meta, config, plan, with_row)
-    found = list(changes(without, with_row))
-    assert all(largest <= 1 and changed <= 1 for largest, changed in found)
-    assert sum(changed for _, changed in found) > len(TABLE.columns)  # the row is seen at all
-    # what all histograms together cost is what the accountant was told of them, and no more
-    told = {m.name: m.sigma for m in plan.privacy.measurements}
-    names = (
-        "decimals and time resolutions",
-        "value histograms",
-        "second look at unlisted names",
-        "one-way marginals",
+    assert_one_cell_is_changed(base, row, meta, config, plan, seed)
+
+
+# A column for every way in which numbers and times are looked for, and values that one row may bring.
+WAYS = {
+    "few of many digits": (["0.1234567890123", "0.7071067811865", "1.4142135623731"], "float64"),
+    "of a range, few of many digits": (["0.1234567890123", "0.7071067811865"], "float64"),
+    "small": (["0.00001", "0.00002", "0.00012"], "float64"),
+    "quarters": (["0.25", "0.5", "17.75", "nan"], "float64"),
+    "thousands": (["1000", "24000", "37000"], "int64"),
+    "few of a range": (["1", "2", "9"], "int64"),
+    "many of a range": (["100", "2000", "9000"], "int64"),
+    "nullable": (["10", "20", None], "Int64"),
+    "days": (["2020-01-01", "2020-03-01", "2021-07-15", None], "datetime64[ns]"),
+    "seconds": (["2020-01-01 10:00:07", "2020-03-01 23:11:12"], "datetime64[us]"),
+    "of a zone": (["2020-01-01 10:00", "2020-03-01 23:00"], "datetime64[ns, Europe/Vienna]"),
+    "durations": (["1h", "2h", "3d"], "timedelta64[ns]"),
+}
+ODD = {
+    "float": [
+        "0.0",
+        "-0.0",
+        "nan",
+        "inf",
+        "-inf",
+        "1e308",
+        "-1e308",
+        "5e-324",
+        "1e-7",
+        "0.1234567890123",
+        "0.5",
+    ],
+    "int": [0, 1, -1, 1000, 5000, 2**53 + 1, 2**63 - 1, -(2**63)],
+    "datetime": [None, "1677-09-22", "1700-01-01", "1899-12-31", "2020-01-01 00:00:00.000001", "2262-04-11"],
+    "timedelta": [None, "0", "-1us", "106751 days", "-106751 days", "1h"],
+}
+
+
+def odd_values(dtype):
+    (values,) = (values for kind, values in ODD.items() if dtype.lower().startswith(kind))
+    return values
+
+
+@st.composite
+def odd_rows(draw):
+    cells = {name: draw(st.sampled_from(odd_values(dtype))) for name, (_, dtype) in WAYS.items()}
+    return column_wise({name: [value] for name, value in cells.items()}, {"born": ["1999-12-31"]})
+
+
+def column_wise(cells, born):
+    """A table of the columns of `WAYS`, and dates of birth: in no single year there are many rows."""
+    columns = {}
+    for name, values in cells.items():
+        dtype = WAYS[name][1]
+        if "," in dtype:
+            columns[name] = (
+                pd.Series(pd.to_datetime(values)).astype("datetime64[ns]").dt.tz_localize(dtype[15:-1])
+            )
+        else:
+            columns[name] = pd.Series(values, dtype=object).astype(dtype)
+    return pd.DataFrame(columns).assign(born=pd.to_datetime(pd.Series(born["born"])))
+
+
+@settings(max_examples=25, deadline=None)
+@given(odd_rows(), st.integers(0, 10_000))
+def test_one_odd_row_changes_one_cell_by_one_however_values_are_looked_for(row, seed):
+    generator = np.random.default_rng(seed)
+    rows = 600
+    cells = {
+        name: generator.choice(np.array(few, dtype=object), rows).tolist() for name, (few, _) in WAYS.items()
+    }
+    days = pd.Timestamp("1720-01-01") + pd.to_timedelta(generator.integers(0, 190_000, rows), unit="D")
+    base = column_wise(cells, {"born": days})
+    meta = MetaExtractor.extract(
+        base,
+        bounds={
+            "of a range, few of many digits": (0, 1),
+            "few of a range": (0, 20),
+            "many of a range": (0, 10_000),
+            "seconds": ("2019-01-01", "2022-01-01"),
+        },
     )
-    spent = sum(1 / sigma**2 for _, sigma in without.told)
-    assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in names))
+    config = HighDimConfig(epsilon=20.0, delta=1e-4).resolve()
+    histograms = assert_one_cell_is_changed(
+        base, row, meta, config, plan_run(config, meta, float(rows)), seed
+    )
+    assert max(map(len, histograms)) > SPIKE_BRANCHES  # the level below the finest is measured
 
 
 @settings(max_examples=30, deadline=None)
