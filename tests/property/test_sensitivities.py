@@ -152,7 +152,7 @@ WAYS = {
     "days": (["2020-01-01", "2020-03-01", "2021-07-15", None], "datetime64[ns]"),
     "seconds": (["2020-01-01 10:00:07", "2020-03-01 23:11:12"], "datetime64[us]"),
     "of a zone": (["2020-01-01 10:00", "2020-03-01 23:00"], "datetime64[ns, UTC]"),
-    "durations": (["1h", "2h", "3d"], "timedelta64[ns]"),
+    "durations": (["1h", "2h", "3D"], "timedelta64[ns]"),
     "of Python": ([dt.date(1500, 1, 1), dt.date(2020, 1, 1), dt.date(9999, 12, 31)], "object"),
 }
 ODD = {
@@ -204,7 +204,7 @@ def test_one_odd_row_changes_one_cell_by_one_however_values_are_looked_for(row, 
     base = many_ways(600, seed)
     meta = MetaExtractor.extract(base, bounds=BOUNDS)
     config = HighDimConfig(epsilon=20.0, delta=1e-4).resolve()
-    plan = plan_run(config, meta, 600.0)
+    plan = plan_run(config, meta, 600.0, "quick")
     cells = []
     measure = _Tree._measure
 
