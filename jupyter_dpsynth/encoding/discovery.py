@@ -95,7 +95,8 @@ def grow_bins(
         settings: Noise and sizes.
 
     Privacy:
-        `LEVELS` histograms with noise `settings.sigma * sqrt(LEVELS)`.
+        As many histograms as the tree has levels, each with noise `settings.sigma * sqrt(levels)`: together
+        they cost what one with `settings.sigma` does.
     """
     return _Tree(line, meta, unit, histograms, settings).grow()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.encoding.series import factorize, number_values, with_clock
+from jupyter_dpsynth.encoding.series import factorize, number_values, plain_days
 from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
@@ -103,10 +103,11 @@ def _value_hashes(series: pd.Series) -> NDArray[np.uint64]:
     if pd.api.types.is_numeric_dtype(series.dtype):
         numbers = number_values(series) + 0.0  # minus zero is zero
         return np.where(np.isnan(numbers), MISSING, mix(numbers.view(np.uint64)))
+    series = plain_days(series)
     if series.dtype.kind in "mM":
         if isinstance(series.dtype, pd.DatetimeTZDtype):
             series = series.dt.tz_convert(None)
-        moments = with_clock(series).to_numpy(dtype=f"{series.dtype.kind}8[us]")
+        moments = series.to_numpy(dtype=f"{series.dtype.kind}8[us]")
         return np.where(np.isnat(moments), MISSING, mix(moments.view(np.uint64)))
     codes, values = factorize(series)
     hashes = np.append(text_hashes([_text(value) for value in values]), MISSING)

@@ -26,13 +26,16 @@ __all__ = [
     "build_series",
     "factorize",
     "number_values",
+    "plain_days",
     "time_values",
-    "with_clock",
 ]
 
 # microseconds in the steps in which points in time are usually recorded, finest first
 RESOLUTIONS = (1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000)
 WALL_EPOCH = np.datetime64("1970-01-01", "us")
+# between them the clocks of every time zone show one of Python's years
+CLOCKS = np.array(["0001-01-03", "9999-12-29"], dtype="datetime64[us]")
+PYTHON_TIMES = frozenset((dt.date, dt.datetime, dt.timedelta))
 MOMENTS = (dt.date, np.datetime64)
 DURATIONS = (dt.timedelta, np.timedelta64)
 PYTHON_TYPES = bytes, int, float, bool, dt.date, dt.datetime, dt.timedelta, decimal.Decimal
@@ -50,22 +53,34 @@ def number_values(series: pd.Series) -> NDArray[np.float64]:
 def time_values(series: pd.Series, meta: DatetimeMeta) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Microseconds `[n]` (since 1970 in wall time, or of a duration) and a mask of missing ones."""
     if series.dtype == object:
-        convert = pd.to_timedelta if meta.is_duration else _to_datetime
-        # text is not parsed: pandas warns about formats, and whether it does depends on single values
-        series = convert(_only(series, DURATIONS if meta.is_duration else MOMENTS), errors="coerce")
-    series = with_clock(series)
+        series = _durations(series) if meta.is_duration else _points_in_time(series)
+    series = plain_days(series)
     if getattr(series.dt, "tz", None) is not None:
-        series = series.dt.tz_localize(None)
+        series = _wall_times(series)
     unit = "timedelta64[us]" if meta.is_duration else "datetime64[us]"
     moments = series.to_numpy(dtype=unit)
     missing = np.isnat(moments)
     return np.where(missing, 0, moments.astype(np.int64)), missing
 
 
-def with_clock(series: pd.Series) -> pd.Series:
-    """Dates of pyarrow as points in time: they have no time zone to ask for, and none that is missing."""
-    days = str(series.dtype).startswith(("date32[", "date64["))
-    return series.astype("datetime64[us]") if days else series
+def plain_days(series: pd.Series) -> pd.Series:
+    """A column with its days of pyarrow, if it holds such, as numpy's: as Python's they end with 9999."""
+    for kind, whole, unit in (("date32[", "int32", "D"), ("date64[", "int64", "ms")):
+        if str(series.dtype).startswith(kind):
+            numbers = series.astype(f"{whole}[pyarrow]").to_numpy(dtype=np.int64, na_value=0)
+            moments = numbers.view(f"datetime64[{unit}]").astype("datetime64[us]")
+            return pd.Series(np.where(series.isna(), np.datetime64("NaT"), moments))
+    return series
+
+
+def _wall_times(series: pd.Series) -> pd.Series:
+    """What the clocks of the column's time zone showed.
+
+    Beyond Python's years, and where the offset leads out of what nanoseconds can tell, pandas would raise.
+    """
+    utc = series.dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
+    utc = pd.Series(np.clip(utc, *CLOCKS))
+    return utc.dt.tz_localize("UTC").dt.tz_convert(series.dt.tz).dt.tz_localize(None)
 
 
 def factorize(series: pd.Series) -> tuple[NDArray[np.int64], list[Any]]:
@@ -154,21 +169,42 @@ def _to_integers(series: pd.Series, dtype: str) -> pd.Series:
     return clipped.astype(info.dtype).astype(dtype)
 
 
-def _to_datetime(series: pd.Series, errors: str) -> pd.Series:
-    return pd.to_datetime(series, errors=errors, utc=True)
-
-
-def _only(series: pd.Series, types: tuple[type, ...]) -> pd.Series:
-    """An object column in which everything of another type is missing."""
+def _points_in_time(series: pd.Series) -> pd.Series:
+    """An object column as points in time; what is none is missing, text too, and all others stay."""
+    moments = [_microseconds(value, pd.Timestamp) if isinstance(value, MOMENTS) else None for value in series]
     # not Series.map: it infers text, and fails at text that cannot be written as UTF-8
-    kept = [value if isinstance(value, types) else None for value in series]
-    return pd.Series(kept, index=series.index, dtype=object)
+    return pd.to_datetime(pd.Series(moments, dtype=object), errors="coerce")
+
+
+def _durations(series: pd.Series) -> pd.Series:
+    """An object column as durations; what is none is missing, and all others stay."""
+    values = [
+        _microseconds(value, pd.Timedelta) if isinstance(value, DURATIONS) else None for value in series
+    ]
+    return pd.to_timedelta(pd.Series(values, dtype=object), errors="coerce")
+
+
+def _microseconds(value: Any, convert: type) -> Any:  # noqa: ANN401 - a moment or a duration
+    """A moment (in UTC) or a duration in a resolution that holds all of Python's; None if it cannot be.
+
+    pandas takes the finest resolution of a column for all of it: one value in nanoseconds would make all
+    others missing that nanoseconds cannot reach.
+    """
+    if type(value) in PYTHON_TIMES and getattr(value, "tzinfo", None) is None:
+        return value
+    try:
+        exact = convert(value)
+        if getattr(exact, "tzinfo", None) is not None:
+            exact = exact.tz_convert(None)
+        return exact.as_unit("us")
+    except Exception:  # noqa: BLE001 - a time zone may raise anything
+        return None
 
 
 def _as_float(value: object) -> float:
     """A number as float; NaN for what is none, or too large for one."""
-    if not isinstance(value, int | float | decimal.Decimal | np.number):
-        return np.nan
+    if not isinstance(value, int | float | decimal.Decimal | np.integer | np.floating):
+        return np.nan  # of complex numbers, too: numpy warns of what they lose
     try:
         return float(value)
     except (OverflowError, ValueError, TypeError):

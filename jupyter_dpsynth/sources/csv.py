@@ -5,6 +5,7 @@ What `pandas.read_csv` makes of a file is the table, so the files are read with 
 
 from __future__ import annotations
 
+import decimal
 import warnings
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ __all__ = ["CsvSource"]
 HEAD_ROWS = 10_000  # whose types are taken as schema
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 NULLABLE = {"truth": "boolean", "whole": "Int64", "number": "Float64"}
+EXACT = 2.0**53  # below it floats hold all whole numbers
 UNREADABLE = (
     "{name} is no table that pandas.read_csv can read: it is empty or damaged, a line has more fields than "
     "the first one, or a quote is not closed. Repair it, or save the table as Parquet."
@@ -108,7 +110,7 @@ class CsvSource(FilesSource):
         try:
             with self._folder.create("table.parquet") as file, pq.ParquetWriter(file, schema) as writer:
                 for path in self._files:
-                    for chunk in _read(path, kinds, chunksize=self._at_once):
+                    for chunk in _exact_chunks(path, kinds, self._at_once):
                         table = pa.Table.from_pandas(_conform(chunk, kinds), schema, preserve_index=False)
                         writer.write_table(table, row_group_size=self._at_once)
                         self.pulse()
@@ -194,6 +196,32 @@ def _chunks(reader: Any, name: str) -> Iterator[pd.DataFrame]:  # noqa: ANN401 -
     raise DataError(UNREADABLE.format(name=name))
 
 
+def _exact_chunks(path: Path, kinds: dict[str, str], rows: int) -> Iterator[pd.DataFrame]:
+    """The frames of a file; whole numbers that pandas has rounded stand there as they are written.
+
+    Beside a fraction pandas makes floats of all numbers of a chunk, which changes long ones: two persons
+    could become one. Such chunks are taken from a second pass, which ends with the last of them.
+    """
+    whole = {name: "text" for name, kind in kinds.items() if kind == "whole"}
+    written = _numbered(path, whole, rows)
+    for number, chunk in enumerate(_read(path, kinds, chunksize=rows)):
+        rounded = [name for name in whole if _may_be_rounded(chunk[name])]
+        texts = next((each for place, each in written if place == number), chunk) if rounded else chunk
+        yield chunk.assign(**{name: texts[name] for name in rounded})
+
+
+def _numbered(path: Path, kinds: dict[str, str], rows: int) -> Iterator[tuple[int, pd.DataFrame]]:
+    """The frames of a file with their numbers; it is not opened before the first one is wanted."""
+    yield from enumerate(_read(path, kinds, chunksize=rows))
+
+
+def _may_be_rounded(series: pd.Series) -> bool:
+    import pandas as pd
+
+    floats = pd.api.types.is_float_dtype(series.dtype)
+    return floats and bool((np.abs(series.to_numpy(np.float64, na_value=np.nan)) >= EXACT).any())
+
+
 def _kind(dtype: Any) -> str:  # noqa: ANN401 - a pandas dtype
     """What a column of the first rows holds."""
     from pandas.api import types
@@ -228,18 +256,38 @@ def _conform(chunk: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:
             columns[name] = series.astype(object).map(known).astype("boolean")
         else:
             numbers = pd.to_numeric(series, errors="coerce", dtype_backend="numpy_nullable")
-            columns[name] = _whole(numbers) if kind == "whole" else numbers
+            columns[name] = _whole(numbers, series) if kind == "whole" else numbers
         if kind == "number":
             columns[name] = columns[name].astype(np.float64)
     return pd.DataFrame(columns, index=chunk.index)
 
 
-def _whole(numbers: pd.Series) -> pd.Series:
-    """Whole numbers as Int64; all others are missing."""
+def _whole(numbers: pd.Series, texts: pd.Series) -> pd.Series:
+    """Whole numbers as Int64; all others are missing.
+
+    Args:
+        numbers: What pandas makes of them.
+        texts: What they were made of: text, wherever a float may have lost a digit.
+    """
     import pandas as pd
 
     if pd.api.types.is_integer_dtype(numbers.dtype):
         return numbers.where(numbers < 2**63).astype("Int64")
     values = numbers.to_numpy(np.float64, na_value=np.nan)
-    fits = (values == np.rint(values)) & (np.abs(values) < 2.0**63)
-    return numbers.where(fits).astype("Float64").astype("Int64")
+    short = (values == np.rint(values)) & (np.abs(values) < EXACT)
+    found = pd.Series(np.where(short, values, 0).astype(np.int64), numbers.index, "Int64").where(short)
+    long = np.flatnonzero(np.abs(values) >= EXACT)
+    found.iloc[long] = pd.array([_to_the_last_digit(text) for text in texts.iloc[long]], dtype="Int64")
+    return found
+
+
+def _to_the_last_digit(text: str) -> Any:  # noqa: ANN401 - an int or missing
+    """A long whole number; missing if 64 bits do not hold it."""
+    import pandas as pd
+
+    try:
+        number = decimal.Decimal(text)
+    except decimal.InvalidOperation:
+        return pd.NA
+    whole = -(2**63) <= number < 2**63 and number == number.to_integral_value()
+    return int(number) if whole else pd.NA

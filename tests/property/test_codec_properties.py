@@ -2,6 +2,7 @@
 
 import datetime as dt
 import decimal
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.encoding.discovery import read_line
+from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
 from jupyter_dpsynth.encoding.grids import LEVELS, coarsest_cells
 from jupyter_dpsynth.encoding.histograms import Histograms, Settings
 from jupyter_dpsynth.encoding.numeric import LARGEST
-from jupyter_dpsynth.encoding.series import RESOLUTIONS
+from jupyter_dpsynth.encoding.series import RESOLUTIONS, number_values, time_values
 from jupyter_dpsynth.encoding.steps import observe_units
 from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.metadata import DatetimeMeta, MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
 from tests.tables import EVERY_TYPE
@@ -139,6 +141,96 @@ def test_one_odd_object_is_no_error_and_no_warning(values):
     df = pd.concat([df.iloc[:2]] * 50 + [df], ignore_index=True)
     _, out = round_trip(df)
     assert_same_schema(df, out)
+
+
+ZONES = st.one_of(st.none(), st.timezones())
+FAR = st.sampled_from([2**31 - 1, -(2**31), 2**45, 2**62, -(2**62)])
+OBJECTS = {
+    "datetime": st.one_of(
+        st.none(),
+        st.dates(),
+        st.datetimes(timezones=ZONES),
+        st.sampled_from([pd.NaT, np.nan, "2020-01-01", 5, pd.Timestamp.min, pd.Timestamp.max]),
+        st.sampled_from([pd.Timestamp(1, tz="Asia/Tokyo"), pd.Timestamp(2**40, unit="s")]),
+        st.builds(np.datetime64, FAR, st.sampled_from(["D", "s", "ms", "us", "ns", "as"])),
+    ),
+    "timedelta": st.one_of(
+        st.none(),
+        st.timedeltas(),
+        st.sampled_from([pd.NaT, np.nan, "1 day", 5, pd.Timedelta.min, pd.Timedelta.max]),
+        st.builds(np.timedelta64, FAR, st.sampled_from(["Y", "D", "s", "ms", "us", "ns", "as"])),
+    ),
+    "float": st.one_of(
+        st.none(),
+        st.floats(),
+        st.integers(),
+        st.booleans(),
+        st.decimals(),
+        st.complex_numbers(),
+        st.sampled_from([10**400, np.complex128(1j), np.float16(2), np.int8(1), np.timedelta64(1, "s"), "7"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_what_becomes_of_an_object_does_not_depend_on_other_rows(kind, data):
+    """One value in nanoseconds must not make dates missing that nanoseconds cannot reach."""
+    values = data.draw(st.lists(OBJECTS[kind], min_size=1, max_size=6))
+
+    def read(part):
+        series = pd.Series(part, dtype=object)
+        if kind == "float":
+            return number_values(series).tolist()
+        meta = DatetimeMeta("x", "object", value_type=kind, is_duration=kind == "timedelta")
+        return list(zip(*(each.tolist() for each in time_values(series, meta)), strict=True))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a warning would tell that there is such a value
+        with np.errstate(all="ignore"):
+            together, alone = read(values), [read([value])[0] for value in values]
+    assert repr(together) == repr(alone)
+
+
+def test_dates_beyond_nanoseconds_stay_beside_one_value_in_nanoseconds():
+    first = [dt.date(1500, 1, 1)] * 3 + [dt.date(9999, 12, 31)] * 3
+    meta = DatetimeMeta("x", "object", value_type="date")
+    expected, absent = time_values(pd.Series(first, dtype=object), meta)
+    for value in (pd.Timestamp("2020-01-01 00:00:00.000000001"), np.datetime64("2020-01-01", "ns")):
+        moments, missing = time_values(pd.Series([*first, value], dtype=object), meta)
+        assert moments[:-1].tolist() == expected.tolist()
+        assert missing[:-1].tolist() == absent.tolist()
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Pacific/Kiritimati", "America/New_York"])
+def test_no_moment_that_a_column_can_hold_is_an_error(unit, zone):
+    """'For ever' is often the last moment that there is; the clocks of a zone may show one beyond it."""
+    ends = np.array([2**63 - 1, -(2**63) + 1, 0, -(2**63)]).view(f"datetime64[{unit}]")
+    series = pd.Series(ends)
+    if zone is not None:
+        series = series.dt.tz_localize("UTC").dt.tz_convert(zone)
+    _check_ends(series)
+
+
+@pytest.mark.parametrize("kind", ["date32", "date64"])
+def test_no_day_of_pyarrow_is_an_error(kind):
+    pa = pytest.importorskip("pyarrow")
+    whole, day = (pa.int32(), 1) if kind == "date32" else (pa.int64(), 86_400_000)
+    days = pa.array([(2**31 - 1) * day, -(2**31) * day, 18_262 * day, None], type=whole)
+    dtype = pd.ArrowDtype(getattr(pa, kind)())
+    moments = _check_ends(pd.Series(pd.array(days.cast(dtype.pyarrow_dtype), dtype=dtype)))
+    assert moments[2] == 18_262 * 86_400_000_000
+
+
+def _check_ends(series):
+    df = series.to_frame("x")
+    (meta,) = MetaExtractor.extract(df).columns
+    moments, missing = time_values(series, meta)
+    assert missing.tolist() == [False, False, False, True]
+    table_fingerprint(df)
+    return moments
 
 
 def test_without_noise_small_integers_come_back_as_they_were():

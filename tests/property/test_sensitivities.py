@@ -5,8 +5,11 @@ second of two neighbouring tables gets the answers of the first, and only the ex
 compared.
 """
 
+import datetime as dt
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import ClassVar
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -15,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.encoding.discovery import SPIKE_BRANCHES, _Tree
 from jupyter_dpsynth.encoding.histograms import Histograms
-from jupyter_dpsynth.encoding.table import TableCodec
+from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
 from jupyter_dpsynth.engine.marginals import measure_pairs
 from jupyter_dpsynth.engine.planning import count_sigma, plan_run
 from jupyter_dpsynth.engine.run import LearningRun
@@ -91,6 +95,30 @@ def planned():
     return meta, config, plan_run(config, meta, 400.0)
 
 
+DISCOVERY = (
+    "decimals and time resolutions",
+    "value histograms",
+    "second look at unlisted names",
+    "one-way marginals",
+)
+
+
+def assert_one_cell_is_changed(base, row, meta, config, plan, seed):
+    """Compare what is measured of a table with and without a row."""
+    noise = NoiseSource(test_only_seed=seed)
+    without = Watched(noise)
+    run_on(base, meta, config, plan, without)
+    with_row = Watched(noise, given=without.answers)
+    run_on(pd.concat([base, row], ignore_index=True), meta, config, plan, with_row)
+    found = list(changes(without, with_row))
+    assert all(largest <= 1 and changed <= 1 for largest, changed in found)
+    assert sum(changed for _, changed in found) > len(base.columns)  # the row is seen at all
+    # what all histograms together cost is what the accountant was told of them, and no more
+    told = {m.name: m.sigma for m in plan.privacy.measurements}
+    spent = sum(1 / sigma**2 for _, sigma in without.told if sigma != plan.order_sigma)
+    assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in DISCOVERY if name in told))
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(5, 150),
@@ -107,24 +135,129 @@ def test_one_row_changes_every_histogram_in_one_cell_by_one(planned, rows, cells
             for name, cell in zip(TABLE.columns, cells, strict=True)
         }
     )
+    assert_one_cell_is_changed(base, row, meta, config, plan, seed)
+
+
+# A column for every way in which numbers and times are looked for, and values that one row may bring.
+MANY_DIGITS = [0.1234567890123, 0.7071067811865, 1.4142135623731]
+WAYS = {
+    "few of many digits": (MANY_DIGITS, "float64"),
+    "of a range, few of many digits": (MANY_DIGITS[:2], "float64"),
+    "small": ([0.00001, 0.00002, 0.00012], "float64"),
+    "quarters": ([0.25, 0.5, 17.75, np.nan], "float64"),
+    "thousands": ([1000, 24000, 37000], "int64"),
+    "few of a range": ([1, 2, 9], "int64"),
+    "many of a range": ([100, 2000, 9000], "int64"),
+    "nullable": ([10, 20, None], "Int64"),
+    "days": (["2020-01-01", "2020-03-01", "2021-07-15", None], "datetime64[ns]"),
+    "seconds": (["2020-01-01 10:00:07", "2020-03-01 23:11:12"], "datetime64[us]"),
+    "of a zone": (["2020-01-01 10:00", "2020-03-01 23:00"], "datetime64[ns, UTC]"),
+    "durations": (["1h", "2h", "3D"], "timedelta64[ns]"),
+    "of Python": ([dt.date(1500, 1, 1), dt.date(2020, 1, 1), dt.date(9999, 12, 31)], "object"),
+}
+ODD = {
+    "float": [0.0, -0.0, np.nan, np.inf, -np.inf, 1e308, -1e308, 5e-324, 1e-7, 0.5, *MANY_DIGITS],
+    "int": [0, 1, -1, 1000, 5000, 2**53 + 1, 2**63 - 1, -(2**63)],
+    "datetime": [None, "1677-09-22", "1700-01-01", "1899-12-31", "2020-01-01 00:00:00.000001", "2262-04-11"],
+    "timedelta": [None, "0h", "-1us", "106751 days", "-106751 days", "1h"],
+    "object": [None, "text", pd.Timestamp(1), np.datetime64(1, "ns"), dt.date(1, 1, 1), dt.date(2020, 1, 1)],
+}
+BOUNDS = {
+    "of a range, few of many digits": (0, 1),
+    "few of a range": (0, 20),
+    "many of a range": (0, 10_000),
+    "seconds": ("2019-01-01", "2022-01-01"),
+}
+
+
+def table_of(cells, born):
+    """A table of the columns of `WAYS`, and days that are spread so widely that no year has many."""
+    columns = {name: pd.Series(values, dtype=object).astype(WAYS[name][1]) for name, values in cells.items()}
+    return pd.DataFrame({**columns, "born": pd.Series(born, dtype="datetime64[ns]")})
+
+
+def many_ways(rows, seed):
+    """A random table: its schema, with bounds, is the same for all of them."""
+    generator = np.random.default_rng(seed)
+    cells = {
+        name: [values[place] for place in generator.integers(0, len(values), rows)]
+        for name, (values, _) in WAYS.items()
+    }
+    cells["quarters"][: rows // 150] = [0.3] * (rows // 150)  # fewer than one in a hundred are rounded
+    days = np.datetime64("1720-01-01", "ns") + generator.integers(0, 190_000, rows).astype("timedelta64[D]")
+    return table_of(cells, days)
+
+
+@st.composite
+def odd_rows(draw):
+    """One row of odd values."""
+    cells = {}
+    for name, (_, dtype) in WAYS.items():
+        (values,) = (values for kind, values in ODD.items() if dtype.lower().startswith(kind))
+        cells[name] = [draw(st.sampled_from(values))]
+    return table_of(cells, [draw(st.sampled_from([None, "1999-12-31", "1677-09-22"]))])
+
+
+@settings(max_examples=25, deadline=None)
+@given(odd_rows(), st.integers(0, 10_000))
+def test_one_odd_row_changes_one_cell_by_one_however_values_are_looked_for(row, seed):
+    base = many_ways(600, seed)
+    meta = MetaExtractor.extract(base, bounds=BOUNDS)
+    config = HighDimConfig(epsilon=20.0, delta=1e-4).resolve()
+    plan = plan_run(config, meta, 600.0, "quick")
+    cells = []
+    measure = _Tree._measure
+
+    def watched(tree, starts, ends, sigma):
+        cells.append((starts, ends))
+        return measure(tree, starts, ends, sigma)
+
+    with mock.patch.object(_Tree, "_measure", watched):
+        assert_one_cell_is_changed(base, row, meta, config, plan, seed)
+    assert all((starts < ends).all() and (ends[:-1] <= starts[1:]).all() for starts, ends in cells)
+    assert max(len(starts) for starts, _ in cells) > SPIKE_BRANCHES  # also the level below the finest
+
+
+@settings(max_examples=10, deadline=None)
+@given(odd_rows(), st.integers(0, 50), st.integers(0, 10_000))
+def test_what_is_found_follows_from_the_noisy_answers_alone(row, rows, seed):
+    """A table of other rows, and of other a number, that gets the same answers is asked and told the same."""
+    meta = MetaExtractor.extract(many_ways(9, 0), bounds=BOUNDS)
+    chosen = TableSettings(600.0, 0.5, 1.5, 1.0, 1e-5, 20, 128)
     noise = NoiseSource(test_only_seed=seed)
-    without = Watched(noise)
-    run_on(base, meta, config, plan, without)
-    with_row = Watched(noise, given=without.answers)
-    run_on(pd.concat([base, row], ignore_index=True), meta, config, plan, with_row)
-    found = list(changes(without, with_row))
-    assert all(largest <= 1 and changed <= 1 for largest, changed in found)
-    assert sum(changed for _, changed in found) > len(TABLE.columns)  # the row is seen at all
-    # what all histograms together cost is what the accountant was told of them, and no more
-    told = {m.name: m.sigma for m in plan.privacy.measurements}
-    names = (
-        "decimals and time resolutions",
-        "value histograms",
-        "second look at unlisted names",
-        "one-way marginals",
-    )
-    spent = sum(1 / sigma**2 for _, sigma in without.told)
-    assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in names))
+    first = Watched(noise)
+    found = discover_table(FrameSource(many_ways(600, seed)), meta, first, chosen, lambda _: None)
+    other = pd.concat([row, many_ways(rows, seed + 1)], ignore_index=True)
+    second = Watched(noise, given=first.answers)
+    again = discover_table(FrameSource(other), meta, second, chosen, lambda _: None)
+    asked, asked_again = ([(len(counts), sigma) for counts, sigma in each.told] for each in (first, second))
+    assert asked == asked_again
+    assert found.codec.to_dict() == again.codec.to_dict()
+    for column, other_column in zip(found.columns, again.columns, strict=True):
+        assert column.counts.tolist() == other_column.counts.tolist()
+        assert column.variances.tolist() == other_column.variances.tolist()
+
+
+def test_pairs_and_orderings_get_the_noise_that_was_planned():
+    class Recording(NoiseSource):
+        drawn: ClassVar[list] = []
+
+        def normal(self, size, scale):
+            self.drawn.append((size, scale))
+            return super().normal(size, scale)
+
+    low = np.arange(3000) % 50 / 10
+    df = pd.DataFrame({"low": low, "high": low + 0.5, "other": np.arange(3000) % 7 / 10})
+    meta = MetaExtractor.extract(df, bounds=dict.fromkeys(df, (0, 6)), decimals=dict.fromkeys(df, 1))
+    config = HighDimConfig(epsilon=5.0).resolve()
+    plan = plan_run(config, meta, 3000.0)
+    noise = Recording(test_only_seed=1)
+    watched = Watched(noise)
+    codec, _, _, _ = new_run(df, meta, config, noise, watched)._measure(plan)
+    assert codec.orderings == (("low", "high"),)
+    assert noise.drawn == [(3, plan.pair_sigma)]
+    orders = [sigma for counts, sigma in watched.told if len(counts) == 3]
+    assert orders == [plan.order_sigma]
 
 
 @settings(max_examples=30, deadline=None)
@@ -164,8 +297,6 @@ def test_one_row_changes_every_orderings_histogram_in_one_cell_by_one(rows, seed
 
 
 def codec_of(meta) -> TableCodec:
-    from jupyter_dpsynth.encoding.table import TableSettings, discover_table
-
     nothing = SimpleNamespace(measure=lambda counts, sigma: np.ones(len(counts)))
     table = pd.DataFrame({column.name: pd.Series([0.0, 1.0]) for column in meta.columns})
     return discover_table(

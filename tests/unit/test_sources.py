@@ -55,6 +55,7 @@ def wide_mix(rows=1500, seed=3):
     df["later"] = df["day"] + pd.to_timedelta(generator.integers(0, 9, rows), unit="h")
     df["text"] = [f"word {i}" for i in range(rows)]
     df["real"] = generator.normal(size=rows)
+    df["digits"] = generator.choice([0.1234567890123, 0.7071067811865, 1.4142135623731], rows)
     return df
 
 
@@ -317,18 +318,23 @@ def test_what_becomes_of_a_csv_value_does_not_depend_on_other_rows(tmp_path, mon
     big = 2**53 + 1  # is no float
     rows = [(big, 0.5, True), (1, 1.5, False), (big, 2, 1), ("", "", ""), (big, True, "x"), (True, False, 0)]
     rows += [(True, "", 1), ("no", "no", True), (big, 3.5, "true"), (2**63, "x", 2)]
+    rows += [("1.5", "", ""), (big, "", ""), (2**63 - 1, "", ""), ("1e17", "", "")]
     text = "".join(f"{n},{x},{b}\n" for n, x, b in rows)
     (tmp_path / "odd.csv").write_text(f"n,x,b\n{text}")
     source = open_source(tmp_path / "odd.csv")
     df = pd.concat(source.map(lambda part: part, ["n", "x", "b"]), ignore_index=True)
     nothing = pd.NA
     expected = [big, 1, big, nothing, big, nothing, nothing, nothing, big, nothing]
+    expected += [nothing, big, 2**63 - 1, 10**17]
     pd.testing.assert_series_equal(df["n"], pd.Series(expected, dtype="Int64", name="n"))
     nan = np.nan
-    assert df["x"].fillna(-1).tolist() == pd.Series([0.5, 1.5, 2, *[nan] * 5, 3.5, nan]).fillna(-1).tolist()
-    expected = [True, False, *[nothing] * 5, True, True, nothing]
+    assert (
+        df["x"].fillna(-1).tolist()
+        == pd.Series([0.5, 1.5, 2, *[nan] * 5, 3.5, *[nan] * 5]).fillna(-1).tolist()
+    )
+    expected = [True, False, *[nothing] * 5, True, True, *[nothing] * 5]
     pd.testing.assert_series_equal(df["b"], pd.Series(expected, dtype="boolean", name="b"))
-    assert len(bound_units(source, "n", 1, np.random.default_rng(0))[1]) == 3
+    assert len(bound_units(source, "n", 1, np.random.default_rng(0))[1]) == 5
     source.close()
 
 
