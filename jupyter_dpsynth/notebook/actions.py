@@ -206,7 +206,7 @@ class Actions:
     def save(self, path: str) -> None:
         """Write the learned state to a file."""
         if not path.strip():
-            raise ConfigError("the file's name is empty: give one, for example synthesizer.dpsynth.")
+            raise ConfigError("the file's name is empty: give one, for example synthesizer.dps.")
         target = Path(path.strip()).expanduser()
         self._say(f"Saved in {save_to(self.synthesizer(), target)}")
 

@@ -198,8 +198,8 @@ class ConfigPanel:
             "auto",
             "110px",
         )
-        self._file = _short_text("file", "File for the learned state", "synthesizer.dpsynth", "190px")
-        self._file.value = f"{self._actions.output}.dpsynth"
+        self._file = _short_text("file", "File for the learned state", "synthesizer.dps", "190px")
+        self._file.value = f"{self._actions.output}.dps"
         self._train = button("Train", "play", "Learn the table; spends epsilon", self.train, "primary")
         self._stop = button(
             "Stop", "stop", "End training after the current step and keep the model", self._actions.stop

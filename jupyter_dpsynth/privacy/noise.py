@@ -20,9 +20,10 @@ AT_ONCE = 2**20  # draws that are under way together
 class NoiseSource:
     """Draws noise and batch samples of one run.
 
-    Each instance is keyed anew with 256 bits of the operating system's entropy. numpy's Philox is a
-    counter-based generator; its ziggurat normals reach beyond 8 standard deviations. The residual:
-    float64 noise is not the exact real-valued Gaussian; noise on counts is therefore discrete.
+    Each instance is keyed anew, with 128 bits made of 256 bits of the operating system's entropy. numpy's
+    Philox is a counter-based generator, not a cryptographic one; its ziggurat normals reach beyond 8
+    standard deviations. The residual: float64 noise is not the exact real-valued Gaussian; noise on counts
+    is therefore discrete.
 
     Args:
         test_only_seed: Makes the noise repeatable, for tests. There is then no guarantee, and nobody
