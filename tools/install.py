@@ -2,8 +2,9 @@
 
 usage: install.py [--docs]      with --docs also what building the documentation needs
 
-tensorflow-privacy's metadata asks for old versions of packages that a current JupyterLab needs new, so the
-complete lock files are installed without dependency resolution.
+tensorflow-privacy's metadata asks for old versions of packages that a current JupyterLab needs new, and for a
+Python before 3.12. Its code works with new ones, so the complete lock files are installed without dependency
+resolution, and whatever Python a package asks for.
 """
 
 import subprocess
@@ -29,7 +30,8 @@ def main(arguments: list[str]) -> int:
         return 1
     suffix = f"py{version[0]}{version[1]}.txt"
     locks = [ROOT / "requirements" / f"{name}-{suffix}" for name in ("lock", "docs")[: 1 + len(arguments)]]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--no-deps", "--ignore-requires-python"]
     print(f"Installing {locks[0].name} (about 3.3 GB on disk; a few minutes) ...", flush=True)
     for what in (*(["-r", str(lock)] for lock in locks), ["--no-build-isolation", "--editable", str(ROOT)]):
         status = subprocess.run([*pip, *what], check=False).returncode
