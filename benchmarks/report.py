@@ -109,6 +109,7 @@ def utility(rows: list[Row]) -> str:
 def _utility_plot(groups: list[Row], tables: list[str]) -> str:
     figure, axes = _figure(len(tables))
     systems = sorted({row["system"] for row in groups if row["epsilon"]})
+    measured = sorted({row["epsilon"] for row in groups if row["epsilon"]})
     for axis, name in zip(axes, tables, strict=True):
         for colour, system in zip(COLOURS * 3, systems, strict=False):
             line = [row for row in groups if row["table"] == name and row["system"] == system]
@@ -124,7 +125,6 @@ def _utility_plot(groups: list[Row], tables: list[str]) -> str:
             axis.axhline(
                 row["tvd2"], color="#555555", linestyle="--", linewidth=1, label="independent columns"
             )
-        measured = sorted({row["epsilon"] for row in groups if row["epsilon"]})
         axis.set_xscale("log")
         axis.set_xticks(measured, [f"{epsilon:g}" for epsilon in measured])
         axis.minorticks_off()

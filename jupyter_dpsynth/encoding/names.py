@@ -163,8 +163,8 @@ class Names:
             exact.append(part.counts)
             missing += part.missing
             if _are_few(self._known.values(), kept):  # many small parts may have as many as a large one
-                found = dict(zip(part.keys.tolist(), part.found, strict=False))
-                self._known = found | self._known  # of the same values the first one is known
+                for key, value in zip(part.keys.tolist(), part.found, strict=False):
+                    self._known.setdefault(key, value)  # of the same values the first one is known
         self.missing = missing if meta.nullable else 0
         keys, counts = np.concatenate(hashes), np.concatenate(exact)
         del hashes, exact

@@ -53,7 +53,10 @@ def number_values(series: pd.Series) -> NDArray[np.float64]:
 def time_values(series: pd.Series, meta: DatetimeMeta) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Microseconds `[n]` (since 1970 in wall time, or of a duration) and a mask of missing ones."""
     if series.dtype == object:
-        series = _durations(series) if meta.is_duration else _points_in_time(series)
+        if meta.is_duration:
+            series = pd.to_timedelta(_one_by_one(series, DURATIONS, pd.Timedelta), errors="coerce")
+        else:
+            series = pd.to_datetime(_one_by_one(series, MOMENTS, pd.Timestamp), errors="coerce")
     series = plain_days(series)
     if getattr(series.dt, "tz", None) is not None:
         series = _wall_times(series)
@@ -169,19 +172,11 @@ def _to_integers(series: pd.Series, dtype: str) -> pd.Series:
     return clipped.astype(info.dtype).astype(dtype)
 
 
-def _points_in_time(series: pd.Series) -> pd.Series:
-    """An object column as points in time; what is none is missing, text too, and all others stay."""
-    moments = [_microseconds(value, pd.Timestamp) if isinstance(value, MOMENTS) else None for value in series]
+def _one_by_one(series: pd.Series, types: tuple[type, ...], convert: type) -> pd.Series:
+    """An object column of moments or durations; what is of another type is missing, text too."""
     # not Series.map: it infers text, and fails at text that cannot be written as UTF-8
-    return pd.to_datetime(pd.Series(moments, dtype=object), errors="coerce")
-
-
-def _durations(series: pd.Series) -> pd.Series:
-    """An object column as durations; what is none is missing, and all others stay."""
-    values = [
-        _microseconds(value, pd.Timedelta) if isinstance(value, DURATIONS) else None for value in series
-    ]
-    return pd.to_timedelta(pd.Series(values, dtype=object), errors="coerce")
+    values = [_microseconds(value, convert) if isinstance(value, types) else None for value in series]
+    return pd.Series(values, dtype=object)
 
 
 def _microseconds(value: Any, convert: type) -> Any:  # noqa: ANN401 - a moment or a duration

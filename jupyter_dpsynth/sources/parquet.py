@@ -10,7 +10,7 @@ import numpy as np
 
 from jupyter_dpsynth.errors import DataError
 from jupyter_dpsynth.sources.computing import import_dask
-from jupyter_dpsynth.sources.partitions import FilesSource, apply_to_part, rows_at_once
+from jupyter_dpsynth.sources.partitions import FilesSource, apply_to_part, rows_at_once, stamps_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -160,15 +160,14 @@ def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
 def _footer(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.parquet.FileMetaData
     """What a file says of its row groups; of many columns that is long, and needed for each row group."""
     try:
-        status = path.stat()
-        return _read_footer(path, status.st_size, status.st_mtime_ns)
+        return _read_footer(path, *stamps_of([path]))
     except OSError:
         pass
     raise DataError(UNSEEN.format(path=path))
 
 
 @functools.lru_cache(maxsize=FOOTERS)
-def _read_footer(path: Path, *_: int) -> Any:  # noqa: ANN401 - as `_footer`
+def _read_footer(path: Path, _: tuple[int, int] | None) -> Any:  # noqa: ANN401 - as `_footer`
     """Read it once, as long as size and time of the last change stay."""
     import pyarrow.parquet as pq
 

@@ -30,6 +30,7 @@ __all__ = [
     "Partitioned",
     "apply_to_part",
     "rows_at_once",
+    "stamps_of",
 ]
 
 T = TypeVar("T")
@@ -232,14 +233,14 @@ class FilesSource(Partitioned):
     def __init__(self, files: Sequence[Path]) -> None:
         super().__init__()
         self._files = list(files)
-        self._stamps = _stamps_of(self._files)
+        self._stamps = stamps_of(self._files)
 
     def _check_unchanged(self) -> None:
-        if _stamps_of(self._files) != self._stamps:
+        if stamps_of(self._files) != self._stamps:
             raise DataError(CHANGED)
 
 
-def _stamps_of(files: Iterable[Path]) -> list[tuple[int, int] | None]:
+def stamps_of(files: Iterable[Path]) -> list[tuple[int, int] | None]:
     """Size and time of the last change of each file; None if it is gone."""
     found: list[tuple[int, int] | None] = []
     for path in files:

@@ -612,12 +612,12 @@ def test_files_that_differ_in_their_columns_are_refused(tmp_path):
 
 def test_columns_may_stand_in_another_order_in_each_file(tmp_path):
     df = wide_mix(300)
-    for place, kind in (("parquet", "parquet"), ("csv", "csv")):
-        (tmp_path / place).mkdir()
+    for kind in ("parquet", "csv"):
+        (tmp_path / kind).mkdir()
         for number, part in enumerate((df.iloc[:120], df.iloc[120:, ::-1])):
-            path = tmp_path / place / f"{number}.{kind}"
+            path = tmp_path / kind / f"{number}.{kind}"
             part.to_parquet(path, index=False) if kind == "parquet" else part.to_csv(path, index=False)
-        source = open_source(tmp_path / place)
+        source = open_source(tmp_path / kind)
         assert list(source.described.columns) == list(df.columns)
         found = pd.concat(source.map(lambda part: part, list(df.columns)), ignore_index=True)
         source.close()
