@@ -26,7 +26,7 @@ from benchmarks import record
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.privacy.audit import CANARY_ALPHA, audit_canary, privacy_profile, rate_bounds
-from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

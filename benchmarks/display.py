@@ -23,8 +23,8 @@ from benchmarks import record
 if TYPE_CHECKING:
     import pandas as pd
 
-    from jupyter_dpsynth.notebook.progress import FrontEnd
-    from jupyter_dpsynth.notebook.run import TrainingRun
+    from jupyter_dpsynth.notebook.show.progress import FrontEnd
+    from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
 REDRAWS = 400
 PAIRS = 10
@@ -35,7 +35,7 @@ POLL_SECONDS = 0.05  # as the learn cell
 def new_run(df: pd.DataFrame, steps: int) -> TrainingRun:
     """A training that has not begun."""
     from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
-    from jupyter_dpsynth.notebook.run import TrainingRun
+    from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
     config = HighDimConfig(epsilon=1.0, steps=steps)
     return TrainingRun(HighDimSynthesizer(MetaExtractor.extract(df), config), df, "s")
@@ -43,7 +43,7 @@ def new_run(df: pd.DataFrame, steps: int) -> TrainingRun:
 
 def training_seconds(df: pd.DataFrame, *, display: bool) -> float:
     """Time of a training from its start to its model, followed by the display or by nobody."""
-    from jupyter_dpsynth.notebook.progress import TrainingProgress
+    from jupyter_dpsynth.notebook.show.progress import TrainingProgress
 
     run = new_run(df, STEPS)
     progress = TrainingProgress(run, "widget")
@@ -63,7 +63,7 @@ def redraw_milliseconds(run: TrainingRun, front_end: FrontEnd) -> tuple[list[flo
 
     By the clock there is waiting for the training's thread and for other programs.
     """
-    from jupyter_dpsynth.notebook import progress as module
+    from jupyter_dpsynth.notebook.show import progress as module
 
     progress = module.TrainingProgress(run, front_end)
     progress.open()

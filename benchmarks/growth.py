@@ -72,7 +72,7 @@ def one(rows: int, columns: int) -> None:
     import tensorflow as tf  # noqa: F401 - its import is not part of the time
 
     from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
-    from jupyter_dpsynth.engine.forecast import forecast
+    from jupyter_dpsynth.engine.planning.forecast import forecast
 
     df = table(rows, columns)
     df_meta = MetaExtractor.extract(df)

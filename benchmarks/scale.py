@@ -99,7 +99,7 @@ def write_wide(folder: Path, rows: int) -> dict[str, Any]:
 def learn(folder: Path, rows: int) -> dict[str, Any]:
     """Learn the table that was written, and say what was planned."""
     from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
-    from jupyter_dpsynth.engine.forecast import forecast
+    from jupyter_dpsynth.engine.planning.forecast import forecast
 
     pattern = folder / "table" / "*.parquet"
     df_meta, config = MetaExtractor.extract(pattern), HighDimConfig(epsilon=EPSILON)

@@ -82,7 +82,7 @@ def measure(df: pd.DataFrame) -> list[dict[str, Any]]:
     import tensorflow as tf  # noqa: F401 - its import is not part of what follows
 
     from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
-    from jupyter_dpsynth.engine.planning import plan_run
+    from jupyter_dpsynth.engine.planning.plan import plan_run
     from jupyter_dpsynth.privacy import accounting
 
     df_meta, config = MetaExtractor.extract(df), HighDimConfig(epsilon=1.0)

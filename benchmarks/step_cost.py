@@ -48,12 +48,12 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
 
     from jupyter_dpsynth.config import HighDimConfig
     from jupyter_dpsynth.datasets import load_census_sample
-    from jupyter_dpsynth.engine.gradient import BatchGradient
-    from jupyter_dpsynth.engine.model import Layout
-    from jupyter_dpsynth.engine.planning import plan_run
-    from jupyter_dpsynth.engine.release import NativeRelease, NoisySums, TFPrivacyRelease
-    from jupyter_dpsynth.engine.training import AdamUpdate, Start
-    from jupyter_dpsynth.metadata import MetaExtractor
+    from jupyter_dpsynth.engine.model.network import Layout
+    from jupyter_dpsynth.engine.planning.plan import plan_run
+    from jupyter_dpsynth.engine.training.adam import AdamUpdate, Start
+    from jupyter_dpsynth.engine.training.gradient import BatchGradient
+    from jupyter_dpsynth.engine.training.release import NativeRelease, NoisySums, TFPrivacyRelease
+    from jupyter_dpsynth.metadata.extracting import MetaExtractor
     from jupyter_dpsynth.privacy.noise import NoiseSource
 
     layout = Layout.from_dependence(np.array(SIZES), np.full((len(SIZES),) * 2, 0.2), 0.5)

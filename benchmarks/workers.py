@@ -37,13 +37,13 @@ def measure(threads: int) -> dict[str, float]:
 
     from jupyter_dpsynth.config import HighDimConfig
     from jupyter_dpsynth.datasets import load_census_sample
-    from jupyter_dpsynth.engine.gradient import BatchGradient
-    from jupyter_dpsynth.engine.model import Layout
-    from jupyter_dpsynth.engine.planning import plan_run
-    from jupyter_dpsynth.engine.release import GradientRelease, NativeRelease
-    from jupyter_dpsynth.engine.scaleout import Crew, ReplicatedRelease
-    from jupyter_dpsynth.engine.training import AdamUpdate, Start
-    from jupyter_dpsynth.metadata import MetaExtractor
+    from jupyter_dpsynth.engine.model.network import Layout
+    from jupyter_dpsynth.engine.planning.plan import plan_run
+    from jupyter_dpsynth.engine.training.adam import AdamUpdate, Start
+    from jupyter_dpsynth.engine.training.distribute import Crew, ReplicatedRelease
+    from jupyter_dpsynth.engine.training.gradient import BatchGradient
+    from jupyter_dpsynth.engine.training.release import GradientRelease, NativeRelease
+    from jupyter_dpsynth.metadata.extracting import MetaExtractor
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.privacy.sampling import poisson_sample
 

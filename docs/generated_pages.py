@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Bool, Enum
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.notebook.grammar import COMMANDS, SCHEMA_NAMES
-from jupyter_dpsynth.notebook.magics import DPSynthMagics
+from jupyter_dpsynth.notebook.magic.grammar import COMMANDS, SCHEMA_NAMES
+from jupyter_dpsynth.notebook.magic.magics import DPSynthMagics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from traitlets import TraitType
 
-    from jupyter_dpsynth.notebook.grammar import Command, Option
+    from jupyter_dpsynth.notebook.magic.grammar import Command, Option
 
 OPTION = re.compile(r"(?<!\S)--\w[\w-]*")
 GROUPS = {"privacy": "Privacy", "training": "Training", "model": "Model"}

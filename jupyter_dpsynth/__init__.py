@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     )
     from jupyter_dpsynth.evaluation.private import evaluate_privately
     from jupyter_dpsynth.evaluation.report import UtilityReport
-    from jupyter_dpsynth.metadata import DataFrameMeta, MetaExtractor
-    from jupyter_dpsynth.notebook.panel import ConfigPanel
-    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.metadata.extracting import MetaExtractor
+    from jupyter_dpsynth.notebook.panel.panel import ConfigPanel
+    from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __version__ = "0.1.0"

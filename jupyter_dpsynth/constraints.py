@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.metadata import DataFrameMeta
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
 
 __all__ = ["Combinations", "Constraint", "Ordering", "check_constraints"]
 

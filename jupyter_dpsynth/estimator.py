@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, NotLearnedError, did_you_mean
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 if TYPE_CHECKING:

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.archive import (
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.encoding.table import TableCodec
+from jupyter_dpsynth.engine.model.learned import Learned
+from jupyter_dpsynth.engine.model.network import Layout, TabularModel
+from jupyter_dpsynth.engine.model.reference import reference_from
+from jupyter_dpsynth.files.archive import (
     MAX_TEXT,
     Kind,
     bounded,
@@ -25,14 +30,9 @@ from jupyter_dpsynth.archive import (
     unpack,
     write_file,
 )
-from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.encoding.table import TableCodec
-from jupyter_dpsynth.engine.marginals import reference_from
-from jupyter_dpsynth.engine.model import Layout, TabularModel
-from jupyter_dpsynth.engine.reports import StopReason
-from jupyter_dpsynth.engine.run import Learned
+from jupyter_dpsynth.files.jsonschema import read_json
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
-from jupyter_dpsynth.schemas import read_json
+from jupyter_dpsynth.reports import StopReason
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer

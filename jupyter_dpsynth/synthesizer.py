@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.console import ConsoleProgress, RowsProgress
+from jupyter_dpsynth.display.console import ConsoleProgress, RowsProgress
 from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, shielded, shown
-from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
+from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.constraints import Constraint
     from jupyter_dpsynth.encoding.table import TableCodec
-    from jupyter_dpsynth.engine.marginals import MeasuredReference
-    from jupyter_dpsynth.engine.reports import StepReport, StopReason
-    from jupyter_dpsynth.engine.run import Learned
-    from jupyter_dpsynth.metadata import DataFrameMeta
+    from jupyter_dpsynth.engine.model.learned import Learned
+    from jupyter_dpsynth.engine.model.reference import MeasuredReference
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.privacy.audit import TrainingAudit
-    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+    from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
+    from jupyter_dpsynth.reports import StepReport, StopReason
 
 __all__ = ["HighDimSynthesizer"]
 
@@ -52,7 +52,7 @@ class HighDimSynthesizer:
     """
 
     def __init__(self, df_meta: DataFrameMeta, config: HighDimConfig | None = None) -> None:
-        from jupyter_dpsynth.metadata import DataFrameMeta
+        from jupyter_dpsynth.metadata.columns import DataFrameMeta
 
         if not isinstance(df_meta, DataFrameMeta):
             raise ConfigError(
@@ -131,9 +131,9 @@ class HighDimSynthesizer:
         self.df_meta.check(source)
         if not self.df_meta.learned:
             raise DataError("every column is an identifier: there is nothing to learn.")
-        from jupyter_dpsynth.engine.run import LearningRun
-        from jupyter_dpsynth.engine.surroundings import surrounding_strategy
-        from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+        from jupyter_dpsynth.engine.learning.run import LearningRun
+        from jupyter_dpsynth.engine.learning.strategy import surrounding_strategy
+        from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 
         if dataset is None:
             dataset = source.described.attrs.get("dataset")
@@ -197,8 +197,8 @@ class HighDimSynthesizer:
             CancelledError: After training has ended, if it was cancelled.
             DPSynthError: As `learn`.
         """
-        from jupyter_dpsynth.awaiting import in_thread
-        from jupyter_dpsynth.engine.surroundings import surrounding_strategy
+        from jupyter_dpsynth.engine.learning.awaiting import in_thread
+        from jupyter_dpsynth.engine.learning.strategy import surrounding_strategy
 
         strategy = surrounding_strategy() if strategy is None else strategy  # a scope belongs to its thread
         run_with = {"dataset": dataset, "ledger": ledger, "strategy": strategy, "checkpoint": checkpoint}
@@ -339,11 +339,11 @@ class HighDimSynthesizer:
             "constraints": check_constraints(constraints, self.df_meta),
         }
         if to is not None:
-            from jupyter_dpsynth.engine.writing import write_table
+            from jupyter_dpsynth.engine.sampling.writing import write_table
 
             asked |= {"overwrite": overwrite, "progress": progress or RowsProgress()}
             return shielded(lambda: write_table(learned, int(rows), to, seed, **asked), "synthesizing failed")
-        from jupyter_dpsynth.engine.requests import plan_table
+        from jupyter_dpsynth.engine.sampling.tables import plan_table
 
         def generate() -> pd.DataFrame:
             maker, portions = plan_table(learned, int(rows), generator, **asked)
@@ -379,7 +379,7 @@ class HighDimSynthesizer:
             the result, which holds all its rows, is exactly as private.
         """
         from jupyter_dpsynth.constraints import check_constraints
-        from jupyter_dpsynth.engine.imputing import impute_table
+        from jupyter_dpsynth.engine.sampling.imputing import impute_table
 
         learned = self.learned
         generator = _output_generator(seed)
@@ -415,7 +415,7 @@ class HighDimSynthesizer:
             raise ConfigError("there is no privacy guarantee to audit: this synthesizer states no epsilon.")
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
             raise ConfigError(f"seconds = {shown(seconds)} is not allowed: give a number above 0.")
-        from jupyter_dpsynth.engine.auditing import audit_training
+        from jupyter_dpsynth.engine.learning.auditing import audit_training
 
         return audit_training(
             learned,
@@ -450,7 +450,7 @@ class HighDimSynthesizer:
 
     def __repr__(self) -> str:
         """Name, size and, once learned, epsilon."""
-        from jupyter_dpsynth.privacy.receipt import epsilon_text
+        from jupyter_dpsynth.display.words import epsilon_text
 
         parts = [f"{len(self.df_meta.columns)} columns", self.state]
         if self._spent is not None:

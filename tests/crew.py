@@ -18,13 +18,13 @@ import numpy as np
 import tensorflow as tf
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor, PrivacyLedger
-from jupyter_dpsynth.encoding.units import Units, bound_units
-from jupyter_dpsynth.engine.gradient import BatchGradient
-from jupyter_dpsynth.engine.model import Layout
-from jupyter_dpsynth.engine.release import NativeRelease, UnitRelease
-from jupyter_dpsynth.engine.scaleout import Crew, ReplicatedRelease
+from jupyter_dpsynth.engine.model.network import Layout
+from jupyter_dpsynth.engine.training.distribute import Crew, ReplicatedRelease
+from jupyter_dpsynth.engine.training.gradient import BatchGradient
+from jupyter_dpsynth.engine.training.release import NativeRelease, UnitRelease
 from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.bounding import Units, bound_units
 from tests.tables import mixed_table
 
 SIZES = np.array([5, 4, 3, 6])
@@ -157,7 +157,7 @@ def replicas(count):
 
 def resident_difference(crew):
     """Largest difference that keeping the codes on the devices makes to a sum."""
-    from jupyter_dpsynth.engine import scaleout
+    from jupyter_dpsynth.engine.training import distribute as scaleout
 
     weights, bias, codes = problem(1, 1.0)
     rows = np.arange(3, ROWS)
@@ -225,7 +225,7 @@ def worker():
 
 def apart(crew, strategy):
     """What is said if the workers choose other rows of the persons."""
-    from jupyter_dpsynth.engine import prepared_run
+    from jupyter_dpsynth.engine.learning import fitting as prepared_run
 
     def own_choice(source, unit, most, generator):
         return bound_units(source, unit, most, np.random.default_rng(crew.worker))

@@ -8,16 +8,16 @@ from __future__ import annotations
 import numpy as np
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.marginals import to_shares
-from jupyter_dpsynth.engine.model import Layout, TabularModel
-from jupyter_dpsynth.engine.planning import plan_run
-from jupyter_dpsynth.engine.prepared_run import _versions
-from jupyter_dpsynth.engine.reports import StopReason
-from jupyter_dpsynth.engine.run import Learned, LearningRun
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.engine.learning.fitting import _versions
+from jupyter_dpsynth.engine.learning.run import Learned, LearningRun
+from jupyter_dpsynth.engine.model.network import Layout, TabularModel
+from jupyter_dpsynth.engine.model.reference import to_shares
+from jupyter_dpsynth.engine.planning.plan import plan_run
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
+from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 

@@ -19,23 +19,18 @@ import tensorflow as tf
 from scipy.stats import norm
 
 from jupyter_dpsynth.config import HighDimConfig, ResolvedConfig
-from jupyter_dpsynth.engine import release as release_module
-from jupyter_dpsynth.engine import training as training_module
-from jupyter_dpsynth.engine.auditing import STATISTICS, canary_draws
-from jupyter_dpsynth.engine.gradient import BatchGradient
-from jupyter_dpsynth.engine.model import Layout
-from jupyter_dpsynth.engine.planning import RunPlan, plan_run
-from jupyter_dpsynth.engine.release import NativeRelease, NoisySums
-from jupyter_dpsynth.engine.training import DPTrainer, Start
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.engine.learning.auditing import STATISTICS, canary_draws
+from jupyter_dpsynth.engine.model.network import Layout
+from jupyter_dpsynth.engine.planning.plan import RunPlan, plan_run
+from jupyter_dpsynth.engine.training import release as release_module
+from jupyter_dpsynth.engine.training import trainer as training_module
+from jupyter_dpsynth.engine.training.adam import Start
+from jupyter_dpsynth.engine.training.gradient import BatchGradient
+from jupyter_dpsynth.engine.training.release import NativeRelease, NoisySums
+from jupyter_dpsynth.engine.training.trainer import DPTrainer
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, SampledTraining
-from jupyter_dpsynth.privacy.audit import (
-    CANARY_ALPHA,
-    CanaryAudit,
-    audit_canary,
-    fit_shift,
-    privacy_profile,
-)
+from jupyter_dpsynth.privacy.audit import CANARY_ALPHA, CanaryAudit, audit_canary, fit_shift, privacy_profile
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.sampling import chunks
 

@@ -162,8 +162,8 @@ def ledger(options: argparse.Namespace) -> int:
         ArtifactError: It cannot be read.
         ConfigError: A cap that is no number, or a dataset that is not there.
     """
-    from jupyter_dpsynth.privacy.ledger import PrivacyLedger
-    from jupyter_dpsynth.privacy.ledger_summary import cap_words
+    from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+    from jupyter_dpsynth.privacy.ledger.summary import cap_words
 
     book = PrivacyLedger()
     if options.cap is not None:

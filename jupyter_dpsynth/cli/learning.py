@@ -83,8 +83,8 @@ def learn(options: argparse.Namespace) -> int:
     config.resolve()
     from jupyter_dpsynth.cli.progress import LearningProgress, stopped_by_interrupt
     from jupyter_dpsynth.cli.tables import STANDARD, checked_output, open_table
-    from jupyter_dpsynth.metadata import MetaExtractor
-    from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED
+    from jupyter_dpsynth.metadata.extracting import MetaExtractor
+    from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
     from jupyter_dpsynth.quiet import quiet_native_stderr
     from jupyter_dpsynth.sources.opening import leave_out
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer

@@ -21,14 +21,14 @@ from rich.progress import (
 )
 
 from jupyter_dpsynth.cli.status import in_terminal
-from jupyter_dpsynth.console import progress_text
-from jupyter_dpsynth.privacy.receipt import epsilon_text
+from jupyter_dpsynth.display.console import progress_text
+from jupyter_dpsynth.display.words import epsilon_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType, TracebackType
 
-    from jupyter_dpsynth.engine.reports import StepReport
+    from jupyter_dpsynth.reports import StepReport
 
 __all__ = ["LearningProgress", "stopped_by_interrupt"]
 

@@ -1,1 +1,1 @@
-"""Tables to integer codes and back: one codec a column, one for the table."""
+"""Codecs: the values of a table to small integer codes, and back."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.encoding.series import as_written, build_series, factorize
+from jupyter_dpsynth.encoding.building import build_series
 from jupyter_dpsynth.errors import ArtifactError, shown
-from jupyter_dpsynth.metadata import CategoricalMeta, column_meta_from_dict
+from jupyter_dpsynth.metadata.columns import CategoricalMeta, column_meta_from_dict
+from jupyter_dpsynth.sources.values import as_written, factorize
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

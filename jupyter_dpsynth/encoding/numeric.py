@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.encoding.series import RESOLUTIONS, WALL_EPOCH, build_series, number_values, time_values
+from jupyter_dpsynth.encoding.building import build_series
 from jupyter_dpsynth.errors import ArtifactError, shown
-from jupyter_dpsynth.metadata import ContinuousMeta, DatetimeMeta, column_meta_from_dict
+from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta, column_meta_from_dict
+from jupyter_dpsynth.sources.values import RESOLUTIONS, WALL_EPOCH, number_values, time_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,25 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.codes import encode_table
-from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
-from jupyter_dpsynth.encoding.histograms import Histograms
-from jupyter_dpsynth.encoding.units import bound_units
-from jupyter_dpsynth.engine.planning import NOMINAL_DELTA
+from jupyter_dpsynth.engine.measuring.codes import encode_table
+from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter
 from jupyter_dpsynth.evaluation.private_report import Measured, PrivateReport
 from jupyter_dpsynth.evaluation.report import check_columns
-from jupyter_dpsynth.privacy.accounting import (
-    GaussianMeasurement,
-    PrivacyPlan,
-    compute_epsilon,
-    gaussian_mu,
-)
+from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, compute_epsilon, gaussian_mu
 from jupyter_dpsynth.privacy.composition import Spending
-from jupyter_dpsynth.privacy.ledger import PrivacyLedger
-from jupyter_dpsynth.privacy.ledger_datasets import UNNAMED, TableIdentity
+from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED, TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.releases import Histograms
+from jupyter_dpsynth.sources.bounding import bound_units
+from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
@@ -43,7 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.privacy.ledger import RunStatus
+    from jupyter_dpsynth.privacy.ledger.book import RunStatus
     from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 

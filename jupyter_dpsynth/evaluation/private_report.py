@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.evaluation.overall import Overall, overall_of
-from jupyter_dpsynth.privacy.receipt import budget_shares, epsilon_text, relation_of
+from jupyter_dpsynth.privacy.receipt import budget_shares, relation_of
 
 if TYPE_CHECKING:
     import pandas as pd

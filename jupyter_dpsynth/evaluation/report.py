@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.engine.marginals import pair_dependence
+from jupyter_dpsynth.engine.model.reference import pair_dependence
 from jupyter_dpsynth.errors import DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.comparison_html import comparison_html
 from jupyter_dpsynth.evaluation.distances import (
@@ -24,19 +24,10 @@ from jupyter_dpsynth.evaluation.distances import (
     overall_by_noise,
     sorted_columns,
 )
-from jupyter_dpsynth.evaluation.metrics import (
-    Discretizer,
-    cramers_v,
-    one_way_shares,
-)
-from jupyter_dpsynth.evaluation.plots import (
-    ColumnComparison,
-    column_figure,
-    dependence_figures,
-    pair_figures,
-)
+from jupyter_dpsynth.evaluation.metrics import Discretizer, cramers_v, one_way_shares
+from jupyter_dpsynth.evaluation.plots import ColumnComparison, column_figure, dependence_figures, pair_figures
 from jupyter_dpsynth.sources.opening import open_source
-from jupyter_dpsynth.sources.sampling import LOOKED_AT, rows_to_look_at
+from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_to_look_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable

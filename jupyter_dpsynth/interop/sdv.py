@@ -11,7 +11,7 @@ from jupyter_dpsynth.interop.carried import Carried, listed
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from jupyter_dpsynth.metadata import ColumnMeta, DataFrameMeta
+    from jupyter_dpsynth.metadata.columns import ColumnMeta, DataFrameMeta
 
 __all__ = ["is_sdv", "read_sdv", "sdv_metadata"]
 

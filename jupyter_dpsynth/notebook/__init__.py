@@ -16,8 +16,8 @@ __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics and their completion (called by `%load_ext`)."""
-    from jupyter_dpsynth.notebook.completion import install_completer
-    from jupyter_dpsynth.notebook.magics import DPSynthMagics
+    from jupyter_dpsynth.notebook.magic.completion import install_completer
+    from jupyter_dpsynth.notebook.magic.magics import DPSynthMagics
 
     magics = DPSynthMagics(shell=shell)
     shell.register_magics(magics)
@@ -27,8 +27,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take back everything that `load_ipython_extension` did (called by `%unload_ext`)."""
-    from jupyter_dpsynth.notebook.completion import remove_completer
-    from jupyter_dpsynth.notebook.magics import DPSynthMagics
+    from jupyter_dpsynth.notebook.magic.completion import remove_completer
+    from jupyter_dpsynth.notebook.magic.magics import DPSynthMagics
 
     remove_completer(shell)
     manager = shell.magics_manager

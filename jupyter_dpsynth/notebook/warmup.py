@@ -25,7 +25,7 @@ __all__ = ["TensorFlowWarmup", "import_engine", "is_ready"]
 
 logger = logging.getLogger(__name__)
 
-ENGINE = "jupyter_dpsynth.engine.training"  # the one module whose import brings TensorFlow
+ENGINE = "jupyter_dpsynth.engine.training.trainer"  # the one module whose import brings TensorFlow
 CHUNK = 4 << 20
 SETTLE_SECONDS = 1.0  # idle time after which the import may begin
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.privacy.accounting import COARSEST, gaussian_delta
-from jupyter_dpsynth.privacy.receipt import epsilon_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,13 +6,13 @@ import html
 import json
 import math
 from dataclasses import dataclass, fields
-from decimal import ROUND_CEILING, Decimal
 from typing import Any, Literal
 
 from jupyter_dpsynth.config import ONE_ROW
+from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, shown
+from jupyter_dpsynth.files.jsonschema import check_document, read_json
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
-from jupyter_dpsynth.schemas import check_document, read_json
 
 __all__ = ["FORMAT", "PrivacyReceipt", "budget_shares", "epsilon_text", "relation_of"]
 
@@ -46,21 +46,6 @@ def relation_of(unit: str) -> str:
     'add or remove one row'
     """
     return RELATIONS[unit == ONE_ROW]
-
-
-def epsilon_text(value: float) -> str:
-    """Epsilon with four digits, never below its value.
-
-    >>> epsilon_text(0.99981), epsilon_text(1.0), epsilon_text(0.12341), epsilon_text(0.0)
-    ('0.9999', '1', '0.1235', '0')
-    """
-    if not math.isfinite(value):
-        return "infinite"
-    if value <= 0:
-        return "0"
-    exact = Decimal(repr(float(value)))
-    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), rounding=ROUND_CEILING)
-    return f"{float(rounded):.4g}"
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - a field's value

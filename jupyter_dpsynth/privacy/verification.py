@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
-from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, epsilon_text, relation_of
+from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, relation_of
 
 __all__ = ["Check", "Verification", "verify_receipt"]
 

@@ -7,6 +7,7 @@ is a source of one part, so there is one way to measure, and how a table is cut 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.encoding.fingerprint import RowSums
-
-__all__ = ["CHANGED", "FrameSource", "KeptRows", "Source"]
+__all__ = ["CHANGED", "FrameSource", "KeptRows", "RowSums", "Source"]
 
 T = TypeVar("T")
 CHANGED = (
@@ -225,3 +224,36 @@ class KeptRows(Source):
     def close(self) -> None:
         """Close the other source."""
         self._source.close()
+
+
+AT_ONCE = 2**20  # rows whose hashes are copied at once
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """What is compared to notice that a table changed between two passes, each modulo 2^64: private.
+
+    Attributes:
+        rows: How many rows.
+        plain: Sum of their hashes, whatever their order.
+        placed: Sum of hash times (2 place + 1): another one if rows change places.
+    """
+
+    rows: int = 0
+    plain: int = 0
+    placed: int = 0
+
+    @classmethod
+    def of(cls, hashes: NDArray[np.uint64]) -> RowSums:
+        """The sums of some rows."""
+        found = cls()
+        for start in range(0, len(hashes), AT_ONCE):
+            part = hashes[start : start + AT_ONCE]
+            placed = part * (2 * np.arange(len(part), dtype=np.uint64) + np.uint64(1))
+            found += cls(len(part), int(part.sum()), int(placed.sum()))
+        return found
+
+    def __add__(self, other: RowSums) -> RowSums:
+        """The sums of these rows and then those: their places move by as many as there are here."""
+        placed = self.placed + other.placed + 2 * self.rows * other.plain
+        return RowSums(self.rows + other.rows, (self.plain + other.plain) % 2**64, placed % 2**64)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from jupyter_dpsynth.errors import DataError
-from jupyter_dpsynth.sources.computing import import_dask
+from jupyter_dpsynth.sources.dask import import_dask
 from jupyter_dpsynth.sources.partitions import FilesSource, apply_to_part, rows_at_once, stamps_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 
 from jupyter_dpsynth.errors import DataError, DPSynthError, shielded
 from jupyter_dpsynth.sources.base import CHANGED, Source
-from jupyter_dpsynth.sources.computing import AHEAD, computed, import_dask
+from jupyter_dpsynth.sources.dask import AHEAD, computed, import_dask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 
-from jupyter_dpsynth.privacy.receipt import epsilon_text
+from jupyter_dpsynth.display.words import epsilon_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jupyter_dpsynth.privacy.receipt import epsilon_text
+from jupyter_dpsynth.display.words import epsilon_text
 from tests.browser.driver import until
 from tests.leaks import without_pictures
 

@@ -7,7 +7,7 @@ import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.notebook.binding import bind
+from jupyter_dpsynth.notebook.panel.binding import bind
 
 
 def test_the_number_typed_is_the_number_used_and_stays_as_typed() -> None:

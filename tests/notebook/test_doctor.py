@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.evaluation.doctor import BANNER, Finding, examine
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.engine.planning.doctor import BANNER, Finding, examine
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.sources.opening import open_source
-from jupyter_dpsynth.sources.sampling import LOOKED_AT, rows_to_look_at
+from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_to_look_at
 from tests.tables import every_type_table, mixed_table
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ def test_of_a_large_table_a_bounded_number_of_rows_from_all_over_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("dask.dataframe")
-    monkeypatch.setattr("jupyter_dpsynth.sources.sampling.MOST_LOOKED_AT", 60)
-    monkeypatch.setattr("jupyter_dpsynth.sources.sampling.MOST_PARTS", 3)
+    monkeypatch.setattr("jupyter_dpsynth.sources.sample.MOST_LOOKED_AT", 60)
+    monkeypatch.setattr("jupyter_dpsynth.sources.sample.MOST_PARTS", 3)
     for part in range(10):  # whose categories differ
         df = pd.DataFrame({"x": np.arange(100) + 100 * part, "c": pd.Categorical([f"c{part}"] * 100)})
         df.to_parquet(tmp_path / f"{part}.parquet")
@@ -146,7 +146,7 @@ def test_of_a_large_table_a_bounded_number_of_rows_from_all_over_it_is_read(
     assert rows["x"].is_monotonic_increasing
     assert isinstance(rows["c"].dtype, pd.CategoricalDtype)
     assert set(rows["c"]) == {"c0", "c4", "c9"}
-    monkeypatch.setattr("jupyter_dpsynth.sources.sampling.MOST_LOOKED_AT", 1000)
+    monkeypatch.setattr("jupyter_dpsynth.sources.sample.MOST_LOOKED_AT", 1000)
     assert len(rows_to_look_at(source)) == 1000  # then nothing is left out
 
 
@@ -154,7 +154,7 @@ def test_values_are_not_called_rare_because_few_rows_are_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("dask.dataframe")
-    monkeypatch.setattr("jupyter_dpsynth.sources.sampling.MOST_LOOKED_AT", 600)
+    monkeypatch.setattr("jupyter_dpsynth.sources.sample.MOST_LOOKED_AT", 600)
     df = mixed_table(30_000)
     df["town"] = [f"t{i % 60}" for i in range(len(df))]
     df.to_parquet(tmp_path / "table.parquet", row_group_size=2000)

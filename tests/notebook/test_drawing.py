@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.reports import StepReport, StopReason
-from jupyter_dpsynth.notebook.drawing import curve_png, curve_svg, live_html, loss_range, static_html
-from jupyter_dpsynth.notebook.frames import MAX_POINTS, Frame, frame_of
-from jupyter_dpsynth.notebook.learning import _follow
-from jupyter_dpsynth.notebook.progress import TrainingProgress
-from jupyter_dpsynth.notebook.run import TrainingRun
-from jupyter_dpsynth.privacy.receipt import epsilon_text
+from jupyter_dpsynth.display.words import epsilon_text
+from jupyter_dpsynth.notebook.magic.learn import _follow
+from jupyter_dpsynth.notebook.show.drawing import curve_png, curve_svg, live_html, loss_range, static_html
+from jupyter_dpsynth.notebook.show.moment import MAX_POINTS, Frame, frame_of
+from jupyter_dpsynth.notebook.show.progress import TrainingProgress
+from jupyter_dpsynth.notebook.show.worker import TrainingRun
+from jupyter_dpsynth.reports import StepReport, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

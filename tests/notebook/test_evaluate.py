@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from jupyter_dpsynth.sources.sampling import LOOKED_AT
+from jupyter_dpsynth.sources.sample import LOOKED_AT
 from tests.models import untrained
 from tests.tables import mixed_table
 

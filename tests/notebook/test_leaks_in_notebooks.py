@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from jupyter_dpsynth.evaluation.report import BANNER
-from jupyter_dpsynth.notebook.drilldown import REOPENED
+from jupyter_dpsynth.notebook.show.drilldown import REOPENED
 from tests.leaks import DELTA, assert_clean, counts_in, without_pictures
 from tests.notebook.conftest import ThisPython
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from IPython.core.completer import provisionalcompleter
 
-from jupyter_dpsynth.notebook.ledger_view import ledger_html
-from jupyter_dpsynth.privacy.ledger import PrivacyLedger
-from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
+from jupyter_dpsynth.notebook.magic.ledger import ledger_html
+from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 
 if TYPE_CHECKING:
     from pathlib import Path

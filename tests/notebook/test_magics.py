@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.notebook.grammar import COMMANDS
+from jupyter_dpsynth.notebook.magic.grammar import COMMANDS
 from tests.models import untrained
 from tests.tables import mixed_table
 
@@ -118,7 +118,7 @@ def test_help_anywhere_on_the_line_runs_nothing(shell: Shell) -> None:
 
 
 def test_help_names_the_number_of_steps_that_a_run_takes() -> None:
-    from jupyter_dpsynth.engine.planning import DEFAULT_STEPS
+    from jupyter_dpsynth.engine.planning.plan import DEFAULT_STEPS
 
     assert f"'auto' is {DEFAULT_STEPS}." in HighDimConfig.class_traits()["steps"].help
 

@@ -13,12 +13,12 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_dpsynth import ConfigPanel, HighDimConfig, HighDimSynthesizer, MetaExtractor
+from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.errors import ConfigError, DataError, MetadataError
-from jupyter_dpsynth.notebook.fields import PRESETS
-from jupyter_dpsynth.notebook.grammar import parse_line
-from jupyter_dpsynth.notebook.learning import dataset_of, meta_of, settings, without
-from jupyter_dpsynth.notebook.schema import SchemaDraft
-from jupyter_dpsynth.privacy.receipt import epsilon_text
+from jupyter_dpsynth.notebook.magic.grammar import parse_line
+from jupyter_dpsynth.notebook.magic.learn import dataset_of, meta_of, settings, without
+from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
+from jupyter_dpsynth.notebook.panel.fields import PRESETS
 from tests.tables import every_type_table, mixed_table
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def test_a_privacy_unit_is_a_column_of_the_table(panel: ConfigPanel) -> None:
 def bound_only(panel: ConfigPanel) -> Iterator[None]:
     """What is changed in the block shows its bound there; the exact figures wait for the end of it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jupyter_dpsynth.notebook.live.SETTLED_SECONDS", 600.0)
+        patch.setattr("jupyter_dpsynth.notebook.panel.calculator.SETTLED_SECONDS", 600.0)
         yield
     panel.calculator.update()
 

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.console import progress_text
+from jupyter_dpsynth.display.console import progress_text
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.metadata import MetaExtractor
-from jupyter_dpsynth.notebook.drawing import live_html, static_html
-from jupyter_dpsynth.notebook.frames import frame_of
-from jupyter_dpsynth.notebook.run import TrainingRun
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.notebook.show.drawing import live_html, static_html
+from jupyter_dpsynth.notebook.show.moment import frame_of
+from jupyter_dpsynth.notebook.show.worker import TrainingRun
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.tables import mixed_table
@@ -25,7 +25,7 @@ from tests.tables import mixed_table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from jupyter_dpsynth.engine.reports import StepReport
+    from jupyter_dpsynth.reports import StepReport
     from tests.notebook.conftest import Shell
 
 pytestmark = pytest.mark.tensorflow

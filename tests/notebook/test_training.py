@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jupyter_dpsynth.privacy.receipt import epsilon_text
+from jupyter_dpsynth.display.words import epsilon_text
 from tests.leaks import without_pictures
 
 if TYPE_CHECKING:

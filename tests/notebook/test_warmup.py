@@ -19,7 +19,7 @@ NOTES = (
     b"I0000 00:00:1700000000.727371 6175 port.cc:153] oneDNN custom operations are on.\n"
     b"2024-05-01 10:00:00.123456: I tensorflow/core/util/port.cc:113] oneDNN custom operations are on.\n"
 )
-IMPORTED = "'jupyter_dpsynth.engine.training' in __import__('sys').modules"
+IMPORTED = "'jupyter_dpsynth.engine.training.trainer' in __import__('sys').modules"
 
 
 def test_what_others_write_to_stderr_meanwhile_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:

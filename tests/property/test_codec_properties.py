@@ -10,17 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dpsynth.encoding.discovery import read_line
-from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
-from jupyter_dpsynth.encoding.grids import LEVELS, coarsest_cells
-from jupyter_dpsynth.encoding.histograms import Histograms, Settings
 from jupyter_dpsynth.encoding.numeric import LARGEST
-from jupyter_dpsynth.encoding.series import RESOLUTIONS, number_values, time_values
-from jupyter_dpsynth.encoding.steps import observe_units
-from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
-from jupyter_dpsynth.metadata import DatetimeMeta, MetaExtractor
+from jupyter_dpsynth.encoding.table import TableCodec
+from jupyter_dpsynth.engine.measuring.discovered import Settings
+from jupyter_dpsynth.engine.measuring.domains import TableSettings, discover_table
+from jupyter_dpsynth.engine.measuring.grids import LEVELS, coarsest_cells
+from jupyter_dpsynth.engine.measuring.numbers import read_line
+from jupyter_dpsynth.engine.measuring.resolution import observe_units
+from jupyter_dpsynth.metadata.columns import DatetimeMeta
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.releases import Histograms
 from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.fingerprint import table_fingerprint
+from jupyter_dpsynth.sources.values import RESOLUTIONS, number_values, time_values
 from tests.tables import EVERY_TYPE
 
 

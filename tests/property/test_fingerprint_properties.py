@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dpsynth.encoding.fingerprint import RowSums, table_fingerprint
+from jupyter_dpsynth.sources.base import RowSums
+from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from tests.tables import EVERY_TYPE, every_type_table, mixed_table
 
 

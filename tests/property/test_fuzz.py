@@ -21,15 +21,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jupyter_dpsynth.archive import ARRAYS, SCHEMA
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.evaluation.report import UtilityReport
-from jupyter_dpsynth.metadata import MetaExtractor
-from jupyter_dpsynth.notebook.grammar import COMMANDS
-from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+from jupyter_dpsynth.files.archive import ARRAYS, SCHEMA
+from jupyter_dpsynth.files.jsonschema import read_json
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.notebook.magic.grammar import COMMANDS
+from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.verification import verify_receipt
-from jupyter_dpsynth.schemas import read_json
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.models import untrained
 from tests.notebook.conftest import Shell
@@ -283,7 +283,7 @@ PARAMETERS = st.dictionaries(
 @many(250)
 @given(PARAMETERS, st.integers(2, 10**7))
 def test_any_config_is_planned_or_refused(parameters, rows):
-    from jupyter_dpsynth.engine.planning import plan_run
+    from jupyter_dpsynth.engine.planning.plan import plan_run
 
     meta = MetaExtractor.extract(mixed_table(5))
 

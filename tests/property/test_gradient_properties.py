@@ -7,19 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dpsynth.engine.model import Layout
+from jupyter_dpsynth.engine.model.network import Layout
 
 pytestmark = pytest.mark.tensorflow
 tf = pytest.importorskip("tensorflow")
 
-from jupyter_dpsynth.engine import release as release_module
-from jupyter_dpsynth.engine import scaleout
-from jupyter_dpsynth.engine.gradient import CLIP_SLACK, BatchGradient, full_precision
-from jupyter_dpsynth.engine.release import (
-    MicrobatchRelease,
-    NativeRelease,
-    TFPrivacyRelease,
-)
+from jupyter_dpsynth.engine.training import distribute as scaleout
+from jupyter_dpsynth.engine.training import release as release_module
+from jupyter_dpsynth.engine.training.gradient import CLIP_SLACK, BatchGradient, full_precision
+from jupyter_dpsynth.engine.training.release import MicrobatchRelease, NativeRelease, TFPrivacyRelease
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from tests.planted_bugs import Setting, table_of, trainer_of
 

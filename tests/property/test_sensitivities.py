@@ -18,15 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.encoding.discovery import SPIKE_BRANCHES, _Tree
-from jupyter_dpsynth.encoding.histograms import Histograms
-from jupyter_dpsynth.encoding.table import TableCodec, TableSettings, discover_table
-from jupyter_dpsynth.engine.marginals import measure_pairs
-from jupyter_dpsynth.engine.planning import count_sigma, plan_run
-from jupyter_dpsynth.engine.run import LearningRun
-from jupyter_dpsynth.engine.structure import MAX_ORDERINGS, measure_orderings
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.encoding.table import TableCodec
+from jupyter_dpsynth.engine.learning.run import LearningRun
+from jupyter_dpsynth.engine.measuring.domains import TableSettings, discover_table
+from jupyter_dpsynth.engine.measuring.marginals import measure_pairs
+from jupyter_dpsynth.engine.measuring.numbers import SPIKE_BRANCHES, _Tree
+from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, measure_orderings
+from jupyter_dpsynth.engine.planning.plan import count_sigma, plan_run
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.releases import Histograms
 from jupyter_dpsynth.sources.base import FrameSource
 from tests.tables import every_type_table, mixed_table
 
@@ -318,7 +319,7 @@ def test_the_row_count_goes_through_the_same_door_under_a_share_that_is_fixed_be
 
 def test_the_order_of_rows_does_not_decide_which_categories_are_published():
     """Noisy counts are whole numbers and tie; a tie is settled by the category, not by its first row."""
-    from jupyter_dpsynth.encoding.names import NameSearch
+    from jupyter_dpsynth.engine.measuring.categories import NameSearch
 
     series = pd.Series([f"v{place:02d}" for place in range(40)] * 3, dtype=object)
     (meta,) = MetaExtractor.extract(series.to_frame("x")).columns

@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.encoding import units as units_module
-from jupyter_dpsynth.encoding.units import Units, bound_units
-from jupyter_dpsynth.engine.model import Layout
-from jupyter_dpsynth.engine.planning import count_sigma, plan_run
+from jupyter_dpsynth.engine.model.network import Layout
+from jupyter_dpsynth.engine.planning.plan import count_sigma, plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError
-from jupyter_dpsynth.metadata import IdMeta, MetaExtractor
+from jupyter_dpsynth.metadata.columns import IdMeta
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources import bounding as units_module
 from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.bounding import Units, bound_units
 from jupyter_dpsynth.sources.opening import open_source
 from tests.property.test_sensitivities import Watched, new_run
 from tests.tables import mixed_table
@@ -61,10 +62,10 @@ def check_bound(owners, rows, units, most):
 def test_every_unit_keeps_as_many_rows_as_it_may_and_is_one(owners, most, seed, bucket_rows):
     df = pd.DataFrame({"who": pd.Series(owners, dtype="Int64"), "row": np.arange(len(owners))})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jupyter_dpsynth.encoding.units.BUCKET_ROWS", bucket_rows)
+        patch.setattr("jupyter_dpsynth.sources.bounding.BUCKET_ROWS", bucket_rows)
         found = []
         for at_once in (2, 7, 2**21):  # how many rows are looked at together changes nothing
-            patch.setattr("jupyter_dpsynth.encoding.units.AT_ONCE", at_once)
+            patch.setattr("jupyter_dpsynth.sources.bounding.AT_ONCE", at_once)
             rows, units = bounded(df, most, seed)
             check_bound(owners, rows, units, most)
             found.append((rows["row"].tolist(), units.starts.tolist(), units.rows.tolist()))
@@ -78,8 +79,8 @@ def test_which_rows_of_a_unit_are_kept_is_random():
 
 
 def test_every_row_of_a_unit_is_as_likely_to_be_kept_whoever_else_is_in_the_table(monkeypatch):
-    monkeypatch.setattr("jupyter_dpsynth.encoding.units.BUCKET_ROWS", 4)
-    monkeypatch.setattr("jupyter_dpsynth.encoding.units.AT_ONCE", 3)
+    monkeypatch.setattr("jupyter_dpsynth.sources.bounding.BUCKET_ROWS", 4)
+    monkeypatch.setattr("jupyter_dpsynth.sources.bounding.AT_ONCE", 3)
     alone = pd.DataFrame({"who": ["a"] * 5, "row": range(5)})
     others = pd.DataFrame({"who": ["b"] * 6 + [None] * 4, "row": range(10, 20)})
     together = pd.concat([others[:2], alone[:2], others[2:7], alone[2:], others[7:]], ignore_index=True)
@@ -90,8 +91,8 @@ def test_every_row_of_a_unit_is_as_likely_to_be_kept_whoever_else_is_in_the_tabl
 
 
 def test_one_unit_with_nearly_all_rows_is_decided_in_bounded_memory(monkeypatch):
-    monkeypatch.setattr("jupyter_dpsynth.encoding.units.BUCKET_ROWS", 100)
-    monkeypatch.setattr("jupyter_dpsynth.encoding.units.AT_ONCE", 150)
+    monkeypatch.setattr("jupyter_dpsynth.sources.bounding.BUCKET_ROWS", 100)
+    monkeypatch.setattr("jupyter_dpsynth.sources.bounding.AT_ONCE", 150)
     sizes, sort = [], np.lexsort
 
     def watched(keys):
@@ -258,8 +259,8 @@ def test_a_person_changes_every_histogram_by_at_most_the_rows_allowed(seed, rows
 def test_a_units_gradient_is_the_clipped_sum_of_its_rows(seed, rows_of, clip):
     import tensorflow as tf
 
-    from jupyter_dpsynth.engine.gradient import CLIP_SLACK, BatchGradient
-    from jupyter_dpsynth.engine.release import UnitRelease
+    from jupyter_dpsynth.engine.training.gradient import CLIP_SLACK, BatchGradient
+    from jupyter_dpsynth.engine.training.release import UnitRelease
 
     generator = np.random.default_rng(seed)
     sizes = np.array([3, 2, 4])

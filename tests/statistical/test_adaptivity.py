@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.planning import count_sigma, plan_run
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.engine.planning.plan import count_sigma, plan_run
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import DISCRETIZATION
 from tests.tables import mixed_table
 

@@ -122,7 +122,7 @@ def test_the_bound_is_never_above_the_claim_in_twenty_runs():
 @pytest.mark.tensorflow
 def test_a_canary_reaches_the_clip_norm_and_meets_the_planned_noise():
     pytest.importorskip("tensorflow")
-    from jupyter_dpsynth.engine.auditing import canary_draws
+    from jupyter_dpsynth.engine.learning.auditing import canary_draws
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from tests.planted_bugs import Setting, table_of, trainer_of
 
@@ -136,7 +136,7 @@ def test_a_canary_reaches_the_clip_norm_and_meets_the_planned_noise():
 @pytest.mark.tensorflow
 def test_a_run_releases_as_often_as_is_accounted_for_and_not_once_more():
     pytest.importorskip("tensorflow")
-    from jupyter_dpsynth.engine.reports import StopReason
+    from jupyter_dpsynth.reports import StopReason
     from tests.planted_bugs import Setting, table_of, trainer_of
 
     trainer = trainer_of(Setting(1, steps=7, probability=0.5))

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from jupyter_dpsynth.privacy.accounting import gaussian_epsilon
-from jupyter_dpsynth.privacy.mechanisms import noisy_counts, partition_threshold
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.releases import noisy_counts, partition_threshold
 from jupyter_dpsynth.privacy.sampling import chunks, poisson_sample
 
 # seeded: a statistical test that fails once in a thousand runs is no test of a change

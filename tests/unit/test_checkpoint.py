@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor, PrivacyLedger
-from jupyter_dpsynth.archive import ARRAYS, SCHEMA
-from jupyter_dpsynth.engine.checkpoint import TrainingTask, window
-from jupyter_dpsynth.engine.reports import StopReason
+from jupyter_dpsynth.engine.learning.checkpoint import TrainingTask, window
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
+from jupyter_dpsynth.files.archive import ARRAYS, SCHEMA
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, SampledTraining
 from jupyter_dpsynth.privacy.composition import Spending
-from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
+from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.verification import verify_receipt
+from jupyter_dpsynth.reports import StopReason
 from tests.tables import mixed_table
 
 PLAN = PrivacyPlan((GaussianMeasurement("counts", 50.0),), SampledTraining(10, 0.1, 5.0), 1e-7)
@@ -146,7 +146,7 @@ def test_a_stop_while_tensorflow_starts_keeps_the_measurements_and_every_step(le
             stop.set()
 
     with monkeypatch.context() as patch:
-        patch.setattr("jupyter_dpsynth.engine.background.BackgroundImport.wait", lambda *_: False)
+        patch.setattr("jupyter_dpsynth.startup.BackgroundImport.wait", lambda *_: False)
         first = learner(df).learn(df, tell, stop, ledger=ledger, checkpoint=path)
     assert (first.stop_reason, len(first.learned.losses)) == (StopReason.STOPPED, 0)
     assert ledger.claimed(first.receipt.ledger_entry) == 0
@@ -308,7 +308,7 @@ def test_a_crash_costs_at_most_a_twentieth_of_the_steps(steps):
 
 
 def test_surrounding_strategies_are_looked_for_without_loading_tensorflow(monkeypatch):
-    from jupyter_dpsynth.engine.surroundings import surrounding_strategy
+    from jupyter_dpsynth.engine.learning.strategy import surrounding_strategy
 
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     assert surrounding_strategy() is None

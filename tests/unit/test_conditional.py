@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jupyter_dpsynth.engine.conditional import ConditionalSampler
-from jupyter_dpsynth.engine.generation import calibrated_bias
+from jupyter_dpsynth.engine.sampling.conditional import ConditionalSampler
+from jupyter_dpsynth.engine.sampling.generation import calibrated_bias
 from jupyter_dpsynth.errors import ConfigError
 from tests.unit.test_generation import counted, exact_joint, one_ways, random_model
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.planning import DEFAULT_STEPS
+from jupyter_dpsynth.engine.planning.plan import DEFAULT_STEPS
 from jupyter_dpsynth.errors import ConfigError
 
 

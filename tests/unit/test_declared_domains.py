@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.errors import MetadataError
-from jupyter_dpsynth.metadata import MetaExtractor
-from jupyter_dpsynth.notebook.schema import SchemaDraft
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.models import untrained
 

@@ -64,4 +64,4 @@ def test_it_fits_and_samples_a_table():
     assert estimator.synthesizer_ is not first
     assert estimator.epsilon_ <= 1.0
     assert pickle.loads(pickle.dumps(estimator)).sample(3, 0).equals(estimator.sample(3, 0))
-    assert "estimator" in str(sys.modules["jupyter_dpsynth.privacy.ledger"].PrivacyLedger().summary())
+    assert "estimator" in str(sys.modules["jupyter_dpsynth.privacy.ledger.book"].PrivacyLedger().summary())

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.forecast import FAR, assumed_schema, forecast
-from jupyter_dpsynth.engine.planning import plan_run
+from jupyter_dpsynth.engine.planning.forecast import FAR, assumed_schema, forecast
+from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import (
     GaussianMeasurement,
     PrivacyPlan,
@@ -147,7 +147,7 @@ def test_the_predicted_error_of_a_column_is_about_what_a_run_measures(epsilon):
 
 @pytest.mark.tensorflow
 def test_a_timed_forecast_measures_steps_and_a_slow_backend_has_no_figure_without():
-    import jupyter_dpsynth.engine.training  # noqa: F401 - without it nothing can be timed
+    import jupyter_dpsynth.engine.training.trainer  # noqa: F401 - without it nothing can be timed
 
     schema = assumed_schema(4)
     config = HighDimConfig(batch_size=64).resolve()

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jupyter_dpsynth.engine import generation
-from jupyter_dpsynth.engine.generation import generate_codes
-from jupyter_dpsynth.engine.model import Layout, TabularModel
+from jupyter_dpsynth.engine.model.network import Layout, TabularModel
+from jupyter_dpsynth.engine.sampling import generation
+from jupyter_dpsynth.engine.sampling.generation import generate_codes
 
 
 def random_model(sizes, *, strength=1.0, seed=0):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth import Combinations, ConfigError, Ordering
-from jupyter_dpsynth.engine import imputing
-from jupyter_dpsynth.engine.imputing import CellSampler
+from jupyter_dpsynth.engine.sampling import imputing
+from jupyter_dpsynth.engine.sampling.imputing import CellSampler
 from tests.models import untrained
 from tests.tables import mixed_table
 from tests.unit.test_generation import counted, exact_joint, random_model

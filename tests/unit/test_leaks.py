@@ -22,7 +22,7 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import DPSynthError, NotLearnedError, shielded
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.leaks import (
     DELTA,
@@ -200,23 +200,23 @@ def test_the_exact_row_count_is_not_shown(tmp_path):
 
 
 PHASES = [
-    "engine.run.table_fingerprint",
-    "engine.run.plan_run",
-    "engine.run.epsilon_curve",
-    "encoding.histograms.noisy_counts",
-    "encoding.names.factorize",
-    "encoding.discovery.number_values",
-    "encoding.discovery.time_values",
-    "encoding.discovery.to_units",
+    "engine.learning.run.table_fingerprint",
+    "engine.learning.run.plan_run",
+    "engine.learning.run.epsilon_curve",
+    "privacy.releases.noisy_counts",
+    "engine.measuring.categories.factorize",
+    "engine.measuring.numbers.number_values",
+    "engine.measuring.numbers.time_values",
+    "engine.measuring.numbers.to_units",
     "encoding.categorical.factorize",
     "encoding.numeric.number_values",
-    "engine.marginals.pair_dependence",
-    "engine.run.measure_orderings",
-    "engine.run.reference_from",
-    "engine.training.poisson_sample",
-    "engine.release.chunks",
-    "engine.prepared_run.sharpen",
-    "engine.prepared_run.tf_privacy_statement",
+    "engine.measuring.marginals.pair_dependence",
+    "engine.learning.run.measure_orderings",
+    "engine.learning.run.reference_from",
+    "engine.training.trainer.poisson_sample",
+    "engine.training.release.chunks",
+    "engine.learning.fitting.sharpen",
+    "engine.learning.fitting.tf_privacy_statement",
 ]
 
 
@@ -234,7 +234,7 @@ def test_an_error_inside_a_library_shows_no_planted_value_at_any_phase(
     assert_clean("".join(traceback.format_exception(raised.value)), "the traceback")
     assert_clean(repr(raised.value.args) + repr(vars(raised.value)), "the exception")
     assert_clean(watched(), "the output")
-    if target == "engine.run.table_fingerprint":  # nothing was reserved or measured yet
+    if target == "engine.learning.run.table_fingerprint":  # nothing was reserved or measured yet
         assert synthesizer.state == "new"
         return
     assert synthesizer.state == "failed"
@@ -243,7 +243,7 @@ def test_an_error_inside_a_library_shows_no_planted_value_at_any_phase(
 
 @trains
 def test_a_failed_or_stopped_run_lets_go_of_the_table(monkeypatch, meta):
-    monkeypatch.setattr("jupyter_dpsynth.encoding.names.factorize", leaking)
+    monkeypatch.setattr("jupyter_dpsynth.engine.measuring.categories.factorize", leaking)
     mine = planted_table()
     stop = threading.Event()
     stop.set()
@@ -262,10 +262,10 @@ def test_a_failed_or_stopped_run_lets_go_of_the_table(monkeypatch, meta):
 
 @trains
 def test_a_training_in_the_background_keeps_neither_the_table_nor_a_library_s_error(monkeypatch, meta):
-    from jupyter_dpsynth.notebook.frames import frame_of
-    from jupyter_dpsynth.notebook.run import TrainingRun
+    from jupyter_dpsynth.notebook.show.moment import frame_of
+    from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
-    monkeypatch.setattr("jupyter_dpsynth.encoding.names.factorize", leaking)
+    monkeypatch.setattr("jupyter_dpsynth.engine.measuring.categories.factorize", leaking)
     run = TrainingRun(HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2)), planted_table(), "s")
     run.start()
     assert run.wait(120)

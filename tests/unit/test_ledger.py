@@ -15,7 +15,6 @@ from dp_accounting import dp_event
 from dp_accounting.pld import PLDAccountant
 
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError
-from jupyter_dpsynth.privacy import ledger_file
 from jupyter_dpsynth.privacy.accounting import (
     GaussianMeasurement,
     PrivacyPlan,
@@ -31,8 +30,9 @@ from jupyter_dpsynth.privacy.composition import (
     total_delta,
     total_epsilon,
 )
-from jupyter_dpsynth.privacy.ledger import PrivacyLedger
-from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
+from jupyter_dpsynth.privacy.ledger import file as ledger_file
+from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 
 DELTA = 2e-6
 ONE, OTHER = b"content of one table", b"content of another"
@@ -518,5 +518,5 @@ def test_the_total_is_computed_once_and_kept(ledger, monkeypatch):
     def again(*_):
         raise AssertionError("composed twice")
 
-    monkeypatch.setattr("jupyter_dpsynth.privacy.ledger.total_epsilon", again)
+    monkeypatch.setattr("jupyter_dpsynth.privacy.ledger.book.total_epsilon", again)
     assert ledger.epsilon("df") == total

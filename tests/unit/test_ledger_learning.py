@@ -7,23 +7,18 @@ import threading
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.console import ConsoleProgress
 from jupyter_dpsynth.datasets import load_census_sample
-from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
-from jupyter_dpsynth.encoding.histograms import Histograms
-from jupyter_dpsynth.engine.run import LearningRun
-from jupyter_dpsynth.errors import (
-    ArtifactError,
-    BudgetExhaustedError,
-    DataError,
-    NotLearnedError,
-)
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.display.console import ConsoleProgress
+from jupyter_dpsynth.engine.learning.run import LearningRun
+from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, DataError, NotLearnedError
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
-from jupyter_dpsynth.privacy.ledger import PrivacyLedger
-from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
+from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
+from jupyter_dpsynth.privacy.releases import Histograms
+from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.tables import mixed_table
 

@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth import cli
-from jupyter_dpsynth.archive import ARRAYS, SCHEMA
 from jupyter_dpsynth.errors import ArtifactError, DPSynthError
+from jupyter_dpsynth.files.archive import ARRAYS, SCHEMA
+from jupyter_dpsynth.files.jsonschema import load_schema
 from jupyter_dpsynth.privacy.verification import verify_receipt
-from jupyter_dpsynth.schemas import load_schema
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.models import untrained
 from tests.tables import every_type_table, mixed_table
@@ -197,7 +197,7 @@ def test_members_given_twice_or_missing_are_refused(parts, tmp_path):
 
 @pytest.mark.parametrize("lying", [False, True])
 def test_a_zip_bomb_is_refused_whatever_its_header_says(lying, parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("jupyter_dpsynth.archive.MAX_TEXT", 100_000)
+    monkeypatch.setattr("jupyter_dpsynth.files.archive.MAX_TEXT", 100_000)
     _, arrays = parts
     file = write(tmp_path / "bomb.dps", b" " * 50_000_000, arrays)
     assert file.stat().st_size < 300_000

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.planning import check_feasible, plan_run
+from jupyter_dpsynth.engine.planning.plan import check_feasible, plan_run
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from tests.tables import mixed_table
 
@@ -138,8 +138,8 @@ def test_one_column_needs_no_pairs():
 
 
 def test_more_columns_than_the_network_can_hold_are_refused_before_anything_is_counted():
-    from jupyter_dpsynth.engine.forecast import assumed_schema, forecast
-    from jupyter_dpsynth.engine.planning import MAX_COLUMNS
+    from jupyter_dpsynth.engine.planning.forecast import assumed_schema, forecast
+    from jupyter_dpsynth.engine.planning.plan import MAX_COLUMNS
 
     config, many = HighDimConfig().resolve(), assumed_schema(MAX_COLUMNS + 1)
     for refused in (lambda: check_feasible(config, many, None), lambda: forecast(config, many, 1e6, "quick")):

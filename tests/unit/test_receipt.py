@@ -11,6 +11,7 @@ import pytest
 
 from jupyter_dpsynth import cli
 from jupyter_dpsynth.errors import ArtifactError
+from jupyter_dpsynth.files.jsonschema import load_schema
 from jupyter_dpsynth.privacy.accounting import (
     GaussianMeasurement,
     PrivacyPlan,
@@ -19,7 +20,6 @@ from jupyter_dpsynth.privacy.accounting import (
 )
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 from jupyter_dpsynth.privacy.verification import verify_receipt
-from jupyter_dpsynth.schemas import load_schema
 
 
 @pytest.fixture(scope="module")

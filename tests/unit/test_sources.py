@@ -17,16 +17,16 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.encoding.fingerprint import table_fingerprint
-from jupyter_dpsynth.encoding.histograms import Histograms
-from jupyter_dpsynth.encoding.names import Names
-from jupyter_dpsynth.encoding.units import bound_units
-from jupyter_dpsynth.engine.planning import plan_run
-from jupyter_dpsynth.engine.run import LearningRun
+from jupyter_dpsynth.engine.learning.run import LearningRun
+from jupyter_dpsynth.engine.measuring.categories import Names
+from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import DataError, DPSynthError, MetadataError, NotLearnedError
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.releases import Histograms
 from jupyter_dpsynth.sources.base import FrameSource, KeptRows
+from jupyter_dpsynth.sources.bounding import bound_units
+from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.parquet import _row_group
 from jupyter_dpsynth.sources.partitions import apply_to_part
@@ -120,7 +120,9 @@ def test_files_of_parquet_give_the_exact_counts_and_the_codes_of_the_table_in_me
     assert table_fingerprint(open_source(pattern)) == table_fingerprint(df)
     in_memory = measured(df, meta)
     assert_same(in_memory, measured(pattern, meta))
-    monkeypatch.setattr("jupyter_dpsynth.encoding.names.KNOWN_VALUES", 5)  # most are looked up again
+    monkeypatch.setattr(
+        "jupyter_dpsynth.engine.measuring.categories.KNOWN_VALUES", 5
+    )  # most are looked up again
     monkeypatch.setattr("jupyter_dpsynth.sources.partitions.LEAST_ROWS", 7)
     monkeypatch.setattr("jupyter_dpsynth.sources.partitions.MAX_BYTES", 2_000)  # other cuts for other columns
     assert_same(in_memory, measured(pattern, meta))
@@ -432,7 +434,7 @@ def test_what_fails_inside_a_task_shows_no_value(parquet, monkeypatch):
     def leaking(*_, **__):
         raise ValueError("the planted value 4711")
 
-    monkeypatch.setattr("jupyter_dpsynth.encoding.names.factorize", leaking)
+    monkeypatch.setattr("jupyter_dpsynth.engine.measuring.categories.factorize", leaking)
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(pattern), HighDimConfig(steps=2))
     with pytest.raises(DPSynthError, match=r"inside a library \(ValueError at jupyter_dpsynth") as raised:
         synthesizer.learn(pattern, callback=lambda _: None)
@@ -669,7 +671,7 @@ def test_rows_that_are_looked_at_together_follow_from_what_they_take_in_memory(t
 
 
 def test_of_many_different_texts_only_hashes_are_kept_however_small_the_parts_are(tmp_path, monkeypatch):
-    monkeypatch.setattr("jupyter_dpsynth.encoding.names.KNOWN_VALUES", 100)
+    monkeypatch.setattr("jupyter_dpsynth.engine.measuring.categories.KNOWN_VALUES", 100)
     df = pd.DataFrame(
         {"short": [f"a{n}" for n in range(4000)], "long": [f"{n:05d}" * 200 for n in range(4000)]}
     )
@@ -703,7 +705,7 @@ def test_of_long_parts_fewer_are_under_way_at_once(tmp_path, monkeypatch, rows, 
     monkeypatch.setattr(
         dask, "compute", lambda *tasks, **how: asked.append(len(tasks)) or compute(*tasks, **how)
     )
-    monkeypatch.setattr("jupyter_dpsynth.sources.computing._threads", lambda _: 2)
+    monkeypatch.setattr("jupyter_dpsynth.sources.dask._threads", lambda _: 2)
     pd.DataFrame({"a": range(9000)}).to_parquet(tmp_path / "table.parquet", row_group_size=rows)
     source = open_source(tmp_path / "table.parquet")
     assert source.rows == 9000
@@ -842,7 +844,7 @@ def test_a_task_that_fails_leaves_no_value_in_a_workers_log(parquet, monkeypatch
     def leaking(*_, **__):
         raise ValueError("the planted value 4711")
 
-    monkeypatch.setattr("jupyter_dpsynth.encoding.fingerprint.number_values", leaking)
+    monkeypatch.setattr("jupyter_dpsynth.sources.fingerprint.number_values", leaking)
     with (
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"

@@ -5,14 +5,10 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
-from jupyter_dpsynth.encoding.histograms import Histograms
-from jupyter_dpsynth.engine.structure import (
-    MAX_ORDERINGS,
-    comparable,
-    functional_relations,
-    measure_orderings,
-)
+from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, comparable, measure_orderings
+from jupyter_dpsynth.engine.sampling.relations import functional_relations
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.releases import Histograms
 from jupyter_dpsynth.sources.base import FrameSource
 
 LETTERS = "ABCDEF"

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.model import Layout
-from jupyter_dpsynth.engine.reports import StopReason
+from jupyter_dpsynth.engine.model.network import Layout
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, DPSynthError, NotLearnedError
-from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.tables import every_type_table, mixed_table
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_dpsynth import Combinations
-from jupyter_dpsynth.console import RowsProgress
-from jupyter_dpsynth.engine import writing
-from jupyter_dpsynth.engine.requests import Portion, split_portions
+from jupyter_dpsynth.display.console import RowsProgress
+from jupyter_dpsynth.engine.sampling import writing
+from jupyter_dpsynth.engine.sampling.tables import Portion, split_portions
 from jupyter_dpsynth.errors import ConfigError, DataError
 from tests.models import untrained
 from tests.tables import mixed_table
@@ -155,7 +155,7 @@ def test_progress_is_shown_from_the_first_second_on(monkeypatch):
     import io
 
     now = [0.0]
-    monkeypatch.setattr("jupyter_dpsynth.console.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("jupyter_dpsynth.display.console.time.monotonic", lambda: now[0])
     stream = io.StringIO()
     progress = RowsProgress(stream)
     progress(1000, 4000)

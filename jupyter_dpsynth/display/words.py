@@ -1,0 +1,50 @@
+"""Figures in words: epsilon, durations, large numbers."""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_CEILING, Decimal
+
+__all__ = ["compact", "duration", "epsilon_text"]
+
+
+def epsilon_text(value: float) -> str:
+    """Epsilon with four digits, never below its value.
+
+    >>> epsilon_text(0.99981), epsilon_text(1.0), epsilon_text(0.12341), epsilon_text(0.0)
+    ('0.9999', '1', '0.1235', '0')
+    """
+    if not math.isfinite(value):
+        return "infinite"
+    if value <= 0:
+        return "0"
+    exact = Decimal(repr(float(value)))
+    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), rounding=ROUND_CEILING)
+    return f"{float(rounded):.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(8.4), duration(83), duration(3720)
+    ('8 s', '1 min 23 s', '1 h 2 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def compact(count: float) -> str:
+    """A large number in short.
+
+    >>> compact(950), compact(61_000), compact(1_234_567)
+    ('950', '61 thousand', '1.23 million')
+    """
+    for size, word in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if count >= size:
+            return f"{count / size:.3g} {word}"
+    return f"{count:.0f}"

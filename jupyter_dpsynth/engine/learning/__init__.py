@@ -1,0 +1,1 @@
+"""One `learn` from its entry in the ledger to its receipt, alone or together with other workers."""

@@ -1,0 +1,276 @@
+"""Checkpoints of a training: privatised state only, and steps that are claimed before they are made.
+
+A checkpoint holds what was measured with noise, the plan, the optimizer's state and the losses that were
+shown: functions of released values. No row, no exact count and no sum before its noise is in it. It lets a
+run go on without measuring again. The same bytes are what the first of several workers sends to the others.
+
+How many steps may have been made is not read from the checkpoint, which may be old or a copy, but from the
+ledger (`privacy.ledger_claims`): a resumed run makes at most as many further steps as nobody has claimed. A
+crash therefore costs up to `window(steps)` steps of training, and never a second spending.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.encoding.table import TableCodec
+from jupyter_dpsynth.engine.model.network import Layout
+from jupyter_dpsynth.engine.model.reference import MeasuredReference, reference_from
+from jupyter_dpsynth.engine.planning.plan import RunPlan
+from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.files.archive import Kind, damaged, guarded, pack, read_arrays, unpack, write_file
+from jupyter_dpsynth.files.jsonschema import check_part
+from jupyter_dpsynth.privacy.accounting import PrivacyPlan
+from jupyter_dpsynth.reports import StopReason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.config import ResolvedConfig
+    from jupyter_dpsynth.engine.training.trainer import DPTrainer
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+
+__all__ = ["Claims", "TrainingTask", "window"]
+
+CHECKPOINT = Kind("checkpoint", 1)
+PRIVATE_FILE = 0o600
+WINDOWS = 20  # checkpoints of a run
+VECTORS = ("values", "average", "first", "second")
+
+
+def window(steps: int) -> int:
+    """How many steps are made between two checkpoints.
+
+    >>> window(400), window(7)
+    (20, 1)
+    """
+    return max(1, steps // WINDOWS)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTask:
+    """Everything that training needs beside the rows, and all that it has made of it so far.
+
+    Attributes:
+        config: Parameters by name.
+        plan: Noise, steps and sizes.
+        codec: Cells of every column.
+        reference: The noisy measurements.
+        counts: Noisy count of each cell, `[cells]` for each column: where training starts.
+        entry: The run's identifier in the ledger.
+        reserved: Epsilon (None for a test-only seed) and delta.
+        seed: Fixes the post-processing of the model, so that all workers end with the same.
+        released: How many steps may have been made already.
+        state: The optimizer's vectors, float32 `[F + D]` by name; empty before the first step.
+        losses: Noisy mean loss of each completed step whose result is known, `[k]`.
+    """
+
+    config: dict[str, Any]
+    plan: RunPlan
+    codec: TableCodec
+    reference: MeasuredReference
+    counts: tuple[NDArray[np.float64], ...]
+    entry: str
+    reserved: tuple[float | None, float]
+    seed: int
+    released: int = 0
+    state: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    losses: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def layout(self) -> Layout:
+        """Blocks and interactions of the model."""
+        return Layout.from_dependence(self.codec.sizes, self.reference.dependence, self.plan.pair_exponent)
+
+    @property
+    def lost(self) -> int:
+        """How many steps may have been made whose results are not known."""
+        return max(self.released - len(self.losses), 0)
+
+    @property
+    def last_step(self) -> int:
+        """Number of the last step that may be made."""
+        return self.plan.steps - self.lost
+
+    def after(self, trainer: DPTrainer) -> TrainingTask:
+        """The task as a trainer has brought it on."""
+        return replace(self, state=trainer.update.state(), losses=np.array(trainer.losses))
+
+    def check(self, config: ResolvedConfig, df_meta: DataFrameMeta) -> None:
+        """Raise ConfigError unless it is the task of these parameters and this schema."""
+        different = [name for name, value in config.to_dict().items() if self.config.get(name) != value]
+        if different:
+            raise ConfigError(
+                f"checkpoint: it was made with another {' and another '.join(different)}. Give the same "
+                "parameters to go on, or another checkpoint file to begin a new run."
+            )
+        if self.codec.df_meta.learned != df_meta.learned:
+            raise ConfigError(
+                "checkpoint: it was made with another schema (df_meta). Give the same schema to go on, or "
+                "another checkpoint file to begin a new run."
+            )
+
+    def to_bytes(self) -> bytes:
+        """What `from_bytes` reads."""
+        epsilon, delta = self.reserved
+        document = {
+            "config": self.config,
+            "plan": _plan_document(self.plan),
+            "codec": self.codec.to_dict(),
+            "reference": self.reference.to_dict(),
+            "entry": self.entry,
+            # infinity has no place in JSON: without a guarantee the plan has no events
+            "epsilon": epsilon if epsilon is not None and math.isfinite(epsilon) else None,
+            "delta": delta,
+            "seed": self.seed,
+            "released": self.released,
+            "updates": len(self.losses),
+            "started": bool(self.state),
+        }
+        arrays = {"counts": np.concatenate(self.counts), "losses": self.losses, **self.state}
+        return pack(CHECKPOINT, document, arrays, compressed=False)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> TrainingTask:
+        """Rebuild from `to_bytes`.
+
+        Raises:
+            ArtifactError: It is damaged or not one of ours.
+        """
+        document, packed = unpack(CHECKPOINT, io.BytesIO(content))
+        for name in ("codec", "reference"):
+            check_part(document[name], "synthesizer", name)
+        codec = TableCodec.from_dict(document["codec"])
+        reference = reference_from(codec, document["reference"])
+        plan = _plan_from(document["plan"])
+        if [len(share) for share in reference.shares] != codec.sizes.tolist():
+            damaged(CHECKPOINT, "shares do not fit the columns")
+        if reference.dependence.shape != (len(codec.sizes),) * 2:
+            damaged(CHECKPOINT, "dependence does not fit the columns")
+        if document["updates"] > plan.steps or document["started"] != (document["updates"] > 0):
+            damaged(CHECKPOINT, "updates do not fit the plan")
+        epsilon = document["epsilon"] if plan.privacy is not None else math.inf
+        task = cls(
+            document["config"],
+            plan,
+            codec,
+            reference,
+            (),
+            document["entry"],
+            (epsilon, document["delta"]),
+            document["seed"],
+            document["released"],
+        )
+        width = int(codec.sizes.sum())
+        shapes: dict[str, tuple[int, ...]] = {"counts": (width,), "losses": (document["updates"],)}
+        if document["started"]:
+            shapes |= dict.fromkeys(VECTORS, (len(task.layout.free) + width,))
+        arrays = read_arrays(CHECKPOINT, packed, shapes)
+        return replace(
+            task,
+            counts=tuple(np.split(arrays["counts"].astype(np.float64), np.cumsum(codec.sizes)[:-1])),
+            losses=arrays["losses"].astype(np.float64),
+            state={name: arrays[name].astype(np.float32) for name in VECTORS if name in arrays},
+        )
+
+    def write(self, path: Path) -> None:
+        """Write it to a file that only its owner can read."""
+        write_file(path, self.to_bytes(), PRIVATE_FILE)
+
+    @classmethod
+    def read(cls, path: Path) -> TrainingTask | None:
+        """What `write` wrote, None if there is no such file.
+
+        Raises:
+            ArtifactError: The file cannot be read, is damaged or not one of ours.
+        """
+        if not path.exists():
+            return None
+        return guarded(CHECKPOINT, path, lambda: cls.from_bytes(path.read_bytes()))
+
+
+class Claims:
+    """Writes checkpoints of one run and claims its steps, a window at a time.
+
+    Args:
+        path: The checkpoint's file.
+        ledger: Where the run is entered.
+        task: The run as it begins or goes on.
+
+    Attributes:
+        task: The same, or with no step left if another process has claimed them all.
+    """
+
+    def __init__(self, path: Path, ledger: PrivacyLedger, task: TrainingTask) -> None:
+        self.path, self.ledger = path, ledger
+        task.write(path)
+        self._granted = len(task.losses)  # number of the last step that this process may make
+        self.task = task
+        if self._granted < task.last_step and not self._extend():
+            self.task = replace(task, released=task.plan.steps)  # another process goes on with the run
+
+    def _extend(self) -> bool:
+        granted = self._claim(window(self.task.plan.steps))
+        self._granted += granted
+        return granted > 0
+
+    def allows(self, step: int, trainer: DPTrainer) -> bool:
+        """Whether a step may be made; the next window is claimed once the last one is used up.
+
+        Args:
+            step: Its number, at most two above what the trainer has made.
+            trainer: What is to be kept before.
+        """
+        if step <= self._granted:
+            return True
+        if trainer.losses:
+            self.task.after(trainer).write(self.path)
+        return self._extend()
+
+    def close(self, trainer: DPTrainer, reason: StopReason) -> int:
+        """Keep the end, and give back what was claimed and not used.
+
+        Returns:
+            How many steps of the run have been made by all processes, at most.
+
+        Privacy:
+            A step during which a worker was lost counts as made: the others' sums may have been seen.
+        """
+        used = len(trainer.losses) + (reason is StopReason.WORKER_LOST)
+        if used < self._granted:
+            self._claim(used - self._granted)
+        released = self.ledger.claimed(self.task.entry)
+        task = self.task.after(trainer) if trainer.losses else self.task
+        replace(task, released=released).write(self.path)
+        return released
+
+    def _claim(self, steps: int) -> int:
+        return self.ledger.claim(self.task.entry, steps, self.task.plan.steps)
+
+
+def _plan_document(plan: RunPlan) -> dict[str, Any]:
+    values = {each.name: getattr(plan, each.name) for each in fields(plan)}
+    privacy = None if plan.privacy is None else plan.privacy.to_dict()
+    epsilon = plan.epsilon if math.isfinite(plan.epsilon) else None
+    return {**values, "privacy": privacy, "epsilon": epsilon, "ends_by": plan.ends_by.value}
+
+
+def _plan_from(document: dict[str, Any]) -> RunPlan:
+    names = [each.name for each in fields(RunPlan)]
+    if sorted(document) != sorted(names):
+        damaged(CHECKPOINT, "the plan has other fields")
+    privacy = document["privacy"]
+    read = {
+        "privacy": None if privacy is None else PrivacyPlan.from_dict(privacy),
+        "epsilon": math.inf if document["epsilon"] is None else document["epsilon"],
+        "ends_by": StopReason(document["ends_by"]),
+    }
+    return RunPlan(**{**document, **read})

@@ -1,0 +1,299 @@
+"""Private discovery of a column of names: which categories it has, and how many rows each.
+
+As in `discovery`, private rows are read only through `Histograms.measure`.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.encoding.categorical import OTHER, CategoryCodec
+from jupyter_dpsynth.engine.measuring.discovered import Discovered
+from jupyter_dpsynth.privacy.releases import partition_threshold
+from jupyter_dpsynth.sources.fingerprint import text_hashes
+from jupyter_dpsynth.sources.values import factorize
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.engine.measuring.discovered import Settings
+    from jupyter_dpsynth.metadata.columns import CategoricalMeta
+    from jupyter_dpsynth.privacy.releases import Histograms
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["NameSearch", "count_listed"]
+
+RARE_SHARE = 0.002
+KNOWN_VALUES = 20_000  # of a part, and about of a table, that are kept beside their hashes
+KNOWN_LETTERS = 64  # of a value, on average
+MUCH_UNLISTED = 0.005  # of the rows: with less of them without a name, no second look is worth it
+
+
+class NameSearch:
+    """Looks for the categories of one column whose categories are not declared.
+
+    Every look measures the counts of all its values and is joined, by precision, with the looks before.
+    A value is published if its joined count passes a threshold that a single unit's values pass with a
+    chance of at most the look's part of delta.
+
+    Args:
+        source: The private table.
+        meta: Schema of the column.
+        histograms: The door to private counts.
+        cells: Most cells of the column; the most frequent values are kept.
+        unit_rows: Most rows of one unit of privacy.
+
+    Privacy:
+        One histogram for each look. What is published after a look depends on a value that no other row
+        has only through that value's own noise, also when it was chosen by earlier looks whether there
+        is one: then the value was not published, and all that was is independent of its noise.
+
+    Source:
+        Desfontaines, Voss, Gipson, Mandayam, 'Differentially private partition selection', PoPETs 2022.
+    """
+
+    def __init__(
+        self, source: Source, meta: CategoricalMeta, histograms: Histograms, cells: int, unit_rows: int = 1
+    ) -> None:
+        self.meta, self.histograms, self.cells, self._unit_rows = meta, histograms, cells, unit_rows
+        self._names = Names(source, meta)
+        self._exact = np.append(self._names.counts, self._names.missing)
+        self._noisy = np.zeros(len(self._exact))
+        self._precision = 0.0
+        self._published = np.zeros(len(self._names.counts), dtype=bool)
+        # the order of an ordered categorical's values is schema, and is used for kept values only
+        self._order = list(source.described[meta.name].cat.categories) if meta.ordered else []
+
+    def look(self, sigma: float, delta: float) -> None:
+        """Measure every value's count and publish those that stand out.
+
+        Args:
+            sigma: Noise of the histogram.
+            delta: Chance that may be spent on publishing a value that one row brought in.
+        """
+        again = self.histograms.measure(self._exact, sigma)
+        if sigma == 0:
+            self._noisy, self._precision = again, np.inf
+            self._published[:] = True
+            return
+        total = self._precision + 1 / sigma**2
+        self._noisy = (self._precision * self._noisy + again / sigma**2) / total
+        self._precision = total
+        self._published |= self._noisy[:-1] > partition_threshold(self.sigma, delta, self._unit_rows)
+
+    @property
+    def sigma(self) -> float:
+        """Noise of the joined counts."""
+        return 0.0 if self._precision == np.inf else float(self._precision**-0.5)
+
+    def unlisted(self, rows: float) -> float:
+        """About how many rows have a value that was not published; 0 if it may be none.
+
+        Args:
+            rows: Noisy number of rows.
+        """
+        found = float(self._noisy[:-1][self._published].sum() + self._noisy[-1])
+        noise = self.sigma * np.sqrt(self._published.sum() + 1)
+        left = rows - found
+        return left if left > max(MUCH_UNLISTED * rows, 3 * noise) else 0.0
+
+    def finish(self) -> Discovered:
+        """The column's codec of what was published."""
+        noisy, most = self._noisy, self.cells - 2
+        published = np.flatnonzero(self._published)
+        if len(published) > most:  # the names of others are not asked for
+            published = published[noisy[published] >= np.partition(noisy[published], -most)[-most]]
+        named = sorted(zip(self._names.values(published), published, strict=True), key=_name_of)
+        # noisy counts may tie: the order of rows, which no noise covers, must not decide between them
+        named = sorted(sorted(named, key=lambda each: -noisy[each[1]])[:most], key=_name_of)
+        kept, chosen = tuple(value for value, _ in named), [place for _, place in named]
+        text = all(isinstance(value, str) for value in kept) or not kept
+        # a table may have such a category of its own, which is not what was not listed
+        unlisted = OTHER if OTHER not in kept else f"{OTHER}, not listed"
+        pool: tuple[Any, ...] = (unlisted,) if text else kept
+        weights = np.ones(1) if text else np.maximum(noisy[chosen], 1.0)
+        among = set(kept)
+        codec = CategoryCodec(self.meta, kept, pool, weights, tuple(v for v in self._order if v in among))
+        variance = np.full(codec.size, self.sigma**2)
+        variance[len(kept)] = np.inf  # the pool was not measured: it depends on what was kept
+        counts = np.append(noisy[chosen], np.zeros(1))
+        return Discovered(codec, np.append(counts, noisy[-1:] if self.meta.nullable else []), variance)
+
+
+def _name_of(named: tuple[Any, Any]) -> tuple[str, str]:
+    """What values with their places are sorted by, whichever row they came from."""
+    return str(named[0]), type(named[0]).__name__
+
+
+class Names:
+    """Distinct values of a column of names with their exact counts: private.
+
+    Of a table in parts only a hash of each value is kept where there are many: a column of free text has as
+    many values as rows. The few that are published are looked up again.
+
+    Args:
+        source: The private table.
+        meta: Schema of the column.
+
+    Attributes:
+        counts: Rows with each value, int64 `[values]`, in the order of the values' first rows.
+        missing: Rows without a value.
+    """
+
+    def __init__(self, source: Source, meta: CategoricalMeta) -> None:
+        self._source, self._meta = source, meta
+        self._keys: NDArray[np.uint64] | None = None
+        self._known: dict[int, Any] = {}
+        kept = KNOWN_VALUES if source.partitioned else None
+        parts = source.map(functools.partial(_count_values, name=meta.name, kept=kept), [meta.name])
+        if kept is None:
+            (part,) = parts
+            self._known, self.counts = dict(enumerate(part.found)), part.counts
+            self.missing = part.missing if meta.nullable else 0
+            return
+        hashes, exact, missing = [], [], 0
+        for part in parts:
+            hashes.append(part.keys)
+            exact.append(part.counts)
+            missing += part.missing
+            if _are_few(self._known.values(), kept):  # many small parts may have as many as a large one
+                for key, value in zip(part.keys.tolist(), part.found, strict=False):
+                    self._known.setdefault(key, value)  # of the same values the first one is known
+        self.missing = missing if meta.nullable else 0
+        keys, counts = np.concatenate(hashes), np.concatenate(exact)
+        del hashes, exact
+        distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        self._keys = distinct[order]
+        # whole numbers below 2^53 are exact in float64
+        self.counts = np.bincount(place, counts, minlength=len(distinct))[order].astype(np.int64)
+
+    def values(self, places: NDArray[np.int64]) -> list[Any]:
+        """The values at these places of `counts`."""
+        keys = (places if self._keys is None else self._keys[places]).tolist()
+        unknown = set(keys) - self._known.keys()
+        if unknown:
+            wanted = np.array(sorted(unknown), dtype=np.uint64)
+            find = functools.partial(_find_values, name=self._meta.name, keys=wanted)
+            for found in self._source.map(find, [self._meta.name]):
+                self._known = found | self._known
+        return [self._known[key] for key in keys]
+
+
+@dataclass(frozen=True, eq=False)
+class _Counted:
+    """Distinct values of a column in one part: all of them or, if they are many, their hashes alone."""
+
+    found: list[Any]
+    keys: NDArray[np.uint64]
+    counts: NDArray[np.int64]
+    missing: int
+
+
+def _count_values(df: pd.DataFrame, name: str, kept: int | None) -> _Counted:
+    """Distinct values, their exact counts (never to leave this module) and the missing rows.
+
+    Args:
+        df: A part of the table.
+        name: The column.
+        kept: Most values that are given back; None for all, and then there are no keys.
+    """
+    codes, values = factorize(df[name])
+    counts = np.bincount(codes[codes >= 0], minlength=len(values))
+    missing = int((codes < 0).sum())
+    if kept is None:
+        return _Counted(values, np.zeros(0, np.uint64), counts, missing)
+    return _Counted(values if _are_few(values, kept) else [], _keys_of(values), counts, missing)
+
+
+def _are_few(values: Collection[Any], most: int) -> bool:
+    """Whether so many values, of so many letters, may be in memory."""
+    letters = sum(len(value) for value in values if isinstance(value, str))
+    return len(values) <= most and letters <= KNOWN_LETTERS * most
+
+
+def _find_values(df: pd.DataFrame, name: str, keys: NDArray[np.uint64]) -> dict[int, Any]:
+    """Those of a part's values that have one of these keys."""
+    _, values = factorize(df[name])
+    found = _keys_of(values)
+    return {int(found[place]): values[place] for place in np.flatnonzero(np.isin(found, keys))}
+
+
+def _keys_of(values: list[Any]) -> NDArray[np.uint64]:
+    """64 bits of each value's hash; values have the same one where `factorize` takes them for the same.
+
+    Two values with the same hash would count as one, which costs accuracy and no privacy.
+    """
+    return text_hashes([_text_of(value) for value in values])
+
+
+def _text_of(value: Any) -> str:  # noqa: ANN401 - any category value
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        value += 0.0  # minus zero is zero
+    # the text of a whole number may be too long to be made
+    text = hex(value) if isinstance(value, int) else repr(value)
+    return f"\0{type(value).__name__} {text}"
+
+
+def count_listed(
+    source: Source, meta: CategoricalMeta, histograms: Histograms, settings: Settings
+) -> Discovered:
+    """Measure every declared category and what is not listed; pool the rare ones.
+
+    Privacy:
+        One histogram with noise `settings.sigma`.
+    """
+    listed = list(meta.categories or ())
+    parts = source.map(functools.partial(_listed_counts, name=meta.name, listed=listed), [meta.name])
+    total = sum(parts, np.zeros(len(listed) + 2, np.int64))
+    if not meta.nullable:
+        total[-1] = 0
+    noisy = histograms.measure(total, settings.sigma)
+    own, unlisted = noisy[: len(listed)], noisy[len(listed)]
+    floor = max(3 * settings.sigma, RARE_SHARE * settings.rows)
+    keep = own > floor
+    keep[np.argsort(-own)[settings.cells - 2 :]] = False
+    if (~keep).sum() == 1 or not keep.any():
+        keep = np.ones(len(listed), dtype=bool)
+        keep[settings.cells - 2 :] = False
+    pool = tuple(v for v, k in zip(listed, keep, strict=True) if not k)
+    weights = _shrink_to_mean(own[~keep], settings.sigma)
+    pooled_cells = int((~keep).sum()) + 1
+    if not pool:  # nothing listed is rare: an unlisted value decodes to any listed one
+        pool, weights = tuple(listed), np.maximum(own, 1.0)
+    kept = tuple(v for v, k in zip(listed, keep, strict=True) if k)
+    codec = CategoryCodec(meta, kept, pool, weights, tuple(listed) if meta.ordered else ())
+    pool_count = own[~keep].sum() + unlisted
+    cells = np.concatenate([own[keep], [pool_count], noisy[-1:] if meta.nullable else []])
+    variance = np.full(codec.size, settings.sigma**2)
+    variance[len(kept)] *= pooled_cells
+    return Discovered(codec, cells, variance)
+
+
+def _listed_counts(df: pd.DataFrame, name: str, listed: list[Any]) -> NDArray[np.int64]:
+    """Exact counts of a part: each declared category, all others, and missing."""
+    part = _count_values(df, name, None)
+    place = {value: i for i, value in enumerate(listed)}
+    total = np.zeros(len(listed) + 2, dtype=np.int64)
+    np.add.at(total, [place.get(value, len(listed)) for value in part.found], part.counts)
+    total[-1] = part.missing
+    return total
+
+
+def _shrink_to_mean(counts: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """James-Stein: counts drawn towards their mean as far as the noise explains their spread."""
+    if len(counts) == 0:
+        return counts
+    mean = max(float(counts.mean()), 1e-3)
+    spread = max(float(((counts - mean) ** 2).sum()), 1e-9)
+    keep = max(0.0, 1 - sigma**2 * len(counts) / spread)
+    return np.maximum(mean + keep * (counts - mean), 1e-3)

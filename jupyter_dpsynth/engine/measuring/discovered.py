@@ -1,0 +1,66 @@
+"""What private discovery reads and gives: counts, noisy histograms, cells with their noisy counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.encoding.categorical import CategoryCodec
+    from jupyter_dpsynth.encoding.numeric import NumericCodec
+
+__all__ = ["Discovered", "Settings", "count_in"]
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """A column's codec with the noisy counts of its cells that discovery gave on the way.
+
+    Attributes:
+        codec: The column's codec.
+        counts: Noisy count of each cell, float64 `[cells]`.
+        variances: Variance of each count's noise, infinite where nothing was measured.
+    """
+
+    codec: NumericCodec | CategoryCodec
+    counts: NDArray[np.float64]
+    variances: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What discovery may use of the run: all public or already noisy.
+
+    Attributes:
+        rows: Noisy number of rows.
+        sigma: Noise of one histogram if a column were measured once.
+        bins: About how many bins a number gets.
+        cells: Most cells of a column of names; the most frequent are kept, the rest pooled.
+    """
+
+    rows: float
+    sigma: float
+    bins: int
+    cells: int
+
+
+def count_in(
+    values: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """How many sorted values lie in each of some disjoint cells, in their order; the fewer are looked up.
+
+    >>> count_in(np.array([1.0, 2.0, 2.5, 9.0]), np.array([1.0, 3.0]), np.array([2.5, 9.5]))
+    array([2, 1])
+    >>> count_in(np.array([0.0, 2.0]), np.array([1.0, 3.0, 9.0]), np.array([2.5, 9.0, 9.5]))
+    array([1, 0, 0])
+    """
+    if len(starts) <= len(values):
+        first, last = (np.searchsorted(values, edges, side="left") for edges in (starts, ends))
+        return last - first
+    place = np.searchsorted(starts, values, side="right") - 1
+    inside = (place >= 0) & (values < ends[place])
+    return np.bincount(place[inside], minlength=len(starts))

@@ -1,0 +1,66 @@
+"""Public grids: the coarsest cells into which a column of numbers or times is divided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jupyter_dpsynth.encoding.numeric import LARGEST, in_units
+from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["BRANCHES", "FLAT_SPAN", "LEVELS", "branches", "coarsest_cells"]
+
+LEVELS = 3  # histograms of a tree, the coarsest included
+BRANCHES = 32  # most children of a cell
+FLAT_SPAN = 128  # a declared range of so few whole values needs no tree
+TIME_GRID_YEARS = (1700, 2263)  # what a date of nanoseconds can be, from and before
+
+
+def branches(span: float) -> int:
+    """Children of a cell, so that about `LEVELS` levels resolve a range of `span` units."""
+    return int(np.clip(np.ceil(span ** (1 / LEVELS)), 4, BRANCHES))
+
+
+def coarsest_cells(meta: ContinuousMeta | DatetimeMeta, unit: float) -> tuple[NDArray[np.float64], bool]:
+    """Public edges of the coarsest cells on the line of units, and whether bounds were declared.
+
+    Without bounds: powers of two on both sides of an exact zero for numbers and durations, calendar
+    years for points in time. With bounds: equal cells, with 0 and both bounds in cells of their own.
+    """
+    if meta.bounds is not None:
+        return _declared_grid(meta, unit), True
+    if isinstance(meta, DatetimeMeta) and not meta.is_duration:
+        years = [np.datetime64(str(year), "us") for year in range(*TIME_GRID_YEARS)]
+        starts = np.array(years).astype(np.int64)
+        return np.unique(starts // int(unit)).astype(np.float64), False
+    lowest_power = 0 if unit > 0 else -30
+    powers = 2.0 ** np.arange(lowest_power, 63)
+    if isinstance(meta, DatetimeMeta):
+        powers = powers[powers * unit <= LARGEST]  # in microseconds: what a duration can be
+    zero = np.array([0.0] if unit > 0 else [0.0, np.nextafter(0.0, 1.0)])
+    return np.concatenate([-powers[::-1], zero, powers]), False
+
+
+def _declared_grid(meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
+    low, high = meta.bounds or (0.0, 0.0)
+    if unit == 0:
+        cells = np.linspace(low, high, BRANCHES + 1)
+        after_high = np.nextafter(high, np.inf)
+        extra = [np.nextafter(low, np.inf), high, after_high]
+        if low <= 0 <= high:
+            extra += [0.0, np.nextafter(0.0, 1.0)]
+        return np.unique(np.append(cells, extra))
+    low, high = np.floor(in_units(low, unit) + 1e-9), np.ceil(in_units(high, unit) - 1e-9)
+    low, high = max(low, -LARGEST), min(high, LARGEST)
+    span = high - low + 1
+    if span <= FLAT_SPAN:
+        return np.arange(low, high + 2)
+    width = np.ceil(span / branches(span))
+    edges = np.append(np.arange(low, high + 1, width), [low + 1, high, high + 1])
+    if low <= 0 <= high:
+        edges = np.append(edges, [0.0, 1.0])
+    return np.unique(edges)

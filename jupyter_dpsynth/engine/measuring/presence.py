@@ -1,0 +1,123 @@
+"""Which cells of an open-ended grid hold rows, as far as their noisy counts can tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jupyter_dpsynth.metadata.columns import DatetimeMeta
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.metadata.columns import ContinuousMeta
+
+__all__ = ["SURE", "present_cells"]
+
+SURE = 4.0  # standard deviations of noise by which a value stands out
+SURE_ALONE = 6.0  # of one of about 200 cells that reach from 1e-9 to 1e19: a false one would be far out
+REACH = ((2, 2.0), (8, SURE))  # up to so many cells from others it takes so many standard deviations
+SURE_TOGETHER = 3.5  # of the noise of a run of cells beside others
+LONGEST_RUN = 8  # cells
+USUAL_NUMBERS = 0.0, 1e6
+USUAL_YEARS = "1950", "2050"
+USUAL_DURATIONS = 0.0, 3.2e13  # microseconds, up to a year
+
+
+def present_cells(
+    counts: NDArray[np.float64],
+    sigma: float,
+    starts: NDArray[np.float64],
+    meta: ContinuousMeta | DatetimeMeta,
+    unit: float,
+) -> NDArray[np.bool_]:
+    """Cells of an open-ended grid that hold more than noise.
+
+    How far a cell must stand out depends on how far it is from those that do: `REACH`, `SURE_ALONE` beyond.
+    Cells of which none stands out may do so together: a run of them beside those that do is taken as a
+    whole. The other side of zero is far: what is never negative stays so. If nothing stands out at all, it
+    is the clearest of the cells where values most often are.
+
+    Args:
+        counts: Noisy counts `[cells]`.
+        sigma: Noise of each count.
+        starts: First point of each cell on the line of units.
+        meta: The column's schema.
+        unit: Size of one unit.
+
+    Privacy:
+        Post-processing.
+    """
+    sides = _sides(starts, meta)
+    sure = counts > SURE_ALONE * sigma
+    if not sure.any():
+        sure = _clearest_run(counts, sides)
+        if counts[sure].sum() <= SURE_ALONE * sigma * np.sqrt(sure.sum()):
+            sure = _clearest_run(np.where(_usual(starts, meta, unit), counts, -np.inf), sides)
+    while True:
+        grown = sure.copy()
+        for distance, least in REACH:
+            near = np.zeros(len(sure), dtype=bool)
+            for shift in range(1, distance + 1):
+                same = sides[shift:] == sides[:-shift]
+                near[shift:] |= sure[:-shift] & same
+                near[:-shift] |= sure[shift:] & same
+            grown |= near & (counts > least * sigma)
+        if (grown == sure).all():
+            grown |= _runs_beside(sure, counts, sides, sigma)
+        if (grown == sure).all():
+            return grown
+        sure = grown
+
+
+def _clearest_run(counts: NDArray[np.float64], sides: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The run of cells on one side of zero that stands out most; a single cell may do so by chance."""
+    best, chosen = -np.inf, (0, 1)
+    for length in range(1, min(LONGEST_RUN, len(counts)) + 1):
+        scores = np.lib.stride_tricks.sliding_window_view(counts, length).sum(axis=1) / np.sqrt(length)
+        scores[sides[: len(scores)] != sides[length - 1 :]] = -np.inf
+        first = int(np.argmax(scores))
+        if scores[first] > best:
+            best, chosen = scores[first], (first, first + length)
+    out = np.zeros(len(counts), dtype=bool)
+    out[slice(*chosen)] = True
+    return out
+
+
+def _runs_beside(
+    sure: NDArray[np.bool_], counts: NDArray[np.float64], sides: NDArray[np.bool_], sigma: float
+) -> NDArray[np.bool_]:
+    """Runs of cells next to those that are sure, as far as they stand out together."""
+    out = np.zeros(len(sure), dtype=bool)
+    for place in np.flatnonzero(sure):
+        for step in (-1, 1):
+            run = place + step * np.arange(1, LONGEST_RUN + 1)
+            run = run[(run >= 0) & (run < len(sure))]
+            run = run[np.cumprod(~sure[run] & (sides[run] == sides[place])).astype(bool)]
+            scores = np.cumsum(counts[run]) / np.sqrt(np.arange(1, len(run) + 1))
+            if len(run) and scores.max() > SURE_TOGETHER * sigma:
+                out[run[: np.argmax(scores) + 1]] = True
+    return out
+
+
+def _sides(starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.bool_]:
+    """Which cells are on which side of zero; to points in time zero is nothing special."""
+    if isinstance(meta, DatetimeMeta) and not meta.is_duration:
+        return np.ones(len(starts), dtype=bool)
+    return starts >= 0
+
+
+def _usual(
+    starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta, unit: float
+) -> NDArray[np.bool_]:
+    """Cells where values most often are: of the whole grid the largest count is noise almost anywhere."""
+    if not isinstance(meta, DatetimeMeta):
+        first, end = USUAL_NUMBERS
+    elif meta.is_duration:
+        first, end = USUAL_DURATIONS
+    else:
+        first, end = np.array(USUAL_YEARS, dtype="datetime64[us]").astype(np.float64).tolist()
+    values = starts * (unit or 1.0)
+    among: NDArray[np.bool_] = (values >= first) & (values < end)
+    return among

@@ -1,0 +1,1 @@
+"""What is learned: the network, the noisy measurements that it starts from, and both together."""

@@ -1,0 +1,128 @@
+"""Noisy one-way marginals and pair dependences: what the model starts from and is compared with."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.encoding.table import TableCodec
+
+__all__ = [
+    "PAIR_ROWS",
+    "MeasuredReference",
+    "chance_distance",
+    "pair_dependence",
+    "reference_from",
+    "to_shares",
+]
+
+
+PAIR_ROWS = 131_072  # rows that tell a pair's dependence well enough to weigh it
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredReference:
+    """What was measured of the private table with noise: free to look at, to show and to keep.
+
+    Attributes:
+        columns: Names of the learned columns.
+        labels: One text for each cell of each column.
+        kinds: 'number', 'category' or 'datetime' for each column.
+        shares: Noisy share of each cell, `[cells]` for each column, non-negative, sum 1.
+        noise: Standard deviation of each share's noise, same shapes.
+        dependence: Total-variation distance of each pair of columns from independence, noisy, corrected
+            for its expectation under independence, in [0, 1], `[columns, columns]`, diagonal 0.
+        dependence_noise: Standard deviation of the noise in each entry of `dependence`.
+        rows: Noisy row count.
+
+    Privacy:
+        The measurements 'one-way marginals' and 'pair dependence' of the plan; the rest is
+        post-processing.
+    """
+
+    columns: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    kinds: tuple[str, ...]
+    shares: tuple[NDArray[np.float64], ...]
+    noise: tuple[NDArray[np.float64], ...]
+    dependence: NDArray[np.float64]
+    dependence_noise: float
+    rows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form for saved models; labels and kinds come from the codec."""
+        return {
+            "shares": [share.tolist() for share in self.shares],
+            "noise": [noise.tolist() for noise in self.noise],
+            "dependence": self.dependence.tolist(),
+            "dependence_noise": self.dependence_noise,
+            "rows": self.rows,
+        }
+
+
+def reference_from(codec: TableCodec, values: dict[str, Any]) -> MeasuredReference:
+    """Join a codec's names with measured figures (the form of `MeasuredReference.to_dict`)."""
+    return MeasuredReference(
+        columns=codec.names,
+        labels=tuple(column.labels for column in codec.columns),
+        kinds=tuple(column.kind for column in codec.columns),
+        shares=tuple(np.asarray(share, np.float64) for share in values["shares"]),
+        noise=tuple(np.asarray(noise, np.float64) for noise in values["noise"]),
+        dependence=np.asarray(values["dependence"], np.float64),
+        dependence_noise=float(values["dependence_noise"]),
+        rows=int(values["rows"]),
+    )
+
+
+def to_shares(counts: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+    """Counts as probabilities, each cell at least `floor` rows."""
+    raised = np.maximum(counts, floor)
+    return raised / raised.sum()
+
+
+def pair_dependence(
+    codes: NDArray[np.integer[Any]],
+    sizes: NDArray[np.int64],
+    shares: Sequence[NDArray[np.float64]] | None = None,
+    rows: float | None = None,
+    errors: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Total-variation distance of every pair of columns from independence, `[m, m]`, in [0, 1].
+
+    The distance that sampling alone would show between independent columns is subtracted.
+
+    Args:
+        codes: Codes `int32 [n, m]`.
+        sizes: Number of cells of each column.
+        shares: One-way shares of each column; by default those of the codes themselves.
+        rows: Number of rows to compare with; by default that of the codes.
+        errors: Added to each pair's L1 distance in rows, `[m (m - 1) / 2]`.
+    """
+    rows = len(codes) if rows is None else rows
+    columns = len(sizes)
+    if shares is None:
+        shares = [np.bincount(codes[:, j], minlength=sizes[j]) / rows for j in range(columns)]
+    out = np.zeros((columns, columns))
+    for place, (first, second) in enumerate(itertools.combinations(range(columns), 2)):
+        shape = int(sizes[first]), int(sizes[second])
+        key = codes[:, first].astype(np.intp) * shape[1] + codes[:, second]
+        table = np.bincount(key, minlength=shape[0] * shape[1]).reshape(shape)
+        expected = np.outer(shares[first], shares[second])
+        distance = np.abs(table - rows * expected).sum() - chance_distance(expected, rows)
+        if errors is not None:
+            distance += errors[place]
+        out[first, second] = out[second, first] = np.clip(distance / (2 * rows), 0, 1)
+    return out
+
+
+def chance_distance(expected: NDArray[np.float64], rows: float) -> float:
+    """L1 distance in rows that chance alone gives between counts and expected shares of cells."""
+    return float(np.sqrt(2 / np.pi * rows * expected * (1 - expected)).sum())

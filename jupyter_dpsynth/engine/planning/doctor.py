@@ -1,0 +1,445 @@
+"""What would spoil a run, looked for in the private table before anything is spent.
+
+The findings are for the owner of the data. No part of epsilon pays for them, and every surface that shows
+them says so. They hold no value of the table and no figure that was counted in it: words do ('a few',
+'many'). Bounds and categories that are read off the table are never proposed, because what is declared is
+stated to be public.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from jupyter_dpsynth.engine.planning.plan import MAX_CELLS, least_rows, plan_run
+from jupyter_dpsynth.errors import ConfigError, MetadataError, shielded
+from jupyter_dpsynth.metadata.columns import (
+    CategoricalMeta,
+    ContinuousMeta,
+    DataFrameMeta,
+    DatetimeMeta,
+    IdMeta,
+)
+from jupyter_dpsynth.metadata.extracting import MetaExtractor, check_frame
+from jupyter_dpsynth.privacy.releases import partition_threshold
+from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_to_look_at
+from jupyter_dpsynth.sources.values import factorize, number_values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.config import ResolvedConfig
+    from jupyter_dpsynth.engine.planning.plan import RunPlan
+    from jupyter_dpsynth.metadata.columns import ColumnMeta
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["BANNER", "Finding", "Remedy", "examine"]
+
+BANNER = (
+    "For the owner's eyes only: computed from the original rows, not covered by epsilon. Clear this output "
+    "before the notebook leaves your hands."
+)
+LEVELS = ("stop", "care", "hint")
+ID_NAME = re.compile(r"(^|[_\W])(id|ids|uuid|guid|key|ssn|email|phone|iban|passport|person|patient)([_\W]|$)")
+CAMEL_ID = re.compile(r"[a-z](Id|ID|Key)$")
+DATE_TEXT = re.compile(r"\s*\d{1,4}[-./]\d{1,2}[-./]\d{1,4}([ T]\d{1,2}:\d{2}.*)?\s*")
+NUMBER_TEXT = re.compile(r"\s*[-+]?\d[\d,]*\.?\d*\s*")
+ALMOST_ALL = 0.95
+FEW_DISTINCT = 20  # a column with fewer values identifies nobody
+SAMPLED = 2_000  # distinct texts that are looked at for their form
+NOISY_SHARE = 0.03  # of the rows: noise of a count beside which all but the most frequent values vanish
+RARE_SHARE = 0.2  # of the rows: if so many have rare values, the column is hard to learn
+PART_ADVICE = (
+    "What is said of rows is said of these. If rows of one person lie in different parts, name the column "
+    "that tells whose they are: privacy_unit."
+)
+EPSILONS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # a coarse grid tells little of the row count
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A finding's cure, as one line of a cell.
+
+    Attributes:
+        name: A parameter, 'ids', or 'ignore' for a column that is better left out.
+        value: A column's name, or the parameter's value.
+    """
+
+    name: str
+    value: Any
+
+    @property
+    def line(self) -> str:
+        """The line to write.
+
+        >>> Remedy("ids", "person").line, Remedy("epsilon", 2.0).line
+        ("ids = ['person']", 'epsilon = 2')
+        """
+        if self.name in {"ids", "ignore"}:
+            return f"{self.name} = [{self.value!r}]"
+        value = f"{self.value:g}" if isinstance(self.value, float) else repr(self.value)
+        return f"{self.name} = {value}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    Attributes:
+        kind: What sort of thing, for programs.
+        level: 'stop' if learning would be refused, 'care' if it would be poor or the guarantee weaker than
+            it looks, 'hint' otherwise.
+        column: The column's name, or '' for the table.
+        text: What was found.
+        advice: What to do.
+        remedy: The same as one line, if one line does it.
+    """
+
+    kind: str
+    level: Literal["stop", "care", "hint"]
+    column: str
+    text: str
+    advice: str
+    remedy: Remedy | None = None
+
+
+def examine(
+    df: object,
+    config: ResolvedConfig,
+    *,
+    df_meta: DataFrameMeta | None = None,
+    declared: Mapping[str, Any] | None = None,
+) -> list[Finding]:
+    """Look for what would spoil a run.
+
+    Args:
+        df: The private table, in any form that `HighDimSynthesizer.learn` takes. Of a table in parts not
+            all rows are looked at, and the findings say so.
+        config: The parameters of the run.
+        df_meta: Its schema, if there is one already.
+        declared: Otherwise, what is declared: arguments of `MetaExtractor.extract`.
+
+    Returns:
+        Findings, the gravest first.
+
+    Raises:
+        DataError: It is not a table that has rows and named columns.
+        MetadataError: A declaration does not fit.
+
+    Privacy:
+        None: the findings depend on the rows and no noise is added. For the owner only.
+    """
+    source = open_source(df)
+    try:
+        return shielded(
+            lambda: _examine(source, config, df_meta, dict(declared or {})), "the check-up failed"
+        )
+    finally:
+        source.close()
+
+
+def _examine(
+    source: Source, config: ResolvedConfig, df_meta: DataFrameMeta | None, declared: dict[str, Any]
+) -> list[Finding]:
+    check_frame(source.described)
+    odd = [
+        Finding(
+            "type",
+            "stop",
+            name,
+            f"{name!r} has a type that cannot be learned ({kind}).",
+            "Leave it out, or convert it.",
+            Remedy("ignore", name),
+        )
+        for name, kind in source.refused.items()
+    ]
+    source = source.without(list(source.refused)) if odd else source
+    df, rows = rows_to_look_at(source), source.rows
+    metas, found = _schema(df, df_meta, declared)
+    found += odd
+    # the unit is protected already: what else it may be is of no interest
+    names = [name for name in df.columns if name in metas and name != config.privacy_unit]
+    columns = [_Column(df[name], metas[name]) for name in names]
+    plan = _plan(config, columns, rows)
+    # a value is looked for in fewer rows, where it is rarer
+    threshold = _threshold(plan, columns) * len(df) / max(rows, 1)
+    single = [finding for column in columns for finding in column.findings(threshold)]
+    identifiers = {each.column for each in single if each.kind in {"identifier", "several rows"}}
+    found += [*_table_findings(rows, config, columns, identifiers), *single]
+    if not any(finding.kind == "few rows" for finding in found):
+        found += _many_columns(plan)
+    if source.partitioned:
+        found.append(Finding("part", "hint", "", LOOKED_AT, PART_ADVICE))
+    return sorted(found, key=lambda each: LEVELS.index(each.level))
+
+
+def _schema(
+    df: pd.DataFrame, df_meta: DataFrameMeta | None, declared: dict[str, Any]
+) -> tuple[dict[str, ColumnMeta], list[Finding]]:
+    """Meta of every column that can be learned, and a finding for every one that cannot."""
+    if df_meta is not None:
+        df_meta.check(df)
+        return {meta.name: meta for meta in df_meta.columns}, []
+    metas, found = {}, []
+    ids = set(declared.pop("ids", ()))
+    for name in df.columns:
+        own: dict[str, Any] = {
+            key: {name: value[name]} for key, value in declared.items() if key != "schema" and name in value
+        }
+        try:
+            meta = MetaExtractor.extract(df[[name]], ids=[name] if name in ids else [], **own)
+        except MetadataError as error:
+            advice = "Leave it out, or convert it."
+            found.append(Finding("type", "stop", name, str(error), advice, Remedy("ignore", name)))
+        else:
+            metas[name] = meta[name]
+    if "schema" in declared and not found:
+        whole = MetaExtractor.extract(df, ids=sorted(ids), **declared)
+        metas = {meta.name: meta for meta in whole.columns}
+    return metas, found
+
+
+def _plan(config: ResolvedConfig, columns: list[_Column], rows: int) -> RunPlan | None:
+    """The plan of the run, None if it is impossible, which is a finding of its own."""
+    learned = tuple(column.meta for column in columns if not isinstance(column.meta, IdMeta))
+    try:
+        return plan_run(config, DataFrameMeta(learned), float(max(rows, 2)), "quick")
+    except (ConfigError, ZeroDivisionError):
+        return None
+
+
+def _threshold(plan: RunPlan | None, columns: list[_Column]) -> float:
+    """How often a value must occur to be seen among those of a column that nothing is declared of."""
+    many = len(DataFrameMeta(tuple(column.meta for column in columns)).open_names)
+    if plan is None or plan.privacy is None or not many:
+        return 0.0
+    # both looks at a column's names, with the second one shared by all of them
+    sigma = 1 / math.sqrt(1 / plan.codec_sigma**2 + 1 / (many * plan.look_sigma**2))
+    return partition_threshold(sigma, plan.privacy.selection_delta / many)
+
+
+def _many_columns(plan: RunPlan | None) -> list[Finding]:
+    """Whether the columns are so many that each is hardly measured."""
+    if plan is None or plan.codec_sigma < NOISY_SHARE * plan.rows:
+        return []
+    text = (
+        "All columns share the budget, and for so few rows they are many: of each little more than the most "
+        "frequent values will stand out of the noise."
+    )
+    advice = "Leave out what nobody needs, declare bounds and categories, or give a larger epsilon."
+    return [Finding("many columns", "care", "", text, advice)]
+
+
+def _table_findings(
+    rows: int, config: ResolvedConfig, columns: list[_Column], identifiers: set[str]
+) -> list[Finding]:
+    """What concerns several columns; those that look like identifiers are asked for no bounds."""
+    found = [*_rows_findings(rows, config), *_repeated_rows(columns)]
+    learned = [column.meta for column in columns if not isinstance(column.meta, IdMeta)]
+    if not learned:
+        text = "There is no column to learn: all are identifiers or have a type that cannot be learned."
+        found.append(Finding("nothing to learn", "stop", "", text, "Convert or add columns."))
+    unbounded = [
+        meta.name
+        for meta in learned
+        if isinstance(meta, ContinuousMeta | DatetimeMeta)
+        and meta.bounds is None
+        and meta.name not in identifiers
+    ]
+    if unbounded:
+        shown = ", ".join(map(repr, unbounded[:5])) + (" and more" if len(unbounded) > 5 else "")
+        found.append(
+            Finding(
+                "bounds",
+                "hint",
+                "",
+                f"No lowest and highest value is declared for {shown}: they are learned, with budget.",
+                "Declare what everybody may know, not what the table holds: "
+                f"bounds = {{{unbounded[0]!r}: (lowest, highest)}}.",
+            )
+        )
+    return found
+
+
+def _rows_findings(rows: int, config: ResolvedConfig) -> list[Finding]:
+    """Whether the rows are enough for epsilon and delta; their number is not told."""
+    if not config.differential_privacy:
+        text = "differential_privacy is False: a run would give no guarantee."
+        switch = Remedy("differential_privacy", value=True)
+        return [Finding("no guarantee", "care", "", text, "Set it to True.", switch)]
+    found = []
+    if rows < 2 * least_rows(config, rows):
+        enough = [e for e in EPSILONS if e > config.epsilon and rows >= 2 * _least_rows_at(e, config, rows)]
+        remedy = Remedy("epsilon", enough[0]) if enough else None
+        found.append(
+            Finding(
+                "few rows",
+                "stop" if rows < least_rows(config, rows) else "care",
+                "",
+                f"The table has too few rows for epsilon = {config.epsilon:g}: most of what is learned would "
+                "be noise.",
+                "Give more rows or a larger epsilon." if remedy else "Give more rows.",
+                remedy,
+            )
+        )
+    if config.delta is not None and config.delta * rows >= 1:
+        text = f"delta = {config.delta:g} is not below 1 / number of rows: it allows to publish whole rows."
+        found.append(Finding("delta", "care", "", text, "Leave it to be chosen.", Remedy("delta", None)))
+    return found
+
+
+def _least_rows_at(epsilon: float, config: ResolvedConfig, rows: int) -> float:
+    return least_rows(replace(config, epsilon=epsilon), rows)
+
+
+def _repeated_rows(columns: list[_Column]) -> list[Finding]:
+    """Whether whole rows occur again."""
+    usable = [column.codes for column in columns if not isinstance(column.meta, IdMeta)]
+    if len(usable) < 2:
+        return []
+    key = np.zeros(len(usable[0]), dtype=np.int64)
+    for codes in usable:  # numbered anew after each column, so that nothing overflows
+        _, key = np.unique(key * (codes.max(initial=0) + 2) + codes + 1, return_inverse=True)
+    share = 1 - len(np.unique(key)) / len(key)
+    if share < 0.001:
+        return []
+    return [
+        Finding(
+            "repeated rows",
+            "care" if share > 0.1 else "hint",
+            "",
+            f"{_amount(share).capitalize()} rows are the same as another one.",
+            "If they are copies by mistake, remove them: df = df.drop_duplicates(). If one person has "
+            "several rows, the guarantee for that person is weaker.",
+        )
+    ]
+
+
+def _amount(share: float) -> str:
+    """A share of rows in a word."""
+    return "a few" if share < 0.02 else "some" if share < 0.1 else "many" if share < 0.5 else "most"
+
+
+class _Column:
+    """One column with its distinct values counted, and what can be said of it."""
+
+    def __init__(self, series: pd.Series, meta: ColumnMeta) -> None:
+        self.meta, self.name = meta, meta.name
+        codes, self.values = factorize(series)
+        self.codes: NDArray[np.int64] = codes
+        self.rows = len(codes)
+        self.counts = np.bincount(codes[codes >= 0], minlength=len(self.values))
+        self.present = int(self.counts.sum())
+        self.distinct = len(self.values) / max(self.present, 1)
+        self.kind_changes = series.dtype == object and self._odd_share(series) > 0
+
+    def _odd_share(self, series: pd.Series) -> float:
+        names = series[self.codes >= 0].map(lambda value: type(value).__name__)
+        return float((names != self.meta.value_type).mean()) if len(names) else 0.0
+
+    @property
+    def named_like_id(self) -> bool:
+        return bool(ID_NAME.search(self.name.lower()) or CAMEL_ID.search(self.name))
+
+    def findings(self, threshold: float) -> list[Finding]:
+        if isinstance(self.meta, IdMeta):
+            return self._several_rows(declared=True)
+        if len(self.values) <= 1:
+            text = f"{self.name!r} has the same value in all rows, or none: measuring it takes budget."
+            advice = "Leave it out; you can add it to the synthetic table by hand."
+            return [Finding("constant", "hint", self.name, text, advice, Remedy("ignore", self.name))]
+        form = self._form()
+        found = form or self._identifier() or self._several_rows(declared=False)
+        return [*(found or self._too_many_levels(threshold)), *self._gaps()]
+
+    def _identifier(self) -> list[Finding]:
+        number = isinstance(self.meta, ContinuousMeta)
+        discrete = isinstance(self.meta, CategoricalMeta) or (number and self._whole())
+        limit = 0.5 if self.named_like_id else ALMOST_ALL
+        text_or_name = isinstance(self.meta, CategoricalMeta) or self.named_like_id or self.distinct == 1
+        if not discrete or not text_or_name or self.distinct < limit or len(self.values) <= FEW_DISTINCT:
+            return []
+        if self.named_like_id and self.distinct < ALMOST_ALL:
+            return []
+        text = f"{self.name!r} looks like an identifier: almost every row has a value of its own."
+        advice = "Declare it as one: it is then never learned, and numbered anew in the synthetic table."
+        return [Finding("identifier", "care", self.name, text, advice, Remedy("ids", self.name))]
+
+    def _whole(self) -> bool:
+        """Whether all numbers are whole, as where missing values have made floats of integers."""
+        numbers = number_values(pd.Series(self.values))
+        return bool((numbers == np.rint(numbers)).all())
+
+    def _several_rows(self, *, declared: bool) -> list[Finding]:
+        """An identifier whose values come again: several rows belong to one person."""
+        if (
+            not (declared or self.named_like_id)
+            or len(self.values) <= FEW_DISTINCT
+            or self.distinct >= ALMOST_ALL
+        ):
+            return []
+        text = (
+            f"{self.name!r} looks like an identifier that comes again: a person with several rows is "
+            "protected less than the stated epsilon, which is that of one row."
+        )
+        advice = "Name it as the unit whose privacy is protected; max_rows_per_unit limits the rows of one."
+        return [Finding("several rows", "care", self.name, text, advice, Remedy("privacy_unit", self.name))]
+
+    def _too_many_levels(self, threshold: float) -> list[Finding]:
+        meta = self.meta
+        if (
+            not isinstance(meta, CategoricalMeta)
+            or meta.categories is not None
+            or len(self.values) <= FEW_DISTINCT  # if these are lost, the rows are too few
+        ):
+            return []
+        order = np.sort(self.counts)[::-1]
+        kept = order[: MAX_CELLS - 2]
+        lost = 1 - float(kept[kept > threshold].sum()) / max(self.present, 1)
+        if lost < RARE_SHARE:
+            return []
+        text = (
+            f"{self.name!r} has so many rare values that {_amount(lost)} rows would become 'other' (at most "
+            f"{MAX_CELLS - 2} values are told apart, and rare ones are never published)."
+        )
+        advice = "Group its values, declare public categories, or leave it out."
+        return [Finding("levels", "care", self.name, text, advice, Remedy("ignore", self.name))]
+
+    def _form(self) -> list[Finding]:
+        """Text that is numbers or dates, and objects of several types."""
+        found = []
+        if isinstance(self.meta, CategoricalMeta) and len(self.values) > FEW_DISTINCT:
+            texts = [value for value in self.values[:SAMPLED] if isinstance(value, str)]
+            for pattern, what, call in (
+                (NUMBER_TEXT, "numbers", "pd.to_numeric"),
+                (DATE_TEXT, "dates", "pd.to_datetime"),
+            ):
+                if texts and sum(map(bool, map(pattern.fullmatch, texts))) > ALMOST_ALL * len(texts):
+                    text = f"{self.name!r} holds {what} written as text: each is then a name without order."
+                    advice = (
+                        f"If they are {what}, convert them: df[{self.name!r}] = {call}(df[{self.name!r}], "
+                        "errors='coerce'). If they are codes, group them or leave the column out."
+                    )
+                    found.append(Finding("text form", "care", self.name, text, advice))
+                    break
+        if self.kind_changes and self.meta.value_type:
+            text = (
+                f"{self.name!r} mixes types of values: those that are not {self.meta.value_type} may be lost."
+            )
+            advice = "Bring the column to one type."
+            found.append(Finding("mixed types", "hint", self.name, text, advice))
+        return found
+
+    def _gaps(self) -> list[Finding]:
+        if self.present >= (1 - ALMOST_ALL) * self.rows:
+            return []
+        text = f"{self.name!r} is missing in most rows: there is little to learn from."
+        return [Finding("missing", "hint", self.name, text, "Leave it out.", Remedy("ignore", self.name))]

@@ -1,0 +1,303 @@
+"""What a run would be like, before anything is read: noise, epsilon over the steps, error, time, memory.
+
+Everything here is a function of the parameters, the public schema and a row count that somebody names. The
+table is not touched.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jupyter_dpsynth.engine.planning.plan import DEFAULT_STEPS, least_rows, plan_run
+from jupyter_dpsynth.engine.training.timing import measured_step_seconds
+from jupyter_dpsynth.errors import ConfigError, MetadataError
+from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DataFrameMeta, IdMeta
+from jupyter_dpsynth.privacy.accounting import epsilon_curve, max_steps
+from jupyter_dpsynth.reports import StopReason
+from jupyter_dpsynth.sources.partitions import MAX_BYTES
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.config import ResolvedConfig
+    from jupyter_dpsynth.engine.planning.plan import RunPlan
+    from jupyter_dpsynth.metadata.columns import ColumnMeta
+    from jupyter_dpsynth.privacy.accounting import Accountant, EpsilonCurve
+
+__all__ = ["Forecast", "assumed_schema", "forecast"]
+
+ASSUMED_ROWS = 10_000  # where nobody says how many: a fixed number, so that it tells nothing
+ASSUMED_COLUMNS = 12
+ASSUMED_CATEGORIES = 6  # of a column whose categories are to be learned
+TREE_COST = 8  # how much noisier a bin of a number is after discovery than one histogram would be
+BINS_USED = 0.65  # of the bins of a number: few values need fewer
+CURVE_POINTS = {"quick": 40, "pld": 12}
+FAR = 20  # times the planned steps: how far the end of the budget is looked for
+MAX_CHUNK = 8_192  # rows that are in the network at once
+
+# Seconds of a step by its parts, fitted to runs of 70 to 2,000 cells and batches of 256 to 27,000 rows on two
+# cores, and how long the yardstick below took there. They serve until a step can be timed.
+PER_STEP, PER_PRODUCT, PER_CELL, PER_WEIGHT, PER_ROW = 9.5e-4, 1.65e-11, 7e-9, 1.85e-8, 2e-9
+YARDSTICK_SECONDS = 4.5e-10
+PER_GROUP = 1e-3  # seconds of a microbatch
+MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 2e-4
+ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
+TENSORFLOW_SECONDS = 9.0
+READ_COPIES, BYTES_PER_HASH, BYTES_PER_COPIED = 5, 16, 8
+BYTES_PER_NUMBER = 60  # of a row of a table in memory while one of its columns is measured
+# of a row while the rows of each unit are chosen (40, and 16 more of a Dask DataFrame), and afterwards
+BYTES_TO_BOUND, BYTES_PER_OWNER = 56, 17
+BOUNDING_SECONDS = 1e-6  # a row, where each unit's rows are bounded
+READING_AGAIN = 2.0  # times as long as in memory: every value is decoded three times
+BASE_MEGABYTES, BYTES_PER_VALUE, BYTES_PER_CELL, BYTES_PER_WEIGHT = 790, 12, 32, 60
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A run as planned for an assumed number of rows.
+
+    Attributes:
+        rows: The assumed number.
+        target: The budget; infinite without differential privacy.
+        plan: Every figure of the run.
+        accountant: 'pld' if epsilon is what a run would report, 'quick' if it is an upper bound on it.
+        wanted_steps: Steps that were asked for; the budget may end before.
+        curve: Epsilon over the steps, as far as is worth showing; None without differential privacy.
+        lasts: Step at which the budget ends, or `FAR` times the steps if it has not ended by then.
+        width: Cells of all columns together, if columns of names that are not declared have few values.
+        most_width: The same if they have as many as are told apart.
+        column_error: Expected total-variation distance of one column's shares from the true ones, mean
+            over the columns.
+        seconds: How long the run takes on this machine; None where no figure is known.
+        starting_seconds: How long starting TensorFlow takes before it, 0 if it is there.
+        megabytes: Memory of the kernel at its peak, beside the tables that are in it.
+        disk_megabytes: Temporary files on disk, 0 for a table in memory.
+        warnings: What to think about, one sentence each.
+    """
+
+    rows: float
+    target: float
+    plan: RunPlan
+    accountant: Accountant
+    wanted_steps: int
+    curve: EpsilonCurve | None
+    lasts: int
+    width: int
+    most_width: int
+    column_error: float
+    seconds: float | None
+    starting_seconds: float
+    megabytes: float
+    disk_megabytes: float
+    warnings: tuple[str, ...]
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether the budget ends before the steps that were asked for."""
+        return self.plan.ends_by is StopReason.BUDGET
+
+
+def assumed_schema(columns: int = ASSUMED_COLUMNS, privacy_unit: str | None = None) -> DataFrameMeta:
+    """A table that nobody has described: half numbers, half names, and the column that names the unit."""
+    numbers = [ContinuousMeta(f"number {i + 1}", "float64") for i in range(columns // 2)]
+    names = [CategoricalMeta(f"name {i + 1}", "str") for i in range(columns - columns // 2)]
+    units = () if privacy_unit is None else (IdMeta(privacy_unit, "int64"),)
+    return DataFrameMeta((*units, *numbers, *names))
+
+
+def forecast(
+    config: ResolvedConfig,
+    df_meta: DataFrameMeta,
+    rows: float,
+    accountant: Accountant = "pld",
+    *,
+    timed: bool = False,
+    partitioned: bool = False,
+    copied: bool = False,
+) -> Forecast:
+    """Plan a run for an assumed number of rows.
+
+    Args:
+        config: The frozen parameters.
+        df_meta: The table's schema.
+        rows: Assumed number of rows.
+        accountant: 'pld' for what a run would report (up to seconds); 'quick' for an upper bound in
+            milliseconds.
+        timed: Whether to time some steps on made-up rows, if TensorFlow is there: about half a second.
+        partitioned: Whether the table is read part by part, from files or a Dask DataFrame.
+        copied: Whether it is copied into a private file before, as CSV is.
+
+    Raises:
+        ConfigError: The noise cannot keep within epsilon, or there is no column to learn.
+
+    Privacy:
+        Reads no table.
+    """
+    if config.privacy_unit is not None:
+        try:
+            df_meta = df_meta.with_id(config.privacy_unit)
+        except MetadataError as error:
+            message = f"privacy_unit = {config.privacy_unit!r} is not possible: {error}"
+            raise ConfigError(message) from None
+    if not df_meta.learned:
+        raise ConfigError("every column is an identifier or ignored: there is nothing to learn.")
+    plan = plan_run(config, df_meta, rows, accountant)
+    sizes = [_cells(meta, plan) for meta in df_meta.learned]
+    width = sum(sizes)
+    wanted, lasts, curve = _budget(config, plan, accountant)
+    batch = min(plan.batch_size, MAX_CHUNK)
+    memory, disk = _room(rows, sizes, partitioned=partitioned, bounded=config.privacy_unit is not None)
+    memory += BYTES_PER_CELL * batch * width + BYTES_PER_WEIGHT * width**2
+    disk += BYTES_PER_COPIED * rows * len(sizes) if copied else 0
+    return Forecast(
+        rows=rows,
+        target=config.epsilon if config.differential_privacy else math.inf,
+        plan=plan,
+        accountant=accountant,
+        wanted_steps=wanted,
+        curve=curve,
+        lasts=lasts,
+        width=width,
+        most_width=width + sum(plan.cells - _cells(meta, plan) for meta in df_meta.open_names),
+        column_error=statistics.fmean(
+            _column_error(meta, size, plan) for meta, size in zip(df_meta.learned, sizes, strict=True)
+        ),
+        seconds=_seconds(config, plan, width, len(sizes), timed=timed, partitioned=partitioned),
+        starting_seconds=0.0 if "tensorflow" in sys.modules else TENSORFLOW_SECONDS,
+        megabytes=BASE_MEGABYTES + memory / 1e6,
+        disk_megabytes=disk / 1e6,
+        warnings=tuple(_warnings(config, plan, rows)),
+    )
+
+
+def _room(rows: float, sizes: list[int], *, partitioned: bool, bounded: bool) -> tuple[float, float]:
+    """Bytes in memory and on disk for reading the table.
+
+    Of a table in parts, the parts that are read at once are in memory, and what of the temporary files the
+    system keeps there; the files hold the codes, a hash of each row, and one column at a time. Where the
+    rows of each unit are bounded, they hold which rows these are; of a table in memory it is there as well.
+    """
+    bounding, owners = (BYTES_TO_BOUND, BYTES_PER_OWNER) if bounded else (0, 0)
+    if not partitioned:
+        return rows * max(BYTES_PER_VALUE * len(sizes) + owners, BYTES_PER_NUMBER, bounding), 0.0
+    code_bytes = 1 if max(sizes) <= 256 else 2
+    disk = rows * max(code_bytes * len(sizes) + BYTES_PER_HASH + owners, bounding)
+    at_once = min(8 * rows * len(sizes), MAX_BYTES * (os.cpu_count() or 1))
+    return disk + READ_COPIES * at_once, disk
+
+
+def _budget(
+    config: ResolvedConfig, plan: RunPlan, accountant: Accountant
+) -> tuple[int, int, EpsilonCurve | None]:
+    """Steps asked for, the step where the budget ends, and epsilon over the steps that are shown."""
+    training = None if plan.privacy is None else plan.privacy.training
+    if plan.privacy is None or training is None:
+        return plan.steps, FAR * plan.steps, None
+    wanted = lasts = plan.steps
+    if plan.ends_by is StopReason.BUDGET:
+        wanted = config.steps or DEFAULT_STEPS
+        if config.epochs is not None:
+            wanted = max(1, round(config.epochs / plan.sampling_probability))
+    elif config.noise_multiplier is not None:
+        lasts = max_steps(
+            config.epsilon,
+            plan.delta - plan.privacy.reserved_delta,
+            training.sampling_probability,
+            training.noise_multiplier,
+            plan.privacy.base_mu,
+            limit=FAR * plan.steps,
+            accountant="quick",
+        )
+        lasts = max(lasts, plan.steps)
+    shown = plan.privacy.with_steps(min(wanted, 2 * plan.steps))
+    return wanted, lasts, epsilon_curve(shown, plan.delta, CURVE_POINTS[accountant], accountant)
+
+
+def _cells(meta: ColumnMeta, plan: RunPlan) -> int:
+    """Cells of a column, as far as can be told without looking."""
+    if not isinstance(meta, CategoricalMeta):
+        return round(BINS_USED * plan.bins) + meta.nullable
+    known = ASSUMED_CATEGORIES if meta.categories is None else len(meta.categories)
+    return min(known, plan.cells - 2) + 1 + meta.nullable
+
+
+def _column_error(meta: ColumnMeta, cells: int, plan: RunPlan) -> float:
+    """Half the expected absolute noise of all shares of a column, measured once and again."""
+    if not plan.marginal_sigma:
+        return 0.0
+    first = plan.codec_sigma**2 * (1 if isinstance(meta, CategoricalMeta) else TREE_COST)
+    sigma = 1 / math.sqrt(1 / first + 1 / plan.marginal_sigma**2)
+    return min(1.0, cells * sigma * math.sqrt(2 / math.pi) / (2 * plan.rows))
+
+
+def _seconds(
+    config: ResolvedConfig, plan: RunPlan, width: int, columns: int, *, timed: bool, partitioned: bool
+) -> float | None:
+    """Time of measuring and training."""
+    per_value = MEASURING_PER_VALUE * (READING_AGAIN if partitioned else 1)
+    measuring = MEASURING_SECONDS + per_value * plan.rows * columns
+    measuring += MEASURING_PER_PAIR * columns * (columns - 1) / 2
+    measuring += BOUNDING_SECONDS * plan.rows if config.privacy_unit is not None else 0.0
+    measuring = _machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
+    step = measured_step_seconds(config, plan, columns, width) if timed else None
+    if step is not None:
+        return measuring + plan.steps * (step + _machine_factor() * PER_ROW * plan.rows)
+    if config.dp_backend != "native":
+        return None
+    batch = plan.batch_size
+    step = (
+        PER_PRODUCT * batch * width**2
+        + PER_CELL * batch * width
+        + PER_WEIGHT * width**2
+        + PER_ROW * plan.rows
+    )
+    step += PER_STEP + PER_GROUP * (config.num_microbatches or 0)
+    return measuring + _machine_factor() * plan.steps * step
+
+
+@functools.lru_cache(maxsize=1)
+def _machine_factor() -> float:
+    """How much slower this machine is than the one the constants come from: 10 ms of arithmetic."""
+    values = np.linspace(-3, 3, 200_000, dtype=np.float32)
+    took = []
+    for _ in range(9):
+        began = time.perf_counter()
+        np.exp(values)
+        took.append(time.perf_counter() - began)
+    return statistics.median(took) / len(values) / YARDSTICK_SECONDS
+
+
+def _warnings(config: ResolvedConfig, plan: RunPlan, rows: float) -> list[str]:
+    """What is allowed but deserves a thought."""
+    if not config.differential_privacy:
+        return ["differential_privacy is False: there is NO privacy guarantee."]
+    found = []
+    needed = least_rows(config, rows)
+    if rows < needed:
+        found.append(
+            f"{rows:,.0f} rows are too few for epsilon = {config.epsilon:g}: about {_round_up(needed):,.0f} "
+            "are needed for more than noise. Give a larger epsilon."
+        )
+    if plan.delta * rows >= 1:
+        found.append(
+            f"delta = {plan.delta:g} is not below 1 / {rows:,.0f} rows: such a guarantee allows to publish "
+            "whole rows. Leave delta empty, or give a smaller one."
+        )
+    return found
+
+
+def _round_up(value: float) -> float:
+    """Up to two digits.
+
+    >>> _round_up(1234.0), _round_up(87.2)
+    (1300, 88)
+    """
+    size = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    return math.ceil(value / size) * size

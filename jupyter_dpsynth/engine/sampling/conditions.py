@@ -1,0 +1,200 @@
+"""Conditions on a column's values, as the share of each cell that they allow and a codec for what is left.
+
+A condition is a value, None (missing), a list of values, or for numbers and times a range (low, high), both
+ends included and None where it is open. It is a public statement of whoever makes it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.encoding.numeric import in_units
+from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
+from jupyter_dpsynth.metadata.columns import DatetimeMeta
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.encoding.numeric import NumericCodec
+    from jupyter_dpsynth.encoding.table import TableCodec
+
+__all__ = ["condition_table"]
+
+MOST_LISTED = 8
+
+
+def condition_table(
+    codec: TableCodec, where: Mapping[str, Any]
+) -> tuple[list[NDArray[np.float64]], TableCodec]:
+    """Share of each cell of each column that conditions allow, and a codec that decodes to what is allowed.
+
+    Args:
+        codec: The table's codec.
+        where: Conditions by column.
+
+    Raises:
+        ConfigError: An unknown column, a condition of the wrong form, or one that no released cell meets.
+
+    Privacy:
+        Post-processing: errors list what the model has published.
+    """
+    if not isinstance(where, dict):
+        raise ConfigError(
+            f"where = {shown(where)} is not allowed: give conditions by column, like {{'age': (18, 65)}}."
+        )
+    for name in where:
+        if name not in codec.names:
+            hint = did_you_mean(str(name), codec.names)
+            known = "an identifier, which is numbered anew" if name in codec.df_meta.names else "no column"
+            raise ConfigError(f"where names {shown(name)}, which is {known}.{hint}")
+    allowed: list[NDArray[np.float64]] = []
+    columns: list[NumericCodec | CategoryCodec] = []
+    for column in codec.columns:
+        name = column.meta.name
+        share: NDArray[np.float64] = np.ones(column.size)
+        left: NumericCodec | CategoryCodec = column
+        if name in where:
+            if isinstance(column, CategoryCodec):
+                share, left = _categories(column, where[name])
+            else:
+                share, left = _numbers(column, where[name])
+        allowed.append(share)
+        columns.append(left)
+    return allowed, replace(codec, columns=tuple(columns))
+
+
+def _listed(wanted: object) -> list[Any]:
+    several = isinstance(wanted, list | set | frozenset | np.ndarray | pd.Series | pd.Index)
+    return list(wanted) if several else [wanted]  # type: ignore[call-overload]
+
+
+def _missing(value: object) -> bool:
+    return (
+        value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+    )
+
+
+def _allow_missing(column: NumericCodec | CategoryCodec, share: NDArray[np.float64]) -> None:
+    name = column.meta.name
+    if not column.meta.nullable:
+        raise ConfigError(f"where: column {name!r} of dtype {column.meta.dtype} has no missing values.")
+    share[-1] = 1
+
+
+def _categories(column: CategoryCodec, wanted: object) -> tuple[NDArray[np.float64], CategoryCodec]:
+    """A kept category is a cell; of the pool's cell only the wanted categories are left."""
+    name, share = column.meta.name, np.zeros(column.size)
+    weights = np.zeros(len(column.pool))
+    if isinstance(wanted, tuple) and wanted not in (*column.kept, *column.pool):
+        raise ConfigError(f"where: column {name!r} has no ranges: give a value, None or a list of values.")
+    for value in _listed(wanted):
+        if _missing(value):
+            _allow_missing(column, share)
+            continue
+        found = False
+        if value in column.kept:
+            share[column.kept.index(value)], found = 1, True
+        if value in column.pool:  # published ones that are rare, or 'other'
+            at = column.pool.index(value)
+            weights[at], found = column.pool_weights[at], True
+        if not found:
+            known = dict.fromkeys(map(str, (*column.kept, *column.pool)))
+            some = ", ".join(list(known)[:MOST_LISTED]) + ", \u2026" * (len(known) > MOST_LISTED)
+            raise ConfigError(
+                f"where: {shown(value)} is no published category of column {name!r}."
+                f"{did_you_mean(str(value), known)} Published: {some}."
+            )
+    if weights.any():
+        share[len(column.kept)] = weights.sum() / column.pool_weights.sum()
+        column = replace(column, pool_weights=weights)
+    return share, column
+
+
+def _numbers(column: NumericCodec, wanted: object) -> tuple[NDArray[np.float64], NumericCodec]:
+    """Cuts the leaves to the wanted intervals; a bin's share is the mass that is left of it."""
+    share: NDArray[np.float64] = np.zeros(column.size)
+    intervals: list[tuple[float, float]] = []
+    for value in _listed(wanted):
+        if _missing(value):
+            _allow_missing(column, share)
+        else:
+            intervals.append(_interval(column, value))
+    pieces: list[tuple[float, float, float]] = []
+    first: list[int] = []
+    last = np.append(column.first_leaf[1:], len(column.starts))
+    points = column.leaf_points() if column.unit == 0 else np.full(len(column.starts), np.nan)
+    for cell, (a, z) in enumerate(zip(column.first_leaf, last, strict=True)):
+        cut = [piece for leaf in range(a, z) for piece in _cut(column, leaf, points[leaf], intervals)]
+        share[cell] = sum(piece[2] for piece in cut) / column.weights[a:z].sum()
+        # a bin that nothing is left of is never drawn, but has to be somewhere
+        cut = cut or [(column.starts[a], column.ends[a], column.weights[a])]
+        first.append(len(pieces))
+        pieces += cut
+    if not share.any():
+        raise ConfigError(
+            f"where: {shown(wanted)} leaves nothing of column {column.meta.name!r}, whose published range is "
+            f"{column.range_label}: give a range (low, high) that overlaps it."
+        )
+    starts, ends, weights = np.array(pieces).T.copy()
+    return np.minimum(share, 1), replace(
+        column, starts=starts, ends=ends, weights=weights, first_leaf=np.array(first, dtype=np.int64)
+    )
+
+
+def _cut(
+    column: NumericCodec, leaf: int, point: float, intervals: Sequence[tuple[float, float]]
+) -> list[tuple[float, float, float]]:
+    """What intervals leave of a leaf: start, end and weight of each piece."""
+    start, end, weight = column.starts[leaf], column.ends[leaf], column.weights[leaf]
+    if not np.isnan(point):  # all of the leaf is one value
+        return [(start, end, weight)] if any(low <= point < high for low, high in intervals) else []
+    pieces = []
+    reached = start
+    for low, high in sorted(intervals):
+        first, last = max(low, reached), min(high, end)
+        if first < last:
+            pieces.append((first, last, weight * (last - first) / (end - start)))
+            reached = last
+    return pieces
+
+
+def _interval(column: NumericCodec, value: object) -> tuple[float, float]:
+    """A value or a range as a half-open interval on the column's line of units."""
+    name, ends = column.meta.name, value if isinstance(value, tuple) else (value, value)
+    if len(ends) != 2:
+        raise ConfigError(f"where: the range {shown(value)} of column {name!r} is none: give (low, high).")
+    try:
+        low, high = (None if _missing(end) else _number(column, end) for end in ends)
+    except (TypeError, ValueError, OverflowError):
+        what = "dates or durations" if isinstance(column.meta, DatetimeMeta) else "numbers"
+        raise ConfigError(
+            f"where: {shown(value)} does not fit column {name!r}, which holds {what}: give a value, "
+            "a range (low, high), None or a list of values."
+        ) from None
+    if low is not None and high is not None and low > high:
+        raise ConfigError(f"where: the range {shown(value)} of column {name!r} ends before it starts.")
+    if column.unit == 0:
+        return -np.inf if low is None else low, np.inf if high is None else float(np.nextafter(high, np.inf))
+    # whole units: from the first one inside to the one after the last; 1e-9 for decimals such as 0.1
+    first = -np.inf if low is None else np.ceil(in_units(low, column.unit) - 1e-9)
+    return first, np.inf if high is None else np.floor(in_units(high, column.unit) + 1e-9) + 1
+
+
+def _number(column: NumericCodec, value: Any) -> float:  # noqa: ANN401 - what a user writes
+    """A value as a number, or as microseconds in wall time."""
+    if not isinstance(column.meta, DatetimeMeta):
+        if isinstance(value, str | bytes):
+            raise TypeError
+        return float(value)
+    moment = pd.Timedelta(value) if column.meta.is_duration else pd.Timestamp(value)
+    if getattr(moment, "tzinfo", None) is not None:
+        moment = moment.tz_localize(None)
+    return float(moment.as_unit("us").to_numpy().astype(np.int64))

@@ -1,0 +1,384 @@
+"""Training on the replicas of a `tf.distribute` strategy: devices of one machine, workers on several.
+
+**Sampling.** The rows (with `privacy_unit`, the units) are cut by their index into one shard for each worker,
+and each worker's shard into one for each of its devices. In a step each worker draws a Poisson sample of its
+shard, with the plan's probability q. A Poisson sample is one independent coin of probability q for each row;
+the shards are disjoint and cover the table, and the workers toss independently of each other: so the union of
+the samples is one coin of probability q for each row, a Poisson sample of the table. A row is in one shard
+and so in at most one replica's clipped sum, which it changes by at most C, as it does their total. The
+accountant's event is unchanged, for any number of replicas.
+
+**Noise.** The planned noise has standard deviation sigma C in every coordinate of the total. A process that
+has the fraction s of all replicas adds, once, float64 normals of standard deviation sqrt(s) sigma C from its
+own operating-system entropy. Independent normals add up in variance and the fractions add up to 1, so that
+the total has the planned noise: with one process the share is all of it. It is added before the all-reduce,
+to each worker's exact float64 sum; an empty sample is noised like any other. The all-reduce itself is done in
+float64, whose rounding (1e-16 of a sum) is far below the slack that clipping leaves for rounding.
+
+**Whom this protects from what.** The guarantee is about what the run releases: the totals, and everything
+made from them. The workers are trusted, since each reads private rows, and so is the network between them:
+TensorFlow's connections are neither encrypted nor authenticated, use a private network. There were two ways
+to add the noise. One worker alone could add all of it: then the others' exact sums cross the wire. Shares
+keep every exact sum inside the process that computed it, and let no worker know all of the noise; what one
+worker sends carries only its own share, and a worker that subtracts its share from the total finds it under
+the rest, for two workers half the variance. Shares are used here because they are weaker nowhere: a lost
+share cannot be overlooked, since without that worker's contribution there is no total at all.
+
+**Who measures.** The first worker enters the run into its ledger, measures domain and marginals, and sends
+these privatised results to the others through the same all-reduce (to which they contribute zeros). So
+nothing is measured twice, and every worker makes the same steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from jupyter_dpsynth.engine.training.gradient import BatchGradient
+from jupyter_dpsynth.engine.training.release import NoisySums
+from jupyter_dpsynth.errors import ConfigError, WorkerLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.config import ResolvedConfig
+    from jupyter_dpsynth.engine.training.gradient import Tensor
+    from jupyter_dpsynth.engine.training.release import NativeRelease
+    from jupyter_dpsynth.errors import DPSynthError
+
+__all__ = ["Crew", "ReplicatedRelease"]
+
+KINDS = (
+    tf.distribute.MirroredStrategy,
+    tf.distribute.MultiWorkerMirroredStrategy,
+    tf.distribute.OneDeviceStrategy,
+)
+# how TensorFlow says that a peer of a collective operation is gone
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+WORD = 4  # bytes that a float64 carries exactly
+RESIDENT_KIND, RESIDENT_BYTES = "GPU", 2**30  # codes up to this size stay on devices of this kind
+# as the smallest type that GPUs can pick rows of: whole numbers are picked, or passed, on the host
+RESIDENT_TYPE, RESIDENT_EXACT = np.float16, 2**11
+
+
+class Crew:
+    """The replicas of a strategy, and this process's place among its workers.
+
+    Args:
+        strategy: `MirroredStrategy`, `MultiWorkerMirroredStrategy` or `OneDeviceStrategy`.
+
+    Attributes:
+        devices: This worker's devices, one for each of its replicas.
+        share: Fraction of all replicas that are this worker's: its share of the noise's variance.
+        worker: This worker's number, from 0.
+        workers: How many workers there are.
+
+    Raises:
+        ConfigError: The strategy is of another kind.
+    """
+
+    def __init__(self, strategy: Any) -> None:  # noqa: ANN401 - TensorFlow ships no types
+        if not isinstance(strategy, KINDS):
+            raise ConfigError(
+                f"strategy is a {type(strategy).__name__}: give a tf.distribute.MirroredStrategy (devices of "
+                "one machine), a MultiWorkerMirroredStrategy (several workers), or None for one device."
+            )
+        self.strategy = strategy
+        self.devices = tuple(strategy.extended.worker_devices)
+        self.share = len(self.devices) / strategy.num_replicas_in_sync
+        self.worker, self.workers = _place(strategy)
+        self._vector = tf.TensorSpec([None], tf.float64)
+        self._total = tf.function(self._summed, input_signature=[self._vector])
+        self._wish = self._ending = self._told = False
+
+    def check(self, config: ResolvedConfig) -> None:
+        """Raise ConfigError for parameters that need all rows of a batch in one place."""
+        for name, value, plain in (
+            ("num_microbatches", config.num_microbatches, None),
+            ("dp_backend", config.dp_backend, "native"),
+        ):
+            if value != plain:
+                raise ConfigError(
+                    f"{name} = {value!r} does not work with a strategy: leave {name} = {plain!r}, or learn "
+                    "without tf.distribute."
+                )
+
+    def rows(self, count: int) -> slice:
+        """This worker's shard of so many rows (or units)."""
+        return slice(count * self.worker // self.workers, count * (self.worker + 1) // self.workers)
+
+    def replica(self) -> int:
+        """Within `strategy.run`: the number of the running replica among this worker's."""
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return int(tf.get_static_value(number)) % len(self.devices)
+
+    @staticmethod
+    def all_reduce(vector: Tensor) -> Tensor:
+        """Within `strategy.run`: the sum over all replicas of all workers."""
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(vector))
+
+    def read(self, result: Any) -> NDArray[np.float64]:  # noqa: ANN401 - one value for each replica
+        """What `all_reduce` gave, which is the same on every replica."""
+        found: NDArray[np.float64] = self.strategy.experimental_local_results(result)[0].numpy()
+        return found
+
+    def _summed(self, vector: Tensor) -> Any:  # noqa: ANN401
+        def one() -> Tensor:
+            return self.all_reduce(vector if self.replica() == 0 else tf.zeros_like(vector))
+
+        return self.strategy.run(one)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """What a collective operation raises when a peer is gone becomes a WorkerLostError."""
+        try:
+            yield
+        except LOST as error:
+            if self.workers == 1:
+                raise
+            kind = type(error).__name__
+        else:
+            return
+        raise WorkerLostError(
+            f"another worker ended or cannot be reached ({kind}). TensorFlow cannot go on without it: start "
+            "all workers anew."
+        )
+
+    def total(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum of one vector of every worker, float64.
+
+        Raises:
+            WorkerLostError: A worker is gone.
+        """
+        with self.watched():
+            return self.read(self._total(tf.constant(vector, tf.float64)))
+
+    def send(self, content: bytes, *, last: bool = False) -> bytes:
+        """The first worker's bytes, on every worker; empty if it has failed and there are none.
+
+        Args:
+            content: On the first worker what all are to get; ignored on the others.
+            last: Whether the others wait for nothing more.
+
+        Raises:
+            WorkerLostError: A worker is gone.
+        """
+        self._told = self._told or last
+        mine = content if self.worker == 0 else b""
+        size = int(self.total(np.array([len(mine)]))[0])
+        words = np.zeros(-(-size // WORD))
+        if self.worker == 0:
+            words[:] = np.frombuffer(mine + b"\0" * (-size % WORD), "<u4")
+        return self.total(words).astype("<u4").tobytes()[:size] if size else b""
+
+    def require(self, fine: bool, problem: DPSynthError) -> None:  # noqa: FBT001 - the one thing it is about
+        """Raise on all workers unless all is fine on every one of them."""
+        if self.total(np.array([float(not fine)]))[0]:
+            self._told = True
+            raise problem
+
+    @contextlib.contextmanager
+    def leading(self) -> Iterator[None]:
+        """The first worker's preparations: if they fail, the others are told so and need not wait."""
+        try:
+            yield
+        except BaseException:
+            if self.workers > 1 and not self._told:
+                with contextlib.suppress(WorkerLostError):
+                    self.send(b"", last=True)
+            raise
+
+    def agreed(self, wish: bool) -> bool:  # noqa: FBT001 - the one thing it is about
+        """Whether training ends here: all workers end after the same step.
+
+        Args:
+            wish: Whether this worker wants it to end. It is told to the others with the step's sums, so that
+                it holds after one more step.
+        """
+        self._wish = wish
+        return self._ending if self.workers > 1 else wish
+
+    def vote(self) -> float:
+        """This worker's wish, as it is added to the sums."""
+        return float(self._wish)
+
+    def count(self, votes: float) -> None:
+        """Note how many workers wanted to end."""
+        self._ending = votes > 0
+
+
+def _place(strategy: Any) -> tuple[int, int]:  # noqa: ANN401
+    """Number of this worker, and how many there are."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 0, 1
+    resolver = strategy.cluster_resolver
+    jobs = resolver.cluster_spec().as_dict()
+    chiefs, workers = len(jobs.get("chief", ())), len(jobs.get("worker", ()))
+    if chiefs + workers <= 1:
+        return 0, 1
+    return (0 if resolver.task_type == "chief" else chiefs + resolver.task_id), chiefs + workers
+
+
+class ReplicatedRelease:
+    """Clips and sums on every replica, adds this worker's share of the noise, and sums over all.
+
+    The protocol is that of every `GradientRelease`, with `codes` and `indices` those of this worker's shard.
+
+    Args:
+        native: Clips, sums, and knows the noise.
+        crew: The replicas.
+
+    Attributes:
+        meanwhile: Called in every step while devices that compute on their own are at work.
+    """
+
+    def __init__(self, native: NativeRelease, crew: Crew) -> None:
+        self.native, self.crew = native, crew
+        self.meanwhile: Callable[[], object] = lambda: None
+        known = native.gradient
+        self._gradients, zeros = [], []
+        self._size = len(known.layout.free) + known.layout.width
+        for device in crew.devices:
+            with tf.device(device):  # so that no step copies constants from one device to another
+                self._gradients.append(BatchGradient(known.layout, known.clip_norm, known.loss_bound))
+                zeros.append(tf.zeros([self._size + 1], tf.float64))
+        self._zeros = tuple(zeros)
+        self._codes: Any = None  # the array that the step was traced for
+        self._tables: tuple[Tensor, ...] = ()  # the same on each device, if it fits
+        self._accumulate: Any = None
+        self._finish: Any = None
+
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:
+        """The rows, or units, of this worker's shard."""
+        return self.native.population(codes)
+
+    def release(
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
+    ) -> NoisySums:
+        """Noisy sums over the rows that all workers sampled.
+
+        Raises:
+            WorkerLostError: A worker is gone. What the others sent may have reached somebody: the step counts
+                as released.
+
+        Privacy:
+            As `NativeRelease.release`, for the union of the workers' samples.
+        """
+        held = self.sums(weights, bias, codes, indices)
+        # drawn while devices that compute on their own are still at work
+        noise = self._noise()
+        self.meanwhile()
+        with self.crew.watched():
+            total = self.crew.read(self._finish(held, noise))
+        self.crew.count(total[-1])
+        split = self._size - self.native.gradient.layout.width
+        return NoisySums(total[:split], total[split:-2], float(total[-2]))
+
+    def sums(
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
+    ) -> tuple[Tensor, ...]:
+        """Each local replica's sums before noise (private!), `[F + D + 1]`, where it computed them."""
+        if self._codes is not codes:
+            self._settle(codes)
+        held = self._zeros
+        for chunks in self._chunks(codes, indices):
+            held = self._accumulate(weights, bias, self._tables, chunks, held)
+        return held
+
+    def _noise(self) -> Tensor:
+        """This worker's share of the noise, and its wish to end, `[F + D + 2]`."""
+        native, scale = self.native, math.sqrt(self.crew.share)
+        vector = np.empty(self._size + 2)
+        vector[:-2] = native.noise.normal(self._size, scale * native.sigma * native.gradient.clip_norm)
+        vector[-2] = scale * native.noisy_loss(0.0)
+        vector[-1] = self.crew.vote()
+        return tf.constant(vector)
+
+    def _chunks(self, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]) -> Iterator[Any]:
+        """For one chunk after the other what each device computes on; devices that are done get no rows."""
+        devices = self.crew.devices
+        owner = indices * len(devices) // max(self.population(codes), 1)  # shards by index
+        batches = [self.native.batches(indices[owner == each]) for each in range(len(devices))]
+        nothing = next(iter(self.native.batches(indices[:0])))
+        for parts in itertools.zip_longest(*batches, fillvalue=nothing):
+            chunk = []
+            for device, (rows, *others) in zip(devices, parts, strict=True):
+                found = rows if self._tables else codes[rows].astype(np.int32)
+                with tf.device(device):
+                    chunk.append(tuple(map(tf.constant, (found, *others))))
+            yield tuple(chunk)
+
+    def _settle(self, codes: NDArray[np.integer[Any]]) -> None:
+        """Put this worker's codes on its devices, if they fit, and trace the step once."""
+        self._codes, tables = codes, []
+        small = codes.size * np.dtype(RESIDENT_TYPE).itemsize <= RESIDENT_BYTES
+        exact = max(self.native.gradient.layout.sizes) <= RESIDENT_EXACT
+        if small and exact and all(RESIDENT_KIND in device for device in self.crew.devices):
+            halves = codes.astype(RESIDENT_TYPE)
+            for device in self.crew.devices:
+                with tf.device(device):
+                    tables.append(tf.constant(halves))
+        self._tables = tuple(tables)
+        first, *others = self.native.row_specs
+        if tables:
+            first = tf.TensorSpec(first.shape[:-1], tf.int64)
+        width = self.native.gradient.layout.width
+        parameters = tf.TensorSpec((width, width)), tf.TensorSpec((width,))
+        places = tuple(tf.TensorSpec(table.shape, table.dtype) for table in tables)
+        chunks = ((first, *others),) * len(self.crew.devices)
+        held = (tf.TensorSpec([self._size + 1], tf.float64),) * len(self.crew.devices)
+        self._accumulate = tf.function(self._accumulated, input_signature=[*parameters, places, chunks, held])
+        noise = tf.TensorSpec([self._size + 2], tf.float64)
+        self._finish = tf.function(self._finished, input_signature=[held, noise])
+
+    def _accumulated(
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        tables: tuple[Tensor, ...],
+        chunks: tuple[tuple[Tensor, ...], ...],
+        held: tuple[Tensor, ...],
+    ) -> tuple[Tensor, ...]:
+        """Add each replica's clipped sums of one chunk (private!) to what it holds, float64 `[F + D + 1]`."""
+
+        def one() -> Tensor:
+            number = self.crew.replica()
+            rows, *others = chunks[number]
+            codes = tf.cast(tf.gather(tables[number], rows), tf.int32) if tables else rows
+            kernel = self.native.kernel(self._gradients[number])
+            for_weights, for_bias, loss = kernel(weights, bias, codes, *others)
+            sums = tf.concat([for_weights, for_bias, loss[None]], axis=0)
+            return held[number] + tf.cast(sums, tf.float64)
+
+        results: tuple[Tensor, ...] = self.crew.strategy.experimental_local_results(
+            self.crew.strategy.run(one)
+        )
+        return results
+
+    def _finished(self, held: tuple[Tensor, ...], noise: Tensor) -> Any:  # noqa: ANN401
+        """Add the noise on this worker's first device, and sum over all replicas of all workers."""
+
+        def one() -> Tensor:
+            number = self.crew.replica()
+            own = tf.concat([held[number], tf.zeros([1], tf.float64)], axis=0)
+            return self.crew.all_reduce(own + noise if number == 0 else own)
+
+        return self.crew.strategy.run(one)

@@ -1,0 +1,323 @@
+"""How a step's gradient leaves the private side: clipped, summed, noised. Several ways, one contract.
+
+`release` takes the sampled rows of one step and returns noisy sums in float64. Each row was sampled
+independently (Poisson); the caller divides by the expected number, never by the actual one.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from jupyter_dpsynth.errors import MissingDependencyError
+from jupyter_dpsynth.privacy.sampling import chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.engine.training.gradient import BatchGradient, Tensor
+    from jupyter_dpsynth.privacy.noise import NoiseSource
+    from jupyter_dpsynth.sources.bounding import Units
+
+__all__ = [
+    "GradientRelease",
+    "MicrobatchRelease",
+    "NativeRelease",
+    "NoisySums",
+    "TFPrivacyRelease",
+    "UnitRelease",
+]
+
+MAX_CHUNK = 8_192
+PAIR_CELLS = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class NoisySums:
+    """What one step releases.
+
+    Attributes:
+        weights: Noisy gradient sum of the weights that exist, float64 `[F]`.
+        bias: Noisy gradient sum of the biases, float64 `[D]`.
+        loss: Noisy sum of the rows' clipped losses, nats.
+    """
+
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    loss: float
+
+
+class GradientRelease(Protocol):
+    """One way of clipping, summing and adding noise."""
+
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:
+        """Of how many rows, or units, a step's sample is drawn."""
+        ...
+
+    def release(
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
+    ) -> NoisySums:
+        """Noisy sums over the rows `indices` of `codes` at the given parameters."""
+        ...
+
+
+class NativeRelease:
+    """Clips each row in one pass and adds operating-system noise once to the sum.
+
+    Args:
+        gradient: Gradients and clip norm.
+        noise: Source of the noise.
+        sigma: Noise of the gradient sum in units of the clip norm.
+        loss_sigma: Noise of the loss sum in units of its bound.
+    """
+
+    def __init__(
+        self,
+        gradient: BatchGradient,
+        noise: NoiseSource,
+        sigma: float,
+        loss_sigma: float,
+    ) -> None:
+        self.gradient, self.noise = gradient, noise
+        self.sigma, self.loss_sigma = sigma, loss_sigma
+        self._free = len(gradient.layout.free)
+        width = gradient.layout.width
+        parameters = tf.TensorSpec((width, width)), tf.TensorSpec((width,))
+        # traced once for any number of rows: a call then costs a third of what it does otherwise
+        self._clipped_sum = self.kernel(gradient).get_concrete_function(*parameters, *self.row_specs)
+
+    @staticmethod
+    def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
+        """What computes the clipped sum of one chunk."""
+        return gradient.clipped_sum
+
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:
+        """The rows."""
+        return len(codes)
+
+    @property
+    def row_specs(self) -> tuple[Tensor, ...]:
+        """Forms of what `kernel` takes beside the parameters: codes, and what else `batches` yields."""
+        return (tf.TensorSpec((None, len(self.gradient.layout.sizes)), tf.int32),)
+
+    def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Positions of one chunk's rows after the other, at least one chunk, and what else `kernel` takes."""
+        for chunk in chunks(indices, MAX_CHUNK):
+            yield (chunk,)
+
+    def clipped_sums(
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
+    ) -> NoisySums:
+        """The sums before noise (private!), accumulated in float64."""
+        return self._add_sums(
+            np.zeros(self._free + self.gradient.layout.width), weights, bias, codes, indices
+        )
+
+    def _add_sums(
+        self,
+        start: NDArray[np.float64],
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
+    ) -> NoisySums:
+        """Add the clipped sums, in place, to what the gradient sums start from, float64 `[F + D]`."""
+        for_weights, for_bias, loss = start[: self._free], start[self._free :], 0.0
+        for sums in self._parts(weights, bias, codes, indices):
+            for_weights += sums[0].numpy()
+            for_bias += sums[1].numpy()
+            loss += float(sums[2])
+        return NoisySums(for_weights, for_bias, loss)
+
+    def _parts(
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Clipped sums of one chunk of rows after the other."""
+        for rows, *others in self.batches(indices):
+            found = tf.constant(codes[rows].astype(np.int32))
+            yield self._clipped_sum(weights, bias, found, *map(tf.constant, others))
+
+    def release(
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
+    ) -> NoisySums:
+        """Noisy sums over the rows `indices`.
+
+        Privacy:
+            Gaussian mechanism on one vector: gradient with sensitivity C and noise sigma C, loss with
+            sensitivity L and noise sigma_L L.
+        """
+        size, scale = self._free + self.gradient.layout.width, self.sigma * self.gradient.clip_norm
+        noise = self.noise.normal(size, scale)
+        sums = self._add_sums(noise, weights, bias, codes, indices)
+        return NoisySums(sums.weights, sums.bias, self.noisy_loss(sums.loss))
+
+    def noisy_loss(self, loss: float) -> float:
+        """The loss sum with its noise."""
+        return loss + float(self.noise.normal(1, self.loss_sigma * self.gradient.loss_bound)[0])
+
+
+class MicrobatchRelease(NativeRelease):
+    """Assigns rows to groups independently, clips each group's mean gradient, adds noise once.
+
+    Args:
+        groups: Number of microbatches.
+        **release: As for `NativeRelease`.
+    """
+
+    def __init__(self, *, groups: int, **release: Any) -> None:  # noqa: ANN401 - as for NativeRelease
+        super().__init__(**release)
+        self.groups = groups
+
+    @staticmethod
+    def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
+        """What computes the clipped mean of one group."""
+        return gradient.clipped_mean
+
+    def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Positions of one group's rows after the other."""
+        group = self.noise.generator.integers(self.groups, size=len(indices))
+        order = np.argsort(group, kind="stable")
+        bounds = np.searchsorted(group[order], np.arange(1, self.groups))
+        for members in np.split(indices[order], bounds):
+            yield (members,)
+
+
+class UnitRelease(NativeRelease):
+    """Clips the summed gradient of each unit's rows: user-level privacy. Indices are those of units.
+
+    Args:
+        units: Which rows belong to which unit.
+        unit_rows: Most rows of a unit.
+        **release: As for `NativeRelease`; `loss_sigma` in units of one row's loss.
+    """
+
+    def __init__(self, *, units: Units, unit_rows: int, **release: Any) -> None:  # noqa: ANN401
+        self.units, self.unit_rows = units, unit_rows
+        super().__init__(**release)
+        # the products of all pairs of a unit's rows are in memory at once
+        pairs = unit_rows**2 * self.gradient.layout.width
+        self.units_at_once = max(1, min(MAX_CHUNK // unit_rows, PAIR_CELLS // pairs))
+
+    @staticmethod
+    def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
+        """What computes the clipped sum of one chunk of units."""
+        return gradient.clipped_unit_sum
+
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:  # noqa: ARG002 - of any table
+        """The units."""
+        return len(self.units)
+
+    @property
+    def row_specs(self) -> tuple[Tensor, ...]:
+        """Codes of each unit's rows, and which of those rows exist."""
+        (codes,) = super().row_specs
+        return (
+            tf.TensorSpec((None, self.unit_rows, codes.shape[1]), tf.int32),
+            tf.TensorSpec((None, self.unit_rows), tf.bool),
+        )
+
+    def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Positions of the rows of one chunk of units after the other, `[units, rows]`, and which exist."""
+        for chunk in chunks(indices, self.units_at_once):
+            yield self.units.of(chunk, self.unit_rows)
+
+
+class TFPrivacyRelease:
+    """TensorFlow Privacy's `GaussianSumQuery` clips every row's own gradient and adds the noise.
+
+    Slow, for cross-checks. Its noise comes from `tf.random`, which draws float32 normals that are cut
+    at 5.7 sigma; the receipt says so.
+
+    Args:
+        native: Supplies the gradients, the loss and the loss's noise.
+
+    Raises:
+        MissingDependencyError: tensorflow-privacy is not installed.
+    """
+
+    ROWS_AT_ONCE = 32  # per-row gradients of this many rows are in memory at once
+
+    def __init__(self, native: NativeRelease) -> None:
+        self.native = native
+        self.query = gaussian_sum_query(native.gradient.clip_norm, native.sigma * native.gradient.clip_norm)
+        self._state = self.query.initial_global_state()
+        self._params = self.query.derive_sample_params(self._state)
+
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:
+        """The rows."""
+        return self.native.population(codes)
+
+    def clipped_sums(
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
+    ) -> tuple[Any, NoisySums]:
+        """The query's own sample state and, for comparison, its sums before noise (private!)."""
+        template = [tf.zeros_like(weights), tf.zeros_like(bias)]
+        state = self.query.initial_sample_state(template)
+        loss = 0.0
+        for start in range(0, len(indices), self.ROWS_AT_ONCE):
+            rows = tf.constant(codes[indices[start : start + self.ROWS_AT_ONCE]].astype(np.int32))
+            *summed, losses = self._clip_and_sum(weights, bias, rows)
+            state = self.query.merge_sample_states(state, summed)
+            loss += float(losses)
+        return state, NoisySums(self._to_free(state[0]), state[1].numpy().astype(np.float64), loss)
+
+    def _to_free(self, weights: Tensor) -> NDArray[np.float64]:
+        return weights.numpy().astype(np.float64).ravel()[self.native.gradient.layout.free]
+
+    @tf.function(reduce_retracing=True)
+    def _clip_and_sum(self, weights: Tensor, bias: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        """The query's own clipping of every row's gradient, summed; and the rows' summed losses."""
+        clipped = tf.vectorized_map(self._clip, list(self.native.gradient.row_gradients(weights, bias, rows)))
+        losses = self.native.gradient.bounded_losses(weights, bias, rows)
+        return (*(tf.reduce_sum(part, axis=0) for part in clipped), tf.reduce_sum(losses))
+
+    def _clip(self, record: list[Any]) -> list[Any]:
+        clipped, _ = self.query.preprocess_record_impl(self._params, record)
+        return list(clipped)
+
+    def release(
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: NDArray[np.integer[Any]],
+        indices: NDArray[np.int64],
+    ) -> NoisySums:
+        """Noisy sums over the rows `indices`; privacy as in `NativeRelease.release`."""
+        state, sums = self.clipped_sums(weights, bias, codes, indices)
+        noisy, self._state, _ = self.query.get_noised_result(state, self._state)
+        # positions without a weight got noise too: it tells nothing and is dropped
+        weights_sum = self._to_free(noisy[0])
+        bias_sum = noisy[1].numpy().astype(np.float64)
+        return NoisySums(weights_sum, bias_sum, self.native.noisy_loss(sums.loss))
+
+
+def gaussian_sum_query(clip_norm: float, stddev: float) -> Any:  # noqa: ANN401 - untyped package
+    """TF-Privacy's query that clips records and adds Gaussian noise to their sum."""
+    try:
+        # the package's own __init__ imports tf.estimator, which newer TensorFlow no longer has
+        sys.skip_tf_privacy_import = True  # type: ignore[attr-defined]
+        from tensorflow_privacy.privacy.dp_query.gaussian_query import GaussianSumQuery
+    except ImportError as error:
+        raise MissingDependencyError(
+            "dp_backend = 'tensorflow_privacy' needs the package tensorflow-privacy: install "
+            "jupyter_dpsynth[tf-privacy], or use dp_backend = 'native'."
+        ) from error
+    return GaussianSumQuery(l2_norm_clip=clip_norm, stddev=stddev)

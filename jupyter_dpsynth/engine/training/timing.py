@@ -1,0 +1,86 @@
+"""How long a training step takes on this machine, now: measured on made-up rows of the same form."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.engine.model.network import Layout
+from jupyter_dpsynth.privacy.noise import NoiseSource
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.config import ResolvedConfig
+    from jupyter_dpsynth.engine.planning.plan import RunPlan
+
+__all__ = ["measured_step_seconds"]
+
+TRAINING = "jupyter_dpsynth.engine.training.trainer"
+MEASURED_SECONDS, MOST_SECONDS = 0.4, 4.0
+WARM_UP_STEPS, LEAST_STEPS = 3, 5
+MOST_ROWS = 100_000  # that are made up
+DEPENDENCE = 0.2  # of each pair: it has no effect on the time
+
+
+def measured_step_seconds(config: ResolvedConfig, plan: RunPlan, columns: int, width: int) -> float | None:
+    """Mean time of a step, None while TensorFlow is not there: importing it for this would take longer.
+
+    Args:
+        config: The frozen parameters.
+        plan: The run.
+        columns: Columns that are learned.
+        width: Cells of all columns together.
+
+    Privacy:
+        The rows are random numbers.
+    """
+    if TRAINING not in sys.modules:
+        return None
+    importlib.import_module(TRAINING)  # if another thread is at it, wait for the end
+    batch = float(f"{plan.batch_size:.2g}")  # near ones take as long, and are measured once
+    return _measure(_Shape(config, plan), columns, width, batch)
+
+
+class _Shape:
+    """A config and a plan that count as equal in the cache if a step of them is the same work."""
+
+    def __init__(self, config: ResolvedConfig, plan: RunPlan) -> None:
+        self.config, self.plan = config, plan
+        self._key = config.dp_backend, config.num_microbatches
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shape) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+@functools.lru_cache(maxsize=32)
+def _measure(shape: _Shape, columns: int, width: int, batch: float) -> float:
+    training: Any = sys.modules[TRAINING]
+    cuts = np.linspace(0, width, columns + 1).astype(np.int64)
+    sizes = np.maximum(np.diff(cuts), 1)
+    rows = int(min(max(2 * batch, 1_000), MOST_ROWS))
+    random = np.random.default_rng(0)
+    codes = np.stack([random.integers(size, size=rows) for size in sizes], axis=1).astype(np.uint8)
+    layout = Layout.from_dependence(sizes, np.full((columns, columns), DEPENDENCE), 0.5)
+    start = training.Start(layout, [np.full(size, 1 / size) for size in sizes], [int(s) for s in sizes])
+    plan = replace(shape.plan, rows=float(rows), sampling_probability=min(1.0, batch / rows), steps=1_000_000)
+    trainer = training.DPTrainer(start, plan, shape.config, NoiseSource())
+    times: list[float] = []
+    began = time.perf_counter()
+
+    def enough() -> bool:
+        now = time.perf_counter()
+        measured = now - times[WARM_UP_STEPS] if len(times) > WARM_UP_STEPS else 0.0
+        done = measured > MEASURED_SECONDS and len(times) >= WARM_UP_STEPS + LEAST_STEPS
+        return done or (now - began > MOST_SECONDS and len(times) > WARM_UP_STEPS + 1)
+
+    trainer.train(codes, lambda *_: times.append(time.perf_counter()), enough)
+    steps = times[WARM_UP_STEPS:]
+    return (steps[-1] - steps[0]) / (len(steps) - 1)

@@ -1,0 +1,187 @@
+"""What is public about a table: column names, types, and the domains that the user declares.
+
+`MetaExtractor.extract` reads the schema only. It looks at no value, with one stated exception: the
+Python type that most values of an `object` column have is taken as schema, like a dtype.
+Whatever is not declared here (bounds, categories, decimals) is learned later, with budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jupyter_dpsynth.errors import MetadataError, did_you_mean
+from jupyter_dpsynth.sources.opening import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+
+__all__ = [
+    "CategoricalMeta",
+    "ColumnMeta",
+    "ContinuousMeta",
+    "DataFrameMeta",
+    "DatetimeMeta",
+    "IdMeta",
+    "column_meta_from_dict",
+]
+
+
+@dataclass(frozen=True)
+class ColumnMeta:
+    """Schema of one column.
+
+    Attributes:
+        name: Column name.
+        dtype: `str(series.dtype)`; the synthetic column gets the same one.
+        nullable: Whether the dtype can hold a missing value.
+        value_type: For `object` columns the Python type of the values ('str', 'date', ...), else ''.
+    """
+
+    kind: ClassVar[str]
+    name: str
+    dtype: str
+    nullable: bool = True
+    value_type: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, read back by `column_meta_from_dict`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"kind": self.kind, **values}
+
+
+@dataclass(frozen=True)
+class CategoricalMeta(ColumnMeta):
+    """A column of names; `categories` are the public ones, None if they are to be learned."""
+
+    kind: ClassVar[str] = "category"
+    categories: tuple[Hashable, ...] | None = None
+    ordered: bool = False
+
+
+@dataclass(frozen=True)
+class ContinuousMeta(ColumnMeta):
+    """A column of numbers; `bounds` are the public (lowest, highest) value, None if to be learned.
+
+    `decimals` is the public number of digits after the point (0 for integers), None if to be learned.
+    """
+
+    kind: ClassVar[str] = "number"
+    bounds: tuple[float, float] | None = None
+    decimals: int | None = None
+
+
+@dataclass(frozen=True)
+class DatetimeMeta(ColumnMeta):
+    """A column of points in time, dates or durations.
+
+    `bounds` are the public first and last value in microseconds (since 1970 for points in time, in
+    local wall time), None if they are to be learned.
+    """
+
+    kind: ClassVar[str] = "datetime"
+    bounds: tuple[int, int] | None = None
+    is_duration: bool = False
+
+
+@dataclass(frozen=True)
+class IdMeta(ColumnMeta):
+    """A column of identifiers: never learned, numbered anew in the synthetic table."""
+
+    kind: ClassVar[str] = "id"
+
+
+KINDS: dict[str, type[ColumnMeta]] = {
+    cls.kind: cls for cls in (CategoricalMeta, ContinuousMeta, DatetimeMeta, IdMeta)
+}
+
+
+def column_meta_from_dict(values: Mapping[str, Any]) -> ColumnMeta:
+    """Rebuild a column's meta from `ColumnMeta.to_dict`."""
+    rest = dict(values)
+    cls = KINDS[rest.pop("kind")]
+    for key in ("bounds", "categories"):
+        if rest.get(key) is not None:
+            rest[key] = tuple(rest[key])
+    return cls(**rest)
+
+
+@dataclass(frozen=True)
+class DataFrameMeta:
+    """The public schema of a table: one `ColumnMeta` a column, in the table's order."""
+
+    columns: tuple[ColumnMeta, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def learned(self) -> tuple[ColumnMeta, ...]:
+        """The columns that are modelled: all but the identifiers."""
+        return tuple(column for column in self.columns if not isinstance(column, IdMeta))
+
+    @property
+    def open_names(self) -> tuple[CategoricalMeta, ...]:
+        """The columns of names whose categories are not declared."""
+        return tuple(m for m in self.learned if isinstance(m, CategoricalMeta) and m.categories is None)
+
+    def __getitem__(self, name: str) -> ColumnMeta:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        hint = did_you_mean(str(name), map(str, self.names))
+        raise MetadataError(f"column {name!r} is not in the table.{hint}")
+
+    def with_id(self, name: str) -> DataFrameMeta:
+        """The same schema with one column as an identifier.
+
+        Raises:
+            MetadataError: There is no such column, or it holds neither numbers nor text.
+        """
+        column = self[name]
+        number = isinstance(column, ContinuousMeta) and column.value_type in ("", "int", "float")
+        text = isinstance(column, CategoricalMeta) and column.dtype in ("object", "str", "string")
+        if not (number or text or isinstance(column, IdMeta)):
+            raise MetadataError(
+                f"column {name!r} of dtype {column.dtype} cannot identify anybody: identifiers are numbers "
+                "or text."
+            )
+        found = IdMeta(column.name, column.dtype, column.nullable, column.value_type)
+        return DataFrameMeta(tuple(found if each is column else each for each in self.columns))
+
+    def check(self, df: object) -> None:
+        """Raise MetadataError unless the table has exactly this schema.
+
+        Names and dtypes are compared, no value is read.
+
+        Args:
+            df: Whatever `MetaExtractor.extract` takes.
+        """
+        from jupyter_dpsynth.metadata.extracting import check_frame
+
+        frame = open_source(df).described
+        check_frame(frame)
+        missing = [name for name in self.names if name not in set(frame.columns)]
+        extra = [name for name in frame.columns if name not in set(self.names)]
+        if missing or extra:
+            parts = [f"it lacks {_listed(missing)}"] * bool(missing)
+            parts += [f"it has {_listed(extra)} in addition"] * bool(extra)
+            raise MetadataError(
+                f"the DataFrame does not fit df_meta: {' and '.join(parts)}. Pass the frame that "
+                "df_meta was extracted from, or call MetaExtractor.extract again."
+            )
+        for column in self.columns:
+            dtype = str(frame[column.name].dtype)
+            if dtype != column.dtype:
+                raise MetadataError(
+                    f"column {column.name!r} has dtype {dtype} but df_meta says {column.dtype}: "
+                    "convert the column, or call MetaExtractor.extract again."
+                )
+
+
+def _listed(names: Sequence[object], most: int = 5) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

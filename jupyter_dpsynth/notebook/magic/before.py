@@ -1,0 +1,103 @@
+"""The sub-commands that spend nothing: calc, doctor, panel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.notebook.magic.learn import DEFAULT_NAME, dataset_of, meta_of, settings, without
+from jupyter_dpsynth.notebook.magic.namespace import find_table, read_value, variable_name
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
+    from jupyter_dpsynth.notebook.magic.magics import DPSynthMagics
+
+__all__ = ["calc", "doctor", "panel"]
+
+
+def publish(text: str, markup: str) -> None:
+    """Show HTML where that is possible and text elsewhere."""
+    from IPython.display import publish_display_data
+
+    publish_display_data({"text/plain": text, "text/html": markup})
+
+
+def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Say what a run would be like."""
+    from jupyter_dpsynth.engine.planning.forecast import (
+        ASSUMED_COLUMNS,
+        ASSUMED_ROWS,
+        assumed_schema,
+        forecast,
+    )
+    from jupyter_dpsynth.notebook.show.forecast import forecast_html, forecast_text
+    from jupyter_dpsynth.sources.opening import open_source
+
+    namespace = magics.shell.user_ns
+    config, schema = settings(magics, parsed, parsed.body)
+    columns = _whole_number(parsed, namespace, "columns")
+    rows = _whole_number(parsed, namespace, "rows")
+    partitioned = copied = False
+    if parsed.argument() is None:
+        if schema or "meta" in parsed.options:
+            raise ConfigError("declarations of columns need the DATAFRAME: %dpsynth calc DATAFRAME.")
+        df_meta = assumed_schema(columns or ASSUMED_COLUMNS, config.privacy_unit)
+        what = "a table that has not been named"
+    else:
+        if columns is not None:
+            raise ConfigError("--columns is for a plan without a DATAFRAME: leave it out.")
+        source = open_source(without(find_table(parsed.argument(), namespace), schema.pop("ignore", ())))
+        partitioned, copied = source.partitioned, source.copied
+        df_meta, what = meta_of(namespace, parsed, source, schema), parsed.arguments[0]
+        if rows is None and config.n_public:  # stated to be public
+            rows = source.rows
+    known = "" if rows is not None else " (assumed: say how many with --rows; the table is not counted)"
+    rows = rows or ASSUMED_ROWS
+    plan = forecast(
+        config.resolve(), df_meta, float(rows), timed=True, partitioned=partitioned, copied=copied
+    )
+    learned = [column for column in df_meta.learned if column.name != config.privacy_unit]
+    title = f"Plan for {what}, {len(learned)} columns to learn, about {rows:,} rows{known}."
+    publish(forecast_text(plan, title), forecast_html(plan, title))
+
+
+def _whole_number(parsed: ParsedLine, namespace: dict[str, Any], name: str) -> int | None:
+    """The value of an option that counts something."""
+    if name not in parsed.options:
+        return None
+    value = read_value(parsed.options[name], namespace, f"--{name}")
+    if isinstance(value, bool) or not isinstance(value, int) or value < 2:
+        raise ConfigError(f"--{name} = {value!r} is not allowed: give a whole number from 2.")
+    return value
+
+
+def doctor(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Say what would spoil a run."""
+    from jupyter_dpsynth.engine.planning.doctor import examine
+    from jupyter_dpsynth.notebook.show.findings import findings_html, findings_text
+
+    namespace = magics.shell.user_ns
+    config, schema = settings(magics, parsed, parsed.body)
+    df = without(find_table(parsed.argument(), namespace), schema.pop("ignore", ()))
+    df_meta = meta_of(namespace, parsed, df, schema) if "meta" in parsed.options else None
+    findings = examine(df, config.resolve(), df_meta=df_meta, declared=schema)
+    publish(findings_text(findings), findings_html(findings))
+
+
+def panel(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+    """Open a panel."""
+    from jupyter_dpsynth.notebook.panel.panel import ConfigPanel
+
+    namespace = magics.shell.user_ns
+    config, schema = settings(magics, parsed, parsed.body)
+    name = parsed.argument()
+    shown = ConfigPanel(
+        config,
+        None if name is None else find_table(name, namespace),
+        name=name,
+        output=variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace),
+        declared=schema,
+        dataset=dataset_of(namespace, parsed)[0],
+        magics=magics,
+    )
+    shown.show()

@@ -1,0 +1,209 @@
+"""The panel's privacy calculator: a bound at once while a field moves, the exact figure a moment later."""
+
+from __future__ import annotations
+
+import html
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from jupyter_dpsynth.errors import ConfigError, DPSynthError
+from jupyter_dpsynth.notebook.panel.fields import note_html
+from jupyter_dpsynth.notebook.show.drawing import ERROR, MUTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_dpsynth.config import HighDimConfig
+    from jupyter_dpsynth.engine.planning.forecast import Forecast
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
+
+__all__ = ["LiveCalculator"]
+
+logger = logging.getLogger(__name__)
+
+SETTLED_SECONDS = 0.4  # without a change, before the exact figure is computed
+HEIGHT = "400px"  # of what it shows, so that a line more or less moves nothing below
+SECOND_HEIGHT = "270px"  # of the figures that stand beside the curve or, with less room, below it
+WORKING = "working out the exact figures …"
+ROWS_NOTE = "a guess of yours, for this forecast only: your table is not counted"
+
+
+class LiveCalculator:
+    """Shows what a run would be like, from the first `update` on whenever something changes.
+
+    Args:
+        config: The config.
+        schema: Gives the public schema; may raise a DPSynthError.
+        told: Called with each new forecast, or with what is wrong.
+        public_rows: The row count if it is stated to be public, else None.
+        busy: Whether the machine is training, so that steps cannot be timed.
+        partitioned: Whether the table is read part by part.
+        copied: Whether it is copied into a private file before.
+
+    Attributes:
+        box: The widget.
+        forecast: The last forecast, None before the first.
+        error: Why there is none for the present parameters, '' if there is.
+    """
+
+    def __init__(
+        self,
+        config: HighDimConfig,
+        schema: Callable[[], DataFrameMeta],
+        told: Callable[[Forecast | None, str], None],
+        public_rows: Callable[[], int | None] = lambda: None,
+        busy: Callable[[], bool] = lambda: False,
+        *,
+        partitioned: bool = False,
+        copied: bool = False,
+    ) -> None:
+        self.config, self._schema, self._told = config, schema, told
+        self._public_rows, self._busy = public_rows, busy
+        self._partitioned, self._copied = partitioned, copied
+        self.forecast: Forecast | None = None
+        self.error = ""
+        self._version = 0
+        self._done = threading.Condition()
+        self._worker: threading.Thread | None = None
+        self._closed = False
+        self._warm = False  # the accountant's libraries take a second or two to import, once
+        self._rows = widgets.Text(
+            description="About how many rows",
+            placeholder="10000",
+            tooltip="How many rows you expect the table to have. It changes the forecast only.",
+            continuous_update=False,
+            style={"description_width": "auto"},
+            layout={"width": "270px", "flex": "0 0 auto"},
+        )
+        self._note = widgets.HTML(
+            note_html(ROWS_NOTE), layout={"flex": "1 1 100%", "min_height": "18px", "margin": "0 2px"}
+        )
+        self._picture = widgets.HTML(
+            f'<div style="color:{MUTED}">preparing the calculator …</div>', layout={"min_height": HEIGHT}
+        )
+        rows = widgets.HBox(
+            [self._rows, self._note], layout={"flex_flow": "row wrap", "align_items": "center"}
+        )
+        self.box = widgets.VBox([rows, self._picture], layout={"overflow": "visible"})
+        self._rows.observe(lambda _: self.update(), "value")
+        config.observe(lambda _: self.update())
+
+    @property
+    def rows(self) -> float:
+        """The assumed number of rows.
+
+        Raises:
+            ConfigError: What was typed is not a number of rows.
+        """
+        from jupyter_dpsynth.engine.planning.forecast import ASSUMED_ROWS
+
+        text = self._rows.value.strip().replace(",", "").replace("_", "").replace(" ", "")
+        if not text:
+            return float(self._public_rows() or ASSUMED_ROWS)
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 2 <= value <= 1e12:
+            raise ConfigError(f"rows = {self._rows.value.strip()!r} is not allowed: give a number from 2.")
+        return value
+
+    def update(self) -> None:
+        """Show the bound now, and have the exact figure computed."""
+        with self._done:
+            self._version += 1
+        if self._warm:
+            self._compute("quick", self._version)
+        with self._done:
+            if self._worker is None and not self._closed:
+                self._worker = threading.Thread(target=self._work, name="dpsynth-calculator", daemon=True)
+                self._worker.start()
+            self._done.notify_all()
+
+    def settle(self, seconds: float = 60) -> bool:
+        """Wait until the exact figures of the present parameters are shown; whether they are."""
+        with self._done:
+            return self._done.wait_for(lambda: self._worker is None, seconds)
+
+    def close(self) -> None:
+        """Compute nothing more."""
+        with self._done:
+            self._closed = True
+            self._version += 1
+            self._done.notify_all()
+
+    def _work(self) -> None:
+        """Compute the exact figures for the newest parameters, until none are newer."""
+        while True:
+            with self._done:
+                version = self._version
+                self._done.wait(SETTLED_SECONDS if self._warm else 0.0)
+                changed = self._version != version
+            if changed and not self._closed:
+                continue
+            if not self._closed:
+                if not self._warm:
+                    self._compute("quick", version)
+                    self._warm = True
+                self._compute("pld", version)
+            with self._done:
+                if self._version == version or self._closed:
+                    self._worker = None
+                    self._done.notify_all()
+                    return
+
+    def _compute(self, accountant: Any, version: int) -> None:  # noqa: ANN401 - the accountant's name
+        """Make a forecast and show it, unless something has changed meanwhile."""
+        from jupyter_dpsynth.engine.planning.forecast import forecast
+
+        found, error = None, ""
+        try:
+            rows = self.rows
+            self._note.value = note_html(ROWS_NOTE)
+        except ConfigError as problem:
+            self._note.value = note_html("", str(problem))
+            return
+        try:
+            timed = accountant == "pld" and not self._busy()
+            found = forecast(
+                *(self.config.resolve(), self._schema(), rows, accountant),
+                timed=timed,
+                partitioned=self._partitioned,
+                copied=self._copied,
+            )
+        except DPSynthError as problem:
+            # what is too much for the bound may still be possible: that is said when it is known
+            error = "" if accountant == "quick" and "cannot be reached" in str(problem) else str(problem)
+        except Exception:  # noqa: BLE001 - a forecast must never break the panel: what is shown stays
+            logger.debug("a forecast failed")
+            return
+        if version != self._version:
+            return
+        self.forecast, self.error = found, error
+        self._show()
+        self._told(found, error)
+
+    def _show(self) -> None:
+        from jupyter_dpsynth.notebook.show.forecast import forecast_html
+
+        if self.forecast is None and not self.error:
+            self._picture.value = _in_its_place(f'<div style="color:{MUTED}">{WORKING}</div>')
+        elif self.forecast is None:
+            self._picture.value = _in_its_place(
+                f'<div style="font-size:13px;line-height:19px;white-space:normal"><b style="color:{ERROR}">'
+                f"⚠ No run is possible with this:</b> {html.escape(self.error)}</div>"
+            )
+        else:
+            self._picture.value = forecast_html(self.forecast)
+
+
+def _in_its_place(markup: str) -> str:
+    """A message as high as the forecast whose place it takes, its parts side by side or below each other."""
+    return (
+        '<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'
+        f'<div style="flex:1 1 380px;min-height:{HEIGHT}">{markup}</div>'
+        f'<div style="flex:1 1 320px;min-height:{SECOND_HEIGHT}"></div></div>'
+    )

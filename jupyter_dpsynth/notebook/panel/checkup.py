@@ -1,0 +1,127 @@
+"""The panel's check-up: the doctor's findings, each with a button that applies its remedy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from jupyter_dpsynth.notebook.panel.actions import guarded
+from jupyter_dpsynth.notebook.panel.draft import IDENTIFIER, IGNORE
+from jupyter_dpsynth.notebook.panel.fields import note_html
+from jupyter_dpsynth.notebook.show.drawing import DONE, INK
+from jupyter_dpsynth.notebook.show.findings import NOTHING, banner_html, finding_html
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_dpsynth.config import HighDimConfig
+    from jupyter_dpsynth.engine.planning.doctor import Finding, Remedy
+    from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
+
+__all__ = ["CheckUp"]
+
+INTRODUCTION = (
+    "Looks at the private rows for what would spoil a run, before epsilon is spent. The findings are for the "
+    "owner of the data: no epsilon covers them. 'Clear' takes them out of the notebook again."
+)
+ROLES = {"ids": IDENTIFIER, "ignore": IGNORE}
+
+
+class CheckUp:
+    """Runs the doctor and applies what it advises.
+
+    Args:
+        config: Changed by remedies.
+        schema: Changed by remedies.
+        show_column: Shows a column where it can be edited.
+        say: Shows a sentence.
+
+    Attributes:
+        box: The widget.
+    """
+
+    def __init__(
+        self,
+        config: HighDimConfig,
+        schema: SchemaDraft,
+        show_column: Callable[[str], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self.config, self.schema = config, schema
+        self._show_column, self._say = show_column, say
+        check = widgets.Button(
+            description="Check the table",
+            icon="stethoscope",
+            tooltip="Looks at the private rows; the findings are for the owner's eyes",
+            layout={"width": "auto"},
+        )
+        check.on_click(guarded(self.check, say))
+        self._clear = widgets.Button(
+            description="Clear", tooltip="Take the findings away", layout={"width": "auto"}, disabled=True
+        )
+        self._clear.on_click(guarded(self.clear, say))
+        self._results = widgets.VBox(layout={"overflow": "visible"})
+        introduction = widgets.HTML(note_html(INTRODUCTION))
+        self.box = widgets.VBox(
+            [introduction, widgets.HBox([check, self._clear]), self._results], layout={"overflow": "visible"}
+        )
+
+    def check(self) -> None:
+        """Look at the table and show what was found."""
+        from jupyter_dpsynth.engine.planning.doctor import examine
+
+        declared = self.schema.arguments()
+        findings = examine(self.schema.table(), self.config.resolve(), declared=declared)
+        self.clear()
+        if findings:
+            rows = [self._row(finding) for finding in findings]
+        else:
+            rows = [
+                widgets.HTML(
+                    f'<div style="color:{INK};font-size:13px"><span style="color:{DONE}">✓</span> '
+                    f"{NOTHING}</div>"
+                )
+            ]
+        self._results.children = [widgets.HTML(banner_html()), *rows]
+        self._clear.disabled = False
+
+    def clear(self) -> None:
+        """Take the findings away."""
+        old = self._results.children
+        self._results.children = []
+        for row in old:
+            for one in (*getattr(row, "children", ()), row):
+                one.close()
+        self._clear.disabled = True
+
+    def _row(self, finding: Finding) -> Any:  # noqa: ANN401 - a widget
+        words = widgets.HTML(finding_html(finding), layout={"flex": "1 1 300px", "min_width": "0"})
+        children = [words]
+        remedy = finding.remedy
+        if remedy is not None:
+            button = widgets.Button(
+                description="Apply", icon="check", tooltip=remedy.line, layout={"width": "auto"}
+            )
+            button.on_click(guarded(lambda: self._apply(remedy, button), self._say))
+            children.append(button)
+        elif finding.kind == "bounds":
+            button = widgets.Button(
+                description="Columns",
+                icon="arrow-right",
+                tooltip="Declare what everybody may know in the tab of the columns",
+                layout={"width": "auto"},
+            )
+            button.on_click(lambda _: self._show_column(""))
+            children.append(button)
+        return widgets.HBox(
+            children, layout={"flex_flow": "row wrap", "align_items": "flex-start", "margin": "4px 0"}
+        )
+
+    def _apply(self, remedy: Remedy, button: Any) -> None:  # noqa: ANN401 - a widget
+        if remedy.name in ROLES:
+            self.schema.set(remedy.value, role=ROLES[remedy.name])
+        else:
+            setattr(self.config, remedy.name, remedy.value)
+        button.disabled, button.description = True, "Applied"
+        self._say(f"Applied: {remedy.line}")

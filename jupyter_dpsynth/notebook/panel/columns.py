@@ -1,0 +1,158 @@
+"""The table of columns in the panel: type, role and what is declared as public, a few rows at a time."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from jupyter_dpsynth.notebook.panel.draft import IDENTIFIER, IGNORE, LEARN
+from jupyter_dpsynth.notebook.panel.fields import note_html
+from jupyter_dpsynth.notebook.show.drawing import INK, MUTED
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
+
+__all__ = ["ColumnTable"]
+
+PAGE = 12  # columns on the screen at once
+ROLE_WORDS = (("learn", LEARN), ("id", IDENTIFIER), ("ignore", IGNORE))
+ROLE_TIPS = ("learn it", "an identifier: never learned, numbered anew", "leave it out of the synthetic table")
+STATED = (
+    "What you declare here is stated to be public: declare what everybody may know, not what you read off "
+    "the table. It costs nothing, and whatever you leave empty is learned with a part of epsilon."
+)
+ROW = {"flex_flow": "row wrap", "align_items": "center", "min_height": "36px", "overflow": "visible"}
+
+
+class ColumnTable:
+    """Edits a `SchemaDraft`.
+
+    Args:
+        draft: The columns.
+
+    Attributes:
+        box: The widget.
+    """
+
+    def __init__(self, draft: SchemaDraft) -> None:
+        self.draft = draft
+        self._first = 0
+        self._rows: dict[str, _Row] = {}
+        self._find = widgets.Text(
+            placeholder="part of a name",
+            description="Find",
+            tooltip="Show only the columns with this in their name",
+            style={"description_width": "36px"},
+            layout={"width": "220px"},
+        )
+        self._find.observe(lambda _: self._turn(0), "value")
+        self._place = widgets.HTML(layout={"flex": "1 1 auto"})
+        self._back = widgets.Button(icon="arrow-left", tooltip="Earlier columns", layout={"width": "40px"})
+        self._on = widgets.Button(icon="arrow-right", tooltip="Later columns", layout={"width": "40px"})
+        self._back.on_click(lambda _: self._turn(self._first - PAGE))
+        self._on.on_click(lambda _: self._turn(self._first + PAGE))
+        self._body = widgets.VBox(layout={"overflow": "visible"})
+        stated = widgets.HTML(note_html(STATED))
+        head = widgets.HBox(
+            [self._find, self._place, self._back, self._on],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
+        )
+        self.box = widgets.VBox([stated, head, self._body], layout={"overflow": "visible"})
+        draft.observe(self._changed)
+        self._turn(0)
+
+    def _turn(self, first: int) -> None:
+        """Show the columns from a position on."""
+        wanted = self._find.value.strip().lower()
+        names = [name for name in self.draft.columns if wanted in name.lower()]
+        self._first = min(max(first, 0), max(0, (len(names) - 1) // PAGE * PAGE))
+        shown = names[self._first : self._first + PAGE]
+        self._back.disabled = self._first == 0
+        self._on.disabled = self._first + PAGE >= len(names)
+        last = self._first + len(shown)
+        words = f"columns {self._first + 1} to {last} of {len(names)}" if shown else "no such column"
+        self._place.value = f'<span style="color:{MUTED};font-size:12px">{words}</span>'
+        for name in shown:
+            self._rows.setdefault(name, _Row(self.draft, name))
+        self._body.children = [self._rows[name].box for name in shown]
+
+    def _changed(self, name: str) -> None:
+        if name in self._rows:
+            self._rows[name].show()
+
+    def find(self, name: str) -> None:
+        """Show one column."""
+        self._find.value = name
+
+
+class _Row:
+    """The controls of one column."""
+
+    def __init__(self, draft: SchemaDraft, name: str) -> None:
+        self.draft, self.name = draft, name
+        column = draft.columns[name]
+        self._showing = False
+        title = widgets.HTML(
+            f'<div style="line-height:15px;overflow-wrap:anywhere;color:{INK};font-size:13px">'
+            f'{html.escape(name)}<br><span style="color:{MUTED};font-size:11px">'
+            f"{html.escape(column.type_words)}</span></div>",
+            layout={"width": "116px", "flex": "0 0 auto", "min_height": "32px"},
+        )
+        # not a drop-down list: JupyterLab takes its arrow keys for moving from cell to cell
+        self._role = widgets.ToggleButtons(
+            options=ROLE_WORDS,
+            value=column.role,
+            tooltips=[f"{name}: {words}" for words in ROLE_TIPS],
+            style={"button_width": "66px"},
+            layout={"width": "auto", "flex": "0 0 auto"},
+            disabled=not column.kind,
+        )
+        self._domain = self._text("public", f"Public values of {name}", "196px", column.domain_hint)
+        self._controls: list[Any] = [self._role, self._domain]
+        self._decimals = None
+        if column.kind == "number" and not column.fixed:
+            tooltip = f"Public number of digits after the point of {name}"
+            self._decimals = self._text("digits", tooltip, "104px", "learned")
+            self._controls.append(self._decimals)
+        self._note = widgets.HTML(layout={"flex": "1 1 100%", "display": "none", "margin": "0 2px 4px"})
+        self.box = widgets.HBox([title, *self._controls, self._note], layout=ROW)
+        self.show()
+        self._role.observe(lambda change: self._edit(role=change["new"]), "value")
+        self._domain.observe(lambda change: self._edit(domain=change["new"]), "value")
+        if self._decimals is not None:
+            self._decimals.observe(lambda change: self._edit(decimals=change["new"]), "value")
+
+    @staticmethod
+    def _text(label: str, tooltip: str, width: str, placeholder: str) -> Any:  # noqa: ANN401 - a widget
+        return widgets.Text(
+            description=label,
+            tooltip=tooltip,
+            placeholder=placeholder,
+            continuous_update=False,
+            style={"description_width": "40px"},
+            layout={"width": width, "flex": f"1 1 {width}", "max_width": "320px"},
+        )
+
+    def _edit(self, **changes: str) -> None:
+        if not self._showing:
+            self.draft.set(self.name, **changes)
+
+    def show(self) -> None:
+        """Show the column as it is in the draft."""
+        column = self.draft.columns[self.name]
+        self._showing = True
+        try:
+            self._role.value = column.role
+            self._domain.value = column.domain
+            if self._decimals is not None:
+                self._decimals.value = column.decimals
+        finally:
+            self._showing = False
+        learned = column.role == LEARN and bool(column.kind)
+        self._domain.disabled = not learned or (column.fixed and column.kind == "category")
+        if self._decimals is not None:
+            self._decimals.disabled = not learned
+        self._note.value = note_html("", column.error)
+        self._note.layout.display = "" if column.error else "none"

@@ -1,0 +1,291 @@
+"""What the user declares of each column, as it is edited: texts, roles, and what is wrong with them."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
+from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta
+from jupyter_dpsynth.metadata.declarations import read_schema
+from jupyter_dpsynth.metadata.extracting import MetaExtractor, check_frame
+from jupyter_dpsynth.metadata.kinds import column_kind
+from jupyter_dpsynth.sources.opening import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from jupyter_dpsynth.metadata.columns import ColumnMeta, DataFrameMeta
+
+__all__ = ["IDENTIFIER", "IGNORE", "LEARN", "ColumnDraft", "SchemaDraft"]
+
+LEARN, IDENTIFIER, IGNORE = "learn", "identifier", "ignore"
+ROLES = (LEARN, IDENTIFIER, IGNORE)
+OPTION = {"number": "bounds", "datetime": "bounds", "category": "categories"}
+KIND_WORDS = {"number": "number", "datetime": "date or time", "category": "category", "": "cannot be learned"}
+ITEM = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^,]+?)\s*(?:,|$)""")
+
+
+@dataclass(frozen=True)
+class ColumnDraft:
+    """One column as it is edited.
+
+    Attributes:
+        name: Its name.
+        kind: 'number', 'datetime', 'category', or '' for what cannot be learned.
+        dtype: Type of the column.
+        value_type: Type of an object column's values, else ''.
+        role: 'learn', 'identifier' or 'ignore'.
+        domain: What is declared, as typed: lowest and highest value, or categories, of numbers in braces; ''
+            for nothing.
+        decimals: Declared digits after the point, as typed; '' for none.
+        texts: Whether its values are texts, which then need no quotes.
+        fixed: Whether its values follow from the type (True and False), or its decimals do (whole numbers).
+        error: What is wrong with the column as it stands, '' if nothing.
+    """
+
+    name: str
+    kind: str
+    dtype: str
+    value_type: str
+    role: str = LEARN
+    domain: str = ""
+    decimals: str = ""
+    texts: bool = False
+    fixed: bool = False
+    error: str = ""
+
+    @property
+    def type_words(self) -> str:
+        """Kind and type for people."""
+        shown = f"{self.dtype} of {self.value_type}" if self.value_type else self.dtype
+        return f"{KIND_WORDS[self.kind]} ({shown})"
+
+    @property
+    def option(self) -> str:
+        """What the domain declares: 'bounds' or 'categories'."""
+        return "categories" if self.domain.strip()[:1] == "{" else OPTION[self.kind]
+
+    @property
+    def domain_hint(self) -> str:
+        """What an empty field means."""
+        if self.fixed and self.kind == "category":
+            return "False, True (from the type)"
+        example = {"number": "low, high", "datetime": "first, last", "category": "A, B, C"}
+        return f"learned, or {example[self.kind]}" if self.kind else ""
+
+
+class SchemaDraft:
+    """The columns of a table as the user declares them.
+
+    Names and types are read, no value is (see `MetaExtractor.extract`).
+
+    Args:
+        table: The table, in any form that `HighDimSynthesizer.learn` takes.
+        declared: Arguments of `MetaExtractor.extract` to start from, and `ignore`.
+
+    Attributes:
+        columns: The columns by name.
+        partitioned: Whether the table is read part by part.
+        copied: Whether it is copied into a private file before.
+
+    Raises:
+        DataError: It is not a table that could be learned.
+        MetadataError: A declaration names an unknown column.
+    """
+
+    def __init__(self, table: object, declared: Mapping[str, Any] | None = None) -> None:
+        source = open_source(table)
+        df = source.described
+        check_frame(df)
+        self._table, self._df, self._refused = table, df, dict(source.refused)
+        self.partitioned, self.copied, self._rows = source.partitioned, source.copied, 0
+        self._observers: list[Callable[[str], None]] = []
+        options: dict[str, dict[str, Any]] = {"bounds": {}, "categories": {}, "decimals": {}, "id": {}}
+        for key in ("bounds", "categories", "decimals"):
+            options[key].update((declared or {}).get(key) or {})
+        options["id"].update(dict.fromkeys((declared or {}).get("ids", ()), True))
+        if (declared or {}).get("schema") is not None:
+            kinds = functools.partial(column_kind, df)
+            read_schema((declared or {})["schema"], options, list(df.columns), kinds)
+        ignored = (declared or {}).get("ignore", ())
+        self.columns = {name: self._first_draft(name) for name in df.columns}
+        for key, by_column in (*options.items(), ("ignore", dict.fromkeys(ignored, True))):
+            for name, value in by_column.items():
+                self._start_with(key, name, value)
+        for name in self.columns:
+            self._check(name)
+
+    def _start_with(self, key: str, name: str, value: Any) -> None:  # noqa: ANN401 - as declared
+        if name not in self.columns:
+            hint = did_you_mean(str(name), self.columns)
+            raise MetadataError(f"{key} names column {name!r}, which is not in the table.{hint}")
+        column = self.columns[name]
+        if column.kind == "category" and key in ("bounds", "categories"):
+            # the field shows text, which does not tell what is wrong
+            declared: dict[str, Any] = {key: {name: value}}
+            MetaExtractor.extract(self._df[[name]], **declared)
+        changes: dict[str, Any] = {
+            "id": {"role": IDENTIFIER if value else LEARN},
+            "ignore": {"role": IGNORE},
+            "decimals": {"decimals": str(value)},
+        }.get(key) or {"domain": _domain_text(value, texts=column.texts)}
+        if key == "categories" and OPTION.get(column.kind) == "bounds":
+            changes["domain"] = f"{{{changes['domain']}}}"
+        self.columns[name] = replace(column, **changes)
+
+    def observe(self, callback: Callable[[str], None]) -> None:
+        """Have a function called with a column's name after each change of it."""
+        self._observers.append(callback)
+
+    def set(self, name: str, **changes: Any) -> None:  # noqa: ANN401 - texts, by name of the attribute
+        """Change a column's role, domain or decimals.
+
+        Raises:
+            MetadataError: There is no such column, or no such role.
+        """
+        if name not in self.columns:
+            raise MetadataError(
+                f"column {name!r} is not in the table.{did_you_mean(str(name), self.columns)}"
+            )
+        if changes.get("role", LEARN) not in ROLES:
+            raise MetadataError(
+                f"role = {changes['role']!r} is not allowed: give {', '.join(map(repr, ROLES))}."
+            )
+        draft = replace(self.columns[name], **changes)
+        if draft == self.columns[name]:
+            return
+        self.columns[name] = draft
+        self._check(name)
+        for callback in self._observers:
+            callback(name)
+
+    def _check(self, name: str) -> None:
+        draft, error = self.columns[name], ""
+        try:
+            if draft.role != IGNORE:
+                self._extracted(name, **self._arguments([draft]))
+        except DPSynthError as problem:
+            error = str(problem)
+        self.columns[name] = replace(draft, error=error)
+
+    def _extracted(self, name: str, **declared: Any) -> ColumnMeta:  # noqa: ANN401 - of `MetaExtractor.extract`
+        """What is known of one column; MetadataError if it cannot be learned."""
+        if name in self._refused:
+            raise MetadataError(
+                f"column {name!r} has a type that cannot be learned ({self._refused[name]}): leave it out, "
+                "or convert it."
+            )
+        return MetaExtractor.extract(self._df[[name]], **declared)[name]
+
+    def _first_draft(self, name: str) -> ColumnDraft:
+        """A column before anything is declared of it; what cannot be learned is left out."""
+        from pandas.api.types import is_string_dtype
+
+        series = self._df[name]
+        try:
+            meta = self._extracted(name)
+        except MetadataError as problem:
+            return ColumnDraft(name, "", str(series.dtype), "", role=IGNORE, error=str(problem))
+        fixed = (isinstance(meta, CategoricalMeta) and meta.categories is not None) or (
+            isinstance(meta, ContinuousMeta) and meta.decimals is not None
+        )
+        # of a categorical type that of its categories counts, which is schema like the type
+        values = getattr(series.dtype, "categories", series)
+        texts = meta.value_type == "str" or (meta.kind == "category" and is_string_dtype(values.dtype))
+        return ColumnDraft(name, meta.kind, meta.dtype, meta.value_type, texts=texts, fixed=fixed)
+
+    @property
+    def ignored(self) -> list[str]:
+        """Names of the columns that are left out."""
+        return [draft.name for draft in self.columns.values() if draft.role == IGNORE]
+
+    def table(self) -> object:
+        """The table without the columns that are left out, to be learned."""
+        if not self.ignored:
+            return self._table
+        left = open_source(self._table).without(self.ignored)
+        return left if left.partitioned else left.described
+
+    def rows(self) -> int:
+        """Exact number of rows: private, unless it is stated to be public. Parts are counted once."""
+        if not self.partitioned:
+            return len(self._df)
+        if not self._rows:
+            source = open_source(self._table)
+            try:
+                self._rows = source.rows
+            finally:
+                source.close()
+        return self._rows
+
+    def arguments(self) -> dict[str, Any]:
+        """What is declared, as `MetaExtractor.extract` takes it; empty declarations are left out."""
+        return self._arguments([draft for draft in self.columns.values() if draft.role != IGNORE])
+
+    def _arguments(self, drafts: list[ColumnDraft]) -> dict[str, Any]:
+        found: dict[str, Any] = {"bounds": {}, "categories": {}, "decimals": {}}
+        for draft in drafts:
+            if draft.role != LEARN or not draft.kind:
+                continue
+            if draft.domain.strip() and not (draft.fixed and draft.kind == "category"):
+                found[draft.option][draft.name] = _parse_domain(draft)
+            if draft.decimals.strip() and draft.kind == "number" and not draft.fixed:
+                found["decimals"][draft.name] = _literal(draft.decimals)
+        found["ids"] = [draft.name for draft in drafts if draft.role == IDENTIFIER]
+        return {key: value for key, value in found.items() if value}
+
+    def meta(self) -> DataFrameMeta:
+        """The schema that the declarations give.
+
+        Raises:
+            MetadataError: A declaration does not fit; the column is named.
+            ConfigError: All columns are left out.
+        """
+        if len(self.ignored) == len(self.columns):
+            raise ConfigError("all columns are left out: there is nothing to learn.")
+        return MetaExtractor.extract(self.table(), **self.arguments())
+
+    def lines(self) -> list[str]:
+        """The declarations as lines of a `%%dpsynth learn` cell."""
+        declared = {**self.arguments(), "ignore": self.ignored}
+        return [f"{key} = {value!r}" for key, value in declared.items() if value]
+
+
+def _domain_text(value: Any, *, texts: bool) -> str:  # noqa: ANN401 - bounds or categories
+    """Declared bounds or categories as they would be typed."""
+    items = list(value) if not isinstance(value, str | bytes) else [value]
+    return ", ".join(_item_text(item, texts=texts) for item in items)
+
+
+def _item_text(item: object, *, texts: bool) -> str:
+    if not isinstance(item, str):
+        return str(item) if hasattr(item, "isoformat") else repr(getattr(item, "item", lambda: item)())
+    plain = ITEM.fullmatch(item) is not None and item[:1] not in "\"'" and "," not in item
+    if not texts and plain:  # without quotes it must not read as a number
+        plain = isinstance(_literal(item), str)
+    return item if plain and item == item.strip() else repr(item)
+
+
+def _literal(text: str) -> Any:  # noqa: ANN401 - whatever was typed
+    """A Python literal, or the text itself."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return text.strip()
+
+
+def _parse_domain(draft: ColumnDraft) -> list[Any]:
+    """What was typed for a column, item by item."""
+    text = draft.domain.strip()
+    if text[:1] + text[-1:] in {"[]", "()", "{}"}:
+        text = text[1:-1]
+    items = [match[1] for match in ITEM.finditer(text) if match[1].strip()]
+    quoted = [item[0] in "\"'" and len(item) > 1 and item[0] == item[-1] for item in items]
+    if draft.kind == "datetime" or draft.texts:
+        pairs = zip(items, quoted, strict=True)
+        return [_literal(item) if has_quotes else item for item, has_quotes in pairs]
+    return [_literal(item) for item in items]

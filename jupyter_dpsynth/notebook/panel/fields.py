@@ -1,0 +1,270 @@
+"""The panel's fields: a labelled control for each parameter, made from what the parameter says of itself."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import Any
+
+import ipywidgets as widgets
+from traitlets import Bool
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.notebook.panel.binding import Binding, bind, is_choice, unset_value
+from jupyter_dpsynth.notebook.show.drawing import BRAND, ERROR, MUTED, TRACK
+
+__all__ = [
+    "FIELD_LAYOUT",
+    "LABEL_WIDTH",
+    "PRESETS",
+    "STYLED",
+    "EpsilonScale",
+    "Field",
+    "all_fields",
+    "note_html",
+    "note_widget",
+    "preset_buttons",
+    "style_widget",
+]
+
+#: What the presets set. The other parameters of the privacy group go back to automatic.
+PRESETS = {"strong": 0.5, "balanced": 1.0, "loose": 5.0}
+PRESET_WORDS = {
+    "strong": "Strong privacy",
+    "balanced": "Balanced",
+    "loose": "Loose privacy",
+}
+SCALE = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0)
+LABEL_WIDTH = "128px"
+FIELD_LAYOUT = {
+    "flex_flow": "row wrap",
+    "align_items": "center",
+    "overflow": "visible",
+    "min_height": "36px",
+}
+
+
+STYLED = "dpsynth-styled"
+_ARROW = (
+    "background-image:linear-gradient(45deg,transparent 50%,currentColor 50%),"
+    "linear-gradient(-45deg,transparent 50%,currentColor 50%);background-repeat:no-repeat;"
+    "background-size:5px 5px;background-position:right 13px center,right 8px center;padding-right:24px"
+)
+STYLE = (
+    f".{STYLED} textarea{{font-family:var(--jp-code-font-family,monospace);font-size:12px}}"
+    f".{STYLED} .widget-html,.{STYLED} .jupyter-widgets.widget-html-content{{line-height:normal}}"
+    f".{STYLED} button:focus-visible{{outline:2px solid var(--jp-brand-color1,rgb(25,118,210));"
+    f"outline-offset:1px}}.{STYLED} .widget-html-content{{max-width:100%}}"
+    # the library's arrow is a black picture, which a dark theme swallows
+    f".{STYLED} .widget-dropdown>select{{{_ARROW}}}"
+)
+
+
+def style_widget() -> widgets.HTML:
+    """What layouts cannot say, for everything inside a box of class `STYLED`."""
+    return widgets.HTML(f"<style>{STYLE}</style>", layout={"display": "none"})
+
+
+def note_html(words: str = "", error: str = "") -> str:
+    """The text beside a field: a hint, or what is wrong, told by a sign and in words."""
+    if error:
+        # an alert is read out when it appears
+        return (
+            f'<div role="alert" style="color:{ERROR};font-size:12px;line-height:15px;white-space:normal">'
+            f"⚠ {html.escape(error)}</div>"
+        )
+    return (
+        f'<div style="color:{MUTED};font-size:12px;line-height:15px;white-space:normal">'
+        f"{html.escape(words)}</div>"
+    )
+
+
+def note_widget(words: str = "") -> widgets.HTML:
+    """Where such a text stands; it keeps its place when the text changes."""
+    # grows and shrinks with the panel, but never pushes its neighbours
+    return widgets.HTML(
+        note_html(words),
+        layout={"flex": "1 1 160px", "min_width": "150px", "margin": "0 0 0 8px"},
+    )
+
+
+class Field:
+    """A parameter's control with its label, tooltip and note.
+
+    Args:
+        config: The config.
+        name: Name of the parameter.
+
+    Attributes:
+        control: The control.
+        box: Control and note, for the panel.
+    """
+
+    def __init__(self, config: HighDimConfig, name: str) -> None:
+        trait = HighDimConfig.class_traits()[name]
+        self.name = name
+        self.group = str(trait.metadata.get("group", ""))
+        self.label = str(trait.metadata.get("label", name))
+        self.effect = str(trait.metadata.get("effect", ""))
+        self._foreign_error = ""
+        self.control = self._make_control(trait)
+        self._note = note_widget(self.effect)
+        self.box = widgets.HBox(
+            [self.control, self._note],
+            layout=FIELD_LAYOUT,
+        )
+        self.binding: Binding = bind(config, name, self.control, lambda _: self._show())
+        self._show()
+
+    def _make_control(self, trait: Any) -> Any:  # noqa: ANN401 - a trait; a widget
+        shared = {
+            "description": self.label,
+            "tooltip": str(trait.help),
+            "style": {"description_width": LABEL_WIDTH},
+            "layout": {"width": "250px", "flex": "0 0 auto"},
+        }
+        if isinstance(trait, Bool):
+            # the label follows the box, as everywhere; the indent lines it up with the other fields
+            shared["layout"] = {"width": "310px", "flex": "0 0 auto"}
+            return widgets.Checkbox(indent=True, **shared)
+        if is_choice(trait):
+            return widgets.Dropdown(options=list(trait.values), **shared)
+        word = "" if unset_value(trait) not in (None, "auto") else "automatic"
+        return widgets.Text(placeholder=word, continuous_update=False, **shared)
+
+    @property
+    def error(self) -> str:
+        """What is wrong with the field, by itself or together with others; '' if nothing."""
+        return self.binding.error or self._foreign_error
+
+    def show_error(self, error: str) -> None:
+        """Show what is wrong with the field together with others; '' takes it back."""
+        if error != self._foreign_error:
+            self._foreign_error = error
+            self._show()
+
+    def show_automatic(self, words: str) -> None:
+        """Show in the empty field what would be used."""
+        if isinstance(self.control, widgets.Text):
+            self.control.placeholder = words
+
+    def _show(self) -> None:
+        self._note.value = note_html(self.effect, self.error)
+
+    def close(self) -> None:
+        """Let go of the config."""
+        self.binding.close()
+
+
+def all_fields(config: HighDimConfig) -> dict[str, Field]:
+    """A field for every parameter, epsilon first."""
+    names = sorted(HighDimConfig.option_names(), key=lambda name: name != "epsilon")
+    return {name: Field(config, name) for name in names}
+
+
+class EpsilonScale:
+    """Epsilon on a scale whose ends say which way is more private, with a button at each end.
+
+    Not a slider: the library's has no name for screen readers, and would round what was typed. A button
+    goes on to the next round value.
+    """
+
+    def __init__(self, config: HighDimConfig) -> None:
+        self.config = config
+        less = widgets.Button(
+            description="more privacy",
+            icon="arrow-left",
+            tooltip="A smaller epsilon",
+            layout={"width": "auto"},
+        )
+        more = widgets.Button(
+            description="more accuracy",
+            icon="arrow-right",
+            tooltip="A larger epsilon",
+            layout={"width": "auto"},
+        )
+        less.on_click(lambda _: self._step(-1))
+        more.on_click(lambda _: self._step(1))
+        self._scale = widgets.HTML(layout={"flex": "1 1 110px", "min_width": "90px", "margin": "0 8px"})
+        self.box = widgets.HBox(
+            [less, self._scale, more],
+            layout={"align_items": "center", "margin": "0 0 4px 0", "max_width": "480px"},
+        )
+        config.observe(self._show, "epsilon")
+        self._show()
+
+    def _step(self, direction: int) -> None:
+        """Go to the next round value."""
+        epsilon = self.config.epsilon
+        if direction > 0:
+            self.config.epsilon = next((v for v in SCALE if v > epsilon * 1.001), epsilon)
+        else:
+            self.config.epsilon = next((v for v in reversed(SCALE) if v < epsilon * 0.999), epsilon)
+
+    def _show(self, _change: object = None) -> None:
+        epsilon = self.config.epsilon
+
+        def place(value: float) -> float:
+            share = math.log(value / SCALE[0]) / math.log(SCALE[-1] / SCALE[0])
+            return 100 * min(max(share, 0.0), 1.0)
+
+        marks = "".join(
+            f'<span style="position:absolute;left:{place(v):.1f}%;top:14px;transform:translateX(-50%);'
+            f'color:{MUTED};font-size:11px">{v:g}</span>'
+            for v in (0.1, 1, 10)
+        )
+        self._scale.value = (
+            f'<div role="img" aria-label="epsilon = {epsilon:g} on a scale from {SCALE[0]:g} (private) to '
+            f'{SCALE[-1]:g} (accurate)" style="position:relative;height:28px;line-height:14px">'
+            f'<div style="position:absolute;left:0;right:0;top:6px;height:4px;border-radius:2px;'
+            f'background-color:{TRACK}"></div>{marks}'
+            f'<div style="position:absolute;left:{place(epsilon):.1f}%;top:1px;width:14px;height:14px;'
+            f'margin-left:-7px;border-radius:50%;background-color:{BRAND}"></div></div>'
+        )
+
+    def close(self) -> None:
+        """Let go of the config."""
+        self.config.unobserve(self._show, "epsilon")
+
+
+def preset_of(config: HighDimConfig) -> str:
+    """The preset that the config is, or ''."""
+    automatic = all(
+        value == HighDimConfig.class_traits()[name].default_value
+        for name, value in config.to_dict().items()
+        if name in _reset_by_presets()
+    )
+    return next((name for name, value in PRESETS.items() if automatic and config.epsilon == value), "")
+
+
+def _reset_by_presets() -> list[str]:
+    """Parameters that decide how private a run is, and that a preset sets back."""
+    return ["differential_privacy", "delta", "noise_multiplier", "num_microbatches"]
+
+
+def preset_buttons(config: HighDimConfig) -> widgets.HBox:
+    """Buttons that set epsilon to a usual value and what belongs to it back to automatic."""
+    buttons = {
+        name: widgets.Button(
+            description=f"{words} (ε = {PRESETS[name]:g})",
+            tooltip=f"Sets epsilon to {PRESETS[name]:g}, and delta, noise and microbatches to automatic",
+            layout={"width": "auto"},
+        )
+        for name, words in PRESET_WORDS.items()
+    }
+
+    def choose(name: str) -> None:
+        for reset in _reset_by_presets():
+            setattr(config, reset, HighDimConfig.class_traits()[reset].default_value)
+        config.epsilon = PRESETS[name]
+
+    def mark(_change: object = None) -> None:
+        chosen = preset_of(config)
+        for name, button in buttons.items():
+            button.icon = "check" if name == chosen else ""
+
+    for name, button in buttons.items():
+        button.on_click(lambda _, name=name: choose(name))
+    config.observe(mark, ["epsilon", *_reset_by_presets()])
+    mark()
+    return widgets.HBox(list(buttons.values()), layout={"flex_flow": "row wrap"})

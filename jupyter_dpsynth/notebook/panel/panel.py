@@ -1,0 +1,451 @@
+"""`ConfigPanel`: every parameter, the columns and a privacy calculator as fields, and a training on a button.
+
+The panel shows a `HighDimConfig` and changes it; the config can be changed from Python as well, and the
+panel follows. Its widgets hold what the user declares and what was privatised, never a value or a count of
+the table, with one exception that is asked for and says so: the findings of the check-up.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import html
+import os
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.errors import ConfigError, DataError
+from jupyter_dpsynth.notebook.magic.learn import DEFAULT_NAME
+from jupyter_dpsynth.notebook.panel.actions import (
+    DEFAULT_SYNTHETIC,
+    Actions,
+    front_end_of,
+    guarded,
+    session_of,
+)
+from jupyter_dpsynth.notebook.panel.calculator import LiveCalculator
+from jupyter_dpsynth.notebook.panel.checkup import CheckUp
+from jupyter_dpsynth.notebook.panel.columns import ColumnTable
+from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
+from jupyter_dpsynth.notebook.panel.fields import (
+    FIELD_LAYOUT,
+    LABEL_WIDTH,
+    STYLED,
+    EpsilonScale,
+    all_fields,
+    note_widget,
+    preset_buttons,
+    style_widget,
+)
+from jupyter_dpsynth.notebook.show.drawing import INK, MUTED, cell_html
+from jupyter_dpsynth.notebook.show.moment import frame_of
+from jupyter_dpsynth.notebook.show.progress import WIDGET_VIEW
+from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
+from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from jupyter_dpsynth.engine.planning.forecast import Forecast
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
+
+__all__ = ["ConfigPanel"]
+
+TABS = ("Privacy", "Training", "Columns", "Check-up")
+NO_TABLE = "no table: %dpsynth panel DATAFRAME, or ConfigPanel(config, df)"
+REOPENED = "A panel stood here; it needs a running kernel. What was trained with it is shown below."
+BEGAN = "Settings it was opened with"
+NEEDS_NOTEBOOK = "The panel needs a notebook with widgets. This cell does the same:"
+
+
+class ConfigPanel:
+    """A panel for a config and a table.
+
+    Args:
+        config: Shown and changed; a new one by default.
+        df: The private table, in any form that `HighDimSynthesizer.learn` takes; without it the panel only
+            edits the config.
+        name: How the table is called in the user's session; found by itself if not given.
+        output: Name of the variable for the synthesizer.
+        declared: What is declared of the columns, as `MetaExtractor.extract` and `ignore` take it.
+        dataset: Name of the dataset in the ledger.
+        magics: The magics, so that their sub-commands know of the panel's training.
+
+    Attributes:
+        config: The config.
+        schema: What is declared of the columns, editable; None without a table.
+        box: The widget, for layouts of one's own.
+        calculator: The privacy calculator.
+
+    Example:
+        >>> panel = ConfigPanel(HighDimConfig(epsilon=0.5))  # doctest: +SKIP
+        >>> panel.config.epsilon = 2  # and the panel shows 2  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        config: HighDimConfig | None = None,
+        df: object = None,
+        *,
+        name: str | None = None,
+        output: str = DEFAULT_NAME,
+        declared: Mapping[str, Any] | None = None,
+        dataset: str | None = None,
+        magics: Any = None,  # noqa: ANN401 - DPSynthMagics
+    ) -> None:
+        if config is not None and not isinstance(config, HighDimConfig):
+            raise ConfigError(f"config is a {type(config).__name__}: pass a HighDimConfig.")
+        if df is None and declared:
+            raise DataError("declarations of columns need a table: %dpsynth panel DATAFRAME.")
+        self.config = HighDimConfig() if config is None else config
+        session, shell = session_of(magics)
+        namespace = {} if shell is None else shell.user_ns
+        self._front_end = front_end_of(session, shell)
+        self.schema = None if df is None else SchemaDraft(df, declared)
+        self.name = name or _name_of(df, namespace)
+        self._actions = Actions(session, namespace, output, self.say, self._show_state)
+        self._build(dataset or "")
+        self._show_state()
+        self.calculator.update()
+
+    def _build(self, dataset: str) -> None:
+        """Make the widgets."""
+        self._dataset = _short_text(
+            "Dataset",
+            "Name in the ledger: all tables learned under one name count together",
+            "no name",
+            "250px",
+        )
+        self._dataset.value, self._dataset.style = dataset, {"description_width": LABEL_WIDTH}
+        self.fields = all_fields(self.config)
+        self._scale = EpsilonScale(self.config)
+        self._message = widgets.HTML(layout={"min_height": "22px", "margin": "2px 0"})
+        self._message.add_class("dpsynth-message")
+        self.calculator = LiveCalculator(
+            self.config,
+            self._meta_or_assumed,
+            self._told,
+            self._public_rows,
+            lambda: self._actions.running,
+            partitioned=self.schema is not None and self.schema.partitioned,
+            copied=self.schema is not None and self.schema.copied,
+        )
+        if self.schema is not None:
+            self.schema.observe(lambda _: self.calculator.update())
+        self._tabs = widgets.Tab(
+            [self._privacy_tab(), self._training_tab(), self._columns_tab(), self._checkup_tab()],
+            titles=TABS,
+            layout={"flex": "1 1 570px", "min_width": "0", "overflow": "visible"},
+        )
+        right = widgets.VBox(
+            [_heading("Privacy calculator"), self.calculator.box],
+            layout={"flex": "1 1 380px", "min_width": "0", "padding": "0 0 0 10px", "overflow": "visible"},
+        )
+        upper = widgets.HBox(
+            [self._tabs, right], layout={"flex_flow": "row wrap", "overflow": "visible", "width": "100%"}
+        )
+        self._code = widgets.Textarea(
+            description="The same as a cell",
+            tooltip="Copy this into a cell: it trains with the same parameters and columns",
+            style={"description_width": "auto"},
+            layout={"width": "calc(100% - 4px)", "display": "none"},
+        )
+        self.box = widgets.VBox(
+            [style_widget(), self._title(), upper, self._buttons(), self._message, self._code],
+            layout={"overflow": "visible", "width": "100%", "max_width": "1180px"},
+        )
+        self.box.add_class(STYLED)
+
+    def _title(self) -> widgets.HBox:
+        table = NO_TABLE if self.schema is None else f"{self.name}, {len(self.schema.columns)} columns"
+        title = widgets.HTML(
+            f'<div style="color:{INK};font-size:15px"><b>Private synthetic data</b> '
+            f'<span style="color:{MUTED};font-size:13px">{html.escape(table)}</span></div>',
+            layout={"flex": "1 1 240px"},
+        )
+        return widgets.HBox(
+            [title, preset_buttons(self.config)],
+            layout={"flex_flow": "row wrap", "align_items": "center", "margin": "0 0 6px 0"},
+        )
+
+    def _privacy_tab(self) -> widgets.VBox:
+        epsilon, *rest = (field.box for field in self.fields.values() if field.group == "privacy")
+        words = "a name of your own: the ledger adds up all runs under it"
+        ledger = widgets.HBox([self._dataset, note_widget(words)], layout=FIELD_LAYOUT)
+        return _tab([epsilon, self._scale.box, *rest, ledger])
+
+    def _training_tab(self) -> widgets.VBox:
+        return _tab([field.box for field in self.fields.values() if field.group != "privacy"])
+
+    def _columns_tab(self) -> widgets.VBox:
+        if self.schema is None:
+            return _tab([_plain(f"There is {NO_TABLE}.")])
+        self._columns = ColumnTable(self.schema)
+        return _tab([self._columns.box])
+
+    def _checkup_tab(self) -> widgets.VBox:
+        if self.schema is None:
+            return _tab([_plain(f"There is {NO_TABLE}.")])
+        self._checkup = CheckUp(self.config, self.schema, self._show_column, self.say)
+        return _tab([self._checkup.box])
+
+    def _buttons(self) -> widgets.HBox:
+        def button(words: str, icon: str, tooltip: str, action: Any, style: str = "") -> Any:  # noqa: ANN401
+            made = widgets.Button(
+                description=words, icon=icon, tooltip=tooltip, button_style=style, layout={"width": "auto"}
+            )
+            made.on_click(guarded(action, self.say))
+            return made
+
+        self._synthetic_rows = _short_text(
+            "rows",
+            "Rows of the synthetic table; empty for about as many as the original has",
+            "auto",
+            "110px",
+        )
+        self._file = _short_text("file", "File for the learned state", "synthesizer.dps", "190px")
+        self._file.value = f"{self._actions.output}.dps"
+        self._train = button("Train", "play", "Learn the table; spends epsilon", self.train, "primary")
+        self._stop = button(
+            "Stop", "stop", "End training after the current step and keep the model", self._actions.stop
+        )
+        synthesize = [
+            button(
+                "Synthesize",
+                "table",
+                f"Make a synthetic table, {DEFAULT_SYNTHETIC}; costs no epsilon",
+                lambda: self._actions.synthesize(self._synthetic_rows.value),
+            ),
+            self._synthetic_rows,
+        ]
+        compare = button(
+            "Compare", "bar-chart", "Show how close it comes; costs no epsilon", self._actions.compare
+        )
+        save = [
+            button(
+                "Save",
+                "save",
+                "Write the learned state to the file",
+                lambda: self._actions.save(self._file.value),
+            ),
+            self._file,
+        ]
+        self._after = [*synthesize, compare, *save]
+        self._show_code = button("Show code", "code", "Show the cell that does the same", self._toggle_code)
+        # a field stays beside its button when the row breaks
+        pairs = [widgets.HBox(each, layout={"align_items": "center"}) for each in (synthesize, save)]
+        return widgets.HBox(
+            [self._train, self._stop, pairs[0], compare, pairs[1], self._show_code],
+            layout={"flex_flow": "row wrap", "align_items": "center", "margin": "6px 0 0 0"},
+        )
+
+    def show(self) -> None:
+        """Show the panel in the cell that is running, with room for the results under it."""
+        from IPython.display import publish_display_data
+
+        publish_display_data(self._bundle())
+        if self._front_end != "terminal":
+            self._actions.open_slots(self._front_end, contextvars.copy_context())
+
+    def _ipython_display_(self) -> None:
+        """What a notebook shows."""
+        self.show()
+
+    def _bundle(self) -> dict[str, Any]:
+        """The widget, and what is readable where there is none."""
+        code = self.code()
+        live = self._front_end == "widget"
+        words = REOPENED if live else NEEDS_NOTEBOOK
+        markup = cell_html(NEEDS_NOTEBOOK, code)
+        if live:  # what was trained says its settings itself
+            began = f"<details><summary>{html.escape(BEGAN)}</summary>{cell_html('', code)}</details>"
+            markup = f'<div style="color:{MUTED};font-size:12px">{html.escape(words)}{began}</div>'
+        bundle: dict[str, Any] = {"text/plain": f"{words}\n\n{code}", "text/html": markup}
+        if live:
+            bundle[WIDGET_VIEW] = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        return bundle
+
+    def widgets(self) -> Iterator[Any]:
+        """All widgets of the panel."""
+        waiting, seen = [self.box], set()
+        while waiting:
+            one = waiting.pop()
+            if one.model_id in seen:
+                continue
+            seen.add(one.model_id)
+            yield one
+            held = [getattr(one, name) for name in one.keys]
+            waiting += [
+                each
+                for value in held
+                for each in (value if isinstance(value, tuple | list) else [value])
+                if isinstance(each, widgets.Widget)
+            ]
+
+    def widget_state(self) -> dict[str, Any]:
+        """State of all widgets by their id: what a notebook would save."""
+        return {one.model_id: one.get_state() for one in self.widgets()}
+
+    def say(self, words: str) -> None:
+        """Show a sentence under the buttons."""
+        self._message.value = (
+            f'<div role="status" style="color:{INK};font-size:13px;line-height:18px;white-space:normal">'
+            f"{html.escape(words)}</div>"
+        )
+
+    def code(self) -> str:
+        """The `%%dpsynth learn` cell that trains with the same parameters and columns."""
+        usual = HighDimConfig().to_dict(), self._actions.session.defaults().to_dict()
+        output = self._actions.output
+        head = f"%%dpsynth learn {self.name}" + (f" -o {output}" if output != DEFAULT_NAME else "")
+        if self.dataset is not None:
+            head += f" --dataset {self.dataset if self.dataset.isidentifier() else repr(self.dataset)}"
+        lines = [
+            f"{key} = {value!r}"
+            for key, value in self.config.to_dict().items()
+            if any(value != defaults[key] for defaults in usual)
+        ]
+        lines = lines or [f"epsilon = {self.config.epsilon!r}"]
+        return "\n".join([head, *lines, *(self.schema.lines() if self.schema is not None else ())])
+
+    @property
+    def dataset(self) -> str | None:
+        """Name of the dataset in the ledger, None if none is given."""
+        return self._dataset.value.strip() or None
+
+    def train(self) -> None:
+        """Start a training with what stands in the panel.
+
+        Raises:
+            ConfigError: A field is not allowed, or a training runs already.
+            MetadataError: A declaration does not fit.
+            DataError: There is no table.
+        """
+        if self.schema is None:
+            raise DataError(f"there is {NO_TABLE}.")
+        wrong = [field.label for field in self.fields.values() if field.error]
+        if wrong:
+            raise ConfigError(f"correct {', '.join(wrong)} first: see beside the field.")
+        if self.dataset is not None:
+            check_dataset_name(self.dataset, "Dataset")
+        self._actions.train(
+            self.schema.table(),
+            self.schema.meta(),
+            self.config,
+            dataset=self.dataset,
+            label=self.name if self.name.isidentifier() else UNNAMED,
+            cell=self.code(),
+        )
+
+    def stop(self) -> None:
+        """End the training after the current step; the model is kept."""
+        self._actions.stop()
+
+    def close(self) -> None:
+        """Take the panel away; a training goes on."""
+        self.calculator.close()
+        self._scale.close()
+        for field in self.fields.values():
+            field.close()
+        for one in list(self.widgets()):
+            one.close()
+
+    def _toggle_code(self) -> None:
+        hidden = self._code.layout.display == "none"
+        self._refresh_code()
+        self._code.layout.display = "" if hidden else "none"
+        self._show_code.description = "Hide code" if hidden else "Show code"
+
+    def _refresh_code(self) -> None:
+        code = self.code()
+        self._code.value = code
+        self._code.rows = code.count("\n") + 2
+
+    def _public_rows(self) -> int | None:
+        """The row count, if it is stated to be public."""
+        return self.schema.rows() if self.config.n_public and self.schema is not None else None
+
+    def _meta_or_assumed(self) -> DataFrameMeta:
+        from jupyter_dpsynth.engine.planning.forecast import assumed_schema
+
+        unit = self.config.privacy_unit
+        return assumed_schema(privacy_unit=unit) if self.schema is None else self.schema.meta()
+
+    def _told(self, forecast: Forecast | None, error: str) -> None:
+        """Show a forecast's figures in the empty fields, or its error beside the field it names."""
+        for name, field in self.fields.items():
+            field.show_error(error if error.startswith(f"{name} = ") else "")
+        if forecast is None:
+            return
+        for name, words in automatic_words(forecast).items():
+            self.fields[name].show_automatic(words)
+        if self._code.layout.display != "none":
+            self._refresh_code()
+
+    def _show_state(self) -> None:
+        """Enable what can be done now."""
+        actions = self._actions
+        running, learned = actions.running, actions.run is not None and actions.run.learned
+        if actions.run is not None and not running:
+            self.say(frame_of(actions.run).line())
+        self._stop.disabled = not running
+        for one in self._after:
+            one.disabled = running or not learned
+        self._train.disabled = running or self.schema is None
+
+    def _show_column(self, name: str) -> None:
+        """Go to a column in its tab."""
+        self._tabs.selected_index = TABS.index("Columns")
+        self._columns.find(name)
+
+
+def automatic_words(forecast: Forecast) -> dict[str, str]:
+    """What would be used where a field is empty."""
+    plan = forecast.plan
+    words = {
+        "batch_size": f"auto: {plan.batch_size:,.0f}",
+        "steps": f"auto: {plan.steps:,}",
+        "epochs": f"auto: {plan.steps * plan.sampling_probability:.3g}",
+        "learning_rate": f"auto: {plan.learning_rate:.3g}",
+        "num_bins": f"auto: {plan.bins}",
+        "l2_norm_clip": "auto: measured",
+        "num_microbatches": "none",
+        "privacy_unit": "none",
+    }
+    if plan.privacy is not None:
+        words["delta"] = f"auto: {plan.delta:.2g}"
+        words["noise_multiplier"] = f"auto: {plan.noise_multiplier:.3g}"
+    return words
+
+
+def _name_of(df: object, namespace: Mapping[str, Any]) -> str:
+    """The user's variable that holds the table, or the path of its files."""
+    names = [name for name, value in namespace.items() if value is df and not name.startswith("_")]
+    if df is not None and names:
+        return names[0]
+    return repr(os.fspath(df)) if isinstance(df, str | os.PathLike) else "df"
+
+
+def _heading(words: str) -> widgets.HTML:
+    return widgets.HTML(f'<div style="color:{INK};font-size:13px;padding:4px 0"><b>{words}</b></div>')
+
+
+def _plain(words: str) -> widgets.HTML:
+    return widgets.HTML(f'<div style="color:{MUTED};font-size:13px">{html.escape(words)}</div>')
+
+
+def _tab(children: list[Any]) -> widgets.VBox:
+    # one height for all tabs, so that nothing below moves when another one is chosen
+    return widgets.VBox(children, layout={"min_height": "400px", "max_height": "570px", "overflow": "auto"})
+
+
+def _short_text(label: str, tooltip: str, placeholder: str, width: str) -> widgets.Text:
+    return widgets.Text(
+        description=label,
+        tooltip=tooltip,
+        placeholder=placeholder,
+        continuous_update=False,
+        style={"description_width": "auto"},
+        layout={"width": width},
+    )

@@ -1,0 +1,1 @@
+"""What a cell shows: progress, forecasts, findings, drill-downs."""

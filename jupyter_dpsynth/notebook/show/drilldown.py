@@ -1,0 +1,132 @@
+"""A small panel under a comparison: one column, or two together, at a choice.
+
+The pictures are ordinary outputs of the cell, with the banner in them where there is one. The widgets hold
+column names only: a widget's state is saved in the notebook without a banner.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import html
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from jupyter_dpsynth.evaluation.plots import picture_html
+from jupyter_dpsynth.notebook.panel.actions import guarded, publish
+from jupyter_dpsynth.notebook.panel.fields import STYLED, style_widget
+from jupyter_dpsynth.notebook.show.drawing import INK, MUTED
+from jupyter_dpsynth.notebook.show.progress import WIDGET_VIEW, new_slot
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.evaluation.report import UtilityReport
+
+__all__ = ["DrillDown"]
+
+TITLE = "Look closer: one column, or two together"
+REOPENED = "To look at single columns and pairs, run this cell again: choosing needs a running kernel."
+LARGER = 1.6  # than in the overview
+
+
+class DrillDown:
+    """Shows columns and pairs of a report.
+
+    Args:
+        report: The comparison.
+        slots: Display ids of two outputs that are there already, for the choice and for the pictures.
+
+    Privacy:
+        With the original the names stand in the table's order: 'largest difference first' would put what
+        depends on its rows into a widget's state.
+    """
+
+    def __init__(self, report: UtilityReport, slots: tuple[str, str] | None = None) -> None:
+        self.report = report
+        self._slots_exist = slots is not None
+        self._choice, self.slot = slots or (new_slot(), new_slot())
+        self._context: contextvars.Context | None = None
+        is_private = report.banner is None
+        names = [column.name for column in report.columns] if is_private else list(report.names)
+        order = ", largest difference first" if is_private else ", in the table's order"
+        # not a drop-down list: JupyterLab takes its arrow keys for moving from cell to cell
+        shared = {
+            "options": names,
+            "ensure_option": True,
+            "style": {"description_width": "90px"},
+            "layout": {"width": "auto", "max_width": "420px"},
+        }
+        self.first = widgets.Combobox(
+            description="Column",
+            placeholder="choose a column, or type",
+            tooltip=f"The column to look at{order}",
+            **shared,
+        )
+        self.second = widgets.Combobox(
+            description="Together with",
+            placeholder="no other column",
+            tooltip="Another column: their joint shares in both tables",
+            **shared,
+        )
+        self.message = widgets.HTML(layout={"margin": "0"})
+        title = widgets.HTML(f'<div style="color:{INK};font-size:13px"><b>{TITLE}</b></div>')
+        fields = widgets.HBox([self.first, self.second], layout={"flex_flow": "row wrap"})
+        self.box = widgets.VBox([style_widget(), title, fields, self.message])
+        self.box.add_class(STYLED)
+        for field in (self.first, self.second):
+            field.observe(guarded(self.draw, self._say), "value")
+
+    def show(self) -> None:
+        """Put the panel, and room for its pictures, under the cell."""
+        bundle: dict[str, Any] = {
+            "text/plain": REOPENED,
+            "text/html": f'<div style="color:{MUTED};font-size:12px">{html.escape(REOPENED)}</div>',
+            WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id},
+        }
+        self._context = contextvars.copy_context()
+        publish(bundle, self._choice, update=self._slots_exist)
+        publish({"text/plain": ""}, self.slot, update=self._slots_exist)
+
+    def draw(self) -> None:
+        """Show what is chosen."""
+        first, second = self.first.value, self.second.value
+        if not first:
+            return
+        self._say("")
+        report = self.report
+        if second in ("", first):
+            figures, words = [report.column_figure(first)], self._column_words(first)
+        else:
+            figures, words = report.pair_figures(first, second), self._pair_words(first, second)
+        scale = LARGER if len(figures) == 1 else 1.0
+        pictures = "".join(picture_html(figure, words, scale) for figure in figures)
+        warning = f"<p><b>Not private.</b> {html.escape(report.banner)}</p>" if report.banner else ""
+        bundle = {
+            "text/plain": f"{words}\n{report.banner}" if report.banner else words,
+            "text/html": f'<div style="color:{INK}"><p>{html.escape(words)}</p>{warning}{pictures}</div>',
+        }
+        run = contextvars.copy_context() if self._context is None else self._context.copy()
+        run.run(publish, bundle, self.slot, update=True)
+
+    def close(self) -> None:
+        """Take the widgets away."""
+        for widget in (self.first, self.second, *self.box.children, self.box):
+            widget.close()
+
+    def _column_words(self, name: str) -> str:
+        column = next(each for each in self.report.columns if each.name == name)
+        return (
+            f"{name}: {column.distance:.2%} of its rows would have to change for the same shares as in the "
+            f"{self.report.reference_name}; good: {column.good:.2%}. Bars: {self.report.reference_name}; "
+            "dots: synthetic table."
+        )
+
+    def _pair_words(self, first: str, second: str) -> str:
+        report = self.report
+        place = report.names.index(first), report.names.index(second)
+        return (
+            f"{first} and {second}: {report.dependence_measure} {report.dependence[place]:.3f} in the "
+            f"{report.reference_name}, {report.dependence_synthetic[place]:.3f} in the synthetic table."
+        )
+
+    def _say(self, words: str) -> None:
+        self.message.value = html.escape(words)

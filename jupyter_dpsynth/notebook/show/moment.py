@@ -1,0 +1,199 @@
+"""What a running training looks like at one moment: words and numbers, ready to be drawn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jupyter_dpsynth.display.words import compact, duration, epsilon_text
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.notebook.show.worker import TrainingRun
+
+__all__ = ["Frame", "frame_of"]
+
+MAX_POINTS = 200  # of the loss curve: more than the eye can tell apart
+INTERRUPT_HINT = "Interrupt the kernel (■) to stop early and keep the model."
+BUTTON_HINT = "Stop early and keep the model with the button."
+SIGNS = {"finished": "✓", "budget": "✓", "stopped": "■", "failed": "✗"}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One moment of a training.
+
+    Attributes:
+        state: 'starting', 'measuring', 'calibrating', 'training', 'stopping', or one of the ends
+            'finished', 'budget', 'stopped', 'failed'.
+        headline: The state in words.
+        step: Completed steps.
+        total: Planned steps, 0 before they are known.
+        epsilon: Spent so far (an upper bound); at the end what the synthesizer says. None in tests.
+        target: The budget; infinite without differential privacy.
+        delta: Delta of both, None before it is known.
+        rows: Expected number of row visits.
+        seconds: Elapsed time.
+        remaining: Estimated seconds to the planned end, or None.
+        curve: `(step, loss, loss noise)`, at most `MAX_POINTS` of them.
+        hint: What one can do now.
+        ledger: What the data has cost so far, for its owner; empty before it is known.
+    """
+
+    state: str
+    headline: str
+    step: int
+    total: int
+    epsilon: float | None
+    target: float
+    delta: float | None
+    rows: int
+    seconds: float
+    remaining: float | None
+    curve: tuple[tuple[int, float, float], ...]
+    hint: str
+    ledger: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether this is the last frame."""
+        return self.state in SIGNS
+
+    @property
+    def sign(self) -> str:
+        """A sign for the state, so that it is not told by colour alone."""
+        return SIGNS.get(self.state, "●")
+
+    @property
+    def private(self) -> bool:
+        """Whether there is a guarantee at all."""
+        return self.epsilon is not None and math.isfinite(self.target)
+
+    @property
+    def epsilon_words(self) -> str:
+        """Epsilon against the budget, in words."""
+        if self.epsilon is None:
+            return "TEST ONLY: fixed noise, no privacy guarantee"
+        if math.isinf(self.target):
+            return "NO privacy guarantee: differential_privacy is False, epsilon is infinite"
+        sign = "=" if self.ended else "at most"
+        return f"epsilon {sign} {epsilon_text(self.epsilon)} of {self.target:g}"
+
+    @property
+    def privacy_words(self) -> str:
+        """Epsilon and delta, in words."""
+        delta = f", delta = {self.delta:.2g}" if self.private and self.delta is not None else ""
+        return f"{self.epsilon_words}{delta}"
+
+    @property
+    def step_words(self) -> str:
+        """Steps and expected rows, in words."""
+        if not self.total:
+            return "steps: not planned yet"
+        rows = f", {compact(self.rows)} rows visited (expected)" if self.rows else ""
+        return f"step {self.step} of {self.total}{rows}"
+
+    @property
+    def time_words(self) -> str:
+        """Elapsed and remaining time, in words."""
+        if self.ended:
+            return f"took {duration(self.seconds)}"
+        left = "" if self.remaining is None else f", about {duration(self.remaining)} left"
+        return f"{duration(self.seconds)} elapsed{left}"
+
+    @property
+    def loss_words(self) -> str:
+        """The last loss, in words."""
+        if not self.curve:
+            return "loss: none yet"
+        _, loss, noise = self.curve[-1]
+        return f"loss {loss:.3g} ± {noise:.1g} nats per row"
+
+    def line(self) -> str:
+        """Everything in one line of text."""
+        parts = [f"{self.sign} {self.headline}"]
+        if self.ended:
+            return " · ".join([*parts, self.privacy_words, self.time_words])
+        if self.total:
+            parts += [f"step {self.step}/{self.total}", self.epsilon_words]
+        parts.append(self.time_words)
+        if self.curve:
+            parts.append(self.loss_words)
+        return " · ".join(parts)
+
+
+def _thinned(curve: list[tuple[int, float, float]]) -> tuple[tuple[int, float, float], ...]:
+    count = len(curve)
+    if count <= MAX_POINTS:
+        return tuple(curve[:count])
+    stride = math.ceil(count / MAX_POINTS)
+    kept = curve[:count:stride]
+    return tuple(kept if (count - 1) % stride == 0 else [*kept, curve[count - 1]])
+
+
+def _spent(run: TrainingRun) -> tuple[float | None, float | None]:
+    """Epsilon and delta as the synthesizer states them; zero if nothing was spent."""
+    from jupyter_dpsynth.errors import NotLearnedError
+
+    try:
+        return run.synthesizer.epsilon, run.synthesizer.delta
+    except NotLearnedError:
+        return 0.0, None
+
+
+def _end(run: TrainingRun, epsilon: float | None) -> tuple[str, str]:
+    """State and headline of a run that is over."""
+    report = run.latest
+    step, total = (0, 0) if report is None else (report.step, report.total_steps)
+    if run.learned:
+        reason = getattr(run.synthesizer.stop_reason, "value", "finished")
+        if reason == "stopped":
+            spent = "no guarantee" if epsilon is None else f"epsilon = {epsilon_text(epsilon)}"
+            return "stopped", f"Stopped by you at step {step} of {total}, {spent}: the model is kept"
+        if reason == "worker lost":
+            return "stopped", f"Stopped at step {step} of {total}: another worker was lost, the model is kept"
+        if reason == "budget":
+            return "budget", f"Stopped at step {step} of {total}: the budget is used up"
+        return "finished", "Finished"
+    if run.stop_requested and (run.error is None or type(run.error).__name__ == "NotLearnedError"):
+        return "stopped", "Stopped by you before there was a model"
+    return "failed", "Failed"
+
+
+def frame_of(run: TrainingRun, hint: str = INTERRUPT_HINT) -> Frame:
+    """The run as it is now."""
+    report, running = run.latest, run.running
+    config = run.synthesizer.config
+    target = config.epsilon if config.differential_privacy else math.inf
+    step = total = rows = 0
+    epsilon: float | None = 0.0 if config.differential_privacy else math.inf
+    delta = None
+    state, headline = "starting", "Starting"
+    if report is not None:
+        state, headline = report.phase, report.message[:1].upper() + report.message[1:]
+        step, total, rows = report.step, report.total_steps, report.rows
+        epsilon, delta = report.epsilon, report.delta
+    if not running:
+        epsilon, delta = _spent(run)
+        state, headline = _end(run, epsilon)
+        hint = ""
+    elif state == "finished":  # the model is built, the worker is about to end
+        state = "training"
+    elif run.stop_requested:
+        state, headline = "stopping", "Stopping: finishing the current step"
+        hint = "Interrupt once more to leave without waiting."
+    return Frame(
+        state=state,
+        headline=headline,
+        step=step,
+        total=total,
+        epsilon=epsilon,
+        target=target,
+        delta=delta,
+        rows=rows,
+        seconds=run.seconds,
+        remaining=None if state == "stopping" else run.remaining(),
+        curve=_thinned(run.curve),
+        hint=hint,
+        ledger="" if report is None else report.ledger,
+    )

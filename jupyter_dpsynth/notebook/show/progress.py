@@ -1,0 +1,216 @@
+"""`TrainingProgress`: one display that follows a training from its first second into the saved notebook.
+
+In a notebook somebody looks at, the display is a widget holding HTML; it is redrawn by changing one string.
+At the end the same output becomes plain HTML (and a PNG), so that the notebook reads well when it is opened
+later without a kernel. Where nobody looks (nbclient, papermill), the output's text is updated instead, and
+in a terminal one line is rewritten in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Literal
+
+from jupyter_dpsynth.notebook.show.drawing import SAME_CELL, curve_png, live_html, picture_bundle, static_html
+from jupyter_dpsynth.notebook.show.moment import BUTTON_HINT, INTERRUPT_HINT, frame_of
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_dpsynth.notebook.show.moment import Frame
+    from jupyter_dpsynth.notebook.show.worker import TrainingRun
+
+__all__ = ["TrainingProgress", "detect_front_end", "new_slot"]
+
+FrontEnd = Literal["widget", "text", "terminal"]
+REDRAW_SECONDS = {"widget": 0.25, "text": 1.0, "terminal": 0.25}
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+UNFINISHED = (
+    "This notebook was saved while the training ran, or the kernel ended during it: "
+    "count epsilon = {:g} as spent."
+)
+COVERED = (
+    "Everything shown here is covered by epsilon: no exact count, no exact loss. The ledger's line alone is "
+    "not: it tells you, the owner, whether these rows were learned before."
+)
+
+
+def detect_front_end(shell: InteractiveShell) -> FrontEnd:
+    """Who is at the other end.
+
+    A front end with a person in front of it lets the kernel ask for input; nbclient and papermill do not.
+    """
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return "terminal"
+    try:
+        import ipywidgets  # noqa: F401
+    except ImportError:
+        return "text"
+    request = kernel.get_parent().get("content", {}) if hasattr(kernel, "get_parent") else {}
+    return "widget" if request.get("allow_stdin", True) else "text"
+
+
+def new_slot() -> str:
+    """A display id that nothing else has."""
+    return f"dpsynth-{uuid.uuid4().hex}"
+
+
+def _unfinished(frame: Frame) -> Frame:
+    """What a notebook tells of a training whose end it has not seen."""
+    epsilon = frame.target if frame.private else frame.epsilon
+    return dataclasses.replace(frame, headline="Not finished when this was saved", epsilon=epsilon)
+
+
+class TrainingProgress:
+    """Shows one training.
+
+    Args:
+        run: What to show.
+        front_end: How.
+        background: Whether the cell has returned: then there is a Stop button, because the front end's
+            messages are handled.
+        slots: Display ids of two outputs that are there already, for the display and the picture.
+        cell: The code of a cell that does the same, where no cell started it.
+    """
+
+    def __init__(
+        self,
+        run: TrainingRun,
+        front_end: FrontEnd,
+        *,
+        background: bool = False,
+        slots: tuple[str, str] | None = None,
+        cell: str = "",
+    ) -> None:
+        self.run = run
+        self._cell = cell
+        self.front_end = front_end
+        self.background = background
+        self._hint = BUTTON_HINT if background else INTERRUPT_HINT
+        self._slots_exist = slots is not None
+        self._main, self._picture = slots or (new_slot(), new_slot())
+        self._drawn_at = 0.0
+        self._last = ""
+        self._told = False
+        self._html: Any = None
+        self._widgets: list[Any] = []
+
+    def open(self) -> None:
+        """Show the first frame."""
+        frame = self._frame()
+        self._drawn_at = time.monotonic()
+        if self.front_end == "terminal":
+            self._write(frame.line())
+            return
+        # beside a widget it is seen only where there is no kernel any more: nothing may look spent less
+        saved = frame if self.front_end == "text" else _unfinished(frame)
+        bundle = self._static(saved, (UNFINISHED.format(frame.target),))
+        if self.front_end == "widget":
+            bundle[WIDGET_VIEW] = self._make_widgets(frame)
+        self._publish(bundle, self._main, update=self._slots_exist)
+        if self.background:  # a later output cannot be added to a cell that has returned
+            self._publish({"text/plain": ""}, self._picture, update=self._slots_exist)
+
+    def update(self) -> None:
+        """Redraw if it is time to."""
+        now = time.monotonic()
+        if now - self._drawn_at < REDRAW_SECONDS[self.front_end]:
+            return
+        self._drawn_at = now
+        frame = self._frame()
+        self._tell_ledger(frame)
+        if self._html is not None:
+            self._html.value = live_html(frame)
+            if self.run.stop_requested:
+                self._disable_button()
+        elif self.front_end == "terminal":
+            self._write(frame.line())
+        elif frame.line() != self._last:
+            self._last = frame.line()
+            self._publish(self._static(frame, (UNFINISHED.format(frame.target),)), self._main, update=True)
+
+    def close(self, *notes: str) -> None:
+        """Show the last frame for good, with further lines of plain text below it."""
+        frame = self._frame()
+        notes = (*(f"⚠ {warning}" for warning in self.run.warnings), *notes)
+        self._tell_ledger(frame)
+        if self.front_end == "terminal":
+            self._write(frame.line(), end="\n")
+            for note in notes:
+                sys.stdout.write(note + "\n")
+            return
+        shown = (*notes, COVERED) if frame.private and self.run.learned else notes
+        self._publish(self._static(frame, shown), self._main, update=True)
+        picture = curve_png(frame)
+        if picture is not None:
+            words = f"Private loss by step, ending at {frame.loss_words}"
+            self._publish(picture_bundle(picture, words), self._picture, update=self.background)
+        for widget in self._widgets:
+            widget.close()
+        self._widgets, self._html = [], None
+
+    def _tell_ledger(self, frame: Frame) -> None:
+        """In a terminal, where one line is rewritten, the ledger has a line of its own."""
+        if self.front_end == "terminal" and frame.ledger and not self._told:
+            self._told = True
+            self._write(frame.ledger, end="\n")
+            self._last = ""
+
+    def _frame(self) -> Frame:
+        return frame_of(self.run, self._hint)
+
+    def _static(self, frame: Frame, notes: tuple[str, ...]) -> dict[str, Any]:
+        ledger = (frame.ledger,) if frame.ledger else ()
+        cell = (SAME_CELL, self._cell) if self._cell else ()
+        text = "\n".join([frame.line(), *ledger, *((*notes, *cell) if frame.ended else ())])
+        return {"text/html": static_html(frame, notes, self._cell), "text/plain": text}
+
+    def _publish(self, bundle: dict[str, Any], display_id: str, *, update: bool) -> None:
+        from IPython.display import publish_display_data
+
+        transient = {"display_id": display_id}
+        publish_display_data(bundle, transient=transient, **({"update": True} if update else {}))
+
+    def _make_widgets(self, frame: Frame) -> dict[str, Any]:
+        """The live widgets; returns the reference that a front end shows them by."""
+        from ipywidgets import HTML, Button, VBox
+
+        self._html = HTML(live_html(frame))
+        self._widgets = [self._html]
+        root: Any = self._html
+        if self.background:
+            button = Button(
+                description="Stop and keep the model",
+                icon="stop",
+                tooltip="End training after the current step",
+                layout={"width": "auto", "align_self": "flex-start"},
+            )
+            button.on_click(lambda _: self._stop())
+            root = VBox([self._html, button])
+            self._widgets += [button, root]
+        return {"version_major": 2, "version_minor": 0, "model_id": root.model_id}
+
+    def _stop(self) -> None:
+        self.run.stop()
+        self._disable_button()
+
+    def _disable_button(self) -> None:
+        for widget in self._widgets[1:2]:
+            widget.disabled = True
+            widget.description = "Stopping …"
+
+    def _write(self, text: str, end: str = "") -> None:
+        """Rewrite the terminal's current line, cut to its width: a wrapped line cannot be rewritten."""
+        if not end:
+            text = text[: shutil.get_terminal_size().columns - 1]
+        padding = " " * max(0, len(self._last) - len(text))
+        self._last = text
+        with contextlib.suppress(UnicodeEncodeError):  # a terminal without these signs
+            sys.stdout.write(f"\r{text}{padding}{end}")
+        sys.stdout.flush()

@@ -1,0 +1,443 @@
+"""The ledger: what each dataset has cost over all runs, kernels and notebooks of this user.
+
+A run reserves its whole budget before a private value is measured, replaces the reservation by its exact
+plan once that is fixed, and only notes at the end how it went. What was reserved stays counted, whatever
+happens to the process. The ledger keeps events, never only epsilons, so that it can compose all runs of a
+dataset with one accountant.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import math
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from jupyter_dpsynth.config import ONE_ROW
+from jupyter_dpsynth.display.words import epsilon_text
+from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError, shown
+from jupyter_dpsynth.privacy.accounting import PrivacyPlan
+from jupyter_dpsynth.privacy.composition import (
+    RenyiFilter,
+    Spending,
+    provisional_spending,
+    total_delta,
+    total_epsilon,
+)
+from jupyter_dpsynth.privacy.ledger.datasets import (
+    DEFAULT_CAP,
+    TableIdentity,
+    cap_of,
+    find_dataset,
+    merge_budgets,
+    resolve_dataset,
+)
+from jupyter_dpsynth.privacy.ledger.file import LedgerFile, default_path
+from jupyter_dpsynth.privacy.ledger.step_reservations import check_same_run, claimed_steps, grant_steps
+from jupyter_dpsynth.privacy.ledger.summary import Account, DatasetEntry, LedgerSummary, RunEntry, runs_words
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+__all__ = ["PrivacyLedger"]
+
+RunStatus = Literal["reserved", "finished", "stopped", "failed"]
+LARGEST_CAP = 1e6
+
+
+class PrivacyLedger:
+    """Records what is spent and refuses what would go over a cap.
+
+    Args:
+        path: The SQLite file; by default in Jupyter's data directory.
+
+    Example:
+        >>> ledger = PrivacyLedger()
+        >>> print(ledger.summary())  # doctest: +SKIP
+        >>> ledger.set_cap(3.0, "patients")  # doctest: +SKIP
+
+    Privacy:
+        That a table is known again is derived from its exact rows. It is for the owner of the data: it
+        reaches the line above a training and this file, and nothing that is made to be passed on.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self._file = LedgerFile(default_path() if path is None else Path(path))
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self._file.path
+
+    def account(self, identity: TableIdentity) -> Account:
+        """What a table has cost so far, before it is learned once more. Changes nothing.
+
+        Args:
+            identity: The table.
+        """
+        with self._file.transaction(keep=False) as db:
+            before = _count(db, "datasets")
+            dataset = resolve_dataset(db, self._file.keyed_digest(db, identity.content), identity)
+            name, budget = db.execute("SELECT name, budget FROM datasets WHERE id = ?", (dataset,)).fetchone()
+            spendings = _spendings(db, budget)
+            cap = cap_of(db, budget)
+            is_new = _count(db, "datasets") > before and not spendings
+            namesake = is_new and identity.name is None and name != identity.label
+        epsilon = self._total(spendings)
+        return Account(
+            dataset=name,
+            runs=len(spendings),
+            epsilon=epsilon,
+            delta=total_delta(spendings),
+            run_delta=min((each.accountant_delta for each in spendings), default=0.0),
+            cap=cap,
+            namesake=identity.label if namesake else None,
+            units=tuple({each.plan.unit: None for each in spendings if each.plan is not None}),
+        )
+
+    def reserve(self, identity: TableIdentity, epsilon: float, delta: float, unit: str = ONE_ROW) -> str:
+        """Record a whole budget before a value of the table is measured.
+
+        Args:
+            identity: The table.
+            epsilon: The run's budget; infinite without a guarantee.
+            delta: Its delta, or a nominal one while the row count is not known.
+            unit: Whose privacy it protects.
+
+        Returns:
+            The run's identifier, for `record`.
+
+        Raises:
+            BudgetExhaustedError: The dataset's total could exceed its cap; nothing is recorded.
+            ArtifactError: The ledger cannot be used.
+        """
+        spending = provisional_spending(epsilon, delta, unit)
+        run = uuid.uuid4().hex
+        with self._file.transaction() as db:
+            dataset = resolve_dataset(db, self._file.keyed_digest(db, identity.content), identity)
+            _check_cap(db, dataset, spending)
+            db.execute(
+                "INSERT INTO runs (id, dataset, began, status, plan, delta, epsilon, provisional) "
+                "VALUES (?, ?, ?, 'reserved', ?, ?, ?, ?)",
+                (
+                    run,
+                    dataset,
+                    dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+                    *_row(spending),
+                ),
+            )
+        return run
+
+    def record(self, run: str, spending: Spending | None = None, status: RunStatus | None = None) -> None:
+        """Replace a reservation by the exact plan, or note how a run ended.
+
+        Args:
+            run: What `reserve` returned.
+            spending: What the run will release. Once only: a fixed plan stays.
+            status: How it ended.
+
+        Raises:
+            BudgetExhaustedError: The exact plan would exceed the cap; the reservation stays.
+            ArtifactError: The ledger cannot be used, or does not hold the reservation any more.
+        """
+        with self._file.transaction() as db:
+            found = db.execute("SELECT dataset, provisional FROM runs WHERE id = ?", (run,)).fetchone()
+            if found is None:
+                raise ArtifactError(
+                    f"the ledger {self._file} does not hold this run's reservation any more: it was replaced "
+                    "or moved while the run went on. Nothing is learned that the ledger does not record."
+                )
+            dataset, provisional = found
+            if spending is not None:
+                if not provisional:
+                    raise ArtifactError("the plan of a run was fixed before and cannot be replaced.")
+                _check_cap(db, dataset, spending, run)
+                db.execute(
+                    "UPDATE runs SET plan = ?, delta = ?, epsilon = ?, provisional = ? WHERE id = ?",
+                    (*_row(spending), run),
+                )
+            if status is not None:
+                db.execute("UPDATE runs SET status = ? WHERE id = ?", (status, run))
+
+    def claim(self, run: str, steps: int, most: int) -> int:
+        """Set training steps of a run aside before they are made, for one process alone.
+
+        Args:
+            run: What `reserve` returned.
+            steps: How many; negative gives back what was granted to the caller and not used.
+            most: Steps of the run's plan.
+
+        Returns:
+            How many were granted: fewer than asked for where the plan has no more.
+
+        Raises:
+            ArtifactError: The ledger cannot be used, or does not hold the run.
+
+        Privacy:
+            However many processes go on with a run, from however old or copied a state, and wherever they
+            are killed: together they are granted no more steps than the accountant was told.
+        """
+        with self._file.transaction() as db:
+            return grant_steps(db, run, steps, most, self._own_run(db, run)[1].plan)
+
+    def claimed(self, run: str) -> int:
+        """How many steps of a run all processes together may have made.
+
+        Args:
+            run: What `reserve` returned.
+        """
+        with self._file.transaction(keep=False) as db:
+            return claimed_steps(db, run)
+
+    def readmit(self, identity: TableIdentity, run: str, plan: PrivacyPlan | None) -> int:
+        """Let a run that was interrupted go on, without spending anything new.
+
+        Args:
+            identity: The table, which must be the one that the run was entered for.
+            run: The run's identifier.
+            plan: What the run is going to release, None without differential privacy.
+
+        Returns:
+            How many of its steps may have been made already: those that were claimed.
+
+        Raises:
+            ArtifactError: The ledger cannot be used, or its entry is not that of this table and plan.
+        """
+        with self._file.transaction(keep=False) as db:
+            dataset, spending = self._own_run(db, run)
+            same = dataset == resolve_dataset(db, self._file.keyed_digest(db, identity.content), identity)
+            check_same_run(spending, plan, same_data=same)
+            return claimed_steps(db, run)
+
+    def _own_run(self, db: sqlite3.Connection, run: str) -> tuple[int, Spending]:
+        """Dataset and spending of a run."""
+        found = db.execute(
+            "SELECT dataset, plan, delta, epsilon, provisional FROM runs WHERE id = ?", (run,)
+        ).fetchone()
+        if found is None:
+            raise ArtifactError(
+                f"the ledger {self._file} does not hold this run: it was entered in another one. Nothing is "
+                "learned that the ledger does not record."
+            )
+        return int(found[0]), _spending(found[1:])
+
+    def epsilon(self, dataset: str) -> float:
+        """Upper bound on what all runs on a dataset and on those linked with it cost together.
+
+        Args:
+            dataset: Its name.
+        """
+        with self._file.transaction(keep=False) as db:
+            spendings = _spendings(db, find_dataset(db, dataset)[1])
+        return self._total(spendings)
+
+    def link(self, first: str, second: str) -> None:
+        """Count two datasets together from now on: versions of one table, or tables about the same people.
+
+        The smaller of their caps holds for both. Links are not taken back: what was spent on one then
+        counts for the other.
+
+        Args:
+            first: Name of a dataset.
+            second: Name of another one.
+
+        Raises:
+            ConfigError: A name is not in the ledger.
+        """
+        with self._file.transaction() as db:
+            budgets = [find_dataset(db, name)[1] for name in (first, second)]
+            merge_budgets(db, *budgets)
+
+    def set_cap(self, cap: float | None, dataset: str | None = None) -> None:
+        """Limit what may be spent on a dataset in all.
+
+        Args:
+            cap: Largest total epsilon; None for no limit.
+            dataset: Name of a dataset; None sets what holds for every dataset without a cap of its own.
+
+        Raises:
+            ConfigError: The cap is not a positive number, or the dataset is not in the ledger.
+        """
+        number = isinstance(cap, int | float) and not isinstance(cap, bool)
+        if cap is not None and not (number and 0 < cap <= LARGEST_CAP):
+            raise ConfigError(
+                f"cap = {shown(cap)} is not allowed: give a number above 0, or None for no limit."
+            )
+        with self._file.transaction() as db:
+            if dataset is not None:
+                budget = find_dataset(db, dataset)[1]
+                db.execute("UPDATE budgets SET cap = ? WHERE id = ?", (cap, budget))
+            else:
+                db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (DEFAULT_CAP, cap))
+
+    def summary(self) -> LedgerSummary:
+        """All datasets and runs, to be shown."""
+        with self._file.transaction(keep=False) as db:
+            groups = [
+                (budget, cap_of(db, budget), _spendings(db, budget))
+                for (budget,) in db.execute("SELECT id FROM budgets ORDER BY id").fetchall()
+            ]
+            names: dict[int, list[str]] = {}
+            for name, budget in db.execute("SELECT name, budget FROM datasets ORDER BY id"):
+                names.setdefault(budget, []).append(name)
+            runs = db.execute(
+                "SELECT r.id, d.name, d.budget, r.began, r.status, r.plan, r.delta, r.epsilon, r.provisional "
+                "FROM runs r JOIN datasets d ON d.id = r.dataset ORDER BY r.number"
+            ).fetchall()
+        entries: dict[int, list[RunEntry]] = {}
+        for run, name, budget, began, status, *row in runs:
+            entries.setdefault(budget, []).append(_run_entry(run, name, began, status, row))
+        datasets = tuple(
+            DatasetEntry(
+                names=tuple(names[budget]),
+                epsilon=self._total(spendings),
+                delta=total_delta(spendings),
+                cap=cap,
+                room=_room(cap, spendings, self._total(spendings)),
+                runs=tuple(entries.get(budget, ())),
+            )
+            for budget, cap, spendings in groups
+            if budget in names
+        )
+        return LedgerSummary(str(self.path), datasets)
+
+    def to_frame(self) -> pd.DataFrame:
+        """All runs as a DataFrame, one row each, oldest first."""
+        return self.summary().to_frame()
+
+    def export(self, path: str | Path) -> None:
+        """Write all runs to a file: a table as .csv, or with their events as .json.
+
+        Args:
+            path: The file; its ending decides.
+
+        Raises:
+            ConfigError: Another ending.
+            ArtifactError: The file cannot be written.
+        """
+        self.summary().export(path)
+
+    def _total(self, spendings: Sequence[Spending]) -> float:
+        """`total_epsilon`, computed once for the same events: that can take a second for many runs."""
+        if len(spendings) == 0 or any(each.plan is None for each in spendings):
+            return total_epsilon(spendings)
+        events = json.dumps([asdict(each) for each in spendings], sort_keys=True)
+        key = hashlib.sha256(events.encode()).hexdigest()
+        with self._file.transaction(keep=False) as db:
+            found = db.execute("SELECT epsilon FROM totals WHERE events = ?", (key,)).fetchone()
+        if found is not None:
+            return float(found[0])
+        epsilon = total_epsilon(spendings)  # outside of a transaction: others need not wait
+        with self._file.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO totals VALUES (?, ?)", (key, epsilon))
+        return epsilon
+
+
+def _count(db: sqlite3.Connection, table: str) -> int:
+    return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - our own names
+
+
+def _row(spending: Spending) -> tuple[str | None, float, float, int]:
+    plan = None if spending.plan is None else json.dumps(spending.plan.to_dict())
+    return plan, spending.delta, spending.epsilon, int(spending.provisional)
+
+
+def _spending(row: Sequence[Any]) -> Spending:
+    """A run's spending out of its columns plan, delta, epsilon and provisional."""
+    plan, delta, epsilon, provisional = row
+    try:
+        events = None if plan is None else PrivacyPlan.from_dict(json.loads(plan))
+        spending = Spending(events, float(delta), float(epsilon), provisional == 1)
+        possible = provisional in (0, 1) and (
+            spending.epsilon == math.inf
+            if events is None
+            else 0 < spending.accountant_delta < 1 and 0 <= spending.epsilon < math.inf
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        possible = False
+    if not possible:
+        raise _damaged_run()
+    return spending
+
+
+def _run_entry(run: Any, dataset: Any, began: Any, status: Any, row: Sequence[Any]) -> RunEntry:  # noqa: ANN401
+    """A run out of its columns, which somebody may have damaged."""
+    try:
+        dt.datetime.fromisoformat(began)
+    except (ValueError, TypeError):
+        raise _damaged_run() from None
+    if status not in get_args(RunStatus):
+        raise _damaged_run()
+    return RunEntry(run, dataset, began, status, _spending(row))
+
+
+def _damaged_run() -> ArtifactError:
+    return ArtifactError(
+        "the ledger is damaged: a run in it cannot be read. Bring it back from a backup. Nothing is learned "
+        "that the ledger does not record."
+    )
+
+
+def _runs(db: sqlite3.Connection, budget: int) -> list[tuple[str, Spending]]:
+    """All runs that count to a budget, oldest first, with their identifiers."""
+    rows = db.execute(
+        "SELECT r.id, r.plan, r.delta, r.epsilon, r.provisional FROM runs r "
+        "JOIN datasets d ON d.id = r.dataset WHERE d.budget = ? ORDER BY r.number",
+        (budget,),
+    ).fetchall()
+    return [(run, _spending(row)) for run, *row in rows]
+
+
+def _spendings(db: sqlite3.Connection, budget: int) -> list[Spending]:
+    return [spending for _, spending in _runs(db, budget)]
+
+
+def _check_cap(db: sqlite3.Connection, dataset: int, spending: Spending, run: str | None = None) -> None:
+    """Raise BudgetExhaustedError if a run, new or with a new plan, would exceed its dataset's cap."""
+    name, budget = db.execute("SELECT name, budget FROM datasets WHERE id = ?", (dataset,)).fetchone()
+    cap = cap_of(db, budget)
+    if cap is None:
+        return
+    recorded = _runs(db, budget)
+    others = [each for other, each in recorded if other != run]
+    first = recorded[0][1] if recorded and recorded[0][0] != run else spending
+    renyi = RenyiFilter(cap, first)
+    if renyi.allows(others, spending):
+        return
+    if spending.plan is not None:
+        units = {each.plan.unit for each in others if each.plan is not None} - {spending.plan.unit}
+        if units:
+            raise BudgetExhaustedError(
+                f"the dataset {name!r} has runs that protect {units.pop()}: with one that protects "
+                f"{spending.plan.unit} they do not add up to any total, and there is a cap of {cap:g}. Learn "
+                "with the same privacy_unit and max_rows_per_unit, or remove the cap: %dpsynth ledger --cap "
+                f"None --dataset {name!r}."
+            )
+    if math.isinf(spending.epsilon):
+        wanted = "a run without a guarantee (epsilon is infinite)"
+    else:
+        wanted = f"a run of epsilon = {epsilon_text(spending.epsilon)}"
+    room = renyi.room(others, spending.delta) if spending.delta else 0.0
+    fits = f"at most epsilon = {room:.3g} still fits" if room else "nothing fits"
+    raise BudgetExhaustedError(
+        f"{wanted} would take the dataset {name!r} over its cap of {cap:g} ({runs_words(len(others))} so "
+        f"far): {fits}. Give a smaller epsilon, or raise the cap: %dpsynth ledger --cap VALUE --dataset "
+        f"{name!r}."
+    )
+
+
+def _room(cap: float | None, spendings: Sequence[Spending], total: float) -> float | None:
+    """Largest epsilon of a further run, None without a cap."""
+    if cap is None or not spendings:
+        return cap
+    if math.isinf(total):  # also of runs that protect different units: no further one is let through
+        return 0.0
+    delta = max(each.accountant_delta for each in spendings)
+    return RenyiFilter(cap, spendings[0]).room(spendings, delta)

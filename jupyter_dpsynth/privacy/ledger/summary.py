@@ -1,0 +1,361 @@
+"""What the ledger says: of one table before it is learned again, and of all datasets."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.config import ONE_ROW
+from jupyter_dpsynth.display.words import epsilon_text
+from jupyter_dpsynth.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from jupyter_dpsynth.privacy.composition import Spending
+
+__all__ = [
+    "Account",
+    "DatasetEntry",
+    "LedgerSummary",
+    "RunEntry",
+    "cap_words",
+    "check_dataset_name",
+    "runs_words",
+]
+
+LONGEST_NAME = 100
+BAR_WIDTH = 24
+NOTES = (
+    "A total composes all runs of a dataset exactly, as if their parameters had been chosen beforehand.",
+    "A cap holds however they were chosen: it is enforced by a Renyi filter.",
+    "'reserved': it runs, or its process ended without a word; the whole budget counts in either case.",
+    "For the owner of the data: which tables are the same was found by comparing their rows.",
+)
+
+
+def _from_home(path: str) -> str:
+    """A path without the name of the user whose home it is in: notebooks are passed on."""
+    home = str(Path.home())
+    return "~" + path.removeprefix(home) if path.startswith(home + "/") else path
+
+
+def check_dataset_name(name: object, where: str) -> None:
+    """Raise ConfigError unless a name can be shown in one line."""
+    if not (isinstance(name, str) and name.strip() == name and 0 < len(name) <= LONGEST_NAME):
+        raise ConfigError(
+            f"{where} = {name!r} is not allowed: give a name of 1 to {LONGEST_NAME} characters."
+            if isinstance(name, str)
+            else f"{where} is a {type(name).__name__}: give the dataset's name as text."
+        )
+    if not name.isprintable():
+        raise ConfigError(f"{where} = {name!r} is not allowed: give a name of printable characters.")
+
+
+def runs_words(count: int) -> str:
+    """A number of runs in words.
+
+    >>> runs_words(1), runs_words(2)
+    ('1 run', '2 runs')
+    """
+    return "1 run" if count == 1 else f"{count} runs"
+
+
+def cap_words(cap: float | None, dataset: str | None) -> str:
+    """What it means that a cap was set, or taken away.
+
+    Args:
+        cap: The cap.
+        dataset: Whose it is, None for all datasets without one of their own.
+    """
+    whose = "datasets without a cap of their own" if dataset is None else f"{dataset!r}"
+    if cap is None:
+        return f"No cap any more for {whose}."
+    return (
+        f"The cap for {whose} is {cap:g}: a run that could take the total above it is refused before "
+        "anything is measured."
+    )
+
+
+@dataclass(frozen=True)
+class Account:
+    """What one dataset has cost before a further run.
+
+    Attributes:
+        dataset: Its name.
+        runs: How many runs are recorded for it and for those linked with it.
+        epsilon: Upper bound on their total.
+        delta: Delta of that total.
+        run_delta: Smallest delta of a run, 0 if there is none.
+        cap: Largest total that is allowed, None for no limit.
+        namesake: Another dataset that was called the same before, None if there is none.
+        units: Whose privacy its runs protect.
+    """
+
+    dataset: str
+    runs: int
+    epsilon: float
+    delta: float
+    run_delta: float
+    cap: float | None
+    namesake: str | None = None
+    units: tuple[str, ...] = ()
+
+    def sentence(self, further: float, unit: str = ONE_ROW) -> str:
+        """What was spent and what a further run reserves, for the owner of the data.
+
+        Args:
+            further: Epsilon of the further run.
+            unit: Whose privacy it protects.
+
+        >>> Account("patients", 2, 1.98, 2e-6, 2e-6, 3.0).sentence(1.0)
+        "This data ('patients') has cost epsilon = 1.98 so far (2 runs, cap 3); this run reserves 1 more."
+        """
+        cap = "" if self.cap is None else f", cap {self.cap:g}"
+        if self.runs:
+            spent = f"has cost epsilon = {epsilon_text(self.epsilon)} so far ({runs_words(self.runs)}{cap})"
+            more = f"reserves {epsilon_text(further)} more"
+        else:
+            spent = f"has cost nothing so far (no runs{cap})"
+            more = f"reserves epsilon = {epsilon_text(further)}"
+        if math.isinf(further):
+            more = "has no guarantee at all"
+        words = f"This data ({self.dataset!r}) {spent}; this run {more}."
+        if math.isfinite(further) and set(self.units) - {unit}:
+            words += (
+                f" The total is then infinite: {_no_sum((*self.units, unit))}. Give all runs on a dataset "
+                "the same privacy_unit and max_rows_per_unit."
+            )
+        if self.namesake is not None:
+            words += (
+                f" Another table was called {self.namesake!r} before: if this is a changed version of it, "
+                f"count both together with %dpsynth ledger --link {self.namesake!r} {self.dataset!r}."
+            )
+        return words
+
+
+def _no_sum(units: Iterable[str]) -> str:
+    """Why there is no total.
+
+    >>> _no_sum(["one row", "one value of 'person'", "one row"])
+    "runs that protect one row and runs that protect one value of 'person' do not add up to any promise"
+    """
+    kinds = " and ".join(f"runs that protect {unit}" for unit in dict.fromkeys(units))
+    return f"{kinds} do not add up to any promise"
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """One run in the ledger.
+
+    Attributes:
+        id: Its identifier.
+        dataset: Name of its dataset.
+        began: When it reserved, ISO 8601 in UTC.
+        status: 'reserved', 'finished', 'stopped' or 'failed'.
+        spending: Its events, delta and epsilon.
+    """
+
+    id: str
+    dataset: str
+    began: str
+    status: str
+    spending: Spending
+
+    @property
+    def steps(self) -> int | None:
+        """Planned training steps, None before they are known."""
+        plan = self.spending.plan
+        return None if plan is None or plan.training is None else plan.training.steps
+
+    @property
+    def when(self) -> str:
+        """When it began, in local time."""
+        return dt.datetime.fromisoformat(self.began).astimezone().strftime("%Y-%m-%d %H:%M")
+
+    def cells(self) -> tuple[str, ...]:
+        """Texts of a row of a table, as `HEADINGS` names them."""
+        spending = self.spending
+        delta = "" if spending.plan is None else f"{spending.delta:.2g}"
+        steps = "" if self.steps is None else str(self.steps)
+        epsilon = epsilon_text(spending.epsilon)
+        return self.when, self.dataset, self.id[:8], epsilon, delta, steps, self.status
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, with the events."""
+        spending = self.spending
+        return {
+            "run": self.id,
+            "dataset": self.dataset,
+            "began": self.began,
+            "status": self.status,
+            "guarantee": "none" if spending.plan is None else "dp",
+            "epsilon": None if math.isinf(spending.epsilon) else spending.epsilon,
+            "delta": spending.delta,
+            "provisional": spending.provisional,
+            "plan": None if spending.plan is None else spending.plan.to_dict(),
+        }
+
+
+HEADINGS = ("when", "dataset", "run", "epsilon", "delta", "steps planned", "status")
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """One dataset in the ledger, with those that are linked with it.
+
+    Attributes:
+        names: Its name and those of the linked ones.
+        epsilon: Upper bound on the total of all runs.
+        delta: Delta of that total.
+        cap: Largest total that is allowed, None for no limit.
+        room: Largest epsilon of a further run under the cap, None without one.
+        runs: The runs, oldest first.
+    """
+
+    names: tuple[str, ...]
+    epsilon: float
+    delta: float
+    cap: float | None
+    room: float | None
+    runs: tuple[RunEntry, ...]
+
+    @property
+    def title(self) -> str:
+        """The names in one line."""
+        return " + ".join(self.names)
+
+    @property
+    def share(self) -> float | None:
+        """Part of the cap that is spent, at most 1; None without a cap."""
+        return None if self.cap is None else min(self.epsilon / self.cap, 1.0)
+
+    @property
+    def words(self) -> str:
+        """What was spent against the cap, in words."""
+        plans = [run.spending.plan for run in self.runs]
+        delta = f" at delta = {self.delta:.2g}" if self.delta else ""
+        if math.isfinite(self.epsilon):
+            spent = f"epsilon = {epsilon_text(self.epsilon)}{delta}"
+        elif None in plans:
+            spent = "epsilon is infinite: a run had no guarantee"
+        else:
+            units = [plan.unit for plan in plans if plan is not None]
+            spent = f"epsilon is infinite: {_no_sum(units)}"
+        cap = "no cap" if self.cap is None else f"cap {self.cap:g}"
+        room = "" if self.room is None else f"; room for epsilon = {self.room:.3g}"
+        return f"{spent}, {runs_words(len(self.runs))}, {cap}{room}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, with the runs and their events."""
+        return {
+            "names": list(self.names),
+            "epsilon": None if math.isinf(self.epsilon) else self.epsilon,
+            "delta": self.delta,
+            "cap": self.cap,
+            "room": self.room,
+            "runs": [run.to_dict() for run in self.runs],
+        }
+
+
+@dataclass(frozen=True)
+class LedgerSummary:
+    """All datasets and runs of a ledger.
+
+    Attributes:
+        path: The ledger's file.
+        datasets: The datasets, oldest first.
+    """
+
+    path: str
+    datasets: tuple[DatasetEntry, ...]
+
+    @property
+    def headline(self) -> str:
+        """How much there is, and where."""
+        place = f"The ledger is {_from_home(self.path)}"
+        if not self.datasets:
+            return f"Nothing has been learned yet. {place}"
+        datasets, runs = len(self.datasets), sum(len(each.runs) for each in self.datasets)
+        return f"{datasets} dataset{'s'[: datasets > 1]}, {runs_words(runs)}. {place}"
+
+    def to_text(self) -> str:
+        """The ledger for a terminal."""
+        lines = [self.headline]
+        for dataset in self.datasets:
+            lines += ["", dataset.title]
+            if dataset.share is not None:
+                filled = math.ceil(BAR_WIDTH * dataset.share)
+                lines.append(f"  [{'#' * filled}{'-' * (BAR_WIDTH - filled)}] {dataset.words}")
+            else:
+                lines.append(f"  {dataset.words}")
+            rows = [HEADINGS, *(run.cells() for run in dataset.runs)]
+            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            lines += [
+                "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+                for row in rows
+            ]
+        return "\n".join([*lines, "", *NOTES] if self.datasets else lines)
+
+    def to_frame(self) -> pd.DataFrame:
+        """All runs as a DataFrame, one row each; `total` is that of the run's dataset."""
+        import pandas as pd
+
+        rows = [
+            {
+                "began": pd.Timestamp(run.began),
+                "dataset": run.dataset,
+                "linked": dataset.title,
+                "run": run.id,
+                "status": run.status,
+                "epsilon": run.spending.epsilon,
+                "delta": run.spending.delta,
+                "steps": run.steps,
+                "total": dataset.epsilon,
+                "cap": dataset.cap,
+            }
+            for dataset in self.datasets
+            for run in dataset.runs
+        ]
+        figures = ["epsilon", "delta", "steps", "total", "cap"]
+        columns = ["began", "dataset", "linked", "run", "status", *figures]
+        frame = pd.DataFrame(rows, columns=columns).sort_values("began", ignore_index=True, kind="stable")
+        return frame.astype({"steps": "Int64", "cap": "Float64"})
+
+    def to_json(self) -> str:
+        """All datasets, runs and events as indented JSON; an infinite epsilon is null."""
+        values = {"format": "jupyter_dpsynth ledger", "version": 1}
+        return json.dumps({**values, "datasets": [each.to_dict() for each in self.datasets]}, indent=2)
+
+    def export(self, path: str | Path) -> None:
+        """Write all runs to a file: a table as .csv, or with their events as .json.
+
+        Args:
+            path: The file; its ending decides.
+
+        Raises:
+            ConfigError: Another ending.
+            ArtifactError: The file cannot be written.
+        """
+        target = Path(path)
+        if target.suffix not in {".csv", ".json"}:
+            raise ConfigError(f"{str(path)!r} is not allowed: give a file that ends in .csv or .json.")
+        text = self.to_json() + "\n" if target.suffix == ".json" else self.to_frame().to_csv(index=False)
+        try:
+            target.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ArtifactError(f"{str(path)!r} cannot be written: {error.strerror}.") from None
+
+    def __str__(self) -> str:
+        """The text form."""
+        return self.to_text()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ANN401, ARG002, FBT001
+        """What IPython shows."""
+        printer.text(self.to_text())

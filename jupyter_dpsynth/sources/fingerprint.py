@@ -1,0 +1,108 @@
+"""A table's content as one digest that does not depend on the order of rows or columns.
+
+The ledger knows a table again by it, whatever the variable is called. The digest is computed from private
+rows and is no release: it goes nowhere but, keyed with a local secret, into the owner's ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from jupyter_dpsynth.sources.base import AT_ONCE, RowSums
+from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.values import factorize, number_values, plain_days
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["mix", "row_hashes", "table_fingerprint", "text_hashes"]
+
+MISSING = np.uint64(0x9E3779B97F4A7C15)
+
+
+def table_fingerprint(table: pd.DataFrame | Source, *, ordered: bool = False) -> bytes:
+    """SHA-256 of a table's rows in sorted order.
+
+    Column names count, their order, the index and the dtype of numbers do not; infinite numbers and what
+    does not fit its column count as missing, as they do in learning. Nothing here raises because of a
+    value.
+
+    Args:
+        table: The table; how it is cut into parts does not count.
+        ordered: Whether the order of the rows counts as well.
+
+    Raises:
+        DataError: The table is another one than when a fingerprint was taken before.
+
+    Privacy:
+        A function of the exact rows: never shown, never logged, and stored only as its HMAC.
+    """
+    source = open_source(table)
+    names = list(source.described.columns)
+    rows = source.concatenate(source.map(row_hashes, names), np.dtype(np.uint64))
+    if source.volatile:
+        found = RowSums.of(rows)
+        source.require(found)
+        source.checksum = found
+    if not ordered:
+        rows.sort()
+    content = hashlib.sha256(b"jupyter_dpsynth table 1")
+    for start in range(0, len(rows), AT_ONCE):
+        content.update(rows[start : start + AT_ONCE].astype("<u8").tobytes())
+    return content.digest()
+
+
+def row_hashes(df: pd.DataFrame) -> NDArray[np.uint64]:
+    """One hash per row, uint64 `[n]`."""
+    rows = np.zeros(len(df), dtype=np.uint64)
+    for position, name in enumerate(text_hashes([str(name) for name in df.columns])):
+        # mixed with the name before it is added: columns may change places, values may not
+        rows += mix(_value_hashes(df.iloc[:, position]) ^ name)
+    return rows
+
+
+def _value_hashes(series: pd.Series) -> NDArray[np.uint64]:
+    """One hash per value, uint64 `[n]`; equal values have equal hashes."""
+    if pd.api.types.is_numeric_dtype(series.dtype):
+        numbers = number_values(series) + 0.0  # minus zero is zero
+        return np.where(np.isnan(numbers), MISSING, mix(numbers.view(np.uint64)))
+    series = plain_days(series)
+    if series.dtype.kind in "mM":
+        if isinstance(series.dtype, pd.DatetimeTZDtype):
+            series = series.dt.tz_convert(None)
+        moments = series.to_numpy(dtype=f"{series.dtype.kind}8[us]")
+        return np.where(np.isnat(moments), MISSING, mix(moments.view(np.uint64)))
+    codes, values = factorize(series)
+    hashes = np.append(text_hashes([_text(value) for value in values]), MISSING)
+    return hashes[codes]  # code -1, a missing value, is the last one
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except ValueError:  # a whole number of more digits than Python prints
+        return hex(value) if isinstance(value, int) else ""
+
+
+def text_hashes(texts: list[str]) -> NDArray[np.uint64]:
+    """64 bits of each text's hash, whatever characters it holds."""
+    encoded = (text.encode("utf-8", "backslashreplace") for text in texts)
+    digests = b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in encoded)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Spread every bit over the whole word.
+
+    Source:
+        Steele, Lea and Flood 2014, 'Fast splittable pseudorandom number generators': the finaliser.
+    """
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
