@@ -58,3 +58,30 @@ def test_a_document_has_no_dead_anchor(name):
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
     assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= anchors
+
+
+def test_every_path_on_the_maintainers_map_exists():
+    text = (ROOT / "jupyter_dpsynth" / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/-]+(?:/|\.\w+)+)`", text)
+    assert len(named) > 30
+    homes = (
+        ROOT,
+        ROOT / "jupyter_dpsynth",
+        ROOT / "jupyter_dpsynth" / "engine",
+        ROOT / "jupyter_dpsynth" / "notebook",
+    )
+    for name in named:
+        assert any((home / name).exists() for home in homes), name
+
+
+def test_every_room_is_on_the_maintainers_map():
+    text = (ROOT / "jupyter_dpsynth" / "README.md").read_text(encoding="utf-8")
+    package = ROOT / "jupyter_dpsynth"
+    rooms = [
+        path
+        for top in (package, package / "engine")
+        for path in top.iterdir()
+        if (path / "__init__.py").is_file()
+    ]
+    for room in rooms:
+        assert f"`{room.name}/`" in text, room.name
