@@ -1,7 +1,7 @@
 """The notebook layer: `%load_ext jupyter_dpsynth` gives the `%dpsynth` and `%%dpsynth` magics.
 
 Loading is cheap: neither TensorFlow nor pandas nor matplotlib is imported here. TensorFlow is warmed in
-the background a moment later, see `warmup`.
+the background a moment later, see `startup.WarmUp`.
 """
 
 from __future__ import annotations

@@ -122,11 +122,11 @@ class LearningRun(PreparedRun):
         task = TrainingTask.from_bytes(self._received(crew.send(b"")))
         self._check(task)
         self._take_over(task)
-        return self._train(task, None, BackgroundImport("jupyter_dpsynth.engine.training.trainer"))
+        return self._train(task, None, BackgroundImport())
 
     def _learn(self, task: TrainingTask | None) -> Learned:
         """Everything after the reservation."""
-        importer = BackgroundImport("jupyter_dpsynth.engine.training.trainer")
+        importer = BackgroundImport()
         codes = None
         if task is None:
             plan = self._plan()

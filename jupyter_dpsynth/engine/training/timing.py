@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jupyter_dpsynth.engine.model.network import Layout
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.startup import loaded_trainer
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["measured_step_seconds"]
 
-TRAINING = "jupyter_dpsynth.engine.training.trainer"
 MEASURED_SECONDS, MOST_SECONDS = 0.4, 4.0
 WARM_UP_STEPS, LEAST_STEPS = 3, 5
 MOST_ROWS = 100_000  # that are made up
@@ -39,9 +37,8 @@ def measured_step_seconds(config: ResolvedConfig, plan: RunPlan, columns: int, w
     Privacy:
         The rows are random numbers.
     """
-    if TRAINING not in sys.modules:
+    if loaded_trainer() is None:
         return None
-    importlib.import_module(TRAINING)  # if another thread is at it, wait for the end
     batch = float(f"{plan.batch_size:.2g}")  # near ones take as long, and are measured once
     return _measure(_Shape(config, plan), columns, width, batch)
 
@@ -62,7 +59,7 @@ class _Shape:
 
 @functools.lru_cache(maxsize=32)
 def _measure(shape: _Shape, columns: int, width: int, batch: float) -> float:
-    training: Any = sys.modules[TRAINING]
+    training = loaded_trainer()
     cuts = np.linspace(0, width, columns + 1).astype(np.int64)
     sizes = np.maximum(np.diff(cuts), 1)
     rows = int(min(max(2 * batch, 1_000), MOST_ROWS))

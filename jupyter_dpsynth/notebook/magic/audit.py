@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.errors import DPSynthError, NotLearnedError
-from jupyter_dpsynth.notebook.warmup import import_engine
+from jupyter_dpsynth.startup import import_trainer
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.audit import TrainingAudit
@@ -49,7 +49,7 @@ def show_audit(name: str, synthesizer: HighDimSynthesizer, seconds: float, *, li
 
     show(f"● Auditing {name}: starting TensorFlow and simulating a table. {HINT}", update=False)
     try:
-        import_engine()
+        import_trainer()
         found = synthesizer.audit(seconds, follow)
     except DPSynthError:
         show(f"✗ {name} was not audited.")

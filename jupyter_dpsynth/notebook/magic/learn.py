@@ -24,10 +24,10 @@ from jupyter_dpsynth.notebook.magic.namespace import (
 from jupyter_dpsynth.notebook.show.moment import frame_of
 from jupyter_dpsynth.notebook.show.progress import TrainingProgress
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
-from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
 from jupyter_dpsynth.parameters import ColumnName
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
+from jupyter_dpsynth.startup import BackgroundImport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,7 +105,7 @@ def learn(magics: DPSynthMagics, parsed: ParsedLine, body: str | None) -> None:
     except KeyboardInterrupt as interrupt:
         raise one_line(interrupt, "interrupted before anything was read; nothing was spent.") from None
     # the engine measures while TensorFlow is imported; imported from here it is quiet
-    TensorFlowWarmup().start_now()
+    BackgroundImport(quiet=True)
     magics.run, magics.current = run, name
     if background:
         run.start()

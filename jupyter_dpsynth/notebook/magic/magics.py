@@ -11,7 +11,7 @@ from traitlets import Bool, Enum
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DPSynthError
-from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
+from jupyter_dpsynth.startup import WarmUp
 
 if TYPE_CHECKING:
     from traitlets import TraitType
@@ -68,7 +68,7 @@ class DPSynthMagics(Magics):
         self.run: TrainingRun | None = None
         self.current = ""
         self.synthetic = ""
-        self._warmup = TensorFlowWarmup()
+        self._warmup = WarmUp()
         self._idle_since: float | None = None  # None while a cell runs
 
     @no_var_expand  # braces are expressions for us to evaluate, in the line as in the cell
@@ -139,7 +139,7 @@ class DPSynthMagics(Magics):
         if self.warm_tensorflow:
             self.shell.events.register("pre_run_cell", self._on_busy)
             self.shell.events.register("post_run_cell", self._on_idle)
-            self._warmup.start_when_idle(self._is_idle)
+            self._warmup.start(self._is_idle)
 
     def close(self) -> None:
         """Take back what `start_warmup` did; a running training goes on."""

@@ -12,7 +12,7 @@ from jupyter_dpsynth.notebook.magic.learn import follow_in_background, save_to
 from jupyter_dpsynth.notebook.show.moment import frame_of
 from jupyter_dpsynth.notebook.show.progress import TrainingProgress, detect_front_end, new_slot
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
-from jupyter_dpsynth.notebook.warmup import TensorFlowWarmup
+from jupyter_dpsynth.startup import BackgroundImport
 
 if TYPE_CHECKING:
     import contextvars
@@ -133,7 +133,7 @@ class Actions:
         progress = TrainingProgress(run, self._front_end, background=True, slots=self.slots[:2], cell=cell)
         self._in_context(progress.open)
         self._in_context(self._clear_comparison)
-        TensorFlowWarmup().start_now()
+        BackgroundImport(quiet=True)
         self.run = self.session.run = run
         self.session.current = self.output
         self.namespace[self.output] = run.synthesizer
