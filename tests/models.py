@@ -18,6 +18,7 @@ from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 from jupyter_dpsynth.reports import StopReason
+from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 
@@ -27,7 +28,7 @@ def untrained(df, completed=20, **declared):
     df_meta = MetaExtractor.extract(df, **declared)
     plan = plan_run(config.resolve(), df_meta, float(max(len(df), 2)))
     noise = NoiseSource(test_only_seed=0)
-    run = LearningRun(df_meta, config.resolve(), df, lambda _: None, None, noise, None, None, "")
+    run = LearningRun(df_meta, config.resolve(), FrameSource(df), lambda _: None, None, noise, None, None, "")
     codec, reference, _, counts = run._measure(plan)
     shares = [to_shares(count, 0.3) for count in counts]
     layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent)

@@ -41,7 +41,7 @@ def units_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float
         unit: Size of one unit; 0 for a continuous number, microseconds for times.
     """
     if isinstance(meta, DatetimeMeta):
-        moments, missing = time_values(series, meta)
+        moments, missing = time_values(series, duration=meta.is_duration)
         units = to_units(moments, meta, unit)
         units[missing] = np.nan
         return units

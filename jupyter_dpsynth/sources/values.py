@@ -17,8 +17,6 @@ import pandas as pd
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.metadata.columns import DatetimeMeta
-
 __all__ = [
     "RESOLUTIONS",
     "WALL_EPOCH",
@@ -49,17 +47,17 @@ def number_values(series: pd.Series) -> NDArray[np.float64]:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def time_values(series: pd.Series, meta: DatetimeMeta) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def time_values(series: pd.Series, *, duration: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Microseconds `[n]` (since 1970 in wall time, or of a duration) and a mask of missing ones."""
     if series.dtype == object:
-        if meta.is_duration:
+        if duration:
             series = pd.to_timedelta(_one_by_one(series, DURATIONS, pd.Timedelta), errors="coerce")
         else:
             series = pd.to_datetime(_one_by_one(series, MOMENTS, pd.Timestamp), errors="coerce")
     series = plain_days(series)
     if getattr(series.dt, "tz", None) is not None:
         series = _wall_times(series)
-    unit = "timedelta64[us]" if meta.is_duration else "datetime64[us]"
+    unit = "timedelta64[us]" if duration else "datetime64[us]"
     moments = series.to_numpy(dtype=unit)
     missing = np.isnat(moments)
     return np.where(missing, 0, moments.astype(np.int64)), missing

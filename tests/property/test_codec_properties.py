@@ -17,7 +17,6 @@ from jupyter_dpsynth.engine.measuring.domains import TableSettings, discover_tab
 from jupyter_dpsynth.engine.measuring.grids import LEVELS, coarsest_cells
 from jupyter_dpsynth.engine.measuring.numbers import read_line
 from jupyter_dpsynth.engine.measuring.resolution import observe_units
-from jupyter_dpsynth.metadata.columns import DatetimeMeta
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import Histograms
@@ -186,8 +185,8 @@ def test_what_becomes_of_an_object_does_not_depend_on_other_rows(kind, data):
         series = pd.Series(part, dtype=object)
         if kind == "float":
             return number_values(series).tolist()
-        meta = DatetimeMeta("x", "object", value_type=kind, is_duration=kind == "timedelta")
-        return list(zip(*(each.tolist() for each in time_values(series, meta)), strict=True))
+        moments, missing = time_values(series, duration=kind == "timedelta")
+        return list(zip(moments.tolist(), missing.tolist(), strict=True))
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a warning would tell that there is such a value
@@ -198,10 +197,9 @@ def test_what_becomes_of_an_object_does_not_depend_on_other_rows(kind, data):
 
 def test_dates_beyond_nanoseconds_stay_beside_one_value_in_nanoseconds():
     first = [dt.date(1500, 1, 1)] * 3 + [dt.date(9999, 12, 31)] * 3
-    meta = DatetimeMeta("x", "object", value_type="date")
-    expected, absent = time_values(pd.Series(first, dtype=object), meta)
+    expected, absent = time_values(pd.Series(first, dtype=object), duration=False)
     for value in (pd.Timestamp("2020-01-01 00:00:00.000000001"), np.datetime64("2020-01-01", "ns")):
-        moments, missing = time_values(pd.Series([*first, value], dtype=object), meta)
+        moments, missing = time_values(pd.Series([*first, value], dtype=object), duration=False)
         assert moments[:-1].tolist() == expected.tolist()
         assert missing[:-1].tolist() == absent.tolist()
 
@@ -230,7 +228,7 @@ def test_no_day_of_pyarrow_is_an_error(kind):
 def _check_ends(series):
     df = series.to_frame("x")
     (meta,) = MetaExtractor.extract(df).columns
-    moments, missing = time_values(series, meta)
+    moments, missing = time_values(series, duration=meta.is_duration)
     assert missing.tolist() == [False, False, False, True]
     table_fingerprint(df)
     return moments

@@ -65,7 +65,7 @@ class Shifting:
 
 
 def new_run(df, meta, config, noise, histograms):
-    run = LearningRun(meta, config, df, lambda _: None, None, noise, ledger=None, dataset=None, label="")
+    run = LearningRun(meta, config, FrameSource(df), lambda _: None, None, noise, None, None, "")
     run.histograms = histograms
     return run
 

@@ -87,7 +87,7 @@ def measured(table, meta, seed=5, epsilon=50.0):
 
     noise = NoiseSource(test_only_seed=seed)
     config = HighDimConfig(epsilon=epsilon).resolve()
-    run = LearningRun(meta, config, table, lambda _: None, None, noise, None, None, "")
+    run = LearningRun(meta, config, open_source(table), lambda _: None, None, noise, None, None, "")
     run.histograms = Watched(noise)
     codec, reference, codes, counts = run._measure(plan_run(config, meta, 1500.0, "quick"))
     return told, codec, reference, np.array(codes), counts

@@ -33,7 +33,6 @@ from jupyter_dpsynth.privacy.releases import Histograms
 from jupyter_dpsynth.reports import StepReport, StopReason
 from jupyter_dpsynth.sources.bounding import bound_units
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
-from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.privacy.accounting import EpsilonCurve
     from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+    from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.sources.bounding import Units
     from jupyter_dpsynth.startup import BackgroundImport
 
@@ -68,7 +68,7 @@ class PreparedRun:
     Args:
         df_meta: The table's schema.
         config: The frozen parameters.
-        table: The private table, or the source of one.
+        source: The private table.
         callback: Told of every phase and step.
         stop: Set from anywhere to end after the current step.
         noise: Source of noise; operating-system entropy by default.
@@ -87,7 +87,7 @@ class PreparedRun:
         self,
         df_meta: DataFrameMeta,
         config: ResolvedConfig,
-        table: object,
+        source: Source,
         callback: Callable[[StepReport], None],
         stop: threading.Event | None,
         noise: NoiseSource | None,
@@ -97,7 +97,7 @@ class PreparedRun:
         strategy: Any = None,  # noqa: ANN401 - TensorFlow ships no types
         checkpoint: Path | None = None,
     ) -> None:
-        self.df_meta, self.config, self.source = df_meta, config, open_source(table)
+        self.df_meta, self.config, self.source = df_meta, config, source
         self.ledger, self.dataset, self.label = ledger, dataset, label
         self.callback, self.stop = callback, stop or threading.Event()
         self.crew, self.checkpoint = _crew_of(strategy, config), checkpoint

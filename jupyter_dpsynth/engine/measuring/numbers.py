@@ -72,7 +72,7 @@ def read_line(source: Source, meta: ContinuousMeta | DatetimeMeta) -> Line:
 def _sorted_values(df: pd.DataFrame, meta: ContinuousMeta | DatetimeMeta) -> tuple[NDArray[Any], int]:
     series = df[meta.name]
     if isinstance(meta, DatetimeMeta):
-        moments, missing = time_values(series, meta)
+        moments, missing = time_values(series, duration=meta.is_duration)
         return np.sort(moments[~missing]), int(missing.sum())
     values = number_values(series)
     missing = np.isnan(values)
