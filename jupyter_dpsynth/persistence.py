@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -34,29 +34,25 @@ from jupyter_dpsynth.files.jsonschema import read_json
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 from jupyter_dpsynth.reports import StopReason
 
-if TYPE_CHECKING:
-    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-
 __all__ = ["SYNTHESIZER", "load", "read_receipt", "save"]
 
 SYNTHESIZER = Kind("synthesizer", 1)
 ROUNDING = 1e-6  # of sums of shares
 
 
-def save(synthesizer: HighDimSynthesizer, path: str | Path) -> None:
-    """Write a learned synthesizer.
+def save(config: HighDimConfig, learned: Learned, path: str | Path) -> None:
+    """Write what a synthesizer has learned.
 
     Args:
-        synthesizer: The synthesizer.
+        config: The parameters that it was learned with.
+        learned: The privatised state.
         path: File to write. One that is there is replaced, once the new content is complete.
 
     Raises:
-        NotLearnedError: There is nothing to save yet.
         ArtifactError: The file cannot be written.
     """
-    learned = synthesizer.learned
     schema: dict[str, Any] = {
-        "config": synthesizer.config.to_dict(),
+        "config": config.to_dict(),
         "codec": learned.codec.to_dict(),
         "reference": learned.reference.to_dict(),
         "receipt": learned.receipt.to_dict(),

@@ -426,10 +426,15 @@ class HighDimSynthesizer:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the privatised state to a file; one that is there is replaced. See `persistence`."""
+        """Write the privatised state to a file; one that is there is replaced. See `persistence`.
+
+        Raises:
+            NotLearnedError: There is nothing to save yet.
+            ArtifactError: The file cannot be written.
+        """
         from jupyter_dpsynth.persistence import save
 
-        save(self, path)
+        save(self.config, self.learned, path)
 
     @classmethod
     def load(cls, path: str | Path) -> HighDimSynthesizer:

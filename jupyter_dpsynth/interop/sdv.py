@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_dpsynth.errors import MetadataError
 from jupyter_dpsynth.interop.carried import Carried, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from jupyter_dpsynth.metadata.columns import ColumnMeta, DataFrameMeta
+    from collections.abc import Collection, Sequence
 
 __all__ = ["is_sdv", "read_sdv", "sdv_metadata"]
 
@@ -127,7 +125,24 @@ def _read_column(carried: Carried, name: str, column: Mapping[str, Any]) -> None
             carried.lose(str(key), name)
 
 
-def sdv_metadata(df_meta: DataFrameMeta) -> dict[str, Any]:
+class Column(Protocol):
+    """What is asked of a column: its name, and its kind: 'number', 'category', 'datetime' or 'id'."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+
+class Columns(Protocol):
+    """What is asked of a table's metadata: its columns, as `DataFrameMeta` has them."""
+
+    @property
+    def columns(self) -> Sequence[Column]: ...
+
+
+def sdv_metadata(df_meta: Columns) -> dict[str, Any]:
     """A table's schema as SDV metadata of one table, which SDMetrics' reports ask for.
 
     Args:
@@ -143,7 +158,7 @@ def sdv_metadata(df_meta: DataFrameMeta) -> dict[str, Any]:
     return {"METADATA_SPEC_VERSION": "SINGLE_TABLE_V1", "columns": columns}
 
 
-def _sdtype(column: ColumnMeta) -> str:
+def _sdtype(column: Column) -> str:
     if getattr(column, "is_duration", False):
         return "unknown"  # SDV has no durations
     if getattr(column, "categories", None) == (False, True):
