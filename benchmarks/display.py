@@ -114,9 +114,13 @@ def slowdown(df: pd.DataFrame) -> list[dict[str, Any]]:
         plain.append(seconds[False])
     return [
         {"what": "training without the display, median", "value": statistics.median(plain), "unit": "s"},
-        {"what": "with / without, median of pairs", "value": statistics.median(ratios), "unit": "ratio"},
-        {"what": "with / without, smallest", "value": min(ratios), "unit": "ratio"},
-        {"what": "with / without, largest", "value": max(ratios), "unit": "ratio"},
+        {
+            "what": "with display / without, median of pairs",
+            "value": statistics.median(ratios),
+            "unit": "ratio",
+        },
+        {"what": "with display / without, smallest", "value": min(ratios), "unit": "ratio"},
+        {"what": "with display / without, largest", "value": max(ratios), "unit": "ratio"},
     ]
 
 

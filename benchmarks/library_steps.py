@@ -169,12 +169,12 @@ def tf_privacy_fast(sizes: list[int], codes: NDArray[np.int64], noise: float, cl
 LIBRARIES: dict[str, tuple[tuple[str, ...], dict[str, Make]]] = {
     "opacus": (
         ("opacus", "torch"),
-        {"Opacus, gradients of each row": opacus_rows, "Opacus, fast clipping": opacus_fast},
+        {"Opacus, per-row gradients": opacus_rows, "Opacus, fast clipping": opacus_fast},
     ),
     "tf-privacy": (
         ("tensorflow-privacy", "tensorflow"),
         {
-            "TF-Privacy's vectorised optimizer, gradients of each row": tf_privacy_rows,
+            "TF-Privacy's vectorised optimizer, per-row gradients": tf_privacy_rows,
             "TF-Privacy's fast clipping": tf_privacy_fast,
         },
     ),

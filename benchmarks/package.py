@@ -26,7 +26,7 @@ STATEMENTS = {
         "shell.extension_manager.load_extension('jupyter_dpsynth')",
     ),
     "import HighDimSynthesizer": ("", "from jupyter_dpsynth import HighDimSynthesizer"),
-    "import what trains (TensorFlow)": ("", "import jupyter_dpsynth.engine.training.trainer"),
+    "import the training code (TensorFlow)": ("", "import jupyter_dpsynth.engine.training.trainer"),
 }
 
 

@@ -27,20 +27,29 @@ COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#9
 HEAD = """\
 # Benchmarks
 
-Made by `python -m benchmarks.report` from `benchmarks/results`; each section names the command that measures
-it. Times are of the machine named there; ratios within one run are what carries over to others.
+`python -m benchmarks.report` makes this page from the files in `benchmarks/results`. Each section names
+the command that measures it and the machine. Times depend on the machine; ratios within one run carry
+over to other machines.
 """
 
 
 # what the short names of figures mean, with the better direction
 MEANINGS = (
-    ("tvd1", "mean total-variation distance of single columns", "lower"),
-    ("tvd2", "the same of all pairs of columns", "lower"),
-    ("tvd3", "the same of 150 triples of columns", "lower"),
-    ("corr", "mean difference of the pairs' Cramer's V", "lower"),
-    ("tstr", "train on synthetic, test on real: ROC AUC of trees on held-out rows", "higher"),
-    ("c2st", "ROC AUC of trees that tell synthetic from held-out rows; 0.5 is a coin", "lower"),
-    ("ratio", "tvd2, relative to that of independent columns", "lower"),
+    ("tvd1", "mean total-variation distance of single columns, from 0 (equal) to 1", "lower"),
+    ("tvd2", "the same for all pairs of columns", "lower"),
+    ("tvd3", "the same for 150 triples of columns", "lower"),
+    (
+        "corr",
+        "mean difference of Cramer's V (the strength of association) over all pairs of columns",
+        "lower",
+    ),
+    ("tstr", "ROC AUC on held-out real rows of a classifier (trees) trained on synthetic rows", "higher"),
+    (
+        "c2st",
+        "ROC AUC of a classifier (trees) that tells synthetic from held-out real rows; 0.5 is guessing",
+        "lower",
+    ),
+    ("ratio", "tvd2 relative to that of a table with independent columns", "lower"),
 )
 
 
@@ -87,7 +96,11 @@ def utility(rows: list[Row]) -> str:
     """Figures at equal epsilon, by table."""
     groups = summary(rows)
     tables = sorted({row["table"] for row in groups})
-    words = "How far synthetic tables are from the original at equal epsilon. Means over runs.\n"
+    words = (
+        "How far synthetic tables are from the original at equal epsilon; means over runs. *Declared* means "
+        "that the bounds and categories of all columns were given as public knowledge, *undeclared* that they "
+        "were measured with noise.\n"
+    )
     parts = [words, table(["figure", "meaning", "better"], MEANINGS), _utility_plot(groups, tables)]
     heads = ["epsilon", "system", *FIGURES, "ratio", "seconds"]
     for name in tables:
@@ -142,10 +155,10 @@ def peers(rows: list[Row]) -> str:
     done = [row for row in latest if "failed" not in row]
     groups = sorted(_beside(done), key=lambda row: (row["table"], row["epsilon"], row["tvd2"]))
     words = (
-        "Each system got the whole epsilon, delta = 1/(10 n) and, where it takes them, the bounds and "
-        "categories of all columns as public knowledge. It ran in an environment of its own with its own "
-        "defaults (`benchmarks/peers.py` names the exceptions), and so did ours beside it in the same run. "
-        "In brackets: relative to ours of that run. The figures are those explained above.\n"
+        "Each system got the whole epsilon, delta = 1/(10 n) and, if it accepts them, the bounds and "
+        "categories of all columns as public knowledge. It ran in its own environment with its own "
+        "defaults (`benchmarks/peers.py` names the exceptions), and this package ran beside it. "
+        "In brackets: relative to this package in the same run. The figures are explained above.\n"
     )
     heads = [
         "table",
@@ -252,7 +265,7 @@ def step_cost(rows: list[Row]) -> str:
         [name + versions.get(name, ""), *(_step_cell(found.get((name, batch))) for batch in batches)]
         for name in names
     ]
-    text = "Median milliseconds of one step, in brackets relative to the private one.\n\n"
+    text = "Median milliseconds per training step; in brackets, relative to our private step.\n\n"
     return text + table(["variant", *(f"batch {batch}" for batch in batches)], cells)
 
 
@@ -305,8 +318,14 @@ def _large(value: object) -> object:
 
 def scale(rows: list[Row]) -> str:
     """Tables that were written and learned, one line for each."""
-    heads = ["rows", "rows written a second", "learned in, s", "training, s", "rows a second until training"]
-    heads += ["GB at the peak", "GB planned", "GB of temporary files planned"]
+    heads = [
+        "rows",
+        "rows written per second",
+        "learned in, s",
+        "of which training, s",
+        "rows per second before training",
+    ]
+    heads += ["peak memory, GB", "forecast memory, GB", "forecast temporary files, GB"]
     writing = {row["rows"]: row for row in rows if row["what"].startswith("write")}
     cells = []
     for row in rows:
@@ -343,7 +362,7 @@ def structure(rows: list[Row]) -> str:
         ]
         for (name, epsilon, kind), values in groups.items()
     ]
-    return table(["table", "epsilon", "what", "how many", "mean", "worst"], cells)
+    return table(["table", "epsilon", "what is measured", "number of cases", "mean", "worst"], cells)
 
 
 SECTIONS: tuple[tuple[str, str, str, Callable[[list[Row]], str]], ...] = (
@@ -367,7 +386,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[list[Row]], str]], ...] = (
     ("scale", "Tables in files", "python -m benchmarks.scale", scale),
     ("wide", "A wide table in files", "python -m benchmarks.scale --rows", scale),
     ("workers", "Two workers against one", "python -m benchmarks.workers", plain),
-    ("package", "Before anything is done", "python -m benchmarks.package", plain),
+    ("package", "Start-up times and package size", "python -m benchmarks.package", plain),
 )
 
 

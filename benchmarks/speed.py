@@ -103,10 +103,10 @@ def measure(df: pd.DataFrame) -> list[dict[str, Any]]:
     sampling = best(lambda: made[0].synthesize(SAMPLED_ROWS, seed=0))
     rows = [
         ("%load_ext jupyter_dpsynth", load, "s"),
-        ("first frame of the learn cell, TensorFlow not imported", frame, "s"),
+        ("first display of the learn cell, before TensorFlow is imported", frame, "s"),
         ("calibration", best(calibrate), "s"),
-        ("learn() to a usable synthesizer, the first time", first, "s"),
-        ("learn() to a usable synthesizer, later", seconds, "s"),
+        ("learn() to a usable synthesizer, first run", first, "s"),
+        ("learn() to a usable synthesizer, later runs", seconds, "s"),
         (
             f"encoding {ENCODED_ROWS:,} rows of {len(df.columns)} columns",
             best(lambda: codec.encode(many)),

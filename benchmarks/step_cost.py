@@ -165,7 +165,7 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
         "ours, no clipping, no noise": not_private,
         "autodiff, not private": by(tape_sum),
         "Keras train_on_batch, not private": keras_step,
-        "our dp_backend tensorflow_privacy, clipping of each row": tf_privacy,
+        "our dp_backend tensorflow_privacy, per-row clipping": tf_privacy,
     }
 
 

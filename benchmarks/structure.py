@@ -69,7 +69,7 @@ def describe(df: pd.DataFrame, made: pd.DataFrame) -> list[dict[str, Any]]:
         known = dict(zip(df[a], df[b], strict=True))
         listed = made[made[a].isin(known)]  # the rest first: a gap would turn whole numbers into floats
         wrong = listed[a].map(known).astype(str) != listed[b].astype(str)
-        add("rows against a functional relation", f"{a} -> {b}", float(wrong.mean()))
+        add("rows that violate a functional dependency", f"{a} -> {b}", float(wrong.mean()))
     for a, b in orders(df):
         both = made[a].notna() & made[b].notna()
         add("rows against an order", f"{a} <= {b}", float((made[a] > made[b])[both].mean()))
@@ -79,7 +79,7 @@ def describe(df: pd.DataFrame, made: pd.DataFrame) -> list[dict[str, Any]]:
             gap = abs(
                 float((made[name] == shares.index[0]).mean()) - float((df[name] == shares.index[0]).mean())
             )
-            add("difference of a spike's share", f"{name} = {shares.index[0]:g}", gap)
+            add("difference in the share of a frequent value", f"{name} = {shares.index[0]:g}", gap)
     if df.isna().any(axis=None):
         patterns = [t[list(df)].isna().value_counts(normalize=True) for t in (df, made)]
         gap = patterns[0].subtract(patterns[1], fill_value=0).abs().sum() / 2
@@ -92,7 +92,11 @@ def describe(df: pd.DataFrame, made: pd.DataFrame) -> list[dict[str, Any]]:
             set(df[b].astype(str))
         )
         unseen.append(float((~pairs.isin(seen) & listed.to_numpy()).mean()))
-    add("rows with a pair of names that the original lacks", "mean over pairs", float(np.mean(unseen)))
+    add(
+        "rows with a pair of categories that never occurs in the original",
+        "mean over pairs",
+        float(np.mean(unseen)),
+    )
     return rows
 
 

@@ -118,7 +118,7 @@ def main() -> None:
         "one worker, one thread": before,
         f"{WORKERS} workers, one thread each": run(WORKERS, 1),
         f"one worker, {WORKERS} threads": run(1, WORKERS),
-        "one worker, one thread, again": run(1, 1),
+        "one worker, one thread, repeated": run(1, 1),
     }
     rows: list[dict[str, Any]] = []
     for batch in map(str, BATCHES):

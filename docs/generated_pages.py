@@ -1,6 +1,6 @@
-"""The pages of the reference that are made from the code: the parameters of a run, and the magics.
+"""Writes the reference pages that are made from the code: the parameters of a run, and the magics.
 
-Each is Markdown, made from the one place where a thing is described, so that nothing is described twice.
+Each page is Markdown, made from the one place where a parameter or command is described.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ GROUPS = {"privacy": "Privacy", "training": "Training", "model": "Model"}
 PARAMETERS_TOP = """\
 # Parameters of a run
 
-Every parameter of `HighDimConfig`. The same names are the lines of a `%%dpsynth learn` cell, the options of
-`%dpsynth learn` and `calc`, the fields of the panel, and the defaults that
-`%config DPSynthMagics.NAME = value` sets. Everything is automatic but `epsilon`.
-What excludes each other is refused before anything is spent.
+All parameters of `HighDimConfig`. You set them under the same names in Python, in the lines of a
+`%%dpsynth learn` cell, as options of `%dpsynth learn` and `calc`, and in the panel. `%config
+DPSynthMagics.NAME = value` changes a default. Only `epsilon` needs your decision; everything else is
+automatic. Parameters that exclude each other are refused before anything is spent.
 """
 
 MAGICS_TOP = """\
 # The `%dpsynth` magics
 
-After `%load_ext jupyter_dpsynth`. `%dpsynth COMMAND --help` shows the same in the notebook; the Tab key
-completes commands, options, values, columns and names.
+These commands are available after `%load_ext jupyter_dpsynth`. `%dpsynth COMMAND --help` shows the same
+text in the notebook; the Tab key completes commands, options, values, columns and variables.
 
-The [parameters of a run](parameters.md) (`--epsilon` and others) may follow `learn`, `calc` and `doctor`.
-Where the usage begins with `%%`, the lines of the cell may set them as well, and what is public about the
-columns: {names}.
+`learn`, `calc` and `doctor` also take the [parameters of a run](parameters.md) (`--epsilon` and others).
+If the usage begins with `%%`, the lines of the cell can set these parameters, too, and declare what is
+public about the columns: {names}.
 """
 
 SETTINGS_TOP = """
 ## Settings
 
-For a session with `%config DPSynthMagics.live = 'text'`, for good in an IPython configuration file. The
-defaults of all [parameters](parameters.md) are set in the same way.
+Change a setting for one session with, for example, `%config DPSynthMagics.live = 'text'`, or permanently in an IPython
+configuration file. The defaults of all [parameters](parameters.md) are changed in the same way.
 """
 
 
