@@ -98,8 +98,8 @@ def utility(rows: list[Row]) -> str:
     tables = sorted({row["table"] for row in groups})
     words = (
         "How far synthetic tables are from the original at equal epsilon; means over runs. *Declared* means "
-        "that the bounds and categories of all columns were given as public knowledge, *undeclared* that they "
-        "were measured with noise.\n"
+        "that the bounds and categories of all columns were given as public knowledge, *undeclared* that "
+        "they were measured with noise.\n"
     )
     parts = [words, table(["figure", "meaning", "better"], MEANINGS), _utility_plot(groups, tables)]
     heads = ["epsilon", "system", *FIGURES, "ratio", "seconds"]

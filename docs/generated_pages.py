@@ -30,8 +30,8 @@ PARAMETERS_TOP = """\
 # Parameters of a run
 
 All parameters of `HighDimConfig`. You set them under the same names in Python, in the lines of a
-`%%dpsynth learn` cell, as options of `%dpsynth learn` and `calc`, and in the panel. `%config
-DPSynthMagics.NAME = value` changes a default. Only `epsilon` needs your decision; everything else is
+`%%dpsynth learn` cell, as options of `%dpsynth learn` and `calc`, and in the panel.
+`%config DPSynthMagics.NAME = value` changes a default. Only `epsilon` needs your decision; everything else is
 automatic. Parameters that exclude each other are refused before anything is spent.
 """
 
@@ -49,8 +49,8 @@ public about the columns: {names}.
 SETTINGS_TOP = """
 ## Settings
 
-Change a setting for one session with, for example, `%config DPSynthMagics.live = 'text'`, or permanently in an IPython
-configuration file. The defaults of all [parameters](parameters.md) are changed in the same way.
+Change a setting for one session with, for example, `%config DPSynthMagics.live = 'text'`, or
+permanently in an IPython configuration file. The defaults of all [parameters](parameters.md) are changed in the same way.
 """
 
 
