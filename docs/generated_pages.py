@@ -50,7 +50,8 @@ SETTINGS_TOP = """
 ## Settings
 
 Change a setting for one session with, for example, `%config DPSynthMagics.live = 'text'`, or
-permanently in an IPython configuration file. The defaults of all [parameters](parameters.md) are changed in the same way.
+permanently in an IPython configuration file. The defaults of all [parameters](parameters.md) are changed
+in the same way.
 """
 
 
