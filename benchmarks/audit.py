@@ -47,7 +47,7 @@ Row = dict[str, Any]
 
 def step(options: Any) -> Iterator[Row]:  # noqa: ANN401 - argparse's namespace
     """The canary audit of the tests, again and again, with new noise each time."""
-    from tests.planted_bugs import Setting, examine, nothing
+    from tests.support.planted_bugs import Setting, examine, nothing
 
     for run in range(options.runs):
         found = examine(f"run {run + 1}", Setting(options.draws), nothing)
@@ -65,7 +65,7 @@ def step(options: Any) -> Iterator[Row]:  # noqa: ANN401 - argparse's namespace
 
 def planted(options: Any) -> Iterator[Row]:  # noqa: ANN401, ARG001
     """The loop as it is, and with each planted bug."""
-    from tests.planted_bugs import findings
+    from tests.support.planted_bugs import findings
 
     for found in findings():
         print(found.row(), flush=True)

@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.browser.driver import JupyterServer, until
+from tests.support.browser import JupyterServer, until
 
 if TYPE_CHECKING:
-    from tests.browser.driver import NotebookPage
+    from tests.support.browser import NotebookPage
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}

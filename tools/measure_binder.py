@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import psutil
 
-from tests.browser.driver import KERNEL, JupyterServer, until
+from tests.support.browser import KERNEL, JupyterServer, until
 
 QUICKSTART = Path(__file__).resolve().parent.parent / "notebooks" / "quickstart.ipynb"
 EVERY = 0.2  # seconds

@@ -10,12 +10,12 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.browser.driver import JupyterServer
+    from tests.support.browser import JupyterServer
 
 
 def _missing() -> str:
     try:
-        from tests.browser.driver import chromium_path
+        from tests.support.browser import chromium_path
     except ImportError as error:
         return f"{error.name} is not installed"
     return "" if chromium_path() else "no Chromium on the path and none named in CHROMIUM"
@@ -30,7 +30,7 @@ def jupyter() -> Iterator[Callable[..., JupyterServer]]:
     assert not missing, missing
     from contextlib import ExitStack
 
-    from tests.browser.driver import JupyterServer
+    from tests.support.browser import JupyterServer
 
     with ExitStack() as servers:
         yield lambda **settings: servers.enter_context(JupyterServer(**settings))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.test_panel import TABLE, shoot, until_shown
+from tests.support.browser import TABLE, shoot, until_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.browser.driver import JupyterServer, NotebookPage
+    from tests.support.browser import JupyterServer, NotebookPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.tensorflow]
 

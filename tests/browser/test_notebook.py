@@ -17,7 +17,7 @@ from jupyter_dpsynth.display.words import epsilon_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.browser.driver import JupyterServer, NotebookPage
+    from tests.support.browser import JupyterServer, NotebookPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.tensorflow]
 
@@ -171,7 +171,7 @@ def test_after_a_restart_the_budget_counts_as_spent_and_everything_works_again(
 
 
 def until_shown(notebook: NotebookPage, index: int, pattern: str) -> None:
-    from tests.browser.driver import until
+    from tests.support.browser import until
 
     until(lambda: re.search(pattern, notebook.output(index)), f"cell {index} to show {pattern}")
 

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from jupyter_dpsynth.display.words import epsilon_text
-from tests.browser.driver import until
-from tests.leaks import without_pictures
+from tests.support.browser import TABLE, shoot, until, until_shown
+from tests.support.leaks import without_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import Locator
 
-    from tests.browser.driver import JupyterServer, NotebookPage
+    from tests.support.browser import JupyterServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.tensorflow]
 
-SHOTS = os.environ.get("DPSYNTH_SCREENSHOTS")  # a folder for screenshots, for looking at them
-TABLE = """\
-%load_ext jupyter_dpsynth
-import numpy as np, pandas as pd
-random = np.random.default_rng(0)
-df = pd.DataFrame({"age": random.integers(18, 90, 4321), "city": random.choice(["Graz", "Wien"], 4321)})
-"""
 OPEN = """\
 from jupyter_dpsynth import ConfigPanel, HighDimConfig
 config = HighDimConfig()
@@ -40,15 +31,6 @@ from jupyter_dpsynth import PrivacyLedger
 print([run.spending.epsilon for each in PrivacyLedger().summary().datasets for run in each.runs])"""
 STOP = "End training after the current step and keep the model"
 PRIVATE = re.compile(r"(?<![\w.])4[,_]?321\b")
-
-
-def shoot(notebook: NotebookPage, name: str) -> None:
-    if SHOTS:
-        notebook.page.screenshot(path=Path(SHOTS) / f"{name}.png")
-
-
-def until_shown(notebook: NotebookPage, index: int, pattern: str) -> re.Match[str]:
-    return until(lambda: re.search(pattern, notebook.output(index)), f"cell {index} to show {pattern}")
 
 
 def field(cell: Locator, label: str) -> Locator:

@@ -13,10 +13,10 @@ from jupyter_dpsynth.errors import ConfigError, NotLearnedError
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.audit import TrainingAudit
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 if TYPE_CHECKING:
-    from tests.notebook.conftest import Kernel, Shell
+    from tests.support.notebooks import Kernel, Shell
 
 AUDIT = TrainingAudit(0.4123, 0.6767, 0.9991, 5e-6, 0.999, 47, 400, 1.0, 60.0)
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.notebook.conftest import Kernel
+from tests.support.notebooks import Kernel
 
 if TYPE_CHECKING:
     import pytest

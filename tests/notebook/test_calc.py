@@ -12,7 +12,7 @@ from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 
 if TYPE_CHECKING:
-    from tests.notebook.conftest import Outcome, Shell
+    from tests.support.notebooks import Outcome, Shell
 
 
 def plain(outcome: Outcome) -> str:

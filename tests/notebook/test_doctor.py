@@ -15,12 +15,12 @@ from jupyter_dpsynth.engine.planning.doctor import BANNER, Finding, examine
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_to_look_at
-from tests.tables import every_type_table, mixed_table
+from tests.support.tables import every_type_table, mixed_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.notebook.conftest import Shell
+    from tests.support.notebooks import Shell
 
 CONFIG = HighDimConfig().resolve()
 

@@ -12,13 +12,13 @@ import pytest
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
 from jupyter_dpsynth.notebook.show.drilldown import REOPENED, DrillDown
 from jupyter_dpsynth.notebook.show.progress import WIDGET_VIEW
-from tests.models import untrained
-from tests.tables import mixed_table
+from tests.support.models import untrained
+from tests.support.tables import mixed_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.notebook.conftest import Shell
+    from tests.support.notebooks import Shell
 
 MARK = "MARKED-PRIVATE-VALUE"
 

@@ -18,8 +18,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from jupyter_dpsynth.evaluation.report import BANNER
 from jupyter_dpsynth.notebook.show.drilldown import REOPENED
-from tests.leaks import DELTA, assert_clean, counts_in, without_pictures
-from tests.notebook.conftest import ThisPython
+from tests.support.leaks import DELTA, assert_clean, counts_in, without_pictures
+from tests.support.notebooks import ThisPython
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -30,7 +30,7 @@ import logging, sys, warnings
 sys.path.insert(0, {str(ROOT)!r})
 logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, force=True)
 warnings.simplefilter("always")
-from tests.leaks import leaking, planted_table
+from tests.support.leaks import leaking, planted_table
 df = planted_table()
 %load_ext jupyter_dpsynth
 %config DPSynthMagics.warm_tensorflow = False

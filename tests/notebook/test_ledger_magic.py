@@ -18,7 +18,7 @@ from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.notebook.conftest import Cell, Kernel, Shell
+    from tests.support.notebooks import Cell, Kernel, Shell
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_running_a_cell_again_shows_what_the_data_has_cost_before_it_spends_more
 
 @pytest.mark.tensorflow
 def test_the_ledger_outlives_the_kernel_that_was_killed(kernel: Kernel) -> None:
-    from tests.notebook.conftest import EXTENSION, TABLE, Kernel
+    from tests.support.notebooks import EXTENSION, TABLE, Kernel
 
     doomed = Kernel()
     for code in (EXTENSION, TABLE, "doomed = df.head(2800).copy()"):
@@ -200,7 +200,7 @@ def test_the_ledger_outlives_the_kernel_that_was_killed(kernel: Kernel) -> None:
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_of_two_notebooks_that_want_the_same_rest_of_a_budget_one_learns(kernel: Kernel) -> None:
-    from tests.notebook.conftest import EXTENSION, TABLE, Kernel
+    from tests.support.notebooks import EXTENSION, TABLE, Kernel
 
     other = Kernel()
     try:

@@ -10,11 +10,11 @@ import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.notebook.magic.grammar import COMMANDS
-from tests.models import untrained
-from tests.tables import mixed_table
+from tests.support.models import untrained
+from tests.support.tables import mixed_table
 
 if TYPE_CHECKING:
-    from tests.notebook.conftest import Shell
+    from tests.support.notebooks import Shell
 
 HEAVY = ("tensorflow", "pandas", "matplotlib", "ipywidgets", "dp_accounting")
 

@@ -19,13 +19,13 @@ from jupyter_dpsynth.notebook.magic.grammar import parse_line
 from jupyter_dpsynth.notebook.magic.learn import dataset_of, meta_of, settings, without
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.notebook.panel.fields import PRESETS
-from tests.tables import every_type_table, mixed_table
+from tests.support.tables import every_type_table, mixed_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.notebook.conftest import Shell
+    from tests.support.notebooks import Shell
 
 MARK = "MARKED-PRIVATE-VALUE"
 

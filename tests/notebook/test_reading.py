@@ -12,7 +12,7 @@ from jupyter_dpsynth.notebook.magic.grammar import SCHEMA_NAMES, parse_line, spl
 from jupyter_dpsynth.notebook.magic.namespace import parse_body, read_value
 
 if TYPE_CHECKING:
-    from tests.notebook.conftest import Shell
+    from tests.support.notebooks import Shell
 
 NAMES: dict[str, Any] = {"eps": 0.25, "frames": {"a b": 1}, "auto": 7}
 KNOWN = ("epsilon", "delta", "l2_norm_clip", "steps", *SCHEMA_NAMES)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from tests.models import untrained
-from tests.tables import mixed_table
+from tests.support.models import untrained
+from tests.support.tables import mixed_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.notebook.conftest import Shell
+    from tests.support.notebooks import Shell
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from jupyter_dpsynth.notebook.show.moment import frame_of
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from jupyter_dpsynth.reports import StepReport
-    from tests.notebook.conftest import Shell
+    from tests.support.notebooks import Shell
 
 pytestmark = pytest.mark.tensorflow
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jupyter_dpsynth.display.words import epsilon_text
-from tests.leaks import without_pictures
+from tests.support.leaks import without_pictures
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.notebook.conftest import Cell, Kernel
+    from tests.support.notebooks import Cell, Kernel
 
 pytestmark = pytest.mark.tensorflow
 

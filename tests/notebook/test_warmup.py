@@ -12,7 +12,7 @@ import time
 import pytest
 
 from jupyter_dpsynth.quiet import has_stderr_of_its_own, quiet_native_stderr
-from tests.notebook.conftest import Kernel
+from tests.support.notebooks import Kernel
 
 NOTES = (
     b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"

@@ -23,7 +23,7 @@ from jupyter_dpsynth.privacy.releases import Histograms
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from jupyter_dpsynth.sources.values import RESOLUTIONS, number_values, time_values
-from tests.tables import EVERY_TYPE
+from tests.support.tables import EVERY_TYPE
 
 
 def discover(df, *, sigma=2.0, delta=1e-4, bins=20, seed=1, **declared):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jupyter_dpsynth.sources.base import RowSums
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
-from tests.tables import EVERY_TYPE, every_type_table, mixed_table
+from tests.support.tables import EVERY_TYPE, every_type_table, mixed_table
 
 
 @settings(deadline=None, max_examples=30)

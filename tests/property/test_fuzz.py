@@ -31,9 +31,9 @@ from jupyter_dpsynth.notebook.magic.grammar import COMMANDS
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.verification import verify_receipt
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.models import untrained
-from tests.notebook.conftest import Shell
-from tests.tables import mixed_table
+from tests.support.models import untrained
+from tests.support.notebooks import Shell
+from tests.support.tables import mixed_table
 
 SECONDS = 60_000  # of one example, in milliseconds: what takes longer counts as a hang
 TOO_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

@@ -17,7 +17,7 @@ from jupyter_dpsynth.engine.training import release as release_module
 from jupyter_dpsynth.engine.training.gradient import CLIP_SLACK, BatchGradient, full_precision
 from jupyter_dpsynth.engine.training.release import MicrobatchRelease, NativeRelease, TFPrivacyRelease
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from tests.planted_bugs import Setting, table_of, trainer_of
+from tests.support.planted_bugs import Setting, table_of, trainer_of
 
 SIZES = np.array([3, 5, 2, 4])
 

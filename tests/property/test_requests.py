@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth import Combinations, ConfigError, MetadataError, Ordering
-from tests.models import untrained
-from tests.tables import mixed_table
+from tests.support.models import untrained
+from tests.support.tables import mixed_table
 
 
 def table():

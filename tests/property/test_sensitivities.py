@@ -29,7 +29,7 @@ from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import Histograms
 from jupyter_dpsynth.sources.base import FrameSource
-from tests.tables import every_type_table, mixed_table
+from tests.support.tables import every_type_table, mixed_table
 
 TABLE = every_type_table()
 SHIFT = 10_000.0  # added to every distance in rows, so that none is cut off at 0 or 1

@@ -24,7 +24,7 @@ from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.bounding import Units, bound_units
 from jupyter_dpsynth.sources.opening import open_source
 from tests.property.test_sensitivities import Watched, new_run
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 OWNERS = st.lists(st.one_of(st.none(), st.integers(0, 8)), max_size=60)
 

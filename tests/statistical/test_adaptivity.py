@@ -9,7 +9,7 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.plan import count_sigma, plan_run
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import DISCRETIZATION
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 DEVIATIONS = np.arange(-4.0, 5.0)  # a sum over whole standard deviations of a smooth function is its integral
 

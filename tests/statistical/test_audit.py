@@ -79,7 +79,7 @@ def test_the_profile_of_a_plan_agrees_with_its_epsilon():
 @pytest.fixture(scope="module")
 def found():
     pytest.importorskip("tensorflow")
-    from tests.planted_bugs import findings
+    from tests.support.planted_bugs import findings
 
     return {finding.name: finding for finding in findings(SEED)}
 
@@ -87,7 +87,7 @@ def found():
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_real_training_loop_is_not_refuted(found):
-    from tests.planted_bugs import CORRECT
+    from tests.support.planted_bugs import CORRECT
 
     for name, _ in CORRECT:
         assert not found[name].caught, found[name].row()
@@ -99,7 +99,7 @@ def test_the_real_training_loop_is_not_refuted(found):
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_every_planted_bug_is_caught(found):
-    from tests.planted_bugs import BUGS
+    from tests.support.planted_bugs import BUGS
 
     sys.stdout.writelines(f"{finding.row()}\n" for finding in found.values())
     missed = [bug.name for bug in BUGS if not found[bug.name].caught]
@@ -112,7 +112,7 @@ def test_every_planted_bug_is_caught(found):
 def test_the_bound_is_never_above_the_claim_in_twenty_runs():
     pytest.importorskip("tensorflow")
     from jupyter_dpsynth.privacy.noise import NoiseSource
-    from tests.planted_bugs import Setting, examine, nothing
+    from tests.support.planted_bugs import Setting, examine, nothing
 
     runs = [examine(str(seed), Setting(600), nothing, noise=NoiseSource(seed)) for seed in range(20)]
     assert not any(run.caught for run in runs)
@@ -124,7 +124,7 @@ def test_a_canary_reaches_the_clip_norm_and_meets_the_planned_noise():
     pytest.importorskip("tensorflow")
     from jupyter_dpsynth.engine.learning.auditing import canary_draws
     from jupyter_dpsynth.privacy.noise import NoiseSource
-    from tests.planted_bugs import Setting, table_of, trainer_of
+    from tests.support.planted_bugs import Setting, table_of, trainer_of
 
     setting = Setting(3_000, noise=2.0)
     without, canary = canary_draws(trainer_of(setting, NoiseSource(SEED)), *table_of(setting), setting.draws)
@@ -137,7 +137,7 @@ def test_a_canary_reaches_the_clip_norm_and_meets_the_planned_noise():
 def test_a_run_releases_as_often_as_is_accounted_for_and_not_once_more():
     pytest.importorskip("tensorflow")
     from jupyter_dpsynth.reports import StopReason
-    from tests.planted_bugs import Setting, table_of, trainer_of
+    from tests.support.planted_bugs import Setting, table_of, trainer_of
 
     trainer = trainer_of(Setting(1, steps=7, probability=0.5))
     made, real = [], trainer.release.release

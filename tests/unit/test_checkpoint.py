@@ -21,7 +21,7 @@ from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.verification import verify_receipt
 from jupyter_dpsynth.reports import StopReason
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 PLAN = PrivacyPlan((GaussianMeasurement("counts", 50.0),), SampledTraining(10, 0.1, 5.0), 1e-7)
 STEPS = 40

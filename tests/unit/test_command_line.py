@@ -23,8 +23,8 @@ from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.reports import StepReport
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.models import untrained
-from tests.tables import mixed_table
+from tests.support.models import untrained
+from tests.support.tables import mixed_table
 
 COMMAND = [sys.executable, "-m", "jupyter_dpsynth.cli"]
 

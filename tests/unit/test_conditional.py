@@ -6,7 +6,7 @@ import pytest
 from jupyter_dpsynth.engine.sampling.conditional import ConditionalSampler
 from jupyter_dpsynth.engine.sampling.generation import calibrated_bias
 from jupyter_dpsynth.errors import ConfigError
-from tests.unit.test_generation import counted, exact_joint, one_ways, random_model
+from tests.support.networks import counted, exact_joint, one_ways, random_model
 
 SIZES = [3, 4, 2, 5]
 

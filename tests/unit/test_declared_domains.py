@@ -12,7 +12,7 @@ from jupyter_dpsynth.errors import MetadataError
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.models import untrained
+from tests.support.models import untrained
 
 ROWS = 400
 RANDOM = np.random.default_rng(4713)

@@ -8,7 +8,7 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, NotLearnedError
 from jupyter_dpsynth.estimator import DECLARATIONS, SklearnSynthesizer
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 
 def test_every_parameter_is_there_and_given_back_as_it_was_given():

@@ -19,8 +19,8 @@ from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.sample import LOOKED_AT
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.models import untrained
-from tests.tables import mixed_table
+from tests.support.models import untrained
+from tests.support.tables import mixed_table
 
 
 def codes_of(df, other):

@@ -17,7 +17,7 @@ from jupyter_dpsynth.privacy.accounting import (
 )
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.renyi import quick_epsilon
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 REFERENCE = [  # q, sigma, steps, delta: the reference table of the accountants
     (250 / 60000, 1.3, 3600, 1e-5),

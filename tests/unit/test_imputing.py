@@ -7,9 +7,9 @@ import pytest
 from jupyter_dpsynth import Combinations, ConfigError, Ordering
 from jupyter_dpsynth.engine.sampling import imputing
 from jupyter_dpsynth.engine.sampling.imputing import CellSampler
-from tests.models import untrained
-from tests.tables import mixed_table
-from tests.unit.test_generation import counted, exact_joint, random_model
+from tests.support.models import untrained
+from tests.support.networks import counted, exact_joint, random_model
+from tests.support.tables import mixed_table
 
 SIZES = [3, 4, 2, 5]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.models import untrained
-from tests.tables import mixed_table
+from tests.support.models import untrained
+from tests.support.tables import mixed_table
 
 TEXT = (Path(__file__).parents[2] / "docs" / "interop.md").read_text(encoding="utf-8")
 

@@ -24,7 +24,7 @@ from jupyter_dpsynth.errors import DPSynthError, NotLearnedError, shielded
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.leaks import (
+from tests.support.leaks import (
     DELTA,
     PLANTED_ROW,
     ROWS,
@@ -38,8 +38,8 @@ from tests.leaks import (
     planted_table,
     reachable,
 )
-from tests.models import untrained
-from tests.tables import mixed_table
+from tests.support.models import untrained
+from tests.support.tables import mixed_table
 
 trains = pytest.mark.tensorflow
 

@@ -20,7 +20,7 @@ from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 from jupyter_dpsynth.privacy.releases import Histograms
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 
 def quiet(report):

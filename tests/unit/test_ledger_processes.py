@@ -62,7 +62,7 @@ for number in range(100_000):
 LEARNER = """
 import sys, time
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 def tell(report):
     print(report.phase, report.ledger, flush=True)

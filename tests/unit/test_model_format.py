@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.models import untrained
-from tests.tables import mixed_table
+from tests.support.models import untrained
+from tests.support.tables import mixed_table
 
 TEXT = (Path(__file__).parents[2] / "docs" / "model-format.md").read_text(encoding="utf-8")
 ROWS = 40_000

@@ -21,8 +21,8 @@ from jupyter_dpsynth.files.archive import ARRAYS, SCHEMA
 from jupyter_dpsynth.files.jsonschema import load_schema
 from jupyter_dpsynth.privacy.verification import verify_receipt
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.models import untrained
-from tests.tables import every_type_table, mixed_table
+from tests.support.models import untrained
+from tests.support.tables import every_type_table, mixed_table
 
 
 def table():

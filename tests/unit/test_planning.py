@@ -12,7 +12,7 @@ from jupyter_dpsynth.engine.planning.plan import check_feasible, plan_run
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 
 def meta(**declared):

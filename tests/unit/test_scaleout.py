@@ -1,6 +1,7 @@
 """Training on several devices and workers: same sensitivity, noise, epsilon and result; no double spending.
 
-Devices and clusters belong to child processes (`tests.crew`): TensorFlow can be set up for them only once.
+Devices and clusters belong to child processes (`tests.support.workers`):
+TensorFlow can be set up for them only once.
 """
 
 import contextlib
@@ -27,8 +28,8 @@ from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.sampling import poisson_sample
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.crew import KILLED_STEPS, RELEASES, STEPS
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
+from tests.support.workers import KILLED_STEPS, RELEASES, STEPS
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 170  # a child that takes longer hangs
@@ -70,7 +71,7 @@ def children(folder, count, *arguments):
             task = {"type": "worker", "index": index}
             environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
         errors = (folder / f"errors {index}").open("w")
-        command = [sys.executable, "-m", "tests.crew", *map(str, arguments)]
+        command = [sys.executable, "-m", "tests.support.workers", *map(str, arguments)]
         started.append(
             subprocess.Popen(
                 command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True

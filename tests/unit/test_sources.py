@@ -32,7 +32,7 @@ from jupyter_dpsynth.sources.parquet import _row_group
 from jupyter_dpsynth.sources.partitions import apply_to_part
 from jupyter_dpsynth.sources.scratch import PrivateFolder, scratch_array
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.tables import EVERY_TYPE, mixed_table
+from tests.support.tables import EVERY_TYPE, mixed_table
 
 dask = pytest.importorskip("dask")
 dd = pytest.importorskip("dask.dataframe")

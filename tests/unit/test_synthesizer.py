@@ -15,7 +15,7 @@ from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.tables import every_type_table, mixed_table
+from tests.support.tables import every_type_table, mixed_table
 
 pytestmark = pytest.mark.tensorflow
 

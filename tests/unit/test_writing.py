@@ -16,8 +16,8 @@ from jupyter_dpsynth.display.console import RowsProgress
 from jupyter_dpsynth.engine.sampling import writing
 from jupyter_dpsynth.engine.sampling.tables import Portion, split_portions
 from jupyter_dpsynth.errors import ConfigError, DataError
-from tests.models import untrained
-from tests.tables import mixed_table
+from tests.support.models import untrained
+from tests.support.tables import mixed_table
 
 dd = pytest.importorskip("dask.dataframe")
 

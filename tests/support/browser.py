@@ -37,6 +37,13 @@ CHROMIUM_FLAGS = [
 ]
 KERNEL = "dpsynth-test"  # never 'python3': that name may mean another environment
 NO_ANNOUNCEMENTS = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+SHOTS = os.environ.get("DPSYNTH_SCREENSHOTS")  # a folder for screenshots, for looking at them
+TABLE = """\
+%load_ext jupyter_dpsynth
+import numpy as np, pandas as pd
+random = np.random.default_rng(0)
+df = pd.DataFrame({"age": random.integers(18, 90, 4321), "city": random.choice(["Graz", "Wien"], 4321)})
+"""
 THEMES = "@jupyterlab/apputils-extension:themes"
 
 WAIT_FOR_KERNEL = """async () => {
@@ -268,3 +275,14 @@ class NotebookPage:
     def save(self) -> None:
         """Save the notebook to its file."""
         self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
+
+def shoot(notebook: NotebookPage, name: str) -> None:
+    """Take a picture if somebody wants to look at it."""
+    if SHOTS:
+        notebook.page.screenshot(path=Path(SHOTS) / f"{name}.png")
+
+
+def until_shown(notebook: NotebookPage, index: int, pattern: str) -> re.Match[str]:
+    """Wait for a cell to show a pattern."""
+    return until(lambda: re.search(pattern, notebook.output(index)), f"cell {index} to show {pattern}")

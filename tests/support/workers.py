@@ -1,8 +1,8 @@
 """What the child processes of `test_scaleout.py` do: replicas in one process, or one of several workers.
 
-    python -m tests.crew replicas 4          R logical devices in one process
-    python -m tests.crew worker              one worker of the cluster in TF_CONFIG: several learnings
-    python -m tests.crew train CHECKPOINT    one worker that trains with a checkpoint and tells its steps
+    python -m tests.support.workers replicas 4        several logical devices in one process
+    python -m tests.support.workers worker            one worker of the cluster in TF_CONFIG
+    python -m tests.support.workers train CHECKPOINT  one worker that trains with a checkpoint
 
 The last line of standard output is a JSON object.
 """
@@ -25,7 +25,7 @@ from jupyter_dpsynth.engine.training.release import NativeRelease, UnitRelease
 from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.bounding import Units, bound_units
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 SIZES = np.array([5, 4, 3, 6])
 CLIP, SIGMA, LOSS_BOUND = 1.5, 2.0, 10.0

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from tests.tables import mixed_table
+from tests.support.tables import mixed_table
 
 ROWS = 2347  # the exact row count that must not appear
 PLANTED_ROW = 17
