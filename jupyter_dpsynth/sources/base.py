@@ -25,13 +25,13 @@ __all__ = ["CHANGED", "FrameSource", "KeptRows", "RowSums", "Source"]
 
 T = TypeVar("T")
 CHANGED = (
-    "the table changed while it was being read: keep it as it is until learn has ended, and learn again. "
-    "What the run had reserved counts as spent if measuring had begun."
+    "the table has changed since it was opened. Open it again (in a notebook, run the cell again), and keep "
+    "it as it is until learn has ended. What the run had reserved counts as spent if measuring had begun."
 )
 
 
 class Source(ABC):
-    """A private table in parts.
+    """A private table that has been opened: its columns are known, its rows are read part by part.
 
     Attributes:
         partitioned: Whether it may have more parts than one, and is never in memory as a whole.
@@ -66,7 +66,10 @@ class Source(ABC):
 
     @abstractmethod
     def without(self, names: Sequence[str]) -> Source:
-        """The same table without some columns."""
+        """The same table without some columns, or with all of them, as a source that is closed by itself.
+
+        Nothing is opened again: what opening has found of the table is taken over.
+        """
 
     @abstractmethod
     def map(
@@ -151,8 +154,8 @@ class FrameSource(Source):
         return len(self.described)
 
     def without(self, names: Sequence[str]) -> FrameSource:
-        """A copy without these columns."""
-        return FrameSource(self.described.drop(columns=list(names)))
+        """A copy without these columns; with all of them the same frame."""
+        return FrameSource(self.described.drop(columns=list(names)) if names else self.described)
 
     def map(
         self,

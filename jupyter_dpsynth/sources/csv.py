@@ -54,13 +54,12 @@ class CsvSource(FilesSource):
 
     Args:
         files: The files, in the order of their rows.
-        names: Columns to read; all by default.
     """
 
     copied = True
     here = True  # the copy is on this machine's disk
 
-    def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
+    def __init__(self, files: Sequence[Path]) -> None:
         super().__init__(files)
         head = _head(self._files[0], HEAD_ROWS)
         self._at_once = rows_at_once(head.memory_usage(deep=True).sum() / max(len(head), 1))
@@ -70,20 +69,15 @@ class CsvSource(FilesSource):
                     f"{path.name} and {self._files[0].name} have different headers: name the files that "
                     "belong together."
                 )
-        self._described = _conform(
-            head.iloc[:0], head[list(names or head.columns)].dtypes.map(_kind).to_dict()
-        )
+        self._described = _conform(head.iloc[:0], head.dtypes.map(_kind).to_dict())
         self._folder: PrivateFolder | None = None
         self._copy: ParquetSource | None = None
 
-    @property
-    def described(self) -> pd.DataFrame:
-        """An empty frame with the types of the first rows."""
-        return self._described
-
-    def without(self, names: Sequence[str]) -> CsvSource:
-        """The same files without these columns."""
-        return CsvSource(self._files, [name for name in self._described.columns if name not in set(names)])
+    def __copy__(self) -> CsvSource:
+        """The same files with the same header, and in time a private copy of its own."""
+        twin = CsvSource.__new__(CsvSource)
+        vars(twin).update(vars(self), _folder=None, _copy=None)
+        return twin
 
     def _check_unchanged(self) -> None:
         if self._copy is None:  # the copy is what is read, once it is there

@@ -36,70 +36,52 @@ class ParquetSource(FilesSource):
 
     Args:
         files: The files, in the order of their rows.
-        names: Columns to read; all by default.
     """
 
-    def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
+    def __init__(self, files: Sequence[Path]) -> None:
         super().__init__(files)
-        self._schema = schema = _read_schema(self._files[0])
-        self._names = list(names or _column_names(schema))
-        for path in self._files[1:]:
-            other = _read_schema(path)
-            _check_same(other, schema, path, self._files[0])
-            if sorted(_types_in_pandas(other)) != sorted(_types_in_pandas(schema)):
+        self._groups: list[tuple[Path, int]] = []
+        self._lengths, schemas = [], []
+        for path in self._files:
+            footer = _opened(path)
+            schemas.append(footer.schema.to_arrow_schema())
+            self._groups += [(path, group) for group in range(footer.num_row_groups)]
+            self._lengths += [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+        self._schema = first = schemas[0]
+        for path, schema in zip(self._files[1:], schemas[1:], strict=True):
+            _check_same(schema, first, path, self._files[0])
+            if sorted(_types_in_pandas(schema)) != sorted(_types_in_pandas(first)):
                 # a type of one file may have no place for what is missing in another
-                self._schema = schema.remove_metadata()
-        for name in sorted(_named_by_folders(self._files) - set(schema.names)):
+                self._schema = first.remove_metadata()
+        for name in sorted(_named_by_folders(self._files) - set(first.names)):
             raise DataError(
                 f"column {name!r} is in the names of the folders, not in the files: pass "
                 "dask.dataframe.read_parquet(folder), or name the files of one folder."
             )
+        self._described = self._empty_frame(_column_names(first))
 
-    @functools.cached_property
-    def described(self) -> pd.DataFrame:
-        """An empty frame with the types of the files' schema."""
-        frame = _to_frame(self._schema.empty_table().select(self._names), None)
-        for name in self._names:
+    def _empty_frame(self, names: list[str]) -> pd.DataFrame:
+        """These columns without rows, with the types of the files' schema."""
+        frame = _to_frame(self._schema.empty_table().select(names), None)
+        for name in names:
             if getattr(self._schema.field(name).type, "ordered", False):  # the order is schema
-                groups = ((path, group) for path in self._files for group in range(_groups_of(path)))
-                frames = (frame for path, group in groups for frame in _row_group(path, group, [name], None))
+                frames = (part for place in self._groups for part in _row_group(*place, [name], None))
                 frame[name] = next(frames, frame)[name].iloc[:0]
         return frame
 
     @property
-    def lengths(self) -> list[int]:
-        """Exact number of rows of each row group, as the files state it: private."""
-        if self._lengths is None:
-            self._check_unchanged()
-            footers = map(_footer, self._files)
-            self._lengths = [
-                footer.row_group(group).num_rows
-                for footer in footers
-                for group in range(footer.num_row_groups)
-            ]
-        return self._lengths
-
-    @property
     def refused(self) -> dict[str, str]:
         """Columns of nested values, bytes or times of a day."""
-        return {
-            name: str(self._schema.field(name).type)
-            for name in self._names
-            if not _is_plain(self._schema.field(name).type)
-        }
-
-    def without(self, names: Sequence[str]) -> ParquetSource:
-        """The same files without these columns."""
-        return type(self)(self._files, [name for name in self._names if name not in set(names)])
+        types = {name: self._schema.field(name).type for name in self._described.columns}
+        return {name: str(kind) for name, kind in types.items() if not _is_plain(kind)}
 
     def _tasks(
         self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]
     ) -> Iterator[Any]:
         apply = import_dask().delayed(apply_to_part, pure=False)
         dtypes = {name: self.described[name].dtype for name in columns}
-        for path in self._files:
-            for group in range(_groups_of(path)):
-                yield apply(function, next(kept), _row_group, path, group, columns, dtypes)
+        for path, group in self._groups:
+            yield apply(function, next(kept), _row_group, path, group, columns, dtypes)
 
 
 def _named_by_folders(files: Iterable[Path]) -> set[str]:
@@ -110,17 +92,6 @@ def _named_by_folders(files: Iterable[Path]) -> set[str]:
             if mark:
                 found.setdefault(name, set()).add(value)
     return {name for name, values in found.items() if len(values) > 1}
-
-
-def _read_schema(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.Schema
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_schema(path)
-    except (OSError, pa.ArrowException):
-        pass
-    raise DataError(f"{path} cannot be read as Parquet: it is damaged, or something else.")
 
 
 def _column_names(schema: Any) -> list[str]:  # noqa: ANN401
@@ -157,6 +128,17 @@ def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
     return not any(test(kind) for test in odd)
 
 
+def _opened(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.parquet.FileMetaData
+    """The footer of a file that was named just now; DataError if it is no Parquet."""
+    import pyarrow as pa
+
+    try:
+        return _read_footer(path, *stamps_of([path]))
+    except (OSError, pa.ArrowException):
+        pass
+    raise DataError(f"{path} cannot be read as Parquet: it is damaged, or something else.")
+
+
 def _footer(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.parquet.FileMetaData
     """What a file says of its row groups; of many columns that is long, and needed for each row group."""
     try:
@@ -172,11 +154,6 @@ def _read_footer(path: Path, _: tuple[int, int] | None) -> Any:  # noqa: ANN401 
     import pyarrow.parquet as pq
 
     return pq.read_metadata(path)
-
-
-def _groups_of(path: Path) -> int:
-    """How many row groups a file has."""
-    return int(_footer(path).num_row_groups)
 
 
 def _row_group(

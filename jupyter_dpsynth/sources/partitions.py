@@ -5,6 +5,7 @@ What comes back of a part is small: counts, codes, hashes.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -224,16 +225,29 @@ def _slices(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 class FilesSource(Partitioned):
-    """Files that must stay as they are while they are read.
+    """Files that must stay as they are from when they are opened until they have been read.
 
     Args:
         files: The files, in the order of their rows.
     """
 
+    _described: pd.DataFrame
+
     def __init__(self, files: Sequence[Path]) -> None:
         super().__init__()
         self._files = list(files)
         self._stamps = stamps_of(self._files)
+
+    @property
+    def described(self) -> pd.DataFrame:
+        """An empty frame with the columns and dtypes that were found when the files were opened."""
+        return self._described
+
+    def without(self, names: Sequence[str]) -> FilesSource:
+        """The same files without these columns."""
+        left = copy.copy(self)
+        left._described = self._described.drop(columns=list(names))  # noqa: SLF001 - of the same class
+        return left
 
     def _check_unchanged(self) -> None:
         if stamps_of(self._files) != self._stamps:

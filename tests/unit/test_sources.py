@@ -347,7 +347,7 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(parquet, when):
     if when == "between":
         table_fingerprint(source)
     df.head(700).to_parquet(Path(pattern).parent / "part-1.parquet")
-    with pytest.raises(DataError, match="changed while it was being read"):
+    with pytest.raises(DataError, match="has changed since it was opened"):
         table_fingerprint(source)
 
 
@@ -362,7 +362,7 @@ def test_a_dask_dataframe_that_gives_other_rows_in_another_pass_is_noticed():
     ddf = ddf.map_partitions(unsteady, meta=ddf._meta)
     source, meta = open_source(ddf), MetaExtractor.extract(ddf)
     table_fingerprint(source)
-    with pytest.raises(DataError, match="changed while it was being read"):
+    with pytest.raises(DataError, match="has changed since it was opened"):
         measured(source, meta)
 
 
@@ -375,7 +375,7 @@ def test_a_change_after_measuring_began_leaves_epsilon_spent(parquet):
         if "town" in report.message:
             df.head(701).to_parquet(Path(pattern).parent / "part-1.parquet")
 
-    with pytest.raises(DataError, match="changed while it was being read"):
+    with pytest.raises(DataError, match="has changed since it was opened"):
         synthesizer.learn(pattern, callback=change)
     assert synthesizer.state == "failed"
     assert 2.7 < synthesizer.epsilon <= 3.0
@@ -535,11 +535,11 @@ def test_a_dask_dataframe_whose_rows_change_places_is_noticed_where_a_unit_is_bo
     if most is None:  # without units the order has no bearing on anything
         measured(source, meta)
         source.in_order = True  # but on the shards of several workers
-        with pytest.raises(DataError, match="changed while it was being read"):
+        with pytest.raises(DataError, match="has changed since it was opened"):
             table_fingerprint(source)
         return
     kept, _ = bound_units(source, "who", most, np.random.default_rng(0))
-    with pytest.raises(DataError, match="changed while it was being read"):
+    with pytest.raises(DataError, match="has changed since it was opened"):
         measured(kept, meta)
 
 
@@ -553,7 +553,7 @@ def test_a_dask_dataframe_with_other_rows_than_before_is_noticed_before_they_are
     ddf = dd.from_pandas(pd.DataFrame({"who": range(90), "x": range(90)}), npartitions=2)
     source = open_source(ddf.map_partitions(unsteady, meta=ddf._meta))
     table_fingerprint(source)
-    with pytest.raises(DataError, match="changed while it was being read"):
+    with pytest.raises(DataError, match="has changed since it was opened"):
         bound_units(source, "who", 2, np.random.default_rng(0))
 
 
