@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, NotLearnedError, did_you_mean
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 if TYPE_CHECKING:
@@ -86,8 +87,9 @@ class SklearnSynthesizer:
         dataset = given.pop(DATASET)
         declared = {name: given.pop(name) for name in DECLARATIONS}
         config = HighDimConfig(**given)
-        synthesizer = HighDimSynthesizer(MetaExtractor.extract(X, **declared), config)
-        self.synthesizer_ = synthesizer.learn(X, dataset=dataset)
+        source = open_source(X)
+        synthesizer = HighDimSynthesizer(MetaExtractor.extract(source, **declared), config)
+        self.synthesizer_ = synthesizer.learn(source, dataset=dataset)
         self.feature_names_in_ = list(synthesizer.df_meta.names)
         self.n_features_in_ = len(self.feature_names_in_)
         return self

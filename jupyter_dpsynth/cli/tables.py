@@ -81,17 +81,18 @@ def open_table(path: str) -> Source:
         Names and types of the columns count as public. Of CSV they are what pandas reads off the first
         10,000 rows, or off all of them where the table is read into memory.
     """
+    from jupyter_dpsynth.sources.base import FrameSource
     from jupyter_dpsynth.sources.opening import open_source
 
     place = Path(path)
     several = place.is_dir() or (glob.has_magic(path) and not place.exists())
     if several or (place.is_file() and check_format(path, "the table") in IN_PARTS):
         try:
-            return open_source(path if several else glob.escape(path))
+            return open_source(path)
         except MissingDependencyError:
             if several:
                 raise
-    return open_source(read_table(path))
+    return FrameSource(read_table(path))
 
 
 def read_table(path: str) -> pd.DataFrame:

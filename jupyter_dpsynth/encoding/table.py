@@ -1,4 +1,4 @@
-"""Codec of a whole table, and its private discovery."""
+"""The codec of a whole table: its columns' codecs, the orders between columns, and new identifiers."""
 
 from __future__ import annotations
 
@@ -13,20 +13,12 @@ import pandas as pd
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.errors import ArtifactError
-from jupyter_dpsynth.metadata.columns import (
-    DataFrameMeta,
-    IdMeta,
-    column_meta_from_dict,
-)
+from jupyter_dpsynth.metadata.columns import DataFrameMeta, IdMeta, column_meta_from_dict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-__all__ = [
-    "TableCodec",
-]
-
+__all__ = ["TableCodec"]
 
 CODECS: dict[str, Any] = {"numeric": NumericCodec, "category": CategoryCodec}
 

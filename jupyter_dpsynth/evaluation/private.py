@@ -95,15 +95,15 @@ def evaluate_privately(
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < math.inf:
         raise ConfigError(f"epsilon = {shown(epsilon)} is not allowed: give a number above 0, such as 0.1.")
     codec = synthesizer.codec
-    source = open_source(df)
-    ignored = [name for name in source.described.columns if name not in codec.df_meta.names]
-    source = source.without(ignored) if ignored else source
+    opened = open_source(df)
+    ignored = [name for name in opened.described.columns if name not in codec.df_meta.names]
+    source = opened.without(ignored)
     check_columns(source.described, codec.df_meta.names, "df", may_be_empty=True)
     codec.df_meta.check(source)
     if df_synth is None:
         df_synth = synthesizer.synthesize()
     check_columns(df_synth, codec.names, "df_synth")
-    if df_synth is df or synthesizer.was_learned_from(df_synth):
+    if df_synth is opened.described or synthesizer.was_learned_from(df_synth):
         raise DataError(
             "df_synth is the original table itself: pass a synthetic table, which is public, and the private "
             "one as df."

@@ -7,14 +7,17 @@ Whatever is not declared here (bounds, categories, decimals) is learned later, w
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jupyter_dpsynth.errors import MetadataError, did_you_mean
-from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shown
+from jupyter_dpsynth.sources.base import Source
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
+
+    import pandas as pd
 
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "DataFrameMeta",
     "DatetimeMeta",
     "IdMeta",
+    "check_column_names",
     "column_meta_from_dict",
 ]
 
@@ -152,18 +156,16 @@ class DataFrameMeta:
         found = IdMeta(column.name, column.dtype, column.nullable, column.value_type)
         return DataFrameMeta(tuple(found if each is column else each for each in self.columns))
 
-    def check(self, df: object) -> None:
+    def check(self, table: Source | pd.DataFrame) -> None:
         """Raise MetadataError unless the table has exactly this schema.
 
         Names and dtypes are compared, no value is read.
 
         Args:
-            df: Whatever `MetaExtractor.extract` takes.
+            table: The table, opened or in memory.
         """
-        from jupyter_dpsynth.metadata.extracting import check_frame
-
-        frame = open_source(df).described
-        check_frame(frame)
+        frame = table.described if isinstance(table, Source) else table
+        check_column_names(frame)
         missing = [name for name in self.names if name not in set(frame.columns)]
         extra = [name for name in frame.columns if name not in set(self.names)]
         if missing or extra:
@@ -180,6 +182,28 @@ class DataFrameMeta:
                     f"column {column.name!r} has dtype {dtype} but df_meta says {column.dtype}: "
                     "convert the column, or call MetaExtractor.extract again."
                 )
+
+
+def check_column_names(frame: object) -> None:
+    """Raise DataError unless it is a DataFrame whose columns have names that are texts, each once.
+
+    Whether it has rows is not asked: that is the row count, which only its noisy measurement may tell.
+    """
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"df is a {type(frame).__name__}: pass a pandas DataFrame.")
+    if frame.shape[1] == 0:
+        raise DataError("df has no columns: pass a DataFrame with at least one column.")
+    twice = [name for name, count in Counter(frame.columns).items() if count > 1]
+    if twice:
+        raise DataError(f"column {twice[0]!r} appears more than once: rename the duplicates.")
+    odd = [name for name in frame.columns if not isinstance(name, str)]
+    if odd:
+        raise DataError(
+            f"column name {shown(odd[0])} is a {type(odd[0]).__name__}, not text: rename the columns, "
+            "for example with df.columns = df.columns.map(str)."
+        )
 
 
 def _listed(names: Sequence[object], most: int = 5) -> str:

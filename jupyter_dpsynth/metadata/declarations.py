@@ -141,7 +141,7 @@ def _add_carried(
             if option == "decimals" or name not in taken:
                 declared[option].setdefault(name, value)
     if carried.note:
-        warnings.warn(carried.note, SchemaWarning, stacklevel=4)  # of whoever called extract
+        warnings.warn(carried.note, SchemaWarning, stacklevel=5)  # of whoever called extract
 
 
 def _add_own(content: Mapping[str, Any], declared: dict[str, dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import functools
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
@@ -12,6 +12,7 @@ from jupyter_dpsynth.metadata.columns import (
     DataFrameMeta,
     DatetimeMeta,
     IdMeta,
+    check_column_names,
 )
 from jupyter_dpsynth.metadata.declarations import (
     by_column,
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from jupyter_dpsynth.metadata.columns import ColumnMeta
+    from jupyter_dpsynth.sources.base import Source
 
+__all__ = ["MetaExtractor", "column_meta", "gather_declarations"]
 
-__all__ = ["MetaExtractor", "check_frame"]
+OPTIONS = ("bounds", "categories", "decimals", "id")  # what can be declared of a column
 
 
 class MetaExtractor:
@@ -74,62 +77,76 @@ class MetaExtractor:
             Free: what is declared is stated to be public by whoever declares it.
         """
         source = open_source(df)
-        frame = source.described
-        check_frame(frame)
-        for name, kind in source.refused.items():
-            raise MetadataError(
-                f"column {name!r} has a type that cannot be learned ({kind}): leave it out (ignore = "
-                f"[{name!r}] in a cell; in Python pass dask.dataframe.read_parquet(path, columns=[...])), or "
-                "convert it."
-            )
-        declared: dict[str, dict[str, Any]] = {
-            "bounds": by_column("bounds", bounds),
-            "categories": by_column("categories", categories),
-            "decimals": by_column("decimals", decimals),
-            "id": dict.fromkeys(identifier_names(ids), True),
-        }
-        if schema is not None:
-            read_schema(schema, declared, list(frame.columns), lambda name: column_kind(frame, name))
-        names = [str(name) for name in frame.columns]
-        for option, values in declared.items():
-            for name in values:
-                if name not in set(frame.columns):
-                    hint = did_you_mean(str(name), names)
-                    message = f"{option} names column {shown(name)}, which is not in the table.{hint}"
-                    raise MetadataError(message)
-        return DataFrameMeta(
-            tuple(
-                _column_meta(
-                    frame[name],
-                    **{option: values.get(name) for option, values in declared.items()},
-                )
-                for name in frame.columns
-            )
+        check_column_names(source.described)
+        declared = gather_declarations(
+            source, bounds=bounds, categories=categories, decimals=decimals, ids=ids, schema=schema
         )
+        return DataFrameMeta(tuple(column_meta(source, name, declared) for name in source.described.columns))
 
 
-def check_frame(df: object) -> None:
-    """Raise DataError unless the argument is a DataFrame with unique, nameable columns.
+def gather_declarations(
+    source: Source,
+    *,
+    bounds: Mapping[str, Sequence[Any]] | None = None,
+    categories: Mapping[str, Sequence[Hashable]] | None = None,
+    decimals: Mapping[str, int] | None = None,
+    ids: Sequence[str] = (),
+    schema: object = None,
+) -> dict[str, dict[str, Any]]:
+    """What is declared of the columns of a table, those of a schema included.
 
-    Whether it has rows is not asked: that is the row count, which only its noisy measurement may tell.
+    Args:
+        source: The table.
+        bounds: As for `MetaExtractor.extract`; so are the others.
+        categories: Public categories by column.
+        decimals: Public digits after the point by column.
+        ids: Columns that identify rows.
+        schema: The same as a file or its content, or another library's schema.
+
+    Returns:
+        What is declared, by option ('bounds', 'categories', 'decimals', 'id') and by column. Whether it fits
+        the column is found out by `column_meta`.
+
+    Raises:
+        MetadataError: A declaration names an unknown column, or has not the form of one.
     """
-    import pandas as pd
+    frame = source.described
+    declared: dict[str, dict[str, Any]] = {
+        "bounds": by_column("bounds", bounds),
+        "categories": by_column("categories", categories),
+        "decimals": by_column("decimals", decimals),
+        "id": dict.fromkeys(identifier_names(ids), True),
+    }
+    if schema is not None:
+        read_schema(schema, declared, list(frame.columns), functools.partial(column_kind, frame))
+    for option, values in declared.items():
+        for name in values:
+            if name not in set(frame.columns):
+                hint = did_you_mean(str(name), map(str, frame.columns))
+                raise MetadataError(f"{option} names column {shown(name)}, which is not in the table.{hint}")
+    return declared
 
-    from jupyter_dpsynth.errors import DataError
 
-    if not isinstance(df, pd.DataFrame):
-        raise DataError(f"df is a {type(df).__name__}: pass a pandas DataFrame.")
-    if df.shape[1] == 0:
-        raise DataError("df has no columns: pass a DataFrame with at least one column.")
-    twice = [name for name, count in Counter(df.columns).items() if count > 1]
-    if twice:
-        raise DataError(f"column {twice[0]!r} appears more than once: rename the duplicates.")
-    odd = [name for name in df.columns if not isinstance(name, str)]
-    if odd:
-        raise DataError(
-            f"column name {shown(odd[0])} is a {type(odd[0]).__name__}, not text: rename the columns, "
-            "for example with df.columns = df.columns.map(str)."
+def column_meta(source: Source, name: str, declared: Mapping[str, Mapping[str, Any]]) -> ColumnMeta:
+    """What is known of one column.
+
+    Args:
+        source: The table.
+        name: The column.
+        declared: By option and by column, as `gather_declarations` returns it; options may be left out.
+
+    Raises:
+        MetadataError: A declaration does not fit the column's type or contradicts another one; or the column
+            has a type that cannot be learned.
+    """
+    if name in source.refused:
+        raise MetadataError(
+            f"column {name!r} has a type that cannot be learned ({source.refused[name]}): leave it out "
+            f"(ignore = [{name!r}] in a cell; in Python pass dask.dataframe.read_parquet(path, "
+            "columns=[...])), or convert it."
         )
+    options = {option: declared.get(option, {}).get(name) for option in OPTIONS}
+    return _column_meta(source.described[name], **options)
 
 
 def _column_meta(

@@ -1,4 +1,4 @@
-"""Dask runs the work where it is told to: on the threads of this process, or on the client's cluster."""
+"""Work that is handed to Dask: on the threads of this process, or on the cluster of its active client."""
 
 from __future__ import annotations
 

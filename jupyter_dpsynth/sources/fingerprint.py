@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.sources.base import AT_ONCE, RowSums
-from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.values import factorize, number_values, plain_days
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ __all__ = ["mix", "row_hashes", "table_fingerprint", "text_hashes"]
 MISSING = np.uint64(0x9E3779B97F4A7C15)
 
 
-def table_fingerprint(table: pd.DataFrame | Source, *, ordered: bool = False) -> bytes:
+def table_fingerprint(source: Source, *, ordered: bool = False) -> bytes:
     """SHA-256 of a table's rows in sorted order.
 
     Column names count, their order, the index and the dtype of numbers do not; infinite numbers and what
@@ -34,7 +33,7 @@ def table_fingerprint(table: pd.DataFrame | Source, *, ordered: bool = False) ->
     value.
 
     Args:
-        table: The table; how it is cut into parts does not count.
+        source: The table; how it is cut into parts does not count.
         ordered: Whether the order of the rows counts as well.
 
     Raises:
@@ -43,7 +42,6 @@ def table_fingerprint(table: pd.DataFrame | Source, *, ordered: bool = False) ->
     Privacy:
         A function of the exact rows: never shown, never logged, and stored only as its HMAC.
     """
-    source = open_source(table)
     names = list(source.described.columns)
     rows = source.concatenate(source.map(row_hashes, names), np.dtype(np.uint64))
     if source.volatile:

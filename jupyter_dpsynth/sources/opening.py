@@ -1,4 +1,4 @@
-"""From what the user passes to a source."""
+"""The border where a user's table, in whichever form, becomes a `Source`: it is opened here and only once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jupyter_dpsynth.sources.base import FrameSource, Source
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["is_dask", "leave_out", "open_source", "source_files"]
+__all__ = ["is_dask", "known_columns", "leave_out", "open_source", "source_files"]
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".csv.gz")
@@ -49,8 +49,14 @@ def open_source(data: object) -> Source:
     return _open_files(source_files(data))
 
 
-def leave_out(source: Source, names: Sequence[str], option: str) -> Source:
-    """A table without some columns.
+def leave_out(source: Source, names: str | Sequence[str], option: str) -> Source:
+    """A table without some columns; arguments and errors as for `known_columns`."""
+    left_out = known_columns(source, names, option)
+    return source.without(left_out) if left_out else source
+
+
+def known_columns(source: Source, names: str | Sequence[str], option: str) -> list[str]:
+    """Names of columns that a user gave, one or several, as a list.
 
     Args:
         source: The table.
@@ -61,11 +67,12 @@ def leave_out(source: Source, names: Sequence[str], option: str) -> Source:
         MetadataError: There is no such column.
     """
     columns = source.described.columns
-    for name in names:
+    wanted = [names] if isinstance(names, str) else list(names)
+    for name in wanted:
         if name not in columns:
             hint = did_you_mean(str(name), map(str, columns))
             raise MetadataError(f"{option} names column {name!r}, which is not in the table.{hint}")
-    return source.without(names) if names else source
+    return wanted
 
 
 def is_dask(data: object) -> bool:

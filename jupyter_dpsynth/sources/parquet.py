@@ -25,6 +25,7 @@ LEAST_BYTES = 8  # of a value in memory, about
 PROBED_ROWS = 1_024  # that tell how long the texts are that are stored once for many rows
 FOOTERS = 16  # of files that are kept read
 BUFFER_BYTES = 2**20  # of each column that is read ahead
+UNREADABLE = "{path} cannot be read as Parquet: it is damaged, or something else."
 UNSEEN = (
     "{path} cannot be opened. If Dask's client is active, all of its workers must have the file at this "
     "place: put it on a disk that they share, or close the client to read it here."
@@ -43,7 +44,7 @@ class ParquetSource(FilesSource):
         self._groups: list[tuple[Path, int]] = []
         self._lengths, schemas = [], []
         for path in self._files:
-            footer = _opened(path)
+            footer = _footer(path, UNREADABLE)
             schemas.append(footer.schema.to_arrow_schema())
             self._groups += [(path, group) for group in range(footer.num_row_groups)]
             self._lengths += [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
@@ -128,24 +129,18 @@ def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
     return not any(test(kind) for test in odd)
 
 
-def _opened(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.parquet.FileMetaData
-    """The footer of a file that was named just now; DataError if it is no Parquet."""
+def _footer(path: Path, otherwise: str) -> Any:  # noqa: ANN401 - a pyarrow.parquet.FileMetaData
+    """What a file says of its columns and row groups; DataError with this message if it cannot be read.
+
+    Of many columns that is long, and it is needed for each row group, so the last ones are kept.
+    """
     import pyarrow as pa
 
     try:
         return _read_footer(path, *stamps_of([path]))
     except (OSError, pa.ArrowException):
         pass
-    raise DataError(f"{path} cannot be read as Parquet: it is damaged, or something else.")
-
-
-def _footer(path: Path) -> Any:  # noqa: ANN401 - a pyarrow.parquet.FileMetaData
-    """What a file says of its row groups; of many columns that is long, and needed for each row group."""
-    try:
-        return _read_footer(path, *stamps_of([path]))
-    except OSError:
-        pass
-    raise DataError(UNSEEN.format(path=path))
+    raise DataError(otherwise.format(path=path))
 
 
 @functools.lru_cache(maxsize=FOOTERS)
@@ -163,7 +158,7 @@ def _row_group(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    footer = _footer(path)
+    footer = _footer(path, UNSEEN)
     try:
         file = pq.ParquetFile(path, metadata=footer, buffer_size=BUFFER_BYTES)
     except OSError:

@@ -1,4 +1,4 @@
-"""Tables that are read part by part with Dask: Dask DataFrames, and files.
+"""What all tables have in common that Dask reads part by part, files and Dask DataFrames; and the latter.
 
 What comes back of a part is small: counts, codes, hashes.
 """
@@ -189,18 +189,18 @@ class DaskSource(Partitioned):
     def __init__(self, ddf: Any) -> None:  # noqa: ANN401 - dask ships no types
         super().__init__()
         self._ddf = ddf
-
-    @property
-    def described(self) -> pd.DataFrame:
-        """Dask's own empty frame."""
-        frame = self._ddf._meta.copy()  # noqa: SLF001 - Dask's own name for it, which its users use
-        for name, dtype in frame.dtypes.items():  # of which two may have the same name, which is told later
-            if getattr(dtype, "ordered", False) and not self._ddf[name].cat.known:
+        self._described: pd.DataFrame = ddf._meta.copy()  # noqa: SLF001 - Dask's name, which its users use
+        for name, dtype in self._described.dtypes.items():  # two may have one name, which is told later
+            if getattr(dtype, "ordered", False) and not ddf[name].cat.known:
                 raise DataError(
                     f"the categories of the ordered column {str(name)!r} are not known: call "
                     f"ddf = ddf.categorize([{str(name)!r}]) first."
                 )
-        return frame
+
+    @property
+    def described(self) -> pd.DataFrame:
+        """Dask's own empty frame."""
+        return self._described
 
     def without(self, names: Sequence[str]) -> DaskSource:
         """The same table without these columns."""

@@ -1,4 +1,7 @@
-"""A bounded part of a private table, for the owner's eyes: no sample that privacy rests on."""
+"""A bounded number of rows from all over a private table, for figures that its owner alone sees.
+
+No guarantee rests on how these rows are chosen.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ __all__ = ["LOOKED_AT", "MOST_LOOKED_AT", "rows_to_look_at"]
 MOST_LOOKED_AT = 262_144
 MOST_PARTS = 16
 LOOKED_AT = (
-    f"Of a table in files or a Dask DataFrame at most {MOST_LOOKED_AT:,} rows are looked at, from up to "
-    f"{MOST_PARTS} of its parts."
+    f"Only a part of a table in files or of a Dask DataFrame is read for this: at most {MOST_LOOKED_AT:,} "
+    f"rows, from up to {MOST_PARTS} of its parts."
 )
 
 

@@ -27,7 +27,7 @@ CONFIG = HighDimConfig().resolve()
 
 def examined(df: object, **options: Any) -> dict[str, Finding]:
     config = options.pop("config", CONFIG)
-    return {f"{each.kind}:{each.column}": each for each in examine(df, config, **options)}
+    return {f"{each.kind}:{each.column}": each for each in examine(open_source(df), config, **options)}
 
 
 def sick_table(rows: int = 3000) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def test_a_healthy_table_with_declared_bounds_has_no_findings() -> None:
     meta = MetaExtractor.extract(
         df, bounds={"age": (0, 120), "income": (0, 9000), "day": ("2021-01-01", "2022-01-01")}
     )
-    assert examine(df, CONFIG, df_meta=meta) == []
+    assert examine(open_source(df), CONFIG, df_meta=meta) == []
 
 
 def test_doubled_rows_are_told_in_words() -> None:
@@ -109,7 +109,7 @@ def test_a_person_with_several_rows_is_no_finding_once_the_unit_is_named() -> No
 
 
 def test_every_type_can_be_examined() -> None:
-    assert all(isinstance(each, Finding) for each in examine(every_type_table(), CONFIG))
+    assert all(isinstance(each, Finding) for each in examine(open_source(every_type_table()), CONFIG))
 
 
 @pytest.mark.parametrize("stored", ["parquet", "csv", "dask"])
@@ -172,7 +172,8 @@ def test_a_type_that_files_cannot_be_learned_from_is_a_finding(tmp_path: Path) -
 
 
 def test_no_value_and_no_count_of_the_table_is_told() -> None:
-    told = json.dumps([[each.text, each.advice, str(each.remedy)] for each in examine(sick_table(), CONFIG)])
+    findings = examine(open_source(sick_table()), CONFIG)
+    told = json.dumps([[each.text, each.advice, str(each.remedy)] for each in findings])
     for secret in ("MARK", "99991", "99_991", "3000", "3,000", "2020", "1000"):
         assert secret not in told
 

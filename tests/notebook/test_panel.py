@@ -19,6 +19,7 @@ from jupyter_dpsynth.notebook.magic.grammar import parse_line
 from jupyter_dpsynth.notebook.magic.learn import dataset_of, meta_of, settings, without
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.notebook.panel.fields import PRESETS
+from jupyter_dpsynth.sources.base import FrameSource
 from tests.support.tables import every_type_table, mixed_table
 
 if TYPE_CHECKING:
@@ -301,7 +302,7 @@ def test_a_panel_starts_with_what_is_declared_and_gives_it_back() -> None:
         "ids": ["unique_text"],
         "ignore": ["mixed"],
     }
-    draft = SchemaDraft(df, declared)
+    draft = SchemaDraft(FrameSource(df), declared)
     kept = {key: value for key, value in declared.items() if key != "ignore"}
     assert draft.meta() == MetaExtractor.extract(df.drop(columns=["mixed"]), **kept)
 
@@ -309,7 +310,7 @@ def test_a_panel_starts_with_what_is_declared_and_gives_it_back() -> None:
 def test_a_column_that_cannot_be_learned_is_left_out_and_says_why() -> None:
     df = mixed_table(50)
     df["nested"] = [[1]] * 50
-    draft = SchemaDraft(df)
+    draft = SchemaDraft(FrameSource(df))
     assert draft.columns["nested"].role == "ignore"
     assert "nested" not in draft.meta().names
 

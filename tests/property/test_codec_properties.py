@@ -230,7 +230,7 @@ def _check_ends(series):
     (meta,) = MetaExtractor.extract(df).columns
     moments, missing = time_values(series, duration=meta.is_duration)
     assert missing.tolist() == [False, False, False, True]
-    table_fingerprint(df)
+    table_fingerprint(FrameSource(df))
     return moments
 
 

@@ -11,6 +11,7 @@ import pytest
 from jupyter_dpsynth.errors import MetadataError
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
+from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.models import untrained
 
@@ -93,14 +94,14 @@ def test_the_panel_takes_and_refuses_the_categories_that_learn_does(column):
     for values, fitting in DECLARED.values():
         declared = {"categories": {"x": values}}
         if HOLDS[column] in fitting:
-            draft = SchemaDraft(df, declared)
+            draft = SchemaDraft(FrameSource(df), declared)
             assert not draft.columns["x"].error
             assert draft.meta()["x"] == MetaExtractor.extract(df, **declared)["x"]
         elif HOLDS[column] in ("text", "truth") or column.startswith("category"):
             with pytest.raises(MetadataError):
-                SchemaDraft(df, declared)
+                SchemaDraft(FrameSource(df), declared)
         else:
-            assert "column 'x'" in SchemaDraft(df, declared).columns["x"].error
+            assert "column 'x'" in SchemaDraft(FrameSource(df), declared).columns["x"].error
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,8 @@ def test_ranges_fit_their_column_or_are_refused_also_in_the_panel(column, bounds
     with pytest.raises(MetadataError, match="column 'x'"):
         MetaExtractor.extract(table(column), bounds={"x": bounds})
     try:
-        assert "column 'x'" in SchemaDraft(table(column), {"bounds": {"x": bounds}}).columns["x"].error
+        draft = SchemaDraft(FrameSource(table(column)), {"bounds": {"x": bounds}})
+        assert "column 'x'" in draft.columns["x"].error
     except MetadataError as refused:
         assert "column 'x'" in str(refused)  # noqa: PT017 - shown at the column, or at once
 

@@ -12,6 +12,7 @@ from jupyter_dpsynth.interop.sdv import sdv_metadata
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, IdMeta
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
+from jupyter_dpsynth.sources.base import FrameSource
 
 
 @pytest.fixture
@@ -295,7 +296,7 @@ def test_ranges_and_categories_in_the_metadata_of_sdv_2_stay_to_be_learned_and_a
 def test_the_panel_starts_with_what_a_foreign_schema_declares(df):
     df = df.drop(columns="stars")
     with pytest.warns(SchemaWarning, match="not carried over"):
-        draft = SchemaDraft(df, {"schema": TABLE_SCHEMA})
+        draft = SchemaDraft(FrameSource(df), {"schema": TABLE_SCHEMA})
     meta, _ = told(df, TABLE_SCHEMA)
     assert draft.meta() == meta
 

@@ -18,6 +18,7 @@ from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 from jupyter_dpsynth.privacy.releases import Histograms
+from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.tables import mixed_table
@@ -174,7 +175,7 @@ def test_a_table_made_from_the_sample_counts_as_the_sample(ledger, measured):
 
 def test_plain_python_is_told_once_what_the_data_has_cost(ledger, monkeypatch):
     df, stream = mixed_table(), io.StringIO()
-    ledger.reserve(TableIdentity(table_fingerprint(df), label="df"), 0.5, 1e-6)
+    ledger.reserve(TableIdentity(table_fingerprint(FrameSource(df)), label="df"), 0.5, 1e-6)
 
     def measure(self, plan):
         raise KeyboardInterrupt

@@ -117,7 +117,7 @@ def test_files_of_parquet_give_the_exact_counts_and_the_codes_of_the_table_in_me
     df, pattern = parquet
     meta = MetaExtractor.extract(pattern)
     assert meta == MetaExtractor.extract(df)
-    assert table_fingerprint(open_source(pattern)) == table_fingerprint(df)
+    assert table_fingerprint(open_source(pattern)) == table_fingerprint(FrameSource(df))
     in_memory = measured(df, meta)
     assert_same(in_memory, measured(pattern, meta))
     monkeypatch.setattr(
@@ -134,7 +134,7 @@ def test_a_dask_dataframe_gives_the_exact_counts_and_the_codes_of_the_table_in_m
     ddf = dd.from_pandas(df, npartitions=7, sort=False)
     meta = MetaExtractor.extract(ddf)
     df = df.astype({column.name: column.dtype for column in meta.columns if column.name != "size"})
-    assert table_fingerprint(open_source(ddf)) == table_fingerprint(df)
+    assert table_fingerprint(open_source(ddf)) == table_fingerprint(FrameSource(df))
     assert_same(measured(df, meta), measured(ddf, meta))
 
 
@@ -144,7 +144,7 @@ def test_csv_gives_the_exact_counts_and_the_codes_of_what_pandas_reads(tmp_path)
     meta = MetaExtractor.extract(tmp_path / "all.csv")
     df = pd.read_csv(tmp_path / "all.csv").astype({column.name: column.dtype for column in meta.columns})
     source = open_source(tmp_path / "all.csv")
-    assert table_fingerprint(source) == table_fingerprint(df)
+    assert table_fingerprint(source) == table_fingerprint(FrameSource(df))
     assert_same(measured(df, meta), measured(source, meta))
     source.close()
 
@@ -184,7 +184,7 @@ def test_every_type_that_parquet_holds_is_read_as_pandas_reads_it(tmp_path):
     assert {c.name: (c.kind, c.dtype) for c in meta.columns} == {
         c.name: (c.kind, c.dtype) for c in MetaExtractor.extract(kept).columns
     }
-    assert table_fingerprint(open_source(tmp_path / "all.parquet")) == table_fingerprint(kept)
+    assert table_fingerprint(open_source(tmp_path / "all.parquet")) == table_fingerprint(FrameSource(kept))
     assert_same(measured(kept, meta), measured(tmp_path / "all.parquet", meta))
 
 
@@ -783,7 +783,7 @@ def test_a_cluster_gives_the_exact_counts_and_codes_too(parquet):
         ) as cluster,
         distributed.Client(cluster),
     ):
-        assert table_fingerprint(open_source(pattern)) == table_fingerprint(df)
+        assert table_fingerprint(open_source(pattern)) == table_fingerprint(FrameSource(df))
         assert_same(measured(df, meta), measured(pattern, meta))
         kept = [
             bound_units(table, "age", 3, np.random.default_rng(8))[0]
@@ -804,7 +804,7 @@ def test_workers_in_another_folder_read_a_relative_path_and_leave_the_private_co
         distributed.Client(cluster) as client,
     ):
         client.run(os.chdir, "/")
-        assert table_fingerprint(open_source(Path(pattern).name)) == table_fingerprint(df)
+        assert table_fingerprint(open_source(Path(pattern).name)) == table_fingerprint(FrameSource(df))
         source = open_source(Path(pattern).name)
         assert os.getpid() not in set(source.map(lambda _: os.getpid(), ["whole"]))
         # its copy lies on this machine's disk, which a worker elsewhere does not have

@@ -24,10 +24,11 @@ from jupyter_dpsynth.metadata.columns import (
     DataFrameMeta,
     DatetimeMeta,
     IdMeta,
+    check_column_names,
 )
-from jupyter_dpsynth.metadata.extracting import MetaExtractor, check_frame
+from jupyter_dpsynth.metadata.extracting import column_meta, gather_declarations
 from jupyter_dpsynth.privacy.releases import partition_threshold
-from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_to_look_at
 from jupyter_dpsynth.sources.values import factorize, number_values
 
@@ -112,7 +113,7 @@ class Finding:
 
 
 def examine(
-    df: object,
+    source: Source,
     config: ResolvedConfig,
     *,
     df_meta: DataFrameMeta | None = None,
@@ -121,8 +122,8 @@ def examine(
     """Look for what would spoil a run.
 
     Args:
-        df: The private table, in any form that `HighDimSynthesizer.learn` takes. Of a table in parts not
-            all rows are looked at, and the findings say so.
+        source: The private table; it is closed. Of a table in parts not all rows are looked at, and the
+            findings say so.
         config: The parameters of the run.
         df_meta: Its schema, if there is one already.
         declared: Otherwise, what is declared: arguments of `MetaExtractor.extract`.
@@ -131,25 +132,23 @@ def examine(
         Findings, the gravest first.
 
     Raises:
-        DataError: It is not a table that has rows and named columns.
+        DataError: The table has no columns, or unusable column names.
         MetadataError: A declaration does not fit.
 
     Privacy:
         None: the findings depend on the rows and no noise is added. For the owner only.
     """
-    source = open_source(df)
     try:
-        return shielded(
-            lambda: _examine(source, config, df_meta, dict(declared or {})), "the check-up failed"
-        )
+        return shielded(lambda: _examine(source, config, df_meta, declared or {}), "the check-up failed")
     finally:
         source.close()
 
 
 def _examine(
-    source: Source, config: ResolvedConfig, df_meta: DataFrameMeta | None, declared: dict[str, Any]
+    source: Source, config: ResolvedConfig, df_meta: DataFrameMeta | None, declared: Mapping[str, Any]
 ) -> list[Finding]:
-    check_frame(source.described)
+    check_column_names(source.described)
+    options = gather_declarations(source, **declared)
     odd = [
         Finding(
             "type",
@@ -163,7 +162,7 @@ def _examine(
     ]
     source = source.without(list(source.refused)) if odd else source
     df, rows = rows_to_look_at(source), source.rows
-    metas, found = _schema(df, df_meta, declared)
+    metas, found = _schema(FrameSource(df), df_meta, options)
     found += odd
     # the unit is protected already: what else it may be is of no interest
     names = [name for name in df.columns if name in metas and name != config.privacy_unit]
@@ -182,28 +181,19 @@ def _examine(
 
 
 def _schema(
-    df: pd.DataFrame, df_meta: DataFrameMeta | None, declared: dict[str, Any]
+    source: Source, df_meta: DataFrameMeta | None, declared: dict[str, dict[str, Any]]
 ) -> tuple[dict[str, ColumnMeta], list[Finding]]:
     """Meta of every column that can be learned, and a finding for every one that cannot."""
     if df_meta is not None:
-        df_meta.check(df)
+        df_meta.check(source)
         return {meta.name: meta for meta in df_meta.columns}, []
     metas, found = {}, []
-    ids = set(declared.pop("ids", ()))
-    for name in df.columns:
-        own: dict[str, Any] = {
-            key: {name: value[name]} for key, value in declared.items() if key != "schema" and name in value
-        }
+    for name in source.described.columns:
         try:
-            meta = MetaExtractor.extract(df[[name]], ids=[name] if name in ids else [], **own)
+            metas[name] = column_meta(source, name, declared)
         except MetadataError as error:
             advice = "Leave it out, or convert it."
             found.append(Finding("type", "stop", name, str(error), advice, Remedy("ignore", name)))
-        else:
-            metas[name] = meta[name]
-    if "schema" in declared and not found:
-        whole = MetaExtractor.extract(df, ids=sorted(ids), **declared)
-        metas = {meta.name: meta for meta in whole.columns}
     return metas, found
 
 

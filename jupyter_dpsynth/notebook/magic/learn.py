@@ -148,8 +148,7 @@ def without(df: Any, ignore: Sequence[str]) -> Any:  # noqa: ANN401 - a frame, o
     names = [ignore] if isinstance(ignore, str) else list(ignore)
     if not names:
         return df
-    left = leave_out(open_source(df), names, "ignore")
-    return left if left.partitioned else left.described
+    return leave_out(open_source(df), names, "ignore")
 
 
 def settings(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from jupyter_dpsynth.config import HighDimConfig
+    from jupyter_dpsynth.sources.base import Source
 
 __all__ = [
     "build_config",
@@ -156,12 +157,23 @@ def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = 
     return value
 
 
-def find_table(text: str | None, namespace: Mapping[str, Any], where: str = "DATAFRAME") -> Any:  # noqa: ANN401
-    """What can be learned: a DataFrame as `find_dataframe` finds it, a Dask DataFrame, or a path.
+def find_table(text: str | None, namespace: Mapping[str, Any], where: str = "DATAFRAME") -> Source:
+    """The table that a line names, opened: a DataFrame (as `find_dataframe` finds it), Dask's, or files.
 
     A path stands there as it is, as `data/*.parquet`, or in quotes; a variable may hold one. A name that is
     no variable may be a folder's.
+
+    Raises:
+        DataError: There is no such table.
+        MissingDependencyError: Dask or pyarrow is needed, and is not installed.
     """
+    from jupyter_dpsynth.sources.opening import open_source
+
+    return open_source(_named(text, namespace, where))
+
+
+def _named(text: str | None, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - frame or path
+    """What a line names, not opened yet."""
     from jupyter_dpsynth.sources.opening import is_dask
 
     if text is None or text.startswith("{"):

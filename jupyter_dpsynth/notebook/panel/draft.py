@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import ast
-import functools
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
-from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta
-from jupyter_dpsynth.metadata.declarations import read_schema
-from jupyter_dpsynth.metadata.extracting import MetaExtractor, check_frame
-from jupyter_dpsynth.metadata.kinds import column_kind
-from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.metadata.columns import (
+    CategoricalMeta,
+    ContinuousMeta,
+    DataFrameMeta,
+    check_column_names,
+)
+from jupyter_dpsynth.metadata.extracting import column_meta, gather_declarations
+from jupyter_dpsynth.sources.opening import known_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from jupyter_dpsynth.metadata.columns import ColumnMeta, DataFrameMeta
+    from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["IDENTIFIER", "IGNORE", "LEARN", "ColumnDraft", "SchemaDraft"]
 
@@ -84,7 +86,7 @@ class SchemaDraft:
     Names and types are read, no value is (see `MetaExtractor.extract`).
 
     Args:
-        table: The table, in any form that `HighDimSynthesizer.learn` takes.
+        source: The table.
         declared: Arguments of `MetaExtractor.extract` to start from, and `ignore`.
 
     Attributes:
@@ -97,22 +99,15 @@ class SchemaDraft:
         MetadataError: A declaration names an unknown column.
     """
 
-    def __init__(self, table: object, declared: Mapping[str, Any] | None = None) -> None:
-        source = open_source(table)
-        df = source.described
-        check_frame(df)
-        self._table, self._df, self._refused = table, df, dict(source.refused)
-        self.partitioned, self.copied, self._rows = source.partitioned, source.copied, 0
+    def __init__(self, source: Source, declared: Mapping[str, Any] | None = None) -> None:
+        check_column_names(source.described)
+        self._source, self._rows = source, 0
+        self.partitioned, self.copied = source.partitioned, source.copied
         self._observers: list[Callable[[str], None]] = []
-        options: dict[str, dict[str, Any]] = {"bounds": {}, "categories": {}, "decimals": {}, "id": {}}
-        for key in ("bounds", "categories", "decimals"):
-            options[key].update((declared or {}).get(key) or {})
-        options["id"].update(dict.fromkeys((declared or {}).get("ids", ()), True))
-        if (declared or {}).get("schema") is not None:
-            kinds = functools.partial(column_kind, df)
-            read_schema((declared or {})["schema"], options, list(df.columns), kinds)
-        ignored = (declared or {}).get("ignore", ())
-        self.columns = {name: self._first_draft(name) for name in df.columns}
+        given = dict(declared or {})
+        ignored = known_columns(source, given.pop("ignore", ()), "ignore")
+        options = gather_declarations(source, **given)
+        self.columns = {name: self._first_draft(name) for name in source.described.columns}
         for key, by_column in (*options.items(), ("ignore", dict.fromkeys(ignored, True))):
             for name, value in by_column.items():
                 self._start_with(key, name, value)
@@ -120,14 +115,10 @@ class SchemaDraft:
             self._check(name)
 
     def _start_with(self, key: str, name: str, value: Any) -> None:  # noqa: ANN401 - as declared
-        if name not in self.columns:
-            hint = did_you_mean(str(name), self.columns)
-            raise MetadataError(f"{key} names column {name!r}, which is not in the table.{hint}")
         column = self.columns[name]
         if column.kind == "category" and key in ("bounds", "categories"):
             # the field shows text, which does not tell what is wrong
-            declared: dict[str, Any] = {key: {name: value}}
-            MetaExtractor.extract(self._df[[name]], **declared)
+            column_meta(self._source, name, {key: {name: value}})
         changes: dict[str, Any] = {
             "id": {"role": IDENTIFIER if value else LEARN},
             "ignore": {"role": IGNORE},
@@ -167,27 +158,18 @@ class SchemaDraft:
         draft, error = self.columns[name], ""
         try:
             if draft.role != IGNORE:
-                self._extracted(name, **self._arguments([draft]))
+                column_meta(self._source, name, self._declared([draft]))
         except DPSynthError as problem:
             error = str(problem)
         self.columns[name] = replace(draft, error=error)
-
-    def _extracted(self, name: str, **declared: Any) -> ColumnMeta:  # noqa: ANN401 - of `MetaExtractor.extract`
-        """What is known of one column; MetadataError if it cannot be learned."""
-        if name in self._refused:
-            raise MetadataError(
-                f"column {name!r} has a type that cannot be learned ({self._refused[name]}): leave it out, "
-                "or convert it."
-            )
-        return MetaExtractor.extract(self._df[[name]], **declared)[name]
 
     def _first_draft(self, name: str) -> ColumnDraft:
         """A column before anything is declared of it; what cannot be learned is left out."""
         from pandas.api.types import is_string_dtype
 
-        series = self._df[name]
+        series = self._source.described[name]
         try:
-            meta = self._extracted(name)
+            meta = column_meta(self._source, name, {})
         except MetadataError as problem:
             return ColumnDraft(name, "", str(series.dtype), "", role=IGNORE, error=str(problem))
         fixed = (isinstance(meta, CategoricalMeta) and meta.categories is not None) or (
@@ -203,19 +185,21 @@ class SchemaDraft:
         """Names of the columns that are left out."""
         return [draft.name for draft in self.columns.values() if draft.role == IGNORE]
 
-    def table(self) -> object:
-        """The table without the columns that are left out, to be learned."""
-        if not self.ignored:
-            return self._table
-        left = open_source(self._table).without(self.ignored)
-        return left if left.partitioned else left.described
+    @property
+    def _kept(self) -> list[ColumnDraft]:
+        """The columns that are not left out."""
+        return [draft for draft in self.columns.values() if draft.role != IGNORE]
+
+    def table(self) -> Source:
+        """The table without the columns that are left out, to be read and closed by whoever asks."""
+        return self._source.without(self.ignored)
 
     def rows(self) -> int:
         """Exact number of rows: private, unless it is stated to be public. Parts are counted once."""
         if not self.partitioned:
-            return len(self._df)
+            return self._source.rows
         if not self._rows:
-            source = open_source(self._table)
+            source = self._source.without([])
             try:
                 self._rows = source.rows
             finally:
@@ -224,19 +208,23 @@ class SchemaDraft:
 
     def arguments(self) -> dict[str, Any]:
         """What is declared, as `MetaExtractor.extract` takes it; empty declarations are left out."""
-        return self._arguments([draft for draft in self.columns.values() if draft.role != IGNORE])
+        declared = self._declared(self._kept)
+        identifiers = list(declared.pop("id"))
+        return {key: value for key, value in {**declared, "ids": identifiers}.items() if value}
 
-    def _arguments(self, drafts: list[ColumnDraft]) -> dict[str, Any]:
-        found: dict[str, Any] = {"bounds": {}, "categories": {}, "decimals": {}}
+    def _declared(self, drafts: list[ColumnDraft]) -> dict[str, dict[str, Any]]:
+        """What is declared of some columns, by option and by column."""
+        found: dict[str, dict[str, Any]] = {"bounds": {}, "categories": {}, "decimals": {}, "id": {}}
         for draft in drafts:
+            if draft.role == IDENTIFIER:
+                found["id"][draft.name] = True
             if draft.role != LEARN or not draft.kind:
                 continue
             if draft.domain.strip() and not (draft.fixed and draft.kind == "category"):
                 found[draft.option][draft.name] = _parse_domain(draft)
             if draft.decimals.strip() and draft.kind == "number" and not draft.fixed:
                 found["decimals"][draft.name] = _literal(draft.decimals)
-        found["ids"] = [draft.name for draft in drafts if draft.role == IDENTIFIER]
-        return {key: value for key, value in found.items() if value}
+        return found
 
     def meta(self) -> DataFrameMeta:
         """The schema that the declarations give.
@@ -247,7 +235,8 @@ class SchemaDraft:
         """
         if len(self.ignored) == len(self.columns):
             raise ConfigError("all columns are left out: there is nothing to learn.")
-        return MetaExtractor.extract(self.table(), **self.arguments())
+        declared = self._declared(self._kept)
+        return DataFrameMeta(tuple(column_meta(self._source, draft.name, declared) for draft in self._kept))
 
     def lines(self) -> list[str]:
         """The declarations as lines of a `%%dpsynth learn` cell."""

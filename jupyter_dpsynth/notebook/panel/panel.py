@@ -43,6 +43,7 @@ from jupyter_dpsynth.notebook.show.moment import frame_of
 from jupyter_dpsynth.notebook.show.progress import WIDGET_VIEW
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
+from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,7 +103,7 @@ class ConfigPanel:
         session, shell = session_of(magics)
         namespace = {} if shell is None else shell.user_ns
         self._front_end = front_end_of(session, shell)
-        self.schema = None if df is None else SchemaDraft(df, declared)
+        self.schema = None if df is None else SchemaDraft(open_source(df), declared)
         self.name = name or _name_of(df, namespace)
         self._actions = Actions(session, namespace, output, self.say, self._show_state)
         self._build(dataset or "")
