@@ -23,7 +23,7 @@ from benchmarks import record
 if TYPE_CHECKING:
     import pandas as pd
 
-    from jupyter_dpsynth.notebook.show.progress import FrontEnd
+    from jupyter_dpsynth.notebook.output import FrontEnd
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
 REDRAWS = 400

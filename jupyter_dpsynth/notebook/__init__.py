@@ -22,7 +22,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     magics = DPSynthMagics(shell=shell)
     shell.register_magics(magics)
     install_completer(shell)
-    magics.start_warmup()
+    magics.start_warm_up()
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
@@ -36,6 +36,6 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     for kind in ("line", "cell"):
         manager.magics[kind].pop("dpsynth", None)
     if isinstance(magics, DPSynthMagics):
-        magics.close()
+        magics.session.close()
         if magics in shell.configurables:
             shell.configurables.remove(magics)

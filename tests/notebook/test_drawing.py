@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.words import epsilon_text
-from jupyter_dpsynth.notebook.magic.learn import _follow
 from jupyter_dpsynth.notebook.show.drawing import curve_png, curve_svg, live_html, loss_range, static_html
+from jupyter_dpsynth.notebook.show.following import follow
 from jupyter_dpsynth.notebook.show.moment import MAX_POINTS, Frame, frame_of
 from jupyter_dpsynth.notebook.show.progress import TrainingProgress
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
@@ -159,7 +159,7 @@ def test_the_first_interrupt_asks_for_the_end_and_a_second_one_leaves() -> None:
     user.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            _follow(run, progress)
+            follow(run, progress)
         assert asked == [False, True]
         assert run.running
         assert frame_of(run).headline.startswith("Stopping")

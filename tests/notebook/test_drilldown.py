@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
+from jupyter_dpsynth.notebook.output import WIDGET_VIEW
 from jupyter_dpsynth.notebook.show.drilldown import REOPENED, DrillDown
-from jupyter_dpsynth.notebook.show.progress import WIDGET_VIEW
 from tests.support.models import untrained
 from tests.support.tables import mixed_table
 

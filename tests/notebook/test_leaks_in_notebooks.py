@@ -41,11 +41,11 @@ INTERRUPT = """\
 import _thread, threading, time
 
 def interrupt():
-    while magics.run.name != "stopped" or not magics.run.curve:  # until it trains
+    while session.run.name != "stopped" or not session.run.curve:  # until it trains
         time.sleep(0.1)
     _thread.interrupt_main()
 
-magics = get_ipython().magics_manager.registry["DPSynthMagics"]
+session = get_ipython().magics_manager.registry["DPSynthMagics"].session
 threading.Thread(target=interrupt, daemon=True).start()
 """
 FAIL = "import jupyter_dpsynth.encoding.names as names\nkept = names.factorize\n"
@@ -83,7 +83,7 @@ CELLS = {
     f"'dpsynth', 'learn df -o stopped', {BODY.format(steps=200_000)!r})",
     "learn in the background": "%%dpsynth learn df -o behind --background\n" + BODY.format(steps=30),
     "status meanwhile": "%dpsynth status",
-    "the end of the background": "run = get_ipython().magics_manager.registry['DPSynthMagics'].run\n"
+    "the end of the background": "run = get_ipython().magics_manager.registry['DPSynthMagics'].session.run\n"
     "print(run.wait(120))\n%dpsynth status",
     "a library fails": FAIL + "names.factorize = leaking\n"
     f"get_ipython().run_cell_magic('dpsynth', 'learn df -o failed', {BODY.format(steps=2)!r})",
@@ -92,7 +92,7 @@ CELLS = {
     "%tb, verbosely": "%xmode Verbose\n%tb\n%xmode Context",
     "a library fails in the background": "get_ipython().run_cell_magic('dpsynth', "
     f"'learn df -o failed --background', {BODY.format(steps=2)!r})\n"
-    "print(get_ipython().magics_manager.registry['DPSynthMagics'].run.wait(120))",
+    "print(get_ipython().magics_manager.registry['DPSynthMagics'].session.run.wait(120))",
     "status after a failure": "names.factorize = kept\n%dpsynth status",
     "an expression fails": "%dpsynth learn df --epsilon {dict(north=1)[df.loc[df.index[17],'group']]}",
     "a table as a parameter": "%%dpsynth learn df\nepsilon = df",

@@ -162,8 +162,8 @@ def test_a_default_of_the_session_is_used_where_nothing_else_is_said(shell: Shel
     assert "of 0.125" not in planned(shell, "%dpsynth calc df")
     shell.run("%config DPSynthMagics.epsilon = 0.125")
     assert shell.run("%config DPSynthMagics.epsilon").error == ""
-    magics = shell.ip.magics_manager.registry["DPSynthMagics"]
-    assert magics.defaults().epsilon == 0.125
+    session = shell.ip.magics_manager.registry["DPSynthMagics"].session
+    assert session.defaults().epsilon == 0.125
     assert "in this session 0.125" in shell.run("%dpsynth config epsilon").text
     assert "0.125" in planned(shell, "%dpsynth config")
     assert "0.125" in planned(shell, "%dpsynth calc df")
@@ -187,7 +187,7 @@ def test_a_default_that_is_not_allowed_is_refused_in_one_line_and_forgotten(
     caplog.clear()
     later = shell.run("%config DPSynthMagics.delta = 1e-6")
     assert "epsilon" not in f"{later.text}{later.error}{caplog.text}"
-    defaults = shell.ip.magics_manager.registry["DPSynthMagics"].defaults()
+    defaults = shell.ip.magics_manager.registry["DPSynthMagics"].session.defaults()
     assert (defaults.epsilon, defaults.delta) == (1.0, 1e-6)
 
 
@@ -195,7 +195,7 @@ def test_defaults_can_stand_in_a_configuration_file(shell: Shell) -> None:
     shell.run("%unload_ext jupyter_dpsynth")
     shell.ip.config.DPSynthMagics.epsilon = 0.25
     shell.run("%load_ext jupyter_dpsynth")
-    assert shell.ip.magics_manager.registry["DPSynthMagics"].defaults().epsilon == 0.25
+    assert shell.ip.magics_manager.registry["DPSynthMagics"].session.defaults().epsilon == 0.25
 
 
 def test_the_panels_code_says_what_differs_from_the_defaults_of_the_session(shell: Shell) -> None:

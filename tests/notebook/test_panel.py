@@ -16,9 +16,10 @@ from jupyter_dpsynth import ConfigPanel, HighDimConfig, HighDimSynthesizer, Meta
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.errors import ConfigError, DataError, MetadataError
 from jupyter_dpsynth.notebook.magic.grammar import parse_line
-from jupyter_dpsynth.notebook.magic.learn import dataset_of, meta_of, settings, without
+from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, settings, table_of
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.notebook.panel.fields import PRESETS
+from jupyter_dpsynth.notebook.session import Session
 from jupyter_dpsynth.sources.base import FrameSource
 from tests.support.tables import every_type_table, mixed_table
 
@@ -54,10 +55,10 @@ def learned_with(panel: ConfigPanel, shell: Shell) -> tuple[HighDimConfig, Any]:
     """What the cell that the panel shows would learn with."""
     first, _, body = panel.code().partition("\n")
     parsed = parse_line(first.removeprefix("%%dpsynth "))
-    namespace = shell.names
-    config, schema = settings(shell.ip.magics_manager.registry["DPSynthMagics"], parsed, body)
-    df = without(namespace[parsed.arguments[0]], schema.pop("ignore", ()))
-    return config, meta_of(namespace, parsed, df, schema)
+    parsed.body = body
+    session = shell.ip.magics_manager.registry["DPSynthMagics"].session
+    config, schema = settings(session, parsed)
+    return config, meta_of(session, parsed, table_of(session, parsed, schema), schema)
 
 
 def test_there_is_a_labelled_field_with_a_tooltip_for_every_parameter(panel: ConfigPanel) -> None:
@@ -280,7 +281,7 @@ def test_the_name_in_the_ledger_is_in_the_cell_too(shell: Shell) -> None:
     assert panel.dataset == "my patients"
     assert panel.code().startswith("%%dpsynth learn df --dataset 'my patients'\n")
     parsed = parse_line(panel.code().partition("\n")[0].removeprefix("%%dpsynth "))
-    assert dataset_of(shell.names, parsed)[0] == "my patients"
+    assert dataset_of(Session(shell.ip), parsed)[0] == "my patients"
     panel._dataset.value = " "
     assert panel.dataset is None
     panel._dataset.value = "x" * 1000

@@ -138,7 +138,7 @@ def test_a_background_training_runs_beside_other_cells_and_a_second_one_is_refus
     assert "\n" not in refused.error
     assert "behind" in kernel.run("%dpsynth status").text
     assert "Stopping" in kernel.run("%dpsynth stop").text
-    kernel.run("get_ipython().magics_manager.registry['DPSynthMagics'].run.wait(60)")
+    kernel.run("get_ipython().magics_manager.registry['DPSynthMagics'].session.run.wait(60)")
     assert kernel.run("%dpsynth status").text.startswith("behind: ■ Stopped by you")
 
 

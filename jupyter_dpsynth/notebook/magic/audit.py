@@ -1,25 +1,37 @@
-"""An audit in a cell: one display that follows it and ends as its outcome."""
+"""`audit`: one display that follows an attack on simulated trainings and ends as its outcome."""
 
 from __future__ import annotations
 
 import time
-import uuid
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.errors import DPSynthError, NotLearnedError
+from jupyter_dpsynth.notebook.magic.namespace import read_value
+from jupyter_dpsynth.notebook.magic.synthesis import current_synthesizer
+from jupyter_dpsynth.notebook.output import Slot, mime_bundle, publish
 from jupyter_dpsynth.startup import import_trainer
 
 if TYPE_CHECKING:
+    from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
+    from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.privacy.audit import TrainingAudit
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["show_audit"]
+__all__ = ["audit"]
 
 REDRAW_SECONDS = 1.0
 HINT = "Interrupt the kernel (■) to end it with what has been found."
 
 
-def show_audit(name: str, synthesizer: HighDimSynthesizer, seconds: float, *, live: bool) -> None:
+def audit(session: Session, parsed: ParsedLine) -> None:
+    """Attack simulated trainings and show what could be proved."""
+    name, synthesizer = current_synthesizer(session, parsed)
+    seconds = parsed.options.get("seconds")
+    value = 60 if seconds is None else read_value(seconds, session.namespace, "--seconds")
+    _show_audit(name, synthesizer, value, live=session.front_end() != "terminal")
+
+
+def _show_audit(name: str, synthesizer: HighDimSynthesizer, seconds: float, *, live: bool) -> None:
     """Run an audit and show it; an interrupt ends it with what has been found.
 
     Args:
@@ -28,33 +40,29 @@ def show_audit(name: str, synthesizer: HighDimSynthesizer, seconds: float, *, li
         seconds: About how long.
         live: Whether a display can be changed once it is shown.
     """
-    from IPython.display import publish_display_data
-
-    display_id, shown_at, found = f"dpsynth-{uuid.uuid4().hex}", -REDRAW_SECONDS, None
-
-    def show(text: str, markup: str | None = None, *, update: bool = True) -> None:
-        data = {"text/plain": text} if markup is None else {"text/plain": text, "text/html": markup}
-        publish_display_data(data, transient={"display_id": display_id}, update=update)
+    slot, shown_at, found = Slot(), -REDRAW_SECONDS, None
 
     def follow(audit: TrainingAudit) -> None:
         nonlocal shown_at, found
         found = audit
         if live and time.monotonic() - shown_at >= REDRAW_SECONDS:
             shown_at = time.monotonic()
-            show(
-                f"● Auditing {name}: {audit.runs} simulated trainings, "
-                f"{audit.seconds:.0f} of {seconds:g} s, epsilon >= {audit.bound:.3f} proved, "
-                f"{audit.claim:.3f} claimed for the steps. {HINT}"
+            slot.show(
+                mime_bundle(
+                    f"● Auditing {name}: {audit.runs} simulated trainings, "
+                    f"{audit.seconds:.0f} of {seconds:g} s, epsilon >= {audit.bound:.3f} proved, "
+                    f"{audit.claim:.3f} claimed for the steps. {HINT}"
+                )
             )
 
-    show(f"● Auditing {name}: starting TensorFlow and simulating a table. {HINT}", update=False)
+    slot.show(mime_bundle(f"● Auditing {name}: starting TensorFlow and simulating a table. {HINT}"))
     try:
         import_trainer()
         found = synthesizer.audit(seconds, follow)
     except DPSynthError:
-        show(f"✗ {name} was not audited.")
+        slot.show(mime_bundle(f"✗ {name} was not audited."))
         raise
     except KeyboardInterrupt:
         if found is None:
             raise NotLearnedError("interrupted before the first simulated training ended.") from None
-    show(found.to_text(), found.to_html(), update=live)
+    (slot.show if live else publish)(mime_bundle(found.to_text(), found.to_html()))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.notebook.magic.grammar import split_line
-from jupyter_dpsynth.notebook.magic.learn import publish, say
 from jupyter_dpsynth.notebook.magic.namespace import expand, read_value
+from jupyter_dpsynth.notebook.output import mime_bundle, publish, say
 from jupyter_dpsynth.notebook.show.drawing import BRAND, ERROR, INK, MUTED, TRACK
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.summary import HEADINGS, NOTES, cap_words
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
-    from jupyter_dpsynth.notebook.magic.magics import DPSynthMagics
+    from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.privacy.ledger.summary import DatasetEntry, LedgerSummary
 
 __all__ = ["ledger", "ledger_html"]
@@ -25,9 +25,9 @@ CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:top;white-space:no
 NUMBERS = ("epsilon", "delta", "steps planned")
 
 
-def ledger(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+def ledger(session: Session, parsed: ParsedLine) -> None:
     """Show the ledger, or change a cap, link two datasets, or write it to a file."""
-    namespace, options = magics.shell.user_ns, parsed.options
+    namespace, options = session.namespace, parsed.options
     actions = [name for name in ("cap", "link", "export") if name in options]
     if len(actions) > 1:
         raise ConfigError(f"--{actions[0]} and --{actions[1]} are both given: give one at a time.")
@@ -46,7 +46,7 @@ def ledger(magics: DPSynthMagics, parsed: ParsedLine) -> None:
         say(f"The ledger is written to {path}. It tells when which dataset was learned: it is for its owner.")
         return
     summary = book.summary()
-    publish(summary.to_text(), ledger_html(summary))
+    publish(mime_bundle(summary.to_text(), ledger_html(summary)))
 
 
 def _set_cap(book: PrivacyLedger, options: dict[str, str], namespace: dict[str, Any]) -> str:

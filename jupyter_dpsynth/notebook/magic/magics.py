@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
@@ -11,18 +10,14 @@ from traitlets import Bool, Enum
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DPSynthError
-from jupyter_dpsynth.startup import WarmUp
+from jupyter_dpsynth.notebook.output import one_line, say
+from jupyter_dpsynth.notebook.session import Preferences, Session
 
 if TYPE_CHECKING:
     from traitlets import TraitType
     from traitlets.config import Config
 
-    from jupyter_dpsynth.notebook.show.progress import FrontEnd
-    from jupyter_dpsynth.notebook.show.worker import TrainingRun
-
 __all__ = ["DPSynthMagics"]
-
-IDLE_SECONDS = 1.0
 
 
 def parameter_traits() -> dict[str, TraitType[Any, Any]]:
@@ -42,9 +37,7 @@ class DPSynthMagics(Magics):
     line and its cell say nothing, as in `%config DPSynthMagics.epsilon = 0.5`.
 
     Attributes:
-        run: The last training that was started, None before.
-        current: Name of the synthesizer that sub-commands mean when none is named.
-        synthetic: Name of the last synthetic DataFrame.
+        session: What the sub-commands work with.
     """
 
     warm_tensorflow = Bool(
@@ -65,11 +58,7 @@ class DPSynthMagics(Magics):
     def __init__(self, shell: Any, **kwargs: Any) -> None:  # noqa: ANN401 - any kind of IPython shell
         self.add_traits(**parameter_traits())  # before the configuration file's values are taken
         super().__init__(shell, **kwargs)
-        self.run: TrainingRun | None = None
-        self.current = ""
-        self.synthetic = ""
-        self._warmup = WarmUp()
-        self._idle_since: float | None = None  # None while a cell runs
+        self.session = Session(shell, self._preferences)
 
     @no_var_expand  # braces are expressions for us to evaluate, in the line as in the cell
     @line_cell_magic
@@ -87,35 +76,31 @@ class DPSynthMagics(Magics):
         `%dpsynth` lists the sub-commands; `%dpsynth learn --help` explains one of them. The lines of a cell
         are `name = value`; the Tab key completes sub-commands, options, tables and parameters.
         """
-        from jupyter_dpsynth.notebook.magic.learn import one_line
-
         try:
             self._dispatch(line, cell)
         except DPSynthError as error:
             raise one_line(error) from None
 
     def _dispatch(self, line: str, cell: str | None) -> None:
-        from jupyter_dpsynth.notebook.magic.after import HANDLERS, help_text
+        from jupyter_dpsynth.notebook.magic.commands import HANDLERS
         from jupyter_dpsynth.notebook.magic.grammar import parse_line
-        from jupyter_dpsynth.notebook.magic.learn import learn, say
+        from jupyter_dpsynth.notebook.magic.help import help_text
 
         parsed = parse_line(line)
         name = parsed.command.name
         if parsed.help:
             say(help_text(parsed.command))
-        elif name == "learn":
-            learn(self, parsed, cell)
-        elif parsed.command.body:
+            return
+        if parsed.command.body:
             parsed.body = cell or ""
-            HANDLERS[name](self, parsed)
         elif cell is not None and cell.strip():
             raise ConfigError(f"{name} takes no cell: write %dpsynth {name} with one percent sign.")
-        else:
-            HANDLERS[name](self, parsed)
+        HANDLERS[name](self.session, parsed)
 
-    def defaults(self) -> HighDimConfig:
-        """What a run of this session uses where nothing else is said."""
-        return HighDimConfig(**{name: getattr(self, name) for name in HighDimConfig.option_names()})
+    def _preferences(self) -> Preferences:
+        """What `%config` and the configuration files say at the moment."""
+        parameters = {name: getattr(self, name) for name in HighDimConfig.option_names()}
+        return Preferences(self.live, self.on_interrupt, parameters)
 
     def update_config(self, config: Config) -> None:
         """Take a value from `%config`; one that is refused is not tried again at every later change."""
@@ -126,34 +111,7 @@ class DPSynthMagics(Magics):
             self.config = before
             raise
 
-    def front_end(self) -> FrontEnd:
-        """How a training is shown here."""
-        from jupyter_dpsynth.notebook.show.progress import detect_front_end
-
-        if self.live == "auto":
-            return detect_front_end(self.shell)
-        return "widget" if self.live == "widget" else "text"
-
-    def start_warmup(self) -> None:
-        """Get TensorFlow ready while nobody waits for it."""
+    def start_warm_up(self) -> None:
+        """Get TensorFlow ready while nobody waits for it, unless that is configured away."""
         if self.warm_tensorflow:
-            self.shell.events.register("pre_run_cell", self._on_busy)
-            self.shell.events.register("post_run_cell", self._on_idle)
-            self._warmup.start(self._is_idle)
-
-    def close(self) -> None:
-        """Take back what `start_warmup` did; a running training goes on."""
-        self._warmup.cancel()
-        for event, callback in (("pre_run_cell", self._on_busy), ("post_run_cell", self._on_idle)):
-            if callback in self.shell.events.callbacks[event]:
-                self.shell.events.unregister(event, callback)
-
-    def _on_busy(self, *_: object) -> None:
-        self._idle_since = None
-
-    def _on_idle(self, *_: object) -> None:
-        self._idle_since = time.monotonic()
-
-    def _is_idle(self) -> bool:
-        since = self._idle_since
-        return since is not None and time.monotonic() - since > IDLE_SECONDS
+            self.session.start_warm_up()

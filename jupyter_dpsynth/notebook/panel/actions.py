@@ -2,72 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.errors import ConfigError, DPSynthError, NotLearnedError, shielded
-from jupyter_dpsynth.notebook.magic.learn import follow_in_background, save_to
-from jupyter_dpsynth.notebook.show.moment import frame_of
-from jupyter_dpsynth.notebook.show.progress import TrainingProgress, detect_front_end, new_slot
+from jupyter_dpsynth.errors import ConfigError, NotLearnedError
+from jupyter_dpsynth.notebook.output import Slot, representations
+from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, save_model
+from jupyter_dpsynth.notebook.show.following import follow_in_background
+from jupyter_dpsynth.notebook.show.progress import TrainingProgress
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
-from jupyter_dpsynth.startup import BackgroundImport
 
 if TYPE_CHECKING:
-    import contextvars
     from collections.abc import Callable
 
+    from jupyter_dpsynth.config import HighDimConfig
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.notebook.output import FrontEnd
+    from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.notebook.show.drilldown import DrillDown
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["Actions", "Session", "guarded", "publish"]
-
-DEFAULT_SYNTHETIC = "df_synth"
-NOTHING = {"text/plain": ""}
+__all__ = ["Actions"]
 
 
-@dataclass
-class Session:
-    """What the magics remember, for a panel without them.
+class _Results:
+    """The outputs under a panel."""
 
-    Attributes:
-        run: The last training that was started.
-        current: Name of the last synthesizer.
-        synthetic: Name of the last synthetic table.
-    """
+    def __init__(self) -> None:
+        self.training = Slot(), Slot()  # its progress, and the picture of its loss
+        self.comparison = Slot()
+        self.drill_down = Slot(), Slot()  # the choice of a column, and the pictures of it
 
-    run: TrainingRun | None = None
-    current: str = ""
-    synthetic: str = ""
+    def open(self) -> None:
+        """Take their places, while the panel's cell runs."""
+        for slot in (*self.training, self.comparison, *self.drill_down):
+            slot.open()
 
-    def defaults(self) -> HighDimConfig:
-        """What a run uses where nothing else is said."""
-        return HighDimConfig()
-
-
-def guarded(action: Callable[[], None], say: Callable[[str], None]) -> Callable[[object], None]:
-    """A button's callback that tells what went wrong in a sentence.
-
-    The kernel would write a traceback into its log; a library's message may quote private values.
-    """
-
-    def call(_button: object = None) -> None:
-        try:
-            shielded(action, "this failed")
-        except DPSynthError as error:
-            say(f"⚠ {error}")
-
-    return call
+    def clear_comparison(self) -> None:
+        """Take away what an earlier model's comparison has left."""
+        for slot in (self.comparison, *self.drill_down):
+            slot.clear()
 
 
 class Actions:
     """Trains and uses what was trained, in the user's session.
 
     Args:
-        session: The magics, or a `Session`.
-        namespace: The user's variables.
+        session: What the panel shares with the magics.
         output: Name of the variable for the synthesizer.
         say: Shows a sentence.
         changed: Called when a training starts or ends.
@@ -75,31 +56,27 @@ class Actions:
 
     def __init__(
         self,
-        session: Any,  # noqa: ANN401 - DPSynthMagics or Session
-        namespace: dict[str, Any],
+        session: Session,
         output: str,
         say: Callable[[str], None],
         changed: Callable[[], None],
     ) -> None:
-        self.session, self.namespace, self.output = session, namespace, output
+        self.session, self.output = session, output
         self._say, self._changed = say, changed
         self.run: TrainingRun | None = None
-        self.slots = _new_slots()
+        self._results = _Results()
         self._drill: DrillDown | None = None
-        self._context: contextvars.Context | None = None
-        self._front_end: Any = "text"
+        self._front_end: FrontEnd = "text"
 
     @property
     def running(self) -> bool:
         """Whether the panel's training runs."""
         return self.run is not None and self.run.running
 
-    def open_slots(self, front_end: Any, context: contextvars.Context) -> None:  # noqa: ANN401 - its name
-        """Make the outputs under the panel into which results go: a cell that has returned gets no more."""
-        self._front_end, self._context = front_end, context
-        self.slots = _new_slots()
-        for slot in self.slots:
-            publish(NOTHING, slot, update=False)
+    def open_results(self, front_end: FrontEnd) -> None:
+        """Make the outputs under the panel into which results go, while its cell runs."""
+        self._front_end, self._results = front_end, _Results()
+        self._results.open()
 
     def train(
         self,
@@ -123,24 +100,21 @@ class Actions:
         """
         from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-        other = self.session.run
-        if other is not None and other.running:
-            raise ConfigError(
-                f"a training is already running ({frame_of(other).step_words}): wait for it, or stop it."
-            )
+        self.session.check_nothing_runs()
         config.resolve()
         run = TrainingRun(HighDimSynthesizer(df_meta, config=config), df, self.output, dataset, label)
-        progress = TrainingProgress(run, self._front_end, background=True, slots=self.slots[:2], cell=cell)
-        self._in_context(progress.open)
-        self._in_context(self._clear_comparison)
-        BackgroundImport(quiet=True)
-        self.run = self.session.run = run
-        self.session.current = self.output
-        self.namespace[self.output] = run.synthesizer
+        progress = TrainingProgress(
+            run, self._front_end, background=True, slots=self._results.training, cell=cell
+        )
+        progress.open()
+        self._clear_comparison()
+        self.session.begin(run)
+        self.run = run
+        self.session.namespace[self.output] = run.synthesizer
         run.start()
         self._say("")
         self._changed()
-        follow_in_background(run, progress, context=self._context, ended=self._changed)
+        follow_in_background(run, progress, self._changed)
 
     def stop(self) -> None:
         """End the training after the current step."""
@@ -170,29 +144,26 @@ class Actions:
         if text and not text.isdigit():
             raise ConfigError(f"rows = {rows.strip()!r} is not allowed: give a whole number from 1.")
         df_synth = synthesizer.synthesize(int(text) if text else None)
-        self.namespace[DEFAULT_SYNTHETIC] = df_synth
+        self.session.namespace[DEFAULT_SYNTHETIC] = df_synth
         self.session.synthetic = DEFAULT_SYNTHETIC
         self._say(f"{DEFAULT_SYNTHETIC}: {len(df_synth):,} synthetic rows. This cost no epsilon.")
 
     def compare(self) -> None:
         """Show the synthetic table beside what was measured privately, under the panel."""
-        from IPython import get_ipython
-
         from jupyter_dpsynth.evaluation.report import UtilityReport
 
         synthesizer = self.synthesizer()
-        df_synth = self.namespace.get(DEFAULT_SYNTHETIC)
+        df_synth = self.session.namespace.get(DEFAULT_SYNTHETIC)
         if self.session.synthetic != DEFAULT_SYNTHETIC or df_synth is None:
             df_synth = synthesizer.synthesize()
         report = UtilityReport.against_measurements(synthesizer, df_synth)
-        data, _ = get_ipython().display_formatter.format(report)
-        self._in_context(self._clear_comparison)
-        self._in_context(lambda: publish(data, self.slots[2], update=True))
+        self._clear_comparison()
+        self._results.comparison.show(representations(report))
         if self._front_end == "widget":
             from jupyter_dpsynth.notebook.show.drilldown import DrillDown
 
-            self._drill = DrillDown(report, slots=self.slots[3:])
-            self._in_context(self._drill.show)
+            self._drill = DrillDown(report, self._results.drill_down)
+            self._drill.show()
         self._say("The comparison is below. It uses what was measured privately and cost no epsilon.")
 
     def _clear_comparison(self) -> None:
@@ -200,48 +171,11 @@ class Actions:
         if self._drill is not None:
             self._drill.close()
             self._drill = None
-        for slot in self.slots[2:]:
-            publish(NOTHING, slot, update=True)
+        self._results.clear_comparison()
 
     def save(self, path: str) -> None:
         """Write the learned state to a file."""
         if not path.strip():
             raise ConfigError("the file's name is empty: give one, for example synthesizer.dps.")
         target = Path(path.strip()).expanduser()
-        self._say(f"Saved in {save_to(self.synthesizer(), target)}")
-
-    def _in_context(self, call: Callable[[], None]) -> None:
-        """Call something that publishes, in the context of the cell that the panel stands in."""
-        if self._context is None:
-            call()
-        else:
-            self._context.copy().run(call)
-
-
-def _new_slots() -> tuple[str, str, str, str, str]:
-    """Outputs under a panel: training, its curve, comparison, choice of a column, pictures of it."""
-    return new_slot(), new_slot(), new_slot(), new_slot(), new_slot()
-
-
-def session_of(magics: Any) -> tuple[Any, Any]:  # noqa: ANN401 - magics, and a session with its shell
-    """The magics' session if they are loaded, and the shell."""
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    if magics is None and shell is not None:
-        magics = shell.magics_manager.registry.get("DPSynthMagics")
-    return (Session() if magics is None else magics), shell
-
-
-def front_end_of(session: Any, shell: Any) -> Any:  # noqa: ANN401 - its name
-    """How things are shown here."""
-    if hasattr(session, "front_end"):
-        return session.front_end()
-    return "terminal" if shell is None else detect_front_end(shell)
-
-
-def publish(bundle: dict[str, Any], display_id: str, *, update: bool) -> None:
-    """Show something in a slot, or replace what is there."""
-    from IPython.display import publish_display_data
-
-    publish_display_data(bundle, transient={"display_id": display_id}, **({"update": True} if update else {}))
+        self._say(f"Saved in {save_model(self.synthesizer(), target)}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from jupyter_dpsynth.notebook.panel.actions import guarded
+from jupyter_dpsynth.notebook.output import guarded
 from jupyter_dpsynth.notebook.panel.draft import IDENTIFIER, IGNORE
 from jupyter_dpsynth.notebook.panel.fields import note_html
 from jupyter_dpsynth.notebook.show.drawing import DONE, INK

@@ -17,14 +17,12 @@ __all__ = [
     "FIELD_LAYOUT",
     "LABEL_WIDTH",
     "PRESETS",
-    "STYLED",
     "EpsilonScale",
     "Field",
     "all_fields",
     "note_html",
     "note_widget",
     "preset_buttons",
-    "style_widget",
 ]
 
 #: What the presets set. The other parameters of the privacy group go back to automatic.
@@ -42,27 +40,6 @@ FIELD_LAYOUT = {
     "overflow": "visible",
     "min_height": "36px",
 }
-
-
-STYLED = "dpsynth-styled"
-_ARROW = (
-    "background-image:linear-gradient(45deg,transparent 50%,currentColor 50%),"
-    "linear-gradient(-45deg,transparent 50%,currentColor 50%);background-repeat:no-repeat;"
-    "background-size:5px 5px;background-position:right 13px center,right 8px center;padding-right:24px"
-)
-STYLE = (
-    f".{STYLED} textarea{{font-family:var(--jp-code-font-family,monospace);font-size:12px}}"
-    f".{STYLED} .widget-html,.{STYLED} .jupyter-widgets.widget-html-content{{line-height:normal}}"
-    f".{STYLED} button:focus-visible{{outline:2px solid var(--jp-brand-color1,rgb(25,118,210));"
-    f"outline-offset:1px}}.{STYLED} .widget-html-content{{max-width:100%}}"
-    # the library's arrow is a black picture, which a dark theme swallows
-    f".{STYLED} .widget-dropdown>select{{{_ARROW}}}"
-)
-
-
-def style_widget() -> widgets.HTML:
-    """What layouts cannot say, for everything inside a box of class `STYLED`."""
-    return widgets.HTML(f"<style>{STYLE}</style>", layout={"display": "none"})
 
 
 def note_html(words: str = "", error: str = "") -> str:

@@ -7,7 +7,6 @@ the table, with one exception that is asked for and says so: the findings of the
 
 from __future__ import annotations
 
-import contextvars
 import html
 import os
 from typing import TYPE_CHECKING, Any
@@ -16,14 +15,8 @@ import ipywidgets as widgets
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, DataError
-from jupyter_dpsynth.notebook.magic.learn import DEFAULT_NAME
-from jupyter_dpsynth.notebook.panel.actions import (
-    DEFAULT_SYNTHETIC,
-    Actions,
-    front_end_of,
-    guarded,
-    session_of,
-)
+from jupyter_dpsynth.notebook.output import STYLED, guarded, mime_bundle, publish, style_widget
+from jupyter_dpsynth.notebook.panel.actions import Actions
 from jupyter_dpsynth.notebook.panel.calculator import LiveCalculator
 from jupyter_dpsynth.notebook.panel.checkup import CheckUp
 from jupyter_dpsynth.notebook.panel.columns import ColumnTable
@@ -31,16 +24,15 @@ from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.notebook.panel.fields import (
     FIELD_LAYOUT,
     LABEL_WIDTH,
-    STYLED,
     EpsilonScale,
     all_fields,
     note_widget,
     preset_buttons,
-    style_widget,
 )
+from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session
 from jupyter_dpsynth.notebook.show.drawing import INK, MUTED, cell_html
+from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.notebook.show.moment import frame_of
-from jupyter_dpsynth.notebook.show.progress import WIDGET_VIEW
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
 from jupyter_dpsynth.sources.opening import open_source
@@ -71,7 +63,6 @@ class ConfigPanel:
         output: Name of the variable for the synthesizer.
         declared: What is declared of the columns, as `MetaExtractor.extract` and `ignore` take it.
         dataset: Name of the dataset in the ledger.
-        magics: The magics, so that their sub-commands know of the panel's training.
 
     Attributes:
         config: The config.
@@ -93,19 +84,17 @@ class ConfigPanel:
         output: str = DEFAULT_NAME,
         declared: Mapping[str, Any] | None = None,
         dataset: str | None = None,
-        magics: Any = None,  # noqa: ANN401 - DPSynthMagics
     ) -> None:
         if config is not None and not isinstance(config, HighDimConfig):
             raise ConfigError(f"config is a {type(config).__name__}: pass a HighDimConfig.")
         if df is None and declared:
             raise DataError("declarations of columns need a table: %dpsynth panel DATAFRAME.")
         self.config = HighDimConfig() if config is None else config
-        session, shell = session_of(magics)
-        namespace = {} if shell is None else shell.user_ns
-        self._front_end = front_end_of(session, shell)
+        session = current_session()
+        self._front_end = session.front_end()
         self.schema = None if df is None else SchemaDraft(open_source(df), declared)
-        self.name = name or _name_of(df, namespace)
-        self._actions = Actions(session, namespace, output, self.say, self._show_state)
+        self.name = name or _name_of(df, session.namespace)
+        self._actions = Actions(session, output, self.say, self._show_state)
         self._build(dataset or "")
         self._show_state()
         self.calculator.update()
@@ -243,11 +232,9 @@ class ConfigPanel:
 
     def show(self) -> None:
         """Show the panel in the cell that is running, with room for the results under it."""
-        from IPython.display import publish_display_data
-
-        publish_display_data(self._bundle())
+        publish(self._bundle())
         if self._front_end != "terminal":
-            self._actions.open_slots(self._front_end, contextvars.copy_context())
+            self._actions.open_results(self._front_end)
 
     def _ipython_display_(self) -> None:
         """What a notebook shows."""
@@ -262,10 +249,7 @@ class ConfigPanel:
         if live:  # what was trained says its settings itself
             began = f"<details><summary>{html.escape(BEGAN)}</summary>{cell_html('', code)}</details>"
             markup = f'<div style="color:{MUTED};font-size:12px">{html.escape(words)}{began}</div>'
-        bundle: dict[str, Any] = {"text/plain": f"{words}\n\n{code}", "text/html": markup}
-        if live:
-            bundle[WIDGET_VIEW] = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        return bundle
+        return mime_bundle(f"{words}\n\n{code}", markup, self.box if live else None)
 
     def widgets(self) -> Iterator[Any]:
         """All widgets of the panel."""

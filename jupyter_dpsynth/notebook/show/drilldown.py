@@ -6,17 +6,14 @@ column names only: a widget's state is saved in the notebook without a banner.
 
 from __future__ import annotations
 
-import contextvars
 import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
 from jupyter_dpsynth.evaluation.plots import picture_html
-from jupyter_dpsynth.notebook.panel.actions import guarded, publish
-from jupyter_dpsynth.notebook.panel.fields import STYLED, style_widget
+from jupyter_dpsynth.notebook.output import STYLED, Slot, guarded, mime_bundle, style_widget
 from jupyter_dpsynth.notebook.show.drawing import INK, MUTED
-from jupyter_dpsynth.notebook.show.progress import WIDGET_VIEW, new_slot
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.evaluation.report import UtilityReport
@@ -33,18 +30,16 @@ class DrillDown:
 
     Args:
         report: The comparison.
-        slots: Display ids of two outputs that are there already, for the choice and for the pictures.
+        slots: Where the choice and the pictures go; by default below what the cell has shown.
 
     Privacy:
         With the original the names stand in the table's order: 'largest difference first' would put what
         depends on its rows into a widget's state.
     """
 
-    def __init__(self, report: UtilityReport, slots: tuple[str, str] | None = None) -> None:
+    def __init__(self, report: UtilityReport, slots: tuple[Slot, Slot] | None = None) -> None:
         self.report = report
-        self._slots_exist = slots is not None
-        self._choice, self.slot = slots or (new_slot(), new_slot())
-        self._context: contextvars.Context | None = None
+        self._choice, self._pictures = slots or (Slot(), Slot())
         is_private = report.banner is None
         names = [column.name for column in report.columns] if is_private else list(report.names)
         order = ", largest difference first" if is_private else ", in the table's order"
@@ -77,14 +72,9 @@ class DrillDown:
 
     def show(self) -> None:
         """Put the panel, and room for its pictures, under the cell."""
-        bundle: dict[str, Any] = {
-            "text/plain": REOPENED,
-            "text/html": f'<div style="color:{MUTED};font-size:12px">{html.escape(REOPENED)}</div>',
-            WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id},
-        }
-        self._context = contextvars.copy_context()
-        publish(bundle, self._choice, update=self._slots_exist)
-        publish({"text/plain": ""}, self.slot, update=self._slots_exist)
+        markup = f'<div style="color:{MUTED};font-size:12px">{html.escape(REOPENED)}</div>'
+        self._choice.show(mime_bundle(REOPENED, markup, self.box))
+        self._pictures.open()
 
     def draw(self) -> None:
         """Show what is chosen."""
@@ -100,12 +90,12 @@ class DrillDown:
         scale = LARGER if len(figures) == 1 else 1.0
         pictures = "".join(picture_html(figure, words, scale) for figure in figures)
         warning = f"<p><b>Not private.</b> {html.escape(report.banner)}</p>" if report.banner else ""
-        bundle = {
-            "text/plain": f"{words}\n{report.banner}" if report.banner else words,
-            "text/html": f'<div style="color:{INK}"><p>{html.escape(words)}</p>{warning}{pictures}</div>',
-        }
-        run = contextvars.copy_context() if self._context is None else self._context.copy()
-        run.run(publish, bundle, self.slot, update=True)
+        self._pictures.show(
+            mime_bundle(
+                f"{words}\n{report.banner}" if report.banner else words,
+                f'<div style="color:{INK}"><p>{html.escape(words)}</p>{warning}{pictures}</div>',
+            )
+        )
 
     def close(self) -> None:
         """Take the widgets away."""

@@ -13,23 +13,20 @@ import dataclasses
 import shutil
 import sys
 import time
-import uuid
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from jupyter_dpsynth.notebook.output import Slot, mime_bundle
 from jupyter_dpsynth.notebook.show.drawing import SAME_CELL, curve_png, live_html, picture_bundle, static_html
 from jupyter_dpsynth.notebook.show.moment import BUTTON_HINT, INTERRUPT_HINT, frame_of
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
-
+    from jupyter_dpsynth.notebook.output import FrontEnd
     from jupyter_dpsynth.notebook.show.moment import Frame
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
-__all__ = ["TrainingProgress", "detect_front_end", "new_slot"]
+__all__ = ["TrainingProgress"]
 
-FrontEnd = Literal["widget", "text", "terminal"]
 REDRAW_SECONDS = {"widget": 0.25, "text": 1.0, "terminal": 0.25}
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 UNFINISHED = (
     "This notebook was saved while the training ran, or the kernel ended during it: "
     "count epsilon = {:g} as spent."
@@ -38,27 +35,6 @@ COVERED = (
     "Everything shown here is covered by epsilon: no exact count, no exact loss. The ledger's line alone is "
     "not: it tells you, the owner, whether these rows were learned before."
 )
-
-
-def detect_front_end(shell: InteractiveShell) -> FrontEnd:
-    """Who is at the other end.
-
-    A front end with a person in front of it lets the kernel ask for input; nbclient and papermill do not.
-    """
-    kernel = getattr(shell, "kernel", None)
-    if kernel is None:
-        return "terminal"
-    try:
-        import ipywidgets  # noqa: F401
-    except ImportError:
-        return "text"
-    request = kernel.get_parent().get("content", {}) if hasattr(kernel, "get_parent") else {}
-    return "widget" if request.get("allow_stdin", True) else "text"
-
-
-def new_slot() -> str:
-    """A display id that nothing else has."""
-    return f"dpsynth-{uuid.uuid4().hex}"
 
 
 def _unfinished(frame: Frame) -> Frame:
@@ -75,7 +51,7 @@ class TrainingProgress:
         front_end: How.
         background: Whether the cell has returned: then there is a Stop button, because the front end's
             messages are handled.
-        slots: Display ids of two outputs that are there already, for the display and the picture.
+        slots: Where the display and the picture go; by default below what the cell has shown.
         cell: The code of a cell that does the same, where no cell started it.
     """
 
@@ -85,7 +61,7 @@ class TrainingProgress:
         front_end: FrontEnd,
         *,
         background: bool = False,
-        slots: tuple[str, str] | None = None,
+        slots: tuple[Slot, Slot] | None = None,
         cell: str = "",
     ) -> None:
         self.run = run
@@ -93,8 +69,7 @@ class TrainingProgress:
         self.front_end = front_end
         self.background = background
         self._hint = BUTTON_HINT if background else INTERRUPT_HINT
-        self._slots_exist = slots is not None
-        self._main, self._picture = slots or (new_slot(), new_slot())
+        self._main, self._picture = slots or (Slot(), Slot())
         self._drawn_at = 0.0
         self._last = ""
         self._told = False
@@ -110,12 +85,10 @@ class TrainingProgress:
             return
         # beside a widget it is seen only where there is no kernel any more: nothing may look spent less
         saved = frame if self.front_end == "text" else _unfinished(frame)
-        bundle = self._static(saved, (UNFINISHED.format(frame.target),))
-        if self.front_end == "widget":
-            bundle[WIDGET_VIEW] = self._make_widgets(frame)
-        self._publish(bundle, self._main, update=self._slots_exist)
+        widget = self._make_widgets(frame) if self.front_end == "widget" else None
+        self._main.show(self._static(saved, (UNFINISHED.format(frame.target),), widget))
         if self.background:  # a later output cannot be added to a cell that has returned
-            self._publish({"text/plain": ""}, self._picture, update=self._slots_exist)
+            self._picture.open()
 
     def update(self) -> None:
         """Redraw if it is time to."""
@@ -133,7 +106,7 @@ class TrainingProgress:
             self._write(frame.line())
         elif frame.line() != self._last:
             self._last = frame.line()
-            self._publish(self._static(frame, (UNFINISHED.format(frame.target),)), self._main, update=True)
+            self._main.show(self._static(frame, (UNFINISHED.format(frame.target),)))
 
     def close(self, *notes: str) -> None:
         """Show the last frame for good, with further lines of plain text below it."""
@@ -146,11 +119,11 @@ class TrainingProgress:
                 sys.stdout.write(note + "\n")
             return
         shown = (*notes, COVERED) if frame.private and self.run.learned else notes
-        self._publish(self._static(frame, shown), self._main, update=True)
+        self._main.show(self._static(frame, shown))
         picture = curve_png(frame)
         if picture is not None:
             words = f"Private loss by step, ending at {frame.loss_words}"
-            self._publish(picture_bundle(picture, words), self._picture, update=self.background)
+            self._picture.show(picture_bundle(picture, words))
         for widget in self._widgets:
             widget.close()
         self._widgets, self._html = [], None
@@ -165,20 +138,14 @@ class TrainingProgress:
     def _frame(self) -> Frame:
         return frame_of(self.run, self._hint)
 
-    def _static(self, frame: Frame, notes: tuple[str, ...]) -> dict[str, Any]:
+    def _static(self, frame: Frame, notes: tuple[str, ...], widget: Any = None) -> dict[str, Any]:  # noqa: ANN401
         ledger = (frame.ledger,) if frame.ledger else ()
         cell = (SAME_CELL, self._cell) if self._cell else ()
         text = "\n".join([frame.line(), *ledger, *((*notes, *cell) if frame.ended else ())])
-        return {"text/html": static_html(frame, notes, self._cell), "text/plain": text}
+        return mime_bundle(text, static_html(frame, notes, self._cell), widget)
 
-    def _publish(self, bundle: dict[str, Any], display_id: str, *, update: bool) -> None:
-        from IPython.display import publish_display_data
-
-        transient = {"display_id": display_id}
-        publish_display_data(bundle, transient=transient, **({"update": True} if update else {}))
-
-    def _make_widgets(self, frame: Frame) -> dict[str, Any]:
-        """The live widgets; returns the reference that a front end shows them by."""
+    def _make_widgets(self, frame: Frame) -> Any:  # noqa: ANN401 - a widget
+        """The live widgets, in one."""
         from ipywidgets import HTML, Button, VBox
 
         self._html = HTML(live_html(frame))
@@ -194,7 +161,7 @@ class TrainingProgress:
             button.on_click(lambda _: self._stop())
             root = VBox([self._html, button])
             self._widgets += [button, root]
-        return {"version_major": 2, "version_minor": 0, "model_id": root.model_id}
+        return root
 
     def _stop(self) -> None:
         self.run.stop()

@@ -1,28 +1,23 @@
-"""The sub-commands that spend nothing: calc, doctor, panel."""
+"""`calc`, `doctor` and `panel`: what a run would be like, and what would spoil it, before it spends."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.notebook.magic.learn import DEFAULT_NAME, dataset_of, meta_of, settings, without
 from jupyter_dpsynth.notebook.magic.namespace import find_table, read_value, variable_name
+from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, settings, table_of
+from jupyter_dpsynth.notebook.output import mime_bundle, publish
+from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
-    from jupyter_dpsynth.notebook.magic.magics import DPSynthMagics
+    from jupyter_dpsynth.notebook.session import Session
 
 __all__ = ["calc", "doctor", "panel"]
 
 
-def publish(text: str, markup: str) -> None:
-    """Show HTML where that is possible and text elsewhere."""
-    from IPython.display import publish_display_data
-
-    publish_display_data({"text/plain": text, "text/html": markup})
-
-
-def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+def calc(session: Session, parsed: ParsedLine) -> None:
     """Say what a run would be like."""
     from jupyter_dpsynth.engine.planning.forecast import (
         ASSUMED_COLUMNS,
@@ -31,10 +26,9 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
         forecast,
     )
     from jupyter_dpsynth.notebook.show.forecast import forecast_html, forecast_text
-    from jupyter_dpsynth.sources.opening import open_source
 
-    namespace = magics.shell.user_ns
-    config, schema = settings(magics, parsed, parsed.body)
+    namespace = session.namespace
+    config, schema = settings(session, parsed)
     columns = _whole_number(parsed, namespace, "columns")
     rows = _whole_number(parsed, namespace, "rows")
     partitioned = copied = False
@@ -46,9 +40,9 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     else:
         if columns is not None:
             raise ConfigError("--columns is for a plan without a DATAFRAME: leave it out.")
-        source = open_source(without(find_table(parsed.argument(), namespace), schema.pop("ignore", ())))
+        source = table_of(session, parsed, schema)
         partitioned, copied = source.partitioned, source.copied
-        df_meta, what = meta_of(namespace, parsed, source, schema), parsed.arguments[0]
+        df_meta, what = meta_of(session, parsed, source, schema), parsed.arguments[0]
         if rows is None and config.n_public:  # stated to be public
             rows = source.rows
     known = "" if rows is not None else " (assumed: say how many with --rows; the table is not counted)"
@@ -58,7 +52,7 @@ def calc(magics: DPSynthMagics, parsed: ParsedLine) -> None:
     )
     learned = [column for column in df_meta.learned if column.name != config.privacy_unit]
     title = f"Plan for {what}, {len(learned)} columns to learn, about {rows:,} rows{known}."
-    publish(forecast_text(plan, title), forecast_html(plan, title))
+    publish(mime_bundle(forecast_text(plan, title), forecast_html(plan, title)))
 
 
 def _whole_number(parsed: ParsedLine, namespace: dict[str, Any], name: str) -> int | None:
@@ -71,25 +65,24 @@ def _whole_number(parsed: ParsedLine, namespace: dict[str, Any], name: str) -> i
     return value
 
 
-def doctor(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+def doctor(session: Session, parsed: ParsedLine) -> None:
     """Say what would spoil a run."""
     from jupyter_dpsynth.engine.planning.doctor import examine
     from jupyter_dpsynth.notebook.show.findings import findings_html, findings_text
 
-    namespace = magics.shell.user_ns
-    config, schema = settings(magics, parsed, parsed.body)
-    df = without(find_table(parsed.argument(), namespace), schema.pop("ignore", ()))
-    df_meta = meta_of(namespace, parsed, df, schema) if "meta" in parsed.options else None
-    findings = examine(df, config.resolve(), df_meta=df_meta, declared=schema)
-    publish(findings_text(findings), findings_html(findings))
+    config, schema = settings(session, parsed)
+    table = table_of(session, parsed, schema)
+    df_meta = meta_of(session, parsed, table, schema) if "meta" in parsed.options else None
+    findings = examine(table, config.resolve(), df_meta=df_meta, declared=schema)
+    publish(mime_bundle(findings_text(findings), findings_html(findings)))
 
 
-def panel(magics: DPSynthMagics, parsed: ParsedLine) -> None:
+def panel(session: Session, parsed: ParsedLine) -> None:
     """Open a panel."""
     from jupyter_dpsynth.notebook.panel.panel import ConfigPanel
 
-    namespace = magics.shell.user_ns
-    config, schema = settings(magics, parsed, parsed.body)
+    namespace = session.namespace
+    config, schema = settings(session, parsed)
     name = parsed.argument()
     shown = ConfigPanel(
         config,
@@ -97,7 +90,6 @@ def panel(magics: DPSynthMagics, parsed: ParsedLine) -> None:
         name=name,
         output=variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace),
         declared=schema,
-        dataset=dataset_of(namespace, parsed)[0],
-        magics=magics,
+        dataset=dataset_of(session, parsed)[0],
     )
     shown.show()

@@ -1,0 +1,44 @@
+"""Which function carries out which sub-command; imported at the first one, to keep `%load_ext` quick."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jupyter_dpsynth.notebook.magic import (
+    audit,
+    comparison,
+    help,  # noqa: A004 - named for the sub-command
+    learn,
+    ledger,
+    planning,
+    receipt,
+    synthesis,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
+    from jupyter_dpsynth.notebook.session import Session
+
+__all__ = ["HANDLERS"]
+
+HANDLERS: dict[str, Callable[[Session, ParsedLine], None]] = {
+    "learn": learn.learn,
+    "status": learn.status,
+    "stop": learn.stop,
+    "calc": planning.calc,
+    "doctor": planning.doctor,
+    "panel": planning.panel,
+    "synthesize": synthesis.synthesize,
+    "save": synthesis.save,
+    "load": synthesis.load,
+    "compare": comparison.compare,
+    "evaluate": comparison.evaluate,
+    "epsilon": receipt.epsilon,
+    "receipt": receipt.receipt,
+    "ledger": ledger.ledger,
+    "audit": audit.audit,
+    "config": help.config,
+    "help": help.explain,
+}

@@ -1,0 +1,124 @@
+"""`compare` and `evaluate`: how close a synthetic table comes, free of charge or with budget of its own."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean
+from jupyter_dpsynth.notebook.magic.namespace import (
+    expand,
+    find_dataframe,
+    find_table,
+    read_value,
+    variable_name,
+)
+from jupyter_dpsynth.notebook.magic.settings import dataset_of
+from jupyter_dpsynth.notebook.magic.synthesis import current_synthesizer
+from jupyter_dpsynth.notebook.output import say
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
+    from jupyter_dpsynth.notebook.session import Session
+
+__all__ = ["compare", "evaluate"]
+
+
+def compare(session: Session, parsed: ParsedLine) -> None:
+    """Show how close synthetic data comes."""
+    from IPython.display import display
+
+    namespace = session.namespace
+    name, synthesizer = current_synthesizer(session, parsed)
+    given = parsed.argument()
+    if given is None and isinstance(namespace.get(session.synthetic), _frame_type()):
+        given = session.synthetic
+    if given is None:
+        df_synth = synthesizer.synthesize()
+        say(f"No synthetic table has been made yet: {len(df_synth):,} rows of {name} are compared.")
+    else:
+        df_synth = find_dataframe(given, namespace, "DF_SYNTH")
+    original = parsed.options.get("original")
+    if original is None:
+        for option in ("holdout", "target"):
+            if option in parsed.options:
+                raise ConfigError(
+                    f"--{option} needs the real table: add --original DATAFRAME (not covered by epsilon)."
+                )
+        from jupyter_dpsynth.evaluation.report import UtilityReport
+
+        report = UtilityReport.against_measurements(synthesizer, df_synth)
+    else:
+        report = _compare_with_original(parsed, namespace, df_synth)
+    output = parsed.options.get("output")
+    if output is not None:
+        namespace[variable_name(output, "--output", namespace)] = report
+    if given is not None:
+        say(f"{given} is compared.")
+    display(report)
+    if session.front_end() == "widget":
+        from jupyter_dpsynth.notebook.show.drilldown import DrillDown
+
+        DrillDown(report).show()
+
+
+def _frame_type() -> type:
+    """`pandas.DataFrame`, or a type that nothing has while pandas is not loaded."""
+    pandas = sys.modules.get("pandas")
+    return type("Nothing", (), {}) if pandas is None else pandas.DataFrame
+
+
+def _compare_with_original(parsed: ParsedLine, namespace: dict[str, Any], df_synth: Any) -> Any:  # noqa: ANN401
+    from jupyter_dpsynth.evaluation.report import UtilityReport
+    from jupyter_dpsynth.sources.opening import open_source
+
+    df = find_table(parsed.options["original"], namespace, "--original")
+    holdout = parsed.options.get("holdout")
+    target = parsed.options.get("target")
+    if target is not None:
+        target = expand(target, namespace, "--target")
+        columns = open_source(df).described.columns
+        if target not in columns:
+            hint = did_you_mean(target, map(str, columns))
+            raise DataError(f"--target = {target!r} is not a column of the table.{hint}")
+    return UtilityReport.against_original(
+        df,
+        df_synth,
+        target=target,
+        holdout=None if holdout is None else find_table(holdout, namespace, "--holdout"),
+    )
+
+
+def evaluate(session: Session, parsed: ParsedLine) -> None:
+    """Measure with noise, and with budget of its own, how close synthetic data comes."""
+    from IPython.display import display
+
+    namespace = session.namespace
+    df = find_table(parsed.argument(), namespace)
+    _, synthesizer = current_synthesizer(session, parsed)
+    given = parsed.options.get("epsilon")
+    if given is None:
+        raise ConfigError("--epsilon is missing: say what the report may spend, such as --epsilon 0.1.")
+    value = read_value(given, namespace, "--epsilon")
+    table = parsed.argument(1)
+    if table is None and isinstance(namespace.get(session.synthetic), _frame_type()):
+        table = session.synthetic
+    target = parsed.options.get("target")
+    dataset, label = dataset_of(session, parsed)
+    output = parsed.options.get("output")
+    if output is not None:
+        output = variable_name(output, "--output", namespace)  # refused before anything is spent
+    from jupyter_dpsynth.evaluation.private import evaluate_privately
+
+    report = evaluate_privately(
+        synthesizer,
+        df,
+        None if table is None else find_dataframe(table, namespace, "DF_SYNTH"),
+        epsilon=value,
+        target=None if target is None else expand(target, namespace, "--target"),
+        dataset=dataset,
+        label=label,
+    )
+    if output is not None:
+        namespace[output] = report
+    display(report)

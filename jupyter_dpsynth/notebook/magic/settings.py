@@ -1,0 +1,97 @@
+"""What a line and its cell say of a run: its parameters, what is declared of the columns, the dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.config import AUTO, HighDimConfig
+from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.notebook.magic.grammar import SCHEMA_NAMES
+from jupyter_dpsynth.notebook.magic.namespace import (
+    build_config,
+    expand,
+    find_instance,
+    find_table,
+    parse_body,
+    read_value,
+)
+from jupyter_dpsynth.parameters import ColumnName
+from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
+from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
+    from jupyter_dpsynth.notebook.session import Session
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["dataset_of", "meta_of", "settings", "table_of"]
+
+
+def settings(session: Session, parsed: ParsedLine) -> tuple[HighDimConfig, dict[str, Any]]:
+    """The parameters and the declarations that a line and its cell set.
+
+    What they do not set is that of `--config`, else of `%config DPSynthMagics`.
+
+    Returns:
+        The config, and what is declared of the columns by name of `MetaExtractor.extract`'s arguments;
+        besides 'ignore', which `table_of` takes.
+    """
+    namespace = session.namespace
+    names = HighDimConfig.option_names()
+    values = parse_body(parsed.body, namespace, (*names, *SCHEMA_NAMES))
+    traits = HighDimConfig.class_traits()
+    for option in parsed.command.options:
+        if option.parameter and option.name in parsed.options:
+            if option.name in values:
+                raise ConfigError(f"{option.name} is given on the line and in the cell: give it once.")
+            written = parsed.options[option.name]
+            # a column's name needs no quotes
+            read = expand if isinstance(traits[option.name], ColumnName) else read_value
+            values[option.name] = read(written, namespace, option.name)
+    schema = {key: values.pop(key) for key in SCHEMA_NAMES if key in values}
+    named = parsed.options.get("config")
+    if named is not None:
+        return build_config(values, find_instance(named, namespace, HighDimConfig, "--config")), schema
+    defaults = session.defaults()
+    for given, other in (("steps", "epochs"), ("epochs", "steps")):  # one of them says how long to train
+        if given in values and other not in values:
+            setattr(defaults, other, AUTO)
+    return build_config(values, defaults), schema
+
+
+def table_of(session: Session, parsed: ParsedLine, schema: dict[str, Any]) -> Source:
+    """The table that a line names, without the columns that are to be left out.
+
+    Args:
+        session: Whose variables.
+        parsed: The line.
+        schema: What is declared of the columns; 'ignore' is taken out of it.
+    """
+    from jupyter_dpsynth.sources.opening import leave_out
+
+    return leave_out(find_table(parsed.argument(), session.namespace), schema.pop("ignore", ()), "ignore")
+
+
+def dataset_of(session: Session, parsed: ParsedLine) -> tuple[str | None, str]:
+    """The dataset's name for the ledger, if one is given, and what else it may be called."""
+    table, name = parsed.argument() or "", parsed.options.get("dataset")
+    if name is not None:
+        name = expand(name, session.namespace, "--dataset")
+        check_dataset_name(name, "--dataset")
+    return name, table if table.isidentifier() else UNNAMED
+
+
+def meta_of(session: Session, parsed: ParsedLine, table: Source, schema: dict[str, Any]) -> DataFrameMeta:
+    """The schema that `--meta` names, or that of the table with what is declared."""
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.metadata.extracting import MetaExtractor
+
+    text = parsed.options.get("meta")
+    if text is None:
+        return MetaExtractor.extract(table, **schema)
+    if schema:
+        raise ConfigError(
+            f"--meta and {', '.join(schema)} are both given: declare it in MetaExtractor.extract or here."
+        )
+    return find_instance(text, session.namespace, DataFrameMeta, "--meta")

@@ -1,0 +1,134 @@
+"""`synthesize`, `save` and `load`: what is made of a synthesizer, and where it is kept."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.display.console import RowsProgress
+from jupyter_dpsynth.errors import ConfigError, NotLearnedError
+from jupyter_dpsynth.notebook.magic.namespace import (
+    expand,
+    find_instance,
+    instances,
+    read_value,
+    variable_name,
+)
+from jupyter_dpsynth.notebook.output import say
+from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, save_model
+from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
+    from jupyter_dpsynth.notebook.session import Session
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+__all__ = ["current_synthesizer", "load", "save", "synthesize"]
+
+REQUESTS = {
+    "--where": "Conditions look like {'sex': 'Female', 'age': (18, 65)}.",
+    "--balance": "Give a column, or shares like {'income': {'high': 0.5, 'low': 0.5}}.",
+}
+
+
+def current_synthesizer(session: Session, parsed: ParsedLine) -> tuple[str, HighDimSynthesizer]:
+    """The synthesizer a sub-command is about, and its name."""
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+    namespace = session.namespace
+    named = parsed.options.get("synthesizer")
+    if named is not None:
+        return named, find_instance(named, namespace, HighDimSynthesizer, "--synthesizer")
+    names = instances(namespace, HighDimSynthesizer)
+    for name in (session.current, DEFAULT_NAME, *(names if len(names) == 1 else ())):
+        if name in names:
+            return name, namespace[name]
+    if names:
+        raise ConfigError(f"which synthesizer? Name one with -s: {', '.join(names)}.")
+    raise NotLearnedError("nothing has been learned here yet: run %%dpsynth learn DATAFRAME first.")
+
+
+def synthesize(session: Session, parsed: ParsedLine) -> None:
+    """Make a synthetic DataFrame and put it into a variable."""
+    namespace = session.namespace
+    name, synthesizer = current_synthesizer(session, parsed)
+    output = variable_name(parsed.options.get("output", DEFAULT_SYNTHETIC), "--output", namespace)
+    rows, options = parsed.argument(), parsed.options
+    given: dict[str, Any] = {}
+    if "seed" in options:
+        given["seed"] = read_value(options["seed"], namespace, "--seed")
+    if "where" in options:
+        given["where"] = _request(options["where"], namespace, "--where")
+    if "balance" in options:  # a column is written as it is, and one that is misspelt is no variable
+        balance = options["balance"]
+        plain = balance in synthesizer.codec.names or (balance.isidentifier() and balance not in namespace)
+        given["balance"] = balance if plain else _request(balance, namespace, "--balance")
+    given["num_rows"] = None if rows is None else read_value(rows, namespace, "ROWS")
+    if "to" in parsed.options:
+        _write(synthesizer, name, parsed, namespace, given)
+        return
+    if "overwrite" in parsed.options:
+        raise ConfigError("--overwrite is for files: name them with --to, such as --to out/*.parquet.")
+    df_synth = synthesizer.synthesize(**given)
+    namespace[output] = df_synth
+    session.synthetic = output
+    say(
+        f"{output}: {len(df_synth):,} synthetic rows, {len(df_synth.columns)} columns, from {name}. "
+        "This cost no epsilon."
+    )
+
+
+def _request(text: str, namespace: dict[str, Any], option: str) -> Any:  # noqa: ANN401 - what a user writes
+    """Conditions or shares; an error shows their form."""
+    try:
+        return read_value(text, namespace, option)
+    except ConfigError as error:
+        raise ConfigError(f"{error} {REQUESTS[option]}") from None
+
+
+def _write(
+    synthesizer: HighDimSynthesizer,
+    name: str,
+    parsed: ParsedLine,
+    namespace: dict[str, Any],
+    given: dict[str, Any],
+) -> None:
+    """Write a synthetic table into files."""
+    if "output" in parsed.options:
+        raise ConfigError("--output and --to are both given: the rows go into a variable or into files.")
+    files = synthesizer.synthesize(
+        **given,
+        to=expand(parsed.options["to"], namespace, "--to"),
+        overwrite="overwrite" in parsed.options,
+        progress=RowsProgress(sys.stdout),
+    )
+    many = f"{len(files):,} files" if len(files) > 1 else "one file"
+    say(f"{many} of synthetic rows in {files[0].parent}, from {name}. This cost no epsilon.")
+
+
+def save(session: Session, parsed: ParsedLine) -> None:
+    """Write the learned state to a file."""
+    path = _path(session, parsed)
+    name, synthesizer = current_synthesizer(session, parsed)
+    say(f"{name} is saved in {save_model(synthesizer, path)}")
+
+
+def load(session: Session, parsed: ParsedLine) -> None:
+    """Read a saved state."""
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+    namespace = session.namespace
+    name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
+    namespace[name] = HighDimSynthesizer.load(_path(session, parsed))
+    session.current = name
+    say(f"{name}: {namespace[name]!r}")
+
+
+def _path(session: Session, parsed: ParsedLine) -> Path:
+    text = parsed.argument()
+    if text is None:
+        raise ConfigError(f"FILE is missing. Usage: {parsed.command.usage}.")
+    text = expand(text, session.namespace, "FILE")
+    value = session.namespace.get(text)
+    return value if isinstance(value, Path) else Path(text).expanduser()

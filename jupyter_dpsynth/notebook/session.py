@@ -1,0 +1,151 @@
+"""`Session`: what the magics and the panel of one kernel share."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.notebook.output import detect_front_end
+from jupyter_dpsynth.notebook.show.moment import frame_of
+from jupyter_dpsynth.startup import BackgroundImport, WarmUp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_dpsynth.notebook.output import FrontEnd
+    from jupyter_dpsynth.notebook.show.worker import TrainingRun
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+__all__ = [
+    "DEFAULT_SYNTHETIC",
+    "Preferences",
+    "Session",
+    "current_session",
+    "save_model",
+]
+
+DEFAULT_SYNTHETIC = "df_synth"  # the variable of a synthetic table, where no other name is given
+IDLE_SECONDS = 1.0  # after a cell, before the kernel counts as idle
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What holds in a session where a line or a cell says nothing else; `%config DPSynthMagics` sets it.
+
+    Attributes:
+        live: How a training is shown: 'widget', 'text', or 'auto' to find out who is looking.
+        on_interrupt: Whether the notebook goes on after an interrupted training ('keep'), or 'Run All' stops
+            as well ('raise').
+        parameters: Parameters of `HighDimConfig` by name; those that are not in it have their usual defaults.
+    """
+
+    live: str = "auto"
+    on_interrupt: str = "keep"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Session:
+    """The user's variables, the training that runs, and what was used last.
+
+    Args:
+        shell: IPython's shell; None outside IPython.
+        preferences: Gives the preferences as they are at the time.
+
+    Attributes:
+        run: The last training that was started, None before.
+        current: Name of the synthesizer that is meant where none is named; '' for none.
+        synthetic: Name of the last synthetic table; '' for none.
+        preferences: The second argument.
+    """
+
+    def __init__(
+        self,
+        shell: InteractiveShell | None = None,
+        preferences: Callable[[], Preferences] = Preferences,
+    ) -> None:
+        self._shell = shell
+        self._own_namespace: dict[str, Any] = {}
+        self.run: TrainingRun | None = None
+        self.current = ""
+        self.synthetic = ""
+        self.preferences = preferences
+        self._warm_up = WarmUp()
+        self._idle_since: float | None = None  # None while a cell runs
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The user's variables."""
+        return self._own_namespace if self._shell is None else self._shell.user_ns
+
+    def defaults(self) -> HighDimConfig:
+        """What a run uses where nothing else is said."""
+        return HighDimConfig(**self.preferences().parameters)
+
+    def front_end(self) -> FrontEnd:
+        """How a training is shown here."""
+        live = self.preferences().live
+        if live == "auto":
+            return detect_front_end(self._shell)
+        return "widget" if live == "widget" else "text"
+
+    def check_nothing_runs(self) -> None:
+        """Raise ConfigError while a training runs: there is one at a time."""
+        if self.run is not None and self.run.running:
+            raise ConfigError(
+                f"a training is already running ({frame_of(self.run).step_words}): wait for it, or end it "
+                "with its Stop button or %dpsynth stop."
+            )
+
+    def begin(self, run: TrainingRun) -> None:
+        """Take note of a training that is about to start, and begin to import TensorFlow for it."""
+        BackgroundImport(quiet=True)  # the run would import it too, but in a terminal not quietly
+        self.run, self.current = run, run.name
+
+    def start_warm_up(self) -> None:
+        """Get TensorFlow ready while nobody waits for it."""
+        if self._shell is not None:
+            self._shell.events.register("pre_run_cell", self._on_busy)
+            self._shell.events.register("post_run_cell", self._on_idle)
+            self._warm_up.start(self._is_idle)
+
+    def close(self) -> None:
+        """Take back what `start_warm_up` did; a training that runs goes on."""
+        self._warm_up.cancel()
+        if self._shell is None:
+            return
+        for event, callback in (("pre_run_cell", self._on_busy), ("post_run_cell", self._on_idle)):
+            if callback in self._shell.events.callbacks[event]:
+                self._shell.events.unregister(event, callback)
+
+    def _on_busy(self, *_: object) -> None:
+        self._idle_since = None
+
+    def _on_idle(self, *_: object) -> None:
+        self._idle_since = time.monotonic()
+
+    def _is_idle(self) -> bool:
+        since = self._idle_since
+        return since is not None and time.monotonic() - since > IDLE_SECONDS
+
+
+def current_session() -> Session:
+    """The session of the magics; a new one where they are not loaded."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    magics = None if shell is None else shell.magics_manager.registry.get("DPSynthMagics")
+    session = getattr(magics, "session", None)
+    return session if isinstance(session, Session) else Session(shell)
+
+
+def save_model(synthesizer: HighDimSynthesizer, path: Path) -> str:
+    """Save a model; where it is and what the file holds, in words."""
+    instead = ", in place of the file that was there" if path.exists() else ""
+    synthesizer.save(path)
+    return f"{path}{instead}. The file holds privatised state only: no row, no exact count."
