@@ -54,7 +54,9 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
     from jupyter_dpsynth.engine.training.gradient import BatchGradient
     from jupyter_dpsynth.engine.training.release import NativeRelease, NoisySums, TFPrivacyRelease
     from jupyter_dpsynth.metadata.extracting import MetaExtractor
+    from jupyter_dpsynth.privacy.accounting import SampledTraining
     from jupyter_dpsynth.privacy.noise import NoiseSource
+    from jupyter_dpsynth.privacy.releases import StepSample, TrainingReleases
 
     layout = Layout.from_dependence(np.array(SIZES), np.full((len(SIZES),) * 2, 0.2), 0.5)
     meta = MetaExtractor.extract(load_census_sample())
@@ -66,15 +68,17 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
     def optimizer() -> Any:  # noqa: ANN401
         return AdamUpdate(Start(layout, shares, [size if size > 15 else 0 for size in SIZES]), plan)
 
-    def native(sigma: float) -> NativeRelease:
-        return NativeRelease(gradient, NoiseSource(), sigma, 30 * sigma)
+    native = NativeRelease(gradient)
+    training, noise = SampledTraining(10**9, 1.0, NOISE), NoiseSource()
+    planned = TrainingReleases(training, native.sensitivity, noise)
 
     def private(size: int) -> Callable[[], Any]:
-        update, release, rows = optimizer(), native(NOISE), np.arange(size)
-        return lambda: apply(update, release, rows)
+        update, rows = optimizer(), np.arange(size)
+        return lambda: apply(update, native, rows)
 
     def apply(update: Any, release: Any, rows: Any) -> None:  # noqa: ANN401
-        sums = release.release(tf.constant(update.weights), tf.constant(update.bias), codes, rows)
+        sample = StepSample(planned, rows)
+        sums = release.release(tf.constant(update.weights), tf.constant(update.bias), codes, sample)
         update.apply(sums, len(rows), 300)
 
     def traced(function: Any) -> Any:  # noqa: ANN401
@@ -94,10 +98,11 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
         """The private release with clipping and noise switched off, and all else the same."""
 
         def __init__(self) -> None:
-            super().__init__(gradient, NoiseSource(), NOISE, NOISE)
+            super().__init__(gradient)
             self._clipped_sum = traced(plain_sum)
 
-        release = NativeRelease.clipped_sums
+        def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:  # noqa: ANN401
+            return self.clipped_sums(weights, bias, codes, sample.indices)
 
     def not_private(size: int) -> Callable[[], Any]:
         update, release, rows = optimizer(), NotPrivate(), np.arange(size)
@@ -157,7 +162,8 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
         return lambda: model.train_on_batch(rows, rows)
 
     def tf_privacy(size: int) -> Callable[[], Any]:
-        update, release, rows = optimizer(), TFPrivacyRelease(native(NOISE)), np.arange(size)
+        release = TFPrivacyRelease(native, planned.gradient_noise)
+        update, rows = optimizer(), np.arange(size)
         return lambda: apply(update, release, rows)
 
     return {

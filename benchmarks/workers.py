@@ -40,15 +40,16 @@ def measure(threads: int) -> dict[str, float]:
     from jupyter_dpsynth.engine.model.network import Layout
     from jupyter_dpsynth.engine.planning.plan import plan_run
     from jupyter_dpsynth.engine.training.adam import AdamUpdate, Start
-    from jupyter_dpsynth.engine.training.distribute import Crew, ReplicatedRelease
+    from jupyter_dpsynth.engine.training.distribute import ReplicatedRelease, Workers
     from jupyter_dpsynth.engine.training.gradient import BatchGradient
     from jupyter_dpsynth.engine.training.release import GradientRelease, NativeRelease
     from jupyter_dpsynth.metadata.extracting import MetaExtractor
+    from jupyter_dpsynth.privacy.accounting import SampledTraining
     from jupyter_dpsynth.privacy.noise import NoiseSource
-    from jupyter_dpsynth.privacy.sampling import poisson_sample
+    from jupyter_dpsynth.privacy.releases import TrainingReleases
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    crew = Crew(tf.distribute.MultiWorkerMirroredStrategy()) if "TF_CONFIG" in os.environ else None
+    workers = Workers(tf.distribute.MultiWorkerMirroredStrategy()) if "TF_CONFIG" in os.environ else None
     layout = Layout.from_dependence(np.array(SIZES), np.full((len(SIZES),) * 2, 0.2), 0.5)
     plan = plan_run(
         HighDimConfig(epsilon=1.0).resolve(), MetaExtractor.extract(load_census_sample()), 50_000.0
@@ -56,18 +57,21 @@ def measure(threads: int) -> dict[str, float]:
     shares = [np.full(size, 1 / size) for size in SIZES]
     update = AdamUpdate(Start(layout, shares, [size if size > 15 else 0 for size in SIZES]), plan)
     noise = NoiseSource()
-    native = NativeRelease(BatchGradient(layout, CLIP, 40.0), noise, NOISE, 30 * NOISE)
-    release: GradientRelease = native if crew is None else ReplicatedRelease(native, crew)
+    native = NativeRelease(BatchGradient(layout, CLIP, 40.0))
+    release: GradientRelease = native if workers is None else ReplicatedRelease(native, workers)
+    share = 1.0 if workers is None else workers.share
     codes = random_codes(ROWS)
-    if crew is not None:
-        codes = codes[crew.rows(ROWS)]
+    if workers is not None:
+        codes = codes[workers.rows(ROWS)]
     found = {}
     for batch in BATCHES:
+        training = SampledTraining(WARM_UP + STEPS, batch / ROWS, NOISE)
+        planned = TrainingReleases(training, native.sensitivity, noise, share=share)
         times = []
         for _ in range(WARM_UP + STEPS):
             began = time.perf_counter()
-            rows = poisson_sample(len(codes), batch / ROWS, noise.generator)
-            sums = release.release(tf.constant(update.weights), tf.constant(update.bias), codes, rows)
+            sample = planned.sample(len(codes))
+            sums = release.release(tf.constant(update.weights), tf.constant(update.bias), codes, sample)
             update.apply(sums, batch, 300)
             times.append(1e3 * (time.perf_counter() - began))
         found[str(batch)] = statistics.median(times[WARM_UP:])

@@ -26,6 +26,7 @@ __all__ = [
     "MissingDependencyError",
     "NotLearnedError",
     "SchemaWarning",
+    "UnplannedReleaseError",
     "WorkerLostError",
     "did_you_mean",
     "shielded",
@@ -71,6 +72,10 @@ class MissingDependencyError(DPSynthError, ImportError):
 
 class WorkerLostError(DPSynthError, RuntimeError):
     """Another worker of a distributed training ended or cannot be reached."""
+
+
+class UnplannedReleaseError(DPSynthError, RuntimeError):
+    """Something was about to leave the private side that the plan does not have: a programming error."""
 
 
 class SchemaWarning(UserWarning):

@@ -131,32 +131,39 @@ class HighDimSynthesizer:
         self.df_meta.check(source)
         if not self.df_meta.learned:
             raise DataError("every column is an identifier: there is nothing to learn.")
-        from jupyter_dpsynth.engine.learning.run import LearningRun
+        from jupyter_dpsynth.engine.learning.progress import RunProgress
+        from jupyter_dpsynth.engine.learning.run import learn_table
+        from jupyter_dpsynth.engine.learning.spending import LedgerEntry
         from jupyter_dpsynth.engine.learning.strategy import surrounding_strategy
         from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+        from jupyter_dpsynth.privacy.noise import NoiseSource
 
         if dataset is None:
             dataset = source.described.attrs.get("dataset")
         ledger = PrivacyLedger() if ledger is None else ledger
-        observer = callback or ConsoleProgress()
-        run = LearningRun(
-            *(self.df_meta, config, source, observer, stop, noise, ledger, dataset, label),
-            strategy=surrounding_strategy() if strategy is None else strategy,
-            checkpoint=None if checkpoint is None else Path(checkpoint),
-        )
+        noise = noise or NoiseSource()
+        strategy = surrounding_strategy() if strategy is None else strategy
+        entry = LedgerEntry(ledger, dataset, label, config, test_only=noise.test_only)
+        target = config.epsilon if config.differential_privacy else math.inf
+        spent = None if noise.test_only else 0.0
+        progress = RunProgress(callback or ConsoleProgress(), stop, target, spent)
+        path = None if checkpoint is None else Path(checkpoint)
         self.state = "learning"
         self._table = None if source.partitioned else weakref.ref(source.described)
         try:
             # whether arithmetic overflows depends on single values: neither a warning nor an error may tell
             with np.errstate(all="ignore"):
-                self._learned = shielded(run.execute, "learning failed")
+                self._learned = shielded(
+                    lambda: learn_table(source, self.df_meta, entry, progress, noise, strategy, path),
+                    "learning failed",
+                )
         finally:
             source.close()
-            self._spent = run.reserved
+            self._spent = entry.reserved
             if self._learned is not None:
                 self.state = "learned"
             else:  # what was refused before a value was read can be tried again
-                self.state = "new" if run.reserved is None else "failed"
+                self.state = "new" if entry.reserved is None else "failed"
         return self
 
     def was_learned_from(self, df: pd.DataFrame) -> bool:

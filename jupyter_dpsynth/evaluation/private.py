@@ -27,7 +27,7 @@ from jupyter_dpsynth.privacy.composition import Spending
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED, TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.privacy.releases import Histograms
+from jupyter_dpsynth.privacy.releases import PlannedRelease, Releases
 from jupyter_dpsynth.sources.bounding import bound_units
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from jupyter_dpsynth.sources.opening import open_source
@@ -218,7 +218,6 @@ class PrivateEvaluation:
         )
         self.epsilon = compute_epsilon(self.plan, self.delta)
         self.asked = epsilon
-        self._sigmas = {each.name: each.sigma for each in self.plan.measurements}
         self._predict = None
         if target is not None:
             place = self.codec.names.index(target)
@@ -266,38 +265,45 @@ class PrivateEvaluation:
             source, _ = bound_units(
                 source, self.config.privacy_unit, self.config.max_rows_per_unit, self.noise.generator
             )
-        rows, count_error = self._count(source.rows)
+        releases = Releases(self.noise, self.releases)
+        rows, count_error = self._count(releases, source.rows)
         self._check_signal(rows, count_error)
         encoded = encode_table(source, self.codec)
-        columns = self._distances("columns", encoded.counts, self.columns, rows, count_error)
+        columns = self._distances(releases, "columns", encoded.counts, self.columns, rows, count_error)
         pairs, independent = [], None
         if self.pairs:
             counts = self.joint_counts(encoded.codes)
-            pairs = self._distances("pairs", counts, self.pairs, rows, count_error)
+            pairs = self._distances(releases, "pairs", counts, self.pairs, rows, count_error)
             apart = self.whole_distances(counts, self.independent, self.pairs, rows)
             # each of the pairs changes by at most one, so their sum by at most so many
-            error = self._noise_of("independent pairs") * len(self.pairs)
-            noisy = self._add_noise(np.array([apart.sum()]), error)[0] / len(self.pairs)
+            allowance = releases.allowance("independent pairs", sensitivity=len(self.pairs))
+            noisy = allowance.counts(np.array([apart.sum()]), FINENESS)[0] / len(self.pairs)
             independent = noisy / (2 * rows), self._error("independent pairs", rows, count_error)
         prediction = None
         if self._predict is not None:
-            error = self._noise_of("prediction")
             right = sum(self._predict(part) for part in _parts(encoded.codes))
-            share = (right + int(self.noise.discrete_gaussian(1, error)[0])) / rows
-            prediction = share, math.hypot(error, share * count_error) / rows
+            allowance = releases.allowance("prediction")
+            share = float(allowance.counts(np.array([right]))[0]) / rows
+            prediction = share, math.hypot(allowance.noise, share * count_error) / rows
         return self._report(rows, count_error, columns, pairs, independent, prediction)
 
-    def _count(self, exact: int) -> tuple[float, float]:
+    @property
+    def releases(self) -> tuple[PlannedRelease, ...]:
+        """The measurements of `plan` with their sensitivities, in rows."""
+        columns, pairs = len(self.columns), len(self.pairs)
+        # one row changes every distance by at most one
+        known = {"columns": math.sqrt(columns), "pairs": math.sqrt(pairs), "independent pairs": float(pairs)}
+        return tuple(
+            PlannedRelease(each, known.get(each.name, 1.0), self.config.rows_per_unit)
+            for each in self.plan.measurements
+        )
+
+    def _count(self, releases: Releases, exact: int) -> tuple[float, float]:
         """Row count, and the standard deviation of its noise."""
         if not self.count_is_private:
             return float(max(exact, 2)), 0.0
-        error = self._noise_of("row count")
-        noisy = Histograms(self.noise).measure(np.array([exact]), error)
-        return max(float(noisy[0]), 2.0), error
-
-    def _noise_of(self, name: str) -> float:
-        """Standard deviation of the noise on one whole, in rows."""
-        return self._sigmas[name] * self.config.rows_per_unit
+        allowance = releases.allowance("row count")
+        return max(float(allowance.counts(np.array([exact]))[0]), 2.0), allowance.noise
 
     def _check_signal(self, rows: float, count_error: float) -> None:
         name = "pairs" if self.pairs else "columns"
@@ -312,7 +318,8 @@ class PrivateEvaluation:
 
     def _error(self, name: str, rows: float, count_error: float) -> float:
         """Standard deviation of a group's mean distance, at most; the error of the row count adds to it."""
-        return math.hypot(self._noise_of(name), count_error) / (2 * rows)
+        (planned,) = (each for each in self.releases if each.measurement.name == name)
+        return math.hypot(planned.noise() / planned.sensitivity, count_error) / (2 * rows)
 
     def joint_counts(self, codes: NDArray[np.integer[Any]]) -> list[NDArray[np.int64]]:
         """Exact number of rows in each joint cell of every pair that is compared: private.
@@ -354,13 +361,9 @@ class PrivateEvaluation:
         """Shares of a synthetic table's joint cells."""
         return cell_counts(codes, self.sizes, columns) / len(codes)
 
-    def _add_noise(self, whole: NDArray[np.int64], error: float) -> NDArray[np.float64]:
-        """Distances in rows with discrete noise of this standard deviation in rows."""
-        drawn = self.noise.discrete_gaussian(len(whole), FINENESS * error)
-        return (whole + drawn) / FINENESS
-
     def _distances(
         self,
+        releases: Releases,
         name: str,
         counts: Sequence[NDArray[np.int64]],
         sets: Sequence[tuple[int, ...]],
@@ -373,9 +376,10 @@ class PrivateEvaluation:
             One measurement of the plan: one row changes all of them, so L2 sensitivity is the root of
             their number.
         """
-        error = self._noise_of(name) * math.sqrt(len(sets))
-        noisy = self._add_noise(self.whole_distances(counts, self.synthetic, sets, rows), error) / (2 * rows)
-        total = math.hypot(error, count_error) / (2 * rows)
+        allowance = releases.allowance(name, sensitivity=math.sqrt(len(sets)))
+        distances = self.whole_distances(counts, self.synthetic, sets, rows)
+        noisy = allowance.counts(distances, FINENESS) / (2 * rows)
+        total = math.hypot(allowance.noise, count_error) / (2 * rows)
         return [
             Measured(
                 " and ".join(self.codec.names[column] for column in columns),

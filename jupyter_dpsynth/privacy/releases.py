@@ -1,45 +1,64 @@
-"""Private measurements as pure functions on summary statistics."""
+"""The one door through which anything that was computed from private rows leaves.
+
+What may leave is planned before: the measurements that the accountant composes draw their own noise here.
+A caller asks for an allowance by the measurement's name and releases figures on it, in one go or in shares
+that never add up to more than the whole. A training step is one sample and one release, and there are as
+many as were planned. What is not planned raises `UnplannedReleaseError` before noise is drawn, and the
+message depends on no private value.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jupyter_dpsynth.errors import UnplannedReleaseError
+from jupyter_dpsynth.privacy.sampling import poisson_sample
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, SampledTraining
     from jupyter_dpsynth.privacy.noise import NoiseSource
 
-__all__ = ["Histograms", "noisy_counts", "partition_threshold"]
+__all__ = [
+    "GRADIENT_NOISE",
+    "LOSS_NOISE",
+    "WHOLE",
+    "Allowance",
+    "PlannedRelease",
+    "Releases",
+    "StepSample",
+    "StepSensitivity",
+    "TrainingReleases",
+    "partition_threshold",
+]
 
-
-def noisy_counts(counts: NDArray[np.int64], sigma: float, noise: NoiseSource) -> NDArray[np.float64]:
-    """Counts of disjoint cells with discrete Gaussian noise, float64 `[cells]`.
-
-    Args:
-        counts: Exact counts, int64 `[cells]`.
-        sigma: Standard deviation of the noise.
-        noise: Its source.
-
-    Privacy:
-        One row changes one count by one: L2 sensitivity 1, Gaussian mechanism with noise multiplier
-        `sigma`. Integer noise on integers leaves no floating-point trace of the counts.
-    """
-    return (np.asarray(counts) + noise.discrete_gaussian(len(counts), sigma)).astype(np.float64)
+WHOLE = Fraction(1)
+SAME = 1e-9  # relative difference by which rounding may separate two statements of one sensitivity
+LOSS_COST = 0.01  # extra squared sensitivity of a step for the loss that is shown
+# A step releases one vector: the gradient sum over its sensitivity, and the loss over LOSS_COST^-0.5 times
+# its own. Its sensitivity is the root of 1 + LOSS_COST, by which the accountant's noise is scaled.
+GRADIENT_NOISE = math.sqrt(1 + LOSS_COST)  # noise over sensitivity of the gradient, over that of the vector
+LOSS_NOISE = math.sqrt((1 + LOSS_COST) / LOSS_COST)
 
 
 def partition_threshold(sigma: float, delta: float, rows: int = 1) -> float:
-    """Noisy count above which an unlisted category may be published.
+    """Noisy count above which an undeclared category may be published.
 
-    A single unit of so many rows may bring in so many categories, of exact counts up to `rows` each; the
-    chance that any of them is published is at most delta.
+    A single privacy unit of so many rows may bring in so many categories, of exact counts up to `rows` each;
+    the chance that any of them is published is at most delta.
 
     Args:
         sigma: Noise of the count, which may be a weighted mean of several noisy counts.
         delta: Chance that is allowed.
-        rows: Most rows of a unit; 1 if the unit is a row.
+        rows: Most rows of a privacy unit; 1 if the unit is a row.
 
     Source:
         Desfontaines, Voss, Gipson and Mandayam 2022, 'Differentially private partition selection'.
@@ -55,17 +74,321 @@ def partition_threshold(sigma: float, delta: float, rows: int = 1) -> float:
 
 
 @dataclass(frozen=True)
-class Histograms:
-    """The only door to private counts: adds Gaussian noise of a standard deviation to each cell."""
+class PlannedRelease:
+    """A measurement that the accountant composes, with what its noise is scaled by.
 
-    noise: NoiseSource
+    Attributes:
+        measurement: Its name, and its noise over the L2 sensitivity of the whole.
+        sensitivity: Largest L2 change by one row, of all figures that are released together.
+        unit_rows: Most rows of one privacy unit.
+    """
 
-    def measure(self, counts: NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
-        """Noisy counts of one histogram, in which one row counts in at most one cell.
+    measurement: GaussianMeasurement
+    sensitivity: float = 1.0
+    unit_rows: int = 1
+
+    def noise(self, share: Fraction = WHOLE) -> float:
+        """Standard deviation of the noise of every figure that is released on a share of the measurement."""
+        return self.unit_rows * self.measurement.sigma * self.sensitivity * math.sqrt(1 / share)
+
+
+class Releases:
+    """Releases the measurements of one plan, each of them once.
+
+    Args:
+        noise: Source of the noise.
+        first: What is planned, and may be released, before the whole plan is known: the row count.
+        exact: Without differential privacy everything leaves as it is.
+
+    Privacy:
+        Gaussian mechanism. Shares of one measurement compose: their squared signal-to-noise ratios add up to
+        at most the measurement's own.
+    """
+
+    def __init__(
+        self, noise: NoiseSource, first: Iterable[PlannedRelease] = (), *, exact: bool = False
+    ) -> None:
+        self.exact = exact
+        self._noise = noise
+        self._planned = _by_name(first)
+        self._drawn: dict[str, Fraction] = {}
+        self._complete = False
+
+    def admit(self, plan: Iterable[PlannedRelease]) -> None:
+        """Admit the whole plan, once.
+
+        Raises:
+            UnplannedReleaseError: A plan was admitted before, or what was released already is not in this
+                one with the same noise.
+        """
+        if self._complete:
+            raise UnplannedReleaseError("a second plan was to be admitted: a run has one.")
+        planned = _by_name(plan)
+        for name in self._drawn:
+            if planned.get(name) != self._planned[name]:
+                raise UnplannedReleaseError(
+                    f"{name!r} was released as {self._planned[name]}; the plan has {planned.get(name)}."
+                )
+        self._planned, self._complete = planned, True
+
+    def allowance(self, name: str, share: Fraction = WHOLE, *, sensitivity: float = 1.0) -> Allowance:
+        """The right to release figures with the noise of a planned measurement.
+
+        Args:
+            name: The measurement's name.
+            share: Share of the measurement that one release uses up.
+            sensitivity: Largest L2 change by one row, of all figures that are released together.
+
+        Raises:
+            UnplannedReleaseError: There is no such measurement in the plan, or it has another sensitivity.
+        """
+        if not self.exact:
+            planned = self._planned.get(name)
+            if planned is None:
+                known = ", ".join(map(repr, self._planned)) or "nothing"
+                raise UnplannedReleaseError(f"{name!r} was asked for and is not planned; planned is {known}.")
+            if not math.isclose(planned.sensitivity, sensitivity, rel_tol=SAME):
+                raise UnplannedReleaseError(
+                    f"{name!r} was asked for with sensitivity {sensitivity:g}; it is planned with "
+                    f"{planned.sensitivity:g}."
+                )
+        return Allowance(self, ((name, share),))
+
+    def noise_of(self, claims: tuple[tuple[str, Fraction], ...]) -> float:
+        """Standard deviation of the noise that these shares of measurements have together."""
+        if self.exact:
+            return 0.0
+        noises = [self._planned[name].noise(share) for name, share in claims]
+        return noises[0] if len(noises) == 1 else 1 / math.sqrt(sum(1 / noise**2 for noise in noises))
+
+    def require_one_sensitivity(self, claims: tuple[tuple[str, Fraction], ...]) -> None:
+        """Raise UnplannedReleaseError unless these measurements can be made by one release."""
+        known = {} if self.exact else {name: self._planned[name] for name, _ in claims}
+        if len({(each.sensitivity, each.unit_rows) for each in known.values()}) > 1:
+            raise UnplannedReleaseError(
+                f"{', '.join(map(repr, known))} are planned with other sensitivities."
+            )
+
+    def release_counts(
+        self, allowance: Allowance, exact: NDArray[np.int64], parts: int
+    ) -> NDArray[np.float64]:
+        """What `Allowance.counts` gives."""
+        if self.exact:
+            return np.asarray(exact) / parts
+        self._use_up(allowance.claims)
+        noise = self._noise.discrete_gaussian(len(exact), parts * allowance.noise)
+        return (np.asarray(exact) + noise) / parts
+
+    def release_reals(self, allowance: Allowance, exact: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What `Allowance.reals` gives."""
+        if self.exact:
+            return exact
+        self._use_up(allowance.claims)
+        return exact + self._noise.normal(len(exact), allowance.noise)
+
+    def subsample(self, rows: int, probability: float) -> NDArray[np.int64]:
+        """A Poisson sample, for a measurement that is planned as if it saw all rows."""
+        return poisson_sample(rows, probability, self._noise.generator)
+
+    def _use_up(self, claims: tuple[tuple[str, Fraction], ...]) -> None:
+        drawn = dict(self._drawn)
+        for name, share in claims:
+            drawn[name] = drawn.get(name, Fraction(0)) + share
+            if share <= 0 or drawn[name] > WHOLE:
+                raise UnplannedReleaseError(
+                    f"{name!r} was to be released with {share} of its budget, of which only "
+                    f"{WHOLE - self._drawn.get(name, 0)} is left."
+                )
+        self._drawn = drawn
+
+
+def _by_name(planned: Iterable[PlannedRelease]) -> dict[str, PlannedRelease]:
+    found: dict[str, PlannedRelease] = {}
+    for each in planned:
+        if found.setdefault(each.measurement.name, each) is not each:
+            raise UnplannedReleaseError(f"{each.measurement.name!r} is planned twice.")
+    return found
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """The right to release figures on shares of planned measurements; every release uses up the shares.
+
+    Attributes:
+        releases: Where they are released.
+        claims: Names of the measurements, and the share of each.
+    """
+
+    releases: Releases
+    claims: tuple[tuple[str, Fraction], ...]
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise of every figure, 0 without differential privacy."""
+        return self.releases.noise_of(self.claims)
+
+    def part(self, share: Fraction) -> Allowance:
+        """A share of it."""
+        return Allowance(self.releases, tuple((name, share * own) for name, own in self.claims))
+
+    def joined(self, other: Allowance) -> Allowance:
+        """For one release on both: the precisions of their noise add up.
+
+        Raises:
+            UnplannedReleaseError: They are planned with different sensitivities.
+        """
+        claims = (*self.claims, *other.claims)
+        self.releases.require_one_sensitivity(claims)
+        return Allowance(self.releases, claims)
+
+    def counts(self, exact: NDArray[np.int64], parts: int = 1) -> NDArray[np.float64]:
+        """Release counts with discrete Gaussian noise, float64 `[counts]`.
+
+        Args:
+            exact: Exact figures in whole parts of a row, int64 `[counts]`.
+            parts: How many parts a row has; the noise is scaled to them, and the result is in rows.
+
+        Raises:
+            UnplannedReleaseError: Less than the shares that it takes is left of a measurement.
 
         Privacy:
-            Gaussian mechanism of L2 sensitivity 1 and standard deviation `sigma`; none if 0.
+            Integer noise on integers leaves no floating-point trace of the counts.
         """
-        if sigma == 0:
-            return counts.astype(np.float64)
-        return noisy_counts(counts, sigma, self.noise)
+        return self.releases.release_counts(self, exact, parts)
+
+    def reals(self, exact: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Release real numbers with Gaussian noise, float64 `[numbers]`.
+
+        Args:
+            exact: Exact figures, float64 `[numbers]`.
+
+        Raises:
+            UnplannedReleaseError: Less than the shares that it takes is left of a measurement.
+        """
+        return self.releases.release_reals(self, exact)
+
+
+@dataclass(frozen=True)
+class StepSensitivity:
+    """Largest change of a training step's sums by one privacy unit.
+
+    Attributes:
+        gradient: L2 change of the gradient sum.
+        loss: Change of the loss sum, nats.
+    """
+
+    gradient: float
+    loss: float
+
+    def __str__(self) -> str:
+        return f"{self.gradient:g} of the gradient and {self.loss:g} of the loss"
+
+    def same(self, other: StepSensitivity) -> bool:
+        """Whether two statements agree, up to rounding."""
+        return math.isclose(self.gradient, other.gradient, rel_tol=SAME) and math.isclose(
+            self.loss, other.loss, rel_tol=SAME
+        )
+
+
+class TrainingReleases:
+    """Draws the samples and the noise of the training that the accountant was told of, step by step.
+
+    Args:
+        training: Steps, sampling probability and noise, as the accountant composes them.
+        sensitivity: Largest change of a step's sums by one privacy unit.
+        noise: Source of noise and samples.
+        made: Steps that were made, or may have been made, before.
+        share: This worker's share of the noise's variance.
+        exact: Without differential privacy there is no noise.
+
+    Attributes:
+        gradient_noise: Standard deviation of the noise of the gradient sum, of all workers together.
+        loss_noise: The same of the loss sum.
+    """
+
+    def __init__(
+        self,
+        training: SampledTraining,
+        sensitivity: StepSensitivity,
+        noise: NoiseSource,
+        *,
+        made: int = 0,
+        share: float = 1.0,
+        exact: bool = False,
+    ) -> None:
+        self.training, self.sensitivity = training, sensitivity
+        multiplier = 0.0 if exact else training.noise_multiplier
+        self.gradient_noise = multiplier * GRADIENT_NOISE * sensitivity.gradient
+        self.loss_noise = multiplier * LOSS_NOISE * sensitivity.loss
+        self._noise, self._scale, self._made = noise, math.sqrt(share), made
+
+    @property
+    def left(self) -> int:
+        """How many steps may still be made."""
+        return max(self.training.steps - self._made, 0)
+
+    def sample(self, population: int) -> StepSample:
+        """Draw the sample of the next step.
+
+        Args:
+            population: Of how many rows, or privacy units, it is drawn.
+
+        Raises:
+            UnplannedReleaseError: All planned steps have been made.
+        """
+        self._require_a_step()
+        indices = poisson_sample(population, self.training.sampling_probability, self._noise.generator)
+        return StepSample(self, indices)
+
+    def noise_of_a_step(self, size: int, sensitivity: StepSensitivity) -> NDArray[np.float64]:
+        """What `StepSample.noise` gives; counts the step."""
+        self._require_a_step()
+        if not self.sensitivity.same(sensitivity):
+            raise UnplannedReleaseError(
+                f"a training step was to be released with sensitivity {sensitivity}; it is planned with "
+                f"{self.sensitivity}."
+            )
+        self._made += 1
+        noise = self._noise.normal(size + 1, self._scale)
+        noise[:-1] *= self.gradient_noise
+        noise[-1] *= self.loss_noise
+        return noise
+
+    def _require_a_step(self) -> None:
+        if not self.left:
+            raise UnplannedReleaseError(
+                f"training step {self._made + 1} was to be made; {self.training.steps} are planned."
+            )
+
+
+class StepSample:
+    """The sample of one training step, of which one release may be made.
+
+    Args:
+        releases: Draws the noise.
+        indices: Positions of the sampled rows, or privacy units: private.
+    """
+
+    def __init__(self, releases: TrainingReleases, indices: NDArray[np.int64]) -> None:
+        self.releases, self.indices = releases, indices
+        self._released = False
+
+    def noise(self, size: int, sensitivity: StepSensitivity) -> NDArray[np.float64]:
+        """The noise of this step's one release, to be added to its sums, float64 `[size + 1]`, the loss last.
+
+        Args:
+            size: Figures of the gradient sum; 0 if another library adds noise of `gradient_noise` to it.
+            sensitivity: Largest change by one privacy unit of what is released.
+
+        Raises:
+            UnplannedReleaseError: It was released before, all planned steps have been made, or the
+                sensitivity is not the planned one.
+
+        Privacy:
+            Gaussian mechanism on the joint vector of gradient and loss.
+        """
+        if self._released:
+            raise UnplannedReleaseError("a training step's sample was to be released a second time.")
+        noise = self.releases.noise_of_a_step(size, sensitivity)
+        self._released = True
+        return noise

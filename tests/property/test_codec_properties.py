@@ -12,25 +12,28 @@ from hypothesis import strategies as st
 
 from jupyter_dpsynth.encoding.numeric import LARGEST
 from jupyter_dpsynth.encoding.table import TableCodec
-from jupyter_dpsynth.engine.measuring.discovered import Settings
-from jupyter_dpsynth.engine.measuring.domains import TableSettings, discover_table
+from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.grids import LEVELS, coarsest_cells
-from jupyter_dpsynth.engine.measuring.numbers import read_line
-from jupyter_dpsynth.engine.measuring.resolution import observe_units
+from jupyter_dpsynth.engine.measuring.numbers import read_values
+from jupyter_dpsynth.engine.measuring.resolution import measure_resolution
+from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, RESOLUTION_HISTOGRAMS, VALUE_HISTOGRAMS
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.privacy.releases import Histograms
+from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from jupyter_dpsynth.sources.values import RESOLUTIONS, number_values, time_values
+from tests.support.plans import plan_of_noise, releases_of
 from tests.support.tables import EVERY_TYPE
 
 
 def discover(df, *, sigma=2.0, delta=1e-4, bins=20, seed=1, **declared):
     meta = MetaExtractor.extract(df, **declared)
-    settings_ = TableSettings(len(df), sigma, sigma, sigma, delta, bins, 128)
-    histograms = Histograms(NoiseSource(test_only_seed=seed))
-    return discover_table(FrameSource(df), meta, histograms, settings_, lambda _: None)
+    plan = plan_of_noise(
+        meta, len(df), resolutions=sigma, histograms=sigma, rare=sigma, delta=delta, bins=bins
+    )
+    releases = releases_of(plan, NoiseSource(test_only_seed=seed))
+    return discover_table(FrameSource(df), meta, releases, plan, lambda _: None)
 
 
 def round_trip(df, **options):
@@ -254,25 +257,24 @@ def test_a_category_called_other_is_not_the_pool():
     assert column.pool == ("other, not listed",)
 
 
-def test_a_second_look_finds_names_that_the_first_one_missed():
+def test_a_second_measurement_finds_categories_that_the_first_one_missed():
     names = np.repeat([f"name {number:02d}" for number in range(30)], np.arange(30, 900, 29)[::-1])
     df = pd.DataFrame({"x": names, "y": ["a", "b"] * (len(names) // 2) + ["a"] * (len(names) % 2)})
     meta = MetaExtractor.extract(df)
 
-    def kept(look_sigma):
-        settings_ = TableSettings(len(df), 2.0, 60.0, look_sigma, 1e-4, 20, 128)
-        found = discover_table(
-            FrameSource(df), meta, Histograms(NoiseSource(test_only_seed=1)), settings_, lambda _: None
-        )
-        assert found.looked_again
+    def kept(rare):
+        plan = plan_of_noise(meta, len(df), histograms=60.0, rare=rare)
+        releases = releases_of(plan, NoiseSource(test_only_seed=1))
+        found = discover_table(FrameSource(df), meta, releases, plan, lambda _: None)
+        assert found.measured_again
         return len(found.codec.columns[0].kept)
 
-    assert 10 < kept(0.0) < kept(20.0)
+    assert 10 < kept(1e6) < kept(20.0)
 
 
-def test_no_second_look_where_every_row_has_its_name():
+def test_no_second_measurement_where_every_row_has_its_category():
     df = pd.DataFrame({"x": ["common"] * 500 + ["often"] * 300 + ["secret"]})
-    assert not discover(df).looked_again
+    assert not discover(df).measured_again
 
 
 def test_a_far_outlier_does_not_enter_the_domain():
@@ -329,9 +331,10 @@ def test_digits_that_most_rows_have_are_learned_under_large_noise():
     ratios = np.round(np.random.default_rng(0).uniform(0.9, 1.2, 1300), 2)
     for seed in range(5):
         df_meta = MetaExtractor.extract(pd.DataFrame({"x": ratios}))
-        line = read_line(FrameSource(pd.DataFrame({"x": ratios})), df_meta["x"])
-        noise = Histograms(NoiseSource(seed))
-        assert observe_units(line, df_meta["x"], noise, Settings(1300, 210.0, 20, 128)) < 0.5
+        values = read_values(FrameSource(pd.DataFrame({"x": ratios})), df_meta["x"])
+        plan = plan_of_noise(df_meta, 1300, resolutions=210.0)
+        allowance = releases_of(plan, NoiseSource(seed)).allowance(RESOLUTION_HISTOGRAMS)
+        assert measure_resolution(values, df_meta["x"], allowance, 1300) < 0.5
 
 
 def test_days_stay_whole_days():
@@ -405,12 +408,18 @@ def test_codecs_survive_saving(name):
     pd.testing.assert_frame_equal(one, two)
 
 
-class CountingHistograms(Histograms):
-    """Records what is measured, to check how often a row counts."""
+class Counting(Releases):
+    """Records what is released, to check how often a row counts; adds no noise."""
 
-    def measure(self, counts, sigma):
-        self.noise.append((int(np.sum(counts)), float(sigma)))
-        return np.asarray(counts, dtype=float)
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.log = []
+
+    def release_counts(self, allowance, exact, parts):
+        super().release_counts(allowance, exact, parts)  # refuses what is not planned
+        ((name, _),) = allowance.claims
+        self.log.append((name, int(np.sum(exact)), allowance.noise))
+        return np.asarray(exact, dtype=float)
 
 
 @pytest.mark.parametrize("name", EVERY_TYPE)
@@ -418,17 +427,15 @@ def test_discovery_measures_each_row_no_more_often_than_the_plan_pays_for(name):
     """The sum of squared signal-to-noise of all histograms of a column is at most 1 / sigma^2."""
     df = pd.DataFrame({name: EVERY_TYPE[name]})
     meta = MetaExtractor.extract(df)
-    log = []
-    unit_sigma, codec_sigma, look_sigma = 3.0, 2.0, 1.5
-    settings_ = TableSettings(400, unit_sigma, codec_sigma, look_sigma, 1e-3, 20, 128)
-    discover_table(FrameSource(df), meta, CountingHistograms(log), settings_, lambda _: None)
-    units = [entry for entry in log if entry[1] == unit_sigma]
-    looks = [entry for entry in log if entry[1] == look_sigma]
-    levels = [entry for entry in log if entry[1] not in (unit_sigma, look_sigma)]
-    assert len(units) <= 1
-    assert len(looks) <= 1
-    assert sum(1 / sigma**2 for _, sigma in levels) <= 1 / codec_sigma**2 * (1 + 1e-9)
-    assert all(total <= len(df) for total, _ in log)
+    plan = plan_of_noise(meta, 400, resolutions=3.0, histograms=2.0, rare=1.5, delta=1e-3)
+    releases = releases_of(plan, NoiseSource(test_only_seed=1), Counting)
+    discover_table(FrameSource(df), meta, releases, plan, lambda _: None)
+    levels = [noise for name, _, noise in releases.log if name == VALUE_HISTOGRAMS]
+    others = [(name, noise) for name, _, noise in releases.log if name != VALUE_HISTOGRAMS]
+    assert len(set(others)) == len(others)
+    assert dict(others).items() <= {RESOLUTION_HISTOGRAMS: 3.0, RARE_CATEGORIES: 1.5}.items()
+    assert sum(1 / noise**2 for noise in levels) <= 1 / 2.0**2 * (1 + 1e-9)
+    assert all(total <= len(df) for _, total, _ in releases.log)
     assert len(levels) <= LEVELS + 1
 
 

@@ -16,8 +16,11 @@ from jupyter_dpsynth.engine.training import distribute as scaleout
 from jupyter_dpsynth.engine.training import release as release_module
 from jupyter_dpsynth.engine.training.gradient import CLIP_SLACK, BatchGradient, full_precision
 from jupyter_dpsynth.engine.training.release import MicrobatchRelease, NativeRelease, TFPrivacyRelease
+from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from tests.support.planted_bugs import Setting, table_of, trainer_of
+from jupyter_dpsynth.privacy.releases import GRADIENT_NOISE, LOSS_NOISE
+from tests.support.plans import step_of
+from tests.support.planted_bugs import Setting, table_of, trainer_of, training_of
 
 SIZES = np.array([3, 5, 2, 4])
 
@@ -41,15 +44,8 @@ def make_parameters(layout, seed=0, factor=1.0):
         return tf.constant(weights * np.float32(factor)), tf.constant(bias * np.float32(factor))
 
 
-def make_release(kind=NativeRelease, *, clip=1.0, sigma=1.0, **options):
-    gradient = BatchGradient(make_layout(), clip, 10.0)
-    return kind(
-        gradient=gradient,
-        noise=NoiseSource(test_only_seed=3),
-        sigma=sigma,
-        loss_sigma=10 * sigma,
-        **options,
-    )
+def make_release(kind=NativeRelease, *, clip=1.0, **options):
+    return kind(BatchGradient(make_layout(), clip, 10.0), **options)
 
 
 def norm_of(sums):
@@ -106,7 +102,8 @@ def test_one_row_changes_a_microbatch_sum_by_at_most_twice_the_clip_norm(seed, r
     sums = []
     for indices in (np.arange(rows + 1), np.arange(rows)):
         # the same seed assigns the common rows to the same groups
-        release = make_release(MicrobatchRelease, clip=0.7, groups=groups)
+        generator = np.random.default_rng(seed)
+        release = make_release(MicrobatchRelease, clip=0.7, groups=groups, generator=generator)
         parameters = make_parameters(release.gradient.layout, seed)
         sums.append(release.clipped_sums(*parameters, codes, indices))
     change = np.sqrt(
@@ -165,24 +162,29 @@ def test_an_oversize_batch_is_summed_whole(monkeypatch):
 
 
 def test_an_empty_batch_still_gets_noise():
-    release = make_release(sigma=2.0)
+    release = make_release()
     parameters = make_parameters(release.gradient.layout)
     nothing = np.zeros(0, dtype=np.int64)
     assert norm_of(release.clipped_sums(*parameters, make_codes(3), nothing)) == 0
-    released = release.release(*parameters, make_codes(3), nothing)
+    released = release.release(*parameters, make_codes(3), step_of(release, nothing, 2.0))
     assert released.bias.std() > 0.5
     assert released.loss != 0
 
 
 def test_every_weight_gets_noise_of_the_planned_size_once():
-    release = make_release(clip=0.5, sigma=3.0)
+    release = make_release(clip=0.5)
     parameters = make_parameters(release.gradient.layout)
-    nothing = np.zeros(0, dtype=np.int64)
-    draws = [release.release(*parameters, make_codes(3), nothing) for _ in range(400)]
+    nothing, noise = np.zeros(0, dtype=np.int64), NoiseSource(test_only_seed=3)
+    steps = [step_of(release, nothing, 3.0, noise) for _ in range(400)]
+    draws = [release.release(*parameters, make_codes(3), step) for step in steps]
     weights = np.array([draw.weights for draw in draws])
     bias = np.array([draw.bias for draw in draws])
     loss = np.array([draw.loss for draw in draws])
-    for values, expected in ((weights, 1.5), (bias, 1.5), (loss, 300.0)):
+    for values, expected in (
+        (weights, GRADIENT_NOISE * 1.5),
+        (bias, GRADIENT_NOISE * 1.5),
+        (loss, LOSS_NOISE * 30.0),
+    ):
         count = values.size
         assert abs(values.std() / expected - 1) < 5 / np.sqrt(2 * count)
         assert abs(values.mean()) < 5 * expected / np.sqrt(count)
@@ -192,8 +194,9 @@ def test_every_weight_gets_noise_of_the_planned_size_once():
     importlib.util.find_spec("tensorflow_privacy") is None, reason="needs the extra tf-privacy"
 )
 def test_tf_privacys_query_gives_the_same_clipped_sums():
-    native = make_release(clip=0.9, sigma=1.0)
-    theirs = TFPrivacyRelease(native)
+    native = make_release(clip=0.9)
+    step = step_of(native, np.arange(70))
+    theirs = TFPrivacyRelease(native, step.releases.gradient_noise)
     parameters = make_parameters(native.gradient.layout)
     codes = make_codes(70)
     ours = native.clipped_sums(*parameters, codes, np.arange(70))
@@ -202,8 +205,10 @@ def test_tf_privacys_query_gives_the_same_clipped_sums():
     assert np.abs(ours.weights - sums.weights).max() <= 2.1e-4 * max(1, np.abs(sums.weights).max())
     assert np.abs(ours.bias - sums.bias).max() <= 2.1e-4 * max(1, np.abs(sums.bias).max())
     assert ours.loss == pytest.approx(sums.loss, rel=1e-5)
-    released = theirs.release(*parameters, codes, np.arange(70))
+    released = theirs.release(*parameters, codes, step)
     assert norm_of(released) != pytest.approx(norm_of(sums))
+    with pytest.raises(UnplannedReleaseError, match="TensorFlow Privacy's query adds"):
+        theirs.release(*parameters, codes, step_of(native, np.arange(70), 2.0))
 
 
 def test_training_multiplies_with_all_bits_and_leaves_the_switch_of_the_process_as_it_was():
@@ -217,7 +222,9 @@ def test_training_multiplies_with_all_bits_and_leaves_the_switch_of_the_process_
     try:
         for outside in (True, False):
             config.enable_tensor_float_32_execution(outside)
-            trainer_of(setting).train(table_of(setting)[0], look, lambda: False)
+            training = training_of(setting)
+            trainer = trainer_of(training)
+            trainer.train(table_of(setting)[0], training.parts.releases, look, lambda: False)
             assert config.tensor_float_32_execution_enabled() is outside
     finally:
         config.enable_tensor_float_32_execution(before)

@@ -6,7 +6,6 @@ compared.
 """
 
 import datetime as dt
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import ClassVar
 from unittest import mock
@@ -19,61 +18,67 @@ from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.table import TableCodec
-from jupyter_dpsynth.engine.learning.run import LearningRun
-from jupyter_dpsynth.engine.measuring.domains import TableSettings, discover_table
+from jupyter_dpsynth.engine.learning import run as run_module
+from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.marginals import measure_pairs
+from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.measuring.numbers import SPIKE_BRANCHES, _Tree
 from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, measure_orderings
-from jupyter_dpsynth.engine.planning.plan import count_sigma, plan_run
+from jupyter_dpsynth.engine.model.plan import ORDERINGS, PAIRS
+from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
+from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.privacy.releases import Histograms
+from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.support.plans import plan_of_noise, releases_of
 from tests.support.tables import every_type_table, mixed_table
 
 TABLE = every_type_table()
 SHIFT = 10_000.0  # added to every distance in rows, so that none is cut off at 0 or 1
 
 
-@dataclass(frozen=True)
-class Watched(Histograms):
-    """The door to private counts, with what went through it; may give the answers of another run."""
+class Watched(Releases):
+    """The door to private figures, with what went through it; may give the answers of another run."""
 
-    told: list = field(default_factory=list)  # exact counts and the noise of each histogram
-    answers: list = field(default_factory=list)
-    given: list | None = None
+    def __init__(self, noise, first=(), *, exact=False, given=None):
+        super().__init__(noise, first, exact=exact)
+        self.told, self.answers, self.given = [], [], given  # of each release of counts
+        self.claims = []
 
-    def measure(self, counts, sigma):
-        answer = super().measure(counts, sigma)
+    def release_counts(self, allowance, exact, parts):
+        answer = super().release_counts(allowance, exact, parts)
         if self.given is not None:
             answer = self.given[len(self.told)]
-            if len(answer) < len(counts):  # the row brought a category, which is not published
+            if len(answer) < len(exact):  # the row brought a category, which is not published
                 answer = np.insert(answer, -1, -1e9)
-        self.told.append((np.array(counts), sigma))
+        self.told.append((np.array(exact), allowance.noise))
+        self.claims.append(allowance.claims)
         self.answers.append(answer)
         return answer
 
+    def noises(self, wanted):
+        """The noise of every release of the wanted measurements."""
+        claimed = [claims[0][0] for claims in self.claims]
+        return [noise for (_, noise), name in zip(self.told, claimed, strict=True) if wanted(name)]
 
-class Shifting:
-    """Noise of pair distances: a constant, so that the distances can be read."""
+
+class Shifting(Releases):
+    """Adds a constant to what is released, so that it can be read."""
 
     def __init__(self, constant):
-        self.constant, self.generator, self.test_only = constant, np.random.default_rng(0), True
+        super().__init__(None, exact=True)
+        self.constant = constant
 
-    def normal(self, size, scale):
-        return np.full(size, self.constant)
-
-
-def new_run(df, meta, config, noise, histograms):
-    run = LearningRun(meta, config, FrameSource(df), lambda _: None, None, noise, None, None, "")
-    run.histograms = histograms
-    return run
+    def release_reals(self, allowance, exact):
+        return exact + self.constant
 
 
-def run_on(df, meta, config, plan, histograms):
-    run = new_run(df, meta, config, Shifting(0.0), histograms)
-    _, reference, _, _ = run._measure(plan)
-    return reference
+def measured(df, meta, plan, releases):
+    """What is measured of a table."""
+    return measure_table(FrameSource(df), meta, plan, releases, lambda _: None)
 
 
 def changes(without, with_row):
@@ -86,14 +91,14 @@ def changes(without, with_row):
 
 @pytest.fixture(scope="module")
 def planned():
-    """Schema, config and plan of a table with every type; a few columns have declared domains."""
+    """Schema and plan of a table with every type; a few columns have declared domains."""
     meta = MetaExtractor.extract(
         TABLE,
         bounds={"int8": (0, 50), "float32": (-1, 1), "datetime_ns": ("2020-02-01", "2020-12-31")},
         categories={"text": ["a", "b", "zz"]},
     )
     config = HighDimConfig(epsilon=20.0, delta=1e-4).resolve()
-    return meta, config, plan_run(config, meta, 400.0)
+    return meta, plan_run(config, meta, 400.0)
 
 
 DISCOVERY = (
@@ -104,19 +109,19 @@ DISCOVERY = (
 )
 
 
-def assert_one_cell_is_changed(base, row, meta, config, plan, seed):
+def assert_one_cell_is_changed(base, row, meta, plan, seed):
     """Compare what is measured of a table with and without a row."""
     noise = NoiseSource(test_only_seed=seed)
-    without = Watched(noise)
-    run_on(base, meta, config, plan, without)
-    with_row = Watched(noise, given=without.answers)
-    run_on(pd.concat([base, row], ignore_index=True), meta, config, plan, with_row)
+    without = releases_of(plan, noise, Watched)
+    measured(base, meta, plan, without)
+    with_row = releases_of(plan, noise, Watched, given=without.answers)
+    measured(pd.concat([base, row], ignore_index=True), meta, plan, with_row)
     found = list(changes(without, with_row))
     assert all(largest <= 1 and changed <= 1 for largest, changed in found)
     assert sum(changed for _, changed in found) > len(base.columns)  # the row is seen at all
     # what all histograms together cost is what the accountant was told of them, and no more
     told = {m.name: m.sigma for m in plan.privacy.measurements}
-    spent = sum(1 / sigma**2 for _, sigma in without.told if sigma != plan.order_sigma)
+    spent = sum(1 / noise**2 for noise in without.noises(lambda name: name != ORDERINGS))
     assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in DISCOVERY if name in told))
 
 
@@ -127,7 +132,7 @@ def assert_one_cell_is_changed(base, row, meta, config, plan, seed):
     st.integers(0, 10_000),
 )
 def test_one_row_changes_every_histogram_in_one_cell_by_one(planned, rows, cells, seed):
-    meta, config, plan = planned
+    meta, plan = planned
     base = TABLE.sample(rows, random_state=seed).reset_index(drop=True)
     # a row put together from anywhere: unseen categories, infinite and missing values, extremes
     row = pd.DataFrame(
@@ -136,7 +141,7 @@ def test_one_row_changes_every_histogram_in_one_cell_by_one(planned, rows, cells
             for name, cell in zip(TABLE.columns, cells, strict=True)
         }
     )
-    assert_one_cell_is_changed(base, row, meta, config, plan, seed)
+    assert_one_cell_is_changed(base, row, meta, plan, seed)
 
 
 # A column for every way in which numbers and times are looked for, and values that one row may bring.
@@ -209,12 +214,12 @@ def test_one_odd_row_changes_one_cell_by_one_however_values_are_looked_for(row, 
     cells = []
     measure = _Tree._measure
 
-    def watched(tree, starts, ends, sigma):
+    def watched(tree, starts, ends, allowance):
         cells.append((starts, ends))
-        return measure(tree, starts, ends, sigma)
+        return measure(tree, starts, ends, allowance)
 
     with mock.patch.object(_Tree, "_measure", watched):
-        assert_one_cell_is_changed(base, row, meta, config, plan, seed)
+        assert_one_cell_is_changed(base, row, meta, plan, seed)
     assert all((starts < ends).all() and (ends[:-1] <= starts[1:]).all() for starts, ends in cells)
     assert max(len(starts) for starts, _ in cells) > SPIKE_BRANCHES  # also the level below the finest
 
@@ -224,13 +229,13 @@ def test_one_odd_row_changes_one_cell_by_one_however_values_are_looked_for(row, 
 def test_what_is_found_follows_from_the_noisy_answers_alone(row, rows, seed):
     """A table of other rows, and of other a number, that gets the same answers is asked and told the same."""
     meta = MetaExtractor.extract(many_ways(9, 0), bounds=BOUNDS)
-    chosen = TableSettings(600.0, 0.5, 1.5, 1.0, 1e-5, 20, 128)
+    plan = plan_of_noise(meta, 600.0, resolutions=0.5, histograms=1.5, rare=1.0, delta=1e-5)
     noise = NoiseSource(test_only_seed=seed)
-    first = Watched(noise)
-    found = discover_table(FrameSource(many_ways(600, seed)), meta, first, chosen, lambda _: None)
+    first = releases_of(plan, noise, Watched)
+    found = discover_table(FrameSource(many_ways(600, seed)), meta, first, plan, lambda _: None)
     other = pd.concat([row, many_ways(rows, seed + 1)], ignore_index=True)
-    second = Watched(noise, given=first.answers)
-    again = discover_table(FrameSource(other), meta, second, chosen, lambda _: None)
+    second = releases_of(plan, noise, Watched, given=first.answers)
+    again = discover_table(FrameSource(other), meta, second, plan, lambda _: None)
     asked, asked_again = ([(len(counts), sigma) for counts, sigma in each.told] for each in (first, second))
     assert asked == asked_again
     assert found.codec.to_dict() == again.codec.to_dict()
@@ -253,12 +258,12 @@ def test_pairs_and_orderings_get_the_noise_that_was_planned():
     config = HighDimConfig(epsilon=5.0).resolve()
     plan = plan_run(config, meta, 3000.0)
     noise = Recording(test_only_seed=1)
-    watched = Watched(noise)
-    codec, _, _, _ = new_run(df, meta, config, noise, watched)._measure(plan)
-    assert codec.orderings == (("low", "high"),)
-    assert noise.drawn == [(3, plan.pair_sigma)]
-    orders = [sigma for counts, sigma in watched.told if len(counts) == 3]
-    assert orders == [plan.order_sigma]
+    watched = releases_of(plan, noise, Watched)
+    assert measured(df, meta, plan, watched).codec.orderings == (("low", "high"),)
+    told = {m.name: m.sigma for m in plan.privacy.measurements}
+    assert noise.drawn == [(3, pytest.approx(3**0.5 * told[PAIRS]))]
+    (order,) = watched.noises(lambda name: name == ORDERINGS)
+    assert order == pytest.approx(3**0.5 * told[ORDERINGS])  # three pairs may be compared
 
 
 @settings(max_examples=30, deadline=None)
@@ -270,7 +275,7 @@ def test_one_row_changes_every_pairs_distance_by_at_most_one(rows, seed):
     shares = [generator.dirichlet(np.ones(size)) for size in sizes]
     noisy_rows = 10 * SHIFT
     distances = [
-        2 * noisy_rows * measure_pairs(part, sizes, shares, noisy_rows, 1.0, Shifting(SHIFT))
+        2 * noisy_rows * measure_pairs(part, sizes, shares, noisy_rows, Shifting(SHIFT))[0]
         for part in (codes, codes[:-1])
     ]
     pairs = np.triu_indices(3, 1)
@@ -285,11 +290,12 @@ def test_one_row_changes_every_orderings_histogram_in_one_cell_by_one(rows, seed
     df = pd.DataFrame(generator.normal(size=(rows + 1, 6)).round(1), columns=names)
     df = df.mask(generator.random(df.shape) < 0.1)
     meta = MetaExtractor.extract(df, bounds=dict.fromkeys(names, (-5, 5)), decimals=dict.fromkeys(names, 1))
-    codec = codec_of(meta)
+    codec, plan = codec_of(meta), plan_of_noise(meta, 1e6, histograms=0.5)
     watched = []
     for table in (df, df.iloc[:-1]):
-        one = Watched(NoiseSource(test_only_seed=seed), given=watched[0].answers if watched else None)
-        measure_orderings(FrameSource(table), codec, np.ones((6, 6)), one, 0.5, 1e6)
+        noise = NoiseSource(test_only_seed=seed)
+        one = releases_of(plan, noise, Watched, given=watched[0].answers if watched else None)
+        measure_orderings(FrameSource(table), codec, np.ones((6, 6)), one, 1e6)
         watched.append(one)
     assert len(watched[0].told) == MAX_ORDERINGS
     for largest, changed in changes(*reversed(watched)):
@@ -298,36 +304,54 @@ def test_one_row_changes_every_orderings_histogram_in_one_cell_by_one(rows, seed
 
 
 def codec_of(meta) -> TableCodec:
-    nothing = SimpleNamespace(measure=lambda counts, sigma: np.ones(len(counts)))
     table = pd.DataFrame({column.name: pd.Series([0.0, 1.0]) for column in meta.columns})
-    return discover_table(
-        FrameSource(table), meta, nothing, TableSettings(10.0, 0, 0.1, 0.1, 0.5, 8, 8), lambda _: None
-    ).codec
+    plan = plan_of_noise(meta, 10.0, histograms=0.1, bins=8, cells=8)
+    releases = releases_of(plan, NoiseSource(test_only_seed=0), EveryCell)
+    return discover_table(FrameSource(table), meta, releases, plan, lambda _: None).codec
 
 
-def test_the_row_count_goes_through_the_same_door_under_a_share_that_is_fixed_beforehand():
-    df = mixed_table(700)
-    config = HighDimConfig(epsilon=2.0, steps=2).resolve()
-    noise = NoiseSource(test_only_seed=1)
-    run = new_run(df, MetaExtractor.extract(df), config, noise, Watched(noise))
-    plan = run._plan()
-    ((counts, sigma),) = run.histograms.told  # nothing else is read before everything is planned
+class EveryCell(Releases):
+    """One row in every cell."""
+
+    def release_counts(self, allowance, exact, parts):
+        return np.ones(len(exact))
+
+
+def test_the_row_count_is_released_first_with_a_noise_that_is_fixed_beforehand(tmp_path, monkeypatch):
+    df, made = mixed_table(700), []
+
+    class Stopped(Exception):
+        pass
+
+    class Kept(Watched):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+        def admit(self, plan):
+            raise Stopped
+
+    monkeypatch.setattr(run_module, "Releases", Kept)
+    config = HighDimConfig(epsilon=2.0, steps=2)
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), config)
+    with pytest.raises(DPSynthError, match="Stopped"):
+        synthesizer.learn(df, lambda _: None, ledger=PrivacyLedger(tmp_path / "ledger"))
+    ((counts, noise),) = made[0].told  # nothing else is released before everything is planned
     assert counts.tolist() == [700]
-    assert sigma == count_sigma(config) == plan.privacy.measurements[0].sigma
-    assert plan.privacy.measurements[0].name == "row count"
+    assert noise == planned_count(config.resolve()).measurement.sigma
 
 
 def test_the_order_of_rows_does_not_decide_which_categories_are_published():
     """Noisy counts are whole numbers and tie; a tie is settled by the category, not by its first row."""
-    from jupyter_dpsynth.engine.measuring.categories import NameSearch
+    from jupyter_dpsynth.engine.measuring.categories import CategorySearch
 
     series = pd.Series([f"v{place:02d}" for place in range(40)] * 3, dtype=object)
     (meta,) = MetaExtractor.extract(series.to_frame("x")).columns
-    no_noise = SimpleNamespace(measure=lambda counts, sigma: counts.astype(float))
+    little_noise = SimpleNamespace(counts=lambda counts: counts.astype(float), noise=0.1)
 
     def published(rows):
-        search = NameSearch(FrameSource(rows.to_frame("x")), meta, no_noise, cells=10)
-        search.look(sigma=0.1, delta=0.1)
+        search = CategorySearch(FrameSource(rows.to_frame("x")), meta, cells=10)
+        search.measure(little_noise, delta=0.1)
         return search.finish().codec.kept
 
     orders = (series, series.iloc[::-1], series.sample(frac=1, random_state=3))

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.model.network import Layout
-from jupyter_dpsynth.engine.planning.plan import count_sigma, plan_run
+from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
 from jupyter_dpsynth.errors import ConfigError, MetadataError
 from jupyter_dpsynth.metadata.columns import IdMeta
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
@@ -23,7 +24,8 @@ from jupyter_dpsynth.sources import bounding as units_module
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.bounding import Units, bound_units
 from jupyter_dpsynth.sources.opening import open_source
-from tests.property.test_sensitivities import Watched, new_run
+from tests.property.test_sensitivities import Watched
+from tests.support.plans import releases_of
 from tests.support.tables import mixed_table
 
 OWNERS = st.lists(st.one_of(st.none(), st.integers(0, 8)), max_size=60)
@@ -213,11 +215,12 @@ def test_all_noise_grows_with_the_rows_of_a_unit():
     config = HighDimConfig(delta=1e-6, privacy_unit="who", max_rows_per_unit=4).resolve()
     four = plan_run(config, meta, 4 * 50_000.0)  # as much signal: the plans are alike
     assert four.snr == pytest.approx(one.snr)
-    for name in ("unit_sigma", "codec_sigma", "look_sigma", "marginal_sigma", "pair_sigma", "order_sigma"):
-        assert getattr(four, name) == pytest.approx(4 * getattr(one, name)), name
+    for alone, together in zip(one.releases, four.releases, strict=True):
+        assert together.measurement.name == alone.measurement.name
+        assert together.noise() == pytest.approx(4 * alone.noise()), alone
     assert four.privacy.unit == "one value of 'who', with at most 4 rows"
     assert four.epsilon == compute_epsilon(four.privacy, 1e-6) <= 1.0
-    assert four.privacy.measurements[0].sigma == count_sigma(config)
+    assert four.releases[0] == planned_count(config)
 
 
 @settings(max_examples=15, deadline=None)
@@ -234,10 +237,9 @@ def test_a_person_changes_every_histogram_by_at_most_the_rows_allowed(seed, rows
     watched = []
     for table in (df[df["who"] >= 0], df):
         given_answers = watched[0].answers if watched else None
-        one = Watched(NoiseSource(test_only_seed=seed), given=given_answers)
-        run = new_run(table, meta, config, NoiseSource(test_only_seed=seed), one)
-        run.source, run.units = bound_units(FrameSource(table), "who", 4, generator)
-        run._measure(plan)
+        one = releases_of(plan, NoiseSource(test_only_seed=seed), Watched, given=given_answers)
+        kept, _ = bound_units(FrameSource(table), "who", 4, generator)
+        measure_table(kept, meta, plan, one, lambda _: None)
         watched.append(one)
     for (before, _), (after, _) in zip(watched[0].told, watched[1].told, strict=True):
         # names are counted in the order of their first rows, which the person may change
@@ -270,14 +272,7 @@ def test_a_units_gradient_is_the_clipped_sum_of_its_rows(seed, rows_of, clip):
     bias = tf.constant(generator.normal(0, 1, 9).astype(np.float32))
     starts = np.concatenate([[0], np.cumsum(rows_of)])
     codes = np.stack([generator.integers(0, size, starts[-1]) for size in sizes], axis=1).astype(np.int32)
-    release = UnitRelease(
-        units=Units.side_by_side(starts),
-        unit_rows=3,
-        gradient=gradient,
-        noise=NoiseSource(1),
-        sigma=1.0,
-        loss_sigma=3.0,
-    )
+    release = UnitRelease(gradient, Units.side_by_side(starts), 3)
     sums = release.clipped_sums(weights, bias, codes, np.arange(len(rows_of)))
 
     for_weights, for_bias = (

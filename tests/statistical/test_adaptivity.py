@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.planning.plan import count_sigma, plan_run
+from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import DISCRETIZATION
 from tests.support.tables import mixed_table
@@ -40,7 +40,7 @@ def test_the_whole_run_keeps_its_delta_whatever_the_noisy_count_was(rows, parame
     """
     config = HighDimConfig(**parameters).resolve()
     meta = MetaExtractor.extract(mixed_table(50))
-    sigma = count_sigma(config)
+    sigma = planned_count(config).measurement.sigma
     weights = np.exp(-(DEVIATIONS**2) / 2)
     weights /= weights.sum()
     true, stated = np.zeros(2), 0.0

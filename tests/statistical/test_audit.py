@@ -122,12 +122,12 @@ def test_the_bound_is_never_above_the_claim_in_twenty_runs():
 @pytest.mark.tensorflow
 def test_a_canary_reaches_the_clip_norm_and_meets_the_planned_noise():
     pytest.importorskip("tensorflow")
-    from jupyter_dpsynth.engine.learning.auditing import canary_draws
+    from jupyter_dpsynth.engine.training.recording import canary_draws
     from jupyter_dpsynth.privacy.noise import NoiseSource
-    from tests.support.planted_bugs import Setting, table_of, trainer_of
+    from tests.support.planted_bugs import Setting, table_of, training_of
 
     setting = Setting(3_000, noise=2.0)
-    without, canary = canary_draws(trainer_of(setting, NoiseSource(SEED)), *table_of(setting), setting.draws)
+    without, canary = canary_draws(training_of(setting, NoiseSource(SEED)), *table_of(setting), setting.draws)
     mu, error = fit_shift(without[:, 0], canary[:, 0])
     assert abs(mu - 0.5) < norm.isf(1e-4) * error + 0.01  # 0.01: the canary's loss is below its bound
     assert without[:, 0].std() == pytest.approx(1, abs=5 / math.sqrt(2 * setting.draws))
@@ -137,9 +137,10 @@ def test_a_canary_reaches_the_clip_norm_and_meets_the_planned_noise():
 def test_a_run_releases_as_often_as_is_accounted_for_and_not_once_more():
     pytest.importorskip("tensorflow")
     from jupyter_dpsynth.reports import StopReason
-    from tests.support.planted_bugs import Setting, table_of, trainer_of
+    from tests.support.planted_bugs import Setting, table_of, trainer_of, training_of
 
-    trainer = trainer_of(Setting(1, steps=7, probability=0.5))
+    training = training_of(Setting(1, steps=7, probability=0.5))
+    trainer = trainer_of(training)
     made, real = [], trainer.release.release
 
     def release(*arguments):
@@ -147,6 +148,8 @@ def test_a_run_releases_as_often_as_is_accounted_for_and_not_once_more():
         return real(*arguments)
 
     trainer.release.release = release
-    outcome = trainer.train(table_of(Setting(1))[0], lambda *_: None, lambda: False)
-    assert len(made) == trainer.plan.privacy.training.steps == outcome.steps == 7
+    releases = training.parts.releases
+    outcome = trainer.train(table_of(Setting(1))[0], releases, lambda *_: None, lambda: False)
+    assert len(made) == training.plan.privacy.training.steps == len(outcome.losses) == 7
+    assert releases.left == 0
     assert outcome.stop_reason is StopReason.FINISHED

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jupyter_dpsynth.privacy.accounting import gaussian_epsilon
+from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, gaussian_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.privacy.releases import noisy_counts, partition_threshold
+from jupyter_dpsynth.privacy.releases import PlannedRelease, Releases, partition_threshold
 from jupyter_dpsynth.privacy.sampling import chunks, poisson_sample
 
 # seeded: a statistical test that fails once in a thousand runs is no test of a change
@@ -104,7 +104,9 @@ def test_composed_discrete_noise_costs_what_the_accountant_says_of_normal_noise(
 
 def test_noisy_counts_are_whole_and_spread_as_planned():
     counts = np.arange(200_000)
-    noisy = noisy_counts(counts, 6.0, NoiseSource(test_only_seed=SEED))
+    planned = PlannedRelease(GaussianMeasurement("counts", 6.0))
+    releases = Releases(NoiseSource(test_only_seed=SEED), [planned])
+    noisy = releases.allowance("counts").counts(counts)
     assert (noisy == np.round(noisy)).all()
     assert abs((noisy - counts).std() / 6 - 1) < 0.01
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.learning.fitting import _versions
-from jupyter_dpsynth.engine.learning.run import Learned, LearningRun
+from jupyter_dpsynth.engine.learning.receipts import software_versions
+from jupyter_dpsynth.engine.measuring.measure import measure_table
+from jupyter_dpsynth.engine.model.learned import Learned
 from jupyter_dpsynth.engine.model.network import Layout, TabularModel
 from jupyter_dpsynth.engine.model.reference import to_shares
 from jupyter_dpsynth.engine.planning.plan import plan_run
@@ -20,6 +21,7 @@ from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.support.plans import releases_of
 
 
 def untrained(df, completed=20, **declared):
@@ -28,9 +30,9 @@ def untrained(df, completed=20, **declared):
     df_meta = MetaExtractor.extract(df, **declared)
     plan = plan_run(config.resolve(), df_meta, float(max(len(df), 2)))
     noise = NoiseSource(test_only_seed=0)
-    run = LearningRun(df_meta, config.resolve(), FrameSource(df), lambda _: None, None, noise, None, None, "")
-    codec, reference, _, counts = run._measure(plan)
-    shares = [to_shares(count, 0.3) for count in counts]
+    measured = measure_table(FrameSource(df), df_meta, plan, releases_of(plan, noise), lambda _: None)
+    codec, reference = measured.codec, measured.reference
+    shares = [to_shares(count, 0.3) for count in measured.counts]
     layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent)
     generator = np.random.default_rng(0)
     weights = generator.normal(0, 0.3, (layout.width, layout.width)).astype(np.float32) * layout.mask
@@ -47,7 +49,7 @@ def untrained(df, completed=20, **declared):
         noise="operating-system entropy (numpy Philox), float64",
         row_count_private=True,
         backend="native",
-        versions=_versions(),
+        versions=software_versions(),
         second_opinion=None,
         guarantee="dp",
     )

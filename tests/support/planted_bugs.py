@@ -19,28 +19,31 @@ import tensorflow as tf
 from scipy.stats import norm
 
 from jupyter_dpsynth.config import HighDimConfig, ResolvedConfig
-from jupyter_dpsynth.engine.learning.auditing import STATISTICS, canary_draws
 from jupyter_dpsynth.engine.model.network import Layout
-from jupyter_dpsynth.engine.planning.plan import RunPlan, plan_run
+from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.engine.training import release as release_module
-from jupyter_dpsynth.engine.training import trainer as training_module
 from jupyter_dpsynth.engine.training.adam import Start
 from jupyter_dpsynth.engine.training.gradient import BatchGradient
-from jupyter_dpsynth.engine.training.release import NativeRelease, NoisySums
-from jupyter_dpsynth.engine.training.trainer import DPTrainer
+from jupyter_dpsynth.engine.training.recording import STATISTICS, AuditedTraining, canary_draws
+from jupyter_dpsynth.engine.training.release import GradientRelease, NativeRelease, NoisySums
+from jupyter_dpsynth.engine.training.trainer import DPTrainer, training_parts
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.privacy import releases as releases_module
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, SampledTraining
 from jupyter_dpsynth.privacy.audit import CANARY_ALPHA, CanaryAudit, audit_canary, fit_shift, privacy_profile
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.releases import StepSample
 from jupyter_dpsynth.privacy.sampling import chunks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.engine.model.plan import RunPlan
+
 SIZES = np.array([3, 5, 2, 4])
 CLIP = 0.5  # so small that the gradients of weights and biases reach it by themselves
 EPSILONS = np.linspace(0.2, 8, 40)
-Plant = Callable[[DPTrainer], contextlib.AbstractContextManager[None]]
+Plant = Callable[[AuditedTraining], contextlib.AbstractContextManager[GradientRelease]]
 
 
 @dataclass(frozen=True)
@@ -96,30 +99,32 @@ def _config(setting: Setting) -> ResolvedConfig:
 
 
 def plan_of(setting: Setting) -> RunPlan:
-    """A real plan, with the noise of gradient and loss in its own proportions to the accountant's."""
+    """A real plan, with the noise, steps and samples of the setting."""
     frame = pd.DataFrame({name: ["a", "b"] for name in "abcd"})
     meta = MetaExtractor.extract(frame, categories={name: ["a", "b"] for name in "abcd"})
     plan = plan_run(_config(setting), meta, float(setting.rows))
-    assert plan.privacy is not None
-    assert plan.privacy.training is not None
-    ratio = setting.noise / plan.privacy.training.noise_multiplier
     training = SampledTraining(setting.steps, setting.probability, setting.noise)
     return replace(
         plan,
         privacy=PrivacyPlan((), training),
         steps=setting.steps,
         sampling_probability=setting.probability,
-        noise_multiplier=plan.noise_multiplier * ratio,
-        loss_noise=plan.loss_noise * ratio,
     )
 
 
-def trainer_of(setting: Setting, noise: NoiseSource | None = None) -> DPTrainer:
-    """A real trainer under that plan."""
+def training_of(setting: Setting, noise: NoiseSource | None = None) -> AuditedTraining:
+    """A real training under that plan."""
     scale = np.triu(np.full((len(SIZES), len(SIZES)), 0.9), 1)
     shares = [np.full(size, 1 / size) for size in SIZES]
     start = Start(Layout(SIZES, scale), shares, [0] * len(SIZES))
-    return DPTrainer(start, plan_of(setting), _config(setting), noise or NoiseSource())
+    plan, noise = plan_of(setting), noise or NoiseSource()
+    return AuditedTraining(plan, training_parts(start, plan, _config(setting), noise), noise)
+
+
+def trainer_of(training: AuditedTraining) -> DPTrainer:
+    """The trainer of a training, with the parts that users have."""
+    parts = training.parts
+    return DPTrainer(training.plan, parts.release, parts.update, parts.divisor)
 
 
 def table_of(setting: Setting) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -135,70 +140,73 @@ def examine(
     noise: NoiseSource | None = None,
 ) -> Finding:
     """Audit the training loop with something planted in it."""
-    trainer = trainer_of(setting, noise)
+    training = training_of(setting, noise)
     claim = PrivacyPlan(
         (), SampledTraining(counted_steps or setting.steps, setting.probability, setting.noise)
     )
-    with plant(trainer):
-        without, canary = canary_draws(trainer, *table_of(setting), setting.draws)
+    with plant(training) as release:
+        planted = replace(training, parts=replace(training.parts, release=release))
+        without, canary = canary_draws(planted, *table_of(setting), setting.draws)
     audit = audit_canary(without, canary, STATISTICS, (EPSILONS, privacy_profile(claim, EPSILONS)))
     mu, error = fit_shift(without[:, 0], canary[:, 0])
     claimed = math.sqrt(counted_steps or setting.steps) / setting.noise if setting.probability == 1 else None
     return Finding(name, audit, mu, mu - float(norm.isf(CANARY_ALPHA)) * error, claimed)
 
 
-def nothing(trainer: DPTrainer) -> contextlib.AbstractContextManager[None]:
+def nothing(training: AuditedTraining) -> contextlib.AbstractContextManager[GradientRelease]:
     """No bug."""
-    return contextlib.nullcontext()
+    return contextlib.nullcontext(training.parts.release)
 
 
-def _native(trainer: DPTrainer, kind: type[NativeRelease] = NativeRelease, **changes: Any) -> NativeRelease:
-    arguments = {
-        "gradient": trainer.gradient,
-        "noise": trainer.noise,
-        "sigma": trainer.plan.noise_multiplier,
-        "loss_sigma": trainer.plan.loss_noise,
-    }
-    return kind(**{**arguments, **changes})
+def _gradient(training: AuditedTraining) -> BatchGradient:
+    release = training.parts.release
+    assert isinstance(release, NativeRelease)
+    return release.gradient
 
 
 @contextlib.contextmanager
-def noise_per_chunk(trainer: DPTrainer) -> Iterator[None]:
+def noise_per_chunk(training: AuditedTraining) -> Iterator[GradientRelease]:
     """Each chunk of the batch gets its noise, so the noise tells how many chunks there are."""
 
     class PerChunk(NativeRelease):
-        def release(self, weights: Any, bias: Any, codes: Any, indices: Any) -> NoisySums:
+        def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:
             parts = [
-                super(PerChunk, self).release(weights, bias, codes, part)
-                for part in chunks(indices, release_module.MAX_CHUNK)
+                super(PerChunk, self).release(weights, bias, codes, _another_step(sample, part, training))
+                for part in chunks(sample.indices, release_module.MAX_CHUNK)
             ]
+            sample.noise(0, self.sensitivity)  # the loop goes on as if one release had been made
             return NoisySums(
                 np.sum([part.weights for part in parts], axis=0),
                 np.sum([part.bias for part in parts], axis=0),
                 sum(part.loss for part in parts),
             )
 
-    trainer.release = _native(trainer, PerChunk)
     with mock.patch.object(release_module, "MAX_CHUNK", 16):
-        yield
+        yield PerChunk(_gradient(training))
+
+
+def _another_step(sample: StepSample, indices: NDArray[np.int64], training: AuditedTraining) -> StepSample:
+    """A step that nobody planned."""
+    planned = sample.releases
+    releases = releases_module.TrainingReleases(planned.training, planned.sensitivity, training.noise)
+    return StepSample(releases, indices)
 
 
 @contextlib.contextmanager
-def divided_by_actual_batch(trainer: DPTrainer) -> Iterator[None]:
+def divided_by_actual_batch(training: AuditedTraining) -> Iterator[GradientRelease]:
     """The sum is divided by the number of rows that were sampled, not by the expected one."""
 
     class Divided(NativeRelease):
-        def release(self, weights: Any, bias: Any, codes: Any, indices: Any) -> NoisySums:
-            sums = super().release(weights, bias, codes, indices)
-            factor = trainer.plan.batch_size / max(len(indices), 1)
+        def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:
+            sums = super().release(weights, bias, codes, sample)
+            factor = training.plan.batch_size / max(len(sample.indices), 1)
             return NoisySums(sums.weights * factor, sums.bias * factor, sums.loss * factor)
 
-    trainer.release = _native(trainer, Divided)
-    yield
+    yield Divided(_gradient(training))
 
 
 @contextlib.contextmanager
-def clipped_per_layer(trainer: DPTrainer) -> Iterator[None]:
+def clipped_per_layer(training: AuditedTraining) -> Iterator[GradientRelease]:
     """Weights and biases are clipped each by itself to the whole clip norm."""
 
     class PerLayer(BatchGradient):
@@ -215,43 +223,57 @@ def clipped_per_layer(trainer: DPTrainer) -> Iterator[None]:
             for_bias = tf.reduce_sum(scaled(tf.ones_like(self._block_weights)), axis=0)
             return gradient, for_bias, tf.reduce_sum(tf.clip_by_value(losses, 0.0, self.loss_bound))
 
-    real = trainer.gradient
-    trainer.release = _native(trainer, gradient=PerLayer(real.layout, real.clip_norm, real.loss_bound))
-    yield
+    real = _gradient(training)
+    yield NativeRelease(PerLayer(real.layout, real.clip_norm, real.loss_bound))
 
 
 @contextlib.contextmanager
-def clipped_at_sqrt_2(trainer: DPTrainer) -> Iterator[None]:
+def clipped_at_sqrt_2(training: AuditedTraining) -> Iterator[GradientRelease]:
     """Rows are clipped to sqrt(2) times the clip norm that the noise was made for."""
-    real = trainer.gradient
+    real = _gradient(training)
     gradient = BatchGradient(real.layout, real.clip_norm, real.loss_bound)
     gradient._limit *= math.sqrt(2)
-    trainer.release = _native(trainer, gradient=gradient)
-    yield
+    yield NativeRelease(gradient)
+
+
+class _Changed(StepSample):
+    """A step's sample whose noise is changed by a factor, that of the loss by another."""
+
+    def __init__(self, sample: StepSample, factor: float, loss_factor: float) -> None:
+        super().__init__(sample.releases, sample.indices)
+        self._factors = factor, loss_factor
+
+    def noise(self, size: int, sensitivity: Any) -> NDArray[np.float64]:
+        noise = super().noise(size, sensitivity)
+        noise[:-1] *= self._factors[0]
+        noise[-1] *= self._factors[1]
+        return noise
 
 
 @contextlib.contextmanager
-def noise_10_percent_low(trainer: DPTrainer) -> Iterator[None]:
+def noise_10_percent_low(training: AuditedTraining) -> Iterator[GradientRelease]:
     """The noise has nine tenths of the planned standard deviation."""
-    plan = trainer.plan
-    trainer.release = _native(trainer, sigma=0.9 * plan.noise_multiplier, loss_sigma=0.9 * plan.loss_noise)
-    yield
+
+    class Low(NativeRelease):
+        def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:
+            return super().release(weights, bias, codes, _Changed(sample, 0.9, 0.9))
+
+    yield Low(_gradient(training))
 
 
 @contextlib.contextmanager
-def loss_without_noise(trainer: DPTrainer) -> Iterator[None]:
+def loss_without_noise(training: AuditedTraining) -> Iterator[GradientRelease]:
     """The loss that is shown is the exact one."""
 
     class Exact(NativeRelease):
-        def noisy_loss(self, loss: float) -> float:
-            return loss
+        def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:
+            return super().release(weights, bias, codes, _Changed(sample, 1.0, 0.0))
 
-    trainer.release = _native(trainer, Exact)
-    yield
+    yield Exact(_gradient(training))
 
 
 @contextlib.contextmanager
-def shuffled_batches(trainer: DPTrainer) -> Iterator[None]:
+def shuffled_batches(training: AuditedTraining) -> Iterator[GradientRelease]:
     """Every row is in exactly one batch of an epoch; accounted as Poisson sampling."""
     waiting: list[int] = []
     known = 0
@@ -264,8 +286,8 @@ def shuffled_batches(trainer: DPTrainer) -> Iterator[None]:
             waiting[:] = generator.permutation(rows).tolist()
         return np.array([waiting.pop() for _ in range(size)])
 
-    with mock.patch.object(training_module, "poisson_sample", next_batch):
-        yield
+    with mock.patch.object(releases_module, "poisson_sample", next_batch):
+        yield training.parts.release
 
 
 BUGS = (

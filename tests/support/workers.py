@@ -19,12 +19,14 @@ import tensorflow as tf
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor, PrivacyLedger
 from jupyter_dpsynth.engine.model.network import Layout
-from jupyter_dpsynth.engine.training.distribute import Crew, ReplicatedRelease
+from jupyter_dpsynth.engine.training.distribute import ReplicatedRelease, Workers
 from jupyter_dpsynth.engine.training.gradient import BatchGradient
 from jupyter_dpsynth.engine.training.release import NativeRelease, UnitRelease
 from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.releases import GRADIENT_NOISE, LOSS_NOISE
 from jupyter_dpsynth.sources.bounding import Units, bound_units
+from tests.support.plans import step_of
 from tests.support.tables import mixed_table
 
 SIZES = np.array([5, 4, 3, 6])
@@ -36,18 +38,19 @@ STEPS = 60
 KILLED_STEPS = 300  # of a run that is killed: seconds, so that the kill does not come after its end
 
 
-def release_of(crew, sigma, units=None):
-    """A release on every replica, its noise from a test-only seed."""
+def release_of(workers, units=None):
+    """A release on every replica."""
     layout = Layout.from_dependence(SIZES, np.full((4, 4), 0.3), 0.5)
     gradient = BatchGradient(layout, CLIP, LOSS_BOUND)
-    arguments = (gradient, NoiseSource(test_only_seed=5).of_worker(crew.worker), sigma, 3 * sigma)
-    if units is None:
-        return ReplicatedRelease(NativeRelease(*arguments), crew)
-    names = ("gradient", "noise", "sigma", "loss_sigma")
-    return ReplicatedRelease(
-        UnitRelease(units=Units.side_by_side(units), unit_rows=3, **dict(zip(names, arguments, strict=True))),
-        crew,
-    )
+    native = NativeRelease(gradient)
+    if units is not None:
+        native = UnitRelease(gradient, Units.side_by_side(units), 3)
+    return ReplicatedRelease(native, workers)
+
+
+def without_noise(release, weights, bias, codes, rows):
+    """What a release would be without noise."""
+    return release.release(weights, bias, codes, step_of(release, rows, 0.0))
 
 
 def problem(seed, scale):
@@ -63,38 +66,39 @@ def vector(sums):
     return np.concatenate([sums.weights, sums.bias])
 
 
-def row_effects(crew, units=None):
+def row_effects(workers, units=None):
     """Largest change of the total by one row (or unit), in units of C; how many replicas it changes."""
-    release = release_of(crew, 0.0, units)
+    release = release_of(workers, units)
     count = ROWS if units is None else len(units) - 1
     effect, replicas = 0.0, set()
     for seed, scale in enumerate((0.1, 3.0, 50.0)):
         weights, bias, codes = problem(seed, scale)
         everyone = np.arange(count)
         held = [part.numpy() for part in release.sums(weights, bias, codes, everyone)]
-        total = vector(release.release(weights, bias, codes, everyone))
+        total = vector(without_noise(release, weights, bias, codes, everyone))
         for row in range(count):
             others = np.delete(everyone, row)
             without = [part.numpy() for part in release.sums(weights, bias, codes, others)]
             changes = [float(np.linalg.norm((a - b)[:-1])) for a, b in zip(held, without, strict=True)]
             replicas.add(sum(change > 1e-6 * CLIP for change in changes))
-            change = total - vector(release.release(weights, bias, codes, others))
+            change = total - vector(without_noise(release, weights, bias, codes, others))
             effect = max(effect, float(np.linalg.norm(change)), *changes)
     return effect / CLIP, sorted(replicas)
 
 
-def noise(crew):
+def noise(workers):
     """Releases of empty samples in units of the planned noise, `[RELEASES, F + D]`, and of the losses."""
-    release = release_of(crew, SIGMA)
+    release = release_of(workers)
     weights, bias, codes = problem(0, 1.0)
-    nobody = np.zeros(0, np.int64)
-    made = [release.release(weights, bias, codes, nobody) for _ in range(RELEASES)]
-    draws = np.stack([vector(sums) for sums in made]) / (SIGMA * CLIP)
-    return draws, np.array([sums.loss for sums in made]) / (3 * SIGMA * LOSS_BOUND)
+    source = NoiseSource(test_only_seed=5).of_worker(workers.worker)
+    steps = [step_of(release, [], SIGMA, source, workers.share) for _ in range(RELEASES)]
+    made = [release.release(weights, bias, codes, step) for step in steps]
+    draws = np.stack([vector(sums) for sums in made]) / (SIGMA * GRADIENT_NOISE * CLIP)
+    return draws, np.array([sums.loss for sums in made]) / (SIGMA * LOSS_NOISE * LOSS_BOUND)
 
 
-def noise_figures(crew):
-    draws, losses = noise(crew)
+def noise_figures(workers):
+    draws, losses = noise(workers)
     return {
         "draws": draws.size,
         "squares": float((draws**2).sum()),
@@ -136,49 +140,49 @@ def replicas(count):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
     strategy = tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)])
-    crew = Crew(strategy)
+    workers = Workers(strategy)
     units = np.array([0, 3, 4, 4, 6, 9, 12, 13, 15, 18, 21])
-    effect, touched = row_effects(crew)
-    unit_effect, unit_touched = row_effects(crew, units)
+    effect, touched = row_effects(workers)
+    unit_effect, unit_touched = row_effects(workers, units)
     df = mixed_table(LEARNED_ROWS, seed=70)
     with strategy.scope():
         synthesizer = synthesizer_of(df).learn(df, callback=lambda _: None)
     return {
-        "replicas": len(crew.devices),
+        "replicas": len(workers.devices),
         "effect": effect,
         "touched": touched,
         "unit_effect": unit_effect,
         "unit_touched": unit_touched,
-        "resident": resident_difference(crew),
-        **noise_figures(crew),
+        "resident": resident_difference(workers),
+        **noise_figures(workers),
         **learned_figures(synthesizer, df),
     }
 
 
-def resident_difference(crew):
+def resident_difference(workers):
     """Largest difference that keeping the codes on the devices makes to a sum."""
     from jupyter_dpsynth.engine.training import distribute as scaleout
 
     weights, bias, codes = problem(1, 1.0)
     rows = np.arange(3, ROWS)
-    usual = vector(release_of(crew, 0.0).release(weights, bias, codes, rows))
+    usual = vector(without_noise(release_of(workers), weights, bias, codes, rows))
     scaleout.RESIDENT_KIND = "CPU"
     try:
-        release = release_of(crew, 0.0)
-        kept = vector(release.release(weights, bias, codes, rows))
-        assert len(release._tables) == len(crew.devices)
+        release = release_of(workers)
+        kept = vector(without_noise(release, weights, bias, codes, rows))
+        assert len(release._tables) == len(workers.devices)
     finally:
         scaleout.RESIDENT_KIND = "GPU"
     return float(np.abs(usual - kept).max())
 
 
-def whole_sum_difference(crew):
+def whole_sum_difference(workers):
     """Difference of the workers' total from the clipped sum that one process makes of all rows."""
     weights, bias, codes = problem(2, 1.0)
-    release = release_of(crew, 0.0)
-    part = crew.rows(ROWS)
+    release = release_of(workers)
+    part = workers.rows(ROWS)
     mine = codes[part]
-    total = vector(release.release(weights, bias, mine, np.arange(len(mine))))
+    total = vector(without_noise(release, weights, bias, mine, np.arange(len(mine))))
     whole = vector(release.native.clipped_sums(weights, bias, codes, np.arange(ROWS)))
     return float(np.abs(total - whole).max())
 
@@ -186,9 +190,9 @@ def whole_sum_difference(crew):
 def worker():
     """One of several workers: sums, noise, a whole learning, one that is stopped, one with two tables."""
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    crew = Crew(strategy)
-    found = {"worker": crew.worker, "workers": crew.workers, "share": crew.share}
-    found |= {"whole": whole_sum_difference(crew), **noise_figures(crew)}
+    workers = Workers(strategy)
+    found = {"worker": workers.worker, "workers": workers.workers, "share": workers.share}
+    found |= {"whole": whole_sum_difference(workers), **noise_figures(workers)}
     df = mixed_table(LEARNED_ROWS, seed=71)
     synthesizer = synthesizer_of(df)
     with strategy.scope():
@@ -198,7 +202,7 @@ def worker():
     stop = threading.Event()
 
     def stop_at_seven(report):
-        if report.step == 7 and crew.worker == 1:
+        if report.step == 7 and workers.worker == 1:
             stop.set()
 
     other = mixed_table(LEARNED_ROWS, seed=72)
@@ -210,10 +214,10 @@ def worker():
     by_person.learn(persons, callback=lambda _: None, strategy=strategy)
     found["by_person"] = [len(by_person.learned.losses), two_way_distance(by_person, persons)]
 
-    found["apart"] = apart(crew, strategy)
+    found["apart"] = apart(workers, strategy)
 
     mixed_up = mixed_table(LEARNED_ROWS, seed=73)
-    if crew.worker == 1:
+    if workers.worker == 1:
         mixed_up = mixed_up.sample(frac=1.0, random_state=1)
     try:
         synthesizer_of(mixed_up).learn(mixed_up, callback=lambda _: None, strategy=strategy)
@@ -223,22 +227,22 @@ def worker():
     return found
 
 
-def apart(crew, strategy):
+def apart(workers, strategy):
     """What is said if the workers choose other rows of the persons."""
-    from jupyter_dpsynth.engine.learning import fitting as prepared_run
+    from jupyter_dpsynth.engine.learning import run as run_module
 
     def own_choice(source, unit, most, generator):
-        return bound_units(source, unit, most, np.random.default_rng(crew.worker))
+        return bound_units(source, unit, most, np.random.default_rng(workers.worker))
 
     persons = mixed_table(LEARNED_ROWS, seed=76).assign(person=np.arange(LEARNED_ROWS) // 5)
     synthesizer = synthesizer_of(persons, n_public=False, privacy_unit="person", max_rows_per_unit=2)
-    prepared_run.bound_units = own_choice
+    run_module.bound_units = own_choice
     try:
         synthesizer.learn(persons, callback=lambda _: None, strategy=strategy)
     except DPSynthError as error:
         return f"{type(error).__name__}: {error}"
     finally:
-        prepared_run.bound_units = bound_units
+        run_module.bound_units = bound_units
     return "nothing"
 
 

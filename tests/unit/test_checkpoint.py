@@ -7,12 +7,13 @@ import sqlite3
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor, PrivacyLedger
-from jupyter_dpsynth.engine.learning.checkpoint import TrainingTask, window
+from jupyter_dpsynth.engine.learning.checkpoint import EARLIER_NOISE, TrainingTask, window
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.files.archive import ARRAYS, SCHEMA
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, SampledTraining
@@ -227,6 +228,25 @@ def rewritten(path, target, change_schema=None, change_arrays=None):
     with zipfile.ZipFile(target, "w") as archive:
         archive.writestr(SCHEMA, json.dumps(schema))
         archive.writestr(ARRAYS, content.getvalue())
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(("groups", "sensitivity"), [(None, 1.0), (4, 2.0)])
+def test_a_checkpoint_that_holds_the_noise_of_each_measurement_can_be_read(
+    halfway, tmp_path, groups, sensitivity
+):
+    """Version 0.1.0 wrote what now follows from the plan."""
+    path, target = halfway[2], tmp_path / "earlier"
+
+    def as_before(schema):
+        del schema["plan"]["columns"], schema["plan"]["gradient_sensitivity"]
+        schema["plan"].update(dict.fromkeys(EARLIER_NOISE, 7.5), order_sigma=None)
+        schema["config"]["num_microbatches"] = groups
+
+    rewritten(path, target, as_before)
+    earlier, now = TrainingTask.read(target), TrainingTask.read(path)
+    assert earlier.plan == replace(now.plan, gradient_sensitivity=sensitivity)
+    assert earlier.plan.releases == now.plan.releases
 
 
 @pytest.mark.tensorflow

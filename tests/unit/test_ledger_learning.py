@@ -9,7 +9,7 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.datasets import load_census_sample
 from jupyter_dpsynth.display.console import ConsoleProgress
-from jupyter_dpsynth.engine.learning.run import LearningRun
+from jupyter_dpsynth.engine.learning import run as run_module
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, DataError, NotLearnedError
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
@@ -17,7 +17,7 @@ from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
-from jupyter_dpsynth.privacy.releases import Histograms
+from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -37,16 +37,16 @@ def ledger(tmp_path):
 def measured(monkeypatch):
     """Collects what is measured and every sign of noise that is drawn."""
     found = []
-    original = Histograms.measure
+    original = Releases.release_counts
 
-    def measure(self, counts, sigma):
-        found.append(sigma)
-        return original(self, counts, sigma)
+    def release_counts(self, allowance, exact, parts):
+        found.append(allowance.noise)
+        return original(self, allowance, exact, parts)
 
     def drawn(self, size, *_):
         raise AssertionError("noise was drawn before the reservation")
 
-    monkeypatch.setattr(Histograms, "measure", measure)
+    monkeypatch.setattr(Releases, "release_counts", release_counts)
     monkeypatch.setattr(NoiseSource, "normal", drawn)
     return found
 
@@ -86,11 +86,11 @@ def test_a_damaged_ledger_stops_learning_before_anything_is_measured(ledger, mea
 def test_the_whole_budget_is_in_the_ledger_when_the_row_count_is_measured(ledger, monkeypatch):
     df, seen = mixed_table(), []
 
-    def measure(self, counts, sigma):
+    def release_counts(self, allowance, exact, parts):
         seen.extend(runs_of(ledger))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Histograms, "measure", measure)
+    monkeypatch.setattr(Releases, "release_counts", release_counts)
     with pytest.raises(KeyboardInterrupt):
         synthesizer_for(df, epsilon=1.5).learn(df, callback=quiet, ledger=ledger)
     (run,) = seen
@@ -105,11 +105,11 @@ def test_the_whole_budget_is_in_the_ledger_when_the_row_count_is_measured(ledger
 def test_the_exact_plan_is_in_the_ledger_before_anything_but_the_row_count_is_measured(ledger, monkeypatch):
     df, seen = mixed_table(), []
 
-    def measure(self, plan):
+    def measure(source, df_meta, plan, *_):
         seen.append((plan, runs_of(ledger)))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(LearningRun, "_measure", measure)
+    monkeypatch.setattr(run_module, "measure_table", measure)
     with pytest.raises(KeyboardInterrupt):
         synthesizer_for(df).learn(df, callback=quiet, ledger=ledger)
     ((plan, (run,)),) = seen
@@ -120,14 +120,14 @@ def test_the_exact_plan_is_in_the_ledger_before_anything_but_the_row_count_is_me
 def test_a_plan_that_does_not_fit_after_counting_leaves_only_the_row_count_spent(ledger, monkeypatch):
     df = mixed_table()
     synthesizer = synthesizer_for(df)
-    original, measured = Histograms.measure, []
+    original, measured = Releases.release_counts, []
 
-    def measure(self, counts, sigma):
-        measured.append(sigma)
+    def release_counts(self, allowance, exact, parts):
+        measured.append(allowance.noise)
         ledger.set_cap(0.5)  # somebody lowers the cap while the rows are counted
-        return original(self, counts, sigma)
+        return original(self, allowance, exact, parts)
 
-    monkeypatch.setattr(Histograms, "measure", measure)
+    monkeypatch.setattr(Releases, "release_counts", release_counts)
     with pytest.raises(BudgetExhaustedError, match="At most the row count has been measured"):
         synthesizer.learn(df, callback=quiet, ledger=ledger)
     (run,) = runs_of(ledger)
@@ -139,13 +139,13 @@ def test_a_plan_that_does_not_fit_after_counting_leaves_only_the_row_count_spent
 
 def test_a_ledger_that_vanishes_after_counting_stops_the_run(ledger, monkeypatch):
     df = mixed_table()
-    original = Histograms.measure
+    original = Releases.release_counts
 
-    def measure(self, counts, sigma):
+    def release_counts(self, allowance, exact, parts):
         ledger.path.unlink()
-        return original(self, counts, sigma)
+        return original(self, allowance, exact, parts)
 
-    monkeypatch.setattr(Histograms, "measure", measure)
+    monkeypatch.setattr(Releases, "release_counts", release_counts)
     with pytest.raises(ArtifactError, match="does not hold this run's reservation any more"):
         synthesizer_for(df).learn(df, callback=quiet, ledger=ledger)
 
@@ -177,10 +177,10 @@ def test_plain_python_is_told_once_what_the_data_has_cost(ledger, monkeypatch):
     df, stream = mixed_table(), io.StringIO()
     ledger.reserve(TableIdentity(table_fingerprint(FrameSource(df)), label="df"), 0.5, 1e-6)
 
-    def measure(self, plan):
+    def measure(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(LearningRun, "_measure", measure)
+    monkeypatch.setattr(run_module, "measure_table", measure)
     with pytest.raises(KeyboardInterrupt):
         synthesizer_for(df).learn(df, callback=ConsoleProgress(stream), ledger=ledger)
     line = "This data ('df') has cost epsilon = 0.5 so far (1 run); this run reserves 1 more."

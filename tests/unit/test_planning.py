@@ -1,6 +1,7 @@
 """The plan of a run pays for everything, keeps within epsilon, and is fixed before a value is read."""
 
 import re
+from fractions import Fraction
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from jupyter_dpsynth.engine.planning.plan import check_feasible, plan_run
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
+from jupyter_dpsynth.privacy.noise import NoiseSource
 from tests.support.tables import mixed_table
 
 
@@ -46,16 +48,13 @@ def test_the_plan_names_every_measurement_that_is_made():
         "one-way marginals",
         "pair dependence",
     ]
-    # what the planned noise of each single histogram adds up to is what the accountant was told
-    columns, pairs = 5, 10
-    told = {m.name: m.sigma for m in plan.privacy.measurements}
-    assert plan.codec_sigma / columns**0.5 == pytest.approx(told["value histograms"])
-    assert plan.marginal_sigma / columns**0.5 == pytest.approx(told["one-way marginals"])
-    assert plan.pair_sigma / pairs**0.5 == pytest.approx(told["pair dependence"])
-    assert plan.look_sigma == pytest.approx(told["second look at unlisted names"])
-    both = told["one-way marginals"] ** -2 + told["second look at unlisted names"] ** -2
-    assert plan.finer_marginal_sigma / columns**0.5 == pytest.approx(both**-0.5)
-    assert plan.unit_sigma / 3**0.5 == pytest.approx(told["decimals and time resolutions"])
+    # a release draws the noise that the accountant was told of
+    for measurement, release in zip(plan.privacy.measurements, plan.releases, strict=True):
+        assert release.measurement is measurement
+        assert release.sensitivity == (10**0.5 if measurement.name == "pair dependence" else 1)
+        assert release.noise(Fraction(1, 5)) == pytest.approx(
+            5**0.5 * release.sensitivity * measurement.sigma
+        )
 
 
 def test_orderings_of_columns_are_paid_for():
@@ -64,10 +63,10 @@ def test_orderings_of_columns_are_paid_for():
         plan = plan_run(HighDimConfig().resolve(), columns, 5000)
         told = {m.name: m.sigma for m in plan.privacy.measurements}
         if ordered:  # 15 pairs could be compared, 8 of them are
-            assert plan.order_sigma / ordered**0.5 == pytest.approx(told["orderings of columns"])
+            noise = plan.noise_of("orderings of columns", Fraction(1, ordered))
+            assert noise / ordered**0.5 == pytest.approx(told["orderings of columns"])
         else:
             assert "orderings of columns" not in told
-            assert plan.order_sigma is None
 
 
 def test_a_private_row_count_leaves_a_part_of_delta_unused():
@@ -98,7 +97,9 @@ def test_a_steps_noise_pays_for_the_gradient_and_the_loss_together():
         config = HighDimConfig(num_microbatches=groups, batch_size=64)
         plan = plan_run(config.resolve(), meta(), 5000)
         told = plan.privacy.training.noise_multiplier
-        both = (sensitivity / plan.noise_multiplier) ** 2 + 1 / plan.loss_noise**2
+        releases = plan.training_releases(0.7, 9.0, NoiseSource())
+        assert releases.gradient_noise == pytest.approx(plan.noise_multiplier * 0.7)
+        both = (sensitivity * 0.7 / releases.gradient_noise) ** 2 + (9.0 / releases.loss_noise) ** 2
         assert both == pytest.approx(1 / told**2)
 
 

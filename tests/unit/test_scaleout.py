@@ -22,8 +22,9 @@ from scipy import stats
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.training import distribute as scaleout
 from jupyter_dpsynth.engine.training import trainer as training
-from jupyter_dpsynth.engine.training.distribute import Crew
+from jupyter_dpsynth.engine.training.distribute import Workers
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.privacy import releases
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.sampling import poisson_sample
@@ -300,9 +301,9 @@ def test_workers_of_one_test_only_seed_have_independent_noise():
 
 def place(worker, workers):
     """A worker's place, without a cluster."""
-    crew = object.__new__(Crew)
-    crew.worker, crew.workers = worker, workers
-    return crew
+    found = object.__new__(Workers)
+    found.worker, found.workers = worker, workers
+    return found
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
@@ -341,15 +342,15 @@ def test_each_step_has_a_sample_of_its_own_though_it_is_drawn_while_the_last_one
         return drawn[-1]
 
     class Watched(scaleout.ReplicatedRelease):
-        def release(self, weights, bias, codes, indices):
-            used.append(indices)
-            return super().release(weights, bias, codes, indices)
+        def release(self, weights, bias, codes, sample):
+            used.append(sample.indices)
+            return super().release(weights, bias, codes, sample)
 
-    monkeypatch.setattr(training, "poisson_sample", draw)
+    monkeypatch.setattr(releases, "poisson_sample", draw)
     monkeypatch.setattr(training, "ReplicatedRelease", Watched)
     df = mixed_table(300, seed=77)
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(epsilon=50.0, steps=6))
     strategy = training.tf.distribute.OneDeviceStrategy("CPU:0")
     synthesizer.learn(df, callback=lambda _: None, strategy=strategy)
     assert len(used) == 6
-    assert all(one is other for one, other in zip(used, drawn, strict=False))
+    assert all(one is other for one, other in zip(used, drawn, strict=True))

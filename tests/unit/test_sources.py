@@ -17,13 +17,13 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.learning.run import LearningRun
-from jupyter_dpsynth.engine.measuring.categories import Names
+from jupyter_dpsynth.engine.measuring.categories import DistinctValues
+from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import DataError, DPSynthError, MetadataError, NotLearnedError
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.privacy.releases import Histograms
+from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource, KeptRows
 from jupyter_dpsynth.sources.bounding import bound_units
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
@@ -32,6 +32,7 @@ from jupyter_dpsynth.sources.parquet import _row_group
 from jupyter_dpsynth.sources.partitions import apply_to_part
 from jupyter_dpsynth.sources.scratch import PrivateFolder, scratch_array
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.support.plans import releases_of
 from tests.support.tables import EVERY_TYPE, mixed_table
 
 dask = pytest.importorskip("dask")
@@ -80,17 +81,16 @@ def measured(table, meta, seed=5, epsilon=50.0):
     """Every exact count that goes through the door to private counts, and what is made of it."""
     told = []
 
-    class Watched(Histograms):
-        def measure(self, counts, sigma):
-            told.append(np.array(counts))
-            return super().measure(counts, sigma)
+    class Watched(Releases):
+        def release_counts(self, allowance, exact, parts):
+            told.append(np.array(exact))
+            return super().release_counts(allowance, exact, parts)
 
     noise = NoiseSource(test_only_seed=seed)
     config = HighDimConfig(epsilon=epsilon).resolve()
-    run = LearningRun(meta, config, open_source(table), lambda _: None, None, noise, None, None, "")
-    run.histograms = Watched(noise)
-    codec, reference, codes, counts = run._measure(plan_run(config, meta, 1500.0, "quick"))
-    return told, codec, reference, np.array(codes), counts
+    plan = plan_run(config, meta, 1500.0, "quick")
+    found = measure_table(open_source(table), meta, plan, releases_of(plan, noise, Watched), lambda _: None)
+    return told, found.codec, found.reference, np.array(found.codes), found.counts
 
 
 def assert_same(first, second):
@@ -678,12 +678,12 @@ def test_of_many_different_texts_only_hashes_are_kept_however_small_the_parts_ar
     df.to_parquet(tmp_path / "table.parquet", row_group_size=50)
     source = open_source(tmp_path / "table.parquet")
     for meta in MetaExtractor.extract(source).columns:
-        names = Names(source, meta)
+        names = DistinctValues(source, meta)
         assert names.counts.tolist() == [1] * 4000
         assert len(names._known) <= 200
         assert sum(map(len, names._known.values())) <= 2 * 64 * 100
         places = np.array([0, 1234, 3999])  # the others are looked up
-        assert names.values(places) == df[meta.name].iloc[places].tolist()
+        assert names.at(places) == df[meta.name].iloc[places].tolist()
 
 
 def test_what_a_file_says_of_its_row_groups_is_read_once(parquet, monkeypatch):

@@ -1,5 +1,7 @@
 """Relations that hold exactly in the private table hold exactly in the synthetic one."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,9 @@ from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
 from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, comparable, measure_orderings
 from jupyter_dpsynth.engine.sampling.relations import functional_relations
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.privacy.releases import Histograms
+from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource
+from tests.support.plans import plan_of_noise, releases_of
 
 LETTERS = "ABCDEF"
 REGIONS = dict(zip(LETTERS, "nnssww", strict=True))
@@ -65,20 +68,19 @@ def test_an_order_of_columns_is_kept_and_travels_with_the_model(learned, tmp_pat
 def test_each_ordering_costs_one_histogram_of_the_planned_noise(learned):
     log = []
 
-    class Counting(Histograms):
-        def measure(self, counts, sigma):
-            log.append((counts.sum(), sigma))
-            return super().measure(counts, sigma)
+    class Counting(Releases):
+        def release_counts(self, allowance, exact, parts):
+            log.append((exact.sum(), allowance.noise))
+            return super().release_counts(allowance, exact, parts)
 
     df = stays()
     columns = len(learned.codec.columns)
-    histograms = Counting(NoiseSource(test_only_seed=1))
-    found = measure_orderings(
-        FrameSource(df), learned.codec, np.ones((columns, columns)), histograms, 3.0, len(df)
-    )
+    plan = plan_of_noise(learned.codec.df_meta, len(df), histograms=3.0)
+    releases = releases_of(plan, NoiseSource(test_only_seed=1), Counting)
+    found = measure_orderings(FrameSource(df), learned.codec, np.ones((columns, columns)), releases, len(df))
     assert found == (("admitted", "discharged"),)
     assert len(log) <= MAX_ORDERINGS
-    assert all(rows <= len(df) and sigma == 3.0 for rows, sigma in log)
+    assert all(rows <= len(df) and noise == pytest.approx(3.0) for rows, noise in log)
 
 
 @pytest.mark.tensorflow
@@ -93,11 +95,14 @@ def test_an_order_is_kept_where_persons_are_protected():
 
 
 def test_orderings_are_not_measured_where_noise_would_decide():
-    class Untouched(Histograms):
-        def measure(self, counts, sigma):
+    class Untouched(Releases):
+        def release_counts(self, allowance, exact, parts):
             raise AssertionError
 
-    assert measure_orderings(FrameSource(stays(10)), None, None, Untouched(NoiseSource()), 3.0, 10.0) == ()
+    meta = MetaExtractor.extract(stays(10))
+    releases = releases_of(plan_of_noise(meta, 10, histograms=3.0), NoiseSource(), Untouched)
+    codec = SimpleNamespace(df_meta=meta)
+    assert measure_orderings(FrameSource(stays(10)), codec, None, releases, 10.0) == ()
 
 
 def test_only_columns_of_one_kind_are_compared():

@@ -1,12 +1,12 @@
-"""Checkpoints of a training: privatised state only, and steps that are claimed before they are made.
+"""Checkpoints of a training: privatised state only, and steps that are reserved before they are made.
 
 A checkpoint holds what was measured with noise, the plan, the optimizer's state and the losses that were
 shown: functions of released values. No row, no exact count and no sum before its noise is in it. It lets a
 run go on without measuring again. The same bytes are what the first of several workers sends to the others.
 
 How many steps may have been made is not read from the checkpoint, which may be old or a copy, but from the
-ledger (`privacy.ledger_claims`): a resumed run makes at most as many further steps as nobody has claimed. A
-crash therefore costs up to `window(steps)` steps of training, and never a second spending.
+ledger (`privacy.ledger.step_reservations`): a resumed run makes at most as many further steps as nobody has
+reserved. A crash therefore costs up to `window(steps)` steps of training, and never a second spending.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.model.network import Layout
+from jupyter_dpsynth.engine.model.plan import RunPlan
 from jupyter_dpsynth.engine.model.reference import MeasuredReference, reference_from
-from jupyter_dpsynth.engine.planning.plan import RunPlan
+from jupyter_dpsynth.engine.planning.plan import MICROBATCH_SENSITIVITY
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.files.archive import Kind, damaged, guarded, pack, read_arrays, unpack, write_file
 from jupyter_dpsynth.files.jsonschema import check_part
@@ -29,21 +30,27 @@ from jupyter_dpsynth.privacy.accounting import PrivacyPlan
 from jupyter_dpsynth.reports import StopReason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.config import ResolvedConfig
-    from jupyter_dpsynth.engine.training.trainer import DPTrainer
+    from jupyter_dpsynth.engine.training.adam import AdamUpdate
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 
-__all__ = ["Claims", "TrainingTask", "window"]
+__all__ = ["StepReservations", "TrainingTask", "window"]
 
 CHECKPOINT = Kind("checkpoint", 1)
 PRIVATE_FILE = 0o600
 WINDOWS = 20  # checkpoints of a run
 VECTORS = ("values", "average", "first", "second")
+# Earlier checkpoints held the noise of each measurement a second time
+EARLIER_NOISE = (
+    *("unit_sigma", "codec_sigma", "marginal_sigma", "finer_marginal_sigma", "pair_sigma", "order_sigma"),
+    *("look_sigma", "noise_multiplier", "loss_noise"),
+)
 
 
 def window(steps: int) -> int:
@@ -100,9 +107,14 @@ class TrainingTask:
         """Number of the last step that may be made."""
         return self.plan.steps - self.lost
 
-    def after(self, trainer: DPTrainer) -> TrainingTask:
-        """The task as a trainer has brought it on."""
-        return replace(self, state=trainer.update.state(), losses=np.array(trainer.losses))
+    def after(self, update: AdamUpdate, losses: Sequence[float]) -> TrainingTask:
+        """The task as training has brought it on.
+
+        Args:
+            update: The optimizer.
+            losses: Noisy mean loss of each step.
+        """
+        return replace(self, state=update.state(), losses=np.array(losses)) if losses else self
 
     def check(self, config: ResolvedConfig, df_meta: DataFrameMeta) -> None:
         """Raise ConfigError unless it is the task of these parameters and this schema."""
@@ -150,7 +162,7 @@ class TrainingTask:
             check_part(document[name], "synthesizer", name)
         codec = TableCodec.from_dict(document["codec"])
         reference = reference_from(codec, document["reference"])
-        plan = _plan_from(document["plan"])
+        plan = _plan_from(document["plan"], document["config"], len(codec.columns))
         if [len(share) for share in reference.shares] != codec.sizes.tolist():
             damaged(CHECKPOINT, "shares do not fit the columns")
         if reference.dependence.shape != (len(codec.sizes),) * 2:
@@ -197,8 +209,8 @@ class TrainingTask:
         return guarded(CHECKPOINT, path, lambda: cls.from_bytes(path.read_bytes()))
 
 
-class Claims:
-    """Writes checkpoints of one run and claims its steps, a window at a time.
+class StepReservations:
+    """Writes checkpoints of one run and reserves its steps, a window at a time.
 
     Args:
         path: The checkpoint's file.
@@ -206,7 +218,7 @@ class Claims:
         task: The run as it begins or goes on.
 
     Attributes:
-        task: The same, or with no step left if another process has claimed them all.
+        task: The same, or with no step left if another process has reserved them all.
     """
 
     def __init__(self, path: Path, ledger: PrivacyLedger, task: TrainingTask) -> None:
@@ -218,25 +230,31 @@ class Claims:
             self.task = replace(task, released=task.plan.steps)  # another process goes on with the run
 
     def _extend(self) -> bool:
-        granted = self._claim(window(self.task.plan.steps))
+        granted = self._reserve(window(self.task.plan.steps))
         self._granted += granted
         return granted > 0
 
-    def allows(self, step: int, trainer: DPTrainer) -> bool:
-        """Whether a step may be made; the next window is claimed once the last one is used up.
+    def allows(self, step: int, update: AdamUpdate, losses: Sequence[float]) -> bool:
+        """Whether a step may be made; the next window is reserved once the last one is used up.
 
         Args:
-            step: Its number, at most two above what the trainer has made.
-            trainer: What is to be kept before.
+            step: Its number, at most two above what was made.
+            update: The optimizer, whose state is kept before.
+            losses: Noisy mean loss of each step so far.
         """
         if step <= self._granted:
             return True
-        if trainer.losses:
-            self.task.after(trainer).write(self.path)
+        if losses:
+            self.task.after(update, losses).write(self.path)
         return self._extend()
 
-    def close(self, trainer: DPTrainer, reason: StopReason) -> int:
-        """Keep the end, and give back what was claimed and not used.
+    def close(self, update: AdamUpdate, losses: Sequence[float], reason: StopReason) -> int:
+        """Keep the end, and give back what was reserved and not used.
+
+        Args:
+            update: The optimizer.
+            losses: Noisy mean loss of each step.
+            reason: Why training ended.
 
         Returns:
             How many steps of the run have been made by all processes, at most.
@@ -244,15 +262,14 @@ class Claims:
         Privacy:
             A step during which a worker was lost counts as made: the others' sums may have been seen.
         """
-        used = len(trainer.losses) + (reason is StopReason.WORKER_LOST)
+        used = len(losses) + (reason is StopReason.WORKER_LOST)
         if used < self._granted:
-            self._claim(used - self._granted)
+            self._reserve(used - self._granted)
         released = self.ledger.claimed(self.task.entry)
-        task = self.task.after(trainer) if trainer.losses else self.task
-        replace(task, released=released).write(self.path)
+        replace(self.task.after(update, losses), released=released).write(self.path)
         return released
 
-    def _claim(self, steps: int) -> int:
+    def _reserve(self, steps: int) -> int:
         return self.ledger.claim(self.task.entry, steps, self.task.plan.steps)
 
 
@@ -263,7 +280,18 @@ def _plan_document(plan: RunPlan) -> dict[str, Any]:
     return {**values, "privacy": privacy, "epsilon": epsilon, "ends_by": plan.ends_by.value}
 
 
-def _plan_from(document: dict[str, Any]) -> RunPlan:
+def _plan_from(document: dict[str, Any], config: dict[str, Any], columns: int) -> RunPlan:
+    """The plan of a document.
+
+    Args:
+        document: What `_plan_document` made, or an earlier version.
+        config: Parameters by name.
+        columns: How many columns are learned.
+    """
+    if set(EARLIER_NOISE) <= document.keys():
+        document = {name: value for name, value in document.items() if name not in EARLIER_NOISE}
+        grouped = config.get("num_microbatches") is not None
+        document |= {"columns": columns, "gradient_sensitivity": MICROBATCH_SENSITIVITY if grouped else 1.0}
     names = [each.name for each in fields(RunPlan)]
     if sorted(document) != sorted(names):
         damaged(CHECKPOINT, "the plan has other fields")

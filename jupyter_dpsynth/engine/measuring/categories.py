@@ -1,6 +1,6 @@
-"""Private discovery of a column of names: which categories it has, and how many rows each.
+"""Private discovery of a categorical column: which categories it has, and how many rows each.
 
-As in `discovery`, private rows are read only through `Histograms.measure`.
+What is counted in private rows leaves through `Allowance.counts` alone.
 """
 
 from __future__ import annotations
@@ -23,62 +23,58 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.engine.measuring.discovered import Settings
     from jupyter_dpsynth.metadata.columns import CategoricalMeta
-    from jupyter_dpsynth.privacy.releases import Histograms
+    from jupyter_dpsynth.privacy.releases import Allowance
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["NameSearch", "count_listed"]
+__all__ = ["CategorySearch", "measure_declared"]
 
 RARE_SHARE = 0.002
 KNOWN_VALUES = 20_000  # of a part, and about of a table, that are kept beside their hashes
 KNOWN_LETTERS = 64  # of a value, on average
-MUCH_UNLISTED = 0.005  # of the rows: with less of them without a name, no second look is worth it
+MUCH_UNDECLARED = 0.005  # of the rows: with fewer of other categories no second measurement is worth it
 
 
-class NameSearch:
+class CategorySearch:
     """Looks for the categories of one column whose categories are not declared.
 
-    Every look measures the counts of all its values and is joined, by precision, with the looks before.
-    A value is published if its joined count passes a threshold that a single unit's values pass with a
-    chance of at most the look's part of delta.
+    Every measurement counts all its values and is joined, by precision, with those before. A value is
+    published if its joined count passes a threshold that a single privacy unit's values pass with a chance
+    of at most the measurement's part of delta.
 
     Args:
         source: The private table.
         meta: Schema of the column.
-        histograms: The door to private counts.
-        cells: Most cells of the column; the most frequent values are kept.
-        unit_rows: Most rows of one unit of privacy.
+        cells: Most cells of the column; the most frequent values are published.
+        unit_rows: Most rows of one privacy unit.
 
     Privacy:
-        One histogram for each look. What is published after a look depends on a value that no other row
-        has only through that value's own noise, also when it was chosen by earlier looks whether there
-        is one: then the value was not published, and all that was is independent of its noise.
+        One histogram for each measurement. What is published after it depends on a value that no other row
+        has only through that value's own noise, also when earlier measurements decided whether there is
+        another: then the value was not published, and all that was is independent of its noise.
 
     Source:
         Desfontaines, Voss, Gipson, Mandayam, 'Differentially private partition selection', PoPETs 2022.
     """
 
-    def __init__(
-        self, source: Source, meta: CategoricalMeta, histograms: Histograms, cells: int, unit_rows: int = 1
-    ) -> None:
-        self.meta, self.histograms, self.cells, self._unit_rows = meta, histograms, cells, unit_rows
-        self._names = Names(source, meta)
-        self._exact = np.append(self._names.counts, self._names.missing)
+    def __init__(self, source: Source, meta: CategoricalMeta, cells: int, unit_rows: int = 1) -> None:
+        self.meta, self.cells, self._unit_rows = meta, cells, unit_rows
+        self._values = DistinctValues(source, meta)
+        self._exact = np.append(self._values.counts, self._values.missing)
         self._noisy = np.zeros(len(self._exact))
         self._precision = 0.0
-        self._published = np.zeros(len(self._names.counts), dtype=bool)
-        # the order of an ordered categorical's values is schema, and is used for kept values only
+        self._published = np.zeros(len(self._values.counts), dtype=bool)
+        # the order of an ordered categorical's values is schema, and is used for published values only
         self._order = list(source.described[meta.name].cat.categories) if meta.ordered else []
 
-    def look(self, sigma: float, delta: float) -> None:
+    def measure(self, allowance: Allowance, delta: float) -> None:
         """Measure every value's count and publish those that stand out.
 
         Args:
-            sigma: Noise of the histogram.
+            allowance: For one histogram.
             delta: Chance that may be spent on publishing a value that one row brought in.
         """
-        again = self.histograms.measure(self._exact, sigma)
+        again, sigma = allowance.counts(self._exact), allowance.noise
         if sigma == 0:
             self._noisy, self._precision = again, np.inf
             self._published[:] = True
@@ -93,7 +89,7 @@ class NameSearch:
         """Noise of the joined counts."""
         return 0.0 if self._precision == np.inf else float(self._precision**-0.5)
 
-    def unlisted(self, rows: float) -> float:
+    def undeclared(self, rows: float) -> float:
         """About how many rows have a value that was not published; 0 if it may be none.
 
         Args:
@@ -102,17 +98,17 @@ class NameSearch:
         found = float(self._noisy[:-1][self._published].sum() + self._noisy[-1])
         noise = self.sigma * np.sqrt(self._published.sum() + 1)
         left = rows - found
-        return left if left > max(MUCH_UNLISTED * rows, 3 * noise) else 0.0
+        return left if left > max(MUCH_UNDECLARED * rows, 3 * noise) else 0.0
 
     def finish(self) -> Discovered:
         """The column's codec of what was published."""
         noisy, most = self._noisy, self.cells - 2
         published = np.flatnonzero(self._published)
-        if len(published) > most:  # the names of others are not asked for
+        if len(published) > most:  # the values of others are not asked for
             published = published[noisy[published] >= np.partition(noisy[published], -most)[-most]]
-        named = sorted(zip(self._names.values(published), published, strict=True), key=_name_of)
+        named = sorted(zip(self._values.at(published), published, strict=True), key=_text_of_pair)
         # noisy counts may tie: the order of rows, which no noise covers, must not decide between them
-        named = sorted(sorted(named, key=lambda each: -noisy[each[1]])[:most], key=_name_of)
+        named = sorted(sorted(named, key=lambda each: -noisy[each[1]])[:most], key=_text_of_pair)
         kept, chosen = tuple(value for value, _ in named), [place for _, place in named]
         text = all(isinstance(value, str) for value in kept) or not kept
         # a table may have such a category of its own, which is not what was not listed
@@ -127,13 +123,13 @@ class NameSearch:
         return Discovered(codec, np.append(counts, noisy[-1:] if self.meta.nullable else []), variance)
 
 
-def _name_of(named: tuple[Any, Any]) -> tuple[str, str]:
+def _text_of_pair(named: tuple[Any, Any]) -> tuple[str, str]:
     """What values with their places are sorted by, whichever row they came from."""
     return str(named[0]), type(named[0]).__name__
 
 
-class Names:
-    """Distinct values of a column of names with their exact counts: private.
+class DistinctValues:
+    """Distinct values of a categorical column with their exact counts: private.
 
     Of a table in parts only a hash of each value is kept where there are many: a column of free text has as
     many values as rows. The few that are published are looked up again.
@@ -175,7 +171,7 @@ class Names:
         # whole numbers below 2^53 are exact in float64
         self.counts = np.bincount(place, counts, minlength=len(distinct))[order].astype(np.int64)
 
-    def values(self, places: NDArray[np.int64]) -> list[Any]:
+    def at(self, places: NDArray[np.int64]) -> list[Any]:
         """The values at these places of `counts`."""
         keys = (places if self._keys is None else self._keys[places]).tolist()
         unknown = set(keys) - self._known.keys()
@@ -244,47 +240,54 @@ def _text_of(value: Any) -> str:  # noqa: ANN401 - any category value
     return f"\0{type(value).__name__} {text}"
 
 
-def count_listed(
-    source: Source, meta: CategoricalMeta, histograms: Histograms, settings: Settings
+def measure_declared(
+    source: Source, meta: CategoricalMeta, allowance: Allowance, *, rows: float, cells: int
 ) -> Discovered:
-    """Measure every declared category and what is not listed; pool the rare ones.
+    """Measure every declared category and all undeclared ones together; pool the rare ones.
+
+    Args:
+        source: The private table.
+        meta: Schema of the column.
+        allowance: For one histogram.
+        rows: Noisy number of rows.
+        cells: Most cells of the column.
 
     Privacy:
-        One histogram with noise `settings.sigma`.
+        One histogram, in which one row counts in one cell.
     """
-    listed = list(meta.categories or ())
-    parts = source.map(functools.partial(_listed_counts, name=meta.name, listed=listed), [meta.name])
-    total = sum(parts, np.zeros(len(listed) + 2, np.int64))
+    declared = list(meta.categories or ())
+    parts = source.map(functools.partial(_declared_counts, name=meta.name, declared=declared), [meta.name])
+    total = sum(parts, np.zeros(len(declared) + 2, np.int64))
     if not meta.nullable:
         total[-1] = 0
-    noisy = histograms.measure(total, settings.sigma)
-    own, unlisted = noisy[: len(listed)], noisy[len(listed)]
-    floor = max(3 * settings.sigma, RARE_SHARE * settings.rows)
+    noisy, sigma = allowance.counts(total), allowance.noise
+    own, undeclared = noisy[: len(declared)], noisy[len(declared)]
+    floor = max(3 * sigma, RARE_SHARE * rows)
     keep = own > floor
-    keep[np.argsort(-own)[settings.cells - 2 :]] = False
+    keep[np.argsort(-own)[cells - 2 :]] = False
     if (~keep).sum() == 1 or not keep.any():
-        keep = np.ones(len(listed), dtype=bool)
-        keep[settings.cells - 2 :] = False
-    pool = tuple(v for v, k in zip(listed, keep, strict=True) if not k)
-    weights = _shrink_to_mean(own[~keep], settings.sigma)
+        keep = np.ones(len(declared), dtype=bool)
+        keep[cells - 2 :] = False
+    pool = tuple(v for v, k in zip(declared, keep, strict=True) if not k)
+    weights = _shrink_to_mean(own[~keep], sigma)
     pooled_cells = int((~keep).sum()) + 1
-    if not pool:  # nothing listed is rare: an unlisted value decodes to any listed one
-        pool, weights = tuple(listed), np.maximum(own, 1.0)
-    kept = tuple(v for v, k in zip(listed, keep, strict=True) if k)
-    codec = CategoryCodec(meta, kept, pool, weights, tuple(listed) if meta.ordered else ())
-    pool_count = own[~keep].sum() + unlisted
-    cells = np.concatenate([own[keep], [pool_count], noisy[-1:] if meta.nullable else []])
-    variance = np.full(codec.size, settings.sigma**2)
+    if not pool:  # nothing declared is rare: an undeclared value decodes to any declared one
+        pool, weights = tuple(declared), np.maximum(own, 1.0)
+    kept = tuple(v for v, k in zip(declared, keep, strict=True) if k)
+    codec = CategoryCodec(meta, kept, pool, weights, tuple(declared) if meta.ordered else ())
+    pool_count = own[~keep].sum() + undeclared
+    counts = np.concatenate([own[keep], [pool_count], noisy[-1:] if meta.nullable else []])
+    variance = np.full(codec.size, sigma**2)
     variance[len(kept)] *= pooled_cells
-    return Discovered(codec, cells, variance)
+    return Discovered(codec, counts, variance)
 
 
-def _listed_counts(df: pd.DataFrame, name: str, listed: list[Any]) -> NDArray[np.int64]:
+def _declared_counts(df: pd.DataFrame, name: str, declared: list[Any]) -> NDArray[np.int64]:
     """Exact counts of a part: each declared category, all others, and missing."""
     part = _count_values(df, name, None)
-    place = {value: i for i, value in enumerate(listed)}
-    total = np.zeros(len(listed) + 2, dtype=np.int64)
-    np.add.at(total, [place.get(value, len(listed)) for value in part.found], part.counts)
+    place = {value: i for i, value in enumerate(declared)}
+    total = np.zeros(len(declared) + 2, dtype=np.int64)
+    np.add.at(total, [place.get(value, len(declared)) for value in part.found], part.counts)
     total[-1] = part.missing
     return total
 

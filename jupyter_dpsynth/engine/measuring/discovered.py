@@ -1,4 +1,4 @@
-"""What private discovery reads and gives: counts, noisy histograms, cells with their noisy counts."""
+"""What private discovery gives of a column: its codec, and the noisy counts of its cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.encoding.categorical import CategoryCodec
     from jupyter_dpsynth.encoding.numeric import NumericCodec
 
-__all__ = ["Discovered", "Settings", "count_in"]
+__all__ = ["Discovered", "count_in"]
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,6 @@ class Discovered:
     codec: NumericCodec | CategoryCodec
     counts: NDArray[np.float64]
     variances: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What discovery may use of the run: all public or already noisy.
-
-    Attributes:
-        rows: Noisy number of rows.
-        sigma: Noise of one histogram if a column were measured once.
-        bins: About how many bins a number gets.
-        cells: Most cells of a column of names; the most frequent are kept, the rest pooled.
-    """
-
-    rows: float
-    sigma: float
-    bins: int
-    cells: int
 
 
 def count_in(

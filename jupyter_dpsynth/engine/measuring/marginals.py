@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.engine.model.reference import PAIR_ROWS, pair_dependence
-from jupyter_dpsynth.privacy.sampling import poisson_sample
+from jupyter_dpsynth.engine.model.plan import PAIRS
+from jupyter_dpsynth.engine.model.reference import PAIR_ROWS, dependence_from, pair_distances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.engine.measuring.discovered import Discovered
-    from jupyter_dpsynth.privacy.noise import NoiseSource
-    from jupyter_dpsynth.privacy.releases import Histograms
-
+    from jupyter_dpsynth.privacy.releases import Allowance, Releases
 
 __all__ = ["measure_one_way", "measure_pairs"]
 
@@ -25,26 +24,24 @@ __all__ = ["measure_one_way", "measure_pairs"]
 def measure_one_way(
     exact: Sequence[NDArray[np.int64]],
     discovered: Sequence[Discovered],
-    histograms: Histograms,
-    sigma: float,
+    allowance: Allowance,
 ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
     """Noisy counts of every column's cells, joined by precision with what discovery measured.
 
     Args:
         exact: Exact counts of every column's cells: private.
         discovered: What discovery measured.
-        histograms: The door to private counts.
-        sigma: Noise of each histogram.
+        allowance: For one column's histogram.
 
     Returns:
         Counts and their noise variances, one `[cells]` array for each column.
 
     Privacy:
-        One histogram a column with noise `sigma`.
+        One histogram a column, in which one row counts in one cell.
     """
-    counts, variances = [], []
+    counts, variances, sigma = [], [], allowance.noise
     for own, column in zip(exact, discovered, strict=True):
-        noisy = histograms.measure(own, sigma)
+        noisy = allowance.counts(own)
         if sigma == 0:
             counts.append(noisy)
             variances.append(np.zeros(len(noisy)))
@@ -60,28 +57,33 @@ def measure_pairs(
     sizes: NDArray[np.int64],
     shares: Sequence[NDArray[np.float64]],
     rows: float,
-    sigma: float,
-    noise: NoiseSource,
-) -> NDArray[np.float64]:
-    """Noisy total-variation distance of every pair of columns from independence, `[m, m]`.
+    releases: Releases,
+) -> tuple[NDArray[np.float64], float]:
+    """Noisy total-variation distance of every pair of columns from independence.
 
     Args:
         codes: Private codes `int32 [n, m]`.
         sizes: Number of cells of each column.
         shares: Noisy one-way shares of each column.
         rows: Noisy row count; the distance is taken to this many independent rows.
-        sigma: Noise of each pair's L1 distance in rows.
-        noise: Source of the noise.
+        releases: What is planned.
+
+    Returns:
+        The distances, `[m, m]`, and the standard deviation of each one's noise.
 
     Privacy:
         One row changes one cell of a pair's table by one, and nothing else (shares and rows are already
-        noisy constants), so each distance has sensitivity 1. In tables of more than `PAIR_ROWS` rows
+        noisy constants), so each distance has sensitivity 1, and all together the root of their number. In
+        tables of more than `PAIR_ROWS` rows
         only a Poisson sample of about so many is looked at: that can but lower the sensitivity, and the
         noise is planned as if it did not.
     """
     columns = len(sizes)
+    if columns < 2:
+        return np.zeros((columns, columns)), 0.0
+    allowance = releases.allowance(PAIRS, sensitivity=math.sqrt(columns * (columns - 1) // 2))
     if rows > PAIR_ROWS:
-        sample = poisson_sample(len(codes), PAIR_ROWS / rows, noise.generator)
+        sample = releases.subsample(len(codes), PAIR_ROWS / rows)
         codes, rows = np.asfortranarray(codes[sample]), PAIR_ROWS
-    errors = noise.normal(columns * (columns - 1) // 2, sigma) if sigma else None
-    return pair_dependence(codes, sizes, shares, rows, errors)
+    distances = allowance.reals(pair_distances(codes, sizes, shares, rows))
+    return dependence_from(distances, columns, rows), allowance.noise / (2 * rows)

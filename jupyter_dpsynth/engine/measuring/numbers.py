@@ -1,13 +1,14 @@
 """Private discovery of a column of numbers or times: its bins, paid for by noisy histograms.
 
-Every function here reads private rows only through `Histograms.measure`, whose noise is accounted for by
-the caller: one row adds one to exactly one cell of every histogram.
+What is counted in private rows leaves through `Allowance.counts` alone: one row adds one to exactly one
+cell of every histogram.
 """
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +26,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.engine.measuring.discovered import Settings
-    from jupyter_dpsynth.privacy.releases import Histograms
+    from jupyter_dpsynth.privacy.releases import Allowance
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["Line", "grow_bins", "read_line"]
+__all__ = ["ColumnValues", "grow_bins", "read_values"]
 
 NEARLY_ALL = 0.7  # of the rows that are not missing
 CLEAR = 2.0  # standard deviations of noise that a part's count should be
@@ -41,7 +41,7 @@ LEAST_MASS = 1e-3  # rows of a leaf
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
+class ColumnValues:
     """The private values of a column of numbers or times.
 
     Attributes:
@@ -53,7 +53,7 @@ class Line:
     missing: int
 
 
-def read_line(source: Source, meta: ContinuousMeta | DatetimeMeta) -> Line:
+def read_values(source: Source, meta: ContinuousMeta | DatetimeMeta) -> ColumnValues:
     """Read a column once; whatever is counted of it later is counted in what this returns."""
     lengths, missing = [0], 0
 
@@ -66,7 +66,7 @@ def read_line(source: Source, meta: ContinuousMeta | DatetimeMeta) -> Line:
 
     dtype = np.dtype(np.int64 if isinstance(meta, DatetimeMeta) else np.float64)
     together = source.concatenate(values(), dtype)
-    return Line(np.split(together, np.cumsum(lengths)[1:-1]), missing)
+    return ColumnValues(np.split(together, np.cumsum(lengths)[1:-1]), missing)
 
 
 def _sorted_values(df: pd.DataFrame, meta: ContinuousMeta | DatetimeMeta) -> tuple[NDArray[Any], int]:
@@ -80,26 +80,29 @@ def _sorted_values(df: pd.DataFrame, meta: ContinuousMeta | DatetimeMeta) -> tup
 
 
 def grow_bins(
-    line: Line,
+    values: ColumnValues,
     meta: ContinuousMeta | DatetimeMeta,
-    unit: float,
-    histograms: Histograms,
-    settings: Settings,
+    resolution: float,
+    allowance: Allowance,
+    *,
+    rows: float,
+    bins: int,
 ) -> Discovered:
     """Learn the bins of a column of numbers or times and their noisy counts.
 
     Args:
-        line: The column's values, which are overwritten.
+        values: The column's values, which are overwritten.
         meta: Its schema.
-        unit: What `observe_units` found, or what is declared.
-        histograms: The door to private counts.
-        settings: Noise and sizes.
+        resolution: What `measure_resolution` found, or what is declared.
+        allowance: For the whole column.
+        rows: Noisy number of rows.
+        bins: About how many bins there are to be.
 
     Privacy:
-        As many histograms as the tree has levels, each with noise `settings.sigma * sqrt(levels)`: together
-        they cost what one with `settings.sigma` does.
+        As many histograms as the tree has levels, each with an equal share of the allowance; levels that are
+        not needed measure the leaves again with theirs.
     """
-    return _Tree(line, meta, unit, histograms, settings).grow()
+    return _Tree(values, meta, resolution, allowance, rows=rows, bins=bins).grow()
 
 
 class _Tree:
@@ -111,59 +114,65 @@ class _Tree:
 
     def __init__(
         self,
-        line: Line,
+        values: ColumnValues,
         meta: ContinuousMeta | DatetimeMeta,
-        unit: float,
-        histograms: Histograms,
-        settings: Settings,
+        resolution: float,
+        allowance: Allowance,
+        *,
+        rows: float,
+        bins: int,
     ) -> None:
-        self.meta, self.unit, self.settings, self.histograms = meta, unit, settings, histograms
-        self.missing = line.missing if meta.nullable else 0
-        self.discrete = unit > 0
-        edges, self.declared = coarsest_cells(meta, unit)
+        self.meta, self.resolution, self.rows, self.bins = meta, resolution, rows, bins
+        self.missing = values.missing if meta.nullable else 0
+        self.discrete = resolution > 0
+        edges, self.declared = coarsest_cells(meta, resolution)
         self.low, self.high = edges[0], edges[-1]
-        self.parts = [self._on_the_grid(part) for part in line.parts]
+        self.parts = [self._on_the_grid(part) for part in values.parts]
         self.edges = edges
         span = self.high - self.low
         self.flat = self.declared and self.discrete and span <= FLAT_SPAN
-        fine = isinstance(meta, ContinuousMeta) and unit < FINE_STEP
+        fine = isinstance(meta, ContinuousMeta) and resolution < FINE_STEP
         self.levels = 1 if self.flat else LEVELS + fine
-        self.sigma = settings.sigma * np.sqrt(self.levels)
-        self.present = settings.rows  # noisy number of rows that are not missing, once it is known
+        self.allowance = allowance.part(Fraction(1, self.levels))  # of each level
+        self.noise = self.allowance.noise
+        self.present = rows  # noisy number of rows that are not missing, once it is known
         self.branches = branches(span) if self.declared and self.discrete else BRANCHES
 
     def _on_the_grid(self, part: NDArray[Any]) -> NDArray[np.float64]:
-        """Sorted values of a part in units; in their place, because a part need not fit into memory twice."""
+        """Sorted values of a part in steps of the resolution.
+
+        They take the place of the values, because a part need not fit into memory twice.
+        """
         # rounding and clipping keep the order
-        units, last = to_units(part, self.meta, self.unit), np.nextafter(self.high, -np.inf)
-        return np.clip(units, self.low, last, out=part.view(np.float64))
+        steps, last = to_units(part, self.meta, self.resolution), np.nextafter(self.high, -np.inf)
+        return np.clip(steps, self.low, last, out=part.view(np.float64))
 
     def grow(self) -> Discovered:
         starts, ends = self.edges[:-1], self.edges[1:]
         group = np.zeros(len(starts), dtype=np.int64)
         parents: NDArray[np.float64]
-        # blocks of rows: start, end, shrunk count, raw count, variance of its noise over sigma^2
+        # blocks of rows: start, end, shrunk count, raw count, variance of its noise over that of a cell
         leaves: list[NDArray[np.float64]] = []
         missing, used = 0.0, 0
         for level in range(self.levels):
             used += 1
-            raw, absent = self._measure(starts, ends, self.sigma)
+            raw, absent = self._measure(starts, ends, self.allowance)
             if level == 0:
                 missing = absent
-                self.present = max(self.settings.rows - max(missing, 0.0), 1.0)
+                self.present = max(self.rows - max(missing, 0.0), 1.0)
                 parents = np.array([self.present])
             joined = 1
             if level == 0 and not self.declared:
                 starts, ends, raw, joined = self._found(starts, ends, raw)
                 shrunk = raw
             else:
-                shrunk = raw if self.flat else _shrink(raw, group, parents, self.sigma, ends - starts)
+                shrunk = raw if self.flat else _shrink(raw, group, parents, self.noise, ends - starts)
             if level == LEVELS:
-                leaves.append(_spikes_alone(starts, ends, shrunk, raw, group, self.sigma))
+                leaves.append(_spikes_alone(starts, ends, shrunk, raw, group, self.noise))
                 break
             split = self._splits(starts, ends, shrunk) & (level < self.levels - 1)
             if level == LEVELS - 1:
-                split &= _isolated(starts, ends, shrunk, self.sigma)
+                split &= _isolated(starts, ends, shrunk, self.noise)
             leaves.append(np.stack([starts, ends, shrunk, raw, np.full(len(raw), joined)])[:, ~split])
             if not split.any():
                 break
@@ -181,31 +190,31 @@ class _Tree:
         Years of which each holds few rows (dates of birth) are joined, two by two, until those that stand
         out hold nearly all rows: a sum of k cells has sqrt(k) times the noise of one, and k times its rows.
         """
-        joined, sigma = 1, self.sigma
+        joined, noise = 1, self.noise
         dates = isinstance(self.meta, DatetimeMeta) and not self.meta.is_duration
         while True:
-            chosen = present_cells(raw, sigma, starts, self.meta, self.unit)
-            held = raw[chosen].sum() - CLEAR * sigma * np.sqrt(chosen.sum())  # what stands out is also noise
+            chosen = present_cells(raw, noise, starts, self.meta, self.resolution)
+            held = raw[chosen].sum() - CLEAR * noise * np.sqrt(chosen.sum())  # what stands out is also noise
             if held > NEARLY_ALL * self.present or not dates or joined >= MOST_JOINED:
                 return starts[chosen], ends[chosen], raw[chosen], joined
-            joined, sigma = 2 * joined, sigma * np.sqrt(2)
+            joined, noise = 2 * joined, noise * np.sqrt(2)
             starts, ends = starts[::2], np.append(starts[2::2], self.high)
             raw = np.add.reduceat(raw, np.arange(0, len(raw), 2))
 
     def _measure(
-        self, starts: NDArray[np.float64], ends: NDArray[np.float64], sigma: float
+        self, starts: NDArray[np.float64], ends: NDArray[np.float64], allowance: Allowance
     ) -> tuple[NDArray[np.float64], float]:
         """Noisy counts of disjoint cells and of the missing rows: one histogram."""
         counts = np.zeros(len(starts), dtype=np.int64)
         for values in self.parts:
             counts += count_in(values, starts, ends)
-        noisy = self.histograms.measure(np.append(counts, self.missing), sigma)
+        noisy = allowance.counts(np.append(counts, self.missing))
         return noisy[:-1], float(noisy[-1])
 
     def _splits(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], counts: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
-        heavy: NDArray[np.bool_] = counts > max(SURE * self.sigma, self.settings.rows / 200)
+        heavy: NDArray[np.bool_] = counts > max(SURE * self.noise, self.rows / 200)
         if self.discrete:
             return heavy & (ends - starts > 1)
         scale = np.maximum(np.abs(starts), np.abs(ends))
@@ -218,7 +227,7 @@ class _Tree:
         counts: NDArray[np.float64],
         level: int,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-        """Cut every cell into equal parts (of whole units, if the line has units).
+        """Cut every cell into equal parts (of whole steps, if there is a resolution).
 
         Without bounds, a cell that holds nearly all rows has as many parts as still stand out: it is too
         coarse, and all values may lie in a corner of it (latitudes of one city between 48 and 49). What is
@@ -227,7 +236,7 @@ class _Tree:
         fine = np.full(len(counts), SPIKE_BRANCHES if level == LEVELS - 1 else self.branches)
         if not self.declared and level < LEVELS - 1:
             nearly_all = counts > NEARLY_ALL * self.present
-            parts = np.clip(counts / max(CLEAR * self.sigma, 1e-9), self.branches, MOST_BRANCHES)
+            parts = np.clip(counts / max(CLEAR * self.noise, 1e-9), self.branches, MOST_BRANCHES)
             fine = np.where(nearly_all, parts, fine).astype(np.int64)
         edges = []
         for start, end, count in zip(starts, ends, fine.tolist(), strict=True):
@@ -256,25 +265,25 @@ class _Tree:
         Values of which there are few stay apart where they stand out: a month, a grade, a number of rooms
         may be what another column is a function of.
         """
-        variances = self.sigma**2 * variances
-        missing_variance = self.sigma**2
+        variances = self.noise**2 * variances
+        missing_variance = self.noise**2
         if spare:
             before = shrunk
-            again, absent = self._measure(starts, ends, self.sigma / np.sqrt(spare))
-            certain = raw > SURE * self.sigma
+            again, absent = self._measure(starts, ends, self.allowance.part(Fraction(spare)))
+            certain = raw > SURE * self.noise
             shrunk, raw = ((x + spare * again) / (1 + spare) for x in (shrunk, raw))
             shrunk = np.where(certain, shrunk, before)
             missing = (missing + spare * absent) / (1 + spare)
             variances, missing_variance = variances / (1 + spare), missing_variance / (1 + spare)
         mass = np.maximum(shrunk, 0)
-        present = max(self.settings.rows - max(missing, 0.0), 1.0)
+        present = max(self.rows - max(missing, 0.0), 1.0)
         mass = mass * present / max(mass.sum(), 1.0)
         least = 1.0 if self.discrete else np.maximum(SPIKE_WIDTH * np.abs(ends), np.nextafter(0.0, 1.0))
         narrow = ends - starts <= least
         single = narrow & (np.minimum(mass, raw) > SURE * np.sqrt(variances))
-        if single.sum() > self.settings.bins:
+        if single.sum() > self.bins:
             single[:] = False
-        first_leaf = np.asarray(_merge(mass, present / self.settings.bins, single))
+        first_leaf = np.asarray(_merge(mass, present / self.bins, single))
         bins = np.repeat(np.arange(len(first_leaf)), np.diff(np.append(first_leaf, len(mass))))
         full = (np.add.reduceat(mass, first_leaf) > 0)[bins]
         if full.any():  # rows in a bin that seems empty count in the one before
@@ -283,7 +292,7 @@ class _Tree:
             _, first_leaf = np.unique(bins[full], return_index=True)
         counts = np.add.reduceat(raw, first_leaf)
         variances = np.add.reduceat(variances, first_leaf)
-        codec = NumericCodec(self.meta, self.unit, *_held_leaves(starts, ends, mass, first_leaf))
+        codec = NumericCodec(self.meta, self.resolution, *_held_leaves(starts, ends, mass, first_leaf))
         if self.meta.nullable:
             counts, variances = np.append(counts, missing), np.append(variances, missing_variance)
         return Discovered(codec, counts, variances)

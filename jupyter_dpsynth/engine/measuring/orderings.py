@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jupyter_dpsynth.encoding.numeric import NumericCodec, units_of
+from jupyter_dpsynth.engine.model.plan import ORDERINGS
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 
 if TYPE_CHECKING:
@@ -18,14 +20,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
-    from jupyter_dpsynth.metadata.columns import ColumnMeta
-    from jupyter_dpsynth.privacy.releases import Histograms
+    from jupyter_dpsynth.metadata.columns import ColumnMeta, DataFrameMeta
+    from jupyter_dpsynth.privacy.releases import Releases
     from jupyter_dpsynth.sources.base import Source
 
+__all__ = ["MAX_ORDERINGS", "comparable", "measure_orderings", "planned_orderings"]
 
-__all__ = ["MAX_ORDERINGS", "comparable", "measure_orderings"]
-
-MAX_ORDERINGS = 8  # pairs of columns that are looked at
+MAX_ORDERINGS = 8  # pairs of columns that are compared
 ORDERED_DEPENDENCE = 0.1  # columns that keep an order depend on each other
 LARGEST_NOISE = 0.02  # of the rows; with more, an order that one row in ten breaks could be taken to hold
 # Rows that seem to break an order that holds are noise: at most so many standard deviations and, where noise
@@ -40,12 +41,17 @@ def comparable(first: ColumnMeta, second: ColumnMeta) -> bool:
     return first.dtype == second.dtype != "object"
 
 
+def planned_orderings(df_meta: DataFrameMeta) -> int:
+    """How many pairs of columns are compared at most."""
+    found = sum(comparable(*pair) for pair in itertools.combinations(df_meta.learned, 2))
+    return min(found, MAX_ORDERINGS)
+
+
 def measure_orderings(
     source: Source,
     codec: TableCodec,
     dependence: NDArray[np.float64],
-    histograms: Histograms,
-    sigma: float,
+    releases: Releases,
     rows: float,
 ) -> tuple[tuple[str, str], ...]:
     """Names of columns (low, high) of which the first is never above the second.
@@ -53,22 +59,25 @@ def measure_orderings(
     Args:
         source: The private table.
         codec: Codecs of its columns.
-        dependence: Noisy dependence of each pair: only dependent columns are looked at.
-        histograms: The door to private counts.
-        sigma: Noise of each pair's histogram.
+        dependence: Noisy dependence of each pair: only dependent columns are compared.
+        releases: What is planned.
         rows: Noisy row count.
 
     Privacy:
-        At most `MAX_ORDERINGS` histograms with noise `sigma`, one for each pair: below, equal, above.
+        At most `MAX_ORDERINGS` histograms, one for each pair: below, equal, above.
     """
-    if sigma > LARGEST_NOISE * rows:
+    planned = planned_orderings(codec.df_meta)
+    if not planned:
         return ()
-    found, most_against = [], min(MOST_AGAINST * sigma, MOST_AGAINST_SHARE * rows)
+    allowance = releases.allowance(ORDERINGS, Fraction(1, planned))
+    if allowance.noise > LARGEST_NOISE * rows:
+        return ()
+    found, most_against = [], min(MOST_AGAINST * allowance.noise, MOST_AGAINST_SHARE * rows)
     for first, second in _candidates(codec.columns, dependence):
         metas = first.meta, second.meta
         parts = source.map(functools.partial(_sides, metas=metas), [meta.name for meta in metas])
         exact = sum(parts, np.zeros(3, np.int64))
-        below, equal, above = histograms.measure(exact, sigma)
+        below, equal, above = allowance.counts(exact)
         present = below + equal + above
         for low, high, against in ((first, second, above), (second, first, below)):
             if present > 0.1 * rows and against <= most_against:
@@ -79,12 +88,12 @@ def measure_orderings(
 
 def _sides(df: pd.DataFrame, metas: tuple[ContinuousMeta | DatetimeMeta, ...]) -> NDArray[np.int64]:
     """In how many rows of a part the first of two columns is below, equal to and above the second."""
-    first, second = (_line(df[meta.name], meta) for meta in metas)
+    first, second = (_values(df[meta.name], meta) for meta in metas)
     sides = np.sign(first - second)
     return np.array([(sides == side).sum() for side in (-1, 0, 1)])
 
 
-def _line(series: pd.Series, meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.float64]:
+def _values(series: pd.Series, meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.float64]:
     """Values as they are, or microseconds; NaN where missing."""
     return units_of(series, meta, 1.0 if isinstance(meta, DatetimeMeta) else 0.0)
 

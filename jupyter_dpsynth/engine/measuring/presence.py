@@ -30,7 +30,7 @@ def present_cells(
     sigma: float,
     starts: NDArray[np.float64],
     meta: ContinuousMeta | DatetimeMeta,
-    unit: float,
+    resolution: float,
 ) -> NDArray[np.bool_]:
     """Cells of an open-ended grid that hold more than noise.
 
@@ -42,9 +42,9 @@ def present_cells(
     Args:
         counts: Noisy counts `[cells]`.
         sigma: Noise of each count.
-        starts: First point of each cell on the line of units.
+        starts: First point of each cell, in steps of the resolution.
         meta: The column's schema.
-        unit: Size of one unit.
+        resolution: Size of one step.
 
     Privacy:
         Post-processing.
@@ -54,7 +54,7 @@ def present_cells(
     if not sure.any():
         sure = _clearest_run(counts, sides)
         if counts[sure].sum() <= SURE_ALONE * sigma * np.sqrt(sure.sum()):
-            sure = _clearest_run(np.where(_usual(starts, meta, unit), counts, -np.inf), sides)
+            sure = _clearest_run(np.where(_usual(starts, meta, resolution), counts, -np.inf), sides)
     while True:
         grown = sure.copy()
         for distance, least in REACH:
@@ -109,7 +109,7 @@ def _sides(starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta) -> 
 
 
 def _usual(
-    starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta, unit: float
+    starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta, resolution: float
 ) -> NDArray[np.bool_]:
     """Cells where values most often are: of the whole grid the largest count is noise almost anywhere."""
     if not isinstance(meta, DatetimeMeta):
@@ -118,6 +118,6 @@ def _usual(
         first, end = USUAL_DURATIONS
     else:
         first, end = np.array(USUAL_YEARS, dtype="datetime64[us]").astype(np.float64).tolist()
-    values = starts * (unit or 1.0)
+    values = starts * (resolution or 1.0)
     among: NDArray[np.bool_] = (values >= first) & (values < end)
     return among

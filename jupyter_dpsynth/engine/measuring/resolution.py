@@ -1,6 +1,6 @@
-"""In which steps a column's values are recorded: thousands, digits after the point, minutes, days.
+"""In which resolution a column's values are recorded: thousands, digits after the point, minutes, days.
 
-Private rows are read only through `Histograms.measure`, as in `discovery`.
+What is counted in private rows leaves through `Allowance.counts` alone.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from jupyter_dpsynth.sources.values import RESOLUTIONS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.engine.measuring.discovered import Settings
-    from jupyter_dpsynth.engine.measuring.numbers import Line
-    from jupyter_dpsynth.privacy.releases import Histograms
+    from jupyter_dpsynth.engine.measuring.numbers import ColumnValues
+    from jupyter_dpsynth.privacy.releases import Allowance
 
-__all__ = ["needs_unit", "observe_units"]
+__all__ = ["measure_resolution", "needs_resolution"]
 
-SEEN = 2.0  # standard deviations of noise below which nobody is taken to need a step
-EVIDENT = 10.0  # times as many rows as may be rounded must be seen in a step above 1
+SEEN = 2.0  # standard deviations of noise below which nobody is taken to need a resolution
+EVIDENT = 10.0  # times as many rows as may be rounded must be seen in a resolution above 1
 
 
-def needs_unit(meta: object) -> bool:
-    """Whether the step between a column's values is to be learned: a time, or a number of unknown digits.
+def needs_resolution(meta: object) -> bool:
+    """Whether a column's resolution is to be learned: that of a time, or of a number of unknown digits.
 
     Whole numbers may be recorded in tens or thousands. Where few of them are possible nothing is gained.
     """
@@ -42,54 +41,54 @@ def needs_unit(meta: object) -> bool:
     return meta.decimals == 0 and not few
 
 
-def observe_units(
-    line: Line, meta: ContinuousMeta | DatetimeMeta, histograms: Histograms, settings: Settings
+def measure_resolution(
+    values: ColumnValues, meta: ContinuousMeta | DatetimeMeta, allowance: Allowance, rows: float
 ) -> float:
-    """The unit of a column's values, from a noisy histogram of how finely each is recorded.
+    """The resolution of a column's values, from a noisy histogram of how finely each is recorded.
 
     It is the coarsest one in which all but a few can be written.
 
     Args:
-        line: The column's values.
+        values: The column's values.
         meta: Its schema.
-        histograms: The door to private counts.
-        settings: Noise and sizes.
+        allowance: For one histogram.
+        rows: Noisy number of rows.
 
     Returns:
         Microseconds for times; one of `STEPS` for numbers.
 
     Privacy:
-        One histogram with noise `settings.sigma`.
+        One histogram, in which one row counts in at most one cell.
     """
     if isinstance(meta, DatetimeMeta):
-        units = [float(step) for step in reversed(RESOLUTIONS)]  # coarsest first, as for numbers
-        level = _resolution
+        candidates = [float(step) for step in reversed(RESOLUTIONS)]  # coarsest first, as for numbers
+        level = _level_of_moments
     else:
-        units = [step for step in STEPS if step >= 1 or meta.decimals is None]
-        level = functools.partial(_step, steps=units)
-    exact = np.zeros(len(units), np.int64)
-    for part in line.parts:
-        exact += np.bincount(level(part), minlength=len(units))
-    counts = histograms.measure(exact, settings.sigma)
-    counts[counts < SEEN * settings.sigma] = 0
+        candidates = [step for step in STEPS if step >= 1 or meta.decimals is None]
+        level = functools.partial(_level_of_numbers, candidates=candidates)
+    exact = np.zeros(len(candidates), np.int64)
+    for part in values.parts:
+        exact += np.bincount(level(part), minlength=len(candidates))
+    counts, noise = allowance.counts(exact), allowance.noise
+    counts[counts < SEEN * noise] = 0
     # what most rows need is followed however large the noise is
-    slack = max(min(SURE * settings.sigma, settings.rows / 2), 0.01 * settings.rows)
-    for unit in units:
-        fits = np.array([_divides(unit, step) for step in units])
-        evident = isinstance(meta, DatetimeMeta) or unit <= 1 or counts[fits].sum() >= EVIDENT * slack
+    slack = max(min(SURE * noise, rows / 2), 0.01 * rows)
+    for resolution in candidates:
+        fits = np.array([_divides(resolution, other) for other in candidates])
+        evident = isinstance(meta, DatetimeMeta) or resolution <= 1 or counts[fits].sum() >= EVIDENT * slack
         if counts[~fits].sum() <= slack and evident:
-            return unit
-    return units[-1]
+            return resolution
+    return candidates[-1]
 
 
-def _divides(unit: float, step: float) -> bool:
-    """Whether what is recorded in this step is a whole number of units."""
-    if unit == 0 or step == 0:
-        return unit == 0
-    return abs(step / unit - round(step / unit)) < 1e-6 and step >= unit
+def _divides(resolution: float, other: float) -> bool:
+    """Whether what is recorded in the other resolution is a whole number of steps of this one."""
+    if resolution == 0 or other == 0:
+        return resolution == 0
+    return abs(other / resolution - round(other / resolution)) < 1e-6 and other >= resolution
 
 
-def _resolution(moments: NDArray[np.int64]) -> NDArray[np.int64]:
+def _level_of_moments(moments: NDArray[np.int64]) -> NDArray[np.int64]:
     """How finely each moment is recorded, the coarsest first."""
     level = np.zeros(len(moments), dtype=np.int64)
     for index, step in enumerate(RESOLUTIONS):
@@ -97,12 +96,12 @@ def _resolution(moments: NDArray[np.int64]) -> NDArray[np.int64]:
     return len(RESOLUTIONS) - 1 - level
 
 
-def _step(values: NDArray[np.float64], steps: list[float]) -> NDArray[np.int64]:
-    """Which is the coarsest step that each number is a multiple of; of zero, which is one of any, nothing."""
+def _level_of_numbers(values: NDArray[np.float64], candidates: list[float]) -> NDArray[np.int64]:
+    """Which is the coarsest resolution of each number; zero, which is a multiple of any, is left out."""
     values = values[values != 0]
-    level = np.full(len(values), len(steps) - 1)
-    for index in reversed(range(len(steps))):
-        step = steps[index]
+    level = np.full(len(values), len(candidates) - 1)
+    for index in reversed(range(len(candidates))):
+        step = candidates[index]
         if step == 0:
             continue
         with np.errstate(over="ignore"):  # 1e308 in small steps overflows, and is then not close

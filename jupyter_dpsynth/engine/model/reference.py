@@ -19,7 +19,9 @@ __all__ = [
     "PAIR_ROWS",
     "MeasuredReference",
     "chance_distance",
+    "dependence_from",
     "pair_dependence",
+    "pair_distances",
     "reference_from",
     "to_shares",
 ]
@@ -88,38 +90,50 @@ def to_shares(counts: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
     return raised / raised.sum()
 
 
-def pair_dependence(
+def pair_dependence(codes: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Total-variation distance of every pair of columns from independence, `[m, m]`, in [0, 1].
+
+    Args:
+        codes: Codes `int32 [n, m]`.
+        sizes: Number of cells of each column.
+    """
+    rows = len(codes)
+    shares = [np.bincount(codes[:, j], minlength=size) / rows for j, size in enumerate(sizes)]
+    return dependence_from(pair_distances(codes, sizes, shares, rows), len(sizes), rows)
+
+
+def pair_distances(
     codes: NDArray[np.integer[Any]],
     sizes: NDArray[np.int64],
-    shares: Sequence[NDArray[np.float64]] | None = None,
-    rows: float | None = None,
-    errors: NDArray[np.float64] | None = None,
+    shares: Sequence[NDArray[np.float64]],
+    rows: float,
 ) -> NDArray[np.float64]:
-    """Total-variation distance of every pair of columns from independence, `[m, m]`, in [0, 1].
+    """L1 distance in rows of every pair of columns from independence, `[m (m - 1) / 2]`, exact.
 
     The distance that sampling alone would show between independent columns is subtracted.
 
     Args:
         codes: Codes `int32 [n, m]`.
         sizes: Number of cells of each column.
-        shares: One-way shares of each column; by default those of the codes themselves.
-        rows: Number of rows to compare with; by default that of the codes.
-        errors: Added to each pair's L1 distance in rows, `[m (m - 1) / 2]`.
+        shares: One-way shares of each column.
+        rows: Number of rows to compare with.
     """
-    rows = len(codes) if rows is None else rows
     columns = len(sizes)
-    if shares is None:
-        shares = [np.bincount(codes[:, j], minlength=sizes[j]) / rows for j in range(columns)]
-    out = np.zeros((columns, columns))
+    out = np.zeros(columns * (columns - 1) // 2)
     for place, (first, second) in enumerate(itertools.combinations(range(columns), 2)):
         shape = int(sizes[first]), int(sizes[second])
         key = codes[:, first].astype(np.intp) * shape[1] + codes[:, second]
         table = np.bincount(key, minlength=shape[0] * shape[1]).reshape(shape)
         expected = np.outer(shares[first], shares[second])
-        distance = np.abs(table - rows * expected).sum() - chance_distance(expected, rows)
-        if errors is not None:
-            distance += errors[place]
-        out[first, second] = out[second, first] = np.clip(distance / (2 * rows), 0, 1)
+        out[place] = np.abs(table - rows * expected).sum() - chance_distance(expected, rows)
+    return out
+
+
+def dependence_from(distances: NDArray[np.float64], columns: int, rows: float) -> NDArray[np.float64]:
+    """Dependence of each pair of columns, `[m, m]`, in [0, 1], from what `pair_distances` gave."""
+    out = np.zeros((columns, columns))
+    for place, (first, second) in enumerate(itertools.combinations(range(columns), 2)):
+        out[first, second] = out[second, first] = np.clip(distances[place] / (2 * rows), 0, 1)
     return out
 
 

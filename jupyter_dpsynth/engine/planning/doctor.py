@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.plan import MAX_CELLS, least_rows, plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError, shielded
 from jupyter_dpsynth.metadata.columns import (
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.config import ResolvedConfig
-    from jupyter_dpsynth.engine.planning.plan import RunPlan
+    from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.metadata.columns import ColumnMeta
     from jupyter_dpsynth.sources.base import Source
 
@@ -211,14 +213,18 @@ def _threshold(plan: RunPlan | None, columns: list[_Column]) -> float:
     many = len(DataFrameMeta(tuple(column.meta for column in columns)).open_names)
     if plan is None or plan.privacy is None or not many:
         return 0.0
-    # both looks at a column's names, with the second one shared by all of them
-    sigma = 1 / math.sqrt(1 / plan.codec_sigma**2 + 1 / (many * plan.look_sigma**2))
+    # both measurements of a column's categories, with the second one shared by all of them
+    first = plan.noise_of(VALUE_HISTOGRAMS, Fraction(1, plan.columns))
+    second = plan.noise_of(RARE_CATEGORIES, Fraction(1, many))
+    sigma = 1 / math.sqrt(1 / first**2 + 1 / second**2)
     return partition_threshold(sigma, plan.privacy.selection_delta / many)
 
 
 def _many_columns(plan: RunPlan | None) -> list[Finding]:
     """Whether the columns are so many that each is hardly measured."""
-    if plan is None or plan.codec_sigma < NOISY_SHARE * plan.rows:
+    if plan is None:
+        return []
+    if plan.noise_of(VALUE_HISTOGRAMS, Fraction(1, plan.columns)) < NOISY_SHARE * plan.rows:
         return []
     text = (
         "All columns share the budget, and for so few rows they are many: of each little more than the most "

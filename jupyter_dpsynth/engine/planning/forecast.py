@@ -13,10 +13,12 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jupyter_dpsynth.engine.model.plan import MARGINALS, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.plan import DEFAULT_STEPS, least_rows, plan_run
 from jupyter_dpsynth.engine.training.timing import measured_step_seconds
 from jupyter_dpsynth.errors import ConfigError, MetadataError
@@ -27,7 +29,7 @@ from jupyter_dpsynth.sources.partitions import MAX_BYTES
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
-    from jupyter_dpsynth.engine.planning.plan import RunPlan
+    from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.metadata.columns import ColumnMeta
     from jupyter_dpsynth.privacy.accounting import Accountant, EpsilonCurve
 
@@ -230,10 +232,12 @@ def _cells(meta: ColumnMeta, plan: RunPlan) -> int:
 
 def _column_error(meta: ColumnMeta, cells: int, plan: RunPlan) -> float:
     """Half the expected absolute noise of all shares of a column, measured once and again."""
-    if not plan.marginal_sigma:
+    if plan.privacy is None:
         return 0.0
-    first = plan.codec_sigma**2 * (1 if isinstance(meta, CategoricalMeta) else TREE_COST)
-    sigma = 1 / math.sqrt(1 / first + 1 / plan.marginal_sigma**2)
+    column = Fraction(1, plan.columns)
+    first = plan.noise_of(VALUE_HISTOGRAMS, column) ** 2
+    first *= 1 if isinstance(meta, CategoricalMeta) else TREE_COST
+    sigma = 1 / math.sqrt(1 / first + 1 / plan.noise_of(MARGINALS, column) ** 2)
     return min(1.0, cells * sigma * math.sqrt(2 / math.pi) / (2 * plan.rows))
 
 

@@ -15,14 +15,22 @@ count's noise.
 
 from __future__ import annotations
 
-import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.engine.measuring.domains import TableSettings
-from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, comparable
-from jupyter_dpsynth.engine.measuring.resolution import needs_unit
+from jupyter_dpsynth.engine.measuring.orderings import planned_orderings
+from jupyter_dpsynth.engine.measuring.resolution import needs_resolution
+from jupyter_dpsynth.engine.model.plan import (
+    MARGINALS,
+    ORDERINGS,
+    PAIRS,
+    RARE_CATEGORIES,
+    RESOLUTION_HISTOGRAMS,
+    ROW_COUNT,
+    VALUE_HISTOGRAMS,
+    RunPlan,
+)
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.privacy.accounting import (
@@ -34,6 +42,7 @@ from jupyter_dpsynth.privacy.accounting import (
     gaussian_mu,
     max_steps,
 )
+from jupyter_dpsynth.privacy.releases import GRADIENT_NOISE, PlannedRelease
 from jupyter_dpsynth.reports import StopReason
 
 if TYPE_CHECKING:
@@ -41,20 +50,26 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import ColumnMeta, DataFrameMeta
     from jupyter_dpsynth.privacy.accounting import Accountant
 
-__all__ = ["RunPlan", "check_feasible", "count_sigma", "least_rows", "plan_run"]
+__all__ = [
+    "MICROBATCH_SENSITIVITY",
+    "NOMINAL_DELTA",
+    "check_feasible",
+    "least_rows",
+    "plan_run",
+    "planned_count",
+]
 
 # Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
 # count's own noise is a tenth of that, so a handful of rows passes by chance once in a million runs.
 MIN_SIGNAL = 50.0
 COUNT_SHARE = 0.01
-LARGEST_UNIT_SHARE = 0.03
+LARGEST_RESOLUTION_SHARE = 0.03
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.005
-LOOK_SHARE = 0.06
-SELECTION_SHARE = 0.1  # of delta, for publishing unlisted categories
+RARE_SHARE = 0.06
+SELECTION_SHARE = 0.1  # of delta, for publishing undeclared categories
 COUNT_DELTA = 0.01  # of delta, left unused because the plan follows from the noisy row count
 LARGEST_COUNT_DELTA = 0.2
-LOSS_COST = 0.01  # extra squared sensitivity of a step for the loss that is shown
 NOMINAL_DELTA = 1e-6  # where delta depends on a row count that is not known yet
 MANY_ROWS = 1e9  # the most favourable table: what is infeasible there is infeasible everywhere
 DEFAULT_STEPS = 400
@@ -68,92 +83,17 @@ REFERENCE_ROWS = 9000
 MICROBATCH_SENSITIVITY = 2.0  # one row changes one group's mean: from one clipped vector to another
 
 
-@dataclass(frozen=True)
-class RunPlan:
-    """Every figure of one run, fixed before training.
-
-    Attributes:
-        rows: Noisy row count (exact if it is public).
-        delta: Delta of the run; 0 without differential privacy.
-        privacy: What is released, for the accountant; None without differential privacy.
-        epsilon: The bound on everything in `privacy`, infinite without it.
-        snr: Signal relative to noise, see the module's text.
-        unit_sigma: Noise of each histogram of decimals or time resolutions.
-        codec_sigma: Noise that one histogram a column has in discovery.
-        marginal_sigma: Noise of each one-way marginal.
-        finer_marginal_sigma: The same where no column needs the second look: they get its budget too.
-        pair_sigma: Noise of each pair's dependence score.
-        order_sigma: Noise of the counts that tell whether one column is never above another; None if
-            no two columns could be compared.
-        look_sigma: Noise of the second look at columns of names, if it were at one column; 0 if all
-            names are declared.
-        bins: About how many bins a number gets.
-        cells: Most cells of a column of names.
-        steps: Training steps.
-        sampling_probability: Chance of each row to be in a step's batch.
-        noise_multiplier: Noise of the gradient sum in units of the clip norm.
-        loss_noise: Noise of the loss sum in units of what one unit can add to it.
-        learning_rate: Peak learning rate.
-        weight_decay: Strength of the pull of the weights to zero.
-        clip_factor: The clip norm relative to the root mean square gradient norm at the start.
-        pair_exponent: How strongly a pair's dependence scales its weights.
-        ends_by: Whether training ends because the steps are done or because the budget is.
-        unit_rows: Most rows of one unit of privacy, by which all noise is scaled.
-    """
-
-    rows: float
-    delta: float
-    privacy: PrivacyPlan | None
-    epsilon: float
-    snr: float
-    unit_sigma: float
-    codec_sigma: float
-    marginal_sigma: float
-    finer_marginal_sigma: float
-    pair_sigma: float
-    order_sigma: float | None
-    look_sigma: float
-    bins: int
-    cells: int
-    steps: int
-    sampling_probability: float
-    noise_multiplier: float
-    loss_noise: float
-    learning_rate: float
-    weight_decay: float
-    clip_factor: float
-    pair_exponent: float
-    ends_by: StopReason
-    unit_rows: int
-
-    @property
-    def batch_size(self) -> float:
-        """Expected rows of a step; what every sum is divided by (the actual number is private)."""
-        return self.sampling_probability * self.rows
-
-    @property
-    def table_settings(self) -> TableSettings:
-        """Noise and sizes of the discovery of domains."""
-        return TableSettings(
-            rows=self.rows,
-            unit_sigma=self.unit_sigma,
-            codec_sigma=self.codec_sigma,
-            look_sigma=self.look_sigma,
-            selection_delta=0.0 if self.privacy is None else self.privacy.selection_delta,
-            bins=self.bins,
-            cells=self.cells,
-            unit_rows=self.unit_rows,
-        )
-
-
-def count_sigma(config: ResolvedConfig) -> float:
-    """Noise of the row count over its sensitivity: 1 % of the squared budget.
+def planned_count(config: ResolvedConfig) -> PlannedRelease | None:
+    """The measurement of the row count, for 1 % of the squared budget; None if it is public.
 
     Privacy:
         Depends on the config only, since it is needed before anything is known of the table.
     """
+    if config.n_public or not config.differential_privacy:
+        return None
     mu = gaussian_mu(config.epsilon, config.delta or NOMINAL_DELTA)
-    return 1 / (math.sqrt(COUNT_SHARE) * mu)
+    sigma = _share_sigma(COUNT_SHARE, mu)
+    return PlannedRelease(GaussianMeasurement(ROW_COUNT, sigma), unit_rows=config.rows_per_unit)
 
 
 def least_rows(config: ResolvedConfig, rows: float) -> float:
@@ -212,75 +152,65 @@ def plan_run(
         return _plan_without_noise(config, df_meta, rows)
     delta = config.delta or 1 / (10 * rows)
     mu = gaussian_mu(config.epsilon, delta)
-    unit_rows = config.rows_per_unit
-    snr = rows * mu / (REFERENCE_ROWS * unit_rows)
-    count = () if config.n_public else (GaussianMeasurement("row count", count_sigma(config)),)
-    unit_columns = sum(needs_unit(meta) for meta in df_meta.learned)
-    # a step that most rows have is seen in many rows with little
-    unit_share = min(0.01 / math.sqrt(snr), LARGEST_UNIT_SHARE) if unit_columns else 0.0
-    domain_share, marginal_share = _histogram_shares(df_meta, snr)
-    pairs = columns * (columns - 1) // 2
-    pair_share = PAIR_SHARE if pairs else 0.0
-    look_share = LOOK_SHARE if df_meta.open_names else 0.0
-    ordered = min(_comparable_pairs(df_meta), MAX_ORDERINGS)
-    order_share = ORDER_SHARE if ordered else 0.0
-
-    unit_total = _share_sigma(unit_share, mu)
-    domain_total = _share_sigma(domain_share, mu)
-    marginal_total = _share_sigma(marginal_share, mu)
-    pair_total = _share_sigma(pair_share, mu)
-    order_total = _share_sigma(order_share, mu)
-    look_total = _share_sigma(look_share, mu)
-    measurements = (
-        *count,
-        *_measurement("decimals and time resolutions", unit_total, f"{unit_columns} columns"),
-        *_measurement("value histograms", domain_total, f"{columns} columns, bounds and categories"),
-        *_measurement("second look at unlisted names", look_total, f"of {len(df_meta.open_names)} columns"),
-        *_measurement("one-way marginals", marginal_total, f"{columns} columns"),
-        *_measurement("pair dependence", pair_total, f"{pairs} pairs"),
-        *_measurement("orderings of columns", order_total, f"up to {ordered} pairs"),
+    snr = rows * mu / (REFERENCE_ROWS * config.rows_per_unit)
+    count, shares = planned_count(config), _shares(df_meta, snr)
+    measurements = tuple(
+        GaussianMeasurement(name, _share_sigma(share, mu), detail) for name, (share, detail) in shares.items()
     )
-    selection_delta = SELECTION_SHARE * delta if df_meta.open_names else 0.0
     base = PrivacyPlan(
-        measurements, None, selection_delta, _count_delta(config, rows, delta), config.unit_text
+        measurements if count is None else (count.measurement, *measurements),
+        None,
+        SELECTION_SHARE * delta if df_meta.open_names else 0.0,
+        _count_delta(count, config, rows, delta),
+        config.unit_text,
     )
-
-    shares = COUNT_SHARE + unit_share + domain_share + look_share + marginal_share + pair_share + order_share
-    left = math.sqrt(1 - shares)
+    left = math.sqrt(1 - sum((share for share, _ in shares.values()), COUNT_SHARE))
     steps, probability = _training_length(config, rows, left * mu)
     sensitivity = MICROBATCH_SENSITIVITY if config.num_microbatches else 1.0
-    widening = sensitivity * math.sqrt(1 + LOSS_COST)  # gradient noise over the accountant's noise
+    widening = sensitivity * GRADIENT_NOISE  # noise of the gradient over the accountant's noise
     steps, effective, ends_by = _calibrate(config, base, delta, steps, probability, widening, accountant)
-    training = SampledTraining(steps, probability, effective)
-    privacy = replace(base, training=training)
+    privacy = replace(base, training=SampledTraining(steps, probability, effective))
     return RunPlan(
         rows=rows,
+        columns=columns,
         delta=delta,
         privacy=privacy,
         epsilon=compute_epsilon(privacy, delta, accountant),
         snr=snr,
-        unit_sigma=unit_rows * unit_total * math.sqrt(unit_columns) if unit_columns else 0.0,
-        codec_sigma=unit_rows * domain_total * math.sqrt(columns),
-        look_sigma=unit_rows * look_total,
-        marginal_sigma=unit_rows * marginal_total * math.sqrt(columns),
-        finer_marginal_sigma=unit_rows * _share_sigma(marginal_share + look_share, mu) * math.sqrt(columns),
-        pair_sigma=unit_rows * pair_total * math.sqrt(pairs) if pairs else 0.0,
-        order_sigma=unit_rows * order_total * math.sqrt(ordered) if ordered else None,
         steps=steps,
         sampling_probability=probability,
-        noise_multiplier=effective * widening,
-        loss_noise=effective * math.sqrt((1 + LOSS_COST) / LOSS_COST),
         ends_by=ends_by,
-        unit_rows=unit_rows,
+        unit_rows=config.rows_per_unit,
+        gradient_sensitivity=sensitivity,
         **_model_rules(config, columns, snr),
     )
 
 
-def _count_delta(config: ResolvedConfig, rows: float, delta: float) -> float:
+def _shares(df_meta: DataFrameMeta, snr: float) -> dict[str, tuple[float, str]]:
+    """For each measurement but the row count its share of the squared budget, and what it consists of."""
+    columns, undeclared = len(df_meta.learned), len(df_meta.open_names)
+    pairs = columns * (columns - 1) // 2
+    resolutions = sum(needs_resolution(meta) for meta in df_meta.learned)
+    orderings = planned_orderings(df_meta)
+    histograms, marginals = _histogram_shares(df_meta, snr)
+    # a resolution that most rows have is seen in many rows with little
+    fine = min(0.01 / math.sqrt(snr), LARGEST_RESOLUTION_SHARE)
+    shares = {
+        RESOLUTION_HISTOGRAMS: (fine if resolutions else 0.0, f"{resolutions} columns"),
+        VALUE_HISTOGRAMS: (histograms, f"{columns} columns, bounds and categories"),
+        RARE_CATEGORIES: (RARE_SHARE if undeclared else 0.0, f"of {undeclared} columns"),
+        MARGINALS: (marginals, f"{columns} columns"),
+        PAIRS: (PAIR_SHARE if pairs else 0.0, f"{pairs} pairs"),
+        ORDERINGS: (ORDER_SHARE if orderings else 0.0, f"up to {orderings} pairs"),
+    }
+    return {name: each for name, each in shares.items() if each[0]}
+
+
+def _count_delta(count: PlannedRelease | None, config: ResolvedConfig, rows: float, delta: float) -> float:
     """Part of delta that stays unused because the plan follows from the noisy row count."""
-    if config.n_public:
+    if count is None:
         return 0.0
-    follows = 0.0 if config.delta else 0.5 * config.rows_per_unit * count_sigma(config) / rows
+    follows = 0.0 if config.delta else 0.5 * count.noise() / rows
     return delta * min(COUNT_DELTA + follows, LARGEST_COUNT_DELTA)
 
 
@@ -296,10 +226,6 @@ def _histogram_shares(df_meta: DataFrameMeta, snr: float) -> tuple[float, float]
     return min(base * (1 + 1.4 * openness), 0.35), base
 
 
-def _comparable_pairs(df_meta: DataFrameMeta) -> int:
-    return sum(comparable(*pair) for pair in itertools.combinations(df_meta.learned, 2))
-
-
 def _is_open(meta: ColumnMeta) -> bool:
     """Whether a column's domain is to be learned."""
     if isinstance(meta, CategoricalMeta):
@@ -309,11 +235,7 @@ def _is_open(meta: ColumnMeta) -> bool:
 
 def _share_sigma(share: float, mu: float) -> float:
     """Noise over sensitivity of a measurement that takes a share of the squared budget."""
-    return 1 / (math.sqrt(share) * mu) if share else 0.0
-
-
-def _measurement(name: str, sigma: float, detail: str) -> tuple[GaussianMeasurement, ...]:
-    return (GaussianMeasurement(name, sigma, detail),) if sigma else ()
+    return 1 / (math.sqrt(share) * mu)
 
 
 def _training_length(config: ResolvedConfig, rows: float, mu: float) -> tuple[int, float]:
@@ -398,22 +320,15 @@ def _plan_without_noise(config: ResolvedConfig, df_meta: DataFrameMeta, rows: fl
     snr = max(rows / 1000, 1.0)
     return RunPlan(
         rows=rows,
+        columns=len(df_meta.learned),
         delta=0.0,
         privacy=None,
         epsilon=math.inf,
         snr=snr,
-        unit_sigma=0.0,
-        codec_sigma=0.0,
-        marginal_sigma=0.0,
-        finer_marginal_sigma=0.0,
-        pair_sigma=0.0,
-        order_sigma=0.0 if _comparable_pairs(df_meta) else None,
-        look_sigma=0.0,
         steps=steps,
         sampling_probability=probability,
-        noise_multiplier=0.0,
-        loss_noise=0.0,
         ends_by=StopReason.FINISHED,
         unit_rows=config.rows_per_unit,
+        gradient_sensitivity=MICROBATCH_SENSITIVITY if config.num_microbatches else 1.0,
         **_model_rules(config, len(df_meta.learned), snr),
     )

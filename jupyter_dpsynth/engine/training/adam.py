@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.engine.model.network import Layout
-    from jupyter_dpsynth.engine.planning.plan import RunPlan
+    from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.engine.training.release import NoisySums
-
 
 __all__ = ["AdamUpdate", "Start"]
 

@@ -1,19 +1,20 @@
 """Training on the replicas of a `tf.distribute` strategy: devices of one machine, workers on several.
 
-**Sampling.** The rows (with `privacy_unit`, the units) are cut by their index into one shard for each worker,
-and each worker's shard into one for each of its devices. In a step each worker draws a Poisson sample of its
-shard, with the plan's probability q. A Poisson sample is one independent coin of probability q for each row;
-the shards are disjoint and cover the table, and the workers toss independently of each other: so the union of
-the samples is one coin of probability q for each row, a Poisson sample of the table. A row is in one shard
-and so in at most one replica's clipped sum, which it changes by at most C, as it does their total. The
-accountant's event is unchanged, for any number of replicas.
+**Sampling.** The rows (with `privacy_unit`, the privacy units) are cut by their index into one shard for each
+worker, and each worker's shard into one for each of its devices. In a step each worker draws a Poisson sample
+of its shard, with the plan's probability q. A Poisson sample is one independent coin of probability q for
+each row; the shards are disjoint and cover the table, and the workers toss independently of each other: so
+the union of the samples is one coin of probability q for each row, a Poisson sample of the table. A row is in
+one shard and so in at most one replica's clipped sum, which it changes by at most C, as it does their total.
+The accountant's event is unchanged, for any number of replicas.
 
 **Noise.** The planned noise has standard deviation sigma C in every coordinate of the total. A process that
 has the fraction s of all replicas adds, once, float64 normals of standard deviation sqrt(s) sigma C from its
-own operating-system entropy. Independent normals add up in variance and the fractions add up to 1, so that
-the total has the planned noise: with one process the share is all of it. It is added before the all-reduce,
-to each worker's exact float64 sum; an empty sample is noised like any other. The all-reduce itself is done in
-float64, whose rounding (1e-16 of a sum) is far below the slack that clipping leaves for rounding.
+own operating-system entropy, drawn by the planned training. Independent normals add up in variance and the
+fractions add up to 1, so that the total has the planned noise: with one process the share is all of it. It is
+added before the all-reduce, to each worker's exact float64 sum; an empty sample is noised like any other. The
+all-reduce itself is done in float64, whose rounding (1e-16 of a sum) is far below the slack that clipping
+leaves for rounding.
 
 **Whom this protects from what.** The guarantee is about what the run releases: the totals, and everything
 made from them. The workers are trusted, since each reads private rows, and so is the network between them:
@@ -33,7 +34,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,8 +52,9 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.training.gradient import Tensor
     from jupyter_dpsynth.engine.training.release import NativeRelease
     from jupyter_dpsynth.errors import DPSynthError
+    from jupyter_dpsynth.privacy.releases import StepSample
 
-__all__ = ["Crew", "ReplicatedRelease"]
+__all__ = ["ReplicatedRelease", "Workers"]
 
 KINDS = (
     tf.distribute.MirroredStrategy,
@@ -74,7 +75,7 @@ RESIDENT_KIND, RESIDENT_BYTES = "GPU", 2**30  # codes up to this size stay on de
 RESIDENT_TYPE, RESIDENT_EXACT = np.float16, 2**11
 
 
-class Crew:
+class Workers:
     """The replicas of a strategy, and this process's place among its workers.
 
     Args:
@@ -102,7 +103,7 @@ class Crew:
         self.worker, self.workers = _place(strategy)
         self._vector = tf.TensorSpec([None], tf.float64)
         self._total = tf.function(self._summed, input_signature=[self._vector])
-        self._wish = self._ending = self._told = False
+        self._stop_requested = self._ending = self._told = False
 
     def check(self, config: ResolvedConfig) -> None:
         """Raise ConfigError for parameters that need all rows of a batch in one place."""
@@ -117,7 +118,7 @@ class Crew:
                 )
 
     def rows(self, count: int) -> slice:
-        """This worker's shard of so many rows (or units)."""
+        """This worker's shard of so many rows (or privacy units)."""
         return slice(count * self.worker // self.workers, count * (self.worker + 1) // self.workers)
 
     def replica(self) -> int:
@@ -192,7 +193,7 @@ class Crew:
             raise problem
 
     @contextlib.contextmanager
-    def leading(self) -> Iterator[None]:
+    def preparing(self) -> Iterator[None]:
         """The first worker's preparations: if they fail, the others are told so and need not wait."""
         try:
             yield
@@ -202,23 +203,23 @@ class Crew:
                     self.send(b"", last=True)
             raise
 
-    def agreed(self, wish: bool) -> bool:  # noqa: FBT001 - the one thing it is about
+    def ends(self, stop_requested: bool) -> bool:  # noqa: FBT001 - the one thing it is about
         """Whether training ends here: all workers end after the same step.
 
         Args:
-            wish: Whether this worker wants it to end. It is told to the others with the step's sums, so that
-                it holds after one more step.
+            stop_requested: Whether this worker was asked to stop. The others learn it with the sums of the
+                next step, after which all of them end.
         """
-        self._wish = wish
-        return self._ending if self.workers > 1 else wish
+        self._stop_requested = stop_requested
+        return self._ending if self.workers > 1 else stop_requested
 
-    def vote(self) -> float:
-        """This worker's wish, as it is added to the sums."""
-        return float(self._wish)
+    def stop_request(self) -> float:
+        """1 if this worker was asked to stop, as it is added to the sums, else 0."""
+        return float(self._stop_requested)
 
-    def count(self, votes: float) -> None:
-        """Note how many workers wanted to end."""
-        self._ending = votes > 0
+    def receive(self, stop_requests: float) -> None:
+        """Take in how many workers were asked to stop."""
+        self._ending = stop_requests > 0
 
 
 def _place(strategy: Any) -> tuple[int, int]:  # noqa: ANN401
@@ -236,23 +237,23 @@ def _place(strategy: Any) -> tuple[int, int]:  # noqa: ANN401
 class ReplicatedRelease:
     """Clips and sums on every replica, adds this worker's share of the noise, and sums over all.
 
-    The protocol is that of every `GradientRelease`, with `codes` and `indices` those of this worker's shard.
+    The protocol is that of every `GradientRelease`, with `codes` and the sample those of this worker's shard.
 
     Args:
-        native: Clips, sums, and knows the noise.
-        crew: The replicas.
+        native: Clips and sums, and states the sensitivity.
+        workers: The replicas.
 
     Attributes:
         meanwhile: Called in every step while devices that compute on their own are at work.
     """
 
-    def __init__(self, native: NativeRelease, crew: Crew) -> None:
-        self.native, self.crew = native, crew
+    def __init__(self, native: NativeRelease, workers: Workers) -> None:
+        self.native, self.workers = native, workers
         self.meanwhile: Callable[[], object] = lambda: None
         known = native.gradient
         self._gradients, zeros = [], []
-        self._size = len(known.layout.free) + known.layout.width
-        for device in crew.devices:
+        self._size = native.size
+        for device in workers.devices:
             with tf.device(device):  # so that no step copies constants from one device to another
                 self._gradients.append(BatchGradient(known.layout, known.clip_norm, known.loss_bound))
                 zeros.append(tf.zeros([self._size + 1], tf.float64))
@@ -263,15 +264,11 @@ class ReplicatedRelease:
         self._finish: Any = None
 
     def population(self, codes: NDArray[np.integer[Any]]) -> int:
-        """The rows, or units, of this worker's shard."""
+        """The rows, or privacy units, of this worker's shard."""
         return self.native.population(codes)
 
     def release(
-        self,
-        weights: Tensor,
-        bias: Tensor,
-        codes: NDArray[np.integer[Any]],
-        indices: NDArray[np.int64],
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], sample: StepSample
     ) -> NoisySums:
         """Noisy sums over the rows that all workers sampled.
 
@@ -282,13 +279,13 @@ class ReplicatedRelease:
         Privacy:
             As `NativeRelease.release`, for the union of the workers' samples.
         """
-        held = self.sums(weights, bias, codes, indices)
+        held = self.sums(weights, bias, codes, sample.indices)
         # drawn while devices that compute on their own are still at work
-        noise = self._noise()
+        noise = self._noise(sample)
         self.meanwhile()
-        with self.crew.watched():
-            total = self.crew.read(self._finish(held, noise))
-        self.crew.count(total[-1])
+        with self.workers.watched():
+            total = self.workers.read(self._finish(held, noise))
+        self.workers.receive(total[-1])
         split = self._size - self.native.gradient.layout.width
         return NoisySums(total[:split], total[split:-2], float(total[-2]))
 
@@ -297,24 +294,20 @@ class ReplicatedRelease:
     ) -> tuple[Tensor, ...]:
         """Each local replica's sums before noise (private!), `[F + D + 1]`, where it computed them."""
         if self._codes is not codes:
-            self._settle(codes)
+            self._prepare(codes)
         held = self._zeros
         for chunks in self._chunks(codes, indices):
             held = self._accumulate(weights, bias, self._tables, chunks, held)
         return held
 
-    def _noise(self) -> Tensor:
-        """This worker's share of the noise, and its wish to end, `[F + D + 2]`."""
-        native, scale = self.native, math.sqrt(self.crew.share)
-        vector = np.empty(self._size + 2)
-        vector[:-2] = native.noise.normal(self._size, scale * native.sigma * native.gradient.clip_norm)
-        vector[-2] = scale * native.noisy_loss(0.0)
-        vector[-1] = self.crew.vote()
-        return tf.constant(vector)
+    def _noise(self, sample: StepSample) -> Tensor:
+        """This worker's share of the noise, and whether it was asked to stop, `[F + D + 2]`."""
+        noise = sample.noise(self._size, self.native.sensitivity)
+        return tf.constant(np.append(noise, self.workers.stop_request()))
 
     def _chunks(self, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]) -> Iterator[Any]:
         """For one chunk after the other what each device computes on; devices that are done get no rows."""
-        devices = self.crew.devices
+        devices = self.workers.devices
         owner = indices * len(devices) // max(self.population(codes), 1)  # shards by index
         batches = [self.native.batches(indices[owner == each]) for each in range(len(devices))]
         nothing = next(iter(self.native.batches(indices[:0])))
@@ -326,14 +319,14 @@ class ReplicatedRelease:
                     chunk.append(tuple(map(tf.constant, (found, *others))))
             yield tuple(chunk)
 
-    def _settle(self, codes: NDArray[np.integer[Any]]) -> None:
+    def _prepare(self, codes: NDArray[np.integer[Any]]) -> None:
         """Put this worker's codes on its devices, if they fit, and trace the step once."""
         self._codes, tables = codes, []
         small = codes.size * np.dtype(RESIDENT_TYPE).itemsize <= RESIDENT_BYTES
         exact = max(self.native.gradient.layout.sizes) <= RESIDENT_EXACT
-        if small and exact and all(RESIDENT_KIND in device for device in self.crew.devices):
+        if small and exact and all(RESIDENT_KIND in device for device in self.workers.devices):
             halves = codes.astype(RESIDENT_TYPE)
-            for device in self.crew.devices:
+            for device in self.workers.devices:
                 with tf.device(device):
                     tables.append(tf.constant(halves))
         self._tables = tuple(tables)
@@ -343,8 +336,8 @@ class ReplicatedRelease:
         width = self.native.gradient.layout.width
         parameters = tf.TensorSpec((width, width)), tf.TensorSpec((width,))
         places = tuple(tf.TensorSpec(table.shape, table.dtype) for table in tables)
-        chunks = ((first, *others),) * len(self.crew.devices)
-        held = (tf.TensorSpec([self._size + 1], tf.float64),) * len(self.crew.devices)
+        chunks = ((first, *others),) * len(self.workers.devices)
+        held = (tf.TensorSpec([self._size + 1], tf.float64),) * len(self.workers.devices)
         self._accumulate = tf.function(self._accumulated, input_signature=[*parameters, places, chunks, held])
         noise = tf.TensorSpec([self._size + 2], tf.float64)
         self._finish = tf.function(self._finished, input_signature=[held, noise])
@@ -360,7 +353,7 @@ class ReplicatedRelease:
         """Add each replica's clipped sums of one chunk (private!) to what it holds, float64 `[F + D + 1]`."""
 
         def one() -> Tensor:
-            number = self.crew.replica()
+            number = self.workers.replica()
             rows, *others = chunks[number]
             codes = tf.cast(tf.gather(tables[number], rows), tf.int32) if tables else rows
             kernel = self.native.kernel(self._gradients[number])
@@ -368,8 +361,8 @@ class ReplicatedRelease:
             sums = tf.concat([for_weights, for_bias, loss[None]], axis=0)
             return held[number] + tf.cast(sums, tf.float64)
 
-        results: tuple[Tensor, ...] = self.crew.strategy.experimental_local_results(
-            self.crew.strategy.run(one)
+        results: tuple[Tensor, ...] = self.workers.strategy.experimental_local_results(
+            self.workers.strategy.run(one)
         )
         return results
 
@@ -377,8 +370,8 @@ class ReplicatedRelease:
         """Add the noise on this worker's first device, and sum over all replicas of all workers."""
 
         def one() -> Tensor:
-            number = self.crew.replica()
+            number = self.workers.replica()
             own = tf.concat([held[number], tf.zeros([1], tf.float64)], axis=0)
-            return self.crew.all_reduce(own + noise if number == 0 else own)
+            return self.workers.all_reduce(own + noise if number == 0 else own)
 
-        return self.crew.strategy.run(one)
+        return self.workers.strategy.run(one)

@@ -1,7 +1,8 @@
 """How a step's gradient leaves the private side: clipped, summed, noised. Several ways, one contract.
 
-`release` takes the sampled rows of one step and returns noisy sums in float64. Each row was sampled
-independently (Poisson); the caller divides by the expected number, never by the actual one.
+`release` takes the sample of one step and returns noisy sums in float64. The planned training drew the
+sample and draws the noise (`privacy.releases`); what is here states by how much a privacy unit changes the
+sums. The caller divides by the expected number of rows, never by the actual one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from jupyter_dpsynth.errors import MissingDependencyError
+from jupyter_dpsynth.errors import MissingDependencyError, UnplannedReleaseError
+from jupyter_dpsynth.privacy.releases import StepSensitivity
 from jupyter_dpsynth.privacy.sampling import chunks
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.engine.training.gradient import BatchGradient, Tensor
-    from jupyter_dpsynth.privacy.noise import NoiseSource
+    from jupyter_dpsynth.privacy.releases import StepSample
     from jupyter_dpsynth.sources.bounding import Units
 
 __all__ = [
@@ -57,17 +59,13 @@ class GradientRelease(Protocol):
     """One way of clipping, summing and adding noise."""
 
     def population(self, codes: NDArray[np.integer[Any]]) -> int:
-        """Of how many rows, or units, a step's sample is drawn."""
+        """Of how many rows, or privacy units, a step's sample is drawn."""
         ...
 
     def release(
-        self,
-        weights: Tensor,
-        bias: Tensor,
-        codes: NDArray[np.integer[Any]],
-        indices: NDArray[np.int64],
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], sample: StepSample
     ) -> NoisySums:
-        """Noisy sums over the rows `indices` of `codes` at the given parameters."""
+        """Noisy sums over the sampled rows of `codes` at the given parameters."""
         ...
 
 
@@ -76,20 +74,10 @@ class NativeRelease:
 
     Args:
         gradient: Gradients and clip norm.
-        noise: Source of the noise.
-        sigma: Noise of the gradient sum in units of the clip norm.
-        loss_sigma: Noise of the loss sum in units of its bound.
     """
 
-    def __init__(
-        self,
-        gradient: BatchGradient,
-        noise: NoiseSource,
-        sigma: float,
-        loss_sigma: float,
-    ) -> None:
-        self.gradient, self.noise = gradient, noise
-        self.sigma, self.loss_sigma = sigma, loss_sigma
+    def __init__(self, gradient: BatchGradient) -> None:
+        self.gradient = gradient
         self._free = len(gradient.layout.free)
         width = gradient.layout.width
         parameters = tf.TensorSpec((width, width)), tf.TensorSpec((width,))
@@ -106,6 +94,16 @@ class NativeRelease:
         return len(codes)
 
     @property
+    def size(self) -> int:
+        """F + D: figures of the gradient sum."""
+        return self._free + self.gradient.layout.width
+
+    @property
+    def sensitivity(self) -> StepSensitivity:
+        """Largest change of the sums by one row."""
+        return StepSensitivity(self.gradient.clip_norm, self.gradient.loss_bound)
+
+    @property
     def row_specs(self) -> tuple[Tensor, ...]:
         """Forms of what `kernel` takes beside the parameters: codes, and what else `batches` yields."""
         return (tf.TensorSpec((None, len(self.gradient.layout.sizes)), tf.int32),)
@@ -119,9 +117,7 @@ class NativeRelease:
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> NoisySums:
         """The sums before noise (private!), accumulated in float64."""
-        return self._add_sums(
-            np.zeros(self._free + self.gradient.layout.width), weights, bias, codes, indices
-        )
+        return self._add_sums(np.zeros(self.size), weights, bias, codes, indices)
 
     def _add_sums(
         self,
@@ -133,54 +129,50 @@ class NativeRelease:
     ) -> NoisySums:
         """Add the clipped sums, in place, to what the gradient sums start from, float64 `[F + D]`."""
         for_weights, for_bias, loss = start[: self._free], start[self._free :], 0.0
-        for sums in self._parts(weights, bias, codes, indices):
+        for sums in self.parts(weights, bias, codes, indices):
             for_weights += sums[0].numpy()
             for_bias += sums[1].numpy()
             loss += float(sums[2])
         return NoisySums(for_weights, for_bias, loss)
 
-    def _parts(
+    def parts(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Clipped sums of one chunk of rows after the other."""
+        """Clipped sums of one chunk of rows after the other (private!)."""
         for rows, *others in self.batches(indices):
             found = tf.constant(codes[rows].astype(np.int32))
             yield self._clipped_sum(weights, bias, found, *map(tf.constant, others))
 
     def release(
-        self,
-        weights: Tensor,
-        bias: Tensor,
-        codes: NDArray[np.integer[Any]],
-        indices: NDArray[np.int64],
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], sample: StepSample
     ) -> NoisySums:
-        """Noisy sums over the rows `indices`.
+        """Noisy sums over the sampled rows.
 
         Privacy:
-            Gaussian mechanism on one vector: gradient with sensitivity C and noise sigma C, loss with
-            sensitivity L and noise sigma_L L.
+            Gaussian mechanism on one vector, gradient and loss, of the stated sensitivity.
         """
-        size, scale = self._free + self.gradient.layout.width, self.sigma * self.gradient.clip_norm
-        noise = self.noise.normal(size, scale)
-        sums = self._add_sums(noise, weights, bias, codes, indices)
-        return NoisySums(sums.weights, sums.bias, self.noisy_loss(sums.loss))
-
-    def noisy_loss(self, loss: float) -> float:
-        """The loss sum with its noise."""
-        return loss + float(self.noise.normal(1, self.loss_sigma * self.gradient.loss_bound)[0])
+        noise = sample.noise(self.size, self.sensitivity)
+        sums = self._add_sums(noise[:-1], weights, bias, codes, sample.indices)
+        return NoisySums(sums.weights, sums.bias, sums.loss + float(noise[-1]))
 
 
 class MicrobatchRelease(NativeRelease):
     """Assigns rows to groups independently, clips each group's mean gradient, adds noise once.
 
     Args:
+        gradient: Gradients and clip norm.
         groups: Number of microbatches.
-        **release: As for `NativeRelease`.
+        generator: Assigns the rows.
     """
 
-    def __init__(self, *, groups: int, **release: Any) -> None:  # noqa: ANN401 - as for NativeRelease
-        super().__init__(**release)
-        self.groups = groups
+    def __init__(self, gradient: BatchGradient, groups: int, generator: np.random.Generator) -> None:
+        super().__init__(gradient)
+        self.groups, self._generator = groups, generator
+
+    @property
+    def sensitivity(self) -> StepSensitivity:
+        """One row turns its group's vector of norm at most C into another one."""
+        return StepSensitivity(2 * self.gradient.clip_norm, self.gradient.loss_bound)
 
     @staticmethod
     def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
@@ -189,7 +181,7 @@ class MicrobatchRelease(NativeRelease):
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
         """Positions of one group's rows after the other."""
-        group = self.noise.generator.integers(self.groups, size=len(indices))
+        group = self._generator.integers(self.groups, size=len(indices))
         order = np.argsort(group, kind="stable")
         bounds = np.searchsorted(group[order], np.arange(1, self.groups))
         for members in np.split(indices[order], bounds):
@@ -197,17 +189,17 @@ class MicrobatchRelease(NativeRelease):
 
 
 class UnitRelease(NativeRelease):
-    """Clips the summed gradient of each unit's rows: user-level privacy. Indices are those of units.
+    """Clips the summed gradient of each privacy unit's rows: user-level privacy. Indices are those of units.
 
     Args:
-        units: Which rows belong to which unit.
-        unit_rows: Most rows of a unit.
-        **release: As for `NativeRelease`; `loss_sigma` in units of one row's loss.
+        gradient: Gradients and clip norm.
+        units: Which rows belong to which privacy unit.
+        unit_rows: Most rows of a privacy unit.
     """
 
-    def __init__(self, *, units: Units, unit_rows: int, **release: Any) -> None:  # noqa: ANN401
+    def __init__(self, gradient: BatchGradient, units: Units, unit_rows: int) -> None:
         self.units, self.unit_rows = units, unit_rows
-        super().__init__(**release)
+        super().__init__(gradient)
         # the products of all pairs of a unit's rows are in memory at once
         pairs = unit_rows**2 * self.gradient.layout.width
         self.units_at_once = max(1, min(MAX_CHUNK // unit_rows, PAIR_CELLS // pairs))
@@ -218,8 +210,13 @@ class UnitRelease(NativeRelease):
         return gradient.clipped_unit_sum
 
     def population(self, codes: NDArray[np.integer[Any]]) -> int:  # noqa: ARG002 - of any table
-        """The units."""
+        """The privacy units."""
         return len(self.units)
+
+    @property
+    def sensitivity(self) -> StepSensitivity:
+        """Largest change of the sums by one privacy unit."""
+        return StepSensitivity(self.gradient.clip_norm, self.unit_rows * self.gradient.loss_bound)
 
     @property
     def row_specs(self) -> tuple[Tensor, ...]:
@@ -243,7 +240,8 @@ class TFPrivacyRelease:
     at 5.7 sigma; the receipt says so.
 
     Args:
-        native: Supplies the gradients, the loss and the loss's noise.
+        native: Supplies the gradients and the loss.
+        gradient_noise: Standard deviation of the planned noise of the gradient sum.
 
     Raises:
         MissingDependencyError: tensorflow-privacy is not installed.
@@ -251,9 +249,9 @@ class TFPrivacyRelease:
 
     ROWS_AT_ONCE = 32  # per-row gradients of this many rows are in memory at once
 
-    def __init__(self, native: NativeRelease) -> None:
-        self.native = native
-        self.query = gaussian_sum_query(native.gradient.clip_norm, native.sigma * native.gradient.clip_norm)
+    def __init__(self, native: NativeRelease, gradient_noise: float) -> None:
+        self.native, self._gradient_noise = native, gradient_noise
+        self.query = gaussian_sum_query(native.gradient.clip_norm, gradient_noise)
         self._state = self.query.initial_global_state()
         self._params = self.query.derive_sample_params(self._state)
 
@@ -294,19 +292,21 @@ class TFPrivacyRelease:
         return list(clipped)
 
     def release(
-        self,
-        weights: Tensor,
-        bias: Tensor,
-        codes: NDArray[np.integer[Any]],
-        indices: NDArray[np.int64],
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], sample: StepSample
     ) -> NoisySums:
-        """Noisy sums over the rows `indices`; privacy as in `NativeRelease.release`."""
-        state, sums = self.clipped_sums(weights, bias, codes, indices)
+        """Noisy sums over the sampled rows; privacy as in `NativeRelease.release`."""
+        if sample.releases.gradient_noise != self._gradient_noise:
+            raise UnplannedReleaseError(
+                f"a training step is planned with noise {sample.releases.gradient_noise:g}; TensorFlow "
+                f"Privacy's query adds {self._gradient_noise:g}."
+            )
+        (loss_noise,) = sample.noise(0, self.native.sensitivity)
+        state, sums = self.clipped_sums(weights, bias, codes, sample.indices)
         noisy, self._state, _ = self.query.get_noised_result(state, self._state)
         # positions without a weight got noise too: it tells nothing and is dropped
         weights_sum = self._to_free(noisy[0])
         bias_sum = noisy[1].numpy().astype(np.float64)
-        return NoisySums(weights_sum, bias_sum, self.native.noisy_loss(sums.loss))
+        return NoisySums(weights_sum, bias_sum, sums.loss + float(loss_noise))
 
 
 def gaussian_sum_query(clip_norm: float, stddev: float) -> Any:  # noqa: ANN401 - untyped package

@@ -15,7 +15,7 @@ from jupyter_dpsynth.startup import loaded_trainer
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
-    from jupyter_dpsynth.engine.planning.plan import RunPlan
+    from jupyter_dpsynth.engine.model.plan import RunPlan
 
 __all__ = ["measured_step_seconds"]
 
@@ -67,8 +67,9 @@ def _measure(shape: _Shape, columns: int, width: int, batch: float) -> float:
     codes = np.stack([random.integers(size, size=rows) for size in sizes], axis=1).astype(np.uint8)
     layout = Layout.from_dependence(sizes, np.full((columns, columns), DEPENDENCE), 0.5)
     start = training.Start(layout, [np.full(size, 1 / size) for size in sizes], [int(s) for s in sizes])
-    plan = replace(shape.plan, rows=float(rows), sampling_probability=min(1.0, batch / rows), steps=1_000_000)
-    trainer = training.DPTrainer(start, plan, shape.config, NoiseSource())
+    plan = replace(shape.plan, rows=float(rows)).with_training(1_000_000, min(1.0, batch / rows))
+    parts = training.training_parts(start, plan, shape.config, NoiseSource())
+    trainer = training.DPTrainer(plan, parts.release, parts.update, parts.divisor)
     times: list[float] = []
     began = time.perf_counter()
 
@@ -78,6 +79,6 @@ def _measure(shape: _Shape, columns: int, width: int, batch: float) -> float:
         done = measured > MEASURED_SECONDS and len(times) >= WARM_UP_STEPS + LEAST_STEPS
         return done or (now - began > MOST_SECONDS and len(times) > WARM_UP_STEPS + 1)
 
-    trainer.train(codes, lambda *_: times.append(time.perf_counter()), enough)
+    trainer.train(codes, parts.releases, lambda *_: times.append(time.perf_counter()), enough)
     steps = times[WARM_UP_STEPS:]
     return (steps[-1] - steps[0]) / (len(steps) - 1)

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jupyter_dpsynth.engine.planning.plan import RunPlan
+    from jupyter_dpsynth.engine.model.plan import RunPlan
 
 __all__ = ["tf_privacy_statement"]
 

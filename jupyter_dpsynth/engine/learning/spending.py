@@ -1,0 +1,206 @@
+"""One run's entry in the ledger: the whole budget first, then the exact plan, then how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from typing import TYPE_CHECKING
+
+from jupyter_dpsynth.display.words import epsilon_text
+from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA, planned_count
+from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError, NotLearnedError
+from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
+from jupyter_dpsynth.privacy.composition import Spending
+from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
+from jupyter_dpsynth.reports import StopReason
+from jupyter_dpsynth.sources.fingerprint import table_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from jupyter_dpsynth.config import ResolvedConfig
+    from jupyter_dpsynth.engine.learning.checkpoint import TrainingTask
+    from jupyter_dpsynth.engine.learning.progress import RunProgress
+    from jupyter_dpsynth.engine.model.plan import RunPlan
+    from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger, RunStatus
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["LedgerEntry"]
+
+logger = logging.getLogger(__name__)
+
+
+class LedgerEntry:
+    """What a run reserves and spends, as the ledger knows it.
+
+    Args:
+        ledger: Where the run is recorded before a value is measured.
+        dataset: The dataset's name as the user gave it, or None.
+        label: What the ledger calls a new dataset without a name.
+        config: The frozen parameters.
+        test_only: Whether the noise is from a test-only seed.
+
+    Attributes:
+        run: The run's identifier in the ledger, None before it is there.
+        reserved: Epsilon (None for a test-only seed) and delta; None before anything is reserved.
+    """
+
+    def __init__(
+        self,
+        ledger: PrivacyLedger,
+        dataset: str | None,
+        label: str,
+        config: ResolvedConfig,
+        *,
+        test_only: bool,
+    ) -> None:
+        self.ledger, self.config, self.test_only = ledger, config, test_only
+        self._dataset, self._label = dataset, label
+        self.run: str | None = None
+        self.reserved: tuple[float | None, float] | None = None
+
+    @property
+    def _guaranteed(self) -> bool:
+        """Whether the run has a guarantee; without one the ledger counts it as infinite."""
+        return self.config.differential_privacy and not self.test_only
+
+    def _identity(self, source: Source) -> TableIdentity:
+        return TableIdentity(table_fingerprint(source), self._dataset, self._label)
+
+    def reserve(self, source: Source, progress: RunProgress) -> None:
+        """Enter the whole budget, before a value is measured.
+
+        Args:
+            source: The private table.
+            progress: Told what the data has cost so far.
+
+        Raises:
+            ArtifactError: The ledger cannot record the run.
+            BudgetExhaustedError: The dataset's cap does not allow it.
+
+        Privacy:
+            What the data has cost so far is told to the observer, for the owner. That the ledger knows
+            the table comes from its exact rows.
+        """
+        config = self.config
+        if source.partitioned:
+            progress.report(message="reading the table, to know it again in the ledger")
+        identity = self._identity(source)
+        account = self.ledger.account(identity)
+        epsilon = config.epsilon if self._guaranteed else math.inf
+        progress.report(ledger=account.sentence(epsilon, config.unit_text))
+        # an earlier run's delta tells about how many rows there are
+        delta = config.delta or max(NOMINAL_DELTA, account.run_delta)
+        self.run = self.ledger.reserve(identity, epsilon, delta, config.unit_text)
+        if config.differential_privacy:
+            self.reserved = (config.epsilon if self._guaranteed else None), config.delta or NOMINAL_DELTA
+        else:
+            self.reserved = (math.inf, 0.0)
+
+    def take_part_in(self, task: TrainingTask) -> None:
+        """Take part in the run that the first worker has entered.
+
+        Args:
+            task: What that one sent.
+
+        Raises:
+            ConfigError: The kind of noise is another one.
+        """
+        self._check_noise(task)
+        self.run, self.reserved = task.entry, task.reserved
+
+    def _check_noise(self, task: TrainingTask) -> None:
+        if self.test_only != (task.reserved[0] is None):
+            raise ConfigError("noise: a run goes on with the kind of noise, test-only or not, it began with.")
+
+    def readmit(self, source: Source, task: TrainingTask) -> int:
+        """Go on with an interrupted run, as far as the ledger knows it; nothing new is spent.
+
+        Args:
+            source: The private table.
+            task: The interrupted run.
+
+        Returns:
+            How many of its steps may have been made.
+
+        Raises:
+            ArtifactError: The ledger does not hold this run of this table with this plan.
+            ConfigError: The kind of noise is another one.
+        """
+        self._check_noise(task)
+        released = self.ledger.readmit(self._identity(source), task.entry, task.plan.privacy)
+        self.run, self.reserved = task.entry, task.reserved
+        return released
+
+    def record_plan(self, plan: RunPlan) -> None:
+        """Replace the reservation by the plan, before anything but the row count is measured.
+
+        Args:
+            plan: The plan.
+
+        Raises:
+            BudgetExhaustedError: It does not fit any more; at most the row count stays recorded.
+        """
+        if plan.privacy is None or self.run is None:
+            return
+        if not self._guaranteed:
+            self.reserved = (None, plan.delta)
+            return
+        try:
+            self.ledger.record(self.run, Spending(plan.privacy, plan.delta, plan.epsilon))
+        except BudgetExhaustedError as error:
+            count = planned_count(self.config)
+            spent = PrivacyPlan(() if count is None else (count.measurement,), unit=self.config.unit_text)
+            epsilon = compute_epsilon(spent, plan.delta)
+            self.ledger.record(self.run, Spending(spent, plan.delta, epsilon))
+            self.reserved = (epsilon, plan.delta)
+            raise BudgetExhaustedError(
+                f"{error} At most the row count has been measured, for epsilon = {epsilon_text(epsilon)}."
+            ) from None
+        self.reserved = (plan.epsilon, plan.delta)
+
+    @contextlib.contextmanager
+    def recording_end(self) -> Iterator[Callable[[StopReason], None]]:
+        """Record how the run ended; what it reserved is recorded in any case.
+
+        Yields:
+            What is to be called with the reason once the run has ended well.
+        """
+        status: RunStatus = "failed"
+
+        def ended(reason: StopReason) -> None:
+            nonlocal status
+            early = reason in (StopReason.STOPPED, StopReason.WORKER_LOST)
+            status = "stopped" if early else "finished"
+
+        try:
+            yield ended
+        except NotLearnedError:
+            status = "stopped"
+            raise
+        finally:
+            self._record_end(status)
+
+    def _record_end(self, status: RunStatus) -> None:
+        if self.run is None:
+            return
+        try:
+            self.ledger.record(self.run, status=status)
+        except ArtifactError:
+            logger.warning("the ledger could not note that this run %s; what it spent is recorded.", status)
+
+    def raise_if_stopped(self, progress: RunProgress) -> None:
+        """Before there is a model a stop leaves nothing to keep.
+
+        Raises:
+            NotLearnedError: Somebody asked the run to stop.
+        """
+        if not progress.stop_requested:
+            return
+        if self.reserved is None:
+            raise NotLearnedError("stopped before anything was measured; nothing was spent.")
+        raise NotLearnedError(
+            "stopped before there was a model. The measurements made so far count as spent: "
+            f"epsilon = {self.config.epsilon:g} is used up for this synthesizer."
+        )

@@ -1,0 +1,150 @@
+"""Everything that is measured of a table before training, in the order in which it is measured."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.encoding.numeric import NumericCodec
+from jupyter_dpsynth.engine.measuring.codes import encode_table
+from jupyter_dpsynth.engine.measuring.domains import discover_table
+from jupyter_dpsynth.engine.measuring.marginals import measure_one_way, measure_pairs
+from jupyter_dpsynth.engine.measuring.orderings import measure_orderings
+from jupyter_dpsynth.engine.model.plan import MARGINALS, RARE_CATEGORIES
+from jupyter_dpsynth.engine.model.reference import reference_from, to_shares
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.engine.measuring.discovered import Discovered
+    from jupyter_dpsynth.engine.model.plan import RunPlan
+    from jupyter_dpsynth.engine.model.reference import MeasuredReference
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.privacy.releases import Allowance, Releases
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["MeasuredTable", "measure_table"]
+
+logger = logging.getLogger(__name__)
+
+NOTHING_SEEN = 3.0  # standard deviations under which 'other', 'missing' or a column's values count as absent
+LEAST_COUNT = 0.3  # rows of an empty cell, so that no probability is zero
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredTable:
+    """What a run has before training.
+
+    Attributes:
+        codec: Cells of every column.
+        reference: The noisy measurements.
+        codes: Codes of all rows, `[n, m]`: private.
+        counts: Noisy count of each cell, `[cells]` for each column.
+    """
+
+    codec: TableCodec
+    reference: MeasuredReference
+    codes: NDArray[np.integer[Any]]
+    counts: list[NDArray[np.float64]]
+
+
+def measure_table(
+    source: Source,
+    df_meta: DataFrameMeta,
+    plan: RunPlan,
+    releases: Releases,
+    report: Callable[[str], None],
+) -> MeasuredTable:
+    """Measure domains, one-way marginals, pair dependences and orderings of columns.
+
+    Args:
+        source: The private table.
+        df_meta: Its schema.
+        plan: Sizes.
+        releases: What is planned.
+        report: Called with what comes next, in words; may raise to stop.
+    """
+    discovered = discover_table(
+        source, df_meta, releases, plan, lambda name: report(f"measuring column {name!r}")
+    )
+    codec = discovered.codec
+    _warn_of_lost_columns(codec, discovered.columns, plan.rows)
+    report("encoding")
+    table = encode_table(source, codec)
+    report("measuring marginals")
+    marginal = _marginal_allowance(df_meta, releases, measured_again=discovered.measured_again)
+    counts, variances = measure_one_way(table.counts, discovered.columns, marginal)
+    shares = [to_shares(count, LEAST_COUNT) for count in counts]
+    report("measuring pairs of columns")
+    dependence, dependence_noise = measure_pairs(table.codes, codec.sizes, shares, plan.rows, releases)
+    codec = replace(codec, orderings=measure_orderings(source, codec, dependence, releases, plan.rows))
+    for column, share, count, variance in zip(codec.columns, shares, counts, variances, strict=True):
+        _drop_absent_cells(list(column.optional_cells), share, count, variance)
+    measured = {
+        "shares": shares,
+        "noise": [np.sqrt(variance) / plan.rows for variance in variances],
+        "dependence": dependence,
+        "dependence_noise": dependence_noise,
+        "rows": max(1, round(plan.rows)),
+    }
+    return MeasuredTable(codec, reference_from(codec, measured), table.codes, counts)
+
+
+def _marginal_allowance(df_meta: DataFrameMeta, releases: Releases, *, measured_again: bool) -> Allowance:
+    """For one column's marginal; what the second measurement of rare categories does not need is added."""
+    share = Fraction(1, len(df_meta.learned))
+    marginal = releases.allowance(MARGINALS, share)
+    if not df_meta.open_names or measured_again:
+        return marginal
+    return marginal.joined(releases.allowance(RARE_CATEGORIES, share))
+
+
+def _drop_absent_cells(
+    cells: list[int],
+    share: NDArray[np.float64],
+    count: NDArray[np.float64],
+    variance: NDArray[np.float64],
+) -> None:
+    """Set, in place, the shares of optional cells to zero that do not stand out of the noise."""
+    absent = count[cells] < NOTHING_SEEN * np.sqrt(variance[cells])
+    share[np.array(cells, dtype=int)[absent]] = 0.0
+    if not share.any():  # nothing stood out anywhere: the likeliest cell is all there is
+        share[np.argmax(count)] = 1.0
+    share[:] = share / share.sum()
+
+
+def _warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows: float) -> None:
+    """Name the columns of which noise has left next to nothing, with what to do.
+
+    Args:
+        codec: The table's codec.
+        columns: What discovery gave of each column.
+        rows: Noisy number of rows.
+
+    Privacy:
+        Post-processing of noisy counts.
+    """
+    if codec.unlisted:
+        logger.warning(
+            "no value of column%s %s is frequent enough to be told: all count as 'other'. Convert dates that "
+            "are text (pandas.to_datetime). Leave free text out (ignore), group its values, or declare "
+            "public categories.",
+            "s" if len(codec.unlisted) > 1 else "",
+            ", ".join(map(repr, codec.unlisted)),
+        )
+    for column in columns:
+        found = column.counts.sum() + NOTHING_SEEN * np.sqrt(column.variances.sum())
+        if isinstance(column.codec, NumericCodec) and found < rows / 2:
+            logger.warning(
+                "the values of column %r are spread so widely that most do not stand out from the noise: "
+                "they are all moved into %s. Declare its bounds, if they are public, or give more epsilon.",
+                column.codec.meta.name,
+                column.codec.range_label,
+            )

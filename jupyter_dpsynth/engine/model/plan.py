@@ -1,0 +1,161 @@
+"""The plan of a run: its form, which every room of the engine reads. Its rules are in `planning`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from jupyter_dpsynth.errors import UnplannedReleaseError
+from jupyter_dpsynth.privacy.accounting import SampledTraining
+from jupyter_dpsynth.privacy.releases import (
+    GRADIENT_NOISE,
+    WHOLE,
+    PlannedRelease,
+    StepSensitivity,
+    TrainingReleases,
+)
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from jupyter_dpsynth.privacy.accounting import PrivacyPlan
+    from jupyter_dpsynth.privacy.noise import NoiseSource
+    from jupyter_dpsynth.reports import StopReason
+
+__all__ = [
+    "MARGINALS",
+    "ORDERINGS",
+    "PAIRS",
+    "RARE_CATEGORIES",
+    "RESOLUTION_HISTOGRAMS",
+    "ROW_COUNT",
+    "VALUE_HISTOGRAMS",
+    "RunPlan",
+]
+
+# The measurements by their names in receipts and ledgers, in the order in which they are made
+ROW_COUNT = "row count"
+RESOLUTION_HISTOGRAMS = "decimals and time resolutions"
+VALUE_HISTOGRAMS = "value histograms"
+RARE_CATEGORIES = "second look at unlisted names"
+MARGINALS = "one-way marginals"
+PAIRS = "pair dependence"
+ORDERINGS = "orderings of columns"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Every figure of one run, fixed before training. Noise is asked for by the measurement's name.
+
+    Attributes:
+        rows: Noisy row count (exact if it is public).
+        columns: How many columns are learned.
+        delta: Delta of the run; 0 without differential privacy.
+        privacy: What is released, for the accountant; None without differential privacy.
+        epsilon: The bound on everything in `privacy`, infinite without it.
+        snr: Signal relative to noise, see `planning.plan`.
+        bins: About how many bins a number gets.
+        cells: Most cells of a categorical column.
+        steps: Training steps.
+        sampling_probability: Chance of each row to be in a step's batch.
+        learning_rate: Peak learning rate.
+        weight_decay: Strength of the pull of the weights to zero.
+        clip_factor: The clip norm relative to the root mean square gradient norm at the start.
+        pair_exponent: How strongly a pair's dependence scales its weights.
+        ends_by: Whether training ends because the steps are done or because the budget is.
+        unit_rows: Most rows of one privacy unit, by which all noise is scaled.
+        gradient_sensitivity: L2 change of a step's gradient sum by one privacy unit, in clip norms.
+    """
+
+    rows: float
+    columns: int
+    delta: float
+    privacy: PrivacyPlan | None
+    epsilon: float
+    snr: float
+    bins: int
+    cells: int
+    steps: int
+    sampling_probability: float
+    learning_rate: float
+    weight_decay: float
+    clip_factor: float
+    pair_exponent: float
+    ends_by: StopReason
+    unit_rows: int
+    gradient_sensitivity: float = 1.0
+
+    @property
+    def batch_size(self) -> float:
+        """Expected rows of a step; what every sum is divided by (the actual number is private)."""
+        return self.sampling_probability * self.rows
+
+    @property
+    def selection_delta(self) -> float:
+        """Chance that an undeclared category which one privacy unit brought in is published."""
+        return 0.0 if self.privacy is None else self.privacy.selection_delta
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of columns there are."""
+        return self.columns * (self.columns - 1) // 2
+
+    @property
+    def noise_multiplier(self) -> float:
+        """Noise of the gradient sum in clip norms, 0 without differential privacy."""
+        if self.privacy is None or self.privacy.training is None:
+            return 0.0
+        return self.privacy.training.noise_multiplier * GRADIENT_NOISE * self.gradient_sensitivity
+
+    @property
+    def releases(self) -> tuple[PlannedRelease, ...]:
+        """What is measured before training, as `Releases` admits it."""
+        measurements = () if self.privacy is None else self.privacy.measurements
+        sensitivities = {PAIRS: math.sqrt(self.pairs)}
+        return tuple(
+            PlannedRelease(each, sensitivities.get(each.name, 1.0), self.unit_rows) for each in measurements
+        )
+
+    def noise_of(self, name: str, share: Fraction = WHOLE) -> float:
+        """Noise of every figure of a measurement, in rows; 0 if it is not planned.
+
+        Args:
+            name: The measurement's name.
+            share: Share of the measurement that a figure's release uses up.
+        """
+        found = [each.noise(share) for each in self.releases if each.measurement.name == name]
+        return found[0] if found else 0.0
+
+    def with_training(self, steps: int, sampling_probability: float) -> RunPlan:
+        """The same plan with other training steps, also for the accountant."""
+        privacy = self.privacy
+        if privacy is not None and privacy.training is not None:
+            changed = replace(privacy.training, steps=steps, sampling_probability=sampling_probability)
+            privacy = replace(privacy, training=changed)
+        return replace(self, privacy=privacy, steps=steps, sampling_probability=sampling_probability)
+
+    def training_releases(
+        self, clip_norm: float, loss_bound: float, noise: NoiseSource, *, made: int = 0, share: float = 1.0
+    ) -> TrainingReleases:
+        """What draws samples and noise of the planned steps.
+
+        Args:
+            clip_norm: The clip norm.
+            loss_bound: Largest loss of one row, nats.
+            noise: Source of noise and samples.
+            made: Steps that were made, or may have been made, before.
+            share: This worker's share of the noise's variance.
+
+        Raises:
+            UnplannedReleaseError: The plan has no training.
+        """
+        if self.privacy is None:
+            training = SampledTraining(self.steps, self.sampling_probability, 1.0)
+        elif self.privacy.training is None:
+            raise UnplannedReleaseError("training steps were asked for and are not planned.")
+        else:
+            training = self.privacy.training
+        sensitivity = StepSensitivity(self.gradient_sensitivity * clip_norm, self.unit_rows * loss_bound)
+        exact = self.privacy is None
+        return TrainingReleases(training, sensitivity, noise, made=made, share=share, exact=exact)

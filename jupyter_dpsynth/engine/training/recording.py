@@ -1,0 +1,239 @@
+"""Recorders of the real training loop: they stand in for the optimizer and see what every step released.
+
+The sampler, the clipping, the noise and the division are those that users run; the parameters stay where
+they start. A canary is a row whose gradient is clipped.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from jupyter_dpsynth.engine.training.release import MicrobatchRelease, NativeRelease, UnitRelease
+from jupyter_dpsynth.engine.training.trainer import DPTrainer
+from jupyter_dpsynth.privacy.releases import TrainingReleases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.engine.model.network import TabularModel
+    from jupyter_dpsynth.engine.model.plan import RunPlan
+    from jupyter_dpsynth.engine.training.gradient import Tensor
+    from jupyter_dpsynth.engine.training.release import NoisySums
+    from jupyter_dpsynth.engine.training.trainer import TrainingParts
+    from jupyter_dpsynth.privacy.noise import NoiseSource
+    from jupyter_dpsynth.privacy.releases import StepSample
+
+__all__ = ["STATISTICS", "AuditedTraining", "RunRecorder", "canary_draws"]
+
+#: Of a run: the canary's direction summed over the steps, its largest step, the loss, and all the rest.
+STATISTICS = ("sum along the canary", "largest step along the canary", "loss", "energy beside the canary")
+
+
+@dataclass(frozen=True, eq=False)
+class AuditedTraining:
+    """A training to be audited.
+
+    Attributes:
+        plan: Its plan.
+        parts: Its parts; of the update only the first parameters are used.
+        noise: Source of noise and samples.
+    """
+
+    plan: RunPlan
+    parts: TrainingParts
+    noise: NoiseSource
+
+
+class Recorder:
+    """Stands in for a training's optimizer and before its release; sees what every step released.
+
+    Everything is in whitened units: one standard deviation of the noise that is claimed, in every
+    coordinate of the gradient and for the loss. A row moves a release by at most 1 / claimed noise
+    multiplier. Where persons are protected every row of the tables here stands for a person with as many
+    equal rows as are allowed.
+
+    Args:
+        training: What is watched; its parameters stay as they start.
+    """
+
+    def __init__(self, training: AuditedTraining) -> None:
+        parts = training.parts
+        self.plan, self.inner = training.plan, parts.release
+        self.weights, self.bias = parts.update.weights, parts.update.bias
+        self.model: Callable[[], TabularModel] = parts.update.model
+        self._noise, self._divisor, self._releases = training.noise, parts.divisor, parts.releases
+        self._copies = self.inner.unit_rows if isinstance(self.inner, UnitRelease) else 1
+
+    def run(self, codes: NDArray[np.integer[Any]]) -> None:
+        """Run the real loop once on a table."""
+        planned = self._releases
+        releases = TrainingReleases(planned.training, planned.sensitivity, self._noise)
+        DPTrainer(self.plan, self, self, self._divisor).train(codes, releases, _nothing, _never)
+
+    def population(self, codes: NDArray[np.integer[Any]]) -> int:
+        """The rows, or persons: each stands for one."""
+        return len(codes)
+
+    def release(
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], sample: StepSample
+    ) -> NoisySums:
+        """The real release."""
+        return self.inner.release(weights, bias, self._rows(codes), sample)
+
+    def _rows(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """The rows of every person, if rows stand for persons."""
+        return codes if self._copies == 1 else np.repeat(codes, self._copies, axis=0)
+
+    def apply(self, sums: NoisySums, divisor: float, step: int) -> None:
+        """Look at what a step released."""
+        raise NotImplementedError
+
+    def clean(self, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The whitened clipped sum of some rows without noise (of rows that are no secret)."""
+        native: Any = getattr(self.inner, "native", self.inner)  # TF-Privacy's own release keeps one
+        parameters = tf.constant(self.weights), tf.constant(self.bias)
+        return self.whitened(native.clipped_sums(*parameters, self._rows(codes), indices), self._divisor)
+
+    def whitened(self, sums: NoisySums, divisor: float) -> NDArray[np.float64]:
+        """A release as the optimizer gets it, divided, in whitened units, `[F + D + 1]`."""
+        out = np.concatenate([sums.weights, sums.bias, [sums.loss]])
+        out[:-1] /= self._releases.gradient_noise * divisor / self._divisor
+        out[-1] /= self._releases.loss_noise
+        return out
+
+
+def _nothing(step: int, loss: float, loss_noise: float) -> None:
+    pass
+
+
+def _never() -> bool:
+    return False
+
+
+class _CanaryRecorder(Recorder):
+    """Splits every release into what is along one row's contribution and what is beside it."""
+
+    def __init__(self, training: AuditedTraining, canary: NDArray[np.integer[Any]]) -> None:
+        super().__init__(training)
+        contribution = self.clean(canary[None], np.array([0]))
+        self._direction = contribution / np.linalg.norm(contribution)
+        self.steps: list[tuple[float, float, float]] = []
+        if isinstance(self.inner, NativeRelease) and not isinstance(self.inner, MicrobatchRelease):
+            _remember(self.inner)
+
+    def apply(self, sums: NoisySums, divisor: float, step: int) -> None:
+        """Keep three figures of a step."""
+        if step == 1:
+            self.steps = []
+        released = self.whitened(sums, divisor)
+        along = float(self._direction @ released)
+        self.steps.append((along, float(released[-1]), float(released @ released) - along**2))
+
+
+def _remember(release: NativeRelease) -> None:
+    """Compute the clipped sums of the same rows once: parameters stay, and nothing in them is random."""
+    compute: Callable[..., Iterator[Any]] = release.parts
+    known: dict[tuple[int, bytes], list[Any]] = {}
+
+    def parts(
+        weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
+    ) -> Iterator[Any]:
+        key = len(codes), indices.tobytes()
+        if key not in known:
+            known[key] = list(compute(weights, bias, codes, indices))
+        return iter(known[key])
+
+    release.parts = parts  # type: ignore[method-assign]
+
+
+def canary_draws(
+    training: AuditedTraining,
+    others: NDArray[np.integer[Any]],
+    canary: NDArray[np.integer[Any]],
+    runs: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Figures of whole runs of the real training loop, without and with one row.
+
+    Args:
+        training: A training of few steps.
+        others: The other rows of the table, `int32 [n, m]`.
+        canary: The row, `int32 [m]`; its gradient should reach the clip norm.
+        runs: Runs of each.
+
+    Returns:
+        `STATISTICS` of each run, float64 `[runs, 4]`, without and with the canary.
+    """
+    recorder = _CanaryRecorder(training, canary)
+    draws = []
+    for table in (others, np.concatenate([others, canary[None]])):
+        figures = []
+        for _ in range(runs):
+            recorder.run(table)
+            along, loss, beside = np.array(recorder.steps).T
+            figures.append((along.sum(), along.max(), loss.sum(), beside.mean()))
+        draws.append(np.array(figures))
+    return draws[0], draws[1]
+
+
+class RunRecorder(Recorder):
+    """Adds up the releases of a run: for the canaries' own part only the sum matters."""
+
+    def __init__(self, training: AuditedTraining) -> None:
+        super().__init__(training)
+        self._total: NDArray[np.float64] = np.zeros(0)
+        self._sampled: list[NDArray[np.int64]] = []
+
+    def release(
+        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], sample: StepSample
+    ) -> NoisySums:
+        """The real release; remembers which rows were sampled."""
+        self._sampled.append(sample.indices)
+        return super().release(weights, bias, codes, sample)
+
+    def apply(self, sums: NoisySums, divisor: float, step: int) -> None:
+        """Add a release."""
+        released = self.whitened(sums, divisor)
+        if step == 1:
+            self._total = released
+        else:
+            self._total += released
+
+    def aim(self, candidates: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+        """Choose the rows that move a release most as canaries and return them."""
+        size = np.array(
+            [np.linalg.norm(self.clean(candidates, np.array([i]))) for i in range(len(candidates))]
+        )
+        chosen = np.argsort(-size)[:count]
+        self.norms = size[chosen]
+        self._directions = np.stack([self.clean(candidates, chosen[i : i + 1]) for i in range(count)]).astype(
+            np.float32
+        )
+        self._directions /= self.norms[:, None].astype(np.float32)
+        return candidates[chosen]
+
+    def own_parts(self, codes: NDArray[np.int32], members: NDArray[np.intp]) -> NDArray[np.float64]:
+        """For every canary what a run shows of it, to somebody who knows the other sampled rows.
+
+        Args:
+            codes: The table, the canaries that are in it first.
+            members: Which those are.
+        """
+        self._sampled = []
+        self.run(codes)
+        seen = self._total
+        indices = np.concatenate(self._sampled)
+        known = not isinstance(self.inner, MicrobatchRelease)  # nobody knows which rows shared a group
+        if known:
+            seen = seen - self.clean(codes, indices)
+        parts = (self._directions @ seen.astype(np.float32)).astype(np.float64)
+        if known:
+            times = np.bincount(indices, minlength=len(codes))[: len(members)]
+            parts[members] += times * self.norms[members]
+        return parts / math.sqrt(self.plan.steps)
