@@ -46,7 +46,8 @@ class NoiseSource:
     def normal(self, size: int, scale: float) -> NDArray[np.float64]:
         """Independent normals, float64 `[size]`, of standard deviation `scale`."""
         noise = self.generator.standard_normal(size)
-        noise *= scale
+        if scale != 1:  # a pass over all weights of a network takes a while
+            noise *= scale
         return noise
 
     def discrete_gaussian(self, size: int, sigma: float) -> NDArray[np.int64]:

@@ -154,16 +154,16 @@ class Releases:
                 )
         return Allowance(self, ((name, share),))
 
-    def noise_of(self, claims: tuple[tuple[str, Fraction], ...]) -> float:
+    def noise_of(self, shares: tuple[tuple[str, Fraction], ...]) -> float:
         """Standard deviation of the noise that these shares of measurements have together."""
         if self.exact:
             return 0.0
-        noises = [self._planned[name].noise(share) for name, share in claims]
+        noises = [self._planned[name].noise(share) for name, share in shares]
         return noises[0] if len(noises) == 1 else 1 / math.sqrt(sum(1 / noise**2 for noise in noises))
 
-    def require_one_sensitivity(self, claims: tuple[tuple[str, Fraction], ...]) -> None:
+    def require_one_sensitivity(self, shares: tuple[tuple[str, Fraction], ...]) -> None:
         """Raise UnplannedReleaseError unless these measurements can be made by one release."""
-        known = {} if self.exact else {name: self._planned[name] for name, _ in claims}
+        known = {} if self.exact else {name: self._planned[name] for name, _ in shares}
         if len({(each.sensitivity, each.unit_rows) for each in known.values()}) > 1:
             raise UnplannedReleaseError(
                 f"{', '.join(map(repr, known))} are planned with other sensitivities."
@@ -175,7 +175,7 @@ class Releases:
         """What `Allowance.counts` gives."""
         if self.exact:
             return np.asarray(exact) / parts
-        self._use_up(allowance.claims)
+        self._use_up(allowance.shares)
         noise = self._noise.discrete_gaussian(len(exact), parts * allowance.noise)
         return (np.asarray(exact) + noise) / parts
 
@@ -183,16 +183,16 @@ class Releases:
         """What `Allowance.reals` gives."""
         if self.exact:
             return exact
-        self._use_up(allowance.claims)
+        self._use_up(allowance.shares)
         return exact + self._noise.normal(len(exact), allowance.noise)
 
     def subsample(self, rows: int, probability: float) -> NDArray[np.int64]:
         """A Poisson sample, for a measurement that is planned as if it saw all rows."""
         return poisson_sample(rows, probability, self._noise.generator)
 
-    def _use_up(self, claims: tuple[tuple[str, Fraction], ...]) -> None:
+    def _use_up(self, shares: tuple[tuple[str, Fraction], ...]) -> None:
         drawn = dict(self._drawn)
-        for name, share in claims:
+        for name, share in shares:
             drawn[name] = drawn.get(name, Fraction(0)) + share
             if share <= 0 or drawn[name] > WHOLE:
                 raise UnplannedReleaseError(
@@ -216,20 +216,20 @@ class Allowance:
 
     Attributes:
         releases: Where they are released.
-        claims: Names of the measurements, and the share of each.
+        shares: Names of the measurements, and the share of each.
     """
 
     releases: Releases
-    claims: tuple[tuple[str, Fraction], ...]
+    shares: tuple[tuple[str, Fraction], ...]
 
     @property
     def noise(self) -> float:
         """Standard deviation of the noise of every figure, 0 without differential privacy."""
-        return self.releases.noise_of(self.claims)
+        return self.releases.noise_of(self.shares)
 
     def part(self, share: Fraction) -> Allowance:
         """A share of it."""
-        return Allowance(self.releases, tuple((name, share * own) for name, own in self.claims))
+        return Allowance(self.releases, tuple((name, share * own) for name, own in self.shares))
 
     def joined(self, other: Allowance) -> Allowance:
         """For one release on both: the precisions of their noise add up.
@@ -237,9 +237,9 @@ class Allowance:
         Raises:
             UnplannedReleaseError: They are planned with different sensitivities.
         """
-        claims = (*self.claims, *other.claims)
-        self.releases.require_one_sensitivity(claims)
-        return Allowance(self.releases, claims)
+        shares = (*self.shares, *other.shares)
+        self.releases.require_one_sensitivity(shares)
+        return Allowance(self.releases, shares)
 
     def counts(self, exact: NDArray[np.int64], parts: int = 1) -> NDArray[np.float64]:
         """Release counts with discrete Gaussian noise, float64 `[counts]`.

@@ -417,7 +417,7 @@ class Counting(Releases):
 
     def release_counts(self, allowance, exact, parts):
         super().release_counts(allowance, exact, parts)  # refuses what is not planned
-        ((name, _),) = allowance.claims
+        ((name, _),) = allowance.shares
         self.log.append((name, int(np.sum(exact)), allowance.noise))
         return np.asarray(exact, dtype=float)
 

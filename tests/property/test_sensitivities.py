@@ -46,7 +46,7 @@ class Watched(Releases):
     def __init__(self, noise, first=(), *, exact=False, given=None):
         super().__init__(noise, first, exact=exact)
         self.told, self.answers, self.given = [], [], given  # of each release of counts
-        self.claims = []
+        self.shares = []
 
     def release_counts(self, allowance, exact, parts):
         answer = super().release_counts(allowance, exact, parts)
@@ -55,14 +55,14 @@ class Watched(Releases):
             if len(answer) < len(exact):  # the row brought a category, which is not published
                 answer = np.insert(answer, -1, -1e9)
         self.told.append((np.array(exact), allowance.noise))
-        self.claims.append(allowance.claims)
+        self.shares.append(allowance.shares)
         self.answers.append(answer)
         return answer
 
     def noises(self, wanted):
         """The noise of every release of the wanted measurements."""
-        claimed = [claims[0][0] for claims in self.claims]
-        return [noise for (_, noise), name in zip(self.told, claimed, strict=True) if wanted(name)]
+        names = [shares[0][0] for shares in self.shares]
+        return [noise for (_, noise), name in zip(self.told, names, strict=True) if wanted(name)]
 
 
 class Shifting(Releases):

@@ -252,12 +252,12 @@ def test_what_a_whole_run_draws_is_what_the_accountant_composed(parameters, tmp_
     class Recording(Releases):
         def release_counts(self, allowance, exact, parts):
             # one row changes one cell by one
-            drawn.append((allowance.claims, 1 / allowance.noise**2))
+            drawn.append((allowance.shares, 1 / allowance.noise**2))
             return super().release_counts(allowance, exact, parts)
 
         def release_reals(self, allowance, exact):
             # one row changes every distance by one
-            drawn.append((allowance.claims, len(exact) / allowance.noise**2))
+            drawn.append((allowance.shares, len(exact) / allowance.noise**2))
             return super().release_reals(allowance, exact)
 
     def noise_of_a_step(self, size, sensitivity):
@@ -274,9 +274,9 @@ def test_what_a_whole_run_draws_is_what_the_accountant_composed(parameters, tmp_
     synthesizer = learn(tmp_path, **parameters)
     plan = synthesizer.receipt.plan
     for measurement in plan.measurements:
-        parts = [(dict(claims), mu) for claims, mu in drawn if measurement.name in dict(claims)]
-        shares = sum(claims[measurement.name] for claims, _ in parts)
-        assert 0 < shares <= 1, measurement
+        parts = [(dict(shares), mu) for shares, mu in drawn if measurement.name in dict(shares)]
+        used_up = sum(each[measurement.name] for each, _ in parts)
+        assert 0 < used_up <= 1, measurement
     total = sum(mu for _, mu in drawn)
     assert total <= plan.base_mu**2 * (1 + 1e-9)
     assert total == pytest.approx(plan.base_mu**2, rel=0.05)  # all that was paid for was used, but orderings
