@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
+from jupyter_dpsynth.display.html import (
+    ERROR,
+    callout,
+    card,
+    heading,
+    join,
+    paragraph,
+    score,
+    sign,
+    strong,
+    table,
+)
 from jupyter_dpsynth.evaluation.plots import (
     MOST_MAPPED,
     REFERENCE,
@@ -15,112 +28,81 @@ from jupyter_dpsynth.evaluation.plots import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from jupyter_dpsynth.evaluation.report import UtilityReport
 
-__all__ = ["comparison_html"]
+__all__ = ["NOTHING_STANDS_OUT", "comparison_html"]
 
 MOST_DRAWN = 24  # columns in a notebook's output; wide tables would make it slow and large
 MOST_PAIRS = 10
-CELL = "padding:3px 14px 3px 0;text-align:left;vertical-align:top;white-space:normal"
-NUMBER = "padding:3px 14px 3px 0;text-align:right;vertical-align:top;white-space:nowrap"
+NOTHING_STANDS_OUT = "not given; no dependence between columns stands out"
 
 
-def comparison_html(report: UtilityReport) -> str:
+def comparison_html(report: UtilityReport) -> Markup:
     """The whole comparison, the number in one first and the pictures last.
 
     Args:
         report: What to show.
     """
     overall = report.overall
-    score = "<b>Overall:</b> not given; no dependence between columns stands out"
-    if overall is not None:
-        score = f'<b style="font-size:1.4em">Overall {overall.text}</b><br>{html.escape(overall.meaning)}'
-    return (
-        '<div style="color:var(--jp-ui-font-color1,inherit)">'
-        f"<p><b>Synthetic table against the {html.escape(report.reference_name)}</b></p>"
-        f"{_banner(report.banner)}"
-        f"<p>{score}.</p>"
-        f"{_metrics(report)}{_columns(report)}{_pairs(report)}</div>"
+    summary = (
+        paragraph(strong("Overall:"), f" {NOTHING_STANDS_OUT}.")
+        if overall is None
+        else score(f"Overall {overall.text}", overall.meaning)
+    )
+    figures = [(each.name, f"{each.value:.4f}", f"{each.good:.4f}", each.meaning) for each in report.table]
+    return card(
+        paragraph(strong(f"Synthetic table against the {report.reference_name}")),
+        callout(strong("Not private."), " ", report.banner, colour=ERROR) if report.banner else "",
+        summary,
+        table(figures, ("Metric", "Value", "Good", "Meaning"), numbers={1, 2}),
+        _columns(report),
+        _pairs(report),
+        kind="comparison",
+        width=None,
     )
 
 
-def _banner(banner: str | None) -> str:
-    if not banner:
-        return ""
-    return (
-        '<p role="note" style="border-left:4px solid rgb(213, 94, 0);padding:4px 10px;margin:6px 0">'
-        f"<b>Not private.</b> {html.escape(banner)}</p>"
-    )
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], styles: tuple[str, ...]) -> str:
-    """A table whose first cells are headings of their rows."""
-    titles = "".join(
-        f'<th scope="col" style="{style}">{title}</th>' for title, style in zip(head, styles, strict=True)
-    )
-    lines = ""
-    for first, *others in rows:
-        cells = "".join(
-            f'<td style="{style}">{html.escape(text)}</td>'
-            for text, style in zip(others, styles[1:], strict=True)
-        )
-        lines += f'<tr><th scope="row" style="{styles[0]}">{html.escape(first)}</th>{cells}</tr>'
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>"
-
-
-def _metrics(report: UtilityReport) -> str:
-    rows = [(each.name, f"{each.value:.4f}", f"{each.good:.4f}", each.meaning) for each in report.table]
-    return _table(("Metric", "Value", "Good", "Meaning"), rows, (CELL, NUMBER, NUMBER, CELL))
-
-
-def _heading(words: str) -> str:
-    return f'<p style="margin:14px 0 6px"><b>{html.escape(words)}</b></p>'
-
-
-def _columns(report: UtilityReport) -> str:
+def _columns(report: UtilityReport) -> Markup:
     """The legend in words as well as in colours, and a picture of each column."""
     drawn = report.columns[:MOST_DRAWN]
     more = ""
     if len(drawn) < len(report.columns):
-        more = (
-            f"<p>Drawn are the {len(drawn)} of {len(report.columns)} columns with the largest difference; "
+        more = Markup(
+            "<p>Drawn are the {} of {} columns with the largest difference; "
             "all are in <code>report.per_column</code> and <code>report.figures()</code>.</p>"
-        )
+        ).format(len(drawn), len(report.columns))
     noise = ", with the standard deviation of their noise" if report.columns[0].noise is not None else ""
-    colours = [f"rgb{tuple(bytes.fromhex(colour[1:]))}" for colour in (REFERENCE, SYNTHETIC)]
-    legend = (
-        f'<p style="margin:0 0 8px"><span style="color:{colours[0]}">&#9632;</span> bars: '
-        f"{html.escape(report.reference_name)}{noise} &#160; "
-        f'<span style="color:{colours[1]}">&#9679;</span> dots: synthetic table</p>'
+    bars, dots = (f"rgb{tuple(bytes.fromhex(colour[1:]))}" for colour in (REFERENCE, SYNTHETIC))
+    legend = Markup('<p style="margin:0 0 8px">{} bars: {}{} &#160; {} dots: synthetic table</p>').format(
+        sign("■", bars), report.reference_name, noise, sign("●", dots)
     )
-    pictures = "".join(
+    pictures = join(
         picture_html(
             column_figure(column, report.banner),
             f"{column.name}: shares in both tables; difference {column.distance:.1%}, good {column.good:.1%}",
         )
         for column in drawn
     )
-    return f"{_heading('Share of rows by column, largest difference first')}{legend}{pictures}{more}"
+    return join([heading("Share of rows by column, largest difference first"), legend, pictures, more])
 
 
-def _pairs(report: UtilityReport) -> str:
+def _pairs(report: UtilityReport) -> Markup:
     """Maps of the pairs' dependence, and those that differ most as a table."""
     figures = report.dependence_figures()
     if not figures:
-        return ""
+        return Markup("")
     of = f" ({MOST_MAPPED} of {len(report.names)} columns)" if len(report.names) > MOST_MAPPED else ""
     words = (f"in the {report.reference_name}", "in the synthetic table", "difference")
-    pictures = "".join(
+    pictures = join(
         picture_html(figure, f"Dependence of every pair of columns{of}: {each}")
         for figure, each in zip(figures, words, strict=True)
     )
-    tables = report.dependence, report.dependence_synthetic
     rows = [
         (f"{first} and {second}", f"{there:.2f}", f"{here:.2f}")
-        for first, second, there, here in worst_pairs(report.names, *tables, MOST_PAIRS)
+        for first, second, there, here in worst_pairs(
+            report.names, report.dependence, report.dependence_synthetic, MOST_PAIRS
+        )
     ]
-    head = ("Pairs that differ most", html.escape(report.reference_name), "synthetic table")
-    title = f"Dependence of every pair of columns{of}: {report.dependence_measure}"
-    return f"{_heading(title)}{pictures}{_table(head, rows, (CELL, NUMBER, NUMBER))}"
+    head = ("Pairs that differ most", report.reference_name, "synthetic table")
+    title = heading(f"Dependence of every pair of columns{of}: {report.dependence_measure}")
+    return join([title, pictures, table(rows, head, numbers={1, 2})])

@@ -6,8 +6,6 @@ holds. Its ground is a soft white with dark ink: no ink reads well on both a whi
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import re
 from dataclasses import dataclass
@@ -16,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from jupyter_dpsynth.display.html import picture
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from markupsafe import Markup
     from numpy.typing import NDArray
 
 __all__ = [
@@ -89,7 +90,7 @@ def _days(labels: Sequence[str]) -> list[str]:
     return days if len(set(days)) == len(days) else list(labels)
 
 
-def picture_html(figure: Figure, words: str, scale: float = 1.0) -> str:
+def picture_html(figure: Figure, words: str, scale: float = 1.0) -> Markup:
     """A figure as an `<img>` that its neighbours flow around and that no page is too narrow for.
 
     Args:
@@ -103,12 +104,8 @@ def picture_html(figure: Figure, words: str, scale: float = 1.0) -> str:
     figure.savefig(drawn, format="png", dpi=DRAWN_DPI)
     # a palette makes it a third as large, in every notebook that is saved with it
     Image.open(drawn).convert("RGB").quantize(COLOURS).save(stored, format="png", optimize=True)
-    data = base64.b64encode(stored.getvalue()).decode()
     width = round(figure.get_size_inches()[0] * SHOWN_DPI * scale)
-    return (
-        f'<img alt="{html.escape(words)}" width="{width}" src="data:image/png;base64,{data}" '
-        'style="max-width:100%;height:auto;margin:0 8px 8px 0;border-radius:8px;vertical-align:top"> '
-    )
+    return picture(stored.getvalue(), words, width)
 
 
 def _paper(width: float, height: float, banner: str | None) -> tuple[Figure, float]:

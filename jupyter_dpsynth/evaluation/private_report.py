@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
+from jupyter_dpsynth.display.html import card, details, paragraph, score, shown_by_summary, strong, table
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.evaluation.overall import Overall, overall_of
 from jupyter_dpsynth.privacy.receipt import budget_shares, relation_of
@@ -25,6 +26,7 @@ MEANING = (
     "much as from the same synthetic columns without any dependence between them"
 )
 TITLES = ("Figure", "Value", "Error", "Good", "Meaning")
+SHARES = ("Share", "Item", "Detail")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Measured:
     meaning: str = ""
 
 
+@shown_by_summary
 @dataclass(frozen=True, eq=False)
 class PrivateReport:
     """Utility figures with error bars that epsilon paid for.
@@ -174,36 +177,24 @@ class PrivateReport:
                 lines.append(f"  {title} with the largest difference: {worst}")
         return "\n".join([*lines, self.cost, self.covers])
 
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
-
-    def __repr__(self) -> str:
-        """The summary."""
-        return self.summary()
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # noqa: ANN401 - IPython's protocol
-        """Text for terminals, tables for notebooks."""
-        return {"text/plain": self.summary(), "text/html": self.to_html()}
-
     def to_html(self) -> str:
         """All as one piece of HTML, without scripts."""
         overall = self.overall
         number = "not given" if overall is None else overall.text
         meaning = "no dependence stands out of the noise" if overall is None else overall.meaning
-        share = "".join(
-            f"<li>{html.escape(name)}: {part:.0%}{' (' + html.escape(detail) + ')' if detail else ''}</li>"
-            for name, detail, part in budget_shares(self.plan)
+        shares = [(f"{part:.0%}", name, detail) for name, detail, part in budget_shares(self.plan)]
+        content = card(
+            paragraph(strong("Private quality report"), f": {self.rows_text}."),
+            score(f"Overall {number}", meaning),
+            _table(self.table, meaning=True),
+            _group("Columns", self.columns),
+            _group("Pairs of columns", self.pairs),
+            paragraph(self.cost),
+            details("What epsilon was spent on", table(shares, SHARES, numbers={0}, bold=False)),
+            paragraph(self.covers),
+            kind="private-report",
         )
-        return (
-            '<div style="color:var(--jp-ui-font-color1,inherit);max-width:64em">'
-            f"<p><b>Private quality report</b>: {html.escape(self.rows_text)}.</p>"
-            f'<p><b style="font-size:1.4em">Overall {html.escape(number)}</b><br>{html.escape(meaning)}.</p>'
-            f"{_html_table(self.table, TITLES)}"
-            f"{_group_html('Columns', self.columns)}{_group_html('Pairs of columns', self.pairs)}"
-            f"<p>{html.escape(self.cost)}</p><details><summary>What epsilon was spent on</summary>"
-            f"<ul>{share}</ul></details><p>{html.escape(self.covers)}</p></div>"
-        )
+        return str(content)
 
 
 def _frame(figures: tuple[Measured, ...], *, meaning: bool = False) -> pd.DataFrame:
@@ -221,29 +212,18 @@ def _numbers(each: Measured) -> str:
     return f"{each.value:.4f} ± {each.error:.4f}  (good: {each.good:.4f})"
 
 
-def _group_html(title: str, group: tuple[Measured, ...]) -> str:
+def _group(title: str, group: tuple[Measured, ...]) -> Markup:
     """Figures of many columns or pairs, worst first, behind a heading that opens."""
     if not group:
-        return ""
-    shown = group[:MOST_LINES]
+        return Markup("")
     more = f", the {MOST_LINES} largest of {len(group)}" if len(group) > MOST_LINES else ""
-    table = _html_table(shown, TITLES[:4])
-    return f"<details open><summary>{title}, largest difference first{more}</summary>{table}</details>"
+    return details(f"{title}, largest difference first{more}", _table(group[:MOST_LINES]), opened=True)
 
 
-def _html_table(figures: tuple[Measured, ...], titles: tuple[str, ...]) -> str:
-    cell = "padding:3px 14px 3px 0;text-align:left;vertical-align:top;white-space:normal"
-    number = f"{cell.replace('left', 'right')};white-space:nowrap;font-variant-numeric:tabular-nums"
-    styles = (cell, number, number, number, cell)
-    head = "".join(
-        f'<th scope="col" style="{style}">{title}</th>' for title, style in zip(titles, styles, strict=False)
-    )
-    rows = ""
-    for each in figures:
-        texts = (f"{each.value:.4f}", f"± {each.error:.4f}", f"{each.good:.4f}", html.escape(each.meaning))
-        cells = "".join(
-            f'<td style="{style}">{text}</td>'
-            for text, style, _ in zip(texts, styles[1:], titles[1:], strict=False)
-        )
-        rows += f'<tr><th scope="row" style="{cell}">{html.escape(each.name)}</th>{cells}</tr>'
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+def _table(figures: tuple[Measured, ...], *, meaning: bool = False) -> Markup:
+    rows = [
+        (each.name, f"{each.value:.4f}", f"± {each.error:.4f}", f"{each.good:.4f}", each.meaning)
+        for each in figures
+    ]
+    shown = None if meaning else -1
+    return table([row[:shown] for row in rows], TITLES[:shown], numbers={1, 2, 3})

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from jupyter_dpsynth.display.html import shown_by_summary
 from jupyter_dpsynth.engine.model.reference import pair_dependence
 from jupyter_dpsynth.errors import DataError, did_you_mean, shielded, shown
-from jupyter_dpsynth.evaluation.comparison_html import comparison_html
+from jupyter_dpsynth.evaluation.comparison_html import NOTHING_STANDS_OUT, comparison_html
 from jupyter_dpsynth.evaluation.distances import (
     Metric,
     chance_floor,
@@ -46,6 +47,7 @@ BANNER = (
 )
 
 
+@shown_by_summary
 @dataclass(frozen=True, eq=False)
 class UtilityReport:
     """The comparison of a synthetic table with one reference.
@@ -272,7 +274,7 @@ class UtilityReport:
     @property
     def _overall_text(self) -> str:
         if self.overall is None:
-            return "not given; no dependence between columns stands out"
+            return NOTHING_STANDS_OUT
         return f"{self.overall.text} ({self.overall.meaning})"
 
     def column_figure(self, name: str) -> Figure:
@@ -310,21 +312,9 @@ class UtilityReport:
         """Every column, largest difference first, then the heatmaps of all pairs."""
         return [column_figure(column, self.banner) for column in self.columns] + self.dependence_figures()
 
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
-
-    def __repr__(self) -> str:
-        """The summary, with its warning: the generated one would print the reference's names and shares."""
-        return self.summary()
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # noqa: ANN401 - IPython's protocol
-        """Text for terminals, tables and pictures for notebooks."""
-        return {"text/plain": self.summary(), "text/html": self.to_html()}
-
     def to_html(self) -> str:
         """Figures, table and plots as one piece of HTML, without scripts."""
-        return comparison_html(self)
+        return str(comparison_html(self))
 
 
 def _original(table: object) -> tuple[pd.DataFrame, bool]:

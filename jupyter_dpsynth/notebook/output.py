@@ -10,6 +10,8 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
+from markupsafe import Markup
+
 from jupyter_dpsynth.errors import DPSynthError, shielded
 
 if TYPE_CHECKING:
@@ -159,18 +161,18 @@ _ARROW = (
     "linear-gradient(-45deg,transparent 50%,currentColor 50%);background-repeat:no-repeat;"
     "background-size:5px 5px;background-position:right 13px center,right 8px center;padding-right:24px"
 )
-STYLE = (
-    f".{STYLED} textarea{{font-family:var(--jp-code-font-family,monospace);font-size:12px}}"
-    f".{STYLED} .widget-html,.{STYLED} .jupyter-widgets.widget-html-content{{line-height:normal}}"
-    f".{STYLED} button:focus-visible{{outline:2px solid var(--jp-brand-color1,rgb(25,118,210));"
-    f"outline-offset:1px}}.{STYLED} .widget-html-content{{max-width:100%}}"
+STYLE = Markup(
+    "<style>.{box} textarea{{font-family:var(--jp-code-font-family,monospace);font-size:12px}}"
+    ".{box} .widget-html,.{box} .jupyter-widgets.widget-html-content{{line-height:normal}}"
+    ".{box} button:focus-visible{{outline:2px solid var(--jp-brand-color1,rgb(25,118,210));"
+    "outline-offset:1px}}.{box} .widget-html-content{{max-width:100%}}"
     # the library's arrow is a black picture, which a dark theme swallows
-    f".{STYLED} .widget-dropdown>select{{{_ARROW}}}"
-)
+    ".{box} .widget-dropdown>select{{{arrow}}}</style>"
+).format(box=STYLED, arrow=_ARROW)
 
 
 def style_widget() -> HTML:
     """What layouts cannot say, for everything inside a box of class `STYLED`."""
     from ipywidgets import HTML
 
-    return HTML(f"<style>{STYLE}</style>", layout={"display": "none"})
+    return HTML(STYLE, layout={"display": "none"})

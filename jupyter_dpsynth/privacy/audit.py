@@ -12,13 +12,13 @@ Source:
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jupyter_dpsynth.display.html import card, paragraph, strong, table
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.privacy.accounting import COARSEST, gaussian_delta
 
@@ -261,17 +261,14 @@ class TrainingAudit:
 
     def to_html(self) -> str:
         """The outcome for a notebook: no script, readable in light and dark themes."""
-        cell = "padding:2px 10px 2px 0;text-align:left"
-        rows = "".join(
-            f'<tr><th scope="row" style="{cell};font-weight:normal">{html.escape(name)}</th>'
-            f'<td style="{cell}"><b>{html.escape(value)}</b></td></tr>'
-            for name, value in self.figures
+        figures = [(name, strong(value)) for name, value in self.figures]
+        content = card(
+            paragraph(strong(self.verdict)),
+            table(figures, bold=False),
+            paragraph(self.explanation),
+            kind="audit",
         )
-        return (
-            '<div style="color:var(--jp-ui-font-color1,inherit);max-width:60em">'
-            f"<p><b>{html.escape(self.verdict)}</b></p><table><tbody>{rows}</tbody></table>"
-            f"<p>{html.escape(self.explanation)}</p></div>"
-        )
+        return str(content)
 
     def __str__(self) -> str:
         """The text form."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from jupyter_dpsynth.config import ONE_ROW
+from jupyter_dpsynth.display.html import card, details, paragraph, preformatted, strong, table
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, shown
 from jupyter_dpsynth.files.jsonschema import check_document, read_json
@@ -20,6 +20,7 @@ FORMAT, VERSION = "jupyter_dpsynth receipt", 1
 
 NO_GUARANTEE = "NO GUARANTEE: this model was trained without differential privacy."
 TEST_ONLY = "TEST ONLY, no guarantee: the noise came from a fixed seed."
+SPENDING = ("Share of the budget", "Item", "Detail")
 OPINION_TITLE = (
     "Second opinion of TensorFlow Privacy on the training steps alone (batches are Poisson samples, so its "
     "figure for those applies)"
@@ -229,34 +230,15 @@ class PrivacyReceipt:
 
     def to_html(self) -> str:
         """The receipt for a notebook: no script, readable in light and dark themes."""
-        cell = "padding:2px 10px 2px 0;text-align:left;vertical-align:top;white-space:normal"
-        spend = "".join(
-            f'<tr><td style="{cell};text-align:right">{share:.1%}</td>'
-            f'<td style="{cell}">{html.escape(name)}</td><td style="{cell}">{html.escape(detail)}</td></tr>'
-            for name, detail, share in self.spending()
+        spending = [(f"{share:.1%}", name, detail) for name, detail, share in self.spending()]
+        content = card(
+            paragraph(strong(self.headline)),
+            table(spending, SPENDING, numbers={0}, bold=False) if spending else "",
+            table(self.facts()),
+            details(OPINION_TITLE, preformatted(self.second_opinion)) if self.second_opinion else "",
+            kind="receipt",
         )
-        facts = "".join(
-            f'<tr><th scope="row" style="{cell}">{html.escape(name)}</th>'
-            f'<td style="{cell}">{html.escape(text)}</td></tr>'
-            for name, text in self.facts()
-        )
-        head = "".join(
-            f'<th scope="col" style="{cell}">{title}</th>'
-            for title in ("Share of the budget", "Item", "Detail")
-        )
-        spend_table = f"<table><thead><tr>{head}</tr></thead><tbody>{spend}</tbody></table>"
-        opinion = ""
-        if self.second_opinion:
-            opinion = (
-                f"<details><summary>{html.escape(OPINION_TITLE)}"
-                f'</summary><pre style="white-space:pre-wrap">{html.escape(self.second_opinion)}</pre>'
-                "</details>"
-            )
-        return (
-            '<div style="color:var(--jp-ui-font-color1,inherit);max-width:60em">'
-            f"<p><b>{html.escape(self.headline)}</b></p>{spend_table if spend else ''}"
-            f"<table><tbody>{facts}</tbody></table>{opinion}</div>"
-        )
+        return str(content)
 
     def __str__(self) -> str:
         """The text form."""

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from IPython.core.completer import provisionalcompleter
 
-from jupyter_dpsynth.notebook.magic.ledger import ledger_html
+from jupyter_dpsynth.notebook.show.ledger import ledger_html
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 
@@ -39,12 +39,12 @@ def test_the_table_has_a_bar_with_words_for_every_dataset_and_escapes_names(
     text, markup = bundle["text/plain"], bundle["text/html"]
     assert re.search(r"patients\n  \[######-+\] epsilon = 1 at delta = 1e-06, 1 run, cap 4; room for", text)
     assert "epsilon is infinite" in text
-    assert 'role="img" aria-label="epsilon = 1 at delta = 1e-06, 1 run, cap 4; room for' in markup
+    assert 'aria-valuetext="epsilon = 1 at delta = 1e-06, 1 run, cap 4; room for' in markup
     assert "25 % of the cap of 4" in markup
     assert "<b>bold" not in markup
     assert "&lt;b&gt;bold &amp; cold&lt;/b&gt;" in markup
     assert markup.count("<table ") == 2
-    assert "&#9888; no guarantee." in markup
+    assert "⚠ no guarantee." in markup
     assert str(ledger.path) in text
     assert "<script" not in markup
     assert "<svg" not in markup
@@ -59,7 +59,7 @@ def test_an_empty_ledger_says_so(shell: Shell, monkeypatch: pytest.MonkeyPatch, 
 def test_what_is_used_up_is_told_by_more_than_colour(ledger: PrivacyLedger) -> None:
     ledger.set_cap(1.0)
     markup = ledger_html(ledger.summary())
-    assert "&#9888; nothing fits any more" in markup
+    assert "⚠ nothing fits any more" in markup
 
 
 def test_a_cap_is_set_for_one_dataset_or_for_all_and_taken_back(shell: Shell, ledger: PrivacyLedger) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import textwrap
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.display.html import table
 from jupyter_dpsynth.errors import ConfigError, did_you_mean
 from jupyter_dpsynth.notebook.magic.grammar import COMMANDS, find_command
 from jupyter_dpsynth.notebook.magic.namespace import evaluate, instances
@@ -109,12 +111,7 @@ def _text_table(rows: list[tuple[str, str, str]]) -> str:
     return "\n".join(f"{name:{wide[0]}}  {value:{wide[1]}}  {words}" for name, value, words in rows)
 
 
-def _html_table(heading: str, rows: list[tuple[str, str, str]]) -> str:
-    left = ' style="text-align:left;vertical-align:top"'
-    head = "".join(f"<th{left}>{cell}</th>" for cell in ("parameter", heading, "meaning"))
-    lines = (
-        f"<tr><td{left}><code>{html.escape(name)}</code></td><td{left}><code>{html.escape(value)}</code></td>"
-        f"<td{left}>{html.escape(words)}</td></tr>"
-        for name, value, words in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+def _html_table(heading: str, rows: list[tuple[str, str, str]]) -> Markup:
+    code = Markup("<code>{}</code>")
+    cells = [(code.format(name), code.format(value), words) for name, value, words in rows]
+    return table(cells, ("parameter", heading, "meaning"), bold=False)

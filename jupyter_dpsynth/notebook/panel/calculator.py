@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import html
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
+from markupsafe import Markup
 
+from jupyter_dpsynth.display.html import ERROR, MUTED, sign
 from jupyter_dpsynth.errors import ConfigError, DPSynthError
 from jupyter_dpsynth.notebook.panel.fields import note_html
-from jupyter_dpsynth.notebook.show.drawing import ERROR, MUTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,9 +81,7 @@ class LiveCalculator:
         self._note = widgets.HTML(
             note_html(ROWS_NOTE), layout={"flex": "1 1 100%", "min_height": "18px", "margin": "0 2px"}
         )
-        self._picture = widgets.HTML(
-            f'<div style="color:{MUTED}">preparing the calculator …</div>', layout={"min_height": HEIGHT}
-        )
+        self._picture = widgets.HTML(sign("preparing the calculator …", MUTED), layout={"min_height": HEIGHT})
         rows = widgets.HBox(
             [self._rows, self._note], layout={"flex_flow": "row wrap", "align_items": "center"}
         )
@@ -190,20 +188,22 @@ class LiveCalculator:
         from jupyter_dpsynth.notebook.show.forecast import forecast_html
 
         if self.forecast is None and not self.error:
-            self._picture.value = _in_its_place(f'<div style="color:{MUTED}">{WORKING}</div>')
+            self._picture.value = _in_its_place(sign(WORKING, MUTED))
         elif self.forecast is None:
             self._picture.value = _in_its_place(
-                f'<div style="font-size:13px;line-height:19px;white-space:normal"><b style="color:{ERROR}">'
-                f"⚠ No run is possible with this:</b> {html.escape(self.error)}</div>"
+                Markup(
+                    '<div style="font-size:13px;line-height:19px;white-space:normal"><b style="color:{}">'
+                    "⚠ No run is possible with this:</b> {}</div>"
+                ).format(ERROR, self.error)
             )
         else:
             self._picture.value = forecast_html(self.forecast)
 
 
-def _in_its_place(markup: str) -> str:
+def _in_its_place(markup: Markup) -> Markup:
     """A message as high as the forecast whose place it takes, its parts side by side or below each other."""
-    return (
+    return Markup(
         '<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'
-        f'<div style="flex:1 1 380px;min-height:{HEIGHT}">{markup}</div>'
-        f'<div style="flex:1 1 320px;min-height:{SECOND_HEIGHT}"></div></div>'
-    )
+        '<div style="flex:1 1 380px;min-height:{}">{}</div>'
+        '<div style="flex:1 1 320px;min-height:{}"></div></div>'
+    ).format(HEIGHT, markup, SECOND_HEIGHT)

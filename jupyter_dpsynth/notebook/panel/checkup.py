@@ -9,8 +9,7 @@ import ipywidgets as widgets
 from jupyter_dpsynth.notebook.output import guarded
 from jupyter_dpsynth.notebook.panel.draft import IDENTIFIER, IGNORE
 from jupyter_dpsynth.notebook.panel.fields import note_html
-from jupyter_dpsynth.notebook.show.drawing import DONE, INK
-from jupyter_dpsynth.notebook.show.findings import NOTHING, banner_html, finding_html
+from jupyter_dpsynth.notebook.show.findings import banner_html, finding_html, nothing_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,15 +73,7 @@ class CheckUp:
         declared = self.schema.arguments()
         findings = examine(self.schema.table(), self.config.resolve(), declared=declared)
         self.clear()
-        if findings:
-            rows = [self._row(finding) for finding in findings]
-        else:
-            rows = [
-                widgets.HTML(
-                    f'<div style="color:{INK};font-size:13px"><span style="color:{DONE}">✓</span> '
-                    f"{NOTHING}</div>"
-                )
-            ]
+        rows = [self._row(finding) for finding in findings] or [widgets.HTML(nothing_html())]
         self._results.children = [widgets.HTML(banner_html()), *rows]
         self._clear.disabled = False
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
+from markupsafe import Markup
 
+from jupyter_dpsynth.display.html import INK, MUTED, note
 from jupyter_dpsynth.notebook.panel.draft import IDENTIFIER, IGNORE, LEARN
 from jupyter_dpsynth.notebook.panel.fields import note_html
-from jupyter_dpsynth.notebook.show.drawing import INK, MUTED
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
@@ -73,7 +73,7 @@ class ColumnTable:
         self._on.disabled = self._first + PAGE >= len(names)
         last = self._first + len(shown)
         words = f"columns {self._first + 1} to {last} of {len(names)}" if shown else "no such column"
-        self._place.value = f'<span style="color:{MUTED};font-size:12px">{words}</span>'
+        self._place.value = note(words)
         for name in shown:
             self._rows.setdefault(name, _Row(self.draft, name))
         self._body.children = [self._rows[name].box for name in shown]
@@ -95,9 +95,10 @@ class _Row:
         column = draft.columns[name]
         self._showing = False
         title = widgets.HTML(
-            f'<div style="line-height:15px;overflow-wrap:anywhere;color:{INK};font-size:13px">'
-            f'{html.escape(name)}<br><span style="color:{MUTED};font-size:11px">'
-            f"{html.escape(column.type_words)}</span></div>",
+            Markup(
+                '<div style="line-height:15px;overflow-wrap:anywhere;color:{};font-size:13px">{}<br>'
+                '<span style="color:{};font-size:11px">{}</span></div>'
+            ).format(INK, name, MUTED, column.type_words),
             layout={"width": "116px", "flex": "0 0 auto", "min_height": "32px"},
         )
         # not a drop-down list: JupyterLab takes its arrow keys for moving from cell to cell

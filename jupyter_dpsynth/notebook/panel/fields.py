@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import html
 import math
 from typing import Any
 
 import ipywidgets as widgets
+from markupsafe import Markup
 from traitlets import Bool
 
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.display.html import BRAND, ERROR, MUTED, TRACK, join
 from jupyter_dpsynth.notebook.panel.binding import Binding, bind, is_choice, unset_value
-from jupyter_dpsynth.notebook.show.drawing import BRAND, ERROR, MUTED, TRACK
 
 __all__ = [
     "FIELD_LAYOUT",
@@ -42,17 +42,15 @@ FIELD_LAYOUT = {
 }
 
 
-def note_html(words: str = "", error: str = "") -> str:
+def note_html(words: str = "", error: str = "") -> Markup:
     """The text beside a field: a hint, or what is wrong, told by a sign and in words."""
     if error:
         # an alert is read out when it appears
-        return (
-            f'<div role="alert" style="color:{ERROR};font-size:12px;line-height:15px;white-space:normal">'
-            f"⚠ {html.escape(error)}</div>"
-        )
-    return (
-        f'<div style="color:{MUTED};font-size:12px;line-height:15px;white-space:normal">'
-        f"{html.escape(words)}</div>"
+        return Markup(
+            '<div role="alert" style="color:{};font-size:12px;line-height:15px;white-space:normal">⚠ {}</div>'
+        ).format(ERROR, error)
+    return Markup('<div style="color:{};font-size:12px;line-height:15px;white-space:normal">{}</div>').format(
+        MUTED, words
     )
 
 
@@ -185,18 +183,22 @@ class EpsilonScale:
             share = math.log(value / SCALE[0]) / math.log(SCALE[-1] / SCALE[0])
             return 100 * min(max(share, 0.0), 1.0)
 
-        marks = "".join(
-            f'<span style="position:absolute;left:{place(v):.1f}%;top:14px;transform:translateX(-50%);'
-            f'color:{MUTED};font-size:11px">{v:g}</span>'
-            for v in (0.1, 1, 10)
+        mark = Markup(
+            '<span style="position:absolute;left:{:.1f}%;top:14px;transform:translateX(-50%);'
+            'color:{};font-size:11px">{:g}</span>'
         )
-        self._scale.value = (
-            f'<div role="img" aria-label="epsilon = {epsilon:g} on a scale from {SCALE[0]:g} (private) to '
-            f'{SCALE[-1]:g} (accurate)" style="position:relative;height:28px;line-height:14px">'
-            f'<div style="position:absolute;left:0;right:0;top:6px;height:4px;border-radius:2px;'
-            f'background-color:{TRACK}"></div>{marks}'
-            f'<div style="position:absolute;left:{place(epsilon):.1f}%;top:1px;width:14px;height:14px;'
-            f'margin-left:-7px;border-radius:50%;background-color:{BRAND}"></div></div>'
+        self._scale.value = Markup(
+            '<div role="img" aria-label="{words}" style="position:relative;height:28px;line-height:14px">'
+            '<div style="position:absolute;left:0;right:0;top:6px;height:4px;border-radius:2px;'
+            'background-color:{track}"></div>{marks}'
+            '<div style="position:absolute;left:{here:.1f}%;top:1px;width:14px;height:14px;'
+            'margin-left:-7px;border-radius:50%;background-color:{brand}"></div></div>'
+        ).format(
+            words=f"epsilon = {epsilon:g} on a scale from {SCALE[0]:g} (private) to {SCALE[-1]:g} (accurate)",
+            track=TRACK,
+            marks=join(mark.format(place(value), MUTED, value) for value in (0.1, 1, 10)),
+            here=place(epsilon),
+            brand=BRAND,
         )
 
     def close(self) -> None:

@@ -7,13 +7,14 @@ the table, with one exception that is asked for and says so: the findings of the
 
 from __future__ import annotations
 
-import html
 import os
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
+from markupsafe import Markup
 
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.display.html import INK, MUTED, details, join, note
 from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.notebook.output import STYLED, guarded, mime_bundle, publish, style_widget
 from jupyter_dpsynth.notebook.panel.actions import Actions
@@ -30,7 +31,7 @@ from jupyter_dpsynth.notebook.panel.fields import (
     preset_buttons,
 )
 from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session
-from jupyter_dpsynth.notebook.show.drawing import INK, MUTED, cell_html
+from jupyter_dpsynth.notebook.show.drawing import cell_html
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.notebook.show.moment import frame_of
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
@@ -150,8 +151,10 @@ class ConfigPanel:
     def _title(self) -> widgets.HBox:
         table = NO_TABLE if self.schema is None else f"{self.name}, {len(self.schema.columns)} columns"
         title = widgets.HTML(
-            f'<div style="color:{INK};font-size:15px"><b>Private synthetic data</b> '
-            f'<span style="color:{MUTED};font-size:13px">{html.escape(table)}</span></div>',
+            Markup(
+                '<div style="color:{};font-size:15px"><b>Private synthetic data</b> '
+                '<span style="color:{};font-size:13px">{}</span></div>'
+            ).format(INK, MUTED, table),
             layout={"flex": "1 1 240px"},
         )
         return widgets.HBox(
@@ -247,8 +250,7 @@ class ConfigPanel:
         words = REOPENED if live else NEEDS_NOTEBOOK
         markup = cell_html(NEEDS_NOTEBOOK, code)
         if live:  # what was trained says its settings itself
-            began = f"<details><summary>{html.escape(BEGAN)}</summary>{cell_html('', code)}</details>"
-            markup = f'<div style="color:{MUTED};font-size:12px">{html.escape(words)}{began}</div>'
+            markup = note(join([words, details(BEGAN, cell_html("", code))]))
         return mime_bundle(f"{words}\n\n{code}", markup, self.box if live else None)
 
     def widgets(self) -> Iterator[Any]:
@@ -274,10 +276,9 @@ class ConfigPanel:
 
     def say(self, words: str) -> None:
         """Show a sentence under the buttons."""
-        self._message.value = (
-            f'<div role="status" style="color:{INK};font-size:13px;line-height:18px;white-space:normal">'
-            f"{html.escape(words)}</div>"
-        )
+        self._message.value = Markup(
+            '<div role="status" style="color:{};font-size:13px;line-height:18px;white-space:normal">{}</div>'
+        ).format(INK, words)
 
     def code(self) -> str:
         """The `%%dpsynth learn` cell that trains with the same parameters and columns."""
@@ -413,11 +414,13 @@ def _name_of(df: object, namespace: Mapping[str, Any]) -> str:
 
 
 def _heading(words: str) -> widgets.HTML:
-    return widgets.HTML(f'<div style="color:{INK};font-size:13px;padding:4px 0"><b>{words}</b></div>')
+    return widgets.HTML(
+        Markup('<div style="color:{};font-size:13px;padding:4px 0"><b>{}</b></div>').format(INK, words)
+    )
 
 
 def _plain(words: str) -> widgets.HTML:
-    return widgets.HTML(f'<div style="color:{MUTED};font-size:13px">{html.escape(words)}</div>')
+    return widgets.HTML(Markup('<div style="color:{};font-size:13px">{}</div>').format(MUTED, words))
 
 
 def _tab(children: list[Any]) -> widgets.VBox:

@@ -6,14 +6,14 @@ column names only: a widget's state is saved in the notebook without a banner.
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
+from markupsafe import Markup, escape
 
+from jupyter_dpsynth.display.html import INK, callout, join, note, paragraph, strong
 from jupyter_dpsynth.evaluation.plots import picture_html
 from jupyter_dpsynth.notebook.output import STYLED, Slot, guarded, mime_bundle, style_widget
-from jupyter_dpsynth.notebook.show.drawing import INK, MUTED
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.evaluation.report import UtilityReport
@@ -63,7 +63,9 @@ class DrillDown:
             **shared,
         )
         self.message = widgets.HTML(layout={"margin": "0"})
-        title = widgets.HTML(f'<div style="color:{INK};font-size:13px"><b>{TITLE}</b></div>')
+        title = widgets.HTML(
+            Markup('<div style="color:{};font-size:13px">{}</div>').format(INK, strong(TITLE))
+        )
         fields = widgets.HBox([self.first, self.second], layout={"flex_flow": "row wrap"})
         self.box = widgets.VBox([style_widget(), title, fields, self.message])
         self.box.add_class(STYLED)
@@ -72,8 +74,7 @@ class DrillDown:
 
     def show(self) -> None:
         """Put the panel, and room for its pictures, under the cell."""
-        markup = f'<div style="color:{MUTED};font-size:12px">{html.escape(REOPENED)}</div>'
-        self._choice.show(mime_bundle(REOPENED, markup, self.box))
+        self._choice.show(mime_bundle(REOPENED, note(REOPENED), self.box))
         self._pictures.open()
 
     def draw(self) -> None:
@@ -88,14 +89,12 @@ class DrillDown:
         else:
             figures, words = report.pair_figures(first, second), self._pair_words(first, second)
         scale = LARGER if len(figures) == 1 else 1.0
-        pictures = "".join(picture_html(figure, words, scale) for figure in figures)
-        warning = f"<p><b>Not private.</b> {html.escape(report.banner)}</p>" if report.banner else ""
-        self._pictures.show(
-            mime_bundle(
-                f"{words}\n{report.banner}" if report.banner else words,
-                f'<div style="color:{INK}"><p>{html.escape(words)}</p>{warning}{pictures}</div>',
-            )
-        )
+        pictures = join(picture_html(figure, words, scale) for figure in figures)
+        warning = callout(strong("Not private."), " ", report.banner) if report.banner else ""
+        text = f"{words}\n{report.banner}" if report.banner else words
+        content = join([paragraph(words), warning, pictures])
+        markup = Markup('<div style="color:{}">{}</div>').format(INK, content)
+        self._pictures.show(mime_bundle(text, markup))
 
     def close(self) -> None:
         """Take the widgets away."""
@@ -119,4 +118,4 @@ class DrillDown:
         )
 
     def _say(self, words: str) -> None:
-        self.message.value = html.escape(words)
+        self.message.value = escape(words)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
+from jupyter_dpsynth.display.html import DONE, ERROR, INK, MUTED, WARN, callout, card, join, sign, strong
 from jupyter_dpsynth.engine.planning.doctor import BANNER
-from jupyter_dpsynth.notebook.show.drawing import DONE, ERROR, INK, MUTED, WARN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jupyter_dpsynth.engine.planning.doctor import Finding
 
-__all__ = ["banner_html", "finding_html", "findings_html", "findings_text"]
+__all__ = ["banner_html", "finding_html", "findings_html", "findings_text", "nothing_html"]
 
 SIGNS = {
     "stop": ("✗", "must change", ERROR),
@@ -39,38 +40,46 @@ def findings_text(findings: Sequence[Finding]) -> str:
     return "\n".join([*lines, "", APPLY])
 
 
-def banner_html() -> str:
+def banner_html() -> Markup:
     """What has to stand over everything that was computed from the private rows."""
     first, _, rest = BANNER.partition(":")
-    return (
-        f'<div style="color:{INK};font-size:13px;line-height:18px;white-space:normal;'
-        f'border-left:4px solid {WARN};padding:2px 8px;margin:4px 0">⚠ <b>{html.escape(first)}:</b>'
-        f"{html.escape(rest)}</div>"
-    )
+    return callout("⚠ ", strong(f"{first}:"), rest)
 
 
-def finding_html(finding: Finding) -> str:
+def nothing_html() -> Markup:
+    """What is said when there are no findings."""
+    return Markup('<div style="color:{}">{} {}</div>').format(INK, sign("✓", DONE), NOTHING)
+
+
+def finding_html(finding: Finding) -> Markup:
     """One finding: its weight in a word and a sign, what it is, what to do."""
-    sign, words, colour = SIGNS[finding.level]
-    line = (
-        f'<div><code style="background:none;padding:0">{html.escape(finding.remedy.line)}</code></div>'
-        if finding.remedy
-        else ""
-    )
-    return (
-        f'<div style="color:{INK};font-size:13px;line-height:19px;white-space:normal">'
-        f'<span style="color:{colour}">{sign}</span> <b>{words}:</b> {html.escape(finding.text)}'
-        f'<div style="color:{MUTED}">{html.escape(finding.advice)}</div>{line}</div>'
+    character, words, colour = SIGNS[finding.level]
+    line: str = ""
+    if finding.remedy:
+        line = Markup('<div><code style="background:none;padding:0">{}</code></div>').format(
+            finding.remedy.line
+        )
+    return Markup(
+        '<div style="color:{ink};font-size:13px;line-height:19px;white-space:normal">'
+        "{sign} <b>{words}:</b> {text}"
+        '<div style="color:{muted}">{advice}</div>{line}</div>'
+    ).format(
+        ink=INK,
+        sign=sign(character, colour),
+        words=words,
+        text=finding.text,
+        muted=MUTED,
+        advice=finding.advice,
+        line=line,
     )
 
 
-def findings_html(findings: Sequence[Finding]) -> str:
+def findings_html(findings: Sequence[Finding]) -> Markup:
     """All findings for a notebook."""
-    items = "".join(f'<li style="margin:6px 0">{finding_html(each)}</li>' for each in findings)
-    content = (
-        f'<ul style="list-style:none;padding:0;margin:0">{items}</ul>'
-        f'<div style="color:{MUTED}">{html.escape(APPLY)}</div>'
-        if findings
-        else f'<div style="color:{INK}"><span style="color:{DONE}">✓</span> {NOTHING}</div>'
-    )
-    return f'<div style="max-width:900px;font-size:13px">{banner_html()}{content}</div>'
+    if not findings:
+        return card(banner_html(), nothing_html(), kind="findings")
+    item = Markup('<li style="margin:6px 0">{}</li>')
+    content = Markup(
+        '<ul style="list-style:none;padding:0;margin:0">{}</ul><div style="color:{}">{}</div>'
+    ).format(join(item.format(finding_html(each)) for each in findings), MUTED, APPLY)
+    return card(banner_html(), content, kind="findings")

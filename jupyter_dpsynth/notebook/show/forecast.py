@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import html
 import math
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
+from jupyter_dpsynth.display.chart import Axis, Chart, empty_chart, ticks
+from jupyter_dpsynth.display.html import BRAND, ERROR, callout, card, join, note, strong, table
 from jupyter_dpsynth.display.words import compact, duration, epsilon_text
-from jupyter_dpsynth.notebook.show.drawing import BRAND, ERROR, GRID, INK, MUTED, WARN, ticks
 from jupyter_dpsynth.privacy.receipt import budget_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jupyter_dpsynth.engine.planning.forecast import Forecast
 
 __all__ = ["epsilon_svg", "facts", "forecast_html", "forecast_text", "headline"]
 
 WIDTH, HEIGHT = 460, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 26, 20, 34
-CELL = "padding:1px 10px 1px 0;text-align:left;vertical-align:top;white-space:normal"
 SHORT = {  # of the accountant's items, in the words of a newcomer
     "row count": "counting the rows",
     "decimals and time resolutions": "decimals and time steps",
@@ -128,123 +126,63 @@ def forecast_text(forecast: Forecast, title: str) -> str:
     return "\n".join(lines)
 
 
-def _warning_html(warnings: tuple[str, ...]) -> str:
-    return "".join(
-        f'<div style="color:{INK};border-left:3px solid {WARN};padding-left:8px;margin:4px 0">'
-        f"⚠ {html.escape(warning)}</div>"
-        for warning in warnings
-    )
-
-
-def forecast_html(forecast: Forecast, title: str = "") -> str:
+def forecast_html(forecast: Forecast, title: str = "") -> Markup:
     """The whole forecast for a notebook, in the theme's colours."""
-    rows = "".join(
-        f'<tr style="background:none"><th scope="row" style="{CELL};font-weight:normal;color:{MUTED}">'
-        f'{html.escape(name)}</th><td style="{CELL}">{html.escape(words)}</td></tr>'
-        for name, words in facts(forecast)
+    summary = Markup('<div style="min-height:40px">{}</div>').format(strong(headline(forecast)))
+    parts = Markup(
+        '<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'
+        '<div style="flex:1 1 380px;min-width:0;max-width:{width}px">{chart}{spending}</div>'
+        '<div style="flex:1 1 320px;min-width:0">{warnings}{facts}</div></div>'
+    ).format(
+        width=WIDTH,
+        chart=epsilon_svg(forecast),
+        spending=spending_html(forecast),
+        warnings=join(callout("⚠ ", warning) for warning in forecast.warnings),
+        facts=table(facts(forecast), quiet=True),
     )
-    heading = f'<div style="color:{MUTED};margin-bottom:2px">{html.escape(title)}</div>' if title else ""
-    return (
-        f'<div class="dpsynth-forecast" style="max-width:1180px;color:{INK};font-size:13px;line-height:19px;'
-        f'font-family:var(--jp-ui-font-family, sans-serif)">{heading}'
-        f'<div style="min-height:40px"><b>{html.escape(headline(forecast))}</b></div>'
-        f'<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'
-        f'<div style="flex:1 1 380px;min-width:0;max-width:{WIDTH}px">{epsilon_svg(forecast)}'
-        f"{spending_html(forecast)}</div>"
-        f'<div style="flex:1 1 320px;min-width:0">{_warning_html(forecast.warnings)}'
-        f'<table style="border:none;margin:0;font-size:13px"><tbody>{rows}</tbody></table></div></div></div>'
-    )
+    return card(note(title), summary, parts, kind="forecast", width=1180)
 
 
-def spending_html(forecast: Forecast) -> str:
+def spending_html(forecast: Forecast) -> Markup:
     """What epsilon goes to: a bar for each part, with its name and share."""
-    rows = "".join(
-        f'<tr style="background:none"><th scope="row" style="{CELL};font-weight:normal;color:{MUTED}">'
-        f'{html.escape(name)}</th><td style="{CELL};width:110px"><div style="width:{110 * share:.1f}px;'
-        f'min-width:1px;height:9px;margin-top:5px;background-color:{BRAND};border-radius:2px"></div></td>'
-        f'<td style="{CELL};text-align:right;padding-right:0;white-space:nowrap">{100 * share:.0f} %</td>'
-        "</tr>"
-        for name, share in _items(forecast)
+    bar = Markup(
+        '<div style="width:110px"><div style="width:{:.1f}px;min-width:1px;height:9px;margin-top:5px;'
+        'background-color:{};border-radius:2px"></div></div>'
     )
+    rows = [
+        (name, bar.format(110 * share, BRAND), f"{100 * share:.0f} %") for name, share in _items(forecast)
+    ]
     if not rows:
-        return ""
-    return (
-        f'<table style="border:none;margin:0;font-size:12px;line-height:17px"><caption style="{CELL};'
-        f'font-size:12px;color:{INK};caption-side:top">What epsilon is spent on</caption>'
-        f"<tbody>{rows}</tbody></table>"
-    )
+        return Markup("")
+    spent = table(rows, numbers={2}, caption="What epsilon is spent on", quiet=True)
+    return Markup('<div style="font-size:12px;line-height:17px">{}</div>').format(spent)
 
 
-def epsilon_svg(forecast: Forecast) -> str:
+def epsilon_svg(forecast: Forecast) -> Markup:
     """Epsilon over the steps, the budget and the point where it ends, as an SVG element."""
-    title = headline(forecast)
-    head = (
-        f'<svg role="img" aria-label="{html.escape(title)}" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'style="display:block;width:100%;max-width:{WIDTH}px;aspect-ratio:{WIDTH}/{HEIGHT};font-size:11px">'
-        f"<title>{html.escape(title)}</title>"
-    )
-    if forecast.curve is None:
-        return (
-            f'{head}<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle" style="fill:{ERROR}">'
-            "⚠ no privacy guarantee: epsilon is infinite</text></svg>"
-        )
-    return f"{head}{_chart(forecast)}</svg>"
-
-
-def _chart(forecast: Forecast) -> str:
-    curve, plan = forecast.curve, forecast.plan
+    curve, plan, title = forecast.curve, forecast.plan, headline(forecast)
     if curve is None:
-        return ""
-    target = forecast.target
-    end = max(curve.steps[-1], 1)
-    top = 1.12 * max(target, *(e for e in curve.epsilons if math.isfinite(e)))
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-
-    def x(step: float) -> float:
-        return LEFT + (right - LEFT) * step / end
-
-    def y(epsilon: float) -> float:
-        return bottom - (bottom - TOP) * min(epsilon, top) / top
-
-    grid = "".join(
-        f'<line x1="{LEFT}" x2="{right}" y1="{y(v):.1f}" y2="{y(v):.1f}" style="stroke:{GRID}"/>'
-        f'<text x="{LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end" style="fill:{MUTED}">{v:g}</text>'
-        for v in ticks(0, top, 4)
-    )
-    steps = "".join(
-        f'<text x="{x(v):.1f}" y="{bottom + 14}" text-anchor="middle" style="fill:{MUTED}">{v:g}</text>'
-        for v in ticks(0, end)
-        if v == int(v)
-    )
+        words = "⚠ no privacy guarantee: epsilon is infinite"
+        return empty_chart(title, WIDTH, HEIGHT, words, ERROR)
     points = [(s, e) for s, e in zip(curve.steps, curve.epsilons, strict=True) if math.isfinite(e)]
-    start = curve.epsilons[0]
-    inside = [(s, e) for s, e in points if s < plan.steps] + [(plan.steps, plan.epsilon)]
-    beyond = [(plan.steps, plan.epsilon)] + [(s, e) for s, e in points if s > plan.steps]
-    return (
-        grid + steps + f'<line x1="{LEFT}" x2="{right}" y1="{y(target):.1f}" y2="{y(target):.1f}" '
-        f'style="stroke:{INK};stroke-width:1.2" stroke-dasharray="5 3"/>'
-        f'<text x="{LEFT + 4}" y="{y(target) - 4:.1f}" style="fill:{INK}">budget: epsilon = {target:g}</text>'
-        + _line(inside, x, y, "2")
-        + (_line(beyond, x, y, "1.4", dashed=True) if len(beyond) > 1 else "")
-        + f'<circle cx="{LEFT}" cy="{y(start):.1f}" r="3" style="fill:{BRAND}"/>'
-        f'<text x="{LEFT + 6}" y="{y(start) + 15:.1f}" style="fill:{MUTED}">measuring: {start:.2g}</text>'
-        + f'<circle cx="{x(plan.steps):.1f}" cy="{y(plan.epsilon):.1f}" r="4" style="fill:{BRAND}"/>'
-        + f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 5}" text-anchor="middle" style="fill:{MUTED}">'
-        f"training step{' (upper bound; the exact figure follows)' if forecast.accountant != 'pld' else ''}"
-        "</text>"
-        f'<text x="11" y="{(TOP + bottom) / 2}" text-anchor="middle" style="fill:{MUTED}" '
-        f'transform="rotate(-90 11 {(TOP + bottom) / 2})">epsilon spent</text>'
+    here, start = (plan.steps, plan.epsilon), curve.epsilons[0]
+    end = max(curve.steps[-1], 1)
+    top = 1.12 * max(forecast.target, *(epsilon for _, epsilon in points))
+    bound = "" if forecast.accountant == "pld" else " (upper bound; the exact figure follows)"
+    steps = tuple(mark for mark in ticks(0, end) if mark == int(mark))
+    chart = Chart(
+        title,
+        WIDTH,
+        HEIGHT,
+        Axis(f"training step{bound}", 0, end, steps),
+        Axis("epsilon spent", 0, top, tuple(ticks(0, top, 4))),
     )
-
-
-def _line(
-    points: list[tuple[int, float]],
-    x: Callable[[float], float],
-    y: Callable[[float], float],
-    width: str,
-    *,
-    dashed: bool = False,
-) -> str:
-    path = " ".join(f"{x(step):.1f},{y(epsilon):.1f}" for step, epsilon in points)
-    dash = ' stroke-dasharray="3 3"' if dashed else ""
-    return f'<polyline points="{path}" style="fill:none;stroke:{BRAND};stroke-width:{width}"{dash}/>'
+    beyond = [(step, epsilon) for step, epsilon in points if step > plan.steps]
+    return chart.svg(
+        chart.limit(forecast.target, f"budget: epsilon = {forecast.target:g}"),
+        chart.line([*(point for point in points if point[0] < plan.steps), here], 2),
+        chart.line([here, *beyond], 1.4, dashed=True) if beyond else "",
+        chart.dot(0, start, 3),
+        chart.words(0, start, f"measuring: {start:.2g}"),
+        chart.dot(*here, 4),
+    )
