@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import sys
 import tempfile
 from importlib import resources
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.cli.tables import checked_output
+from jupyter_dpsynth.display.console import ProgressLine
 from jupyter_dpsynth.errors import DPSynthError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ QUIET = "--log-level=50"  # the kernel would warn that local messages are not en
 SUMMARY = """\
 from jupyter_dpsynth import HighDimSynthesizer as _Synthesizer
 from jupyter_dpsynth import UtilityReport as _Report
-from jupyter_dpsynth.privacy.receipt import epsilon_text as _text
+from jupyter_dpsynth.display.words import epsilon_text as _text
 _learned = [value for value in list(globals().values()) if isinstance(value, _Synthesizer)][0]
 print(f"epsilon = {_text(_learned.epsilon)}, delta = {_learned.delta:.2g}")
 print(_Report.against_measurements(_learned, _learned.synthesize(seed=0)).summary())
@@ -132,27 +132,21 @@ class Console:
     """Writes what a notebook does to the terminal, its progress into one line where that is possible."""
 
     def __init__(self) -> None:
-        self._live = sys.stdout.isatty()
-        self._open = ""  # the progress line that the cursor is in
+        self._line = ProgressLine(sys.stdout)
+        self._open = ""  # the progress that was shown last, if nothing has been written since
 
     def line(self, text: str) -> None:
         """Write a line."""
-        if self._open:
-            sys.stdout.write("\n")
-            self._open = ""
-        sys.stdout.write(text.rstrip("\n") + "\n")
-        sys.stdout.flush()
+        if self._open and self._line.rewrites:
+            self._line.show(self._open, end=True)
+        self._open = ""
+        self._line.keep(text.rstrip("\n"))
 
     def progress(self, text: str) -> None:
         """Write a line over the last one; below it where the output is not a terminal."""
-        if not self._live:
-            if text != self._open:
-                self.line(text)
-            return
-        text = text[: shutil.get_terminal_size().columns - 1]
-        sys.stdout.write(f"\r{text}{' ' * max(0, len(self._open) - len(text))}")
-        sys.stdout.flush()
-        self._open = text
+        if text != self._open:
+            self._open = text
+            self._line.show(text, task=text)
 
     def cell(self, cell: Mapping[str, Any]) -> None:
         """Show the code of a cell that starts."""

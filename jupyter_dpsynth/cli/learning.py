@@ -97,8 +97,9 @@ def learn(options: argparse.Namespace) -> int:
     synthesizer = HighDimSynthesizer(df_meta, config)
     name = Path(options.table).name.partition(".")[0]
     label = name if name.isidentifier() else UNNAMED
+    progress = LearningProgress()
     try:
-        with LearningProgress() as progress, stopped_by_interrupt(progress.stop), quiet_native_stderr():
+        with stopped_by_interrupt(progress.stop), quiet_native_stderr():
             synthesizer.learn(table, progress, progress.stop, dataset=options.dataset, label=label)
     except NotLearnedError as error:
         if not progress.stop.is_set():

@@ -1,4 +1,4 @@
-"""One line of progress for plain Python and terminals."""
+"""Progress as text: one line that is written over, or lines in a log."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from jupyter_dpsynth.display.words import epsilon_text
+from rich.console import Console
+from rich.text import Text
+
+from jupyter_dpsynth.display.words import duration, epsilon_text
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.reports import StepReport
 
-__all__ = ["ConsoleProgress", "RowsProgress", "progress_text"]
+__all__ = ["ConsoleProgress", "ProgressLine", "RowsProgress", "progress_text"]
 
-REDRAW_SECONDS = 0.5
+REDRAW_SECONDS = 0.25
+LOG_SHARE = 0.1  # of the whole, from one line of a log to the next
+LONGEST_BAR, SHORTEST_BAR = 24, 8  # in characters; with less room the words stand alone
 
 
 def progress_text(report: StepReport) -> str:
     """A report as one line of text.
 
-    >>> from jupyter_dpsynth.engine.reports import StepReport
+    >>> from jupyter_dpsynth.reports import StepReport
     >>> progress_text(StepReport("training", "training", 120, 500, 0.61, 1.0, loss=23.4, seconds=4))
     'training: step 120/500, epsilon 0.61 of 1, loss 23.40, 4 s'
     >>> progress_text(StepReport("measuring", "measuring column 'age'", seconds=1))
@@ -41,54 +46,141 @@ def progress_text(report: StepReport) -> str:
     return ", ".join(parts)
 
 
-class ConsoleProgress:
-    """Writes each report over the last one, at most twice a second.
+class ProgressLine:
+    """Shows how far something is, as the stream allows it.
+
+    In a terminal one line is written over, with a bar before the words; so it is, without a bar, in the output
+    of a notebook's cell. In a log, where nothing can be written over, a line is written when something else is
+    done and after each tenth of it.
 
     Args:
         stream: Where to; stderr by default.
+
+    Attributes:
+        rewrites: Whether the line is written over.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = sys.stderr if stream is None else stream
-        self._last = -math.inf
-        self._width = 0
+        # a notebook would get HTML from rich, which no later output can replace
+        self._console = Console(file=stream or sys.stderr, highlight=False, markup=False, force_jupyter=False)
+        self.rewrites = self._console.is_terminal or _is_cell_output(self._console.file)
+        self._drawn_at = -math.inf
+        self._width = 0  # of what stands in the line now
+        self._last = ("", -math.inf)
+
+    def show(self, line: str, task: str = "", done: int = 0, of: int = 0, *, end: bool = False) -> None:
+        """Show a state.
+
+        Args:
+            line: The state in words.
+            task: What is done, in words that stay the same while it lasts.
+            done: How much of it is done.
+            of: How much there is to do, 0 if that is not known.
+            end: Whether this is the last state; it is always shown, and stays.
+        """
+        if not self.rewrites:
+            if end or task != self._last[0] or done - self._last[1] >= max(LOG_SHARE * of, 1):
+                self._last = (task, done)
+                self._console.print(self._writable(line), soft_wrap=True)
+            return
+        now = time.monotonic()
+        if not end and now - self._drawn_at < REDRAW_SECONDS:
+            return
+        self._drawn_at = now
+        text = Text(self._writable(line))
+        if not end:
+            # a line that is wrapped cannot be written over
+            text.truncate(self._console.width - 1, overflow="ellipsis")
+            text = self._bar(done, of, self._console.width - 2 - text.cell_len) + text
+        self._write(text, end="\n" if end else "")
+
+    def keep(self, line: str) -> None:
+        """Write a line that stays, above the one that is written over."""
+        if self.rewrites:
+            self._write(Text(self._writable(line)), end="\n")
+            self._drawn_at = -math.inf
+        else:
+            self._console.print(self._writable(line), soft_wrap=True)
+
+    def _bar(self, done: int, of: int, room: int) -> Text:
+        """A bar as long as there is room for it."""
+        width = min(room, LONGEST_BAR)
+        if not of or width < SHORTEST_BAR or not self._console.is_terminal:
+            return Text()
+        filled = min(width * done // of, width)
+        bar = Text.assemble(("━" * filled, "bar.complete"), ("━" * (width - filled), "bar.back"), " ")
+        return bar if self._writable(bar.plain) == bar.plain else Text()
+
+    def _write(self, text: Text, end: str) -> None:
+        """Write over the line; what stays may be longer than one."""
+        width = text.cell_len
+        text.pad_right(max(0, self._width - width))
+        if self._width:
+            self._console.file.write("\r")
+        self._width = 0 if end else width
+        self._console.print(text, end=end, soft_wrap=True)
+
+    def _writable(self, words: str) -> str:
+        """The words with a question mark for each character that the stream's encoding lacks."""
+        encoding = self._console.encoding
+        return words.encode(encoding, "replace").decode(encoding)
+
+
+def _is_cell_output(stream: object) -> bool:
+    """Whether a stream ends in the output of a notebook's cell, which knows carriage returns."""
+    iostream = sys.modules.get("ipykernel.iostream")
+    return iostream is not None and isinstance(stream, iostream.OutStream)
+
+
+def _time_left(began: tuple[float, int], done: int, of: int) -> str:
+    """How long the rest takes if it goes on as it went since a moment when some of it was done already."""
+    then, already = began
+    return f"about {duration((time.monotonic() - then) / (done - already) * (of - done))} left"
+
+
+class ConsoleProgress:
+    """Shows a training in plain Python; a callback for `learn`.
+
+    Args:
+        stream: Where to; stderr by default.
+
+    Privacy:
+        Reports hold privatised figures only, besides the ledger's line, which is for the owner.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.line = ProgressLine(stream)
         self._told = False
+        self._began: tuple[float, int] | None = None
 
     def __call__(self, report: StepReport) -> None:
         """Show one report; what the data has cost so far once, in a line of its own."""
         if report.ledger and not self._told:
             self._told = True
-            self.stream.write(f"\r{report.ledger.ljust(self._width)}\n")
-        finished = report.phase == "finished"
-        now = time.monotonic()
-        if not finished and now - self._last < REDRAW_SECONDS:
-            return
-        self._last = now
-        text = progress_text(report)
-        padding = " " * max(0, self._width - len(text))
-        self._width = len(text)
-        self.stream.write(f"\r{text}{padding}" + ("\n" if finished else ""))
-        self.stream.flush()
+            self.line.keep(report.ledger)
+        text, step, total = progress_text(report), report.step, report.total_steps
+        if step and self._began is None:  # not from the start: TensorFlow compiles the first step
+            self._began = (time.monotonic(), step)
+        if self.line.rewrites and self._began is not None and self._began[1] < step < total:
+            text += f", {_time_left(self._began, step, total)}"
+        self.line.show(text, report.message, step, total, end=report.phase == "finished")
 
 
 class RowsProgress:
-    """Writes how many rows are there over the last such line, if it takes longer than a second.
+    """Shows how many rows are written, if it takes longer than a second.
 
     Args:
         stream: Where to; stderr by default.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = sys.stderr if stream is None else stream
-        self._began = self._last = time.monotonic()
+        self._line = ProgressLine(stream)
+        self._began = time.monotonic()
 
     def __call__(self, done: int, of: int) -> None:
         """Show one state."""
-        now = time.monotonic()
-        if (done < of and now - self._last < REDRAW_SECONDS) or now - self._began < 1.0:
+        seconds = time.monotonic() - self._began
+        if seconds < 1.0:
             return
-        self._last = now
-        left = (now - self._began) / done * (of - done)
-        words = f"about {left:.0f} s left" if done < of else f"{now - self._began:.0f} s"
-        self.stream.write(f"\r{done:,} of {of:,} rows written, {words}".ljust(70) + "\n" * (done == of))
-        self.stream.flush()
+        words = _time_left((self._began, 0), done, of) if done < of else duration(seconds)
+        self._line.show(f"{done:,} of {of:,} rows written, {words}", "writing", done, of, end=done == of)

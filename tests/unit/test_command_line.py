@@ -318,36 +318,64 @@ class Terminal(io.StringIO):
         return True
 
 
+def without_controls(screen):
+    """What a terminal was sent, without its control sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+
+
 @pytest.mark.parametrize("width", [60, 80, 100])
-def test_a_narrow_terminal_shows_steps_and_figures_in_full(width, monkeypatch):
+def test_a_narrow_terminal_shows_steps_and_figures_in_full_in_one_line(width, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))
     screen = Terminal()
-    with LearningProgress(screen) as progress:
-        progress(StepReport("training", "training", 1234, 4000, 0.8471, 1.0, loss=14.58))
-    assert "1234/4000 epsilon 0.8471 of 1, loss 14.58" in re.sub(
-        r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()
-    )
+    LearningProgress(screen)(StepReport("training", "training", 1234, 4000, 0.8471, 1.0, loss=14.58))
+    shown = without_controls(screen)
+    assert "step 1234/4000, epsilon 0.8471 of 1, loss 14.58" in shown
+    assert len(shown) < width
+    assert ("━" in shown) == (width > 70)
 
 
 def test_a_column_s_name_cannot_write_markup_or_control_the_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     name = "[bold red]x[/]\x1b[2J"
     for stream in (Terminal(), io.StringIO()):
-        with LearningProgress(stream) as progress:
-            progress(StepReport("measuring", f"measuring column {name!r}", ledger=f"{name!r} cost nothing"))
-            time.sleep(0.2)
+        progress = LearningProgress(stream)
+        progress(StepReport("measuring", f"measuring column {name!r}", ledger=f"{name!r} cost nothing"))
         assert "[bold red]x[/]" in stream.getvalue()
         assert "\x1b[2J" not in stream.getvalue()
 
 
 def test_a_log_gets_a_line_for_every_tenth_of_the_steps():
     stream = io.StringIO()
-    with LearningProgress(stream) as progress:
-        for step in range(501):
-            progress(StepReport("training", "training", step, 500, 0.1, 1.0, loss=3.0))
+    progress = LearningProgress(stream)
+    for step in range(501):
+        progress(StepReport("training", "training", step, 500, 0.1, 1.0, loss=3.0))
     lines = stream.getvalue().splitlines()
     assert len(lines) == 11
     assert lines[-1].startswith("training: step 500/500, epsilon 0.1 of 1")
+
+
+def test_a_terminal_s_line_is_written_over_and_its_last_state_stays(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("jupyter_dpsynth.display.console.time.monotonic", lambda: now[0])
+    screen = Terminal()
+    progress = LearningProgress(screen)
+    for step, phase in ((1, "training"), (2, "training"), (3, "training"), (4, "finished")):
+        progress(StepReport(phase, phase, step, 4, 0.1, 1.0, loss=3.0, seconds=now[0]))
+        now[0] += 30
+    states = without_controls(screen).split("\r")
+    assert len(states) == 4
+    assert "step 2/4, epsilon 0.1 of 1, loss 3.00, 30 s, about 1 min 0 s left" in states[1]
+    assert states[-1].startswith("finished: step 4/4, epsilon 0.1 of 1, loss 3.00, 90 s")
+    assert "".join(states).count("\n") == 1
+    assert screen.getvalue().endswith("\n")
+
+
+def test_a_terminal_without_a_character_gets_a_question_mark():
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    screen.isatty = lambda: True
+    LearningProgress(screen)(StepReport("measuring", "measuring column 'größe'", 1, 2))
+    screen.flush()
+    assert b"'gr??e'" in screen.buffer.getvalue()
 
 
 def synthesized(model, capsys, *words):
