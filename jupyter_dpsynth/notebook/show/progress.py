@@ -8,9 +8,7 @@ in a terminal one line is rewritten in place.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from jupyter_dpsynth.notebook.show.drawing import SAME_CELL, curve_png, live_htm
 from jupyter_dpsynth.notebook.show.moment import BUTTON_HINT, INTERRUPT_HINT, frame_of
 
 if TYPE_CHECKING:
+    from jupyter_dpsynth.display.console import ProgressLine
     from jupyter_dpsynth.notebook.output import FrontEnd
     from jupyter_dpsynth.notebook.show.moment import Frame
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
@@ -72,6 +71,7 @@ class TrainingProgress:
         self._main, self._picture = slots or (Slot(), Slot())
         self._drawn_at = 0.0
         self._last = ""
+        self._line: ProgressLine | None = None  # in a terminal
         self._told = False
         self._html: Any = None
         self._widgets: list[Any] = []
@@ -81,7 +81,10 @@ class TrainingProgress:
         frame = self._frame()
         self._drawn_at = time.monotonic()
         if self.front_end == "terminal":
-            self._write(frame.line())
+            from jupyter_dpsynth.display.console import ProgressLine
+
+            self._line = ProgressLine(sys.stdout)
+            self._show_line(frame)
             return
         # beside a widget it is seen only where there is no kernel any more: nothing may look spent less
         saved = frame if self.front_end == "text" else _unfinished(frame)
@@ -102,8 +105,8 @@ class TrainingProgress:
             self._html.value = live_html(frame)
             if self.run.stop_requested:
                 self._disable_button()
-        elif self.front_end == "terminal":
-            self._write(frame.line())
+        elif self._line is not None:
+            self._show_line(frame)
         elif frame.line() != self._last:
             self._last = frame.line()
             self._main.show(self._static(frame, (UNFINISHED.format(frame.target),)))
@@ -113,10 +116,10 @@ class TrainingProgress:
         frame = self._frame()
         notes = (*(f"⚠ {warning}" for warning in self.run.warnings), *notes)
         self._tell_ledger(frame)
-        if self.front_end == "terminal":
-            self._write(frame.line(), end="\n")
+        if self._line is not None:
+            self._show_line(frame, end=True)
             for note in notes:
-                sys.stdout.write(note + "\n")
+                self._line.keep(note)
             return
         shown = (*notes, COVERED) if frame.private and self.run.learned else notes
         self._main.show(self._static(frame, shown))
@@ -130,10 +133,13 @@ class TrainingProgress:
 
     def _tell_ledger(self, frame: Frame) -> None:
         """In a terminal, where one line is rewritten, the ledger has a line of its own."""
-        if self.front_end == "terminal" and frame.ledger and not self._told:
+        if self._line is not None and frame.ledger and not self._told:
             self._told = True
-            self._write(frame.ledger, end="\n")
-            self._last = ""
+            self._line.keep(frame.ledger)
+
+    def _show_line(self, frame: Frame, *, end: bool = False) -> None:
+        if self._line is not None:
+            self._line.show(frame.line(), frame.headline, frame.step, frame.total, end=end)
 
     def _frame(self) -> Frame:
         return frame_of(self.run, self._hint)
@@ -171,13 +177,3 @@ class TrainingProgress:
         for widget in self._widgets[1:2]:
             widget.disabled = True
             widget.description = "Stopping …"
-
-    def _write(self, text: str, end: str = "") -> None:
-        """Rewrite the terminal's current line, cut to its width: a wrapped line cannot be rewritten."""
-        if not end:
-            text = text[: shutil.get_terminal_size().columns - 1]
-        padding = " " * max(0, len(self._last) - len(text))
-        self._last = text
-        with contextlib.suppress(UnicodeEncodeError):  # a terminal without these signs
-            sys.stdout.write(f"\r{text}{padding}{end}")
-        sys.stdout.flush()
