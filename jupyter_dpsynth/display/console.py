@@ -49,9 +49,9 @@ def progress_text(report: StepReport) -> str:
 class ProgressLine:
     """Shows how far something is, as the stream allows it.
 
-    In a terminal one line is written over, with a bar before the words; so it is, without a bar, in the output
-    of a notebook's cell. In a log, where nothing can be written over, a line is written when something else is
-    done and after each tenth of it.
+    In a terminal one line is written over, with a bar before the words; in the output of a notebook's cell
+    too, without the bar. In a log, where nothing can be written over, a line is written when something else
+    begins and after each tenth of it.
 
     Args:
         stream: Where to; stderr by default.
