@@ -162,7 +162,7 @@ def test_without_tensorflow_nothing_is_timed_and_nothing_heavy_is_imported():
 
     code = (
         "import sys; from jupyter_dpsynth.config import HighDimConfig;"
-        "from jupyter_dpsynth.engine.forecast import assumed_schema, forecast;"
+        "from jupyter_dpsynth.engine.planning.forecast import assumed_schema, forecast;"
         "f = forecast(HighDimConfig().resolve(), assumed_schema(), 1e4, 'quick', timed=True);"
         "print(f.seconds > 0, f.starting_seconds > 0, 'tensorflow' in sys.modules)"
     )
