@@ -40,7 +40,7 @@ FIRST_FRAME = """
 import sys, time
 from IPython.core.interactiveshell import InteractiveShell
 from jupyter_dpsynth.datasets import load_census_sample
-from jupyter_dpsynth.notebook.progress import TrainingProgress
+from jupyter_dpsynth.notebook.show.progress import TrainingProgress
 shell = InteractiveShell.instance()
 shell.run_line_magic("load_ext", "jupyter_dpsynth")
 shell.user_ns["df"] = load_census_sample()

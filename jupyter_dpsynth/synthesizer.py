@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.display.console import ConsoleProgress, RowsProgress
 from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, shielded, shown
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 from jupyter_dpsynth.sources.opening import open_source
@@ -145,7 +146,7 @@ class HighDimSynthesizer:
         entry = LedgerEntry(ledger, dataset, label, config, test_only=noise.test_only)
         target = config.epsilon if config.differential_privacy else math.inf
         spent = None if noise.test_only else 0.0
-        progress = RunProgress(callback or _in_console(), stop, target, spent)
+        progress = RunProgress(callback or ConsoleProgress(), stop, target, spent)
         path = None if checkpoint is None else Path(checkpoint)
         self.state = "learning"
         self._table = None if source.partitioned else weakref.ref(source.described)
@@ -208,7 +209,9 @@ class HighDimSynthesizer:
 
         strategy = surrounding_strategy() if strategy is None else strategy  # a scope belongs to its thread
         run_with = {"dataset": dataset, "ledger": ledger, "strategy": strategy, "checkpoint": checkpoint}
-        await in_thread(lambda tell, stop: self.learn(df, tell, stop, **run_with), callback or _in_console())
+        await in_thread(
+            lambda tell, stop: self.learn(df, tell, stop, **run_with), callback or ConsoleProgress()
+        )
         return self
 
     @property
@@ -343,7 +346,6 @@ class HighDimSynthesizer:
             "constraints": check_constraints(constraints, self.df_meta),
         }
         if to is not None:
-            from jupyter_dpsynth.display.console import RowsProgress
             from jupyter_dpsynth.engine.sampling.writing import write_table
 
             asked |= {"overwrite": overwrite, "progress": progress or RowsProgress()}
@@ -475,10 +477,3 @@ def _output_generator(seed: int | None) -> np.random.Generator:
     if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
         raise ConfigError(f"seed = {shown(seed)} is not allowed: give a whole number from 0, or None.")
     return np.random.default_rng(seed)
-
-
-def _in_console() -> Callable[[StepReport], None]:
-    """What shows a training where no callback is given."""
-    from jupyter_dpsynth.display.console import ConsoleProgress
-
-    return ConsoleProgress()

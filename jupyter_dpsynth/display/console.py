@@ -1,4 +1,4 @@
-"""Progress as text: one line that is written over, or lines in a log."""
+"""Progress as text: one line that is written over, or lines in a log. Only a terminal needs rich."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
-from rich.text import Text
-
 from jupyter_dpsynth.display.words import duration, epsilon_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
     from jupyter_dpsynth.reports import StepReport
 
 __all__ = ["ConsoleProgress", "ProgressLine", "RowsProgress", "progress_text"]
@@ -61,9 +61,9 @@ class ProgressLine:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        # a notebook would get HTML from rich, which no later output can replace
-        self._console = Console(file=stream or sys.stderr, highlight=False, markup=False, force_jupyter=False)
-        self.rewrites = self._console.is_terminal or _is_cell_output(self._console.file)
+        self._stream = sys.stderr if stream is None else stream
+        self._console = _console(self._stream) if self._stream.isatty() else None
+        self.rewrites = self._console is not None or _is_cell_output(self._stream)
         self._drawn_at = -math.inf
         self._width = 0  # of what stands in the line now
         self._last = ("", -math.inf)
@@ -81,49 +81,60 @@ class ProgressLine:
         if not self.rewrites:
             if end or task != self._last[0] or done - self._last[1] >= max(LOG_SHARE * of, 1):
                 self._last = (task, done)
-                self._console.print(self._writable(line), soft_wrap=True)
+                self._write(line, end="\n")
             return
         now = time.monotonic()
         if not end and now - self._drawn_at < REDRAW_SECONDS:
             return
         self._drawn_at = now
-        text = Text(self._writable(line))
-        if not end:
-            # a line that is wrapped cannot be written over
-            text.truncate(self._console.width - 1, overflow="ellipsis")
-            text = self._bar(done, of, self._console.width - 2 - text.cell_len) + text
-        self._write(text, end="\n" if end else "")
+        self._write(line, done / of if of else None, end="\n" if end else "")
 
     def keep(self, line: str) -> None:
         """Write a line that stays, above the one that is written over."""
-        if self.rewrites:
-            self._write(Text(self._writable(line)), end="\n")
-            self._drawn_at = -math.inf
-        else:
-            self._console.print(self._writable(line), soft_wrap=True)
+        self._write(line, end="\n")
+        self._drawn_at = -math.inf
 
-    def _bar(self, done: int, of: int, room: int) -> Text:
-        """A bar as long as there is room for it."""
-        width = min(room, LONGEST_BAR)
-        if not of or width < SHORTEST_BAR or not self._console.is_terminal:
-            return Text()
-        filled = min(width * done // of, width)
-        bar = Text.assemble(("━" * filled, "bar.complete"), ("━" * (width - filled), "bar.back"), " ")
-        return bar if self._writable(bar.plain) == bar.plain else Text()
-
-    def _write(self, text: Text, end: str) -> None:
-        """Write over the line; what stays may be longer than one."""
-        width = text.cell_len
-        text.pad_right(max(0, self._width - width))
+    def _write(self, line: str, share: float | None = None, *, end: str) -> None:
+        """Write over the line; without an end something will be written over this one."""
+        encoding = self._stream.encoding or "utf-8"
+        line = line.encode(encoding, "replace").decode(encoding)  # a terminal may lack our signs
         if self._width:
-            self._console.file.write("\r")
+            self._stream.write("\r")
+        if self._console is None:
+            self._stream.write(line.ljust(self._width) + end)
+            width = len(line)
+        else:
+            text = _plain(line) if end else _fitted(self._console, line, share)
+            width = text.cell_len
+            text.pad_right(max(0, self._width - width))
+            self._console.print(text, end=end, soft_wrap=True)
+        self._stream.flush()
         self._width = 0 if end else width
-        self._console.print(text, end=end, soft_wrap=True)
 
-    def _writable(self, words: str) -> str:
-        """The words with a question mark for each character that the stream's encoding lacks."""
-        encoding = self._console.encoding
-        return words.encode(encoding, "replace").decode(encoding)
+
+def _console(stream: TextIO) -> Console:
+    """A terminal."""
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, markup=False, force_jupyter=False, force_terminal=True)
+
+
+def _plain(line: str) -> Text:
+    from rich.text import Text
+
+    return Text(line)
+
+
+def _fitted(console: Console, line: str, share: float | None) -> Text:
+    """A line that a terminal does not wrap, as it could not be written over; with a bar if there is room."""
+    text = _plain(line)
+    text.truncate(console.width - 1, overflow="ellipsis")
+    width = min(console.width - 2 - text.cell_len, LONGEST_BAR)
+    if share is None or width < SHORTEST_BAR or not console.encoding.startswith("utf"):
+        return text
+    filled = min(int(width * share), width)
+    bar = _plain("").append("━" * filled, "bar.complete").append("━" * (width - filled), "bar.back")
+    return bar.append(" ").append_text(text)
 
 
 def _is_cell_output(stream: object) -> bool:

@@ -3,7 +3,6 @@
 import ast
 import re
 from dataclasses import dataclass, replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -34,46 +33,13 @@ from jupyter_dpsynth.evaluation.private_report import Measured, PrivateReport
 from jupyter_dpsynth.evaluation.report import UtilityReport
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
+from tests.support.markup import NASTY, assert_escaped
 
 PACKAGE = Path(jupyter_dpsynth.__file__).parent
-NASTY = """<img src=x onerror=alert(1)>"'&"""
 TAG = re.compile(
     r"</?(a|b|br|caption|circle|code|details|div|h\d|i|img|li|line|ol|p|poly\w+|pre|rect|script|span|style|"
     r"summary|svg|table|tbody|td|text|th|thead|title|tr|ul)[\s/>]"
 )
-
-
-class Tags(HTMLParser):
-    """Collects the tags and the text of a piece of HTML, and checks that tags end as they begin."""
-
-    def __init__(self, markup):
-        super().__init__()
-        self.found, self.open, self.text = [], [], ""
-        self.feed(str(markup))
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-        if tag not in {"img", "br"}:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-
-def assert_escaped(markup):
-    """The nasty text is in it, as text or as the value of an attribute, and has not become a tag."""
-    tags = Tags(markup)
-    assert NASTY in tags.text
-    assert [name for _, attributes in tags.found for name in attributes if name.startswith("on")] == []
-    assert all(attributes.get("src", "data:").startswith("data:") for _, attributes in tags.found)
 
 
 AXIS = Axis(NASTY, 0, 1, (0.0, 1.0))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dpsynth.display.console import RowsProgress
 from jupyter_dpsynth.errors import ConfigError, NotLearnedError
 from jupyter_dpsynth.notebook.magic.namespace import (
     expand,
@@ -96,8 +97,6 @@ def _write(
     """Write a synthetic table into files."""
     if "output" in parsed.options:
         raise ConfigError("--output and --to are both given: the rows go into a variable or into files.")
-    from jupyter_dpsynth.display.console import RowsProgress
-
     files = synthesizer.synthesize(
         **given,
         to=expand(parsed.options["to"], namespace, "--to"),

@@ -13,12 +13,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dpsynth.display.console import ProgressLine
 from jupyter_dpsynth.notebook.output import Slot, mime_bundle
 from jupyter_dpsynth.notebook.show.drawing import SAME_CELL, curve_png, live_html, picture_bundle, static_html
 from jupyter_dpsynth.notebook.show.moment import BUTTON_HINT, INTERRUPT_HINT, frame_of
 
 if TYPE_CHECKING:
-    from jupyter_dpsynth.display.console import ProgressLine
     from jupyter_dpsynth.notebook.output import FrontEnd
     from jupyter_dpsynth.notebook.show.moment import Frame
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
@@ -81,8 +81,6 @@ class TrainingProgress:
         frame = self._frame()
         self._drawn_at = time.monotonic()
         if self.front_end == "terminal":
-            from jupyter_dpsynth.display.console import ProgressLine
-
             self._line = ProgressLine(sys.stdout)
             self._show_line(frame)
             return
