@@ -36,9 +36,10 @@ def new_run(df: pd.DataFrame, steps: int) -> TrainingRun:
     """A training that has not begun."""
     from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
+    from jupyter_dpsynth.sources.base import FrameSource
 
     config = HighDimConfig(epsilon=1.0, steps=steps)
-    return TrainingRun(HighDimSynthesizer(MetaExtractor.extract(df), config), df, "s")
+    return TrainingRun(HighDimSynthesizer(MetaExtractor.extract(df), config), FrameSource(df), "s")
 
 
 def training_seconds(df: pd.DataFrame, *, display: bool) -> float:

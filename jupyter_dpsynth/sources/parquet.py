@@ -59,7 +59,11 @@ class ParquetSource(FilesSource):
                 f"column {name!r} is in the names of the folders, not in the files: pass "
                 "dask.dataframe.read_parquet(folder), or name the files of one folder."
             )
-        self._described = self._empty_frame(_column_names(first))
+        names = _column_names(first)
+        self._odd = {
+            name: str(first.field(name).type) for name in names if not _is_plain(first.field(name).type)
+        }
+        self._described = self._empty_frame(names)
 
     def _empty_frame(self, names: list[str]) -> pd.DataFrame:
         """These columns without rows, with the types of the files' schema."""
@@ -73,8 +77,7 @@ class ParquetSource(FilesSource):
     @property
     def refused(self) -> dict[str, str]:
         """Columns of nested values, bytes or times of a day."""
-        types = {name: self._schema.field(name).type for name in self._described.columns}
-        return {name: str(kind) for name, kind in types.items() if not _is_plain(kind)}
+        return {name: kind for name, kind in self._odd.items() if name in self._described.columns}
 
     def _tasks(
         self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]

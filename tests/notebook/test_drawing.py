@@ -108,7 +108,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_last_point() -> None:
     synthesizer.released.set()
     run = TrainingRun(synthesizer, object(), "s")
     run.stop()
-    run._df = None
+    run._source = None
     run.curve.extend((step, 1.0, 0.1) for step in range(1, 1001))
     shown = frame_of(run).curve
     assert len(shown) <= MAX_POINTS + 1

@@ -19,6 +19,7 @@ from jupyter_dpsynth.notebook.show.drawing import live_html, static_html
 from jupyter_dpsynth.notebook.show.moment import frame_of
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.tables import mixed_table
 
@@ -53,7 +54,7 @@ def test_no_surface_states_an_epsilon(tmp_path: Path, shell: Shell, monkeypatch:
     # a ledger that knows no other run on this table
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
     one = seeded()
-    run = TrainingRun(one, mixed_table(), "seeded")
+    run = TrainingRun(one, FrameSource(mixed_table()), "seeded")
     reports: list[StepReport] = []
     frames = [frame_of(run)]
     keep = run._report

@@ -23,6 +23,7 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import DPSynthError, NotLearnedError, shielded
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.leaks import (
     DELTA,
@@ -266,7 +267,8 @@ def test_a_training_in_the_background_keeps_neither_the_table_nor_a_library_s_er
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
     monkeypatch.setattr("jupyter_dpsynth.engine.measuring.categories.factorize", leaking)
-    run = TrainingRun(HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2)), planted_table(), "s")
+    synthesizer = HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2))
+    run = TrainingRun(synthesizer, FrameSource(planted_table()), "s")
     run.start()
     assert run.wait(120)
     assert [*chain_of(run.error)] == [run.error]

@@ -16,6 +16,7 @@ from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.reports import StepReport
+    from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["TrainingRun"]
@@ -43,7 +44,7 @@ class TrainingRun:
 
     Args:
         synthesizer: Not learned yet.
-        df: The private table, or where it is; let go of at the end.
+        source: The private table; closed and let go of at the end.
         name: The variable under which the user has the synthesizer.
         dataset: Name of the dataset in the ledger, None if the user gave none.
         label: What the ledger calls a table that is new to it and has no name.
@@ -60,7 +61,7 @@ class TrainingRun:
     def __init__(
         self,
         synthesizer: HighDimSynthesizer,
-        df: object,
+        source: Source,
         name: str,
         dataset: str | None = None,
         label: str = UNNAMED,
@@ -74,7 +75,7 @@ class TrainingRun:
         self.error: BaseException | None = None
         self.warnings: list[str] = []
         self.began: tuple[float, int] | None = None
-        self._df: object = df
+        self._source: Source | None = source
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._started = False
@@ -118,14 +119,14 @@ class TrainingRun:
         return (time.monotonic() if self.running else self._ended_at) - self._started_at
 
     def _work(self) -> None:
-        df, self._df = self._df, None
+        source, self._source = self._source, None
         collected = _Collected()
         self.warnings = collected.warnings
         logging.getLogger(ENGINE).addHandler(collected)
         try:
-            if df is not None and not self._stop.is_set():
+            if source is not None and not self._stop.is_set():
                 self.synthesizer.learn(
-                    df,
+                    source,
                     callback=self._report,
                     stop=self._stop,
                     dataset=self.dataset,
@@ -137,7 +138,7 @@ class TrainingRun:
             self.error = error.with_traceback(None)
         finally:
             logging.getLogger(ENGINE).removeHandler(collected)
-            del df
+            del source
             self._ended_at = time.monotonic()
             self._ended.set()
 
