@@ -70,19 +70,18 @@ def _frame_type() -> type:
 
 def _compare_with_original(parsed: ParsedLine, namespace: dict[str, Any], df_synth: Any) -> Any:  # noqa: ANN401
     from jupyter_dpsynth.evaluation.report import UtilityReport
-    from jupyter_dpsynth.sources.opening import open_source
 
-    df = find_table(parsed.options["original"], namespace, "--original")
+    original = find_table(parsed.options["original"], namespace, "--original")
     holdout = parsed.options.get("holdout")
     target = parsed.options.get("target")
     if target is not None:
         target = expand(target, namespace, "--target")
-        columns = open_source(df).described.columns
+        columns = original.described.columns
         if target not in columns:
             hint = did_you_mean(target, map(str, columns))
             raise DataError(f"--target = {target!r} is not a column of the table.{hint}")
     return UtilityReport.against_original(
-        df,
+        original,
         df_synth,
         target=target,
         holdout=None if holdout is None else find_table(holdout, namespace, "--holdout"),
@@ -94,7 +93,7 @@ def evaluate(session: Session, parsed: ParsedLine) -> None:
     from IPython.display import display
 
     namespace = session.namespace
-    df = find_table(parsed.argument(), namespace)
+    original = find_table(parsed.argument(), namespace)
     _, synthesizer = current_synthesizer(session, parsed)
     given = parsed.options.get("epsilon")
     if given is None:
@@ -112,7 +111,7 @@ def evaluate(session: Session, parsed: ParsedLine) -> None:
 
     report = evaluate_privately(
         synthesizer,
-        df,
+        original,
         None if table is None else find_dataframe(table, namespace, "DF_SYNTH"),
         epsilon=value,
         target=None if target is None else expand(target, namespace, "--target"),

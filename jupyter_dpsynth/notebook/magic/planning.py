@@ -45,6 +45,7 @@ def calc(session: Session, parsed: ParsedLine) -> None:
         df_meta, what = meta_of(session, parsed, source, schema), parsed.arguments[0]
         if rows is None and config.n_public:  # stated to be public
             rows = source.rows
+        source.close()
     known = "" if rows is not None else " (assumed: say how many with --rows; the table is not counted)"
     rows = rows or ASSUMED_ROWS
     plan = forecast(

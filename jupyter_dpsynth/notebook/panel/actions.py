@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.output import FrontEnd
     from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.notebook.show.drilldown import DrillDown
+    from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["Actions"]
@@ -80,7 +81,7 @@ class Actions:
 
     def train(
         self,
-        df: object,
+        source: Source,
         df_meta: DataFrameMeta,
         config: HighDimConfig,
         *,
@@ -91,7 +92,7 @@ class Actions:
         """Start a training in its worker thread; its display goes under the panel.
 
         Args:
-            df: The private table.
+            source: The private table.
             df_meta: Its schema.
             config: The parameters.
             dataset: Name of the dataset in the ledger, None for none.
@@ -102,7 +103,7 @@ class Actions:
 
         self.session.check_nothing_runs()
         config.resolve()
-        run = TrainingRun(HighDimSynthesizer(df_meta, config=config), df, self.output, dataset, label)
+        run = TrainingRun(HighDimSynthesizer(df_meta, config=config), source, self.output, dataset, label)
         progress = TrainingProgress(
             run, self._front_end, background=True, slots=self._results.training, cell=cell
         )
