@@ -100,13 +100,11 @@ def score(words: str, meaning: str) -> Markup:
     return Markup('<p><b style="font-size:1.4em">{}</b><br>{}.</p>').format(words, meaning)
 
 
-def note(words: str, colour: str = MUTED) -> Markup:
-    """A line of small print; nothing without words."""
+def note(words: str, size: int = 12) -> Markup:
+    """A muted line, in small print unless a size in pixels is given; nothing without words."""
     if not words:
         return Markup("")
-    return Markup('<div style="color:{colour};font-size:12px">{words}</div>').format(
-        colour=colour, words=words
-    )
+    return Markup('<div style="color:{};font-size:{}px">{}</div>').format(MUTED, size, words)
 
 
 def preformatted(text: str) -> Markup:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 from markupsafe import Markup
 
-from jupyter_dpsynth.display.html import ERROR, MUTED, sign
+from jupyter_dpsynth.display.html import ERROR, note
 from jupyter_dpsynth.errors import ConfigError, DPSynthError
 from jupyter_dpsynth.notebook.panel.fields import note_html
 
@@ -81,7 +81,7 @@ class LiveCalculator:
         self._note = widgets.HTML(
             note_html(ROWS_NOTE), layout={"flex": "1 1 100%", "min_height": "18px", "margin": "0 2px"}
         )
-        self._picture = widgets.HTML(sign("preparing the calculator …", MUTED), layout={"min_height": HEIGHT})
+        self._picture = widgets.HTML(note("preparing the calculator …", 13), layout={"min_height": HEIGHT})
         rows = widgets.HBox(
             [self._rows, self._note], layout={"flex_flow": "row wrap", "align_items": "center"}
         )
@@ -188,7 +188,7 @@ class LiveCalculator:
         from jupyter_dpsynth.notebook.show.forecast import forecast_html
 
         if self.forecast is None and not self.error:
-            self._picture.value = _in_its_place(sign(WORKING, MUTED))
+            self._picture.value = _in_its_place(note(WORKING, 13))
         elif self.forecast is None:
             self._picture.value = _in_its_place(
                 Markup(

@@ -420,7 +420,7 @@ def _heading(words: str) -> widgets.HTML:
 
 
 def _plain(words: str) -> widgets.HTML:
-    return widgets.HTML(Markup('<div style="color:{};font-size:13px">{}</div>').format(MUTED, words))
+    return widgets.HTML(note(words, 13))
 
 
 def _tab(children: list[Any]) -> widgets.VBox:

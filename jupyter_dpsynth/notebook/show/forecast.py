@@ -140,7 +140,7 @@ def forecast_html(forecast: Forecast, title: str = "") -> Markup:
         warnings=join(callout("⚠ ", warning) for warning in forecast.warnings),
         facts=table(facts(forecast), quiet=True),
     )
-    return card(note(title), summary, parts, kind="forecast", width=1180)
+    return card(note(title, 13), summary, parts, kind="forecast", width=1180)
 
 
 def spending_html(forecast: Forecast) -> Markup:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from jupyter_dpsynth.display.html import BRAND, ERROR, MUTED, card, join, meter, note, table
+from jupyter_dpsynth.display.html import BRAND, ERROR, card, join, meter, note, table
 from jupyter_dpsynth.privacy.ledger.summary import HEADINGS, NOTES
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def ledger_html(summary: LedgerSummary) -> Markup:
     costliest = max((each.epsilon for each in summary.datasets if math.isfinite(each.epsilon)), default=0.0)
     lines = join(note(each) for each in NOTES) if summary.datasets else ""
     return card(
-        Markup('<div style="color:{}">{}</div>').format(MUTED, summary.headline),
+        note(summary.headline, 13),
         *(_dataset(each, costliest) for each in summary.datasets),
         Markup('<div style="margin-top:8px">{}</div>').format(lines),
         kind="ledger",
