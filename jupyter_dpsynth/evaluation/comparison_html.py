@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import (
-    ERROR,
     callout,
     card,
     heading,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOTHING_STANDS_OUT", "comparison_html"]
 
+NOT_PRIVATE = "rgb(213, 94, 0)"  # not the theme's: to be seen in notebooks that Jupyter does not trust, too
 MOST_DRAWN = 24  # columns in a notebook's output; wide tables would make it slow and large
 MOST_PAIRS = 10
 NOTHING_STANDS_OUT = "not given; no dependence between columns stands out"
@@ -52,7 +52,7 @@ def comparison_html(report: UtilityReport) -> Markup:
     figures = [(each.name, f"{each.value:.4f}", f"{each.good:.4f}", each.meaning) for each in report.table]
     return card(
         paragraph(strong(f"Synthetic table against the {report.reference_name}")),
-        callout(strong("Not private."), " ", report.banner, colour=ERROR) if report.banner else "",
+        callout(strong("Not private."), " ", report.banner, colour=NOT_PRIVATE) if report.banner else "",
         summary,
         table(figures, ("Metric", "Value", "Good", "Meaning"), numbers={1, 2}),
         _columns(report),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.display.html import table
+from jupyter_dpsynth.display.html import card, table
 from jupyter_dpsynth.errors import ConfigError, did_you_mean
 from jupyter_dpsynth.notebook.magic.grammar import COMMANDS, find_command
 from jupyter_dpsynth.notebook.magic.namespace import evaluate, instances
@@ -114,4 +114,4 @@ def _text_table(rows: list[tuple[str, str, str]]) -> str:
 def _html_table(heading: str, rows: list[tuple[str, str, str]]) -> Markup:
     code = Markup("<code>{}</code>")
     cells = [(code.format(name), code.format(value), words) for name, value, words in rows]
-    return table(cells, ("parameter", heading, "meaning"), bold=False)
+    return card(table(cells, ("parameter", heading, "meaning"), bold=False), kind="config")
