@@ -122,8 +122,8 @@ def sign(character: str, colour: str) -> Markup:
 def callout(*parts: str, colour: str = WARN) -> Markup:
     """What must not be overlooked: a note beside a bar in a colour."""
     return Markup(
-        '<div role="note" style="color:{ink};border-left:4px solid {colour};padding:2px 8px;margin:6px 0 10px;'
-        'line-height:19px;white-space:normal">{content}</div>'
+        '<div role="note" style="color:{ink};border-left:4px solid {colour};padding:2px 8px;'
+        'margin:6px 0 10px;line-height:19px;white-space:normal">{content}</div>'
     ).format(ink=INK, colour=colour, content=join(parts))
 
 
