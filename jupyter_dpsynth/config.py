@@ -1,9 +1,9 @@
-"""`HighDimConfig`: every parameter of a learning run, with its meaning, unit, range and privacy effect.
+"""`HighDimConfig`: every parameter of a run, with its meaning, unit of measure, range and effect on privacy.
 
-The first six names are those of the Synthesized SDK's differential-privacy page. Each trait carries the
-texts from which the panel, the magics' options, their help, `%config` and the documentation are generated,
-so that there is one place where a parameter is described. The tag `effect` says in a few words which way is
-more private, the tag `unit` in what a number is counted.
+The first six names are those of the Synthesized SDK's differential-privacy page. Each trait carries the texts
+from which the panel, the magics' options, their help, `%config` and the documentation are generated, so that
+there is one place where a parameter is described. The tag `effect` says in a few words which direction is
+more private, and the tag `unit` is the unit of measure.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class HighDimConfig(HasTraits):
 
     differential_privacy = Bool(
         default_value=True,
-        help="Train with the differential-privacy guarantee. False trains without any noise: "
-        "epsilon is then infinite and there is no guarantee.",
+        help="Train with differential privacy. False trains without noise: epsilon is then infinite, and "
+        "there is no guarantee.",
     ).tag(
         label="Differential privacy",
         group="privacy",
@@ -56,11 +56,11 @@ class HighDimConfig(HasTraits):
         high=100,
         open_low=True,
         hint=" Smaller is more private; for no guarantee at all set differential_privacy = False.",
-        help="Privacy budget: the bound on the privacy loss of one row, over everything that is "
-        "released. Smaller is more private and less accurate; 0.1 to 10 is usual.",
+        help="Privacy budget: how much everything that is released may reveal about one row (or one person, "
+        "with privacy_unit). Smaller is more private and less accurate; 0.1 to 10 is usual.",
     ).tag(
         label="Epsilon",
-        unit="log of a ratio of probabilities",
+        unit="logarithm of a ratio of probabilities",
         group="privacy",
         affects_privacy=True,
         effect="smaller: more privacy; larger: more accuracy",
@@ -72,13 +72,13 @@ class HighDimConfig(HasTraits):
         open_low=True,
         unset=(None,),
         hint=" It should be well below 1 / number of rows.",
-        help="Probability that the epsilon bound may fail. None uses 1 / (10 x noisy row count).",
+        help="Probability with which the epsilon bound may fail. None uses 1 / (10 x noisy row count).",
     ).tag(
         label="Delta",
         unit="probability",
         group="privacy",
         affects_privacy=True,
-        effect="smaller: more privacy; empty suits nearly everybody",
+        effect="smaller: more privacy; empty: automatic, right for nearly everybody",
     )
     noise_multiplier = Number(
         None,
@@ -87,11 +87,11 @@ class HighDimConfig(HasTraits):
         open_low=True,
         unset=(None,),
         hint=" To train without noise set differential_privacy = False.",
-        help="Standard deviation of the training noise divided by the clip norm. None solves it from "
-        "epsilon; with a number, training stops at the last step that keeps within epsilon.",
+        help="Standard deviation of the training noise divided by the clipping norm. None computes it from "
+        "epsilon; with a number, training ends at the last step that epsilon allows.",
     ).tag(
         label="Noise multiplier",
-        unit="clip norms",
+        unit="clipping norms",
         group="privacy",
         affects_privacy=True,
         effect="larger: more privacy; empty: as much as epsilon needs",
@@ -102,14 +102,15 @@ class HighDimConfig(HasTraits):
         high=1e6,
         open_low=True,
         unset=(AUTO, None),
-        help="Largest L2 norm of one row's gradient (of one microbatch's, when those are set). 'auto' "
-        "derives it from the measured one-way marginals. Does not change epsilon.",
+        help="Clipping norm: the largest L2 norm that one row's gradient (or one microbatch's, if those are "
+        "set) may have. 'auto' computes it from the measured one-way marginals. It does not change "
+        "epsilon.",
     ).tag(
-        label="Clip norm",
+        label="Clipping norm",
         unit="norm of a gradient",
         group="privacy",
         affects_privacy=False,
-        effect="no effect on epsilon; empty: from the measured columns",
+        effect="no effect on epsilon; empty: computed from the measured columns",
     )
     num_microbatches = Number(
         None,
@@ -118,8 +119,9 @@ class HighDimConfig(HasTraits):
         integer=True,
         unset=(None,),
         hint=" None, one row per microbatch, is recommended.",
-        help="Groups into which a batch is split before clipping. None clips each row by itself. "
-        "A number costs privacy: the noise counts only half, because one row changes a group's mean.",
+        help="Number of groups into which a batch is split before clipping. None clips each row by itself. "
+        "A number costs privacy: one row changes the mean of its group by twice as much, so epsilon is "
+        "computed as if the noise were half as large.",
     ).tag(
         label="Microbatches",
         unit="groups in a batch",
@@ -133,14 +135,14 @@ class HighDimConfig(HasTraits):
         high=1e8,
         integer=True,
         unset=(AUTO,),
-        help="Expected number of rows in a training step (each step draws a Poisson sample). 'auto' "
-        "makes it large enough that sampling noise does not matter.",
+        help="Expected number of rows in a training step (each step draws a Poisson sample). 'auto' chooses "
+        "it large enough that sampling adds no noticeable error.",
     ).tag(
         label="Batch size",
         unit="rows",
         group="training",
         affects_privacy=True,
-        effect="larger: steadier and slower; empty: as large as helps",
+        effect="larger: steadier and slower; empty: as large as is useful",
     )
     steps = Number(
         AUTO,
@@ -162,13 +164,14 @@ class HighDimConfig(HasTraits):
         high=1e5,
         open_low=True,
         unset=(AUTO,),
-        help="Training length as expected passes over the table; give this or steps, not both.",
+        help="Length of training, as the expected number of passes over the table. Give this or steps, not "
+        "both.",
     ).tag(
         label="Epochs",
         unit="passes over the table",
         group="training",
         affects_privacy=True,
-        effect="instead of steps: how often each row is seen, as expected",
+        effect="instead of steps: how often each row is expected to be used",
     )
     learning_rate = Number(
         AUTO,
@@ -190,29 +193,29 @@ class HighDimConfig(HasTraits):
         high=256,
         integer=True,
         unset=(AUTO,),
-        help="Size of the model: bins into which a number or date is divided. 'auto' chooses from the "
-        "noisy row count and epsilon.",
+        help="Size of the model: number of bins into which a number or date is divided. 'auto' chooses from "
+        "the noisy row count and epsilon.",
     ).tag(
         label="Bins per number",
         unit="bins",
         group="model",
         affects_privacy=False,
-        effect="more: finer numbers with more noise in each bin",
+        effect="more: finer numbers, but more noise in each bin",
     )
     n_public = Bool(
         default_value=False,
-        help="True states that the number of rows is public: it is then used exactly and costs "
-        "nothing. False measures it with noise, as a part of epsilon.",
+        help="True declares the number of rows public: it is then used exactly and costs nothing. False "
+        "measures it with noise, as a part of epsilon.",
     ).tag(
         label="Row count is public",
         group="privacy",
         affects_privacy=True,
-        effect="ticked: anybody may know the exact number of rows",
+        effect="on: anybody may know the exact number of rows",
     )
     privacy_unit = ColumnName(
-        help="Column that names the person (patient, customer) a row belongs to. The guarantee is then for "
-        "all rows of one person together. None protects single rows, which is enough only if nobody has "
-        "several. The column itself is never learned.",
+        help="Column that says which person (patient, customer) a row belongs to. The guarantee then "
+        "protects all rows of a person together. None protects single rows, which is enough only if "
+        "nobody has several. The column itself is never learned.",
     ).tag(
         label="Privacy unit",
         group="privacy",
@@ -224,25 +227,26 @@ class HighDimConfig(HasTraits):
         low=1,
         high=1000,
         integer=True,
-        help="Public limit on the rows of one person, where privacy_unit is set; of more, so many are drawn. "
-        "A smaller number means less noise.",
+        help="With privacy_unit: at most this many rows of each person are used, chosen at random if there "
+        "are more. The limit is public. A smaller one means less noise.",
     ).tag(
-        label="Rows per unit",
+        label="Rows per person",
         unit="rows of one person",
         group="privacy",
         affects_privacy=True,
-        effect="smaller: less noise; rows beyond it are left out",
+        effect="smaller: less noise; further rows of a person are left out",
     )
     dp_backend = Enum(
         ("native", "tensorflow_privacy"),
         default_value="native",
-        help="Who clips and adds the noise: 'native' (fast, one pass, operating-system entropy) or "
-        "'tensorflow_privacy' (TF-Privacy's own query, slow, for cross-checks).",
+        help="Which code clips the gradients and adds the noise: 'native' (fast, noise from the operating "
+        "system's entropy) or 'tensorflow_privacy' (TensorFlow Privacy's own query; slow, for "
+        "cross-checks).",
     ).tag(
         label="DP backend",
         group="training",
         affects_privacy=True,
-        effect="native is fast; the other one is for cross-checks",
+        effect="native is fast; tensorflow_privacy is for cross-checks",
     )
 
     def __init__(self, **parameters: object) -> None:
@@ -288,7 +292,7 @@ class HighDimConfig(HasTraits):
 
     @classmethod
     def parse(cls, name: str, value: object) -> Any:  # noqa: ANN401 - int, float, bool, str or None
-        """Check one parameter and return it as the config would hold it.
+        """Check the value of one parameter and return it in the form that the config stores.
 
         Args:
             name: A parameter name.
@@ -354,7 +358,7 @@ class HighDimConfig(HasTraits):
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """The checked, unchangeable parameters of one run; None means 'let the engine decide'."""
+    """The checked parameters of one run, which cannot be changed; None means automatic."""
 
     differential_privacy: bool
     epsilon: float
@@ -374,12 +378,12 @@ class ResolvedConfig:
 
     @property
     def rows_per_unit(self) -> int:
-        """Most rows whose coming or going is protected together."""
+        """The largest number of rows that are protected together: 1, or `max_rows_per_unit`."""
         return 1 if self.privacy_unit is None else self.max_rows_per_unit
 
     @property
     def unit_text(self) -> str:
-        """Whose privacy is protected, in words."""
+        """The privacy unit, in words."""
         if self.privacy_unit is None:
             return ONE_ROW
         return f"one value of {self.privacy_unit!r}, with at most {self.rows_per_unit} rows"

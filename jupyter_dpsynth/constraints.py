@@ -1,7 +1,7 @@
 """Public constraints that every synthetic row must keep.
 
 A constraint is a statement of the user about what is possible at all, known without looking at the private
-table ('nobody leaves before arriving'). What its columns may hold by themselves is a condition: `where` of
+table ('nobody leaves before arriving'). What a single column may contain is a condition: see `where` of
 `HighDimSynthesizer.synthesize`.
 
 Privacy:
@@ -41,11 +41,11 @@ class Ordering:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns it speaks of."""
+        """The columns it concerns."""
         return self.low, self.high
 
     def check(self, df_meta: DataFrameMeta) -> None:
-        """ConfigError unless the columns' values can stand in an order."""
+        """Raise ConfigError unless the columns' values can be compared."""
         kinds = {(df_meta[name].kind, getattr(df_meta[name], "is_duration", False)) for name in self.columns}
         if len(kinds) > 1 or not kinds <= {("number", False), ("datetime", False), ("datetime", True)}:
             raise ConfigError(
@@ -54,7 +54,7 @@ class Ordering:
             )
 
     def holds(self, df: pd.DataFrame) -> NDArray[np.bool_]:
-        """Which rows keep it, `[n]`."""
+        """Which rows meet it, `[n]`."""
         low, high = df[self.low], df[self.high]
         kept: NDArray[np.bool_] = (low.isna() | high.isna()).to_numpy(bool, copy=True)
         present = ~kept
@@ -93,7 +93,7 @@ class Combinations:
         """Any columns can be combined."""
 
     def holds(self, df: pd.DataFrame) -> NDArray[np.bool_]:
-        """Which rows keep it, `[n]`."""
+        """Which rows meet it, `[n]`."""
         import numpy as np
 
         values = [df[name].astype(object).where(df[name].notna(), None) for name in self.columns]
@@ -114,13 +114,13 @@ def check_constraints(constraints: Any, df_meta: DataFrameMeta) -> tuple[Constra
     if not isinstance(given, list | tuple) or not all(isinstance(c, Ordering | Combinations) for c in given):
         raise ConfigError(
             f"constraints = {shown(constraints)} is not allowed: give a list of Ordering(low, high) and "
-            "Combinations(columns, allowed); what one column may hold is said with where."
+            "Combinations(columns, allowed); conditions on a single column go into where."
         )
     learned = {meta.name for meta in df_meta.learned}
     for constraint in given:
         for name in constraint.columns:
             if name not in learned:
                 hint = did_you_mean(str(name), learned)
-                raise ConfigError(f"constraints name {shown(name)}, which is no learned column.{hint}")
+                raise ConfigError(f"constraints name {shown(name)}, which is not a learned column.{hint}")
         constraint.check(df_meta)
     return tuple(given)

@@ -1,4 +1,4 @@
-"""Tables to try the package on.
+"""Example tables for trying the package.
 
 The packaged sample is synthetic: this package learned the US census table of 1994 ('Adult', UCI Machine
 Learning Repository, CC BY 4.0) at epsilon 1 and made it; `census_sample_receipt.json` beside it is the
@@ -21,7 +21,7 @@ SAMPLE = "census_sample.csv.gz"
 
 
 def load_census_sample() -> pd.DataFrame:
-    """The packaged sample: synthetic census rows, 15 columns, from a model at epsilon 1.
+    """The sample table of the package: synthetic census rows with 15 columns, from a model at epsilon 1.
 
     Returns:
         Numbers as int64, names as text; the column `income` is the usual target. The ledger knows it, and
@@ -107,6 +107,6 @@ def fetch_adult() -> pd.DataFrame:
         return fetch_openml("adult", version=2, as_frame=True, n_retries=1, delay=0).frame
     except (OSError, ValueError) as error:
         raise DataError(
-            f"the census table cannot be fetched from OpenML ({type(error).__name__}): there may be no "
-            "internet here. load_census_sample() needs none."
+            f"the census table cannot be downloaded from OpenML ({type(error).__name__}): there may be no "
+            "internet connection. load_census_sample() needs none."
         ) from None

@@ -1,4 +1,4 @@
-"""The exceptions of the package: one tree, one short message each.
+"""The exceptions of the package, with one common base class and short messages.
 
 A message names the parameter, the value that was given, the allowed range and the next step. It never
 quotes a cell of the private table: an exception that reaches a screen or a log is a release that no
@@ -63,7 +63,7 @@ class NotLearnedError(DPSynthError, RuntimeError):
 
 
 class ArtifactError(DPSynthError, ValueError):
-    """A saved file is damaged, of an unknown version, or not one of ours."""
+    """A saved file is damaged, has an unknown version, or was not made by this package."""
 
 
 class MissingDependencyError(DPSynthError, ImportError):
@@ -96,7 +96,7 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a message may quote it: plain values as they are, everything else by its type.
+    """A value as messages may quote it: plain values as they are, everything else by its type.
 
     A table or an array that was passed in the wrong place must not be printed.
 
@@ -114,7 +114,7 @@ def shown(value: object) -> str:
 
 
 def shielded(action: Callable[[], T], failure: str) -> T:
-    """Run what touches private values inside libraries, whose exceptions may quote them.
+    """Run code in which libraries touch private values, and hide their messages, which may quote such values.
 
     Args:
         action: What to run.
@@ -136,17 +136,17 @@ def shielded(action: Callable[[], T], failure: str) -> T:
         short, kind, place = False, type(error).__name__, _place(error)
     if short:
         raise DPSynthError(
-            f"{failure}: this machine has too little memory for it. Learn a table from its files, write a "
-            "synthetic one part by part (to='out/*.parquet', --to), or ask for fewer rows."
+            f"{failure}: this machine has too little memory. Learn the table from its files, write the "
+            "synthetic table part by part (to='out/*.parquet', --to), or ask for fewer rows."
         )
     raise DPSynthError(
-        f"{failure} inside a library ({kind}{place}). Its message is withheld because it may quote "
-        "private values. Please report this."
+        f"{failure} inside a library ({kind}{place}). The library's message is hidden because it may quote "
+        "private values. If your input looks right, please report this as a bug."
     )
 
 
 def _place(error: BaseException) -> str:
-    """Where our own code was when a library failed: a line of source, no data."""
+    """The line of our own code where a library failed; it contains no data."""
     trace, place = error.__traceback__, ""
     while trace is not None:
         module = trace.tb_frame.f_globals.get("__name__", "")

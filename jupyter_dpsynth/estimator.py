@@ -1,4 +1,4 @@
-"""The synthesizer in the form of a scikit-learn estimator: `fit`, `sample`, `get_params`, `set_params`.
+"""The synthesizer as a scikit-learn estimator: `fit`, `sample`, `get_params`, `set_params`.
 
 scikit-learn itself is not needed: `sklearn.base.clone` and the like ask for these methods only.
 """
@@ -82,7 +82,7 @@ class SklearnSynthesizer:
             DPSynthError: As `MetaExtractor.extract` and `HighDimSynthesizer.learn`.
         """
         if y is not None:
-            raise ConfigError("y is given: pass the target as a column of X, it is learned with the others.")
+            raise ConfigError("y is given: pass the target as a column of X; it is learned like the others.")
         given = self.get_params()
         dataset = given.pop(DATASET)
         declared = {name: given.pop(name) for name in DECLARATIONS}
@@ -95,7 +95,7 @@ class SklearnSynthesizer:
         return self
 
     def sample(self, n_samples: int | None = None, random_state: int | None = None) -> pd.DataFrame:
-        """Make a synthetic table; free, as often as wanted.
+        """Make a synthetic table; free, as often as you like.
 
         Args:
             n_samples: How many rows; by default the noisy row count of the private table.
@@ -109,7 +109,7 @@ class SklearnSynthesizer:
 
     @property
     def epsilon_(self) -> float | None:
-        """What `fit` spent; None for a test-only seed."""
+        """The epsilon that `fit` spent; None with a test-only seed."""
         return self._fitted.epsilon
 
     @property
@@ -123,7 +123,7 @@ class SklearnSynthesizer:
         return hasattr(self, "synthesizer_")
 
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401 - a type of scikit-learn's
-        """What scikit-learn 1.6 and newer ask an estimator, and they alone."""
+        """The tags that scikit-learn 1.6 and newer ask for; older versions do not call this."""
         from sklearn.utils import Tags, TargetTags
 
         return Tags(estimator_type=None, target_tags=TargetTags(required=False))

@@ -1,4 +1,4 @@
-"""Kinds of parameters: numbers within a range, and names of columns."""
+"""Types of parameters: numbers in a range, and names of columns."""
 
 from __future__ import annotations
 

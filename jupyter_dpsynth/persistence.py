@@ -1,9 +1,9 @@
-"""Saved synthesizers: an archive of JSON and plain arrays, rebuilt by our own constructors.
+"""Saves and loads synthesizers as an archive of JSON and plain arrays; no code is read.
 
 Every field is checked against `synthesizer.schema.json` and against the others, and every cell is decoded
-once, so that what loads also synthesizes. The file holds privatised state only: no row, no exact count. It
-is not signed: whoever can write the file can change the epsilon it states. `jupyter dpsynth verify` notices
-where it no longer fits the events.
+once, so that what loads also synthesizes. The file contains only what epsilon has paid for: no row, no exact
+count. It is not signed: whoever can write the file can change the epsilon it states. `jupyter dpsynth verify`
+notices if it no longer fits the events.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def load(path: str | Path) -> tuple[HighDimConfig, Learned]:
 
 
 def read_receipt(path: str | Path) -> object:
-    """The receipt in a file, as JSON gives it: the file is one, or is a saved synthesizer.
+    """The receipt in a file, as parsed JSON; the file is a receipt or a saved synthesizer.
 
     Args:
         path: The file. A saved synthesizer is checked as `load` does it.
@@ -118,11 +118,11 @@ def _rebuild(schema: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Lear
         "losses": (schema.get("updates", receipt.completed_steps),),
     }
     if shapes["losses"][0] > receipt.completed_steps:
-        damaged(SYNTHESIZER, "updates are more than steps")
+        damaged(SYNTHESIZER, "there are more updates than steps")
     arrays = read_arrays(SYNTHESIZER, packed, shapes)
     layout = Layout(codec.sizes, arrays["scale"].astype(np.float64))
     if (layout.scale < 0).any() or np.tril(layout.scale).any():
-        damaged(SYNTHESIZER, "scale is not that of an autoregressive model")
+        damaged(SYNTHESIZER, "scale does not belong to an autoregressive model")
     model = TabularModel(layout, arrays["weights"].astype(np.float32), arrays["bias"].astype(np.float32))
     learned = Learned(
         codec=codec,
@@ -150,7 +150,7 @@ def _check_reference(reference: dict[str, Any], sizes: list[int]) -> None:
 
 
 def _rehearse(codec: TableCodec) -> None:
-    """Decode every cell once: what fails later would fail in the user's notebook."""
+    """Decode every cell once, so that a bad file fails now and not when the user synthesizes."""
     cells = np.arange(codec.sizes.max())[:, None]
     codes = np.minimum(cells, codec.sizes - 1).astype(np.int32)
     made = codec.decode(codes, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Keeps what native libraries say about the hardware away from the user."""
+"""Hides the messages about hardware that TensorFlow's native libraries print."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def has_stderr_of_its_own() -> bool:
 
 @contextlib.contextmanager
 def quiet_native_stderr() -> Iterator[None]:
-    """Keep TensorFlow's hardware notes out of a notebook or a progress bar.
+    """Keep TensorFlow's messages about hardware out of a notebook or a progress bar.
 
     Its C++ code prints a page of them to file descriptor 2 before any log level applies, and Jupyter puts
     that into whatever cell is running. Whatever else is written there meanwhile appears afterwards; if

@@ -1,4 +1,4 @@
-"""What a running training tells its observers: privatised figures only."""
+"""The progress reports of a running training; they contain noisy or public figures only."""
 
 from __future__ import annotations
 

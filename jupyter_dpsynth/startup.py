@@ -32,12 +32,12 @@ _importing = threading.Lock()
 
 
 def loaded_trainer() -> Any:  # noqa: ANN401 - a module
-    """The module that trains if its import has at least begun, whose end is waited for; None otherwise."""
+    """The trainer's module if its import has begun (waits until it has ended); None otherwise."""
     return importlib.import_module(TRAINER) if TRAINER in sys.modules else None
 
 
 def import_trainer(*, quiet: bool = True) -> Any:  # noqa: ANN401 - a module
-    """Import TensorFlow and what trains with it; wait if another thread is doing it already.
+    """Import TensorFlow and the trainer; wait if another thread is already doing so.
 
     Args:
         quiet: Whether to keep back what TensorFlow says about the machine.
@@ -88,7 +88,7 @@ class BackgroundImport:
 
 
 class WarmUp:
-    """Gets TensorFlow ready in a background thread without disturbing the notebook.
+    """Prepares TensorFlow in a background thread without disturbing the notebook.
 
     While TensorFlow's libraries come from a cold disk, importing them holds Python's lock for seconds at a
     time. So they are first only read into the disk cache (reading releases the lock), and imported when the
@@ -112,7 +112,7 @@ class WarmUp:
         self._thread.start()
 
     def cancel(self) -> None:
-        """Begin nothing more; an import that has begun goes on."""
+        """Start nothing new; an import that has begun goes on."""
         self._cancelled.set()
 
     def _run(self, is_idle: Callable[[], bool]) -> None:
@@ -126,7 +126,7 @@ class WarmUp:
             logger.debug("warming TensorFlow failed", exc_info=True)
 
     def _read_libraries(self) -> None:
-        """Read TensorFlow's shared libraries once, so that they come from memory afterwards."""
+        """Read TensorFlow's shared libraries once, so that they are in the disk cache."""
         spec = importlib.util.find_spec("tensorflow")
         for folder in (spec and spec.submodule_search_locations) or ():
             for path in sorted(Path(folder).rglob("*.so*")):

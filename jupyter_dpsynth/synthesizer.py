@@ -1,4 +1,4 @@
-"""`HighDimSynthesizer`: learn a private table once, then synthesize as often as wanted."""
+"""`HighDimSynthesizer`: learns a private table once, then makes synthetic tables as often as you like."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ class HighDimSynthesizer:
         """
         if self.state != "new":
             raise ConfigError(
-                "this synthesizer has already spent its budget: create a new HighDimSynthesizer to "
-                "learn again (that spends epsilon once more)."
+                "this synthesizer has already spent its budget: create a new HighDimSynthesizer to learn "
+                "again (which spends epsilon again)."
             )
         config = self.config.resolve()
         if config.privacy_unit is not None:
@@ -167,11 +167,11 @@ class HighDimSynthesizer:
         return self
 
     def was_learned_from(self, df: pd.DataFrame) -> bool:
-        """Whether a frame is the very object that was learned, and so private."""
+        """Whether this is the object that was learned, and is therefore private."""
         return self._table is not None and self._table() is df
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the reference to the table, which other processes do not have."""
+        """Everything but the reference to the table, which other processes do not get."""
         return {**self.__dict__, "_table": None}
 
     async def learn_async(
@@ -232,12 +232,12 @@ class HighDimSynthesizer:
 
     def _reserved(self, wanted: str) -> tuple[float | None, float]:
         if self._spent is None:
-            raise NotLearnedError(f"{wanted} is known after learn(): call synthesizer.learn(df) first.")
+            raise NotLearnedError(f"{wanted} is not known before learning: call synthesizer.learn(df) first.")
         return self._spent
 
     @property
     def learned(self) -> Learned:
-        """The privatised state, for evaluation and saving."""
+        """The learned state, for evaluation and saving; it contains only what epsilon has paid for."""
         if self._learned is None:
             raise NotLearnedError("there is no model yet: call synthesizer.learn(df) first.")
         return self._learned
@@ -249,7 +249,7 @@ class HighDimSynthesizer:
 
     @property
     def reference(self) -> MeasuredReference:
-        """The noisy marginals and dependences: free to show and to compare with."""
+        """The noisy marginals and dependences; you may show them and compare with them for free."""
         return self.learned.reference
 
     @property
@@ -361,7 +361,7 @@ class HighDimSynthesizer:
     def impute(
         self, df: pd.DataFrame, seed: int | None = None, *, constraints: Sequence[Constraint] = ()
     ) -> pd.DataFrame:
-        """Fill a frame's missing cells with draws from the model, given the other cells of their rows.
+        """Fill the missing values of a table with draws from the model, given the other values of each row.
 
         The missing cells of a row are drawn together, from exactly the model's joint distribution unless
         they have more than some thousands of combinations: then by Gibbs sampling, which comes close.
@@ -433,7 +433,7 @@ class HighDimSynthesizer:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the privatised state to a file; one that is there is replaced. See `persistence`.
+        """Save the learned state to a file, which is replaced if it exists. See `persistence`.
 
         Raises:
             NotLearnedError: There is nothing to save yet.
@@ -453,7 +453,7 @@ class HighDimSynthesizer:
 
     @classmethod
     def restore(cls, config: HighDimConfig, learned: Learned) -> HighDimSynthesizer:
-        """A synthesizer around a state that was learned before."""
+        """A synthesizer with a state that was learned before."""
         synthesizer = cls(learned.codec.df_meta, config)
         synthesizer._learned = learned
         synthesizer._spent = learned.receipt.epsilon, learned.receipt.delta
@@ -473,7 +473,7 @@ class HighDimSynthesizer:
 
 
 def _output_generator(seed: int | None) -> np.random.Generator:
-    """Randomness of an output; ConfigError for what is no seed."""
+    """The random generator of an output; raises ConfigError for an invalid seed."""
     if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
         raise ConfigError(f"seed = {shown(seed)} is not allowed: give a whole number from 0, or None.")
     return np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 """The command `jupyter dpsynth`: learn, synthesize, verify, ledger, demo.
 
-The exit status is 0 if all went well, 1 if not, 2 if the command line cannot be understood and 130 after
+The exit status is 0 for success, 1 for failure, 2 if the command line was not understood and 130 after
 Ctrl-C. Errors and progress go to stderr, one line each; results go to stdout.
 """
 
@@ -34,10 +34,10 @@ PROGRAM = "jupyter dpsynth"
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what it does not understand."""
+    """Reports in one line what it does not understand."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:  # noqa: ANN401
-        """Refuse what is unknown here, where its command is known, and not in the parser above."""
+        """Refuse unknown arguments here, where the command is known, and not in the main parser."""
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
             hint = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
         return options, unknown
 
     def error(self, message: str) -> NoReturn:
-        """Leave with the message and where there is help."""
+        """Exit with the message and a pointer to the help."""
         end = "" if message.endswith((".", "?")) else "."
         self.exit(USAGE, f"{self.prog}: {message}{end} See {self.prog} --help.\n")
 
@@ -86,7 +86,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         description="Differentially private synthetic tables.",
-        epilog="The exit status is 0 if all went well, 1 if not, 2 if the command line cannot be understood, "
+        epilog="The exit status is 0 for success, 1 for failure, 2 if the command line was not understood, "
         "130 after Ctrl-C.",
         allow_abbrev=False,
     )
@@ -95,47 +95,49 @@ def _parser() -> Parser:
     add_synthesize(commands)
     verify_parser = commands.add_parser(
         "verify",
-        help="check a receipt's figures against its events",
-        description="Compute epsilon and the other figures of a receipt again from its events, with two "
-        "accountants. The exit status is 0 if all agree, 1 if not.",
+        help="recompute the figures of a receipt from its events",
+        description="Recompute epsilon and the other figures of a receipt from the events it lists, with "
+        "two accountants. The exit status is 0 if all agree, 1 if not.",
     )
-    verify_parser.add_argument("file", type=Path, help="a receipt (JSON) or a saved synthesizer")
+    verify_parser.add_argument("file", type=Path, help="a receipt (JSON) or a saved model")
     verify_parser.set_defaults(run=verify)
     ledger_parser = commands.add_parser(
         "ledger",
         help="show what every dataset has cost",
-        description="Show what every dataset has cost, over all runs, kernels and notebooks; before that, "
-        "set a cap or link two datasets, if asked for.",
+        description="Show what every dataset has cost over all runs, kernels and notebooks. With --cap or "
+        "--link, first set a cap or link two datasets.",
         allow_abbrev=False,
     )
     action = ledger_parser.add_mutually_exclusive_group()
     action.add_argument(
-        "--cap", metavar="EPSILON", help="largest total epsilon; runs beyond are refused. None removes it"
+        "--cap",
+        metavar="EPSILON",
+        help="largest total epsilon; a run that would exceed it is refused. None removes the cap",
     )
     action.add_argument(
-        "--link", nargs=2, metavar="DATASET", help="count two datasets together from now on; cannot be undone"
+        "--link", nargs=2, metavar="DATASET", help="count two datasets as one from now on; cannot be undone"
     )
     ledger_parser.add_argument(
-        "--dataset", help="with --cap: whose cap it is; by default that of all without their own"
+        "--dataset", help="with --cap: the dataset it applies to; by default, all without a cap of their own"
     )
     ledger_parser.set_defaults(run=ledger)
     demo_parser = commands.add_parser(
         "demo",
-        help="run the quickstart notebook on the bundled sample",
-        description="Run the quickstart notebook on the bundled sample, without any preparation.",
+        help="run the quickstart notebook on the sample table",
+        description="Run the quickstart notebook on the sample table of the package; needs no preparation.",
     )
     demo_parser.add_argument(
         "--output",
         type=Path,
         default=Path("demo.html"),
-        help="where to write the executed notebook as HTML (default: %(default)s)",
+        help="where to save the executed notebook as HTML (default: %(default)s)",
     )
     demo_parser.set_defaults(run=_demo)
     return parser
 
 
 def verify(options: argparse.Namespace) -> int:
-    """Check a receipt and write what was compared; 0 if figures and events agree, 1 if not.
+    """Check a receipt and print every comparison; returns 0 if figures and events agree, else 1.
 
     The file is the JSON of a receipt, or a saved synthesizer, which must then be sound as a whole.
 
@@ -150,13 +152,13 @@ def verify(options: argparse.Namespace) -> int:
     try:
         verification = verify_receipt(document)
     except ArtifactError as error:
-        raise ArtifactError(f"path = {str(file)!r} is no receipt that can be checked: {error}") from None
+        raise ArtifactError(f"path = {str(file)!r} is not a receipt that can be checked: {error}") from None
     sys.stdout.write(f"{file}: {verification.to_text()}\n")
     return 0 if verification.passed else FAILED
 
 
 def ledger(options: argparse.Namespace) -> int:
-    """Print the ledger, after a change if one is asked for.
+    """Print the ledger, after setting a cap or a link if asked to.
 
     Raises:
         ArtifactError: It cannot be read.
@@ -171,7 +173,7 @@ def ledger(options: argparse.Namespace) -> int:
         book.set_cap(cap, options.dataset)
         sys.stdout.write(f"{cap_words(cap, options.dataset)}\n")
     elif options.dataset is not None:
-        raise ConfigError("--dataset goes with --cap: it says whose cap is set.")
+        raise ConfigError("--dataset needs --cap: it says whose cap is set.")
     if options.link is not None:
         book.link(*options.link)
     sys.stdout.write(f"{book.summary()}\n")

@@ -1,4 +1,4 @@
-"""`jupyter dpsynth demo`: the quickstart notebook, run in this very Python environment.
+"""`jupyter dpsynth demo`: runs the quickstart notebook in the current Python environment.
 
 The terminal shows what happens, and the executed notebook is written as one HTML file.
 """
@@ -38,7 +38,7 @@ print(_Report.against_measurements(_learned, _learned.synthesize(seed=0)).summar
 
 
 def demo(output: Path) -> None:
-    """Execute the quickstart, tell what it does and write it as HTML.
+    """Run the quickstart, show what it does and save it as HTML.
 
     Args:
         output: The HTML file.
@@ -94,13 +94,13 @@ def _quickstart() -> str:
 
 
 def _client(notebook: Any, console: Console) -> Any:  # noqa: ANN401 - nbclient's and nbformat's types
-    """A notebook client that runs this Python and tells the console what comes back."""
+    """A notebook client that runs this Python and shows the kernel's messages on the console."""
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
 
     class ThisPython(KernelSpecManager):
-        """Knows one kernel: a spec named python3 elsewhere may be another environment."""
+        """Offers only this Python as a kernel: one named python3 may belong to another environment."""
 
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", QUIET]
@@ -129,7 +129,7 @@ def _to_html(notebook: Any) -> str:  # noqa: ANN401 - nbformat's type
 
 
 class Console:
-    """Writes what a notebook does to the terminal, its progress into one line where that is possible."""
+    """Shows in the terminal what a notebook does, with progress in a single line if possible."""
 
     def __init__(self) -> None:
         self._line = ProgressLine(sys.stdout)
@@ -143,7 +143,7 @@ class Console:
         self._line.keep(text.rstrip("\n"))
 
     def progress(self, text: str) -> None:
-        """Write a line over the last one; below it where the output is not a terminal."""
+        """Replace the last line; if the output is not a terminal, write below it."""
         if text != self._open:
             self._open = text
             self._line.show(text, task=text)

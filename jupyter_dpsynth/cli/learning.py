@@ -1,4 +1,4 @@
-"""`jupyter dpsynth learn`: a table from a file to a saved model."""
+"""`jupyter dpsynth learn`: learns a table from a file and saves the model."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["add_learn"]
 
 DESCRIPTION = """\
-Learn a private table under differential privacy and save the model. What is spent is entered into the
-ledger first. Ctrl-C ends training after the current step and keeps the model.
+Learn a private table under differential privacy and save the model. The cost is recorded in the ledger first.
+Ctrl-C ends training after the current step and saves the model.
 
-Names and types of the columns count as public; of CSV they are what pandas reads off the first 10,000 rows.
-There dates are text, of which nothing can be learned: turn them into dates in pandas and save it as Parquet.
+Names and types of the columns count as public; for CSV, types are what pandas finds in the first 10,000 rows.
+Dates in CSV are read as text, from which nothing can be learned: convert them in pandas and save as Parquet.
 """
-PAID = ", and what it cost cannot be spent again for nothing: give another name, or --force to replace it."
+PAID = ", and the epsilon it cost is spent: give another name, or --force to replace it."
 
 
 def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type for it
@@ -41,21 +41,29 @@ def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type f
     )
     parser.add_argument(
         "table",
-        help="a .csv, .csv.gz, .tsv, .parquet or .feather file; several of Parquet or CSV as a folder or a "
-        "quoted pattern, 'data/*.parquet'; - for CSV from stdin",
+        help="a .csv, .csv.gz, .tsv, .parquet or .feather file; for several Parquet or CSV files, a folder "
+        "or a quoted pattern such as 'data/*.parquet'; - for CSV from stdin",
     )
     parser.add_argument(
         "-o", "--output", required=True, help="where to save the model, for example model.dps"
     )
-    parser.add_argument("--force", action="store_true", help="replace the output if it is there already")
+    parser.add_argument("--force", action="store_true", help="replace the output file if it exists")
     parser.add_argument(
         "--schema",
-        help="what is public about the columns, in JSON or YAML: our form, SDV metadata or a Table Schema",
+        help="what is public about the columns, as JSON or YAML: our own form, SDV metadata or a Table "
+        "Schema",
     )
     several = {"action": "append", "default": [], "metavar": "COLUMN"}
-    parser.add_argument("--id", dest="ids", help="never learned, numbered anew; may be repeated", **several)
-    parser.add_argument("--ignore", help="left out altogether; may be repeated", **several)
-    parser.add_argument("--dataset", help="name in the ledger: all tables learned under it count together")
+    parser.add_argument(
+        "--id",
+        dest="ids",
+        help="a column of identifiers: never learned, gets new numbers; may be repeated",
+        **several,
+    )
+    parser.add_argument("--ignore", help="a column to leave out altogether; may be repeated", **several)
+    parser.add_argument(
+        "--dataset", help="the dataset's name in the ledger; all tables learned under it count together"
+    )
     group = parser.add_argument_group("parameters")
     traits = HighDimConfig.class_traits()
     for name in HighDimConfig.option_names():
@@ -71,7 +79,7 @@ def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type f
 
 
 def learn(options: argparse.Namespace) -> int:
-    """Learn and save; whatever can be wrong is found before anything is spent.
+    """Learn and save; everything that can be checked is checked before anything is spent.
 
     Returns:
         0, or 130 if it was stopped.
@@ -90,7 +98,7 @@ def learn(options: argparse.Namespace) -> int:
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     if options.output == STANDARD:
-        raise ArtifactError("--output = '-' is not allowed: a model is a file; give its name.")
+        raise ArtifactError("--output = '-' is not allowed: give the name of a file for the model.")
     output = checked_output(options.output, replace=options.force, otherwise=PAID)
     table = leave_out(open_table(options.table), options.ignore, "--ignore")
     df_meta = MetaExtractor.extract(table, ids=options.ids, schema=options.schema)
@@ -126,10 +134,12 @@ def _config(options: argparse.Namespace) -> HighDimConfig:
 
 
 def _save(synthesizer: HighDimSynthesizer, output: Path) -> None:
-    """Save a model; somewhere else rather than lose it."""
+    """Save a model; if its place cannot be written, somewhere else."""
     try:
         synthesizer.save(output)
     except DPSynthError as error:
         other = Path(tempfile.mkdtemp(prefix="jupyter_dpsynth-")) / output.name
         synthesizer.save(other)
-        raise ArtifactError(f"{error} The model was kept as {str(other)!r}: move it.") from None
+        raise ArtifactError(
+            f"{error} The model was saved as {str(other)!r} instead: move it where you want it."
+        ) from None

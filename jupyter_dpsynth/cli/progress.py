@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["LearningProgress", "stopped_by_interrupt"]
 
 STDERR = 2
-STOPPING = "Stopping after the current step; the model is kept. Ctrl-C again leaves without it."
+STOPPING = "Stopping after the current step; the model is kept. Press Ctrl-C again to exit without saving it."
 
 
 class LearningProgress(ConsoleProgress):
@@ -51,7 +51,7 @@ class LearningProgress(ConsoleProgress):
 
 @contextlib.contextmanager
 def stopped_by_interrupt(stop: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C sets an event, so that the model is kept; the second one leaves."""
+    """Let the first Ctrl-C set an event, so that the model is kept, and the second one exit."""
 
     def interrupted(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's form
         # nothing is written here: the main thread may be in the middle of a line

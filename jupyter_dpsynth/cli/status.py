@@ -1,4 +1,4 @@
-"""Exit statuses of `jupyter dpsynth`, and its words for what messages call by its name in a notebook."""
+"""Exit statuses of `jupyter dpsynth`, and how messages written for notebooks are put in a terminal."""
 
 __all__ = ["FAILED", "INTERRUPTED", "USAGE", "in_terminal"]
 
@@ -7,7 +7,7 @@ INTERRUPTED = 130  # what shells report of a program that Ctrl-C ended
 
 
 def in_terminal(words: str) -> str:
-    """A message as it helps in a terminal.
+    """A message with the terminal's commands in place of the notebook's.
 
     >>> in_terminal("Raise the cap: %dpsynth ledger --cap VALUE.")
     'Raise the cap: jupyter dpsynth ledger --cap VALUE.'

@@ -1,4 +1,4 @@
-"""`jupyter dpsynth synthesize`: from a saved model to a synthetic table."""
+"""`jupyter dpsynth synthesize`: makes a synthetic table from a saved model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["add_synthesize"]
 
 EPILOG = """\
-Conditions hold in every row: a value, None for missing, a list of values, or a range (low, high) of numbers
-or dates. Put them into quotes, so that the shell leaves them as they are:
+Every row meets the conditions: a value, None for missing, a list of values, or a range (low, high) of numbers
+or dates. Quote them, so that the shell does not change them:
 
   --where '{"sex": "Female", "age": (18, 65)}'
   --balance income
@@ -33,12 +33,12 @@ def add_synthesize(commands: Any) -> None:  # noqa: ANN401 - argparse names no t
     parser = commands.add_parser(
         "synthesize",
         help="make a synthetic table from a saved model",
-        description="Make a synthetic table from a saved model: free, as often as wanted.",
+        description="Make a synthetic table from a saved model. It costs no epsilon, as often as you like.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("model", help="a model that learn, or %%dpsynth save, has written")
+    parser.add_argument("model", help="a model saved by learn or by %%dpsynth save")
     parser.add_argument("-n", "--rows", type=int, help="how many rows; by default the noisy row count")
     place = parser.add_mutually_exclusive_group()
     place.add_argument(
@@ -50,16 +50,16 @@ def add_synthesize(commands: Any) -> None:  # noqa: ANN401 - argparse names no t
     place.add_argument(
         "--to",
         metavar="PATTERN",
-        help="write a table of any size into files, part by part: 'out/*.parquet' or 'out/*.csv'",
+        help="write a table of any size into several files, 'out/*.parquet' or 'out/*.csv'",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    parser.add_argument("--where", metavar="CONDITIONS", help="conditions by column, as below")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument("--where", metavar="CONDITIONS", help="conditions by column, see below")
     parser.add_argument(
         "--balance",
         metavar="COLUMN",
-        help="equal numbers of rows with each category, or shares by value, as below",
+        help="equally many rows for each category of a column, or the share of each value, see below",
     )
-    parser.add_argument("--seed", type=int, help="makes the output repeatable; no bearing on privacy")
+    parser.add_argument("--seed", type=int, help="makes the output repeatable; does not affect privacy")
     parser.set_defaults(run=synthesize)
 
 
@@ -80,7 +80,7 @@ def synthesize(options: argparse.Namespace) -> int:
             otherwise=": give another name, or --overwrite to replace it.",
         )
     elif options.overwrite and options.to is None:
-        raise ConfigError("--overwrite is for files: name them with -o, or with --to.")
+        raise ConfigError("--overwrite needs a file: give -o or --to.")
     synthesizer = HighDimSynthesizer.load(options.model)
     asked = {"where": _where(options.where), "balance": _balance(options.balance, synthesizer)}
     if options.to is not None:
@@ -103,7 +103,7 @@ def _where(text: str | None) -> Any:  # noqa: ANN401 - what a user writes
 
 
 def _balance(text: str | None, synthesizer: HighDimSynthesizer) -> Any:  # noqa: ANN401 - what a user writes
-    """A column, which is written as it is, or shares."""
+    """The name of a column, or shares written as in Python."""
     if text is None or not text.lstrip().startswith("{"):
         return text
     plain = text in synthesizer.codec.names
@@ -111,11 +111,11 @@ def _balance(text: str | None, synthesizer: HighDimSynthesizer) -> Any:  # noqa:
 
 
 def _literal(text: str, option: str, example: str) -> Any:  # noqa: ANN401 - what a user writes
-    """What is written as in Python; nothing is run."""
+    """A Python literal from the command line; no code is run."""
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         raise ConfigError(
-            f"{option} = {text!r} cannot be read: write it as in Python, with texts in quotes, such as "
-            f"{example}, and put it into quotes of the shell."
+            f"{option} = {text!r} cannot be read: write it as in Python, with texts in quotes, for example "
+            f"{example}, and quote the whole for the shell."
         ) from None

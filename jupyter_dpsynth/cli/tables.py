@@ -1,4 +1,4 @@
-"""Tables in files: what the command line reads and writes, by the end of the file's name."""
+"""Files of tables that the command line reads and writes; the end of the name tells the format."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def check_format(path: str, option: str) -> str:
     for ending, name in FORMATS.items():
         if path.lower().endswith(ending):
             return name
-    raise DataError(f"{option} = {path!r} is not a known kind of table: give {', '.join(FORMATS)}, or -.")
+    raise DataError(f"{option} = {path!r} does not end like a table file: give {', '.join(FORMATS)}, or -.")
 
 
 def checked_output(name: str, *, replace: bool, otherwise: str) -> Path:
-    """The file that --output names, if it can be written: found out before anything is spent or made.
+    """The file that --output names; checks that it can be written before anything is spent or made.
 
     Args:
         name: What the user gave.
@@ -57,18 +57,18 @@ def checked_output(name: str, *, replace: bool, otherwise: str) -> Path:
     path = Path(name)
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise ArtifactError(f"--output = {name!r}: the folder does not exist. Make it first.")
+        raise ArtifactError(f"--output = {name!r}: the folder does not exist: create it first.")
     if path.is_dir():
         raise ArtifactError(f"--output = {name!r} is a folder: give the name of a file.")
     if not os.access(folder, os.W_OK):
-        raise ArtifactError(f"--output = {name!r} cannot be written: give a file in a folder of yours.")
+        raise ArtifactError(f"--output = {name!r} cannot be written: choose a folder in which you may write.")
     if path.exists() and not replace:
-        raise ArtifactError(f"--output = {name!r} is there already{otherwise}")
+        raise ArtifactError(f"--output = {name!r} exists already{otherwise}")
     return path
 
 
 def open_table(path: str) -> Source:
-    """A private table to learn: files of Parquet or CSV part by part, if Dask is there; others in memory.
+    """Open a private table: Parquet or CSV files part by part if Dask is installed, others in memory.
 
     Args:
         path: A file, a folder of Parquet or CSV files, a pattern of them, or - for CSV from stdin.
@@ -128,7 +128,7 @@ def read_table(path: str) -> pd.DataFrame:
     except Exception as error:  # noqa: BLE001 - its message may quote what is in the file
         failure = DataError(
             f"the table {path!r} is no {kind} that pandas can read ({type(error).__name__}): repair it, or "
-            "save it from pandas as Parquet."
+            "save it as Parquet with pandas."
         )
     raise failure
 

@@ -1,1 +1,1 @@
-"""How things are said and drawn: words for figures, HTML, charts, and lines in a terminal."""
+"""How results are shown: words for figures, HTML, charts, and lines in a terminal."""

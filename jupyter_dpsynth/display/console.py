@@ -165,7 +165,7 @@ class ConsoleProgress:
         self._began: tuple[float, int] | None = None
 
     def __call__(self, report: StepReport) -> None:
-        """Show one report; what the data has cost so far once, in a line of its own."""
+        """Show one report. What the data have cost so far is shown once, in its own line."""
         if report.ledger and not self._told:
             self._told = True
             self.line.keep(report.ledger)
@@ -189,7 +189,7 @@ class RowsProgress:
         self._began = time.monotonic()
 
     def __call__(self, done: int, of: int) -> None:
-        """Show one state."""
+        """Show how many rows have been written."""
         seconds = time.monotonic() - self._began
         if seconds < 1.0:
             return

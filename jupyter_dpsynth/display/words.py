@@ -39,7 +39,7 @@ def duration(seconds: float) -> str:
 
 
 def compact(count: float) -> str:
-    """A large number in short.
+    """A large number in short words.
 
     >>> compact(950), compact(61_000), compact(1_234_567)
     ('950', '61 thousand', '1.23 million')

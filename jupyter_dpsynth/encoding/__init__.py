@@ -1,1 +1,1 @@
-"""Codecs: the values of a table to small integer codes, and back."""
+"""Codecs: they turn the values of a table into small whole numbers (codes), and back."""

@@ -1,4 +1,4 @@
-"""From values to a pandas series of a given dtype."""
+"""Builds a pandas Series of a column's original dtype."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["build_series"]
 
 
 def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - array-likes
-    """A series of the column's original dtype.
+    """A Series of the column's original dtype.
 
     Args:
         values: Array-like `[n]` of Python values, numbers, or numpy times in wall time; NaN, NaT and
@@ -53,7 +53,7 @@ def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - 
 
 
 def _to_integers(series: pd.Series, dtype: str) -> pd.Series:
-    """Whole float64 numbers as an integer dtype, cut to its range (astype alone would wrap round)."""
+    """Whole float64 numbers as an integer dtype, clipped to its range (`astype` alone would overflow)."""
     info = np.iinfo(str(dtype).lower().removesuffix("[pyarrow]"))
     # the largest float64 that still fits: float(2**63 - 1) rounds up to 2**63, which does not
     highest = float(info.max) if float(info.max) <= info.max else np.nextafter(float(info.max), 0)

@@ -1,4 +1,4 @@
-"""Codec of names: the frequent categories by themselves, the rare ones pooled."""
+"""Codec of a categorical column: frequent categories have a cell each, rare ones share one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OTHER = "other"
 
 @dataclass(frozen=True, eq=False)
 class CategoryCodec:
-    """Cells of one column of names.
+    """The cells of one categorical column.
 
     The cells are the kept categories, then one for the pool, then one for missing values (if the dtype
     can hold them). A pooled cell decodes to one of `pool`, drawn by `pool_weights`.
@@ -36,7 +36,7 @@ class CategoryCodec:
     Attributes:
         meta: The column's schema.
         kept: Categories with a cell of their own.
-        pool: What a pooled value decodes to: public rare categories, or ('other',).
+        pool: The values that the pool's cell stands for: rare published categories, or ('other',).
         pool_weights: Noisy weights of `pool`, positive, `[pool]`.
         order: Order of the output categories of an ordered pandas categorical.
 
@@ -64,18 +64,18 @@ class CategoryCodec:
 
     @property
     def optional_cells(self) -> tuple[int, ...]:
-        """Cells that exist whether or not the table has such values: the pool, missing values."""
+        """Cells that exist even if the table has no such values: the pool, missing values."""
         return tuple(range(len(self.kept), self.size))
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """One text a cell."""
+        """The label of each cell."""
         pooled = str(self.pool[0]) if len(self.pool) == 1 else OTHER
         names = (*map(str, self.kept), pooled)
         return (*names, "missing") if self.meta.nullable else names
 
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
-        """Codes `int32 [n]` of a column with this schema; unknown values go to the pool."""
+        """Codes `int32 [n]` of a column; unknown values get the code of the pool."""
         codes, values = factorize(series)
         kept, pooled = list(self.kept), len(self.kept)
         if self.meta.dtype == "object" and self.meta.categories is None:
@@ -140,12 +140,14 @@ class CategoryCodec:
         names = {k: tuple(_unpack(v) for v in values[k]) for k in ("kept", "pool", "order")}
         weights = np.asarray(values["pool_weights"], np.float64)
         if len(weights) != len(names["pool"]) or not np.isfinite(weights.sum()):
-            raise ArtifactError(f"the pooled categories of column {shown(column.name)} make no sense.")
+            raise ArtifactError(
+                f"the pooled categories of column {shown(column.name)} contradict each other."
+            )
         return cls(column, pool_weights=weights, **names)
 
 
 def _pack(value: Any) -> Any:  # noqa: ANN401 - any category value
-    """A category value as JSON; plain ones stay themselves."""
+    """A category as JSON; plain values stay as they are."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and isfinite(value)):

@@ -1,8 +1,9 @@
 """Codec of numbers, dates and durations: an adaptive histogram whose leaves are merged into bins.
 
-Values live on a line of 'units': the integers themselves, multiples of 10^-decimals, multiples of a time
-resolution, or (continuous) the plain float. A leaf is a half-open interval of that line with a noisy
-weight; a bin is a run of leaves and is what the model sees.
+A column's *resolution* is the step in which its values are recorded: 1, 0.01, 1000, a minute. A *point* is a
+value counted in such steps, a whole number; in a column without resolution (continuous) it is the float
+itself. A leaf is a half-open interval of points with a noisy weight. A bin is a sequence of neighbouring
+leaves; the model sees bins.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SPIKE_WIDTH = 1e-6  # of a value: a leaf so narrow holds one value that comes ag
 
 
 def units_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
-    """A column on its line of units, float64 `[n]`, NaN where missing.
+    """A column's values as points, float64 `[n]`, NaN where missing.
 
     Args:
         series: The column.
@@ -49,7 +50,7 @@ def units_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float
 
 
 def to_units(values: NDArray[Any], meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
-    """Numbers, or microseconds, on the line of units, float64 `[n]`; a larger value never comes first."""
+    """Numbers or microseconds as points, float64 `[n]`; the order of values is kept."""
     if isinstance(meta, DatetimeMeta):
         units: NDArray[np.float64] = (values // int(unit)).astype(np.float64)
         return units
@@ -61,18 +62,18 @@ def to_units(values: NDArray[Any], meta: ContinuousMeta | DatetimeMeta, unit: fl
 
 
 def in_units(values: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
-    """Numbers divided by a unit: multiplying by 10^d is exact for more of them than dividing by 10^-d."""
+    """Divide numbers by a resolution. For 10^-d this multiplies by 10^d, which is exact more often."""
     return values * round(1 / unit) if unit < 1 else values / unit
 
 
 def from_units(points: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
-    """What `in_units` was made of."""
+    """The inverse of `in_units`: from multiples of the resolution back to numbers."""
     return points / round(1 / unit) if unit < 1 else points * unit
 
 
 @dataclass(frozen=True, eq=False)
 class NumericCodec:
-    """Bins of one column of numbers or times.
+    """The bins of one column of numbers or times.
 
     Attributes:
         meta: The column's schema.
@@ -100,12 +101,12 @@ class NumericCodec:
 
     @property
     def ordered_cells(self) -> int:
-        """How many leading cells are neighbours on a line: the bins."""
+        """How many of the first cells are bins, which have an order."""
         return len(self.first_leaf)
 
     @property
     def size(self) -> int:
-        """Number of cells: the bins, and one for missing values if the dtype can hold them."""
+        """Number of cells: the bins, and one for missing values if the dtype allows them."""
         return len(self.first_leaf) + int(self.meta.nullable)
 
     @property
@@ -115,7 +116,7 @@ class NumericCodec:
 
     @property
     def middle(self) -> tuple[float, float]:
-        """Where the middle nine tenths of the noisy mass lie: two points on the line of values."""
+        """The interval that contains the middle nine tenths of the noisy weight: two values."""
         reached = np.cumsum(self.weights) / self.weights.sum()
         low, high = np.searchsorted(reached, (0.05, 0.95))
         scale = self.unit or 1.0
@@ -123,7 +124,7 @@ class NumericCodec:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """One text a cell."""
+        """The label of each cell."""
         first = self.first_leaf
         last = np.append(first[1:], len(self.starts)) - 1
         names = [self._label(self.starts[a], self.ends[z]) for a, z in zip(first, last, strict=True)]
@@ -143,22 +144,22 @@ class NumericCodec:
 
     @property
     def range_label(self) -> str:
-        """From where to where the bins reach, as text."""
+        """The range that the bins cover, as text."""
         return self._label(self.starts[0], self.ends[-1])
 
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
-        """Codes `int32 [n]` of a column with this schema; values outside the bins are clamped."""
+        """Codes `int32 [n]` of a column; values outside the bins get the code of the nearest bin."""
         return self.encode_units(units_of(series, self.meta, self.unit))
 
     def encode_units(self, units: NDArray[np.float64]) -> NDArray[np.int32]:
-        """Codes `int32 [n]` of values that are already on the line of units."""
+        """Codes `int32 [n]` of points."""
         codes = np.searchsorted(self.starts[self.first_leaf[1:]], units, side="right")
         missing = np.isnan(units)
         fallback = len(self.first_leaf) if self.meta.nullable else 0
         return np.where(missing, fallback, codes).astype(np.int32)
 
     def decode(self, codes: NDArray[np.int32], generator: np.random.Generator) -> pd.Series:
-        """A column `[n]` of the original dtype: a leaf by weight, then a point of it, evenly."""
+        """A column `[n]` of the original dtype: draws a leaf by weight, then a point in it uniformly."""
         bins = len(self.first_leaf)
         missing = codes >= bins
         safe = np.where(missing, 0, codes)
@@ -179,7 +180,7 @@ class NumericCodec:
         return build_series(self._values(points, missing), self.meta)
 
     def leaf_points(self) -> NDArray[np.float64]:
-        """One number inside each very narrow leaf of a continuous column, else NaN.
+        """The repeated value that each very narrow leaf of a continuous column stands for; else NaN.
 
         A narrow leaf is narrow because a value is there that comes again and again. If a decimal much shorter
         than others of the leaf is in it, that is the value; if not, one near the leaf's end, which is not
@@ -199,7 +200,7 @@ class NumericCodec:
         return found
 
     def _values(self, points: NDArray[np.float64], missing: NDArray[np.bool_] | None = None) -> NDArray[Any]:
-        """Points on the line of units as numbers, or as numpy times in wall time."""
+        """Points as numbers, or as numpy times in local time."""
         if isinstance(self.meta, DatetimeMeta):
             moments = points.astype(np.int64) * int(self.unit)
             times: NDArray[Any] = moments.astype("timedelta64[us]")
@@ -231,7 +232,7 @@ class NumericCodec:
         return codec
 
     def _check(self) -> None:
-        """Raise ArtifactError unless leaves, bins and unit make sense together, and can be decoded."""
+        """Raise ArtifactError unless leaves, bins and resolution fit each other and can be decoded."""
         leaves, first = len(self.starts), self.first_leaf
         times = isinstance(self.meta, DatetimeMeta)
         units = set(RESOLUTIONS) if times else NUMBER_UNITS
@@ -247,13 +248,13 @@ class NumericCodec:
             and (not times or np.abs([self.starts[0], self.ends[-1]]).max() * self.unit <= LARGEST)
         )
         if not sound or not np.isfinite(self.weights.sum() + self.ends[-1] - self.starts[0]):
-            raise ArtifactError(f"the bins of column {shown(self.meta.name)} make no sense.")
+            raise ArtifactError(f"the bins of column {shown(self.meta.name)} contradict each other.")
         last = self.ends - 1 if self.unit > 0 else self.ends
         build_series(self._values(np.append(self.starts, last)), self.meta)
 
 
 def _shortest(start: float, end: float, most: int) -> float | None:
-    """The decimal with fewest digits after the point in a leaf; None if it has more than `most`."""
+    """The number with the fewest decimal digits inside a leaf; None if it needs more than `most`."""
     for digits in range(min(most, 16) + 1):
         factor = 10.0**digits
         point = float(np.ceil(start * factor - 1e-9) / factor)

@@ -1,4 +1,4 @@
-"""The codec of a whole table: its columns' codecs, the orders between columns, and new identifiers."""
+"""The codec of a whole table: the codecs of its columns, orderings between columns, and new identifiers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TableCodec:
 
     @property
     def unlisted(self) -> tuple[str, ...]:
-        """Names of the columns of names of which no value is told apart from the others."""
+        """Names of the categorical columns of which no category was published."""
         return tuple(c.meta.name for c in self.columns if isinstance(c, CategoryCodec) and not c.kept)
 
     @property
@@ -54,7 +54,7 @@ class TableCodec:
 
     @property
     def code_type(self) -> np.dtype[Any]:
-        """The smallest type that holds the codes of every column."""
+        """The smallest integer type for the codes of all columns."""
         return np.min_scalar_type(int(self.sizes.max()) - 1)
 
     def encode(self, df: pd.DataFrame) -> NDArray[np.integer[Any]]:
@@ -92,7 +92,7 @@ class TableCodec:
         return self.numbered(pd.DataFrame(learned, index=pd.RangeIndex(len(codes))), first, of)
 
     def numbered(self, df: pd.DataFrame, first: int = 1, of: int | None = None) -> pd.DataFrame:
-        """The columns in the table's order, the identifiers among them from 1 to n, and a fresh index.
+        """The table with its columns in the original order, new identifiers and a new index.
 
         Args:
             df: The learned columns of synthetic rows; identifiers in it are replaced.
@@ -131,14 +131,14 @@ class TableCodec:
         for low, high in orderings:
             pair = (numeric[low].meta, numeric[high].meta)
             if pair[0].kind != pair[1].kind or pair[0].dtype != pair[1].dtype:
-                raise ArtifactError("columns of different types cannot stand in an order.")
+                raise ArtifactError("columns of different types cannot be ordered.")
         if len(metas) != len(columns) + len(values["ids"]) or set(metas) != set(values["names"]):
-            raise ArtifactError("names and columns do not fit each other.")
+            raise ArtifactError("the names do not fit the columns.")
         return cls(DataFrameMeta(tuple(metas[name] for name in values["names"])), columns, orderings)
 
 
 def _numbered(meta: IdMeta, numbers: NDArray[np.int64], last: int) -> pd.Series:
-    """Identifiers, 1 to `last` in the whole table, in the column's dtype; nothing is left of the original."""
+    """New identifiers for a column, in its dtype; nothing of the original ones is left."""
     if pd.api.types.is_numeric_dtype(pd.api.types.pandas_dtype(meta.dtype)):
         return pd.Series(numbers).astype(meta.dtype)
     digits = len(str(last))

@@ -1,1 +1,1 @@
-"""The model, its private measurements and its private training."""
+"""The method: measuring, planning, training, the model, and synthetic rows from it."""

@@ -1,4 +1,4 @@
-"""A comparison as HTML: readable where scripts, style sheets and SVG are stripped, as on GitHub."""
+"""A comparison as HTML that stays readable where scripts, style sheets and SVG are removed, as on GitHub."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["NOTHING_STANDS_OUT", "comparison_html"]
 NOT_PRIVATE = "rgb(213, 94, 0)"  # not the theme's: to be seen in notebooks that Jupyter does not trust, too
 MOST_DRAWN = 24  # columns in a notebook's output; wide tables would make it slow and large
 MOST_PAIRS = 10
-NOTHING_STANDS_OUT = "not given; no dependence between columns stands out"
+NOTHING_STANDS_OUT = "not available; no dependence between columns stands out from the noise"
 
 
 def comparison_html(report: UtilityReport) -> Markup:

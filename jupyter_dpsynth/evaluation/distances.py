@@ -1,4 +1,4 @@
-"""The figures of a comparison: distances, what is good for each, and the one number."""
+"""The figures of a comparison: distances, the value that would be good for each, and the overall score."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ __all__ = [
 
 HOLDOUT_SHARE = 0.2
 BY_HALVES = (
-    "100: pairs of columns differ no more than those of two random halves of the original; 0: as much as "
-    "from a half with each column shuffled by itself"
+    "100: pairs of columns differ no more than between two random halves of the original; 0: as much as in "
+    "a table in which each column was shuffled separately"
 )
 BY_NOISE = (
-    "100: columns and dependences differ no more than by the noise of the measurements and the chance of "
-    "drawing rows; 0: as much as for a table with the right columns but no dependence"
+    "100: the differences are no larger than the noise of the measurements and chance explain; 0: as large "
+    "as for a table with the right columns but no dependence between them"
 )
 
 
@@ -75,7 +75,7 @@ def sorted_columns(
     ordered: tuple[bool, ...],
     good: Sequence[float],
 ) -> tuple[ColumnComparison, ...]:
-    """Every column of two tables beside each other, largest difference first."""
+    """The columns of two tables side by side, largest difference first."""
     columns = [
         ColumnComparison(
             name,
@@ -128,7 +128,7 @@ def overall_by_halves(
 
 
 def chance_floor(share: NDArray[np.float64], noise: NDArray[np.float64], parts: float) -> float:
-    """Distance that noise and chance alone give between a measured column and a drawn one.
+    """The distance between a measured and a synthetic column that noise and chance alone give.
 
     Args:
         share: Shares of the cells.
@@ -140,7 +140,7 @@ def chance_floor(share: NDArray[np.float64], noise: NDArray[np.float64], parts: 
 
 
 def overall_by_noise(table: Sequence[Metric], dependence: NDArray[np.float64]) -> Overall | None:
-    """Differences of columns and dependences, on the way from no dependence to the noise."""
+    """Score of the differences, from a table without dependence (0) to the noise (100)."""
     figures = {metric.name: metric for metric in table}
     columns, pairs = figures["one-way difference"], figures.get("pair dependence difference")
     if pairs is None:
@@ -205,12 +205,12 @@ def learned_figures(
     df: pd.DataFrame, df_synth: pd.DataFrame, target: str, holdout: pd.DataFrame | None
 ) -> list[Metric]:
     """Figures of models that were trained on the tables."""
-    train, where = df, "the holdout"
+    train, where = df, "the holdout rows"
     if holdout is None:
         order = np.random.default_rng(0).permutation(len(df))
         cut = max(1, int(HOLDOUT_SHARE * len(df)))
         holdout, train = df.iloc[order[:cut]], df.iloc[order[cut:]]
-        where = "a fifth of the original, kept out of the reference model but not out of learning"
+        where = "a fifth of the original rows, which the reference model did not see, but learning did"
     synthetic = prediction_auc(df, df_synth, holdout, target)
     real = prediction_auc(df, train, holdout, target)
     return [
@@ -218,12 +218,12 @@ def learned_figures(
             "train on synthetic, test on real",
             synthetic,
             real,
-            f"ROC AUC of predicting {target} on {where}; good: trained on the original",
+            f"ROC AUC of predicting {target} on {where}; good: the value of a model trained on the original",
         ),
         Metric(
             "real against synthetic",
             separation_auc(holdout, df_synth),
             0.5,
-            "ROC AUC of telling a synthetic row from a real one; good: a coin",
+            "ROC AUC of a classifier that tells synthetic rows from real ones; good: guessing",
         ),
     ]

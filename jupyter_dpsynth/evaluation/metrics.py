@@ -1,7 +1,7 @@
 """Utility metrics of a synthetic table against an original one. None of them is private.
 
-All work on codes: numbers and dates in quantile bins of the original, names with the rare ones pooled,
-missing values in a cell of their own.
+All work on codes: numbers and dates are divided into quantile bins of the original, rare categories are
+pooled, and missing values have a cell of their own.
 
 Models, ROC AUC and cross-validation are scikit-learn's, quantiles and sums numpy's. Distances of marginals
 are a line of numpy each. SDMetrics is not a dependency: its scores mix distances of several kinds into one
@@ -71,7 +71,7 @@ def _is_number(series: pd.Series) -> bool:
 
 
 def _as_names(series: pd.Series) -> pd.Series:
-    """Values as text that is the same for 1, 1.0 and True-like spellings; missing as '<missing>'."""
+    """Values as text, the same for equal values such as 1 and 1.0; missing as '<missing>'."""
 
     def name(value: Any) -> str:  # noqa: ANN401 - a cell
         if isinstance(value, bool | np.bool_):
@@ -91,7 +91,7 @@ def _as_names(series: pd.Series) -> pd.Series:
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
-    """How one column is coded: bin edges of a number, or the frequent names."""
+    """How one column is coded: the bin edges of a number, or the frequent categories."""
 
     edges: NDArray[np.float64] | None
     names: tuple[str, ...]
@@ -126,7 +126,7 @@ class _Cells:
 
 
 class Discretizer:
-    """Codes tables with bins and names taken from an original one.
+    """Codes tables with the bins and categories of an original table.
 
     Args:
         original: The table whose quantiles and frequent names define the cells.
@@ -252,7 +252,7 @@ def cramers_v(codes: NDArray[np.int64], sizes: Sequence[int]) -> NDArray[np.floa
 
 
 def _features(original: pd.DataFrame, *tables: pd.DataFrame) -> list[NDArray[np.float64]]:
-    """Feature matrices for tree models: numbers as they are, names as codes of the original's order."""
+    """Feature matrices for tree models: numbers as they are, categories as codes."""
     out: list[list[NDArray[np.float64]]] = [[] for _ in tables]
     for name in original.columns:
         if _is_number(original[name]):
@@ -279,7 +279,7 @@ def _boosting(rounds: int) -> Any:  # noqa: ANN401 - untyped library
 
 
 def _half_the_processors() -> threadpool_limits:
-    """Limits models: two processes that use all processors at once wait for each other without end."""
+    """A limit for models: two processes that use all processors at once can block each other."""
     return threadpool_limits(max(1, (os.cpu_count() or 1) // 2), user_api="openmp")
 
 
@@ -317,7 +317,7 @@ def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.Data
 def prediction_counter(
     train: NDArray[np.integer[Any]], target: int
 ) -> Callable[[NDArray[np.integer[Any]]], int]:
-    """A model of one column given the others, as a function that counts how often it is right.
+    """Train a model of one column given the others; returns a function that counts its correct predictions.
 
     Args:
         train: Codes of a public table, `[n, m]`.

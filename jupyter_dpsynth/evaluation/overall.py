@@ -1,4 +1,4 @@
-"""The one number that sums a comparison up, and what it means."""
+"""The overall score of a comparison, and what it means."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEAST_ROOM = 0.1  # of the distance at 0; with less between 0 and 100 there is n
 
 @dataclass(frozen=True)
 class Overall:
-    """How far a table has come from no dependence at all to as good as can be told.
+    """A score from 0 (no dependence at all) to 100 (no difference beyond noise and chance).
 
     Attributes:
         score: 0 to 100.
@@ -26,7 +26,7 @@ class Overall:
 
     @property
     def text(self) -> str:
-        """The number in words.
+        """The score in words.
 
         >>> Overall(97.2, 0.0, "").text, Overall(97.2, 1.4, "").text
         ('97 of 100', '97 of 100 (± 2)')

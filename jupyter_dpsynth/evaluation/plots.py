@@ -1,7 +1,7 @@
 """Comparison plots. Only `matplotlib.figure.Figure` is used: pyplot would share state with the user.
 
-Every picture is small and stands for itself, so that a notebook sets as many side by side as its width
-holds. Its ground is a soft white with dark ink: no ink reads well on both a white and a black page.
+Every picture is small and complete in itself, so that a notebook can put as many side by side as fit. The
+background is a soft white with dark ink, because no ink is readable on both a white and a black page.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class ColumnComparison:
 
 
 def _short(text: str, length: int = LABEL_LENGTH) -> str:
-    """A text cut in its middle: names often differ in their last letters only."""
+    """A text shortened in the middle, because names often differ only in their last letters."""
     text = " ".join(text.split())
     if len(text) > length:
         end = (length - 1) // 2
@@ -81,7 +81,7 @@ def _short(text: str, length: int = LABEL_LENGTH) -> str:
 
 
 def _days(labels: Sequence[str]) -> list[str]:
-    """Periods by their first day, if that tells them apart: with times of day they would be cut.
+    """Periods labelled by their first day if that distinguishes them; longer labels would be cut off.
 
     >>> _days(["2021-01-01 to 2021-02-09 14:59:00", "2021-02-09 15:00:00 to 2021-03-20 05:59:00", "missing"])
     ['2021-01-01', '2021-02-09', 'missing']
@@ -184,7 +184,7 @@ def _draw_column(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 -
 
 
 def _shown_cells(column: ColumnComparison) -> NDArray[np.int64]:
-    """Every cell of a number that anything is in; the most frequent names."""
+    """All bins of a number that are not empty; the most frequent categories."""
     used = np.flatnonzero((column.reference > 0) | (column.synthetic > 0))
     if column.ordered or len(used) <= MOST_NAMES:
         return used

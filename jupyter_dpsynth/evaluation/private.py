@@ -1,4 +1,4 @@
-"""`PrivateReport`: utility figures of a synthetic table that were measured with noise and may be passed on.
+"""`evaluate_privately`: measures the quality of a synthetic table with noise, to be published.
 
 What is measured is fixed before a row is read: the row count, the distance of every column and of a public
 set of pairs from the synthetic table, and, with a target, how many rows a model predicts rightly that was
@@ -105,8 +105,8 @@ def evaluate_privately(
     check_columns(df_synth, codec.names, "df_synth")
     if df_synth is opened.described or synthesizer.was_learned_from(df_synth):
         raise DataError(
-            "df_synth is the original table itself: pass a synthetic table, which is public, and the private "
-            "one as df."
+            "df_synth is the original table itself: pass the private table as df and a synthetic one as "
+            "df_synth."
         )
     _check_target(target, codec.names, synthesizer.reference.kinds)
     if dataset is None:
@@ -132,7 +132,9 @@ def _check_target(target: str | None, names: Sequence[str], kinds: Sequence[str]
         hint = did_you_mean(target if isinstance(target, str) else "", names)
         raise DataError(f"target = {shown(target)} is not a learned column.{hint}")
     if kinds[names.index(target)] != "category":
-        raise DataError(f"target = {target!r} is no column of names: accuracy needs classes. Name another.")
+        raise DataError(
+            f"target = {target!r} is not a categorical column: accuracy needs classes. Choose another column."
+        )
     if len(names) < 2:
         raise DataError(f"target = {target!r} is the only column: there is nothing to predict it from.")
 
@@ -140,7 +142,7 @@ def _check_target(target: str | None, names: Sequence[str], kinds: Sequence[str]
 def plan_evaluation(
     epsilon: float, delta: float, columns: int, pairs: int, unit: str, *, count: bool, target: bool
 ) -> PrivacyPlan:
-    """Everything that an evaluation will measure.
+    """The plan of everything that an evaluation will measure.
 
     Args:
         epsilon: What it may spend.
@@ -156,7 +158,7 @@ def plan_evaluation(
         "columns": (True, f"{columns} distances"),
         "pairs": (pairs > 0, f"{pairs} distances"),
         "independent pairs": (pairs > 0, "the mean distance"),
-        "prediction": (target, "the number of right predictions"),
+        "prediction": (target, "the number of correct predictions"),
     }
     names = [name for name, (is_used, _) in used.items() if is_used]
     whole = sum(SHARES[name] for name in names)
@@ -226,7 +228,7 @@ class PrivateEvaluation:
             )
 
     def execute(self, source: Source, identity: TableIdentity, ledger: PrivacyLedger) -> PrivateReport:
-        """Enter the plan into the ledger, then measure.
+        """Record the plan in the ledger, then measure.
 
         Args:
             source: The private table.
@@ -246,7 +248,7 @@ class PrivateEvaluation:
             try:
                 ledger.record(entry, status=status)
             except ArtifactError:  # what was spent is recorded; the report must not be lost for a note
-                logger.warning("the ledger could not note that this evaluation %s.", status)
+                logger.warning("the ledger could not record that this evaluation %s.", status)
         return report
 
     def measure(self, source: Source) -> PrivateReport:
@@ -312,8 +314,8 @@ class PrivateEvaluation:
             needed = rows * error / LARGEST_ERROR
             raise DataError(
                 f"epsilon = {self.asked:g} is too small to evaluate this table: about {rows:,.0f} rows were "
-                f"counted with noise, about {needed:,.0f} are needed for more than noise. The ledger counts "
-                "this evaluation as spent. Give more rows or a larger epsilon."
+                f"counted (with noise), but about {needed:,.0f} are needed for anything to stand out from "
+                "the noise. The ledger counts this evaluation as spent. Use more rows or a larger epsilon."
             )
 
     def _error(self, name: str, rows: float, count_error: float) -> float:
@@ -430,6 +432,6 @@ class PrivateEvaluation:
 
 
 def _parts(codes: NDArray[np.integer[Any]]) -> Iterator[NDArray[np.integer[Any]]]:
-    """Rows that are counted together, one column after the other in memory."""
+    """Codes in groups of rows that are counted together, to limit memory."""
     for start in range(0, len(codes), AT_ONCE):
         yield np.asfortranarray(codes[start : start + AT_ONCE])

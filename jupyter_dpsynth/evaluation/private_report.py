@@ -1,4 +1,4 @@
-"""What a private evaluation found, as text, table and HTML that may be passed on."""
+"""The report of a private evaluation, as text, table and HTML; it may be published."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["Measured", "PrivateReport"]
 
 MOST_LINES = 30
 MEANING = (
-    "100: pairs of columns differ no more than two samples of these sizes of one population would; 0: as "
-    "much as from the same synthetic columns without any dependence between them"
+    "100: pairs of columns differ no more than two samples of these sizes from one population would; 0: as "
+    "much as if the synthetic columns had no dependence between them"
 )
 TITLES = ("Figure", "Value", "Error", "Good", "Meaning")
 SHARES = ("Share", "Item", "Detail")
@@ -99,15 +99,15 @@ class PrivateReport:
                 found.append(Measured(f"{name} difference", value, error, good, f"{text} population"))
         if self.prediction is not None:
             text = (
-                f"share of real rows whose {self.target} a model predicts that was trained on the synthetic "
-                "table; good: above that of always naming the most frequent class"
+                f"share of real rows whose {self.target} is predicted correctly by a model trained on the "
+                "synthetic table; good: better than always predicting the most frequent class"
             )
             found.append(Measured("accuracy on real rows", *self.prediction, self.majority, text))
         return tuple(found)
 
     @property
     def overall(self) -> Overall | None:
-        """The figures in one; None if there is no dependence beyond the noise, or one column."""
+        """The overall score; None if no dependence exceeds the noise, or there is one column."""
         if self.independent is None:
             return None
         pairs = next(each for each in self.table if each.name == "2-way difference")
@@ -123,17 +123,18 @@ class PrivateReport:
             return "TEST ONLY, no guarantee: the noise came from a fixed seed."
         return (
             f"This report cost epsilon = {epsilon_text(self.epsilon)} at delta = {self.delta:.2g} "
-            f"({relation_of(self.plan.unit)}; the unit is {self.plan.unit}), beside what learning cost."
+            f"({relation_of(self.plan.unit)}; the privacy unit is {self.plan.unit}), in addition to what "
+            "learning cost."
         )
 
     @property
     def covers(self) -> str:
         """What the guarantee covers and what it does not."""
-        count = "" if self.rows_error else " The row count is declared to be public."
+        count = "" if self.rows_error else " The row count is declared public."
         return (
-            f"Covered: every figure here. Errors are standard deviations of the noise, at most.{count} Not "
-            "covered: column names, the synthetic table (it has a receipt of its own), other reports and "
-            "runs on the same rows (the ledger adds them up)."
+            "Covered by epsilon: every figure here. The errors are upper bounds on the standard deviation "
+            f"of the noise.{count} Not covered: column names, the synthetic table (it has its own receipt), "
+            "other reports and runs on the same rows (the ledger adds them up)."
         )
 
     @property
@@ -168,7 +169,7 @@ class PrivateReport:
         if self.overall is not None:
             lines.append(f"  overall: {self.overall.text} ({self.overall.meaning})")
         else:
-            lines.append("  overall: not given; no dependence between columns stands out of the noise")
+            lines.append("  overall: not available; no dependence between columns stands out from the noise")
         width = max(len(each.name) for each in self.table)
         lines += [f"  {each.name:<{width}}  {_numbers(each)}" for each in self.table]
         for title, group in (("Columns", self.columns), ("Pairs", self.pairs)):
@@ -181,7 +182,7 @@ class PrivateReport:
         """All as one piece of HTML, without scripts."""
         overall = self.overall
         number = "not given" if overall is None else overall.text
-        meaning = "no dependence stands out of the noise" if overall is None else overall.meaning
+        meaning = "no dependence stands out from the noise" if overall is None else overall.meaning
         shares = [(f"{part:.0%}", name, detail) for name, detail, part in budget_shares(self.plan)]
         content = card(
             paragraph(strong("Private quality report"), f": {self.rows_text}."),

@@ -1,4 +1,4 @@
-"""`UtilityReport`: how close a synthetic table comes, as figures, tables and plots."""
+"""`UtilityReport`: how close a synthetic table comes to the original, as figures, tables and plots."""
 
 from __future__ import annotations
 
@@ -95,8 +95,9 @@ class UtilityReport:
         check_columns(df_synth, synthesizer.reference.columns, "df_synth")
         if synthesizer.was_learned_from(df_synth):
             raise DataError(
-                "df_synth is the original table itself: what would be shown is not covered by epsilon. Pass "
-                "a synthetic table, or compare explicitly with UtilityReport.against_original (--original)."
+                "df_synth is the original table itself: the result would not be covered by epsilon. Pass a "
+                "synthetic table, or compare with the original explicitly: UtilityReport.against_original "
+                "(--original)."
             )
         return shielded(lambda: cls._from_measurements(synthesizer, df_synth), "the comparison failed")
 
@@ -127,14 +128,14 @@ class UtilityReport:
                 "one-way difference",
                 float(np.mean([column.distance for column in columns])),
                 float(np.mean(noise_floor)),
-                "mean total-variation distance of a column from its noisy measurement; good: the "
-                "measurement's own noise and the chance of drawing rows",
+                "mean total-variation distance of a column from its noisy measurement; good: what noise and "
+                "chance alone give",
             ),
             Metric(
                 "largest one-way difference",
                 columns[0].distance,
                 max(noise_floor),
-                f"the same for the worst column, {columns[0].name}",
+                f"the same for the column with the largest difference, {columns[0].name}",
             ),
             *(
                 (
@@ -142,7 +143,8 @@ class UtilityReport:
                         "pair dependence difference",
                         float(gaps.mean()),
                         float(reference.dependence_noise * np.sqrt(2 / np.pi)),
-                        "mean difference of the pairs' distance from independence; good: its noise",
+                        "mean difference, over all pairs, of the distance from independence; good: what "
+                        "noise alone gives",
                     ),
                 )
                 if len(gaps)
@@ -169,7 +171,7 @@ class UtilityReport:
         target: str | None = None,
         holdout: object = None,
     ) -> UtilityReport:
-        """Compare with the original table. Not covered by epsilon: for the owner's eyes.
+        """Compare with the original table. Not covered by epsilon: for the owner's eyes only.
 
         Args:
             df: The original table, in any form that `HighDimSynthesizer.learn` takes. Of a table in parts not
@@ -197,7 +199,7 @@ class UtilityReport:
             check_columns(unseen, names, "holdout")
         banner = f"{BANNER} {LOOKED_AT}" if in_parts else BANNER
         if ignored:
-            banner += f" The synthetic table has no {', '.join(ignored)}: left out."
+            banner += f" Not compared, because the synthetic table has no such column: {', '.join(ignored)}."
         return shielded(
             lambda: cls._from_original(original[list(names)], df_synth, target, unseen, banner),
             "the comparison failed",
@@ -248,7 +250,7 @@ class UtilityReport:
 
     @property
     def per_column(self) -> pd.DataFrame:
-        """Every column's total-variation distance, largest first, and what it would be at best."""
+        """Every column's total-variation distance, largest first, and the value that would be good."""
         return pd.DataFrame(
             {
                 "column": [column.name for column in self.columns],
@@ -297,7 +299,7 @@ class UtilityReport:
         """
         places = self.names.index(first), self.names.index(second)
         labels = {column.name: column.labels for column in self.columns}
-        name = self.reference_name if self.banner else "measured shares, as if independent"
+        name = self.reference_name if self.banner else "measured shares, as if the columns were independent"
         tables = self.joint(*places)
         return pair_figures((first, second), (labels[first], labels[second]), *tables, name, self.banner)
 
@@ -327,7 +329,7 @@ def _original(table: object) -> tuple[pd.DataFrame, bool]:
 
 
 def _check_kinds(original: pd.DataFrame, df_synth: pd.DataFrame, names: tuple[str, ...]) -> None:
-    """Raise DataError if a column holds numbers or times in one table only, as dates read from CSV do."""
+    """Raise DataError if a column has numbers or times in one table only, like dates from CSV."""
     for name in names:
         one, two = original[name].dtype, df_synth[name].dtype
         if _holds(one) != _holds(two):
@@ -344,7 +346,7 @@ def _holds(dtype: Any) -> str:  # noqa: ANN401 - a pandas dtype
 
 
 def check_columns(df: object, names: tuple[str, ...], parameter: str, *, may_be_empty: bool = False) -> None:
-    """Raise DataError unless it is a table with these columns, each once, and rows where that may be told."""
+    """Raise DataError unless a table has each of these columns once (and rows, if that may be said)."""
     if not isinstance(df, pd.DataFrame):
         raise DataError(f"{parameter} is a {type(df).__name__}: pass a pandas DataFrame.")
     if not df.columns.is_unique:

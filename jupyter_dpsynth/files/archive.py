@@ -1,4 +1,4 @@
-"""Files of privatised state: a zip of one JSON document and plain arrays. No pickle and no code is read.
+"""Reads and writes saved files: a zip of one JSON document and plain arrays. No pickle and no code is read.
 
 What is read is bounded before it is unpacked, and checked against a JSON Schema and against the shapes that
 the document implies. A file is not signed: whoever can write it can change what it states.
@@ -106,7 +106,7 @@ def write_file(path: str | Path, content: bytes, mode: int = 0o666) -> None:
 
 
 def unpack(kind: Kind, source: Any) -> tuple[dict[str, Any], bytes]:  # noqa: ANN401 - a path or a file
-    """The checked document, and the arrays still packed.
+    """The checked document, and the arrays, still packed.
 
     Args:
         kind: What the file must be.
@@ -145,13 +145,13 @@ def read_arrays(
                 content = bounded(file, size)
             array = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
             if not (np.abs(array) <= LARGEST_FIGURE).all():  # a NaN compares as False
-                damaged(kind, f"{name} holds what is not finite or far too large")
+                damaged(kind, f"{name} contains values that are not finite or far too large")
             arrays[name] = array
     return arrays
 
 
 def guarded(kind: Kind, path: str | Path, action: Callable[[], T]) -> T:
-    """Run what reads a file; whatever it raises becomes an ArtifactError that names the file."""
+    """Run code that reads a file; any exception becomes an ArtifactError that names the file."""
     try:
         with np.errstate(over="raise", invalid="raise"):
             return action()
@@ -165,12 +165,12 @@ def guarded(kind: Kind, path: str | Path, action: Callable[[], T]) -> T:
 
 
 def damaged(kind: Kind, what: str) -> NoReturn:
-    """Refuse a file of ours that contradicts itself."""
+    """Raise ArtifactError for a file that contradicts itself."""
     raise ArtifactError(f"the saved {kind.name} is damaged: {what}.")
 
 
 def bounded(file: Any, most: int) -> bytes:  # noqa: ANN401 - a file to read from
-    """All of a file; ArtifactError once it is longer than allowed, whatever its header said."""
+    """Read a whole file; raises ArtifactError if it is longer than allowed, whatever its header says."""
     content: bytes = file.read(most + 1)
     if len(content) > most:
         raise ArtifactError(f"it unpacks to more than {most:,} bytes.")
@@ -182,5 +182,5 @@ def _open(name: str, source: Any, members: list[str]) -> zipfile.ZipFile:  # noq
     archive = zipfile.ZipFile(source)
     if sorted(archive.namelist()) != sorted(members):
         archive.close()
-        raise ArtifactError(f"it is not a saved {name}: it has other members.")
+        raise ArtifactError(f"it is not a saved {name}: it contains other files.")
     return archive

@@ -29,7 +29,7 @@ LARGEST_DIGITS = 400  # of a number: longer ones are attacks
 
 
 def read_json(text: bytes | str) -> Any:  # noqa: ANN401 - a JSON document
-    """A JSON document; ArtifactError for what is not one, NaN and infinities included."""
+    """Parse a JSON document; raises ArtifactError for anything else, including NaN and infinities."""
     try:
         return json.loads(text, parse_constant=_refuse, parse_int=_integer)
     except (ValueError, RecursionError) as error:
@@ -105,7 +105,7 @@ def _check(value: object, schema: dict[str, Any], root: dict[str, Any], path: st
     if len(others) == 1 and value is not None:
         _check(value, others[0], root, path)  # tells which field is wrong
     elif choices and not any(_fits(value, each, root) for each in choices):
-        _fail(path, "has none of the allowed forms")
+        _fail(path, "does not have any of the allowed forms")
 
 
 def _check_kind(value: object, schema: dict[str, Any], path: str) -> None:
@@ -152,7 +152,7 @@ def _check_object(value: dict[str, Any], schema: dict[str, Any], root: dict[str,
     known = schema.get("properties", {})
     for name in schema.get("required", ()):
         if name not in value:
-            _fail(path, f"lacks {name!r}")
+            _fail(path, f"has no field {name!r}")
     others = schema.get("additionalProperties", True)
     for name, item in value.items():
         if name in known:

@@ -1,4 +1,4 @@
-"""What of another library's schema can be declared here, and what cannot."""
+"""Converts a schema of another library into declarations, and notes what has no counterpart here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _options() -> dict[str, dict[str, Any]]:
 
 @dataclass
 class Carried:
-    """A schema of another library, in our terms.
+    """A schema of another library, converted into declarations.
 
     Attributes:
         source: What it is: 'SDV metadata'.
@@ -54,19 +54,19 @@ class Carried:
     remarks: list[str] = field(default_factory=list)
 
     def lose(self, what: str, column: object) -> None:
-        """Note that something about a column has no counterpart here."""
+        """Record that something about a column has no counterpart here."""
         self.left_out.setdefault(what, []).append(str(column))
 
     def limit(self, column: str, low: object, high: object) -> None:
-        """Declare bounds; one of them alone cannot be."""
+        """Declare bounds; a single bound cannot be declared."""
         if low is not None and high is not None:
             self.options["bounds"][column] = (low, high)
         elif low is not None or high is not None:
             side = "a lowest" if high is None else "a highest"
-            self.lose(f"{side} value without the other one (bounds need both)", column)
+            self.lose(f"{side} value alone (bounds need both)", column)
 
     def fit(self, names: Collection[str], kind_of: Callable[[str], str]) -> None:
-        """Drop what does not fit the table, and note it.
+        """Drop declarations that do not fit the table, and record them.
 
         Args:
             names: The table's columns.
@@ -88,14 +88,17 @@ class Carried:
             change = f"convert with {CONVERSIONS[said]} first"
             if said == "category":
                 change = f"give the categories, or {change}"
-            self.lose(f"the type of columns that hold {KINDS[kind]}, not {KINDS[said]} ({change})", name)
+            self.lose(
+                f"the stated type, because the columns contain {KINDS[kind]}, not {KINDS[said]} ({change})",
+                name,
+            )
         elif categories is not None and not _can_hold(kind, categories):
             self._drop(name)
-            self.lose(f"categories of columns that hold {KINDS[kind]} and none of them", name)
+            self.lose(f"categories that columns of {KINDS[kind]} cannot contain", name)
         if kind != "number":
             self.options["decimals"].pop(name, None)
         if kind == "category" and self.options["bounds"].pop(name, None):
-            self.lose(f"ranges of columns that hold {KINDS[kind]}", name)
+            self.lose(f"ranges of columns that contain {KINDS[kind]}", name)
 
     def _drop(self, name: str) -> None:
         for by_column in self.options.values():
@@ -103,9 +106,13 @@ class Carried:
 
     @property
     def note(self) -> str:
-        """What was not carried over, in one line; empty if everything was."""
+        """Everything that was left out, in one line; empty if nothing was."""
         parts = [f"{what}: {listed(names)}" for what, names in self.left_out.items()] + self.remarks
-        return f"not carried over from {self.source}: {'; '.join(parts)}." if parts else ""
+        return (
+            (f"these parts of {self.source} have no counterpart here and were left out: {'; '.join(parts)}.")
+            if parts
+            else ""
+        )
 
 
 def _can_hold(kind: str, categories: Collection[Any]) -> bool:

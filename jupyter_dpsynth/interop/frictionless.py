@@ -60,11 +60,13 @@ def read_frictionless(content: Mapping[Any, Any], names: Collection[str]) -> Car
     if len(keys) == 1:
         carried.options["id"][keys[0]] = True
     elif keys:
-        carried.remarks.append(f"a primaryKey of several columns ({listed(keys)}), which are learned")
+        carried.remarks.append(
+            f"a primaryKey of several columns ({listed(keys)}), which are learned like others"
+        )
     markers = [text for text in schema.get("missingValues") or () if text != ""]
     if markers:
         carried.remarks.append(
-            f"missingValues (read the file with na_values = {markers!r}, so that they are missing here)"
+            f"missingValues (read the file with na_values = {markers!r} to make these values missing)"
         )
     carried.remarks += [name for name in ("foreignKeys", "uniqueKeys") if schema.get(name)]
     return carried
@@ -92,7 +94,7 @@ def _read_field(carried: Carried, described: Mapping[str, Any]) -> None:
     if kind in KINDS:
         carried.kinds[name] = KINDS[kind]
     elif kind != "any":
-        carried.lose(f"type {kind!r} (learned as what the column's type says)", name)
+        carried.lose(f"type {kind!r} (learned according to the column's own type)", name)
     if kind == "integer":
         carried.options["decimals"][name] = 0
     _read_domain(carried, name, kind, constraints.get("enum") or described.get("categories"), constraints)
@@ -135,7 +137,7 @@ def _number(value: Any, kind: str) -> Any:  # noqa: ANN401 - left as it is if it
 
 
 def _limit(constraints: Mapping[str, Any], side: str, kind: str) -> Any:  # noqa: ANN401 - number or date
-    """The bound on one side; next to an excluded whole number lies the bound, of others it is the limit."""
+    """The bound on one side; an excluded whole number is replaced by its neighbour."""
     if (included := constraints.get(f"m{side}")) is not None:
         return included
     excluded = constraints.get(f"exclusiveM{side}")

@@ -72,7 +72,7 @@ def _read_column(carried: Carried, name: str, column: Any) -> None:  # noqa: ANN
 
 
 def _limits(check: str, statistics: dict[str, Any], *, whole: bool) -> tuple[Any, Any]:
-    """Lowest and highest value that a check allows; beside an excluded whole number lies the next one."""
+    """Lowest and highest value that a check allows; an excluded whole number is replaced by its neighbour."""
     low_key, high_key, inclusive = LIMITS[check]
     found = []
     for key, include, step in ((low_key, "include_min", 1), (high_key, "include_max", -1)):
@@ -83,7 +83,7 @@ def _limits(check: str, statistics: dict[str, Any], *, whole: bool) -> tuple[Any
 
 
 def _kind(dtype: str) -> str:
-    """What columns of a dtype hold; empty if the dtype does not tell."""
+    """What columns of a dtype contain; empty if the dtype does not say."""
     if dtype.startswith(("int", "uint", "float", "decimal")):
         return "number"
     if dtype.startswith(("datetime", "timedelta", "date")):

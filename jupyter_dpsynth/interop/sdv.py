@@ -68,7 +68,7 @@ def read_sdv(content: Mapping[Any, Any], names: Collection[str]) -> Carried:
         if isinstance(key, str):
             carried.options["id"][key] = True
         elif key:
-            carried.remarks.append(f"a key of several columns ({listed(key)}), which are learned")
+            carried.remarks.append(f"a key of several columns ({listed(key)}), which are learned like others")
     if table.get("sequence_key"):
         key = table["sequence_key"]
         carried.remarks.append(
@@ -110,12 +110,13 @@ def _read_column(carried: Carried, name: str, column: Mapping[str, Any]) -> None
             carried.options["categories"][name] = tuple(column["order"])
     elif column.get("pii", True):  # SDV's own default
         carried.options["id"][name] = True
-        carried.lose(f"realistic values of sdtype {sdtype!r} (numbered anew instead)", name)
+        carried.lose(f"realistic values of sdtype {sdtype!r} (they get new numbers instead)", name)
     else:
-        carried.lose(f"sdtype {sdtype!r} (learned as what the column's type says)", name)
+        carried.lose(f"sdtype {sdtype!r} (learned according to the column's own type)", name)
     if RANGES & set(column):
         carried.lose(
-            "ranges and values, which SDV reads off the rows (declare bounds and categories that are public)",
+            "ranges and values, because SDV reads them from the rows (declare bounds and categories that "
+            "are public)",
             name,
         )
     if column.get("range_is_nullable") is False:
@@ -126,7 +127,7 @@ def _read_column(carried: Carried, name: str, column: Mapping[str, Any]) -> None
 
 
 class Column(Protocol):
-    """What is asked of a column: its name, and its kind: 'number', 'category', 'datetime' or 'id'."""
+    """A column's name and kind: 'number', 'category', 'datetime' or 'id'."""
 
     @property
     def name(self) -> str: ...
@@ -136,14 +137,14 @@ class Column(Protocol):
 
 
 class Columns(Protocol):
-    """What is asked of a table's metadata: its columns, as `DataFrameMeta` has them."""
+    """Metadata with columns, such as `DataFrameMeta`."""
 
     @property
     def columns(self) -> Sequence[Column]: ...
 
 
 def sdv_metadata(df_meta: Columns) -> dict[str, Any]:
-    """A table's schema as SDV metadata of one table, which SDMetrics' reports ask for.
+    """A table's metadata as SDV metadata, which SDMetrics' reports need.
 
     Args:
         df_meta: From `MetaExtractor.extract`, or `synthesizer.df_meta`.

@@ -1,4 +1,4 @@
-"""What is known of a table without reading a value: its columns, their types, and what the user declares."""
+"""What is known about a table without reading a value: columns, types, and declarations."""
 
 from jupyter_dpsynth.metadata.columns import (
     CategoricalMeta,

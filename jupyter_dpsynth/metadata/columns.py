@@ -1,8 +1,8 @@
-"""What is public about a table: column names, types, and the domains that the user declares.
+"""What is public about a table: column names, types, and what the user declares.
 
-`MetaExtractor.extract` reads the schema only. It looks at no value, with one stated exception: the
-Python type that most values of an `object` column have is taken as schema, like a dtype.
-Whatever is not declared here (bounds, categories, decimals) is learned later, with budget.
+`MetaExtractor.extract` reads the schema only. It looks at no value, with one stated exception: the Python
+type that most values of an `object` column have counts as metadata, like a dtype. What is not declared
+(bounds, categories, decimals) is measured later, as a part of epsilon.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ColumnMeta:
 
 @dataclass(frozen=True)
 class CategoricalMeta(ColumnMeta):
-    """A column of names; `categories` are the public ones, None if they are to be learned."""
+    """A categorical column; `categories` are the declared ones, None if they are to be measured."""
 
     kind: ClassVar[str] = "category"
     categories: tuple[Hashable, ...] | None = None
@@ -66,7 +66,7 @@ class CategoricalMeta(ColumnMeta):
 
 @dataclass(frozen=True)
 class ContinuousMeta(ColumnMeta):
-    """A column of numbers; `bounds` are the public (lowest, highest) value, None if to be learned.
+    """A column of numbers; `bounds` are the declared (lowest, highest), None if to be measured.
 
     `decimals` is the public number of digits after the point (0 for integers), None if to be learned.
     """
@@ -91,7 +91,7 @@ class DatetimeMeta(ColumnMeta):
 
 @dataclass(frozen=True)
 class IdMeta(ColumnMeta):
-    """A column of identifiers: never learned, numbered anew in the synthetic table."""
+    """A column of identifiers: never learned; it gets new numbers in the synthetic table."""
 
     kind: ClassVar[str] = "id"
 
@@ -113,7 +113,7 @@ def column_meta_from_dict(values: Mapping[str, Any]) -> ColumnMeta:
 
 @dataclass(frozen=True)
 class DataFrameMeta:
-    """The public schema of a table: one `ColumnMeta` a column, in the table's order."""
+    """The public metadata of a table: one `ColumnMeta` per column, in the table's order."""
 
     columns: tuple[ColumnMeta, ...]
 
@@ -124,12 +124,12 @@ class DataFrameMeta:
 
     @property
     def learned(self) -> tuple[ColumnMeta, ...]:
-        """The columns that are modelled: all but the identifiers."""
+        """The columns that are learned: all but the identifiers."""
         return tuple(column for column in self.columns if not isinstance(column, IdMeta))
 
     @property
     def open_names(self) -> tuple[CategoricalMeta, ...]:
-        """The columns of names whose categories are not declared."""
+        """The categorical columns whose categories are not declared."""
         return tuple(m for m in self.learned if isinstance(m, CategoricalMeta) and m.categories is None)
 
     def __getitem__(self, name: str) -> ColumnMeta:
@@ -140,7 +140,7 @@ class DataFrameMeta:
         raise MetadataError(f"column {name!r} is not in the table.{hint}")
 
     def with_id(self, name: str) -> DataFrameMeta:
-        """The same schema with one column as an identifier.
+        """The same metadata with one column as an identifier.
 
         Raises:
             MetadataError: There is no such column, or it holds neither numbers nor text.
@@ -150,8 +150,8 @@ class DataFrameMeta:
         text = isinstance(column, CategoricalMeta) and column.dtype in ("object", "str", "string")
         if not (number or text or isinstance(column, IdMeta)):
             raise MetadataError(
-                f"column {name!r} of dtype {column.dtype} cannot identify anybody: identifiers are numbers "
-                "or text."
+                f"column {name!r} of dtype {column.dtype} cannot be the privacy unit: identifiers are "
+                "numbers or text."
             )
         found = IdMeta(column.name, column.dtype, column.nullable, column.value_type)
         return DataFrameMeta(tuple(found if each is column else each for each in self.columns))
@@ -172,8 +172,8 @@ class DataFrameMeta:
             parts = [f"it lacks {_listed(missing)}"] * bool(missing)
             parts += [f"it has {_listed(extra)} in addition"] * bool(extra)
             raise MetadataError(
-                f"the DataFrame does not fit df_meta: {' and '.join(parts)}. Pass the frame that "
-                "df_meta was extracted from, or call MetaExtractor.extract again."
+                f"the DataFrame does not fit df_meta: {' and '.join(parts)}. Pass the table that df_meta was "
+                "extracted from, or call MetaExtractor.extract again."
             )
         for column in self.columns:
             dtype = str(frame[column.name].dtype)
@@ -185,7 +185,7 @@ class DataFrameMeta:
 
 
 def check_column_names(frame: object) -> None:
-    """Raise DataError unless it is a DataFrame whose columns have names that are texts, each once.
+    """Raise DataError unless the column names of a DataFrame are texts and unique.
 
     Whether it has rows is not asked: that is the row count, which only its noisy measurement may tell.
     """

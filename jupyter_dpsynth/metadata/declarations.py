@@ -1,4 +1,4 @@
-"""What users declare to be public: checked, and brought into one form."""
+"""Checks what users declare to be public, and brings it into one form."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PLURALS = {
     "bytes": "bytes",
     "whole number": "whole numbers",
     "number": "numbers",
-    "decimal number": "decimal numbers, of which only whole ones can be declared",
+    "decimal number": "decimal numbers (only whole ones can be declared)",
     "truth value": "truth values",
 }
 NOT_NUMBERS = ("object", "category")  # dtypes that hold any number
@@ -66,7 +66,7 @@ def read_schema(
     names: Sequence[str],
     kind_of: Callable[[str], str],
 ) -> None:
-    """Add the declarations of a schema to `declared`; keywords given in code win.
+    """Add the declarations of a schema to `declared`; those given in code take precedence.
 
     Args:
         source: The path of a YAML or JSON file, or its content, in our form, as SDV metadata or as a
@@ -91,13 +91,13 @@ def read_schema(
         _add_carried(carried, declared, names, kind_of)
         return
     raise MetadataError(
-        f"schema{name} is not a schema: it needs the form 'columns: {{name: {{bounds: [low, high]}}}}', "
-        "that of SDV metadata or that of a Table Schema."
+        f"schema{name} is not a schema: write 'columns: {{name: {{bounds: [low, high]}}}}', or pass SDV "
+        "metadata or a Table Schema."
     )
 
 
 def _content(source: object) -> tuple[Any, str]:
-    """What a schema says, and how messages call it."""
+    """The content of a schema, and what messages call it."""
     home = type(source).__module__.partition(".")[0]
     if home == "sdv":
         return source.to_dict(), ""  # type: ignore[attr-defined]
@@ -123,7 +123,7 @@ def _content(source: object) -> tuple[Any, str]:
 
 
 def _carried(content: Any, names: Sequence[str]) -> Carried | None:  # noqa: ANN401 - parsed, or an object
-    """The declarations of another library's schema; None if it has our own form."""
+    """The declarations in another library's schema; None if it is in our own form."""
     if is_pandera(content):
         return read_pandera(content)
     if is_frictionless(content):
@@ -162,7 +162,7 @@ def declared_categories(
     kind: str,
     dtype: Any,  # noqa: ANN401 - of numpy or pandas
 ) -> tuple[Hashable, ...]:
-    """Public categories as a tuple without repetitions, numbers as the column holds them.
+    """Declared categories as a tuple without repetitions, with numbers as the column stores them.
 
     Args:
         name: The column.
@@ -176,11 +176,11 @@ def declared_categories(
             would have cost epsilon for nothing.
     """
     if isinstance(categories, (str, bytes)):
-        raise MetadataError(f"categories of column {name!r} are one text: give a list of values.")
+        raise MetadataError(f"categories of column {name!r} are a single text: give a list of values.")
     if kind == "time":
         raise MetadataError(
-            f"categories name column {name!r} of dtype {dtype}, which holds dates or durations: declare "
-            "bounds, (first, last), or convert the column to text first."
+            f"categories name column {name!r} of dtype {dtype}, which contains dates or durations: declare "
+            "bounds (first, last), or convert the column to text first."
         )
     try:
         values = tuple(dict.fromkeys(categories))
@@ -191,13 +191,14 @@ def declared_categories(
     for value in values:
         if value is None or value != value:  # noqa: PLR0124 - NaN, NaT
             raise MetadataError(
-                f"categories of column {name!r} have a missing value: leave it out, missing values are told "
-                "apart from all categories anyway."
+                f"categories of column {name!r} have a missing value: leave it out; missing values have a "
+                "cell of their own anyway."
             )
         if kind and not _is_one(value, kind):
             raise MetadataError(
                 f"categories of column {name!r} have {shown(value)}, a {type(value).__name__}, but the "
-                f"column holds {PLURALS[kind]} (dtype {dtype}): declare such, or convert the column first."
+                f"column holds {PLURALS[kind]} (dtype {dtype}): declare values of that type, or convert the "
+                "column first."
             )
     if kind in ("whole number", "decimal number"):
         return tuple(dict.fromkeys(_whole(name, value, dtype) for value in values))
@@ -232,7 +233,7 @@ def _whole(name: str, value: Any, dtype: Any) -> int:  # noqa: ANN401 - a whole 
 
 
 def _as_held(name: str, value: Any, dtype: Any) -> Any:  # noqa: ANN401 - a number; a dtype
-    """A category of a column of numbers, rounded as its dtype rounds: 0.1 is another number in float32."""
+    """A category of a column of numbers, rounded to its dtype, because 0.1 is another number in float32."""
     import numpy as np
 
     if str(dtype) in NOT_NUMBERS:

@@ -1,4 +1,4 @@
-"""`MetaExtractor`: from a table's header and the user's declarations to its metadata."""
+"""`MetaExtractor`: makes a table's metadata from its header and the user's declarations."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OPTIONS = ("bounds", "categories", "decimals", "id")  # what can be declared of 
 
 
 class MetaExtractor:
-    """Reads a table's public schema and joins it with what the user declares as public."""
+    """Combines the column names and types of a table with what the user declares as public."""
 
     @staticmethod
     def extract(
@@ -52,7 +52,7 @@ class MetaExtractor:
         ids: Sequence[str] = (),
         schema: object = None,
     ) -> DataFrameMeta:
-        """Return the public schema of a table.
+        """Return the public metadata of a table.
 
         Args:
             df: The table, `[n, columns]`: a pandas or Dask DataFrame, or a path or pattern of Parquet or
@@ -60,7 +60,7 @@ class MetaExtractor:
                 type most values have). Of CSV files the types of the first 10,000 rows are taken as schema.
             bounds: Public lowest and highest value by column: numbers, or dates as text or
                 timestamps. Values outside are clamped.
-            categories: Public categories by column. Other values count as 'not listed'.
+            categories: Public categories by column. Other values come back as one of these.
             decimals: Public number of digits after the point by column, 0 to 9.
             ids: Columns that identify rows: never learned, numbered anew on output.
             schema: The same declarations as the path of a YAML or JSON file, or its content:
@@ -93,7 +93,7 @@ def gather_declarations(
     ids: Sequence[str] = (),
     schema: object = None,
 ) -> dict[str, dict[str, Any]]:
-    """What is declared of the columns of a table, those of a schema included.
+    """All declarations about the columns of a table, including those in a schema.
 
     Args:
         source: The table.
@@ -128,7 +128,7 @@ def gather_declarations(
 
 
 def column_meta(source: Source, name: str, declared: Mapping[str, Mapping[str, Any]]) -> ColumnMeta:
-    """What is known of one column.
+    """The metadata of one column.
 
     Args:
         source: The table.
@@ -166,7 +166,7 @@ def _column_meta(
     declared = ("bounds", bounds), ("categories", categories), ("id", id or None)
     given = [option for option, value in declared if value is not None]
     if len(given) > 1:
-        raise MetadataError(f"column {name!r} has both {given[0]} and {given[1]}: declare one.")
+        raise MetadataError(f"column {name!r} has both {given[0]} and {given[1]}: declare only one of them.")
     if id:
         text = types.is_object_dtype(series.dtype) or types.is_string_dtype(series.dtype)
         if not text and not types.is_numeric_dtype(series.dtype):
@@ -187,12 +187,12 @@ def _column_meta(
             ordered,
         )
     if decimals is not None and kind != "number":
-        raise MetadataError(f"decimals names column {name!r}, which holds no numbers: remove it.")
+        raise MetadataError(f"decimals names column {name!r}, which does not contain numbers: remove it.")
     if kind == "category":
         if bounds is not None:
             raise MetadataError(
-                f"bounds name column {name!r} of dtype {dtype}, which holds no numbers or dates: declare "
-                "categories, or convert the column first."
+                f"bounds name column {name!r} of dtype {dtype}, which does not contain numbers or dates: "
+                "declare categories, or convert the column first."
             )
         boolean = types.is_bool_dtype(series.dtype) or value_type in ("bool", "bool_")
         public = (False, True) if boolean else None

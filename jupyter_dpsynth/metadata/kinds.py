@@ -1,8 +1,8 @@
-"""What the columns of a table hold, read off their dtypes.
+"""Decides from the dtypes what the columns of a table contain.
 
 Privacy:
     No value is read, with one stated exception: the Python type that most values of an `object` column have
-    is taken as schema, like a dtype.
+    counts as metadata, like a dtype.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def kind_of(series: pd.Series) -> tuple[str, str]:
 
 
 def category_kind(series: pd.Series) -> str:
-    """What declared categories of a column have to be, in the words of `declared_categories`."""
+    """The kind of value that declared categories of a column must be, as `declared_categories` names it."""
     import pandas as pd
     from pandas.api import types
 

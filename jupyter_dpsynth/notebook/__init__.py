@@ -1,7 +1,7 @@
 """The notebook layer: `%load_ext jupyter_dpsynth` gives the `%dpsynth` and `%%dpsynth` magics.
 
-Loading is cheap: neither TensorFlow nor pandas nor matplotlib is imported here. TensorFlow is warmed in
-the background a moment later, see `startup.WarmUp`.
+Loading is cheap: neither TensorFlow nor pandas nor matplotlib is imported here. TensorFlow is imported in the
+background a moment later, see `startup.WarmUp`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take back everything that `load_ipython_extension` did (called by `%unload_ext`)."""
+    """Undo everything that `load_ipython_extension` did (called by `%unload_ext`)."""
     from jupyter_dpsynth.notebook.magic.completion import remove_completer
     from jupyter_dpsynth.notebook.magic.magics import DPSynthMagics
 

@@ -43,7 +43,7 @@ NOTHING = {"text/plain": ""}
 
 
 def detect_front_end(shell: InteractiveShell | None) -> FrontEnd:
-    """Who is at the other end.
+    """Which front end shows the output.
 
     A front end with a person in front of it lets the kernel ask for input; nbclient and papermill do not.
     """
@@ -64,7 +64,7 @@ def say(text: str) -> None:
 
 
 def mime_bundle(text: str, markup: str = "", widget: Widget | None = None) -> dict[str, Any]:
-    """The same in several forms, of which a front end takes the best one that it can show.
+    """The same content in several formats; a front end shows the best one that it supports.
 
     Args:
         text: For terminals, and for programs that read a notebook.
@@ -121,11 +121,11 @@ class Slot:
             self._context.copy().run(publish, bundle, self._display_id, update=True)
 
     def open(self) -> None:
-        """Take the place, with nothing in it."""
+        """Reserve the place, with empty content."""
         self.show(NOTHING)
 
     def clear(self) -> None:
-        """Show nothing any more, but keep the place if it has one."""
+        """Clear the output, but keep its place."""
         if self._context is not None:
             self.show(NOTHING)
 
@@ -141,7 +141,7 @@ def one_line(error: BaseException, text: str | None = None) -> BaseException:
 
 
 def guarded(action: Callable[[], None], tell: Callable[[str], None]) -> Callable[[object], None]:
-    """A button's callback that tells what went wrong in a sentence.
+    """A button's callback that shows errors as a sentence in the panel.
 
     The kernel would write a traceback into its log; a library's message may quote private values.
     """
@@ -172,7 +172,7 @@ STYLE = Markup(
 
 
 def style_widget() -> HTML:
-    """What layouts cannot say, for everything inside a box of class `STYLED`."""
+    """Style rules that widget layouts cannot express, for everything inside a box of class `STYLED`."""
     from ipywidgets import HTML
 
     return HTML(STYLE, layout={"display": "none"})

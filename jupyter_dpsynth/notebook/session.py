@@ -36,7 +36,7 @@ IDLE_SECONDS = 1.0  # after a cell, before the kernel counts as idle
 
 @dataclass(frozen=True)
 class Preferences:
-    """What holds in a session where a line or a cell says nothing else; `%config DPSynthMagics` sets it.
+    """The defaults of a session, which `%config DPSynthMagics` sets.
 
     Attributes:
         live: How a training is shown: 'widget', 'text', or 'auto' to find out who is looking.
@@ -103,19 +103,19 @@ class Session:
             )
 
     def begin(self, run: TrainingRun) -> None:
-        """Take note of a training that is about to start, and begin to import TensorFlow for it."""
+        """Register a training that is about to start, and start importing TensorFlow for it."""
         BackgroundImport(quiet=True)  # the run would import it too, but in a terminal not quietly
         self.run, self.current = run, run.name
 
     def start_warm_up(self) -> None:
-        """Get TensorFlow ready while nobody waits for it."""
+        """Import TensorFlow while nobody is waiting for it."""
         if self._shell is not None:
             self._shell.events.register("pre_run_cell", self._on_busy)
             self._shell.events.register("post_run_cell", self._on_idle)
             self._warm_up.start(self._is_idle)
 
     def close(self) -> None:
-        """Take back what `start_warm_up` did; a training that runs goes on."""
+        """Undo what `start_warm_up` did; a running training goes on."""
         self._warm_up.cancel()
         if self._shell is None:
             return
@@ -145,7 +145,7 @@ def current_session() -> Session:
 
 
 def save_model(synthesizer: HighDimSynthesizer, path: Path) -> str:
-    """Save a model; where it is and what the file holds, in words."""
-    instead = ", in place of the file that was there" if path.exists() else ""
+    """Save a model; returns a sentence on where it is and what the file contains."""
+    instead = ", replacing the file that was there" if path.exists() else ""
     synthesizer.save(path)
-    return f"{path}{instead}. The file holds privatised state only: no row, no exact count."
+    return f"{path}{instead}. The file contains only what epsilon has paid for: no row, no exact count."

@@ -1,1 +1,1 @@
-"""The guarantee: accounting, noise, sampling, private measurements, receipts."""
+"""The guarantee: accounting, noise, sampling, releases, the ledger, receipts and their verification."""

@@ -1,4 +1,4 @@
-"""Accounting: what a run releases, and the epsilon that all of it together costs.
+"""Accounting: what a run releases, and the epsilon that all of it costs together.
 
 The privacy events of dp_accounting are the only currency. A run is one composition: Gaussian
 measurements and Poisson-subsampled Gaussian training steps, for neighbouring tables that differ by one
@@ -115,7 +115,7 @@ class PrivacyPlan:
 
     @property
     def reserved_delta(self) -> float:
-        """What the accountant of the Gaussian releases may not use of delta."""
+        """The part of delta that is reserved, and not available to the accountant."""
         return self.selection_delta + self.count_delta
 
     @property
@@ -296,7 +296,7 @@ def _epsilon(
 
 
 def _no_sampling(steps: int, sigma: float, base_mu: float, delta: float) -> float:
-    """Bound that forgets the sampling: never below the truth, exact in its own right."""
+    """An upper bound that ignores the sampling."""
     return gaussian_epsilon(math.hypot(base_mu, math.sqrt(steps) / sigma), delta) + ROUND_OFF
 
 
@@ -328,7 +328,7 @@ def calibrate_noise_multiplier(
     spare = gaussian_mu(epsilon, delta) ** 2 - base_mu**2
     if spare <= 0:
         raise ConfigError(
-            f"epsilon = {epsilon:g} is used up by the measurements before training: give a larger epsilon."
+            f"epsilon = {epsilon:g} is used up by the measurements before training: use a larger epsilon."
         )
 
     # a coarse distribution is quick and errs upwards; the reported figure, finer, is then lower
@@ -353,7 +353,7 @@ def calibrate_noise_multiplier(
 
 
 def _bracket(cost: Any, epsilon: float, guess: float) -> tuple[float, float]:  # noqa: ANN401
-    """A sigma that costs too much and one that does not, near each other around a guess."""
+    """A sigma that is too small and one that is large enough, close together around a guess."""
     factor = 1.02
     if cost(guess) <= epsilon:
         high, low = guess, guess / factor
@@ -364,7 +364,7 @@ def _bracket(cost: Any, epsilon: float, guess: float) -> tuple[float, float]:  #
     low, high = guess, guess * factor
     while cost(high) > epsilon:
         if high > LARGEST_SIGMA:
-            raise ConfigError(f"epsilon = {epsilon:g} cannot be reached: give a larger epsilon.")
+            raise ConfigError(f"epsilon = {epsilon:g} cannot be reached: use a larger epsilon.")
         factor **= 2
         low, high = high, high * factor
     return low, high
@@ -380,7 +380,7 @@ def max_steps(
     limit: int,
     accountant: Accountant = "pld",
 ) -> int:
-    """Largest number of steps, at most `limit`, that keeps everything within epsilon; 0 if none.
+    """The largest number of steps (at most `limit`) that epsilon allows; 0 if none.
 
     The arguments are those of `calibrate_noise_multiplier`, with the noise multiplier given.
     """

@@ -1,4 +1,4 @@
-"""Auditing: what an attack can prove about epsilon, from draws of what a mechanism released.
+"""Auditing: what an attack can prove about epsilon from samples of a mechanism's releases.
 
 An audit compares draws with and without a row (the canary). Whatever rule tells the two apart, its hit
 rate H and its false-alarm rate F obey `H <= exp(epsilon) F + delta(epsilon)` for every epsilon if the
@@ -161,7 +161,7 @@ def audit_canary(
 
 
 def fit_shift(without: NDArray[np.float64], canary: NDArray[np.float64]) -> tuple[float, float]:
-    """Mu of Gaussian differential privacy fitted to a statistic, and its standard error.
+    """The parameter mu of Gaussian differential privacy, fitted to a statistic, and its standard error.
 
     Args:
         without: Draws without the canary, `[draws]`, taken to be normal.
@@ -228,10 +228,11 @@ class TrainingAudit:
         if not self.holds:
             return (
                 "ALARM: the lower bound is above the claim. Either the stated epsilon is wrong, or this is "
-                f"the one audit in {1 / (1 - self.confidence):,.0f} that errs: run it again, and report it."
+                f"the one audit in {1 / (1 - self.confidence):,.0f} that is wrong by chance: run it again, "
+                "and if this repeats, report it."
             )
         if self.bound == 0:
-            return "Nothing could be proved: the claim stands, but the audit was too short to say much."
+            return "The attack proved nothing: the claim stands, but the audit was too short to say much."
         return "The lower bound is below the claim: the audit has found no fault."
 
     @property
@@ -248,9 +249,9 @@ class TrainingAudit:
         """How it was done and what it is worth."""
         return (
             f"{self.runs} trainings of {self.steps} steps on a simulated table of the same schema, with the "
-            "same noise and sampling; the attacker knew every other row and which of them each step drew, "
-            f"and saw what every step released (delta = {self.delta:.2g}). An audit can find bugs; it cannot "
-            "prove that there are none. It read no private row and cost no epsilon."
+            "same noise and sampling; the attacker knew every other row and which rows each step drew, and "
+            f"saw everything that the steps released (delta = {self.delta:.2g}). An audit can find bugs; it "
+            "cannot prove that there are none. It read no private row and cost no epsilon."
         )
 
     def to_text(self) -> str:

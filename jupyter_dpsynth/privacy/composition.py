@@ -1,10 +1,10 @@
-"""Several runs on one table: what they cost together, and whether one more keeps within a cap.
+"""Several runs on one table: what they cost together, and whether a cap allows one more.
 
-Two questions, two answers. The figure that is shown is the privacy-loss-distribution bound of one
-composition of all runs' events. It takes the runs' parameters as given; whoever chooses the parameters of
-a run after seeing what an earlier one made needs a privacy filter, and the exact composition is none. A cap
-is therefore enforced by a Renyi filter of one order, which holds whatever the later choices depended on,
-and also for runs that go on at the same time.
+Two questions, two answers. The figure that is shown is the privacy-loss-distribution bound of one composition
+of all runs' events. It takes the runs' parameters as given; if the parameters of a run are chosen after
+seeing the results of an earlier one, a privacy filter is needed, which exact composition is not. A cap is
+therefore enforced by a Renyi filter of one order, which holds whatever the later choices depended on, and
+also for runs that go on at the same time.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Spending:
 
     @property
     def accountant_delta(self) -> float:
-        """Delta without the part that publishing unlisted categories uses."""
+        """Delta without the part reserved for publishing undeclared categories."""
         return self.delta if self.plan is None else self.delta - self.plan.reserved_delta
 
 
@@ -188,7 +188,7 @@ def _divergence(spending: Spending, order: float) -> float:
 
 
 class RenyiFilter:
-    """Decides whether one more run, chosen in whatever way, keeps a table's total within a cap.
+    """Decides whether a cap allows one more run, however that run was chosen.
 
     A run may go ahead if the Renyi divergences of all runs, it included, add up to no more than what the
     cap allows at one order. That order and delta are fixed by the cap and the first run alone, that is

@@ -1,4 +1,4 @@
-"""Noise that privacy rests on: float64, from operating-system entropy, with full tails."""
+"""The noise that the guarantee rests on: float64, from the operating system's entropy, with full tails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AT_ONCE = 2**20  # draws that are under way together
 
 
 class NoiseSource:
-    """Draws noise and batch samples of one run.
+    """Draws the noise and the batch samples of one run.
 
     Each instance is keyed anew, with 128 bits made of 256 bits of the operating system's entropy. numpy's
     Philox is a counter-based generator, not a cryptographic one; its ziggurat normals reach beyond 8
@@ -66,7 +66,7 @@ class NoiseSource:
         return out
 
     def _fill_discrete(self, out: NDArray[np.int64], sigma: float) -> None:
-        """Draw into `out`, int64 `[n]`, which needs several times its own memory for a moment."""
+        """Draw into `out`, int64 `[n]`; temporarily needs several times its memory."""
         todo = np.arange(len(out))
         scale = np.floor(sigma) + 1
         while len(todo):

@@ -22,26 +22,26 @@ NO_GUARANTEE = "NO GUARANTEE: this model was trained without differential privac
 TEST_ONLY = "TEST ONLY, no guarantee: the noise came from a fixed seed."
 SPENDING = ("Share of the budget", "Item", "Detail")
 OPINION_TITLE = (
-    "Second opinion of TensorFlow Privacy on the training steps alone (batches are Poisson samples, so its "
-    "figure for those applies)"
+    "Second opinion of TensorFlow Privacy on the training steps alone (of its figures, the one for Poisson "
+    "sampling applies)"
 )
 COVERED = (
-    "the trained model, the learned domain, the row count, the loss curve, the comparison with the "
-    "measured marginals, and every synthetic table made from them"
+    "the trained model, the measured values and ranges of the columns, the row count, the loss curve, the "
+    "comparison with the measured marginals, and every synthetic table made from these"
 )
 NOT_COVERED = (
-    "column names and types, declared bounds and categories (stated to be public), comparisons with the "
+    "column names and types, declared bounds and categories (which count as public), comparisons with the "
     "original table, other runs on the same table (epsilons add up), running times, and "
 )
 MORE_ROWS = {
-    True: "rows that belong to the same person (the unit is one row)",
-    False: "persons beyond what that column tells apart (rows where it is missing count as one person's)",
+    True: "several rows of the same person as a whole (the privacy unit is one row)",
+    False: "persons that this column does not distinguish (rows where it is missing count as one person's)",
 }
 RELATIONS = {True: "add or remove one row", False: "add or remove one unit with all its rows"}
 
 
 def relation_of(unit: str) -> str:
-    """Which tables are neighbours, if a unit of privacy is what its text says.
+    """Which tables are neighbours for a privacy unit.
 
     >>> relation_of("one row")
     'add or remove one row'
@@ -50,7 +50,7 @@ def relation_of(unit: str) -> str:
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - a field's value
-    """Infinity has no place in JSON: null instead."""
+    """Null in place of infinity, which JSON does not have."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -73,7 +73,7 @@ def budget_shares(plan: PrivacyPlan) -> list[tuple[str, str, float]]:
 
 @dataclass(frozen=True)
 class PrivacyReceipt:
-    """The account of one run.
+    """The receipt of one run.
 
     Attributes:
         plan: What was released; None without differential privacy.
@@ -133,8 +133,8 @@ class PrivacyReceipt:
         return [] if self.plan is None else budget_shares(self.plan)
 
     def facts(self) -> list[tuple[str, str]]:
-        """The circumstances of the guarantee, name and text."""
-        rows = "private, measured with noise" if self.row_count_private else "stated to be public"
+        """The facts behind the guarantee, as names and texts."""
+        rows = "private, measured with noise" if self.row_count_private else "declared public"
         facts = [
             ("unit", f"{self.unit}; neighbours: {self.relation}"),
             ("row count", rows),
@@ -151,7 +151,7 @@ class PrivacyReceipt:
         if self.guarantee == "dp":
             facts += [("covered", COVERED), ("not covered", self.not_covered)]
         if self.ledger_entry is not None:
-            facts.append(("ledger", f"entered as run {self.ledger_entry[:8]} in its owner's ledger"))
+            facts.append(("ledger", f"recorded as run {self.ledger_entry[:8]} in the owner's ledger"))
         facts.append(("versions", ", ".join(f"{k} {v}" for k, v in self.versions.items())))
         return facts
 

@@ -1,4 +1,4 @@
-"""A bound on epsilon in well under a millisecond, for sliders: Rényi divergence at whole orders.
+"""A quick upper bound on epsilon for sliders, in well under a millisecond: Rényi divergences at whole orders.
 
 The accountant's privacy-loss distributions take a tenth of a second to seconds. The bound here is never
 below them, by design about 3 to 15 % above, and is called an upper bound wherever it is shown.

@@ -1,4 +1,4 @@
-"""Poisson sampling of rows, and chunks to compute on."""
+"""Poisson sampling of rows, and its division into chunks that fit into memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def poisson_sample(rows: int, probability: float, generator: np.random.Generator
 
 
 def chunks(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    """Cut indices into parts that fit into memory, at least one, which may be empty.
+    """Divide indices into chunks that fit into memory; at least one, which may be empty.
 
     A larger sample gives more parts, never a shorter sample: dropping rows would change what the
     accountant was told.

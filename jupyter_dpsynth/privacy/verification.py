@@ -1,4 +1,4 @@
-"""Checks a receipt by itself: whether its figures are those of its events."""
+"""Checks whether the figures of a receipt follow from its events."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ TOLERANCE = 1e-4  # relative, of a figure: what versions of the accountant may d
 SAMPLER = "Poisson"
 MOST_OVER = 2.0  # RDP is at most about a tenth above PLD where both make sense
 NOT_CHECKED = (
-    "What cannot be seen from the receipt: whether the run did what it says (the texts on sampler, noise, "
-    "backend and versions are statements), and who wrote it. It is not signed: somebody who changes the "
-    "events and all figures together makes another receipt that agrees with itself."
+    "A receipt cannot show whether the run did what it says (the texts on sampler, noise, backend and "
+    "versions are only statements), nor who wrote it. It is not signed: somebody who changes the events and "
+    "all figures together gets another receipt that agrees with itself."
 )
 
 
@@ -64,7 +64,7 @@ class Verification:
             for check in self.checks
         ]
         if self.passed:
-            lines.append("Verified: the figures are those of the events.")
+            lines.append("Verified: the figures follow from the events.")
         elif self.receipt.guarantee != "dp":
             lines.append("Not verified: there is no guarantee to verify.")
         else:
@@ -74,7 +74,7 @@ class Verification:
 
 
 def verify_receipt(document: object) -> Verification:
-    """Compute every figure of a receipt again from its events, with two accountants.
+    """Recompute every figure of a receipt from its events, with two accountants.
 
     Args:
         document: The receipt as JSON gives it.
@@ -87,7 +87,7 @@ def verify_receipt(document: object) -> Verification:
         raise TypeError
     if receipt.guarantee != "dp":
         consistent = document["epsilon"] is None and document["epsilon_rdp"] is None
-        return Verification(receipt, (Check("epsilon", consistent, "none is stated"),))
+        return Verification(receipt, (Check("epsilon", consistent, "none stated"),))
     if receipt.plan is None or receipt.epsilon is None or receipt.delta <= receipt.plan.reserved_delta:
         raise ArtifactError("the receipt states a guarantee, but delta or the events do not allow one.")
     checks = [*_statements(receipt), *_spending(receipt, document["spending"])]
@@ -165,6 +165,6 @@ def _figures(receipt: PrivacyReceipt, stated_rdp: float | None) -> list[Check]:
 
 def _compared(name: str, stated: float | None, computed: float) -> Check:
     if stated is None:
-        return Check(name, False, f"none is stated, computed {epsilon_text(computed)}")  # noqa: FBT003
+        return Check(name, False, f"none stated, computed {epsilon_text(computed)}")  # noqa: FBT003
     same = math.isclose(stated, computed, rel_tol=TOLERANCE, abs_tol=1e-9)
     return Check(name, same, f"stated {stated:.6g}, computed {computed:.6g}")

@@ -1,1 +1,1 @@
-"""What `learn` reads: a pandas DataFrame, a Dask DataFrame, or files of Parquet or CSV."""
+"""Opens and reads the tables that can be learned: pandas and Dask DataFrames, Parquet and CSV files."""

@@ -1,7 +1,8 @@
-"""A private table as the engine reads it: part by part, whatever it is stored in.
+"""A private table as the engine reads it: part by part, in whatever format it is stored.
 
-Whatever is measured is a sum over the parts of a table, taken before noise is added once. A table in memory
-is a source of one part, so there is one way to measure, and how a table is cut changes no exact count.
+Everything that is measured is a sum over the parts of a table, and noise is added once, to the sum. A table
+in memory is a source with one part. So there is one way to measure, and how a table is split changes no exact
+count.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ __all__ = ["CHANGED", "FrameSource", "KeptRows", "RowSums", "Source"]
 
 T = TypeVar("T")
 CHANGED = (
-    "the table has changed since it was opened. Open it again (in a notebook, run the cell again), and keep "
-    "it as it is until learn has ended. What the run had reserved counts as spent if measuring had begun."
+    "the table has changed since it was opened. Open it again (in a notebook, run the cell again), and do "
+    "not change it until learning has ended. What the run had reserved counts as spent if measuring had "
+    "begun."
 )
 
 
@@ -52,7 +54,7 @@ class Source(ABC):
     @property
     @abstractmethod
     def described(self) -> pd.DataFrame:
-        """A frame with the table's columns and dtypes; its rows, if it has any, are private."""
+        """A DataFrame with the table's columns and dtypes; its rows, if it has any, are private."""
 
     @property
     @abstractmethod
@@ -61,12 +63,12 @@ class Source(ABC):
 
     @property
     def refused(self) -> Mapping[str, str]:
-        """Columns whose type cannot be learned although pandas could hold it, with that type."""
+        """Columns whose type pandas can store but that cannot be learned, with that type."""
         return {}
 
     @abstractmethod
     def without(self, names: Sequence[str]) -> Source:
-        """The same table without some columns, or with all of them, as a source that is closed by itself.
+        """The table without some columns, as a new source that must be closed separately.
 
         Nothing is opened again: what opening has found of the table is taken over.
         """
@@ -78,7 +80,7 @@ class Source(ABC):
         columns: Sequence[str],
         kept: NDArray[np.bool_] | None = None,
     ) -> Iterator[T]:
-        """What a function makes of each part, in the order of the rows.
+        """Apply a function to each part, in the order of the rows.
 
         Args:
             function: Gets a frame that has at least these columns. It may run in another process.
@@ -87,7 +89,7 @@ class Source(ABC):
         """
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """An array as long as the table: in memory if the table is, else in a file without a name.
+        """An array as long as the table: in memory if the table is, otherwise in a file without a name.
 
         Args:
             shape: Its shape.
@@ -98,7 +100,7 @@ class Source(ABC):
     def concatenate(
         self, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], width: int | None = None
     ) -> NDArray[Any]:
-        """Put the arrays of all parts behind each other, outside the process's own memory if need be.
+        """Concatenate the arrays of all parts, outside the process's own memory if necessary.
 
         Args:
             arrays: One `[rows]` or `[rows, width]` a part, of at most as many rows as the part.
@@ -126,7 +128,7 @@ class Source(ABC):
             raise DataError(CHANGED)
 
     def close(self) -> None:  # noqa: B027 - not every source has something to let go of
-        """Let go of the table and of everything that was stored for it."""
+        """Release the table and everything that was stored for it."""
 
 
 class FrameSource(Source):
@@ -154,7 +156,7 @@ class FrameSource(Source):
         return len(self.described)
 
     def without(self, names: Sequence[str]) -> FrameSource:
-        """A copy without these columns; with all of them the same frame."""
+        """A source without these columns; it shares the DataFrame if there are none to leave out."""
         return FrameSource(self.described.drop(columns=list(names)) if names else self.described)
 
     def map(
@@ -175,7 +177,7 @@ class FrameSource(Source):
 
 
 class KeptRows(Source):
-    """Some rows of another source, in their order. It is closed with the other one.
+    """Some rows of another source, in the same order; both are closed together.
 
     Which rows these are is known by their places, so the order of a volatile source must stay.
 
@@ -234,7 +236,7 @@ AT_ONCE = 2**20  # rows whose hashes are copied at once
 
 @dataclass(frozen=True)
 class RowSums:
-    """What is compared to notice that a table changed between two passes, each modulo 2^64: private.
+    """Sums of row hashes, modulo 2^64, that show whether a table changed between two passes: private.
 
     Attributes:
         rows: How many rows.
@@ -257,6 +259,6 @@ class RowSums:
         return found
 
     def __add__(self, other: RowSums) -> RowSums:
-        """The sums of these rows and then those: their places move by as many as there are here."""
+        """The sums of these rows followed by the others, whose positions shift accordingly."""
         placed = self.placed + other.placed + 2 * self.rows * other.plain
         return RowSums(self.rows + other.rows, (self.plain + other.plain) % 2**64, placed % 2**64)

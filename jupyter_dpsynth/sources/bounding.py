@@ -1,12 +1,12 @@
-"""Bounds what one unit of privacy (a person with several rows) contributes to a table of any size.
+"""Limits the number of rows of each privacy unit (a person), in a table of any size.
 
-One pass over the column that names the unit gives 128 bits for each row. They deal the rows into buckets of
-about a million; which rows of a unit are kept is decided bucket by bucket. All arrays of the table's length
-are where the table's own source keeps such arrays: in memory, or in files without a name.
+One pass over the column of the privacy unit gives 128 bits for each row. They split the rows into buckets of
+about a million; which rows of a unit are kept is decided bucket by bucket. Arrays as long as the table are
+stored where the source stores such arrays: in memory, or in files without a name.
 
 **Why 128 bits.** Two units with the same bits would be bounded as if they were one, and whether one of them
-is there would decide which of the other's rows are kept. Numbers never meet: what is made of them can be
-undone. For texts it is a keyed hash, under which two of u units have the same bits with a probability of at
+is there would decide which of the other's rows are kept. Numbers never collide, because the function can be
+inverted. For texts it is a keyed hash, under which two of u units have the same bits with a probability of at
 most u^2 / 2^129: 2e-23 for 1e8 persons, which is nothing beside delta. With 64 bits it would be 3e-4. The
 keys come from the run's own generator, and so from the operating system.
 """
@@ -42,7 +42,7 @@ KEY_BYTES = 16 * WORDS  # one salt for each word of a number, one word for what 
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """Which rows belong together.
+    """Which rows belong to which privacy unit.
 
     Attributes:
         starts: Where each unit begins in `rows`, and where the last one ends, int64 `[units + 1]`.
@@ -57,7 +57,7 @@ class Units:
 
     @classmethod
     def side_by_side(cls, starts: NDArray[np.int64]) -> Units:
-        """Units whose rows stand together in the table already."""
+        """Units whose rows are already next to each other in the table."""
         return cls(starts, np.arange(starts[-1]))
 
     def __len__(self) -> int:
@@ -82,7 +82,7 @@ class Units:
 def bound_units(
     source: Source, unit: str, most: int, generator: np.random.Generator
 ) -> tuple[KeptRows, Units]:
-    """Keep at most so many rows of every unit, which ones being random.
+    """Keep at most this many rows of every privacy unit, chosen at random.
 
     How the table is cut into parts does not matter: with the same generator the same rows are kept.
 
@@ -148,7 +148,7 @@ def _renumbered(source: Source, rows: NDArray[np.int64], kept: NDArray[np.bool_]
 
 
 class _Dealt:
-    """The rows of a table, dealt into buckets by their unit's bits: private.
+    """The rows of a table, split into buckets by the bits of their unit: private.
 
     Attributes:
         count: Exact number of rows.
@@ -192,7 +192,7 @@ class _Dealt:
     def decided(
         self, most: int, generator: np.random.Generator
     ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
-        """Of one bucket after the other the rows that are kept, each unit's together: bits and numbers.
+        """The rows that are kept, bucket by bucket, those of each unit together: bits and row numbers.
 
         A row that has `most` better ones of its unit before it can be forgotten at once, so that of a unit
         that owns nearly all rows never more than `most` are in memory beside those that are looked at.
@@ -223,7 +223,7 @@ def _bucket(words: NDArray[np.uint64], buckets: int) -> NDArray[np.intp]:
 
 
 def _beginnings(words: NDArray[np.uint64]) -> NDArray[np.intp]:
-    """Where each unit begins, in rows that are sorted by it."""
+    """The first row of each unit, in rows sorted by unit."""
     other = (words[1:] != words[:-1]).any(axis=1)
     return np.flatnonzero(np.append(True, other)) if len(words) else np.zeros(0, np.intp)
 
@@ -257,7 +257,7 @@ def _unit_words(series: pd.Series, key: bytes) -> NDArray[np.uint64]:
 
 
 def _number_type(value: object) -> type | None:
-    """The dtype that holds a number exactly; None for what is none, or too large."""
+    """The dtype that represents a number exactly; None for other values, or if it is too large."""
     if type(value) is float:
         return np.float64
     if type(value) is not int or not -(2**63) <= value < 2**64:
@@ -306,7 +306,7 @@ def _text_words(values: list[object], key: bytes) -> NDArray[np.uint64]:
 
 
 def _written(value: object) -> bytes:
-    """What tells a value from all others.
+    """A text that distinguishes a value from all others.
 
     >>> _written("7"), _written(7)
     (b'text 7', b'int 0x7')

@@ -1,6 +1,6 @@
 """CSV files: read once, from beginning to end, into a private Parquet file that can be read by columns.
 
-What `pandas.read_csv` makes of a file is the table, so the files are read with it, many rows at a time.
+The table is what `pandas.read_csv` makes of the files, so they are read with it, many rows at a time.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 NULLABLE = {"truth": "boolean", "whole": "Int64", "number": "Float64"}
 EXACT = 2.0**53  # below it floats hold all whole numbers
 UNREADABLE = (
-    "{name} is no table that pandas.read_csv can read: it is empty or damaged, a line has more fields than "
-    "the first one, or a quote is not closed. Repair it, or save the table as Parquet."
+    "{name} cannot be read by pandas.read_csv: it is empty or damaged, a line has more fields than the "
+    "first one, or a quote is not closed. Repair it, or save the table as Parquet."
 )
 SEPARATED = (
     "{name} has one column, {column}: its fields seem to be separated by {mark!r}, not by commas. Pass "
     "dask.dataframe.read_csv(path, sep={mark!r}), or save the table as Parquet."
 )
 LONGER = (
-    "{name}: its rows have more fields than its header has names. Name every column, or save the table as "
-    "Parquet."
+    "{name}: its rows have more fields than its header has names. Add the missing column names, or save the "
+    "table as Parquet."
 )
 NOT_TEXT = "{name}: its header is not text in UTF-8. Save it as 'CSV UTF-8', or as Parquet."
 MARKS = ";\t|"  # that stand between fields where it is not a comma
@@ -47,7 +47,7 @@ DAMAGED = (ValueError, OSError, EOFError, zlib.error)  # pandas' own errors are 
 
 
 class CsvSource(FilesSource):
-    """Files of CSV with one header.
+    """CSV files with the same header.
 
     The types of the first rows are taken as schema; a later value that does not fit its column counts as
     missing.
@@ -74,7 +74,7 @@ class CsvSource(FilesSource):
         self._copy: ParquetSource | None = None
 
     def __copy__(self) -> CsvSource:
-        """The same files with the same header, and in time a private copy of its own."""
+        """A source for the same files, which makes its own private copy when it is read."""
         twin = CsvSource.__new__(CsvSource)
         vars(twin).update(vars(self), _folder=None, _copy=None)
         return twin
@@ -191,7 +191,7 @@ def _chunks(reader: Any, name: str) -> Iterator[pd.DataFrame]:  # noqa: ANN401 -
 
 
 def _exact_chunks(path: Path, kinds: dict[str, str], rows: int) -> Iterator[pd.DataFrame]:
-    """The frames of a file; whole numbers that pandas has rounded stand there as they are written.
+    """The chunks of a file, with whole numbers that pandas has rounded restored to what is written.
 
     Beside a fraction pandas makes floats of all numbers of a chunk, which changes long ones: two persons
     could become one. Such chunks are taken from a second pass, which ends with the last of them.
@@ -205,7 +205,7 @@ def _exact_chunks(path: Path, kinds: dict[str, str], rows: int) -> Iterator[pd.D
 
 
 def _numbered(path: Path, kinds: dict[str, str], rows: int) -> Iterator[tuple[int, pd.DataFrame]]:
-    """The frames of a file with their numbers; it is not opened before the first one is wanted."""
+    """The chunks of a file with their numbers; the file is opened when the first one is needed."""
     yield from enumerate(_read(path, kinds, chunksize=rows))
 
 
@@ -217,7 +217,7 @@ def _may_be_rounded(series: pd.Series) -> bool:
 
 
 def _kind(dtype: Any) -> str:  # noqa: ANN401 - a pandas dtype
-    """What a column of the first rows holds."""
+    """What a column contains, according to the first rows."""
     from pandas.api import types
 
     if types.is_bool_dtype(dtype):
@@ -228,7 +228,7 @@ def _kind(dtype: Any) -> str:  # noqa: ANN401 - a pandas dtype
 
 
 def _conform(chunk: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:
-    """The chunk with the types of the schema; what does not fit is missing, and nothing raises.
+    """The chunk with the types of the schema; values that do not fit become missing, and nothing raises.
 
     Privacy:
         What becomes of a value follows from its own text alone, never from other rows of its chunk: pandas
@@ -257,7 +257,7 @@ def _conform(chunk: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:
 
 
 def _whole(numbers: pd.Series, texts: pd.Series) -> pd.Series:
-    """Whole numbers as Int64; all others are missing.
+    """Whole numbers as Int64; all other values become missing.
 
     Args:
         numbers: What pandas makes of them.
@@ -276,7 +276,7 @@ def _whole(numbers: pd.Series, texts: pd.Series) -> pd.Series:
 
 
 def _to_the_last_digit(text: str) -> Any:  # noqa: ANN401 - an int or missing
-    """A long whole number; missing if 64 bits do not hold it."""
+    """A long whole number; missing if it does not fit into 64 bits."""
     import pandas as pd
 
     try:

@@ -1,4 +1,4 @@
-"""Work that is handed to Dask: on the threads of this process, or on the cluster of its active client."""
+"""Runs work with Dask, in the threads of this process or on the cluster of its active client."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def import_dask() -> Any:  # noqa: ANN401 - a module
 def computed(
     tasks: Iterable[Any], ahead: int = AHEAD, retries: int = 0, *, here: bool = False
 ) -> Iterator[Any]:
-    """Results of delayed tasks in their order; only a few are under way at once, so memory is bounded.
+    """Results of delayed tasks in order; only a few run at once, to limit memory.
 
     Args:
         tasks: What to compute.

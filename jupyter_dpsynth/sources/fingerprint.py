@@ -1,7 +1,7 @@
 """A table's content as one digest that does not depend on the order of rows or columns.
 
-The ledger knows a table again by it, whatever the variable is called. The digest is computed from private
-rows and is no release: it goes nowhere but, keyed with a local secret, into the owner's ledger.
+The ledger recognises a table by it, whatever the variable is called. The digest is computed from private rows
+and must not get out: it is only stored, keyed with a local secret, in the owner's ledger.
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ def _text(value: object) -> str:
 
 
 def text_hashes(texts: list[str]) -> NDArray[np.uint64]:
-    """64 bits of each text's hash, whatever characters it holds."""
+    """64 bits of each text's hash, whatever characters it contains."""
     encoded = (text.encode("utf-8", "backslashreplace") for text in texts)
     digests = b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in encoded)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spread every bit over the whole word.
+    """Mix every bit into the whole 64-bit word.
 
     Source:
         Steele, Lea and Flood 2014, 'Fast splittable pseudorandom number generators': the finaliser.

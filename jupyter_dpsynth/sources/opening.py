@@ -1,4 +1,4 @@
-"""The border where a user's table, in whichever form, becomes a `Source`: it is opened here and only once."""
+"""Opens the table that a user passes, in whichever form, as a `Source`; this happens only once per call."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def leave_out(source: Source, names: str | Sequence[str], option: str) -> Source
 
 
 def known_columns(source: Source, names: str | Sequence[str], option: str) -> list[str]:
-    """Names of columns that a user gave, one or several, as a list.
+    """The column names that a user gave, one or several, as a list; checks that they exist.
 
     Args:
         source: The table.
@@ -82,7 +82,7 @@ def is_dask(data: object) -> bool:
 
 
 def source_files(path: str | os.PathLike[str]) -> list[Path]:
-    """The files that a path or pattern names, sorted.
+    """The files that a path or pattern stands for, sorted.
 
     Raises:
         DataError: There is none, or it is at another computer.
@@ -106,10 +106,10 @@ def source_files(path: str | os.PathLike[str]) -> list[Path]:
         found = [Path(each) for each in glob.glob(str(place), recursive=True)]  # noqa: PTH207 - absolute too
     files = sorted(each for each in found if each.is_file())
     if not files:
-        inside = f" Folders in it are not looked into: name them ({shown(f'{text}/*/*.parquet')})."
+        inside = f" Subfolders are not searched: name them ({shown(f'{text}/*/*.parquet')})."
         raise DataError(
-            f"df = {shown(text)}: there is no such file, nor a folder with .parquet or .csv files."
-            f"{inside if place.is_dir() else ''}"
+            f"df = {shown(text)}: there is no such file, and no folder with .parquet or .csv "
+            f"files.{inside if place.is_dir() else ''}"
         )
     return files
 

@@ -1,4 +1,4 @@
-"""Files of Parquet, read row group by row group."""
+"""Parquet files, read row group by row group."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ LEAST_BYTES = 8  # of a value in memory, about
 PROBED_ROWS = 1_024  # that tell how long the texts are that are stored once for many rows
 FOOTERS = 16  # of files that are kept read
 BUFFER_BYTES = 2**20  # of each column that is read ahead
-UNREADABLE = "{path} cannot be read as Parquet: it is damaged, or something else."
+UNREADABLE = "{path} is not a Parquet file, or is damaged."
 UNSEEN = (
-    "{path} cannot be opened. If Dask's client is active, all of its workers must have the file at this "
-    "place: put it on a disk that they share, or close the client to read it here."
+    "{path} cannot be opened. If Dask's client is active, all of its workers must have the file under this "
+    "path: put it on a shared disk, or close the client to read it here."
 )
 
 
 class ParquetSource(FilesSource):
-    """Files of Parquet with one schema. Row groups are the parts.
+    """Parquet files with one schema. Row groups are the parts.
 
     Args:
         files: The files, in the order of their rows.
@@ -56,8 +56,8 @@ class ParquetSource(FilesSource):
                 self._schema = first.remove_metadata()
         for name in sorted(_named_by_folders(self._files) - set(first.names)):
             raise DataError(
-                f"column {name!r} is in the names of the folders, not in the files: pass "
-                "dask.dataframe.read_parquet(folder), or name the files of one folder."
+                f"column {name!r} exists only in the names of the folders, not in the files: pass "
+                "dask.dataframe.read_parquet(folder), or name the files of a single folder."
             )
         names = _column_names(first)
         self._odd = {
@@ -66,7 +66,7 @@ class ParquetSource(FilesSource):
         self._described = self._empty_frame(names)
 
     def _empty_frame(self, names: list[str]) -> pd.DataFrame:
-        """These columns without rows, with the types of the files' schema."""
+        """A DataFrame with these columns and the types of the files' schema, without rows."""
         frame = _to_frame(self._schema.empty_table().select(names), None)
         for name in names:
             if getattr(self._schema.field(name).type, "ordered", False):  # the order is schema
@@ -76,7 +76,7 @@ class ParquetSource(FilesSource):
 
     @property
     def refused(self) -> dict[str, str]:
-        """Columns of nested values, bytes or times of a day."""
+        """Columns of nested values, bytes or times of day."""
         return {name: kind for name, kind in self._odd.items() if name in self._described.columns}
 
     def _tasks(
@@ -99,7 +99,7 @@ def _named_by_folders(files: Iterable[Path]) -> set[str]:
 
 
 def _column_names(schema: Any) -> list[str]:  # noqa: ANN401
-    """Names of the columns, without what pandas stored of its index."""
+    """Names of the columns, without the index columns that pandas stored."""
     index = (schema.pandas_metadata or {}).get("index_columns", ())
     return [name for name in schema.names if name not in index]
 
@@ -118,7 +118,7 @@ def _check_same(schema: Any, first: Any, path: Path, first_path: Path) -> None: 
     name = min(name for name in kinds | others if kinds.get(name) != others.get(name))
     raise DataError(
         f"{path.name} and {first_path.name} differ in column {name!r}: all files must have the same columns "
-        "with the same types. Rewrite them, or name the ones that belong together."
+        "with the same types. Rewrite them, or name only files that belong together."
     )
 
 
@@ -133,7 +133,7 @@ def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
 
 
 def _footer(path: Path, otherwise: str) -> Any:  # noqa: ANN401 - a pyarrow.parquet.FileMetaData
-    """What a file says of its columns and row groups; DataError with this message if it cannot be read.
+    """The footer of a file; raises DataError with this message if it cannot be read.
 
     Of many columns that is long, and it is needed for each row group, so the last ones are kept.
     """
@@ -148,7 +148,7 @@ def _footer(path: Path, otherwise: str) -> Any:  # noqa: ANN401 - a pyarrow.parq
 
 @functools.lru_cache(maxsize=FOOTERS)
 def _read_footer(path: Path, _: tuple[int, int] | None) -> Any:  # noqa: ANN401 - as `_footer`
-    """Read it once, as long as size and time of the last change stay."""
+    """Read the footer once, as long as the file's size and time of change stay the same."""
     import pyarrow.parquet as pq
 
     return pq.read_metadata(path)
@@ -182,7 +182,7 @@ def _stored_bytes(group: Any, names: set[str]) -> float:  # noqa: ANN401 - a pya
 
 
 def _held_bytes(batch: Any) -> float:  # noqa: ANN401 - a pyarrow.RecordBatch
-    """About how many bytes a row takes that has been read; of categories, the codes alone."""
+    """About how many bytes a row takes in memory; for categories, only the codes count."""
     size = sum(int(getattr(column, "indices", column).nbytes) for column in batch.columns)
     return size / max(len(batch), 1)
 

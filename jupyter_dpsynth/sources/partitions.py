@@ -1,4 +1,4 @@
-"""What all tables have in common that Dask reads part by part, files and Dask DataFrames; and the latter.
+"""Tables that Dask reads part by part: what files and Dask DataFrames have in common, and Dask DataFrames.
 
 What comes back of a part is small: counts, codes, hashes.
 """
@@ -110,7 +110,7 @@ class Partitioned(Source):
         yield from itertools.repeat(None if kept is None else np.zeros(0, np.uint8))
 
     def _check_unchanged(self) -> None:
-        """Raise DataError if what is read is known to be another table by now."""
+        """Raise DataError if the table is known to have changed."""
 
     @property
     def rows(self) -> int:
@@ -132,7 +132,7 @@ class Partitioned(Source):
         columns: Sequence[str],
         kept: NDArray[np.bool_] | None = None,
     ) -> Iterator[T]:
-        """What the function makes of each part; notices if another pass had other rows."""
+        """Apply the function to each part; raises if an earlier pass had other rows."""
         self._check_unchanged()
         lengths: list[int] = []
         found = False
@@ -214,7 +214,7 @@ class DaskSource(Partitioned):
             yield apply(function, next(kept), _slices, part)
 
     def close(self) -> None:
-        """Let go of the graph."""
+        """Release the graph."""
         self._ddf = None
 
 
@@ -225,7 +225,7 @@ def _slices(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 class FilesSource(Partitioned):
-    """Files that must stay as they are from when they are opened until they have been read.
+    """Files that must not change from when they are opened until they have been read.
 
     Args:
         files: The files, in the order of their rows.
@@ -268,7 +268,7 @@ def stamps_of(files: Iterable[Path]) -> list[tuple[int, int] | None]:
 
 
 def rows_at_once(bytes_per_row: float) -> int:
-    """How many rows of this size are looked at together.
+    """How many rows of this size are read at once.
 
     >>> rows_at_once(100), rows_at_once(10_000), rows_at_once(1e9)
     (262144, 6710, 256)

@@ -1,4 +1,4 @@
-"""A bounded number of rows from all over a private table, for figures that its owner alone sees.
+"""A limited number of rows from all over a private table, for figures that only its owner sees.
 
 No guarantee rests on how these rows are chosen.
 """
@@ -21,13 +21,13 @@ __all__ = ["LOOKED_AT", "MOST_LOOKED_AT", "rows_to_look_at"]
 MOST_LOOKED_AT = 262_144
 MOST_PARTS = 16
 LOOKED_AT = (
-    f"Only a part of a table in files or of a Dask DataFrame is read for this: at most {MOST_LOOKED_AT:,} "
+    f"Of a table in files or a Dask DataFrame, only a part is read for this: at most {MOST_LOOKED_AT:,} "
     f"rows, from up to {MOST_PARTS} of its parts."
 )
 
 
 def rows_to_look_at(source: Source) -> pd.DataFrame:
-    """A table in memory as it is; of one in parts every so many rows of parts all over it.
+    """A table in memory as it is; otherwise evenly spaced rows from parts all over the table.
 
     Args:
         source: The private table.
@@ -51,7 +51,7 @@ def rows_to_look_at(source: Source) -> pd.DataFrame:
 
 
 def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """The parts behind each other; categories that differ from part to part stay categories."""
+    """The parts concatenated; categories that differ between parts stay categories."""
     joined = pd.concat(parts, ignore_index=True)
     for name, dtype in parts[0].dtypes.items():
         if isinstance(dtype, pd.CategoricalDtype) and joined[name].dtype != dtype:

@@ -1,8 +1,8 @@
-"""Private room on disk for what does not fit into memory.
+"""Private temporary files for what does not fit into memory.
 
-Arrays live in files without a name: nobody else can open them, and the operating system frees them at
-whatever end the process comes to, kill -9 included. What other processes must be able to open lies in a
-private folder, which is removed at the end of its run; if the process was killed, the next one removes it.
+Arrays are in files without a name: nobody else can open them, and the operating system frees them however the
+process ends, even after kill -9. Files that other processes must open are in a private folder, which is
+removed at the end of its run; if the process was killed, the next run removes it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ __all__ = ["PrivateFolder", "scratch_array"]
 
 OWNER = "owner"
 NO_ROOM = (
-    "there is not enough room for temporary files in {folder}: free some, or name a larger folder in the "
-    "environment variable TMPDIR before Python starts. %dpsynth calc tells about how much is needed."
+    "there is not enough space for temporary files in {folder}: free some, or set the environment variable "
+    "TMPDIR to a larger folder before Python starts. %dpsynth calc says about how much is needed."
 )
 
 
 def scratch_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An array in a file that has no name and is gone with the array.
+    """An array in a file without a name, which is freed with the array.
 
     Args:
         shape: Its shape.
@@ -56,7 +56,7 @@ def scratch_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _allocated(handle: int, size: int) -> bool:
-    """Whether a file got its room on disk: one that was only made longer ends in a bus error."""
+    """Reserve a file's space on disk; says whether there was enough, which extending alone does not."""
     if not hasattr(os, "posix_fallocate"):
         return True
     try:
@@ -67,7 +67,7 @@ def _allocated(handle: int, size: int) -> bool:
 
 
 class PrivateFolder:
-    """A folder that only this user can read and that does not outlive its process for long.
+    """A folder that only this user can read, and that is removed soon after its process ends.
 
     Attributes:
         path: The folder, mode 0700; write files with `create`.
@@ -112,8 +112,8 @@ def _home() -> Path:
     private = stat.S_ISDIR(found.st_mode) and (os.name == "nt" or stat.S_IMODE(found.st_mode) & 0o077 == 0)
     if not private or getattr(found, "st_uid", user) != user:
         raise DataError(
-            f"{home} is not a private folder of yours: remove it, or name another folder for temporary files "
-            "in the environment variable TMPDIR before Python starts."
+            f"{home} is not a folder that only you can read: remove it, or set the environment variable "
+            "TMPDIR to another folder before Python starts."
         )
     return home
 
@@ -134,7 +134,7 @@ def _sweep(home: Path) -> None:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold the lock that creating and sweeping need."""
+    """Hold the lock that is needed to create and to remove folders."""
     handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         _try_lock(handle, wait=True)
@@ -144,7 +144,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _try_lock(handle: int, *, wait: bool = False) -> bool:
-    """Whether an open file's lock could be had; it is freed when the process ends, however it ends."""
+    """Try to lock an open file; returns whether it worked. The lock is freed however the process ends."""
     try:
         import fcntl
     except ImportError:  # where there are no such locks nothing is taken for a leftover

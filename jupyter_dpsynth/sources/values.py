@@ -1,4 +1,4 @@
-"""pandas columns to plain numpy values and back, for every dtype that can be learned.
+"""Converts pandas columns of every dtype that can be learned to plain numpy values, and back.
 
 Nothing here raises because of a value: a value that does not fit its column counts as missing. An error
 that depends on one row would be a release that nothing pays for.
@@ -64,7 +64,7 @@ def time_values(series: pd.Series, *, duration: bool) -> tuple[NDArray[np.int64]
 
 
 def plain_days(series: pd.Series) -> pd.Series:
-    """A column with its days of pyarrow, if it holds such, as numpy's: as Python's they end with 9999."""
+    """A column of pyarrow dates as numpy dates, which can represent years after 9999."""
     for kind, whole, unit in (("date32[", "int32", "D"), ("date64[", "int64", "ms")):
         if str(series.dtype).startswith(kind):
             numbers = series.astype(f"{whole}[pyarrow]").to_numpy(dtype=np.int64, na_value=0)
@@ -74,7 +74,7 @@ def plain_days(series: pd.Series) -> pd.Series:
 
 
 def _wall_times(series: pd.Series) -> pd.Series:
-    """What the clocks of the column's time zone showed.
+    """Local times in the column's time zone.
 
     Beyond Python's years, and where the offset leads out of what nanoseconds can tell, pandas would raise.
     """
@@ -84,7 +84,7 @@ def _wall_times(series: pd.Series) -> pd.Series:
 
 
 def factorize(series: pd.Series) -> tuple[NDArray[np.int64], list[Any]]:
-    """Codes `[n]` (-1 for missing) and the distinct values of a column of names.
+    """Codes `[n]` (-1 for missing) and the distinct values of a categorical column.
 
     A float column counts its infinite values as missing. In an object column values are the same if they
     are written the same: pandas would take 1, 1.0 and True for one value and keep the one that comes first,
@@ -103,7 +103,7 @@ def factorize(series: pd.Series) -> tuple[NDArray[np.int64], list[Any]]:
 
 
 def as_written(value: Any) -> Any:  # noqa: ANN401 - any plain value
-    """A key that tells apart what is written differently, like 1, 1.0 and True; text is its own key."""
+    """A key that distinguishes how values are written, like 1, 1.0 and True; text is its own key."""
     if value is None or isinstance(value, str):
         return value
     exact = isinstance(value, int | bytes)  # the text of a whole number may be too long to be made
@@ -122,14 +122,14 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any object
 
 
 def _one_by_one(series: pd.Series, types: tuple[type, ...], convert: type) -> pd.Series:
-    """An object column of moments or durations; what is of another type is missing, text too."""
+    """An object column of moments or durations; values of other types, text included, become missing."""
     # not Series.map: it infers text, and fails at text that cannot be written as UTF-8
     values = [_microseconds(value, convert) if isinstance(value, types) else None for value in series]
     return pd.Series(values, dtype=object)
 
 
 def _microseconds(value: Any, convert: type) -> Any:  # noqa: ANN401 - a moment or a duration
-    """A moment (in UTC) or a duration in a resolution that holds all of Python's; None if it cannot be.
+    """A moment (in UTC) or duration in microseconds, which cover all of Python's; None if impossible.
 
     pandas takes the finest resolution of a column for all of it: one value in nanoseconds would make all
     others missing that nanoseconds cannot reach.
@@ -146,7 +146,7 @@ def _microseconds(value: Any, convert: type) -> Any:  # noqa: ANN401 - a moment 
 
 
 def _as_float(value: object) -> float:
-    """A number as float; NaN for what is none, or too large for one."""
+    """A number as float; NaN for other values, or if it is too large."""
     if not isinstance(value, int | float | decimal.Decimal | np.integer | np.floating):
         return np.nan  # of complex numbers, too: numpy warns of what they lose
     try:

@@ -166,7 +166,7 @@ def test_after_a_restart_the_budget_counts_as_spent_and_everything_works_again(
     again = server.open("again.ipynb", kernel=False)
     until_shown(again, 1, "count epsilon = 1 as spent")
     assert "epsilon at most 1 of 1" in again.output(1)
-    assert "Not finished when this was saved" in again.output(1)
+    assert "Not finished when this notebook was saved" in again.output(1)
     shoot(again, "restarted-reopened")
 
 

@@ -120,7 +120,7 @@ def test_the_buttons_stay_where_they_are_while_the_calculator_has_no_figures(
     before = height()
     field(cell, "Privacy unit").fill("person")
     field(cell, "Privacy unit").press("Enter")
-    until_shown(notebook, 1, "No run is possible with this")
+    until_shown(notebook, 1, "No run is possible with these settings")
     assert abs(height() - before) < 40
 
 

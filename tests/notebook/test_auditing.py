@@ -39,7 +39,7 @@ def test_an_audit_says_what_was_proved_what_is_claimed_and_what_it_is_worth() ->
 def test_a_bound_above_the_claim_is_an_alarm_and_none_is_no_praise() -> None:
     assert "ALARM" in replace(AUDIT, bound=0.7).to_text()
     assert not replace(AUDIT, bound=0.7).holds
-    assert "Nothing could be proved" in replace(AUDIT, bound=0.0).to_html()
+    assert "The attack proved nothing" in replace(AUDIT, bound=0.0).to_html()
 
 
 def test_an_audit_needs_a_model(shell: Shell) -> None:

@@ -65,7 +65,7 @@ def test_mistakes_are_one_line(shell: Shell) -> None:
         ("%dpsynth calc df --rows 1", "give a whole number from 2"),
         ("%dpsynth calc df --columns 3", "without a DATAFRAME"),
         ("%dpsynth calc dff", "Did you mean 'df'"),
-        ("%dpsynth calc df --noise-multiplier 0.001", "Give noise_multiplier >="),
+        ("%dpsynth calc df --noise-multiplier 0.001", "Use noise_multiplier >="),
         ("%%dpsynth calc df\nignore = ['citty']", "Did you mean 'city'"),
     ):
         error = shell.run(line).error
@@ -75,4 +75,4 @@ def test_mistakes_are_one_line(shell: Shell) -> None:
 
 def test_the_budget_that_ends_early_is_told(shell: Shell) -> None:
     text = plain(shell.run("%dpsynth calc df --noise-multiplier 2.5"))
-    assert re.search(r"the budget ends there, at step [\d,]+ of the 400", text)
+    assert re.search(r"the budget is used up there, at step [\d,]+ of the 400", text)

@@ -37,9 +37,9 @@ def test_the_table_has_a_bar_with_words_for_every_dataset_and_escapes_names(
     ledger.set_cap(4, "patients")
     (bundle,) = shell.run("%dpsynth ledger").displays
     text, markup = bundle["text/plain"], bundle["text/html"]
-    assert re.search(r"patients\n  \[######-+\] epsilon = 1 at delta = 1e-06, 1 run, cap 4; room for", text)
+    assert re.search(r"patients\n  \[######-+\] epsilon = 1 at delta = 1e-06, 1 run, cap 4; epsilon = ", text)
     assert "epsilon is infinite" in text
-    assert 'aria-valuetext="epsilon = 1 at delta = 1e-06, 1 run, cap 4; room for' in markup
+    assert 'aria-valuetext="epsilon = 1 at delta = 1e-06, 1 run, cap 4; epsilon = ' in markup
     assert "25 % of the cap of 4" in markup
     assert "<b>bold" not in markup
     assert "&lt;b&gt;bold &amp; cold&lt;/b&gt;" in markup
@@ -69,7 +69,7 @@ def test_a_cap_is_set_for_one_dataset_or_for_all_and_taken_back(shell: Shell, le
     )
     assert "datasets without a cap of their own is 3" in shell.run("%dpsynth ledger --cap 3").text
     assert [each.cap for each in ledger.summary().datasets] == [2.5, 3.0]
-    assert "No cap any more" in shell.run("%dpsynth ledger --cap None --dataset patients").text
+    assert "no cap any more" in shell.run("%dpsynth ledger --cap None --dataset patients").text
     assert [each.cap for each in ledger.summary().datasets] == [3.0, 3.0]
 
 
@@ -77,7 +77,7 @@ def test_datasets_are_linked_by_name_with_quotes_where_there_are_spaces(
     shell: Shell, ledger: PrivacyLedger
 ) -> None:
     outcome = shell.run("%dpsynth ledger --link patients '<b>bold & cold</b>'")
-    assert "counted together" in outcome.text
+    assert "count as one dataset" in outcome.text
     assert len(ledger.summary().datasets) == 1
 
 
@@ -98,12 +98,12 @@ def test_the_ledger_is_exported_as_csv_and_as_json_with_events(
         ("--cap 0", "cap = 0 is not allowed"),
         ("--cap many", "there is no variable 'many'"),
         ("--cap 3 --dataset patient", "Did you mean 'patients'?"),
-        ("--dataset patients", "--dataset goes with --cap"),
+        ("--dataset patients", "--dataset needs --cap"),
         ("--link patients", "--link needs 2 values: --link DATASET DATASET"),
         ("--link patients others", "has no dataset 'others'"),
         ("--link a b --cap 3", "are both given"),
         ("--export ledger.xlsx", "ends in .csv or .json"),
-        ("patients", "does not know what to do with 'patients'"),
+        ("patients", "does not understand 'patients'"),
     ],
 )
 def test_a_mistake_is_answered_with_one_line(

@@ -94,7 +94,7 @@ def test_errors_stand_beside_the_field_also_those_of_two_fields_together(panel: 
 def test_noise_that_is_too_small_is_answered_with_the_noise_that_works(panel: ConfigPanel) -> None:
     panel.calculator.settle()
     panel.config.noise_multiplier = 0.01
-    assert re.search(r"Give noise_multiplier >= \d", panel.fields["noise_multiplier"].error)
+    assert re.search(r"Use noise_multiplier >= \d", panel.fields["noise_multiplier"].error)
     assert "No run is possible" in text_of(panel)
     panel.calculator.settle()
     panel.config.noise_multiplier = None
@@ -379,7 +379,7 @@ def test_mistakes_in_the_line_are_one_line(shell: Shell) -> None:
         ("%dpsynth panel dff", "Did you mean 'df'"),
         ("%%dpsynth panel df\nepsilonn = 1", "Did you mean 'epsilon'"),
         ("%%dpsynth panel df\nbounds = {'agee': (0, 1)}", "Did you mean 'age'"),
-        ("%%dpsynth panel\nids = ['age']", "need a table"),
+        ("%%dpsynth panel\nids = ['age']", "name the table"),
     ):
         error = shell.run(line).error
         assert words in error

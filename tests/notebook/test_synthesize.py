@@ -67,11 +67,11 @@ def test_a_wrong_condition_is_answered_with_one_line(ready: Shell) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--balance groop", "balance names 'groop', which is no learned column. Did you mean 'group'?"),
-        ("--balance group=north", "shares like {'income': {'high': 0.5"),
-        ('--balance {"group": {"North": 1}}', "balance: 'North' is no published category"),
-        ("--where group=north", "Conditions look like {'sex': 'Female'"),
-        ("--where group", "Conditions look like {'sex': 'Female'"),
+        ("--balance groop", "balance names 'groop', which is not a learned column. Did you mean 'group'?"),
+        ("--balance group=north", "shares such as {'income': {'high': 0.5"),
+        ('--balance {"group": {"North": 1}}', "balance: 'North' is not a published category"),
+        ("--where group=north", "Write conditions like {'sex': 'Female'"),
+        ("--where group", "Write conditions like {'sex': 'Female'"),
     ],
 )
 def test_a_request_of_the_wrong_form_shows_the_right_one(ready: Shell, line: str, words: str) -> None:
@@ -88,4 +88,4 @@ def test_a_comparison_says_which_table_it_is_of(ready: Shell) -> None:
 def test_a_file_that_is_replaced_by_saving_is_mentioned(ready: Shell, tmp_path: Path) -> None:
     file = tmp_path / "model.dps"
     assert "in place of" not in ready.run(f"%dpsynth save {file}").text
-    assert "in place of the file that was there" in ready.run(f"%dpsynth save {file}").text
+    assert "replacing the file that was there" in ready.run(f"%dpsynth save {file}").text

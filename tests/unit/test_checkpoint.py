@@ -99,11 +99,11 @@ def test_a_run_goes_on_only_with_its_own_table_plan_and_ledger(ledger, tmp_path)
     run = entered(ledger)
     ledger.claim(run, 4, 10)
     assert ledger.readmit(TableIdentity(b"table"), run, PLAN) == 4
-    with pytest.raises(ArtifactError, match="other data than this table"):
+    with pytest.raises(ArtifactError, match="recorded for another table"):
         ledger.readmit(TableIdentity(b"another"), run, PLAN)
-    with pytest.raises(ArtifactError, match="plan in the checkpoint is not the one"):
+    with pytest.raises(ArtifactError, match="plan in the checkpoint differs"):
         ledger.readmit(TableIdentity(b"table"), run, PLAN.with_steps(9))
-    with pytest.raises(ArtifactError, match="does not hold this run"):
+    with pytest.raises(ArtifactError, match="does not contain this run"):
         PrivacyLedger(tmp_path / "another.sqlite3").readmit(TableIdentity(b"table"), run, PLAN)
     assert len(ledger.to_frame()) == 1  # a refusal enters nothing
 
@@ -163,8 +163,8 @@ def test_what_a_resumed_run_cannot_use_is_refused_before_it_spends(halfway, tmp_
     runs = len(ledger.to_frame())
     for problem, table, options in (
         ("made with another l2_norm_clip", df, {"l2_norm_clip": 3.0}),
-        ("made with another schema", df.drop(columns="day"), {}),
-        ("other data than this table", df.iloc[1:], {}),
+        ("made with other metadata", df.drop(columns="day"), {}),
+        ("recorded for another table", df.iloc[1:], {}),
     ):
         with pytest.raises((ArtifactError, ConfigError), match=problem):
             learner(table, **options).learn(table, quiet, ledger=ledger, checkpoint=path)
@@ -255,17 +255,17 @@ def test_a_checkpoint_that_holds_the_noise_of_each_measurement_can_be_read(
     [
         (lambda s: s.update(protocol=2), None, "protocol 2"),
         (lambda s: s.update(format="other"), None, "format"),
-        (lambda s: s["plan"].update(more=1), None, "other fields"),
-        (lambda s: s["plan"].pop("steps"), None, "other fields"),
+        (lambda s: s["plan"].update(more=1), None, "unknown or missing fields"),
+        (lambda s: s["plan"].pop("steps"), None, "unknown or missing fields"),
         (lambda s: s.update(updates=18), None, "wrong form"),
         (lambda s: s.update(updates=STEPS + 1), None, "do not fit the plan"),
         (lambda s: s["reference"]["shares"].pop(), None, "shares do not fit"),
         (lambda s: s["codec"].update(more=1), None, "unknown field"),
-        (lambda s: s.pop("seed"), None, "lacks 'seed'"),
+        (lambda s: s.pop("seed"), None, "has no field 'seed'"),
         (None, lambda a: a.update(values=a["values"][1:]), "values has the wrong form"),
         (None, lambda a: a.update(values=a["values"] * np.nan), "not finite"),
         (None, lambda a: a.update(first=a["first"].astype(object)), "wrong form"),
-        (None, lambda a: a.update(more=a["first"]), "other members"),
+        (None, lambda a: a.update(more=a["first"]), "it contains other files"),
     ],
 )
 def test_a_damaged_checkpoint_is_refused(halfway, tmp_path, schema, arrays, problem):
@@ -283,7 +283,7 @@ def test_a_changed_noise_in_the_checkpoint_is_noticed_by_the_ledger(halfway, tmp
         schema["plan"]["privacy"]["training"]["noise_multiplier"] /= 2
 
     rewritten(path, tmp_path / "changed", less_noise)
-    with pytest.raises(ArtifactError, match="plan in the checkpoint is not the one"):
+    with pytest.raises(ArtifactError, match="plan in the checkpoint differs"):
         learner(df).learn(df, quiet, ledger=ledger, checkpoint=tmp_path / "changed")
 
 

@@ -161,11 +161,11 @@ def test_caps_and_links_are_set_where_the_ledger_is_shown(capsys, tmp_path, monk
     assert cli.main(["ledger", "--cap", "3", "--dataset", "stays"]) == 0
     shown = capsys.readouterr().out
     assert "The cap for 'stays' is 3" in shown
-    assert "cap 3; room for" in shown
+    assert "cap 3; epsilon = " in shown
     assert "give a number above 0" in refused(capsys, "ledger", "--cap", "-1")
     assert "give a number above 0" in refused(capsys, "ledger", "--cap", "much")
     assert "Did you mean 'stays'" in refused(capsys, "ledger", "--cap", 2, "--dataset", "stay")
-    assert "goes with --cap" in refused(capsys, "ledger", "--dataset", "stays")
+    assert "needs --cap" in refused(capsys, "ledger", "--dataset", "stays")
     assert cli.main(["ledger", "--cap", "None", "--dataset", "stays"]) == 0
     assert cli.main(["ledger", "--link", "stays", "visits"]) == 0
     assert "stays + visits" in capsys.readouterr().out
@@ -205,9 +205,9 @@ def test_what_is_wrong_is_found_before_the_table_is_read(tmp_path, capsys):
     assert "noise_multiplier" in refused(capsys, "learn", missing, "-o", output, "--noise_multiplier", "x")
     assert "both given" in refused(capsys, "learn", missing, "-o", output, "--steps", "3", "--epochs", "2")
     assert "folder does not exist" in refused(capsys, "learn", missing, "-o", tmp_path / "no" / "model.dps")
-    assert "a model is a file" in refused(capsys, "learn", missing, "-o", "-")
+    assert "name of a file for the model" in refused(capsys, "learn", missing, "-o", "-")
     output.write_text("spent")
-    assert "is there already" in refused(capsys, "learn", missing, "-o", output)
+    assert "exists already" in refused(capsys, "learn", missing, "-o", output)
     assert "No such file" in refused(capsys, "learn", missing, "-o", output, "--force")
     assert output.read_text() == "spent"
 
@@ -398,7 +398,7 @@ def test_a_table_that_is_there_is_replaced_only_when_that_is_said(model, capsys,
     output = tmp_path / "private.csv"
     output.write_text("the original")
     words = ["synthesize", model, "-n", 10, "-o", output]
-    assert "is there already: give another name, or --overwrite" in refused(capsys, *words)
+    assert "exists already: give another name, or --overwrite" in refused(capsys, *words)
     assert output.read_text() == "the original"
     assert cli.main([*map(str, words), "--overwrite"]) == 0
     assert len(pd.read_csv(output)) == 10
@@ -429,10 +429,10 @@ def test_files_of_any_size_are_written_with_conditions_and_their_names_told(mode
         (["--where", '{"groop": "north"}'], "Did you mean 'group'"),
         (["--where", "7"], "give conditions by column"),
         (["--balance", "groop"], "Did you mean 'group'"),
-        (["--balance", '{"group": {"North": 1}}'], "balance: 'North' is no published"),
+        (["--balance", '{"group": {"North": 1}}'], "balance: 'North' is not a published"),
         (["--balance", '{"group": {"North": 1}}'], "Did you mean 'north'"),
         (["--balance", "{'group'"], "--balance = \"{'group'\" cannot be read"),
-        (["--overwrite"], "--overwrite is for files"),
+        (["--overwrite"], "--overwrite needs a file"),
         (["--to", "out/table.xlsx"], "ends in .parquet or .csv"),
     ],
 )

@@ -75,5 +75,5 @@ def test_what_the_model_thinks_impossible_is_refused_rather_than_sought_for_ever
     shares[3] = np.array([0.25, 0.25, 0.25, 0.25, 0])
     generator = np.random.default_rng(0)
     never = ConditionalSampler(model, calibrated_bias(model, shares, generator), generator)
-    with pytest.raises(ConfigError, match="ask for less at once"):
+    with pytest.raises(ConfigError, match="use fewer conditions"):
         never.draw(allowing(c3=[0, 0, 0, 0, 1]), 10)

@@ -95,7 +95,7 @@ def test_with_more_noise_than_needed_it_says_how_long_the_budget_would_last():
 
 def test_noise_that_cannot_keep_within_epsilon_is_refused_with_the_noise_that_could():
     config = HighDimConfig(noise_multiplier=0.01).resolve()
-    with pytest.raises(ConfigError, match=r"noise_multiplier = 0\.01 .* Give noise_multiplier >= \d"):
+    with pytest.raises(ConfigError, match=r"noise_multiplier = 0\.01 .* Use noise_multiplier >= \d"):
         forecast(config, assumed_schema(), 20_000.0, "quick")
 
 

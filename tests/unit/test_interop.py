@@ -167,7 +167,7 @@ def test_a_range_of_text_is_left_out_and_named(df):
     field = {"name": "room", "constraints": {"minimum": "a", "maximum": "z"}}
     meta, note = told(df, {"fields": [field]})
     assert meta == MetaExtractor.extract(df)
-    assert "ranges of columns that hold text or categories: 'room'" in note
+    assert "ranges of columns that contain text or categories: 'room'" in note
 
 
 def test_what_is_declared_in_code_wins_over_a_foreign_schema(df):
@@ -295,7 +295,7 @@ def test_ranges_and_categories_in_the_metadata_of_sdv_2_stay_to_be_learned_and_a
 
 def test_the_panel_starts_with_what_a_foreign_schema_declares(df):
     df = df.drop(columns="stars")
-    with pytest.warns(SchemaWarning, match="not carried over"):
+    with pytest.warns(SchemaWarning, match="have no counterpart here"):
         draft = SchemaDraft(FrameSource(df), {"schema": TABLE_SCHEMA})
     meta, _ = told(df, TABLE_SCHEMA)
     assert draft.meta() == meta

@@ -119,7 +119,7 @@ def test_runs_that_protect_different_units_are_said_not_to_add_up_before_and_aft
     ledger.reserve(TableIdentity(ONE), 1.0, DELTA, "one person")
     ledger.set_cap(3.0)
     (dataset,) = ledger.summary().datasets
-    assert "runs that protect one row and runs that protect one person do not add up" in dataset.words
+    assert "runs that protect one row and runs that protect one person cannot be added up" in dataset.words
     assert "had no guarantee" not in dataset.words
     assert dataset.room == 0
     with pytest.raises(BudgetExhaustedError):
@@ -137,7 +137,7 @@ def test_what_was_reserved_counts_until_the_exact_plan_replaces_it_and_then_stay
     for status in ("stopped", "failed"):
         ledger.record(run, status=status)
         assert ledger.epsilon("table") == exact.epsilon
-    with pytest.raises(ArtifactError, match="does not hold this run"):
+    with pytest.raises(ArtifactError, match="no longer contains this run"):
         ledger.record("nothing", exact)
 
 
@@ -218,9 +218,9 @@ def test_a_run_over_the_cap_is_refused_and_leaves_no_trace(ledger):
 def test_a_cap_for_all_holds_where_there_is_none_of_its_own(ledger):
     spend(ledger)
     ledger.set_cap(0.5)
-    with pytest.raises(BudgetExhaustedError, match="nothing fits"):
+    with pytest.raises(BudgetExhaustedError, match="nothing is left"):
         ledger.reserve(TableIdentity(ONE), 0.1, DELTA)
-    with pytest.raises(BudgetExhaustedError, match=r"at most epsilon = 0\.5 still fits"):
+    with pytest.raises(BudgetExhaustedError, match=r"at most epsilon = 0\.5 is left"):
         ledger.reserve(TableIdentity(OTHER), 1.0, DELTA)
     ledger.set_cap(5.0, "df")
     ledger.reserve(TableIdentity(ONE), 0.1, DELTA)
@@ -404,7 +404,7 @@ def test_a_secret_that_does_not_fit_is_refused_because_no_table_would_be_known_a
         secret.unlink()
     else:
         secret.write_bytes(b"x" * 32)
-    with pytest.raises(ArtifactError, match=r"secret .* is missing or not the one"):
+    with pytest.raises(ArtifactError, match=r"secret .* is missing or belongs to another"):
         ledger.reserve(TableIdentity(ONE), 1.0, DELTA)
     assert len(ledger.to_frame()) == 1  # what was spent can still be looked up
 
@@ -461,7 +461,7 @@ def test_a_ledger_that_another_process_holds_for_too_long_is_refused(ledger, mon
     monkeypatch.setattr(ledger_file, "BUSY_SECONDS", 0.05)
     holder = sqlite3.connect(ledger.path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    with pytest.raises(ArtifactError, match="in use by another process"):
+    with pytest.raises(ArtifactError, match="locked by another process"):
         ledger.reserve(TableIdentity(ONE), 1.0, DELTA)
     holder.close()
     ledger.reserve(TableIdentity(ONE), 1.0, DELTA)

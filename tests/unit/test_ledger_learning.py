@@ -63,7 +63,7 @@ def test_a_run_over_the_cap_is_refused_before_anything_is_measured_and_may_be_tr
     df = mixed_table()
     ledger.set_cap(0.5)
     synthesizer = synthesizer_for(df, epsilon=1.0)
-    with pytest.raises(BudgetExhaustedError, match=r"at most epsilon = 0\.5 still fits"):
+    with pytest.raises(BudgetExhaustedError, match=r"at most epsilon = 0\.5 is left"):
         synthesizer.learn(df, callback=quiet, ledger=ledger)
     assert measured == []
     assert runs_of(ledger) == []
@@ -77,7 +77,7 @@ def test_a_damaged_ledger_stops_learning_before_anything_is_measured(ledger, mea
     ledger.summary()
     ledger.path.write_bytes(b"damaged" * 1000)
     synthesizer = synthesizer_for(df)
-    with pytest.raises(ArtifactError, match="Nothing is learned that the ledger does not record"):
+    with pytest.raises(ArtifactError, match="Nothing is learned unless the ledger can record it"):
         synthesizer.learn(df, callback=quiet, ledger=ledger)
     assert measured == []
     assert synthesizer.state == "new"
@@ -128,7 +128,7 @@ def test_a_plan_that_does_not_fit_after_counting_leaves_only_the_row_count_spent
         return original(self, allowance, exact, parts)
 
     monkeypatch.setattr(Releases, "release_counts", release_counts)
-    with pytest.raises(BudgetExhaustedError, match="At most the row count has been measured"):
+    with pytest.raises(BudgetExhaustedError, match="Only the row count was measured"):
         synthesizer.learn(df, callback=quiet, ledger=ledger)
     (run,) = runs_of(ledger)
     assert [each.sigma for each in run.spending.plan.measurements] == measured
@@ -146,7 +146,7 @@ def test_a_ledger_that_vanishes_after_counting_stops_the_run(ledger, monkeypatch
         return original(self, allowance, exact, parts)
 
     monkeypatch.setattr(Releases, "release_counts", release_counts)
-    with pytest.raises(ArtifactError, match="does not hold this run's reservation any more"):
+    with pytest.raises(ArtifactError, match="no longer contains this run's reservation"):
         synthesizer_for(df).learn(df, callback=quiet, ledger=ledger)
 
 

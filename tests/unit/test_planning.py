@@ -85,7 +85,7 @@ def test_what_is_infeasible_is_told_with_the_noise_that_would_do():
     parameters = {"epsilon": 1.0, "n_public": True, "delta": 1e-5, "batch_size": 2000, "steps": 5}
     with pytest.raises(ConfigError, match="a larger epsilon, a smaller batch_size, or None") as raised:
         check_feasible(HighDimConfig(noise_multiplier=2.0, **parameters).resolve(), meta(), 2000)
-    enough = float(re.search(r"Give noise_multiplier >= ([\d.]+)", str(raised.value))[1])
+    enough = float(re.search(r"Use noise_multiplier >= ([\d.]+)", str(raised.value))[1])
     plan = plan_run(HighDimConfig(noise_multiplier=enough * 1.005, **parameters).resolve(), meta(), 2000)
     assert plan.steps == 5
     less = plan_run(HighDimConfig(noise_multiplier=enough * 0.98, **parameters).resolve(), meta(), 2000)
@@ -122,7 +122,7 @@ def test_epochs_are_expected_passes_over_the_table():
 
 def test_what_is_infeasible_for_every_row_count_is_refused_without_one():
     config = HighDimConfig(epsilon=0.1, noise_multiplier=0.2).resolve()
-    with pytest.raises(ConfigError, match="a single step costs more"):
+    with pytest.raises(ConfigError, match="a single step would cost more"):
         check_feasible(config, meta(), None)
     check_feasible(HighDimConfig(epsilon=1, noise_multiplier=5.0).resolve(), meta(), None)
 

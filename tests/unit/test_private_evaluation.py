@@ -241,7 +241,7 @@ def test_too_small_an_epsilon_is_told_by_the_noisy_count(synthesizer, ledger, ro
             told.append(str(error))
     # once in 44 times the noise on the row count hides it: five times in eight, once in three million
     assert len(told) >= 4
-    assert all(re.search(r"too small to evaluate this table.*counted with noise", each) for each in told)
+    assert all(re.search(r"too small to evaluate this table.*counted \(with noise\)", each) for each in told)
     assert len(ledger.summary().datasets[0].runs) == 8
 
 
@@ -259,7 +259,7 @@ def test_columns_that_were_not_learned_are_left_out(synthesizer, ledger):
         ({"epsilon": math.inf}, ConfigError, "give a number above 0"),
         ({"epsilon": "1"}, ConfigError, "give a number above 0"),
         ({"target": "gruop"}, DataError, "Did you mean 'group'"),
-        ({"target": "income"}, DataError, "no column of names"),
+        ({"target": "income"}, DataError, "not a categorical column"),
         ({"df_synth": pd.DataFrame({"a": [1]})}, DataError, "lacks column"),
         ({"df_synth": "original"}, DataError, "original table itself"),
     ],
@@ -278,7 +278,7 @@ def test_the_report_says_what_it_cost_and_carries_no_warning(synthesizer, ledger
     for text in (report.summary(), report.to_html()):
         assert "epsilon = 0.5" in text
         assert "delta =" in text
-        assert "beside what learning cost" in text
+        assert "in addition to what learning cost" in text
         assert "±" in text
         assert "Not private" not in text
     assert report.rows_error > 1

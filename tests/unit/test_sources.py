@@ -386,7 +386,7 @@ def test_a_column_that_shows_no_value_is_named_with_what_to_do(parquet, caplog):
     measured(pattern, MetaExtractor.extract(pattern))
     (record,) = caplog.records
     assert "no value of column 'text'" in record.getMessage()
-    assert "Leave free text out (ignore)" in record.getMessage()
+    assert "Otherwise leave the column out (ignore)" in record.getMessage()
 
 
 @pytest.mark.parametrize(("powers", "told"), [(60, True), (1, False)])
@@ -630,7 +630,7 @@ def test_columns_may_stand_in_another_order_in_each_file(tmp_path):
 def test_columns_that_are_names_of_folders_are_not_lost_without_a_word(tmp_path):
     df = pd.DataFrame({"a": [1, 2, 3], "year": [2024, 2024, 2025]})
     df.to_parquet(tmp_path / "table", partition_cols=["year"])
-    with pytest.raises(DataError, match="Folders in it are not looked into"):
+    with pytest.raises(DataError, match="Subfolders are not searched"):
         open_source(tmp_path / "table")
     with pytest.raises(DataError, match="column 'year' is in the names of the folders"):
         open_source(tmp_path / "table" / "*" / "*.parquet")
@@ -733,7 +733,7 @@ def test_a_full_disk_is_told_without_how_much_was_needed(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(DataError, match="not enough room") as raised:
+    with pytest.raises(DataError, match="not enough space") as raised:
         scratch_array((123_457,), np.dtype(np.uint8))
     assert "123" not in str(raised.value)
 

@@ -133,7 +133,7 @@ def test_a_stop_before_there_is_a_model_counts_as_spent():
     stop.set()
     df = mixed_table()
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(epsilon=1.5))
-    with pytest.raises(NotLearnedError, match="count as spent"):
+    with pytest.raises(NotLearnedError, match="counts as spent"):
         synthesizer.learn(df, callback=quiet, stop=stop)
     assert synthesizer.state == "failed"
     assert synthesizer.epsilon == 1.5
@@ -156,7 +156,7 @@ def test_a_noise_that_cannot_reach_epsilon_is_refused_before_anything_is_spent()
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), config)
     with pytest.raises(ConfigError, match=r"noise_multiplier = 0\.2 cannot keep within") as raised:
         synthesizer.learn(df, callback=quiet)
-    assert "Give noise_multiplier >=" in str(raised.value)
+    assert "Use noise_multiplier >=" in str(raised.value)
     assert synthesizer.state == "new"
     with pytest.raises(NotLearnedError):
         _ = synthesizer.epsilon

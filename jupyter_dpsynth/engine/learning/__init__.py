@@ -1,1 +1,1 @@
-"""One `learn` from its entry in the ledger to its receipt, alone or together with other workers."""
+"""One run, from its entry in the ledger to its receipt, alone or with other workers."""

@@ -48,7 +48,7 @@ def audit_training(
     report: Callable[[TrainingAudit], None],
     stopped: Callable[[], bool],
 ) -> TrainingAudit:
-    """Attack trainings on simulated tables under the very plan that a synthesizer was trained with.
+    """Attack trainings on simulated tables, with the plan that a synthesizer was trained with.
 
     The table is synthetic. A random half of the canaries is in a simulated training; the
     attacker, who knows every other row and which of them were sampled, watches all that the steps
@@ -95,7 +95,7 @@ def audit_training(
 
 
 def _plan_of(learned: Learned, config: ResolvedConfig) -> RunPlan:
-    """The plan of a finished run, with the figures of its receipt."""
+    """The plan of a finished run, rebuilt from its receipt."""
     plan = plan_run(config, learned.codec.df_meta, float(learned.reference.rows))
     recorded = learned.receipt.plan
     if plan.privacy is None or recorded is None or recorded.training is None:
@@ -110,14 +110,14 @@ def _plan_of(learned: Learned, config: ResolvedConfig) -> RunPlan:
 
 
 class _Attack:
-    """How far the canaries that were in a training and those that were not lie apart, run by run."""
+    """How far apart the canaries that were in a training and those that were not are, run by run."""
 
     def __init__(self) -> None:
         self.shifts: list[float] = []
         self._variances: list[float] = []
 
     def add(self, parts: NDArray[np.float64], member: NDArray[np.bool_]) -> None:
-        """Take in one simulated training."""
+        """Add one simulated training."""
         inside, outside = parts[member], parts[~member]
         self.shifts.append(float(inside.mean() - outside.mean()))
         self._variances.append(float(inside.var(ddof=1) + outside.var(ddof=1)) / 2)

@@ -1,4 +1,4 @@
-"""Work in another thread that a notebook can await, stop and be told of."""
+"""Runs work in another thread, so that a notebook can await it, stop it and follow its reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def in_thread(
     work: Callable[[Callable[[StepReport], None], threading.Event], object],
     report: Callable[[StepReport], None],
 ) -> None:
-    """Run something in a worker thread; while it runs, the event loop serves everything else.
+    """Run work in a thread; meanwhile the event loop serves everything else.
 
     Args:
         work: Gets a function to report with, and an event that is set when it should end.

@@ -121,13 +121,13 @@ class TrainingTask:
         different = [name for name, value in config.to_dict().items() if self.config.get(name) != value]
         if different:
             raise ConfigError(
-                f"checkpoint: it was made with another {' and another '.join(different)}. Give the same "
-                "parameters to go on, or another checkpoint file to begin a new run."
+                f"checkpoint: it was made with another {' and another '.join(different)}. Use the same "
+                "parameters to resume the run, or another file to start a new one."
             )
         if self.codec.df_meta.learned != df_meta.learned:
             raise ConfigError(
-                "checkpoint: it was made with another schema (df_meta). Give the same schema to go on, or "
-                "another checkpoint file to begin a new run."
+                "checkpoint: it was made with other metadata (df_meta). Use the same to resume the run, or "
+                "another file to start a new one."
             )
 
     def to_bytes(self) -> bytes:
@@ -294,7 +294,7 @@ def _plan_from(document: dict[str, Any], config: dict[str, Any], columns: int) -
         document |= {"columns": columns, "gradient_sensitivity": MICROBATCH_SENSITIVITY if grouped else 1.0}
     names = [each.name for each in fields(RunPlan)]
     if sorted(document) != sorted(names):
-        damaged(CHECKPOINT, "the plan has other fields")
+        damaged(CHECKPOINT, "the plan has unknown or missing fields")
     privacy = document["privacy"]
     read = {
         "privacy": None if privacy is None else PrivacyPlan.from_dict(privacy),

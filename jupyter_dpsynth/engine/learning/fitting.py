@@ -148,7 +148,7 @@ def _epsilon_by_step(plan: RunPlan, *, test_only: bool) -> Callable[[int], float
 def _wait_for_tensorflow(task: TrainingTask, participants: Participants, importer: BackgroundImport) -> bool:
     """Whether training can begin; a stop before it keeps what was measured in the checkpoint."""
     progress, checkpoint = participants.progress, participants.checkpoint
-    progress.report(phase="starting", message="starting TensorFlow (10 to 20 s the first time)")
+    progress.report(phase="starting", message="starting TensorFlow (the first time takes 10 to 20 s)")
     while not importer.wait(POLL_SECONDS):
         if progress.stop_requested and participants.workers is None and not task.state:
             if checkpoint is not None:
@@ -188,15 +188,15 @@ def _close(
     lost = reason is StopReason.WORKER_LOST
     if lost:
         logger.warning(
-            "another worker ended or cannot be reached: training ended after step %d of %d and its model "
-            "is kept. All that was planned counts as spent.%s",
+            "another worker ended or cannot be reached: training ended after step %d of %d, and its model "
+            "is kept. The whole plan counts as spent.%s",
             len(losses),
             planned,
-            " Start all workers anew with the same checkpoint to go on." if reservations else "",
+            " To resume, start all workers again with the same checkpoint." if reservations else "",
         )
     if reservations is not None:
         try:
             return reservations.close(update, losses, reason)
         except ArtifactError as error:  # the model is not lost for that
-            logger.warning("the last checkpoint could not be kept: %s", error)
+            logger.warning("the last checkpoint could not be saved: %s", error)
     return min(len(losses) + task.lost + lost, planned)

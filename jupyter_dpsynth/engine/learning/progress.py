@@ -34,7 +34,9 @@ class RunProgress:
     ) -> None:
         self._observer, self._stop = observer, stop or threading.Event()
         self._began = time.monotonic()
-        self._report = StepReport("starting", "reading the schema", epsilon=spent, epsilon_target=target)
+        self._report = StepReport(
+            "starting", "reading the column names and types", epsilon=spent, epsilon_target=target
+        )
 
     def report(self, **changes: Any) -> None:  # noqa: ANN401 - the report's own fields
         """Pass the last report with these changes to the observer."""

@@ -171,7 +171,7 @@ def _refuse_what_cannot_work(source: Source, df_meta: DataFrameMeta, config: Res
     """Raise, before anything is spent, what follows from public figures."""
     count_is_private = config.differential_privacy and not config.n_public
     if not count_is_private and source.rows == 0:
-        raise DataError("df is empty: pass a DataFrame with rows to learn from.")
+        raise DataError("df is empty: pass a table with rows.")
     check_feasible(config, df_meta, source.rows if config.n_public else None)
 
 
@@ -182,7 +182,7 @@ def _readmit(
     task.check(entry.config, df_meta)
     released = entry.readmit(source, task)
     done, planned = len(task.losses), task.plan.steps
-    progress.report(message=f"going on after step {done} of {planned}: nothing new is spent")
+    progress.report(message=f"resuming after step {done} of {planned}: nothing new is spent")
     source.pulse = progress.report  # a stop request holds from the first step on: there is a model already
     return replace(task, released=max(released, done))
 
@@ -193,7 +193,7 @@ def _bound(
     """Keep at most so many rows of each privacy unit."""
     if config.privacy_unit is None:
         return source, None
-    progress.report(message="choosing the rows of each unit")
+    progress.report(message="choosing the rows of each person")
     return bound_units(source, config.privacy_unit, config.max_rows_per_unit, generator)
 
 
@@ -211,22 +211,22 @@ def _plan(rows: float, df_meta: DataFrameMeta, config: ResolvedConfig, progress:
     needed = least_rows(config, rows) if config.differential_privacy else 0.0
     if rows < needed:
         raise DataError(
-            f"the table has too few rows for epsilon = {config.epsilon:g}: about {rows:,.0f} were "
-            f"counted with noise, about {needed:,.0f} are needed for more than noise. "
-            "Counting has spent this synthesizer's budget. Give more rows or a larger epsilon."
+            f"the table has too few rows for epsilon = {config.epsilon:g}: about {rows:,.0f} were counted "
+            f"(with noise), but about {needed:,.0f} are needed for anything to stand out from the noise. "
+            "Counting has used up this synthesizer's budget. Use more rows or a larger epsilon."
         )
     progress.report(phase="calibrating", message="calibrating the noise")
     try:
         return plan_run(config, df_meta, rows)
     except ConfigError as error:  # feasible for some row counts, but not for this one
-        raise ConfigError(f"{error} Counting the rows has spent this synthesizer's budget.") from None
+        raise ConfigError(f"{error} Counting the rows has used up this synthesizer's budget.") from None
 
 
 def _warn_of_large_delta(plan: RunPlan, config: ResolvedConfig) -> None:
     if config.delta is not None and plan.delta * plan.rows >= 1:
         logger.warning(
-            "delta = %g is not below 1 / number of rows (about %d rows): such a guarantee allows to "
-            "publish whole rows. Leave delta = None, or give a smaller one.",
+            "delta = %g is not below 1 / number of rows (about %d rows): such a guarantee would allow "
+            "publishing whole rows. Leave delta = None, or use a smaller one.",
             plan.delta,
             plan.rows,
         )

@@ -85,7 +85,7 @@ class LedgerEntry:
         """
         config = self.config
         if source.partitioned:
-            progress.report(message="reading the table, to know it again in the ledger")
+            progress.report(message="reading the table, so that the ledger can recognise it")
         identity = self._identity(source)
         account = self.ledger.account(identity)
         epsilon = config.epsilon if self._guaranteed else math.inf
@@ -112,7 +112,9 @@ class LedgerEntry:
 
     def _check_noise(self, task: TrainingTask) -> None:
         if self.test_only != (task.reserved[0] is None):
-            raise ConfigError("noise: a run goes on with the kind of noise, test-only or not, it began with.")
+            raise ConfigError(
+                "noise: a resumed run must use the kind of noise (test-only or not) that it began with."
+            )
 
     def readmit(self, source: Source, task: TrainingTask) -> int:
         """Go on with an interrupted run, as far as the ledger knows it; nothing new is spent.
@@ -156,7 +158,7 @@ class LedgerEntry:
             self.ledger.record(self.run, Spending(spent, plan.delta, epsilon))
             self.reserved = (epsilon, plan.delta)
             raise BudgetExhaustedError(
-                f"{error} At most the row count has been measured, for epsilon = {epsilon_text(epsilon)}."
+                f"{error} Only the row count was measured, for epsilon = {epsilon_text(epsilon)}."
             ) from None
         self.reserved = (plan.epsilon, plan.delta)
 
@@ -188,7 +190,7 @@ class LedgerEntry:
         try:
             self.ledger.record(self.run, status=status)
         except ArtifactError:
-            logger.warning("the ledger could not note that this run %s; what it spent is recorded.", status)
+            logger.warning("the ledger could not record that this run %s; its cost is recorded.", status)
 
     def raise_if_stopped(self, progress: RunProgress) -> None:
         """Before there is a model a stop leaves nothing to keep.
@@ -201,6 +203,6 @@ class LedgerEntry:
         if self.reserved is None:
             raise NotLearnedError("stopped before anything was measured; nothing was spent.")
         raise NotLearnedError(
-            "stopped before there was a model. The measurements made so far count as spent: "
-            f"epsilon = {self.config.epsilon:g} is used up for this synthesizer."
+            "stopped before there was a model. What was reserved counts as spent: this synthesizer's "
+            f"epsilon = {self.config.epsilon:g} is used up."
         )

@@ -1,4 +1,4 @@
-"""Which `tf.distribute` strategy surrounds a call, without loading TensorFlow."""
+"""Finds the current `tf.distribute` strategy without importing TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["surrounding_strategy"]
 
 
 def surrounding_strategy() -> Any:  # noqa: ANN401 - TensorFlow ships no types
-    """The strategy whose `scope()` the caller is in, or None.
+    """The strategy in whose `scope()` the caller runs, or None.
 
     A scope belongs to its thread: call this in the user's own. Where TensorFlow is not loaded there is none.
     """

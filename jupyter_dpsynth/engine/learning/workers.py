@@ -79,7 +79,7 @@ def receive(workers: Workers) -> bytes:
     """
     content = workers.send(b"")
     if not content:
-        raise NotLearnedError("the first worker ended before training began: its own message says why.")
+        raise NotLearnedError("the first worker ended before training began: see its message for the reason.")
     return content
 
 
@@ -106,8 +106,8 @@ def compare_tables(
         return None
     parameters = json.dumps(config.to_dict(), sort_keys=True).encode()
     problem = DataError(
-        "the workers do not have the same table, in the same order, with the same parameters: load it on "
-        "each of them by the same code without randomness. Nothing was measured or spent."
+        "the workers do not have the same table in the same order, or not the same parameters: load the "
+        "table on each of them by the same code, without randomness. Nothing was measured or spent."
     )
     key = _compare(workers, table_fingerprint(source, ordered=True) + parameters, problem)
     source.in_order = True
@@ -142,8 +142,8 @@ def _compare_units(workers: Workers, units: Units) -> None:
         for start in range(0, len(numbers), NUMBERS_AT_ONCE):
             ours.update(numbers[start : start + NUMBERS_AT_ONCE].astype("<i8").tobytes())
     problem = DataError(
-        "the workers do not agree which rows belong to a unit: install the same versions on all of them. "
-        "What was measured counts as spent."
+        "the workers do not agree on which rows belong to which person: install the same versions on all of "
+        "them. What was measured counts as spent."
     )
     _compare(workers, ours.digest(), problem)
 

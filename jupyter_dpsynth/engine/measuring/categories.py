@@ -36,7 +36,7 @@ MUCH_UNDECLARED = 0.005  # of the rows: with fewer of other categories no second
 
 
 class CategorySearch:
-    """Looks for the categories of one column whose categories are not declared.
+    """Measures the categories of one column if they are not declared.
 
     Every measurement counts all its values and is joined, by precision, with those before. A value is
     published if its joined count passes a threshold that a single privacy unit's values pass with a chance
@@ -68,7 +68,7 @@ class CategorySearch:
         self._order = list(source.described[meta.name].cat.categories) if meta.ordered else []
 
     def measure(self, allowance: Allowance, delta: float) -> None:
-        """Measure every value's count and publish those that stand out.
+        """Measure the count of every value, and publish the values that stand out from the noise.
 
         Args:
             allowance: For one histogram.
@@ -86,11 +86,11 @@ class CategorySearch:
 
     @property
     def sigma(self) -> float:
-        """Noise of the joined counts."""
+        """Noise of the combined counts."""
         return 0.0 if self._precision == np.inf else float(self._precision**-0.5)
 
     def undeclared(self, rows: float) -> float:
-        """About how many rows have a value that was not published; 0 if it may be none.
+        """About how many rows have an unpublished value; 0 if there may be none.
 
         Args:
             rows: Noisy number of rows.
@@ -124,7 +124,7 @@ class CategorySearch:
 
 
 def _text_of_pair(named: tuple[Any, Any]) -> tuple[str, str]:
-    """What values with their places are sorted by, whichever row they came from."""
+    """A sort key for values that does not depend on the order of rows."""
     return str(named[0]), type(named[0]).__name__
 
 
@@ -172,7 +172,7 @@ class DistinctValues:
         self.counts = np.bincount(place, counts, minlength=len(distinct))[order].astype(np.int64)
 
     def at(self, places: NDArray[np.int64]) -> list[Any]:
-        """The values at these places of `counts`."""
+        """The values at these positions of `counts`."""
         keys = (places if self._keys is None else self._keys[places]).tolist()
         unknown = set(keys) - self._known.keys()
         if unknown:
@@ -185,7 +185,7 @@ class DistinctValues:
 
 @dataclass(frozen=True, eq=False)
 class _Counted:
-    """Distinct values of a column in one part: all of them or, if they are many, their hashes alone."""
+    """Distinct values of a column in one part of the table; only their hashes if they are many."""
 
     found: list[Any]
     keys: NDArray[np.uint64]
@@ -194,7 +194,7 @@ class _Counted:
 
 
 def _count_values(df: pd.DataFrame, name: str, kept: int | None) -> _Counted:
-    """Distinct values, their exact counts (never to leave this module) and the missing rows.
+    """Distinct values, their exact counts (which never leave this module) and the number of missing values.
 
     Args:
         df: A part of the table.
@@ -210,20 +210,20 @@ def _count_values(df: pd.DataFrame, name: str, kept: int | None) -> _Counted:
 
 
 def _are_few(values: Collection[Any], most: int) -> bool:
-    """Whether so many values, of so many letters, may be in memory."""
+    """Whether the values are few and short enough to be kept in memory."""
     letters = sum(len(value) for value in values if isinstance(value, str))
     return len(values) <= most and letters <= KNOWN_LETTERS * most
 
 
 def _find_values(df: pd.DataFrame, name: str, keys: NDArray[np.uint64]) -> dict[int, Any]:
-    """Those of a part's values that have one of these keys."""
+    """The values of a part that have one of these keys."""
     _, values = factorize(df[name])
     found = _keys_of(values)
     return {int(found[place]): values[place] for place in np.flatnonzero(np.isin(found, keys))}
 
 
 def _keys_of(values: list[Any]) -> NDArray[np.uint64]:
-    """64 bits of each value's hash; values have the same one where `factorize` takes them for the same.
+    """64 bits of each value's hash; equal for values that `factorize` considers equal.
 
     Two values with the same hash would count as one, which costs accuracy and no privacy.
     """
@@ -293,7 +293,7 @@ def _declared_counts(df: pd.DataFrame, name: str, declared: list[Any]) -> NDArra
 
 
 def _shrink_to_mean(counts: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """James-Stein: counts drawn towards their mean as far as the noise explains their spread."""
+    """Draw counts towards their mean as far as noise explains their spread (James-Stein)."""
     if len(counts) == 0:
         return counts
     mean = max(float(counts.mean()), 1e-3)

@@ -1,4 +1,4 @@
-"""A private table as codes, part by part, for measuring and training."""
+"""The private table as codes, made part by part, for measuring and training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["EncodedTable", "encode_table"]
 
 @dataclass(frozen=True, eq=False)
 class EncodedTable:
-    """What training and the measurements of marginals read: private.
+    """The codes that training and the measurements of marginals read: private.
 
     Attributes:
         codes: Codes `[n, m]`, in memory or, of a table in parts, in a file that has no name.

@@ -18,7 +18,7 @@ __all__ = ["Discovered", "count_in"]
 
 @dataclass(frozen=True)
 class Discovered:
-    """A column's codec with the noisy counts of its cells that discovery gave on the way.
+    """A column's codec, and the noisy counts of its cells that were measured with it.
 
     Attributes:
         codec: The column's codec.
@@ -34,7 +34,7 @@ class Discovered:
 def count_in(
     values: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """How many sorted values lie in each of some disjoint cells, in their order; the fewer are looked up.
+    """How many of the sorted values are in each of several disjoint cells.
 
     >>> count_in(np.array([1.0, 2.0, 2.5, 9.0]), np.array([1.0, 3.0]), np.array([2.5, 9.5]))
     array([2, 1])

@@ -1,4 +1,4 @@
-"""Private discovery of the domain of every column of a table."""
+"""Measures the values of every column with noise, and builds the table's codec from them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def discover_table(
     plan: RunPlan,
     report: Callable[[str], None],
 ) -> DiscoveredTable:
-    """Learn the domain of every column that is not an identifier.
+    """Measure the values of every column that is not an identifier.
 
     Args:
         source: The private table.

@@ -1,4 +1,4 @@
-"""Public grids: the coarsest cells into which a column of numbers or times is divided."""
+"""Public grids: the coarsest intervals into which a column of numbers or times is divided."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TIME_GRID_YEARS = (1700, 2263)  # what a date of nanoseconds can be, from and be
 
 
 def branches(span: float) -> int:
-    """Children of a cell, so that about `LEVELS` levels resolve a range of `span` units."""
+    """Into how many parts to divide an interval, so that `LEVELS` levels resolve `span` points."""
     return int(np.clip(np.ceil(span ** (1 / LEVELS)), 4, BRANCHES))
 
 
 def coarsest_cells(meta: ContinuousMeta | DatetimeMeta, unit: float) -> tuple[NDArray[np.float64], bool]:
-    """Public edges of the coarsest cells on the line of units, and whether bounds were declared.
+    """Public edges of the coarsest intervals, in points, and whether bounds were declared.
 
     Without bounds: powers of two on both sides of an exact zero for numbers and durations, calendar
     years for points in time. With bounds: equal cells, with 0 and both bounds in cells of their own.

@@ -26,7 +26,7 @@ def measure_one_way(
     discovered: Sequence[Discovered],
     allowance: Allowance,
 ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
-    """Noisy counts of every column's cells, joined by precision with what discovery measured.
+    """Noisy counts of every column's cells, combined with the earlier measurement by their precision.
 
     Args:
         exact: Exact counts of every column's cells: private.

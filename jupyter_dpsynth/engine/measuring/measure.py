@@ -133,9 +133,9 @@ def _warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows
     """
     if codec.unlisted:
         logger.warning(
-            "no value of column%s %s is frequent enough to be told: all count as 'other'. Convert dates that "
-            "are text (pandas.to_datetime). Leave free text out (ignore), group its values, or declare "
-            "public categories.",
+            "no value of column%s %s is frequent enough to be published: all rows become 'other'. If the "
+            "values are dates written as text, convert them (pandas.to_datetime). Otherwise leave the "
+            "column out (ignore), group its values, or declare its categories if they are public.",
             "s" if len(codec.unlisted) > 1 else "",
             ", ".join(map(repr, codec.unlisted)),
         )
@@ -144,7 +144,8 @@ def _warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows
         if isinstance(column.codec, NumericCodec) and found < rows / 2:
             logger.warning(
                 "the values of column %r are spread so widely that most do not stand out from the noise: "
-                "they are all moved into %s. Declare its bounds, if they are public, or give more epsilon.",
+                "all of them are moved into %s. Declare its bounds if they are public, or use a larger "
+                "epsilon.",
                 column.codec.meta.name,
                 column.codec.range_label,
             )

@@ -1,4 +1,4 @@
-"""Private discovery of a column of numbers or times: its bins, paid for by noisy histograms.
+"""Measures a column of numbers or times with noise, and chooses its bins.
 
 What is counted in private rows leaves through `Allowance.counts` alone: one row adds one to exactly one
 cell of every histogram.
@@ -42,7 +42,7 @@ LEAST_MASS = 1e-3  # rows of a leaf
 
 @dataclass(frozen=True, eq=False)
 class ColumnValues:
-    """The private values of a column of numbers or times.
+    """The private values of a column of numbers or times, sorted.
 
     Attributes:
         parts: The present values of each part of the table, sorted: float64 numbers, or int64 microseconds.
@@ -54,7 +54,7 @@ class ColumnValues:
 
 
 def read_values(source: Source, meta: ContinuousMeta | DatetimeMeta) -> ColumnValues:
-    """Read a column once; whatever is counted of it later is counted in what this returns."""
+    """Read a column once; all later counts are made from what this returns."""
     lengths, missing = [0], 0
 
     def values() -> Iterator[NDArray[Any]]:
@@ -88,7 +88,7 @@ def grow_bins(
     rows: float,
     bins: int,
 ) -> Discovered:
-    """Learn the bins of a column of numbers or times and their noisy counts.
+    """Choose the bins of a column of numbers or times, with their noisy counts.
 
     Args:
         values: The column's values, which are overwritten.
@@ -185,7 +185,7 @@ class _Tree:
     def _found(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], raw: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]:
-        """The coarsest cells that hold the values, and how many of the grid's cells each of them is.
+        """The coarsest cells that contain the values, and how many cells of the grid each of them joins.
 
         Years of which each holds few rows (dates of birth) are joined, two by two, until those that stand
         out hold nearly all rows: a sum of k cells has sqrt(k) times the noise of one, and k times its rows.
@@ -305,7 +305,7 @@ def _shrink(
     sigma: float,
     widths: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Denoise siblings: spikes stay, the others are drawn to a spread of what is left: even, or near spikes.
+    """Denoise the counts of siblings: keep those that stand out, and draw the others towards an even spread.
 
     Args:
         counts: Noisy counts `[cells]`.
@@ -344,7 +344,7 @@ def _shrink(
 
 
 def _to_nearest(chosen: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """How many places each of `size` places is from the nearest chosen one.
+    """Distance of each of `size` positions from the nearest chosen one.
 
     >>> _to_nearest(np.array([1, 4]), 6)
     array([1, 0, 1, 1, 0, 1])
@@ -357,14 +357,14 @@ def _to_nearest(chosen: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 
 
 def _sure_of(cells: int) -> float:
-    """Standard deviations by which one of so many cells stands out."""
+    """By how many standard deviations one of so many cells must exceed the noise to stand out."""
     return float(np.sqrt(SURE**2 + 2 * np.log(max(cells / BRANCHES, 1.0))))
 
 
 def _isolated(
     starts: NDArray[np.float64], ends: NDArray[np.float64], counts: NDArray[np.float64], sigma: float
 ) -> NDArray[np.bool_]:
-    """Cells beside which there is nothing that stands out."""
+    """Cells without a neighbour that stands out from the noise."""
     holds = counts > CLEAR * sigma
     touches = ends[:-1] == starts[1:]
     out = np.ones(len(counts), dtype=bool)
@@ -381,7 +381,7 @@ def _spikes_alone(
     group: NDArray[np.int64],
     sigma: float,
 ) -> NDArray[np.float64]:
-    """Leaves of the finest level: cells that stand out, and what lies between them as one leaf each.
+    """Leaves of the finest level: each cell that stands out is one, and each gap between such cells.
 
     What lies between is known from the parent's count and the spikes', not from its many cells.
     """
@@ -400,7 +400,7 @@ def _spikes_alone(
 
 
 def _onto_sum(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:
-    """The nearest numbers that are not negative and add up to `total`.
+    """The nearest non-negative numbers that add up to `total`.
 
     Setting negative ones to zero alone would leave the noise of the others: mass where nobody is.
 
@@ -420,7 +420,7 @@ def _held_leaves(
     mass: NDArray[np.float64],
     first: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """The leaves that hold something, and the first one of each bin after the first, where the bin begins.
+    """The leaves with a positive weight, and the first leaf of each bin among them.
 
     Each leaf has some mass; hundreds of empty ones would put a value far out into a large table.
     """
@@ -432,7 +432,7 @@ def _held_leaves(
 
 
 def _merge(mass: NDArray[np.float64], target: float, single: NDArray[np.bool_]) -> list[int]:
-    """First leaf of each bin: heavy and `single` leaves alone, light neighbours together up to `target`."""
+    """First leaf of each bin: heavy and `single` leaves stay alone, light neighbours join up to `target`."""
     first: list[int] = []
     alone = False
     collected = 0.0

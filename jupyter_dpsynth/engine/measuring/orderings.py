@@ -1,4 +1,4 @@
-"""Which columns are never above another one, as far as noisy counts can tell."""
+"""Measures with noise which columns are never above another one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MOST_AGAINST, MOST_AGAINST_SHARE = 3.5, 0.05
 
 
 def comparable(first: ColumnMeta, second: ColumnMeta) -> bool:
-    """Whether two columns' values could stand in an order: the same kind and dtype."""
+    """Whether the values of two columns can be compared: they have the same kind and dtype."""
     if not isinstance(first, ContinuousMeta | DatetimeMeta) or type(first) is not type(second):
         return False
     return first.dtype == second.dtype != "object"
@@ -54,7 +54,7 @@ def measure_orderings(
     releases: Releases,
     rows: float,
 ) -> tuple[tuple[str, str], ...]:
-    """Names of columns (low, high) of which the first is never above the second.
+    """Pairs of column names (low, high) in which the first is never above the second.
 
     Args:
         source: The private table.

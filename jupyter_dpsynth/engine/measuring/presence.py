@@ -1,4 +1,4 @@
-"""Which cells of an open-ended grid hold rows, as far as their noisy counts can tell."""
+"""Decides from noisy counts which cells of an open-ended grid contain rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def present_cells(
     meta: ContinuousMeta | DatetimeMeta,
     resolution: float,
 ) -> NDArray[np.bool_]:
-    """Cells of an open-ended grid that hold more than noise.
+    """Cells of an open-ended grid that contain more than noise.
 
     How far a cell must stand out depends on how far it is from those that do: `REACH`, `SURE_ALONE` beyond.
     Cells of which none stands out may do so together: a run of them beside those that do is taken as a
@@ -72,7 +72,7 @@ def present_cells(
 
 
 def _clearest_run(counts: NDArray[np.float64], sides: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The run of cells on one side of zero that stands out most; a single cell may do so by chance."""
+    """The sequence of cells on one side of zero that stands out most (a single cell may do so by chance)."""
     best, chosen = -np.inf, (0, 1)
     for length in range(1, min(LONGEST_RUN, len(counts)) + 1):
         scores = np.lib.stride_tricks.sliding_window_view(counts, length).sum(axis=1) / np.sqrt(length)
@@ -88,7 +88,7 @@ def _clearest_run(counts: NDArray[np.float64], sides: NDArray[np.bool_]) -> NDAr
 def _runs_beside(
     sure: NDArray[np.bool_], counts: NDArray[np.float64], sides: NDArray[np.bool_], sigma: float
 ) -> NDArray[np.bool_]:
-    """Runs of cells next to those that are sure, as far as they stand out together."""
+    """Sequences of cells beside the certain ones that stand out together."""
     out = np.zeros(len(sure), dtype=bool)
     for place in np.flatnonzero(sure):
         for step in (-1, 1):
@@ -102,7 +102,7 @@ def _runs_beside(
 
 
 def _sides(starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.bool_]:
-    """Which cells are on which side of zero; to points in time zero is nothing special."""
+    """On which side of zero each cell is; for points in time, zero has no special meaning."""
     if isinstance(meta, DatetimeMeta) and not meta.is_duration:
         return np.ones(len(starts), dtype=bool)
     return starts >= 0
@@ -111,7 +111,7 @@ def _sides(starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta) -> 
 def _usual(
     starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta, resolution: float
 ) -> NDArray[np.bool_]:
-    """Cells where values most often are: of the whole grid the largest count is noise almost anywhere."""
+    """Cells in which values usually are; in the whole grid, the largest count would often be noise."""
     if not isinstance(meta, DatetimeMeta):
         first, end = USUAL_NUMBERS
     elif meta.is_duration:

@@ -1,4 +1,4 @@
-"""What a finished run leaves."""
+"""The result of a finished run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Learned"]
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """Everything that a finished run leaves: privatised state only, and what is saved.
+    """Everything that a finished run leaves, and that is saved: only what epsilon has paid for.
 
     Attributes:
         codec: Cells of every column.

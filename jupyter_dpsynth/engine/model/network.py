@@ -21,7 +21,7 @@ LEAST_SPREAD = 1e-6  # where every column has one value only, nothing is learned
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Which weights exist and how strongly each pair of columns may interact.
+    """Which weights exist, and how strongly each pair of columns may interact.
 
     The logits of column j are `b_j + sum over i < j of scale_ij * W[cell of column i, cells of j]`.
 
@@ -45,7 +45,7 @@ class Layout:
 
     @property
     def owner(self) -> NDArray[np.int64]:
-        """Which column each of the D positions belongs to."""
+        """The column to which each of the D positions belongs."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     @property
@@ -55,12 +55,12 @@ class Layout:
 
     @property
     def free(self) -> NDArray[np.int64]:
-        """Positions of the F weights that exist in the flattened `[D, D]`, increasing."""
+        """Positions of the F existing weights in the flattened `[D, D]` matrix, in increasing order."""
         return np.flatnonzero(self.mask)
 
     @property
     def squared_inputs(self) -> NDArray[np.float64]:
-        """Squared norm of what enters each column's block: the bias and one cell a column, `[m]`."""
+        """Squared norm `[m]` of the inputs of each column's block: the bias, one cell per earlier column."""
         return 1 + (self.scale**2).sum(axis=0)
 
     def clip_norm(self, shares: list[NDArray[np.float64]], factor: float) -> float:

@@ -32,7 +32,7 @@ PAIR_ROWS = 131_072  # rows that tell a pair's dependence well enough to weigh i
 
 @dataclass(frozen=True, eq=False)
 class MeasuredReference:
-    """What was measured of the private table with noise: free to look at, to show and to keep.
+    """What was measured of the private table with noise; you may show and keep it for free.
 
     Attributes:
         columns: Names of the learned columns.
@@ -138,5 +138,5 @@ def dependence_from(distances: NDArray[np.float64], columns: int, rows: float) -
 
 
 def chance_distance(expected: NDArray[np.float64], rows: float) -> float:
-    """L1 distance in rows that chance alone gives between counts and expected shares of cells."""
+    """L1 distance, in rows, between counts and expected shares that chance alone gives."""
     return float(np.sqrt(2 / np.pi * rows * expected * (1 - expected)).sum())

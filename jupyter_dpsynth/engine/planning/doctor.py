@@ -1,4 +1,4 @@
-"""What would spoil a run, looked for in the private table before anything is spent.
+"""The check-up: looks in the private table for what would spoil a run, before anything is spent.
 
 The findings are for the owner of the data. No part of epsilon pays for them, and every surface that shows
 them says so. They hold no value of the table and no figure that was counted in it: words do ('a few',
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 __all__ = ["BANNER", "Finding", "Remedy", "examine"]
 
 BANNER = (
-    "For the owner's eyes only: computed from the original rows, not covered by epsilon. Clear this output "
-    "before the notebook leaves your hands."
+    "For the owner's eyes only: computed from the original rows, and not covered by epsilon. Clear this "
+    "output before you pass the notebook on."
 )
 LEVELS = ("stop", "care", "hint")
 ID_NAME = re.compile(r"(^|[_\W])(id|ids|uuid|guid|key|ssn|email|phone|iban|passport|person|patient)([_\W]|$)")
@@ -61,15 +61,15 @@ SAMPLED = 2_000  # distinct texts that are looked at for their form
 NOISY_SHARE = 0.03  # of the rows: noise of a count beside which all but the most frequent values vanish
 RARE_SHARE = 0.2  # of the rows: if so many have rare values, the column is hard to learn
 PART_ADVICE = (
-    "What is said of rows is said of these. If rows of one person lie in different parts, name the column "
-    "that tells whose they are: privacy_unit."
+    "Findings about rows are about these rows only. If the rows of one person are in different parts, name "
+    "the column that identifies the person: privacy_unit."
 )
 EPSILONS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # a coarse grid tells little of the row count
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """A finding's cure, as one line of a cell.
+    """The remedy for a finding, as one line of a cell.
 
     Attributes:
         name: A parameter, 'ids', or 'ignore' for a column that is better left out.
@@ -94,7 +94,7 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found.
+    """One finding.
 
     Attributes:
         kind: What sort of thing, for programs.
@@ -209,7 +209,7 @@ def _plan(config: ResolvedConfig, columns: list[_Column], rows: int) -> RunPlan 
 
 
 def _threshold(plan: RunPlan | None, columns: list[_Column]) -> float:
-    """How often a value must occur to be seen among those of a column that nothing is declared of."""
+    """How many rows a value needs to be published in a column without declared categories."""
     many = len(DataFrameMeta(tuple(column.meta for column in columns)).open_names)
     if plan is None or plan.privacy is None or not many:
         return 0.0
@@ -221,23 +221,23 @@ def _threshold(plan: RunPlan | None, columns: list[_Column]) -> float:
 
 
 def _many_columns(plan: RunPlan | None) -> list[Finding]:
-    """Whether the columns are so many that each is hardly measured."""
+    """Whether there are so many columns that each is measured with too much noise."""
     if plan is None:
         return []
     if plan.noise_of(VALUE_HISTOGRAMS, Fraction(1, plan.columns)) < NOISY_SHARE * plan.rows:
         return []
     text = (
-        "All columns share the budget, and for so few rows they are many: of each little more than the most "
-        "frequent values will stand out of the noise."
+        "All columns share the budget, and there are many of them for so few rows: little more than the "
+        "most frequent values of each will stand out from the noise."
     )
-    advice = "Leave out what nobody needs, declare bounds and categories, or give a larger epsilon."
+    advice = "Leave out columns that nobody needs, declare bounds and categories, or use a larger epsilon."
     return [Finding("many columns", "care", "", text, advice)]
 
 
 def _table_findings(
     rows: int, config: ResolvedConfig, columns: list[_Column], identifiers: set[str]
 ) -> list[Finding]:
-    """What concerns several columns; those that look like identifiers are asked for no bounds."""
+    """Findings about several columns; no bounds are asked for columns that look like identifiers."""
     found = [*_rows_findings(rows, config), *_repeated_rows(columns)]
     learned = [column.meta for column in columns if not isinstance(column.meta, IdMeta)]
     if not learned:
@@ -257,16 +257,16 @@ def _table_findings(
                 "bounds",
                 "hint",
                 "",
-                f"No lowest and highest value is declared for {shown}: they are learned, with budget.",
-                "Declare what everybody may know, not what the table holds: "
-                f"bounds = {{{unbounded[0]!r}: (lowest, highest)}}.",
+                f"No bounds are declared for {shown}: they are measured, which uses a part of epsilon.",
+                "Declare what is public knowledge, not what you see in the table: bounds = "
+                f"{{{unbounded[0]!r}: (lowest, highest)}}.",
             )
         )
     return found
 
 
 def _rows_findings(rows: int, config: ResolvedConfig) -> list[Finding]:
-    """Whether the rows are enough for epsilon and delta; their number is not told."""
+    """Whether there are enough rows for epsilon and delta; their number is not shown."""
     if not config.differential_privacy:
         text = "differential_privacy is False: a run would give no guarantee."
         switch = Remedy("differential_privacy", value=True)
@@ -280,15 +280,17 @@ def _rows_findings(rows: int, config: ResolvedConfig) -> list[Finding]:
                 "few rows",
                 "stop" if rows < least_rows(config, rows) else "care",
                 "",
-                f"The table has too few rows for epsilon = {config.epsilon:g}: most of what is learned would "
-                "be noise.",
-                "Give more rows or a larger epsilon." if remedy else "Give more rows.",
+                f"The table has too few rows for epsilon = {config.epsilon:g}: most of the result would be "
+                "noise.",
+                "Use more rows or a larger epsilon." if remedy else "Use more rows.",
                 remedy,
             )
         )
     if config.delta is not None and config.delta * rows >= 1:
-        text = f"delta = {config.delta:g} is not below 1 / number of rows: it allows to publish whole rows."
-        found.append(Finding("delta", "care", "", text, "Leave it to be chosen.", Remedy("delta", None)))
+        text = (
+            f"delta = {config.delta:g} is not below 1 / number of rows: it would allow publishing whole rows."
+        )
+        found.append(Finding("delta", "care", "", text, "Leave it automatic.", Remedy("delta", None)))
     return found
 
 
@@ -297,7 +299,7 @@ def _least_rows_at(epsilon: float, config: ResolvedConfig, rows: int) -> float:
 
 
 def _repeated_rows(columns: list[_Column]) -> list[Finding]:
-    """Whether whole rows occur again."""
+    """Whether there are duplicate rows."""
     usable = [column.codes for column in columns if not isinstance(column.meta, IdMeta)]
     if len(usable) < 2:
         return []
@@ -312,7 +314,7 @@ def _repeated_rows(columns: list[_Column]) -> list[Finding]:
             "repeated rows",
             "care" if share > 0.1 else "hint",
             "",
-            f"{_amount(share).capitalize()} rows are the same as another one.",
+            f"{_amount(share).capitalize()} rows are the same as another row.",
             "If they are copies by mistake, remove them: df = df.drop_duplicates(). If one person has "
             "several rows, the guarantee for that person is weaker.",
         )
@@ -349,8 +351,11 @@ class _Column:
         if isinstance(self.meta, IdMeta):
             return self._several_rows(declared=True)
         if len(self.values) <= 1:
-            text = f"{self.name!r} has the same value in all rows, or none: measuring it takes budget."
-            advice = "Leave it out; you can add it to the synthetic table by hand."
+            text = (
+                f"{self.name!r} has the same value in all rows, or no value: measuring it only uses up "
+                "budget."
+            )
+            advice = "Leave it out; you can add it to the synthetic table afterwards."
             return [Finding("constant", "hint", self.name, text, advice, Remedy("ignore", self.name))]
         form = self._form()
         found = form or self._identifier() or self._several_rows(declared=False)
@@ -365,8 +370,11 @@ class _Column:
             return []
         if self.named_like_id and self.distinct < ALMOST_ALL:
             return []
-        text = f"{self.name!r} looks like an identifier: almost every row has a value of its own."
-        advice = "Declare it as one: it is then never learned, and numbered anew in the synthetic table."
+        text = f"{self.name!r} looks like an identifier: almost every row has a different value."
+        advice = (
+            "Declare it as an identifier: it is then never learned, and gets new numbers in the synthetic "
+            "table."
+        )
         return [Finding("identifier", "care", self.name, text, advice, Remedy("ids", self.name))]
 
     def _whole(self) -> bool:
@@ -383,10 +391,13 @@ class _Column:
         ):
             return []
         text = (
-            f"{self.name!r} looks like an identifier that comes again: a person with several rows is "
-            "protected less than the stated epsilon, which is that of one row."
+            f"{self.name!r} looks like an identifier of persons with several rows: such a person is "
+            "protected less than the stated epsilon says, because it protects single rows."
         )
-        advice = "Name it as the unit whose privacy is protected; max_rows_per_unit limits the rows of one."
+        advice = (
+            "Make it the privacy unit, so that persons are protected; max_rows_per_unit limits the rows "
+            "used of each."
+        )
         return [Finding("several rows", "care", self.name, text, advice, Remedy("privacy_unit", self.name))]
 
     def _too_many_levels(self, threshold: float) -> list[Finding]:
@@ -404,9 +415,9 @@ class _Column:
             return []
         text = (
             f"{self.name!r} has so many rare values that {_amount(lost)} rows would become 'other' (at most "
-            f"{MAX_CELLS - 2} values are told apart, and rare ones are never published)."
+            f"{MAX_CELLS - 2} values are kept apart, and rare ones are never published)."
         )
-        advice = "Group its values, declare public categories, or leave it out."
+        advice = "Group its values, declare its categories if they are public, or leave it out."
         return [Finding("levels", "care", self.name, text, advice, Remedy("ignore", self.name))]
 
     def _form(self) -> list[Finding]:
@@ -419,23 +430,24 @@ class _Column:
                 (DATE_TEXT, "dates", "pd.to_datetime"),
             ):
                 if texts and sum(map(bool, map(pattern.fullmatch, texts))) > ALMOST_ALL * len(texts):
-                    text = f"{self.name!r} holds {what} written as text: each is then a name without order."
+                    text = f"{self.name!r} has {what} written as text: each is then a category without order."
                     advice = (
                         f"If they are {what}, convert them: df[{self.name!r}] = {call}(df[{self.name!r}], "
-                        "errors='coerce'). If they are codes, group them or leave the column out."
+                        "errors='coerce'). If they are codes, group them, or leave the column out."
                     )
                     found.append(Finding("text form", "care", self.name, text, advice))
                     break
         if self.kind_changes and self.meta.value_type:
             text = (
-                f"{self.name!r} mixes types of values: those that are not {self.meta.value_type} may be lost."
+                f"{self.name!r} mixes types of values: those that are not {self.meta.value_type} may get "
+                "lost."
             )
-            advice = "Bring the column to one type."
+            advice = "Convert the column to a single type."
             found.append(Finding("mixed types", "hint", self.name, text, advice))
         return found
 
     def _gaps(self) -> list[Finding]:
         if self.present >= (1 - ALMOST_ALL) * self.rows:
             return []
-        text = f"{self.name!r} is missing in most rows: there is little to learn from."
+        text = f"{self.name!r} is missing in most rows, so there is little to learn."
         return [Finding("missing", "hint", self.name, text, "Leave it out.", Remedy("ignore", self.name))]

@@ -1,4 +1,4 @@
-"""What a run would be like, before anything is read: noise, epsilon over the steps, error, time, memory.
+"""The forecast of a run, made before anything is read: noise, epsilon over the steps, error, time, memory.
 
 Everything here is a function of the parameters, the public schema and a row count that somebody names. The
 table is not touched.
@@ -107,7 +107,7 @@ class Forecast:
 
 
 def assumed_schema(columns: int = ASSUMED_COLUMNS, privacy_unit: str | None = None) -> DataFrameMeta:
-    """A table that nobody has described: half numbers, half names, and the column that names the unit."""
+    """Metadata for a table that was not given: half numbers, half categories, and the privacy unit."""
     numbers = [ContinuousMeta(f"number {i + 1}", "float64") for i in range(columns // 2)]
     names = [CategoricalMeta(f"name {i + 1}", "str") for i in range(columns - columns // 2)]
     units = () if privacy_unit is None else (IdMeta(privacy_unit, "int64"),)
@@ -223,7 +223,7 @@ def _budget(
 
 
 def _cells(meta: ColumnMeta, plan: RunPlan) -> int:
-    """Cells of a column, as far as can be told without looking."""
+    """Cells of a column, as far as they are known without reading it."""
     if not isinstance(meta, CategoricalMeta):
         return round(BINS_USED * plan.bins) + meta.nullable
     known = ASSUMED_CATEGORIES if meta.categories is None else len(meta.categories)
@@ -268,7 +268,7 @@ def _seconds(
 
 @functools.lru_cache(maxsize=1)
 def _machine_factor() -> float:
-    """How much slower this machine is than the one the constants come from: 10 ms of arithmetic."""
+    """How much slower this machine is than the one on which the constants were measured; takes 10 ms."""
     values = np.linspace(-3, 3, 200_000, dtype=np.float32)
     took = []
     for _ in range(9):
@@ -279,7 +279,7 @@ def _machine_factor() -> float:
 
 
 def _warnings(config: ResolvedConfig, plan: RunPlan, rows: float) -> list[str]:
-    """What is allowed but deserves a thought."""
+    """Warnings about what is allowed but may be a mistake."""
     if not config.differential_privacy:
         return ["differential_privacy is False: there is NO privacy guarantee."]
     found = []
@@ -287,12 +287,12 @@ def _warnings(config: ResolvedConfig, plan: RunPlan, rows: float) -> list[str]:
     if rows < needed:
         found.append(
             f"{rows:,.0f} rows are too few for epsilon = {config.epsilon:g}: about {_round_up(needed):,.0f} "
-            "are needed for more than noise. Give a larger epsilon."
+            "are needed for anything to stand out from the noise. Use a larger epsilon."
         )
     if plan.delta * rows >= 1:
         found.append(
-            f"delta = {plan.delta:g} is not below 1 / {rows:,.0f} rows: such a guarantee allows to publish "
-            "whole rows. Leave delta empty, or give a smaller one."
+            f"delta = {plan.delta:g} is not below 1 / {rows:,.0f} rows: such a guarantee would allow "
+            "publishing whole rows. Leave delta empty, or use a smaller one."
         )
     return found
 

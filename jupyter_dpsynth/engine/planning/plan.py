@@ -97,7 +97,7 @@ def planned_count(config: ResolvedConfig) -> PlannedRelease | None:
 
 
 def least_rows(config: ResolvedConfig, rows: float) -> float:
-    """How many rows a table must have for more than noise.
+    """How many rows a table needs for its counts to stand out from the noise.
 
     Args:
         config: The frozen parameters.
@@ -108,7 +108,7 @@ def least_rows(config: ResolvedConfig, rows: float) -> float:
 
 
 def check_feasible(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | None) -> None:
-    """Refuse, before a value is read, a noise multiplier that cannot keep within epsilon.
+    """Refuse, before a value is read, a noise multiplier that exceeds epsilon with a single step.
 
     Args:
         config: The frozen parameters.
@@ -127,8 +127,8 @@ def _check_columns(columns: int) -> None:
     if columns > MAX_COLUMNS:
         raise ConfigError(
             f"the table has {columns:,} columns to learn; at most {MAX_COLUMNS:,} are possible, and far "
-            "fewer are told apart well, because all of them share the budget and the network's cells. Leave "
-            "some out (ignore), or learn groups of columns that belong together as tables of their own."
+            "fewer give good results, because all of them share the budget and the network's cells. Leave "
+            "some out (ignore), or learn groups of columns that belong together as separate tables."
         )
 
 
@@ -227,19 +227,19 @@ def _histogram_shares(df_meta: DataFrameMeta, snr: float) -> tuple[float, float]
 
 
 def _is_open(meta: ColumnMeta) -> bool:
-    """Whether a column's domain is to be learned."""
+    """Whether a column's values must be measured."""
     if isinstance(meta, CategoricalMeta):
         return meta.categories is None
     return isinstance(meta, ContinuousMeta | DatetimeMeta) and meta.bounds is None
 
 
 def _share_sigma(share: float, mu: float) -> float:
-    """Noise over sensitivity of a measurement that takes a share of the squared budget."""
+    """Noise divided by sensitivity of a measurement that gets this share of the squared budget."""
     return 1 / (math.sqrt(share) * mu)
 
 
 def _training_length(config: ResolvedConfig, rows: float, mu: float) -> tuple[int, float]:
-    """Steps and sampling probability; by default large batches, so that sampling costs nothing.
+    """Steps and sampling probability; by default batches are large, so that sampling adds no error.
 
     Args:
         config: The frozen parameters.
@@ -267,7 +267,7 @@ def _calibrate(
     widening: float,
     accountant: Accountant,
 ) -> tuple[int, float, StopReason]:
-    """Solve the noise from the steps, or the steps from the noise; returns the accountant's noise."""
+    """Compute the noise from the steps, or the steps from the noise."""
     left = delta - base.reserved_delta
     if config.noise_multiplier is None:
         sigma = calibrate_noise_multiplier(config.epsilon, left, steps, probability, base.base_mu, accountant)
@@ -280,9 +280,9 @@ def _calibrate(
             config.epsilon, left, steps, probability, base.base_mu, accountant
         )
         raise ConfigError(
-            f"noise_multiplier = {config.noise_multiplier:g} cannot keep within epsilon = "
-            f"{config.epsilon:g}: a single step costs more. Give noise_multiplier >= {enough:.3g} (for "
-            f"{steps} steps), a larger epsilon, a smaller batch_size, or None to solve it from epsilon."
+            f"noise_multiplier = {config.noise_multiplier:g} is too small for epsilon = {config.epsilon:g}: "
+            f"a single step would cost more. Use noise_multiplier >= {enough:.3g} (for {steps} steps), a "
+            "larger epsilon, a smaller batch_size, or None to compute it from epsilon."
         )
     return most, effective, StopReason.FINISHED if most == steps else StopReason.BUDGET
 
@@ -296,8 +296,8 @@ def _model_rules(config: ResolvedConfig, columns: int, snr: float) -> dict[str, 
     room = max(MIN_CELLS, MAX_WIDTH // columns)
     if config.num_bins is not None and config.num_bins > room:
         raise ConfigError(
-            f"num_bins = {config.num_bins} is too many for {columns} columns: the network's size is "
-            f"the square of all cells together. Give at most {room}, or None for a number that fits."
+            f"num_bins = {config.num_bins} is too many for {columns} columns: the network's size is the "
+            f"square of the number of all cells. Use at most {room}, or 'auto' for a number that fits."
         )
     signal = min(max(snr, 1.0), 10.0)
     weak = 0.5 * max(0.0, -math.log10(snr))

@@ -1,1 +1,1 @@
-"""Everything that is made from a learned model. It is free: no private row is read."""
+"""Everything that is made from a learned model. It costs no epsilon, because no private row is read."""

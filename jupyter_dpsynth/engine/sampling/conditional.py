@@ -1,7 +1,8 @@
-"""Rows of the model under conditions.
+"""Draws rows that meet conditions.
 
-Rows here are drawn one by one, from the model's own chances: what is asked for is often rare, and cannot be
-steered as a whole table is. The model is first brought to the measured one-way tables, as steering does.
+Rows are drawn one by one from the model's own probabilities: rows that meet conditions are often rare, and
+cannot be steered like a whole table. The model is first adjusted to the measured one-way marginals, as
+steering does.
 
 Privacy:
     Everything is post-processing of the model and of measurements.
@@ -87,7 +88,7 @@ class ConditionalSampler:
     def _fit(
         self, allowed: Sequence[NDArray[np.float64]], prefix: int
     ) -> tuple[list[NDArray[np.float64]], float, float]:
-        """Tilts of the cells that lead to what is asked for, a high weight and the mean one."""
+        """Tilts that make the wanted rows likely, with a high and the mean importance weight."""
         tilts = [np.ones(len(share)) for share in allowed]
         if prefix == 0:
             return tilts, 1.0, 1.0
@@ -96,8 +97,8 @@ class ConditionalSampler:
             total = weights.sum()
             if not total > 0:
                 raise ConfigError(
-                    "the conditions leave no row that the model thinks possible: ask for less at once, "
-                    "or for wider ranges and more values."
+                    "the model considers rows that meet these conditions impossible: use fewer conditions, "
+                    "wider ranges or more values."
                 )
             if pilot == PILOTS - 1:
                 break
@@ -116,7 +117,7 @@ class ConditionalSampler:
         rows: int,
         prefix: int,
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Codes of the first columns, allowed ones only, and the weights that make up for the tilts."""
+        """Codes of the first columns, allowed ones only, and importance weights that undo the tilts."""
         codes = np.zeros((rows, len(self.blocks)), dtype=np.int32)
         weights = np.ones(rows)
         for start in range(0, rows, PART_ROWS):
@@ -154,14 +155,14 @@ class ConditionalSampler:
         logits[:, end:] += self.weights[self.blocks[place], end:][cells]
 
     def _pick(self, chances: NDArray[np.float64]) -> NDArray[np.intp]:
-        """One cell a row, by chances that need not add up to 1."""
+        """Draw one cell per row, with probabilities that need not add up to 1."""
         heights = np.cumsum(chances, axis=1)
         points = self.generator.random(len(chances)) * heights[:, -1]
         return np.minimum((heights <= points[:, None]).sum(axis=1), chances.shape[1] - 1)
 
 
 def _chances(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Chances of each cell, which add up to 1 in every row."""
+    """Probabilities of the cells, which add up to 1 in every row."""
     chances = np.exp(logits - logits.max(axis=1, keepdims=True))
     chances /= chances.sum(axis=1, keepdims=True)
     return chances

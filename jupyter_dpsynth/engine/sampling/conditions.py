@@ -1,4 +1,4 @@
-"""Conditions on a column's values, as the share of each cell that they allow and a codec for what is left.
+"""Turns conditions into the share of each cell that they allow, and a codec for the allowed values.
 
 A condition is a value, None (missing), a list of values, or for numbers and times a range (low, high), both
 ends included and None where it is open. It is a public statement of whoever makes it.
@@ -53,7 +53,9 @@ def condition_table(
     for name in where:
         if name not in codec.names:
             hint = did_you_mean(str(name), codec.names)
-            known = "an identifier, which is numbered anew" if name in codec.df_meta.names else "no column"
+            known = (
+                "an identifier (identifiers get new numbers)" if name in codec.df_meta.names else "no column"
+            )
             raise ConfigError(f"where names {shown(name)}, which is {known}.{hint}")
     allowed: list[NDArray[np.float64]] = []
     columns: list[NumericCodec | CategoryCodec] = []
@@ -94,7 +96,9 @@ def _categories(column: CategoryCodec, wanted: object) -> tuple[NDArray[np.float
     name, share = column.meta.name, np.zeros(column.size)
     weights = np.zeros(len(column.pool))
     if isinstance(wanted, tuple) and wanted not in (*column.kept, *column.pool):
-        raise ConfigError(f"where: column {name!r} has no ranges: give a value, None or a list of values.")
+        raise ConfigError(
+            f"where: ranges do not apply to column {name!r}: give a value, None or a list of values."
+        )
     for value in _listed(wanted):
         if _missing(value):
             _allow_missing(column, share)
@@ -109,8 +113,8 @@ def _categories(column: CategoryCodec, wanted: object) -> tuple[NDArray[np.float
             known = dict.fromkeys(map(str, (*column.kept, *column.pool)))
             some = ", ".join(list(known)[:MOST_LISTED]) + ", \u2026" * (len(known) > MOST_LISTED)
             raise ConfigError(
-                f"where: {shown(value)} is no published category of column {name!r}."
-                f"{did_you_mean(str(value), known)} Published: {some}."
+                f"where: {shown(value)} is not a published category of column "
+                f"{name!r}.{did_you_mean(str(value), known)} Published: {some}."
             )
     if weights.any():
         share[len(column.kept)] = weights.sum() / column.pool_weights.sum()
@@ -140,8 +144,8 @@ def _numbers(column: NumericCodec, wanted: object) -> tuple[NDArray[np.float64],
         pieces += cut
     if not share.any():
         raise ConfigError(
-            f"where: {shown(wanted)} leaves nothing of column {column.meta.name!r}, whose published range is "
-            f"{column.range_label}: give a range (low, high) that overlaps it."
+            f"where: {shown(wanted)} matches no value of column {column.meta.name!r}, whose published range "
+            f"is {column.range_label}: give a range (low, high) that overlaps it."
         )
     starts, ends, weights = np.array(pieces).T.copy()
     return np.minimum(share, 1), replace(
@@ -170,7 +174,9 @@ def _interval(column: NumericCodec, value: object) -> tuple[float, float]:
     """A value or a range as a half-open interval on the column's line of units."""
     name, ends = column.meta.name, value if isinstance(value, tuple) else (value, value)
     if len(ends) != 2:
-        raise ConfigError(f"where: the range {shown(value)} of column {name!r} is none: give (low, high).")
+        raise ConfigError(
+            f"where: the range {shown(value)} of column {name!r} is not a range: give (low, high)."
+        )
     try:
         low, high = (None if _missing(end) else _number(column, end) for end in ends)
     except (TypeError, ValueError, OverflowError):

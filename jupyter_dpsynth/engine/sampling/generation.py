@@ -1,10 +1,9 @@
-"""Drawing synthetic rows from a trained model, with less chance error than independent rows have.
+"""Draws synthetic rows from a trained model, with less sampling error than independent rows have.
 
-Rows are drawn in blocks. After each block it is known how far the pairs of cells drawn so far are from
-what the model expected of them; the next block leans the other way. The table as a whole then follows the
-model's two-way tables several times more closely than independent rows would, while a single row stays
-random. The one-way tables are steered in the same manner to the noisy measured ones, which are more exact
-than the model's own.
+Rows are drawn in blocks. After each block, the pairs of cells drawn so far are compared with what the model
+expects; the next block compensates for the difference. The table as a whole then follows the model's two-way
+tables several times more closely than independent rows would, while a single row stays random. The one-way
+tables are steered in the same manner to the noisy measured ones, which are more exact than the model's own.
 
 The same seed gives the same rows whatever the processor, its vector units and their number: sums that a
 library may add up in any order are of whole numbers, and exact; everything else that decides a draw is done
@@ -88,7 +87,7 @@ def generate_codes(
 
 
 class _Chain:
-    """Draws rows that are steered together.
+    """Draws rows in blocks; each block compensates for the errors of the earlier ones.
 
     Args:
         model: The trained model.
@@ -136,7 +135,7 @@ class _Chain:
 
 
 class _Scratch:
-    """Arrays that are used again and again: fresh ones would cost more than what is done in them.
+    """Arrays that are reused: allocating new ones would take longer than the computation.
 
     Args:
         size: Most cells of one block.
@@ -259,14 +258,14 @@ def _in_parts(values: NDArray[np.float32], parts: int) -> NDArray[np.float32]:
 
 
 def _to_units(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Nats in whole units, as floats."""
+    """Nats as whole multiples of a fixed scale, as floats."""
     return np.rint(values * UNITS).astype(np.float32)
 
 
 def calibrated_bias(
     model: TabularModel, shares: Sequence[NDArray[np.float64]], generator: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Biases, `[D]`, with which single rows follow the measured one-way tables on average.
+    """Biases `[D]` with which single rows follow the measured one-way marginals on average.
 
     What steering has to add to a column's biases is, in the mean, what the model lacks.
 

@@ -1,4 +1,4 @@
-"""Missing cells of given rows, drawn from the model given the other cells of their rows.
+"""Fills the missing values of rows with draws from the model, given the other values of each row.
 
 A few missing cells are drawn together, from their exact joint distribution by enumeration. Where the missing
 cells of a row have too many combinations, some of them at a time are drawn given all others, again and again.
@@ -43,7 +43,7 @@ TINY = np.finfo(np.float64).tiny
 
 
 class CellSampler:
-    """Draws missing cells given the others of their row.
+    """Draws missing cells, given the other cells of the row.
 
     Args:
         model: The trained model.
@@ -199,7 +199,7 @@ def _log_sums(logits: NDArray[np.float64], effects: Sequence[NDArray[np.float64]
 def impute_table(
     learned: Learned, df: pd.DataFrame, generator: np.random.Generator, constraints: tuple[Constraint, ...]
 ) -> pd.DataFrame:
-    """The frame with its missing cells drawn from the model, given the other cells of their rows.
+    """The table with its missing values drawn from the model, given the other values of each row.
 
     Args:
         learned: The released state.
@@ -236,7 +236,7 @@ def impute_table(
 
 @dataclass(frozen=True, eq=False)
 class _Gaps:
-    """Rows with missing cells, and what has to hold when they are filled.
+    """Rows with missing cells, and the constraints to meet when they are filled.
 
     Attributes:
         codec: The table's codec.

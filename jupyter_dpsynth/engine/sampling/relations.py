@@ -1,6 +1,6 @@
-"""Exact relations between columns: one a function of another, or never above another.
+"""Exact relations between columns: one is a function of another, or never above another.
 
-A network that was trained with noise brings such relations back almost, but not quite. Where the noisy
+A network that was trained with noise reproduces such relations nearly, but not exactly. If the noisy
 measurements say that a relation holds (up to their own noise), the synthetic table is made to keep it.
 """
 
@@ -30,7 +30,7 @@ FORBIDDEN = 15.0  # nats
 
 
 def functional_relations(reference: MeasuredReference) -> list[tuple[int, int]]:
-    """Pairs (a, b) of columns of which b is, as far as was measured, a function of a.
+    """Pairs (a, b) of columns in which b is a function of a, according to the measurements.
 
     The distance of a pair from independence is largest, 1 - sum p_b^2, if b is a function of a.
 

@@ -1,4 +1,4 @@
-"""Synthetic tables as users ask for them: as a whole or in parts, under conditions, balanced.
+"""Makes synthetic tables as users request them: whole or in parts, with conditions, balanced.
 
 Privacy:
     Everything is post-processing of the released model.
@@ -53,7 +53,7 @@ class Portion:
 
 @dataclass(frozen=True, eq=False)
 class TableMaker:
-    """Makes tables, or parts of one, from the released state alone.
+    """Makes tables, or parts of one, from the model alone.
 
     Attributes:
         model: The trained model.
@@ -99,7 +99,7 @@ class TableMaker:
     def _kept(
         self, portion: Portion, generator: np.random.Generator, first: int, of: int | None
     ) -> pd.DataFrame:
-        """Rows that meet conditions and keep constraints: those that do not are drawn again."""
+        """Rows that meet conditions and constraints; rows that do not are drawn again."""
         codec, constraints, rows = self.codec, self.constraints, portion.rows
         draw: Callable[[int], NDArray[np.int32]] = partial(
             generate_codes, self.model, self.shares, generator=generator
@@ -124,9 +124,9 @@ class TableMaker:
             tried, kept = tried + size, kept + int(good.sum())
             if tried >= TRIED_ROWS and kept < LEAST_KEPT * tried:
                 raise ConfigError(
-                    "constraints: fewer than 1 in 1,000 rows of the model keep them"
-                    f"{' under these conditions' if portion.where else ''}: check that columns are not "
-                    "exchanged and that all combinations are listed, or remove one."
+                    "constraints: fewer than 1 in 1,000 rows of the model meet "
+                    f"them{' under these conditions' if portion.where else ''}: check that no columns are "
+                    "swapped and that all combinations are listed, or remove a constraint."
                 )
         return codec.numbered(pd.concat(frames, ignore_index=True).iloc[:rows], first, of)
 
@@ -139,7 +139,7 @@ def plan_table(
     balance: str | Mapping[str, Mapping[Hashable, float]] | None,
     constraints: tuple[Constraint, ...],
 ) -> tuple[TableMaker, list[Portion]]:
-    """What makes a synthetic table that is as asked for, and the portions that it consists of.
+    """The maker of a requested table, and the portions that the table consists of.
 
     Args:
         learned: The released state.
@@ -215,7 +215,11 @@ def _portions(
         )
     if name not in codec.names or name in where:
         hint = did_you_mean(str(name), codec.names)
-        reason = "has a condition in where: keep one." if name in where else f"is no learned column.{hint}"
+        reason = (
+            "has a condition in where, too: use one of the two."
+            if name in where
+            else (f"is not a learned column.{hint}")
+        )
         raise ConfigError(f"balance names {shown(name)}, which {reason}")
     column = codec.columns[codec.names.index(name)]
     if shares is None:

@@ -1,7 +1,7 @@
-"""Synthetic tables of any size, written in parts: each is made, decoded and stored by itself.
+"""Writes synthetic tables of any size in parts.
 
-A part is a function of the model and of its own seed, so one that failed is made again with the same rows.
-It is written under another name and then renamed, so a file is either whole or not there.
+A part depends only on the model and its own seed, so one that failed is made again with the same rows. It is
+written under another name and then renamed, so a file is either complete or does not exist.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FORMATS = (".parquet", ".csv")
 
 @dataclass(frozen=True)
 class _Part:
-    """One file: its name, the number of its first row, what its rows are to be, and their seed."""
+    """One file: its name, the number of its first row, its portions, and its seed."""
 
     path: Path
     first: int
@@ -132,7 +132,7 @@ def _checked(to: object, rows: int) -> Path:
     if stars > 1 or "*" in str(pattern.parent) or (stars == 0 and rows > PART_ROWS):
         raise ConfigError(
             f"to = {shown(text)}: a table of more than {PART_ROWS:,} rows is written in several files. Put "
-            f"one * into the file's name, where their numbers go: '{pattern.stem}-*{pattern.suffix}'."
+            f"one * into the file's name, where the number goes: '{pattern.stem}-*{pattern.suffix}'."
         )
     return pattern
 
@@ -142,12 +142,13 @@ def _refuse_existing(pattern: Path, *, overwrite: bool) -> None:
     others = found - set(_numbered_files(pattern))
     if others and "*" in pattern.name:
         raise ConfigError(
-            f"to = {shown(str(pattern))}: there are other files of this pattern ({min(others).name}), which "
-            "would be read together with the new ones. Choose another folder or name."
+            f"to = {shown(str(pattern))}: there are other files that match this pattern "
+            f"({min(others).name}); they would be read together with the new ones. Choose another folder or "
+            "name."
         )
     if found and not overwrite:
         raise ConfigError(
-            f"to = {shown(str(pattern))}: {min(found).name} is already there. Choose another name, or say "
+            f"to = {shown(str(pattern))}: {min(found).name} exists already. Choose another name, or set "
             "overwrite = True (--overwrite) to replace it."
         )
 
@@ -177,7 +178,7 @@ def _parts(pattern: Path, portions: Sequence[Portion], seed: int | None) -> list
 
 
 def _write_part(maker: TableMaker, part: _Part, of: int) -> int | DPSynthError:
-    """Make and store one part; its rows, or what went wrong for good."""
+    """Make and store one part; returns its number of rows, or the error."""
     try:
         df = maker.make(part.portions, np.random.default_rng(part.seed), part.first, of)
     except DPSynthError as error:  # given back, not raised: the same part would fail again
@@ -190,7 +191,7 @@ def _write_part(maker: TableMaker, part: _Part, of: int) -> int | DPSynthError:
                 reason = error.strerror or type(error).__name__
                 return DataError(
                     f"{part.path} could not be written ({reason}). If Dask's client is active, all of its "
-                    "workers must have that folder."
+                    "workers must be able to write to that folder."
                 )
         else:
             return len(df)
@@ -198,7 +199,7 @@ def _write_part(maker: TableMaker, part: _Part, of: int) -> int | DPSynthError:
 
 
 def _store(df: pd.DataFrame, path: Path) -> None:
-    """Write under another name, then rename: nobody sees half a file, and nobody sees two."""
+    """Write under another name, then rename, so that nobody sees an incomplete file."""
     hidden = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         if path.suffix == ".parquet":

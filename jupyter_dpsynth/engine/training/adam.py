@@ -31,7 +31,7 @@ SMOOTHING_WIDTH = 3 / 20  # standard deviation of the smoothing over a number's 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where training starts: everything is noisy or public.
+    """The starting point of training: everything in it is noisy or public.
 
     Attributes:
         layout: Blocks and interactions.
@@ -76,7 +76,7 @@ class AdamUpdate:
         return self._values[len(self._free) :]
 
     def state(self) -> dict[str, NDArray[np.float32]]:
-        """What a step changes, float32 `[F + D]` each: functions of released sums."""
+        """The state that a step changes, float32 `[F + D]` each; it depends on released sums only."""
         return {
             "values": self._values,
             "average": self._average,
@@ -85,7 +85,7 @@ class AdamUpdate:
         }
 
     def restore(self, state: dict[str, NDArray[np.float32]], step: int) -> None:
-        """Go on from what `state` gave after so many steps."""
+        """Restore what `state` gave after this many steps."""
         for name, own in self.state().items():
             own[:] = state[name]
         self._averaged = sum(each / self.plan.steps > AVERAGED_FROM for each in range(1, step + 1))
@@ -117,7 +117,7 @@ class AdamUpdate:
             self._average[:] = self._values
 
     def _smooth(self, sums: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Let neighbouring bins share the noisy gradient sum `[F]`, on both sides: post-processing."""
+        """Average the noisy gradient sums `[F]` of neighbouring bins: post-processing."""
         matrix, offsets = self._matrix, self.layout.offsets
         matrix.ravel()[self._free] = sums
         for start, end, smoother in zip(offsets[:-1], offsets[1:], self._smoothers, strict=True):
@@ -134,7 +134,7 @@ class AdamUpdate:
 
 
 def _smoothers(sizes: NDArray[np.int64], ordered_cells: Sequence[int]) -> list[NDArray[np.float32] | None]:
-    """For each column the symmetric matrix that lets neighbouring bins share their noisy gradient.
+    """For each column, the symmetric matrix that averages the noisy gradients of neighbouring bins.
 
     A mixture of the identity and a Gaussian over the bins; None where nothing has neighbours.
     """

@@ -2,11 +2,11 @@
 
 **Sampling.** The rows (with `privacy_unit`, the privacy units) are cut by their index into one shard for each
 worker, and each worker's shard into one for each of its devices. In a step each worker draws a Poisson sample
-of its shard, with the plan's probability q. A Poisson sample is one independent coin of probability q for
-each row; the shards are disjoint and cover the table, and the workers toss independently of each other: so
-the union of the samples is one coin of probability q for each row, a Poisson sample of the table. A row is in
-one shard and so in at most one replica's clipped sum, which it changes by at most C, as it does their total.
-The accountant's event is unchanged, for any number of replicas.
+of its shard, with the plan's probability q. A Poisson sample is one independent coin toss of probability q
+for each row; the shards are disjoint and cover the table, and the workers toss independently of each other:
+so the union of the samples is one coin toss of probability q for each row, a Poisson sample of the table. A
+row is in one shard and so in at most one replica's clipped sum, which it changes by at most C, as it does
+their total. The accountant's event is unchanged, for any number of replicas.
 
 **Noise.** The planned noise has standard deviation sigma C in every coordinate of the total. A process that
 has the fraction s of all replicas adds, once, float64 normals of standard deviation sqrt(s) sigma C from its
@@ -16,14 +16,14 @@ added before the all-reduce, to each worker's exact float64 sum; an empty sample
 all-reduce itself is done in float64, whose rounding (1e-16 of a sum) is far below the slack that clipping
 leaves for rounding.
 
-**Whom this protects from what.** The guarantee is about what the run releases: the totals, and everything
-made from them. The workers are trusted, since each reads private rows, and so is the network between them:
-TensorFlow's connections are neither encrypted nor authenticated, use a private network. There were two ways
-to add the noise. One worker alone could add all of it: then the others' exact sums cross the wire. Shares
-keep every exact sum inside the process that computed it, and let no worker know all of the noise; what one
-worker sends carries only its own share, and a worker that subtracts its share from the total finds it under
-the rest, for two workers half the variance. Shares are used here because they are weaker nowhere: a lost
-share cannot be overlooked, since without that worker's contribution there is no total at all.
+**What is trusted.** The guarantee is about what the run releases: the totals, and everything made from them.
+The workers are trusted, since each reads private rows, and so is the network between them: TensorFlow's
+connections are neither encrypted nor authenticated, use a private network. There were two ways to add the
+noise. One worker alone could add all of it: then the others' exact sums cross the wire. Shares keep every
+exact sum inside the process that computed it, and let no worker know all of the noise; what one worker sends
+carries only its own share, and a worker that subtracts its share from the total finds it under the rest, for
+two workers half the variance. Shares are used here because they are weaker nowhere: a lost share cannot be
+overlooked, since without that worker's contribution there is no total at all.
 
 **Who measures.** The first worker enters the run into its ledger, measures domain and marginals, and sends
 these privatised results to the others through the same all-reduce (to which they contribute zeros). So
@@ -113,7 +113,7 @@ class Workers:
         ):
             if value != plain:
                 raise ConfigError(
-                    f"{name} = {value!r} does not work with a strategy: leave {name} = {plain!r}, or learn "
+                    f"{name} = {value!r} does not work with a strategy: use {name} = {plain!r}, or learn "
                     "without tf.distribute."
                 )
 
@@ -155,8 +155,8 @@ class Workers:
         else:
             return
         raise WorkerLostError(
-            f"another worker ended or cannot be reached ({kind}). TensorFlow cannot go on without it: start "
-            "all workers anew."
+            f"another worker ended or cannot be reached ({kind}). TensorFlow cannot continue without it: "
+            "start all workers again."
         )
 
     def total(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -35,7 +35,7 @@ _switched_from: list[bool] = []  # by trainings that are under way: whoever ends
 
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
-    """Products of float32 matrices are made in float32 meanwhile.
+    """Multiply float32 matrices in full float32 precision inside this context.
 
     By default TensorFlow lets newer GPUs round the factors to 10 bits (TensorFloat-32). Norms and sums would
     then be wrong by up to 1e-3 of themselves, more than `CLIP_SLACK` allows for. There is one switch for the
@@ -53,7 +53,7 @@ def full_precision() -> Iterator[None]:
 
 
 class BatchGradient:
-    """Computes rows' gradients and their clipped sums for one layout.
+    """Computes the gradients of rows and their clipped sums for one layout.
 
     Args:
         layout: Blocks and interactions.
@@ -194,6 +194,6 @@ class BatchGradient:
 
     @tf.function(reduce_retracing=True)
     def row_gradients(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Every row's own gradient, `[B, D, D]` and `[B, D]`: large; for other people's clipping."""
+        """Every row's own gradient, `[B, D, D]` and `[B, D]`: large, for libraries that clip it."""
         rows, error, _ = self._finite_errors(weights, bias, codes)
         return rows[:, :, None] * error[:, None, :] * self._mask, error

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["STATISTICS", "AuditedTraining", "RunRecorder", "canary_draws"]
 
 #: Of a run: the canary's direction summed over the steps, its largest step, the loss, and all the rest.
-STATISTICS = ("sum along the canary", "largest step along the canary", "loss", "energy beside the canary")
+STATISTICS = ("sum along the canary", "largest step along the canary", "loss", "energy in other directions")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class Recorder:
         DPTrainer(self.plan, self, self, self._divisor).train(codes, releases, _nothing, _never)
 
     def population(self, codes: NDArray[np.integer[Any]]) -> int:
-        """The rows, or persons: each stands for one."""
+        """The rows (or persons) that are sampled."""
         return len(codes)
 
     def release(
@@ -92,7 +92,7 @@ class Recorder:
         return codes if self._copies == 1 else np.repeat(codes, self._copies, axis=0)
 
     def apply(self, sums: NoisySums, divisor: float, step: int) -> None:
-        """Look at what a step released."""
+        """Record what a step released."""
         raise NotImplementedError
 
     def clean(self, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -102,7 +102,7 @@ class Recorder:
         return self.whitened(native.clipped_sums(*parameters, self._rows(codes), indices), self._divisor)
 
     def whitened(self, sums: NoisySums, divisor: float) -> NDArray[np.float64]:
-        """A release as the optimizer gets it, divided, in whitened units, `[F + D + 1]`."""
+        """A release as the optimizer gets it, divided and scaled to equal noise, `[F + D + 1]`."""
         out = np.concatenate([sums.weights, sums.bias, [sums.loss]])
         out[:-1] /= self._releases.gradient_noise * divisor / self._divisor
         out[-1] /= self._releases.loss_noise
@@ -118,7 +118,7 @@ def _never() -> bool:
 
 
 class _CanaryRecorder(Recorder):
-    """Splits every release into what is along one row's contribution and what is beside it."""
+    """Splits every release into the part along the canary's contribution and the rest."""
 
     def __init__(self, training: AuditedTraining, canary: NDArray[np.integer[Any]]) -> None:
         super().__init__(training)
@@ -183,7 +183,7 @@ def canary_draws(
 
 
 class RunRecorder(Recorder):
-    """Adds up the releases of a run: for the canaries' own part only the sum matters."""
+    """Adds up the releases of a run; the attack needs only their sum."""
 
     def __init__(self, training: AuditedTraining) -> None:
         super().__init__(training)
@@ -219,7 +219,7 @@ class RunRecorder(Recorder):
         return candidates[chosen]
 
     def own_parts(self, codes: NDArray[np.int32], members: NDArray[np.intp]) -> NDArray[np.float64]:
-        """For every canary what a run shows of it, to somebody who knows the other sampled rows.
+        """What a run reveals about every canary, to somebody who knows the other sampled rows.
 
         Args:
             codes: The table, the canaries that are in it first.

@@ -1,4 +1,4 @@
-"""How a step's gradient leaves the private side: clipped, summed, noised. Several ways, one contract.
+"""How the gradient of a step is released: clipped, summed, with noise. Several ways with one contract.
 
 `release` takes the sample of one step and returns noisy sums in float64. The planned training drew the
 sample and draws the noise (`privacy.releases`); what is here states by how much a privacy unit changes the

@@ -12,7 +12,7 @@ __all__ = ["tf_privacy_statement"]
 
 
 def tf_privacy_statement(plan: RunPlan) -> str | None:
-    """What TF-Privacy says of the training steps alone; None where it is not installed.
+    """TensorFlow Privacy's statement about the training steps alone; None if it is not installed.
 
     Privacy:
         Computed from the plan: the noisy row count and public parameters.

@@ -1,4 +1,4 @@
-"""How long a training step takes on this machine, now: measured on made-up rows of the same form."""
+"""Measures how long a training step takes on this machine now, on invented rows of the same form."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEPENDENCE = 0.2  # of each pair: it has no effect on the time
 
 
 def measured_step_seconds(config: ResolvedConfig, plan: RunPlan, columns: int, width: int) -> float | None:
-    """Mean time of a step, None while TensorFlow is not there: importing it for this would take longer.
+    """Mean time of a step; None if TensorFlow is not loaded yet, because importing it would take too long.
 
     Args:
         config: The frozen parameters.

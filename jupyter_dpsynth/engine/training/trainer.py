@@ -81,7 +81,7 @@ class TrainingParts:
 
 @dataclass(frozen=True, eq=False)
 class TrainingOutcome:
-    """What training gives.
+    """The result of training.
 
     Attributes:
         model: The averaged model.

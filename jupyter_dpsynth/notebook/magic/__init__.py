@@ -1,1 +1,1 @@
-"""The magics `%dpsynth` and `%%dpsynth`: their grammar, and a module for each group of sub-commands."""
+"""The magics `%dpsynth` and `%%dpsynth`: their grammar, and a module for each group of commands."""

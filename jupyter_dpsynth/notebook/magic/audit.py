@@ -1,4 +1,4 @@
-"""`audit`: one display that follows an attack on simulated trainings and ends as its outcome."""
+"""`audit`: one display that follows an attack on simulated trainings and finally shows the result."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["audit"]
 
 REDRAW_SECONDS = 1.0
-HINT = "Interrupt the kernel (■) to end it with what has been found."
+HINT = "Interrupt the kernel (■) to end the audit and keep what it has found."
 
 
 def audit(session: Session, parsed: ParsedLine) -> None:
-    """Attack simulated trainings and show what could be proved."""
+    """Attack simulated trainings and show what the attack proves."""
     name, synthesizer = current_synthesizer(session, parsed)
     seconds = parsed.options.get("seconds")
     value = 60 if seconds is None else read_value(seconds, session.namespace, "--seconds")
@@ -32,7 +32,7 @@ def audit(session: Session, parsed: ParsedLine) -> None:
 
 
 def _show_audit(name: str, synthesizer: HighDimSynthesizer, seconds: float, *, live: bool) -> None:
-    """Run an audit and show it; an interrupt ends it with what has been found.
+    """Run an audit and show it; an interrupt ends it and keeps what it has found.
 
     Args:
         name: The user's name of the synthesizer.
@@ -64,5 +64,5 @@ def _show_audit(name: str, synthesizer: HighDimSynthesizer, seconds: float, *, l
         raise
     except KeyboardInterrupt:
         if found is None:
-            raise NotLearnedError("interrupted before the first simulated training ended.") from None
+            raise NotLearnedError("interrupted before the first simulated training had ended.") from None
     (slot.show if live else publish)(mime_bundle(found.to_text(), found.to_html()))

@@ -1,4 +1,4 @@
-"""Which function carries out which sub-command; imported at the first one, to keep `%load_ext` quick."""
+"""The function of each command; imported when the first command runs, to keep `%load_ext` quick."""
 
 from __future__ import annotations
 

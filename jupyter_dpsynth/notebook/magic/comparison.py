@@ -1,4 +1,4 @@
-"""`compare` and `evaluate`: how close a synthetic table comes, free of charge or with budget of its own."""
+"""`compare` and `evaluate`: the quality of a synthetic table, for free or for an epsilon of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["compare", "evaluate"]
 
 
 def compare(session: Session, parsed: ParsedLine) -> None:
-    """Show how close synthetic data comes."""
+    """Compare a synthetic table with the noisy measurements or with the original."""
     from IPython.display import display
 
     namespace = session.namespace
@@ -35,7 +35,10 @@ def compare(session: Session, parsed: ParsedLine) -> None:
         given = session.synthetic
     if given is None:
         df_synth = synthesizer.synthesize()
-        say(f"No synthetic table has been made yet: {len(df_synth):,} rows of {name} are compared.")
+        say(
+            f"No synthetic table has been made yet, so these are compared: {len(df_synth):,} rows of {name} "
+            "are compared."
+        )
     else:
         df_synth = find_dataframe(given, namespace, "DF_SYNTH")
     original = parsed.options.get("original")
@@ -43,7 +46,7 @@ def compare(session: Session, parsed: ParsedLine) -> None:
         for option in ("holdout", "target"):
             if option in parsed.options:
                 raise ConfigError(
-                    f"--{option} needs the real table: add --original DATAFRAME (not covered by epsilon)."
+                    f"--{option} reads the real table: add --original DATAFRAME (not covered by epsilon)."
                 )
         from jupyter_dpsynth.evaluation.report import UtilityReport
 
@@ -89,7 +92,7 @@ def _compare_with_original(parsed: ParsedLine, namespace: dict[str, Any], df_syn
 
 
 def evaluate(session: Session, parsed: ParsedLine) -> None:
-    """Measure with noise, and with budget of its own, how close synthetic data comes."""
+    """Measure the quality of a synthetic table with noise, for an epsilon of its own."""
     from IPython.display import display
 
     namespace = session.namespace
@@ -97,7 +100,9 @@ def evaluate(session: Session, parsed: ParsedLine) -> None:
     _, synthesizer = current_synthesizer(session, parsed)
     given = parsed.options.get("epsilon")
     if given is None:
-        raise ConfigError("--epsilon is missing: say what the report may spend, such as --epsilon 0.1.")
+        raise ConfigError(
+            "--epsilon is missing: say how much the report may spend, for example --epsilon 0.1."
+        )
     value = read_value(given, namespace, "--epsilon")
     table = parsed.argument(1)
     if table is None and isinstance(namespace.get(session.synthetic), _frame_type()):

@@ -1,4 +1,4 @@
-"""Completion behind `%dpsynth`: sub-commands, options, variables and, in a cell's body, parameters."""
+"""Completion for `%dpsynth`: commands, options, variables and, in the lines of a cell, parameters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def install_completer(shell: InteractiveShell) -> None:
 
 
 def remove_completer(shell: InteractiveShell) -> None:
-    """Take our matcher out of a shell."""
+    """Remove our matcher from a shell."""
     if shell.Completer is not None:
         shell.Completer.custom_matchers[:] = [
             each
@@ -49,7 +49,7 @@ def remove_completer(shell: InteractiveShell) -> None:
 
 
 def complete(context: CompletionContext, namespace: dict[str, Any]) -> SimpleMatcherResult:
-    """What fits at the cursor; nothing outside our magics, so that the other matchers answer there."""
+    """Completions at the cursor; none outside our magics, so that other matchers can answer."""
     lines = context.full_text.split("\n")
     line = context.text_until_cursor
     match = _LINE.match(line)
@@ -72,7 +72,7 @@ def complete(context: CompletionContext, namespace: dict[str, Any]) -> SimpleMat
 
 
 def _takes_body(line: str) -> bool:
-    """Whether a cell's first line calls a sub-command to which the lines below belong."""
+    """Whether a cell's first line calls a command that takes the lines below."""
     match = re.match(r"^\s*%%dpsynth\s+(\w+)", line)
     return match is not None and any(each.name == match[1] and each.body for each in COMMANDS)
 
@@ -124,7 +124,7 @@ def _values(option: Option, words: list[str], namespace: dict[str, Any]) -> list
 
 
 def _variables(option: str, namespace: dict[str, Any]) -> list[str]:
-    """Variables that an option may name; none for `--output`, whose name is new."""
+    """Variables that can be the value of an option; none for `--output`, which takes a new name."""
     if option == "config":
         return _configs(namespace)
     if option == "meta":
@@ -139,7 +139,7 @@ def _variables(option: str, namespace: dict[str, Any]) -> list[str]:
 
 
 def _parameter_values(name: str, words: list[str], namespace: dict[str, Any]) -> list[str]:
-    """The values of a parameter that has only some."""
+    """The values of a parameter that allows only certain ones."""
     from traitlets import Bool, Enum
 
     from jupyter_dpsynth.config import HighDimConfig
@@ -160,14 +160,14 @@ def _configs(namespace: dict[str, Any]) -> list[str]:
 
 
 def _column_names(words: list[str], namespace: dict[str, Any]) -> list[str]:
-    """Columns of the tables that the line names, quoted where a space would cut them."""
+    """Columns of the tables named in the line, quoted if they contain a space."""
     named = [namespace[word] for word in words if word in dataframe_names(namespace)]
     columns = dict.fromkeys(str(column) for frame in named for column in frame.columns)
     return [name if name.isidentifier() else repr(name) for name in columns]
 
 
 def _dataset_names() -> list[str]:
-    """Datasets in the ledger, quoted where a space would cut them."""
+    """Datasets in the ledger, quoted if they contain a space."""
     from jupyter_dpsynth.errors import DPSynthError
     from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 

@@ -1,4 +1,4 @@
-"""What `%dpsynth` understands: its sub-commands and options, and how a line is read.
+"""The grammar of `%dpsynth`: its commands and options, and how a line is parsed.
 
 One table describes every sub-command. Parsing, `--help`, 'did you mean' and completion are all made
 from it, and the parameters of a training run come from `HighDimConfig`, so that nothing is described
@@ -95,37 +95,39 @@ class ParsedLine:
 
 
 _SYNTHESIZER = Option("synthesizer", "NAME", "Which synthesizer; by default the last one learned.", "s")
-_META = Option("meta", "NAME", "A DataFrameMeta from MetaExtractor.extract; by default made from df.")
-_CONFIG = Option("config", "NAME", "An existing HighDimConfig to start from.")
+_META = Option("meta", "NAME", "A DataFrameMeta from MetaExtractor.extract; by default it is made from df.")
+_CONFIG = Option("config", "NAME", "A HighDimConfig of yours to start from.")
 _BACKGROUND = Option("background", "", "Return at once; the display has a Stop button.")
 _DATASET = Option(
-    "dataset", "DATASET", "Name in the ledger: all tables learned under one name count together."
+    "dataset",
+    "DATASET",
+    "The dataset's name in the ledger; all tables learned under one name count together.",
 )
 _INTERRUPT = Option(
     "on-interrupt",
     "keep|raise",
-    "After an interrupt keep the model and go on, or also stop 'Run All'.",
+    "After an interrupt, keep the model and let 'Run All' go on (keep), or stop it (raise).",
     choices=("keep", "raise"),
 )
 
 _LEARN_DETAILS = """\
-As a cell, with two percent signs, it takes lines `name = value`:
+As a cell, with two percent signs, it takes lines of the form `name = value`:
 
     %%dpsynth learn df -o synthesizer
     epsilon = 1.0
-    bounds = {"age": (0, 120)}     # what everybody knows of the table costs nothing
+    bounds = {"age": (0, 120)}     # public knowledge costs no epsilon
 
-Instead of a DataFrame there may be a Dask DataFrame, or files that are read part by part: data/*.parquet.
+Instead of a DataFrame you can pass a Dask DataFrame, or files that are read part by part: data/*.parquet.
 
-A value is a Python literal, a variable of yours, or an {expression}. The cell may set the parameters below,
-and what is public of the columns:
+A value is a Python literal, one of your variables, or an {expression}. The cell can set the parameters below
+and declare what is public about the columns:
 
     bounds = {"age": (0, 120)}               lowest and highest value
-    categories = {"city": ["Graz", "Linz"]}  all values there can be
-    decimals = {"income": 2}                 digits after the point
-    ids = ["customer"]                       never learned, numbered anew
+    categories = {"city": ["Graz", "Linz"]}  all values that may occur
+    decimals = {"income": 2}                 digits after the decimal point
+    ids = ["customer"]                       identifiers: never learned, get new numbers
     ignore = ["note"]                        left out
-    schema = "columns.yaml"                  a file that says all of this
+    schema = "columns.yaml"                  a file with all of these
 
 While it runs, 'interrupt the kernel' ends training after the current step and keeps the model."""
 
@@ -134,60 +136,60 @@ _ROWS = Option("rows", "NUMBER", "About how many rows to plan for; your table is
 _COLUMNS = Option("columns", "NUMBER", "Without a DATAFRAME: how many columns to plan for.")
 
 _PANEL_DETAILS = """\
-Opens a panel with all parameters, a privacy calculator and a table of the columns. The cell may set the
-same names as that of learn: the panel then starts with them.
+Opens a panel with all parameters, a privacy calculator and a table of the columns. The lines of the cell are
+those of learn; the panel starts with these settings.
 
-Instead of a DataFrame there may be a Dask DataFrame, or files that are read part by part: data/*.parquet."""
+Instead of a DataFrame you can pass a Dask DataFrame, or files that are read part by part: data/*.parquet."""
 
 _CALC_DETAILS = """\
-Of the DataFrame only column names and types are used. The row count is private, so say about how many rows
-it has with --rows; otherwise the plan is for 10,000. With n_public = True the rows are counted. The cell
-may set the same names as that of learn:
+Uses only the column names and types of the DataFrame. The row count is private, so give an approximate
+number with --rows; otherwise the plan is for 10,000 rows. With n_public = True the rows are counted. The
+lines of the cell are those of learn:
 
     %dpsynth calc df --rows 50_000 --epsilon 0.5"""
 
 _DOCTOR_DETAILS = """\
-Looks at the private rows and tells what it finds: identifiers, doubled rows, several rows a person, columns
-with too many values, missing bounds, types that cannot be learned, too few rows for this epsilon. None of
-it is covered by epsilon: clear the output before the notebook leaves your hands.
+Reads the private rows and reports what it finds: identifiers, duplicate rows, several rows per person,
+columns with too many values, missing bounds, types that cannot be learned, too few rows for this epsilon.
+Epsilon does not cover the findings: clear the output before you pass the notebook on.
 
-Instead of a DataFrame there may be a Dask DataFrame, or files: data/*.parquet. Of these at most 262,144 rows
-are looked at, from up to 16 parts."""
+Instead of a DataFrame you can pass a Dask DataFrame, or files: data/*.parquet. It then reads at most 262,144
+rows, from up to 16 parts."""
 
 
 _SYNTHESIZE_DETAILS = """\
-Conditions hold in every row: a value, None for missing, a list of values, or a range of numbers or dates.
+Every row meets the conditions: a value, None for missing, a list of values, or a range of numbers or dates.
 
     %dpsynth synthesize 1000 --where {"sex": "Female", "age": (18, 65)}
-    %dpsynth synthesize 1000 --balance income      # equal numbers of rows with each category
+    %dpsynth synthesize 1000 --balance income      # equally many rows for each category
 
-Both hold in files as well, shares exactly over all of them:
+Both also work for files; shares are then exact over all files together:
 
     %dpsynth synthesize 10_000_000 --to out/*.parquet --balance income"""
 
 
 _EVALUATE_DETAILS = """\
-The private rows are read, and noise is added to all that is shown: every column's distance from the
-synthetic table, that of the pairs of columns, and the accuracy of a model. What it costs is entered into
-the ledger first, and every figure has an error bar:
+Reads the private rows and adds noise to everything that is shown: the distance of every column and of pairs
+of columns from the synthetic table, and the accuracy of a model. The cost is recorded in the ledger first,
+and every figure has an error bar:
 
     %dpsynth evaluate df df_synth --epsilon 0.1
 
-Instead of df there may be a Dask DataFrame, or files that are read part by part: data/*.parquet."""
+Instead of df you can pass a Dask DataFrame, or files that are read part by part: data/*.parquet."""
 
 
 _LEDGER_DETAILS = """\
-A run is entered before anything is measured, and what was entered stays, however the run ends. The same
-content is the same dataset, whatever the variable is called; a name given with %%dpsynth learn df --dataset
-NAME is the same dataset, whatever the content. A changed copy of a table is new to the ledger: link it.
-What the ledger shows is for the owner of the data; no part of epsilon covers it."""
+A run is recorded before anything is measured, and stays recorded however it ends. Tables with the same
+content are the same dataset, whatever the variable is called. Tables learned with the same --dataset NAME
+are the same dataset, whatever their content. The ledger takes a changed copy of a table for a new dataset:
+link the two. What the ledger shows is for the owner of the data; epsilon does not cover it."""
 
 
 _CONFIG_DETAILS = """\
 Every parameter has a default that you can change, for this session or in an IPython configuration file:
 
-    %config DPSynthMagics.epsilon = 0.5     # what %%dpsynth learn uses when the cell does not say
-    %config DPSynthMagics                   # all of them, with what they mean"""
+    %config DPSynthMagics.epsilon = 0.5     # what %%dpsynth learn uses if the cell does not set it
+    %config DPSynthMagics                   # all parameters and their meaning"""
 
 
 def _parameters() -> tuple[Option, ...]:
@@ -215,7 +217,7 @@ def _commands() -> dict[str, Command]:
         Command(
             "panel",
             ("[DATAFRAME]",),
-            "Set everything with the mouse or the keyboard: budget, columns, training.",
+            "Open a panel with fields and buttons for everything: parameters, columns, training.",
             (output, _DATASET, _CONFIG),
             _PANEL_DETAILS,
             body=True,
@@ -223,7 +225,7 @@ def _commands() -> dict[str, Command]:
         Command(
             "calc",
             ("[DATAFRAME]",),
-            "Say what a run would be like: epsilon, noise, error, time. Reads no value.",
+            "Forecast a run: epsilon, noise, error, time. Reads no value.",
             (_ROWS, _COLUMNS, _CONFIG, _META, *_parameters()),
             _CALC_DETAILS,
             body=True,
@@ -231,7 +233,7 @@ def _commands() -> dict[str, Command]:
         Command(
             "doctor",
             ("DATAFRAME",),
-            "Look for what would spoil a run, before anything is spent. For the owner's eyes.",
+            "Check the rows for problems before anything is spent. For the owner's eyes only.",
             (_CONFIG, _META, *_parameters()),
             _DOCTOR_DETAILS,
             body=True,
@@ -239,16 +241,18 @@ def _commands() -> dict[str, Command]:
         Command(
             "synthesize",
             ("[ROWS]",),
-            "Make a synthetic DataFrame, or files of any size; free, as often as wanted.",
+            "Make a synthetic DataFrame, or files of any size; free, as often as you like.",
             (
                 Option("output", "NAME", "Name of the variable for the DataFrame.", "o"),
-                Option("seed", "NUMBER", "Makes the output repeatable; no bearing on privacy."),
-                Option("where", "CONDITIONS", "Conditions by column: a dict, or the name of one."),
+                Option("seed", "NUMBER", "Makes the output repeatable; does not affect privacy."),
+                Option("where", "CONDITIONS", "Conditions by column: a dict, or a variable that holds one."),
                 Option(
-                    "balance", "COLUMN", "Equal numbers of rows with each category, or {shares} by value."
+                    "balance",
+                    "COLUMN",
+                    "Equally many rows for each category of a column, or a dict of {shares}.",
                 ),
                 Option("to", "PATTERN", "Write files instead, part by part: out/*.parquet or out/*.csv."),
-                Option("overwrite", "", "With --to: replace files that are there."),
+                Option("overwrite", "", "With --to: replace existing files."),
                 _SYNTHESIZER,
             ),
             _SYNTHESIZE_DETAILS,
@@ -256,11 +260,15 @@ def _commands() -> dict[str, Command]:
         Command(
             "compare",
             ("[DF_SYNTH]",),
-            "Compare synthetic data with what was measured privately (free).",
+            "Compare the synthetic table with the noisy measurements (free).",
             (
                 Option("original", "DATAFRAME", "Compare with the real table: NOT covered by epsilon."),
-                Option("holdout", "DATAFRAME", "Real rows that were not learned, to test on."),
-                Option("target", "COLUMN", "Train on synthetic, test on real, for this column."),
+                Option("holdout", "DATAFRAME", "Real rows to test on, which were not learned."),
+                Option(
+                    "target",
+                    "COLUMN",
+                    "Also train a model for this column on synthetic rows, and test it on real ones.",
+                ),
                 Option("output", "NAME", "Name of the variable for the report.", "o"),
                 _SYNTHESIZER,
             ),
@@ -268,11 +276,14 @@ def _commands() -> dict[str, Command]:
         Command(
             "evaluate",
             ("DATAFRAME", "[DF_SYNTH]"),
-            "Measure, with budget of its own, how close synthetic data comes: may be passed on.",
+            "Measure the quality with noise, for an epsilon of its own; you may publish the report.",
             (
-                Option("epsilon", "NUMBER", "What the report may spend, beside what learning spent."),
+                Option("epsilon", "NUMBER", "What the report may spend, in addition to learning."),
                 Option(
-                    "target", "COLUMN", "Also train on synthetic, test on real, for this column of names."
+                    "target",
+                    "COLUMN",
+                    "Also train a model for this categorical column on synthetic rows, "
+                    "and test it on real ones.",
                 ),
                 _DATASET,
                 Option("output", "NAME", "Name of the variable for the report.", "o"),
@@ -280,17 +291,27 @@ def _commands() -> dict[str, Command]:
             ),
             _EVALUATE_DETAILS,
         ),
-        Command("epsilon", (), "Say what epsilon was spent, in a sentence.", (_SYNTHESIZER,)),
-        Command("status", (), "Say what is running and what has been learned."),
+        Command(
+            "epsilon", (), "Say in a sentence what epsilon was spent and what it means.", (_SYNTHESIZER,)
+        ),
+        Command("status", (), "Show what is running and what has been learned."),
         Command("stop", (), "End a background training after its current step; the model is kept."),
         Command("receipt", (), "Show what epsilon was spent on.", (_SYNTHESIZER,)),
         Command(
             "ledger",
             (),
-            "Show what every dataset has cost in all runs, kernels and notebooks.",
+            "Show what every dataset has cost over all runs, kernels and notebooks.",
             (
-                Option("cap", "EPSILON", "Largest total epsilon; runs beyond are refused. None removes it."),
-                Option("dataset", "DATASET", "Whose cap it is; by default that of all without their own."),
+                Option(
+                    "cap",
+                    "EPSILON",
+                    "Largest total epsilon; a run that would exceed it is refused. None removes the cap.",
+                ),
+                Option(
+                    "dataset",
+                    "DATASET",
+                    "With --cap: the dataset it applies to; by default, all without a cap of their own.",
+                ),
                 Option("link", "DATASET DATASET", "Count two datasets together from now on.", values=2),
                 Option("export", "FILE", "Write all runs to a .csv file, or with their events to .json."),
             ),
@@ -299,18 +320,18 @@ def _commands() -> dict[str, Command]:
         Command(
             "audit",
             (),
-            "Attack simulated trainings and show what could be proved beside the claim (free).",
-            (Option("seconds", "NUMBER", "About how long, 60 by default."), _SYNTHESIZER),
+            "Attack simulated trainings, and compare what the attack proves with the epsilon claimed (free).",
+            (Option("seconds", "NUMBER", "About how long to attack; 60 by default."), _SYNTHESIZER),
         ),
-        Command("save", ("FILE",), "Write the learned state, without a single row.", (_SYNTHESIZER,)),
-        Command("load", ("FILE",), "Read what save wrote.", (output,)),
+        Command("save", ("FILE",), "Save the model; the file contains no row of the table.", (_SYNTHESIZER,)),
+        Command("load", ("FILE",), "Load a saved model.", (output,)),
         Command(
             "config",
             ("[NAME]",),
-            "List the parameters of a run, or explain one; NAME may also be a config of yours.",
+            "List the parameters of a run, explain one, or show the values of a HighDimConfig variable.",
             details=_CONFIG_DETAILS,
         ),
-        Command("help", ("[COMMAND]",), "Explain a sub-command."),
+        Command("help", ("[COMMAND]",), "Explain a command."),
     )
     return {command.name: command for command in commands}
 
@@ -440,7 +461,5 @@ def parse_line(line: str) -> ParsedLine:
             parsed.options[option.name] = value
     if len(parsed.arguments) > len(command.arguments):
         extra = parsed.arguments[len(command.arguments)]
-        raise ConfigError(
-            f"%dpsynth {command.name} does not know what to do with {extra!r}. Usage: {command.usage}."
-        )
+        raise ConfigError(f"%dpsynth {command.name} does not understand {extra!r}. Usage: {command.usage}.")
     return parsed

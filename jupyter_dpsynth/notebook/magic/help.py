@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 __all__ = ["config", "explain", "help_text"]
 
 FIRST_RUN = """\
-Synthetic tables under differential privacy. A first run, with a pandas DataFrame df of yours:
+Differentially private synthetic tables. A first run, with your pandas DataFrame df:
 
-    %%dpsynth learn df             learns the table; spends at most this epsilon
+    %%dpsynth learn df             learns the table; spends the epsilon in the next line
     epsilon = 1.0
 
     %dpsynth synthesize 1000       makes 1,000 new rows, df_synth; costs no epsilon
     %dpsynth compare               shows how close they come; costs no epsilon
     %dpsynth epsilon               says what was spent, in a sentence
 
-Everything with the mouse instead: %dpsynth panel df"""
+Or use fields and buttons for everything: %dpsynth panel df"""
 PARAMETERS = "Parameters, on the line or as `name = value` in the cell:"
 GROUPS = {
     "Before anything is spent:": ("panel", "calc", "doctor", "config"),
     "Spend epsilon:": ("learn", "evaluate", "status", "stop"),
-    "Use what was learned, free of charge:": ("synthesize", "compare", "save", "load"),
+    "Use the model; costs no epsilon:": ("synthesize", "compare", "save", "load"),
     "See what was spent:": ("epsilon", "receipt", "ledger", "audit"),
     "More help:": ("help",),
 }
 
 
 def help_text(command: Command | None = None) -> str:
-    """Help on one sub-command, or the list of all."""
+    """Help on one command, or the list of all."""
     if command is None:
         lines = [FIRST_RUN]
         for title, names in GROUPS.items():
             lines += ["", title]
             lines += [f"  {name:<11} {COMMANDS[name].summary}" for name in names]
         return "\n".join(
-            [*lines, "", "%dpsynth COMMAND --help explains one of them, such as %dpsynth learn --help."]
+            [*lines, "", "%dpsynth COMMAND --help explains a command, for example %dpsynth learn --help."]
         )
     lines = [command.usage, "", command.summary]
     defaults = HighDimConfig().to_dict()
@@ -89,7 +89,7 @@ def config(session: Session, parsed: ParsedLine) -> None:
         say(f"{name} (default {usual!r}{here})\n{trait.help}")
         if allowed:
             say(f"Allowed: {allowed}.")
-        say(f"Another default for this session: %config DPSynthMagics.{name} = VALUE")
+        say(f"To change the default for this session: %config DPSynthMagics.{name} = VALUE")
         return
     values: HighDimConfig = session.defaults()
     if name is not None:

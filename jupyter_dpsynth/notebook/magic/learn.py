@@ -1,4 +1,4 @@
-"""`learn`, `status` and `stop`: a training, in its cell or in the background."""
+"""`learn`, `status` and `stop`: training in the cell or in the background."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def learn(session: Session, parsed: ParsedLine) -> None:
     try:
         progress.open()
     except KeyboardInterrupt as interrupt:
-        raise one_line(interrupt, "interrupted before anything was read; nothing was spent.") from None
+        raise one_line(interrupt, "interrupted before any value was read; nothing was spent.") from None
     session.begin(run)
     if background:
         run.start()
@@ -49,8 +49,8 @@ def learn(session: Session, parsed: ParsedLine) -> None:
         follow(run, progress)
     except KeyboardInterrupt as interrupt:
         namespace[name] = run.synthesizer
-        progress.close(f"Left without waiting: %dpsynth status tells how {name} ends.")
-        raise one_line(interrupt, "left while the current step was finishing.") from None
+        progress.close(f"You left without waiting for the end: %dpsynth status shows how {name} ends.")
+        raise one_line(interrupt, "left before the current step had ended.") from None
     if run.learned:
         namespace[name] = run.synthesizer
     finish(run, progress)
@@ -62,7 +62,7 @@ def learn(session: Session, parsed: ParsedLine) -> None:
 
 
 def _prepare(session: Session, parsed: ParsedLine) -> tuple[HighDimSynthesizer, Source]:
-    """A new synthesizer and the table for it; everything that can be wrong beforehand is found here."""
+    """Check everything that can be checked beforehand; returns a new synthesizer and its table."""
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     config, schema = settings(session, parsed)
@@ -83,7 +83,7 @@ def stop(session: Session, parsed: ParsedLine) -> None:  # noqa: ARG001 - every 
 
 
 def status(session: Session, parsed: ParsedLine) -> None:  # noqa: ARG001 - every sub-command's form
-    """Say what runs and what there is."""
+    """Show what is running and what has been learned."""
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     if session.run is not None:

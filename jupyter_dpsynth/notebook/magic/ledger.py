@@ -26,18 +26,21 @@ def ledger(session: Session, parsed: ParsedLine) -> None:
     if len(actions) > 1:
         raise ConfigError(f"--{actions[0]} and --{actions[1]} are both given: give one at a time.")
     if "dataset" in options and "cap" not in options:
-        raise ConfigError("--dataset goes with --cap: it says whose cap is set.")
+        raise ConfigError("--dataset needs --cap: it says whose cap is set.")
     book = PrivacyLedger()
     if "cap" in options:
         say(_set_cap(book, options, namespace))
     elif "link" in options:
         first, second = (expand(name, namespace, "--link") for name in split_line(options["link"]))
         book.link(first, second)
-        say(f"{first!r} and {second!r} are counted together from now on.")
+        say(f"{first!r} and {second!r} count as one dataset from now on.")
     elif "export" in options:
         path = expand(options["export"], namespace, "--export")
         book.export(path)
-        say(f"The ledger is written to {path}. It tells when which dataset was learned: it is for its owner.")
+        say(
+            f"The ledger was saved in {path}. It shows which dataset was learned when: it is for the owner "
+            "only."
+        )
         return
     summary = book.summary()
     publish(mime_bundle(summary.to_text(), ledger_html(summary)))

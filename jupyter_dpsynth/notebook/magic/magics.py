@@ -42,17 +42,17 @@ class DPSynthMagics(Magics):
 
     warm_tensorflow = Bool(
         default_value=True,
-        help="Import TensorFlow in the background once the kernel is idle, so that learning starts sooner.",
+        help="Import TensorFlow in the background when the kernel is idle, so that learning starts sooner.",
     ).tag(config=True)
     live = Enum(
         ("auto", "widget", "text"),
         default_value="auto",
-        help="How a training is shown: 'auto' finds out who is looking.",
+        help="How a training is shown; 'auto' chooses widgets, text or terminal by the front end.",
     ).tag(config=True)
     on_interrupt = Enum(
         ("keep", "raise"),
         default_value="keep",
-        help="After an interrupt keep the model and go on, or also stop 'Run All'.",
+        help="After an interrupt, keep the model and let 'Run All' go on (keep), or stop it (raise).",
     ).tag(config=True)
 
     def __init__(self, shell: Any, **kwargs: Any) -> None:  # noqa: ANN401 - any kind of IPython shell
@@ -68,9 +68,9 @@ class DPSynthMagics(Magics):
             %%dpsynth learn df              learns the DataFrame df; spends at most this epsilon
             epsilon = 1.0
 
-            %dpsynth synthesize 1000        makes 1,000 new rows, df_synth; costs no epsilon
-            %dpsynth compare                shows how close they come; costs no epsilon
-            %dpsynth epsilon                says what was spent, in a sentence
+            %dpsynth synthesize 1000        makes 1,000 synthetic rows in df_synth; costs no epsilon
+            %dpsynth compare                shows how well they fit; costs no epsilon
+            %dpsynth epsilon                says what was spent
             %dpsynth panel df               everything with the mouse
 
         `%dpsynth` lists the sub-commands; `%dpsynth learn --help` explains one of them. The lines of a cell
@@ -103,7 +103,7 @@ class DPSynthMagics(Magics):
         return Preferences(self.live, self.on_interrupt, parameters)
 
     def update_config(self, config: Config) -> None:
-        """Take a value from `%config`; one that is refused is not tried again at every later change."""
+        """Take a value from `%config`; a refused one is not tried again at later changes."""
         before: Config = self.config  # type: ignore[has-type]
         try:
             super().update_config(config)

@@ -1,4 +1,4 @@
-"""The user's variables: DataFrames, configs and expressions by name."""
+"""Finds the user's variables (DataFrames, configs) and evaluates expressions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def evaluate(expression: str, namespace: Mapping[str, Any], where: str) -> Any: 
 
 
 def read_value(text: str, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
-    """A value as typed: a literal, a word such as `auto`, a variable or an `{expression}`."""
+    """Read a value as typed: a literal, a word such as `auto`, a variable or an `{expression}`."""
     text = text.strip()
     if text in WORDS and text not in namespace:
         return text
@@ -96,7 +96,7 @@ def _in_braces(node: ast.Set) -> Any:  # noqa: ANN401
 
 
 def expand(text: str, namespace: Mapping[str, Any], where: str) -> str:
-    """Plain text with its `{expressions}` replaced, for names and files; quotes are taken off.
+    """Text for names and files, with its `{expressions}` evaluated and quotes removed.
 
     >>> expand("model_{n}.zip", {"n": 3}, "FILE")
     'model_3.zip'
@@ -158,7 +158,7 @@ def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = 
 
 
 def find_table(text: str | None, namespace: Mapping[str, Any], where: str = "DATAFRAME") -> Source:
-    """The table that a line names, opened: a DataFrame (as `find_dataframe` finds it), Dask's, or files.
+    """Open the table that a line names: a pandas or Dask DataFrame, or files.
 
     A path stands there as it is, as `data/*.parquet`, or in quotes; a variable may hold one. A name that is
     no variable may be a folder's.
@@ -173,7 +173,7 @@ def find_table(text: str | None, namespace: Mapping[str, Any], where: str = "DAT
 
 
 def _named(text: str | None, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - frame or path
-    """What a line names, not opened yet."""
+    """The table or path that a line names, not opened yet."""
     from jupyter_dpsynth.sources.opening import is_dask
 
     if text is None or text.startswith("{"):
@@ -218,12 +218,12 @@ def parse_body(body: str, namespace: Mapping[str, Any], known: tuple[str, ...]) 
         statements = ast.parse(body).body
     except SyntaxError as error:
         line = (error.lineno or 1) + 1
-        raise ConfigError(f"line {line} of the cell: write `name = value`, one a line.") from None
+        raise ConfigError(f"line {line} of the cell: write one `name = value` per line.") from None
     values: dict[str, Any] = {}
     for statement in statements:
         where = f"line {statement.lineno + 1} of the cell"
         if not isinstance(statement, ast.Assign) or not _is_plain(statement):
-            raise ConfigError(f"{where}: write `name = value`, one a line.")
+            raise ConfigError(f"{where}: write one `name = value` per line.")
         name = statement.targets[0].id  # type: ignore[attr-defined]
         if name not in known:
             hint = did_you_mean(name, known)

@@ -1,4 +1,4 @@
-"""`calc`, `doctor` and `panel`: what a run would be like, and what would spoil it, before it spends."""
+"""`calc`, `doctor` and `panel`: the forecast, the check-up and the panel, which spend nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["calc", "doctor", "panel"]
 
 
 def calc(session: Session, parsed: ParsedLine) -> None:
-    """Say what a run would be like."""
+    """Show the forecast of a run."""
     from jupyter_dpsynth.engine.planning.forecast import (
         ASSUMED_COLUMNS,
         ASSUMED_ROWS,
@@ -34,19 +34,21 @@ def calc(session: Session, parsed: ParsedLine) -> None:
     partitioned = copied = False
     if parsed.argument() is None:
         if schema or "meta" in parsed.options:
-            raise ConfigError("declarations of columns need the DATAFRAME: %dpsynth calc DATAFRAME.")
+            raise ConfigError(
+                "to declare something about columns, name the DataFrame: %dpsynth calc DATAFRAME."
+            )
         df_meta = assumed_schema(columns or ASSUMED_COLUMNS, config.privacy_unit)
-        what = "a table that has not been named"
+        what = "a table that you have not named"
     else:
         if columns is not None:
-            raise ConfigError("--columns is for a plan without a DATAFRAME: leave it out.")
+            raise ConfigError("--columns is only for a plan without a DATAFRAME: leave it out.")
         source = table_of(session, parsed, schema)
         partitioned, copied = source.partitioned, source.copied
         df_meta, what = meta_of(session, parsed, source, schema), parsed.arguments[0]
         if rows is None and config.n_public:  # stated to be public
             rows = source.rows
         source.close()
-    known = "" if rows is not None else " (assumed: say how many with --rows; the table is not counted)"
+    known = "" if rows is not None else " (assumed; give your number with --rows, the rows are not counted)"
     rows = rows or ASSUMED_ROWS
     plan = forecast(
         config.resolve(), df_meta, float(rows), timed=True, partitioned=partitioned, copied=copied
@@ -67,7 +69,7 @@ def _whole_number(parsed: ParsedLine, namespace: dict[str, Any], name: str) -> i
 
 
 def doctor(session: Session, parsed: ParsedLine) -> None:
-    """Say what would spoil a run."""
+    """Show the findings of the check-up."""
     from jupyter_dpsynth.engine.planning.doctor import examine
     from jupyter_dpsynth.notebook.show.findings import findings_html, findings_text
 

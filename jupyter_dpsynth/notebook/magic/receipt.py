@@ -1,4 +1,4 @@
-"""`epsilon` and `receipt`: what a synthesizer has spent, in a sentence and in full."""
+"""`epsilon` and `receipt`: what a synthesizer has spent, in a sentence and in detail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def epsilon_sentence(name: str, synthesizer: HighDimSynthesizer) -> str:
     """What epsilon was spent, in words for the owner of the data."""
     epsilon = synthesizer.epsilon
     if epsilon is None:
-        return f"{name}: TEST ONLY. The noise was fixed by a seed; there is no privacy guarantee."
+        return f"{name}: TEST ONLY. The noise came from a fixed seed; there is no privacy guarantee."
     if math.isinf(epsilon):
         return (
             f"{name}: epsilon is infinite. Training ran with differential_privacy = False; there is NO "
@@ -38,7 +38,7 @@ def epsilon_sentence(name: str, synthesizer: HighDimSynthesizer) -> str:
 
 
 def epsilon(session: Session, parsed: ParsedLine) -> None:
-    """Say what epsilon was spent."""
+    """Show what epsilon was spent and what it means."""
     say(epsilon_sentence(*current_synthesizer(session, parsed)))
 
 

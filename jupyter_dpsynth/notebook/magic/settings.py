@@ -1,4 +1,4 @@
-"""What a line and its cell say of a run: its parameters, what is declared of the columns, the dataset."""
+"""Reads the settings of a run from a line and its cell: parameters, declarations, the dataset's name."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def table_of(session: Session, parsed: ParsedLine, schema: dict[str, Any]) -> So
 
 
 def dataset_of(session: Session, parsed: ParsedLine) -> tuple[str | None, str]:
-    """The dataset's name for the ledger, if one is given, and what else it may be called."""
+    """The dataset's name for the ledger if one is given, and otherwise a label for it."""
     table, name = parsed.argument() or "", parsed.options.get("dataset")
     if name is not None:
         name = expand(name, session.namespace, "--dataset")
@@ -83,7 +83,7 @@ def dataset_of(session: Session, parsed: ParsedLine) -> tuple[str | None, str]:
 
 
 def meta_of(session: Session, parsed: ParsedLine, table: Source, schema: dict[str, Any]) -> DataFrameMeta:
-    """The schema that `--meta` names, or that of the table with what is declared."""
+    """The metadata that `--meta` names, or that of the table with the declarations."""
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.metadata.extracting import MetaExtractor
 
@@ -92,6 +92,7 @@ def meta_of(session: Session, parsed: ParsedLine, table: Source, schema: dict[st
         return MetaExtractor.extract(table, **schema)
     if schema:
         raise ConfigError(
-            f"--meta and {', '.join(schema)} are both given: declare it in MetaExtractor.extract or here."
+            f"--meta and {', '.join(schema)} are both given: declare everything either in "
+            "MetaExtractor.extract or here."
         )
     return find_instance(text, session.namespace, DataFrameMeta, "--meta")

@@ -1,4 +1,4 @@
-"""`synthesize`, `save` and `load`: what is made of a synthesizer, and where it is kept."""
+"""`synthesize`, `save` and `load`: make synthetic tables, and save and load models."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["current_synthesizer", "load", "save", "synthesize"]
 
 REQUESTS = {
-    "--where": "Conditions look like {'sex': 'Female', 'age': (18, 65)}.",
-    "--balance": "Give a column, or shares like {'income': {'high': 0.5, 'low': 0.5}}.",
+    "--where": "Write conditions like {'sex': 'Female', 'age': (18, 65)}.",
+    "--balance": "Give a column, or shares such as {'income': {'high': 0.5, 'low': 0.5}}.",
 }
 
 
 def current_synthesizer(session: Session, parsed: ParsedLine) -> tuple[str, HighDimSynthesizer]:
-    """The synthesizer a sub-command is about, and its name."""
+    """The synthesizer that a command uses, and its name."""
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     namespace = session.namespace
@@ -45,7 +45,7 @@ def current_synthesizer(session: Session, parsed: ParsedLine) -> tuple[str, High
         if name in names:
             return name, namespace[name]
     if names:
-        raise ConfigError(f"which synthesizer? Name one with -s: {', '.join(names)}.")
+        raise ConfigError(f"there are several synthesizers: choose one with -s: {', '.join(names)}.")
     raise NotLearnedError("nothing has been learned here yet: run %%dpsynth learn DATAFRAME first.")
 
 
@@ -80,7 +80,7 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
 
 
 def _request(text: str, namespace: dict[str, Any], option: str) -> Any:  # noqa: ANN401 - what a user writes
-    """Conditions or shares; an error shows their form."""
+    """Conditions or shares; an error message shows how to write them."""
     try:
         return read_value(text, namespace, option)
     except ConfigError as error:
@@ -96,7 +96,7 @@ def _write(
 ) -> None:
     """Write a synthetic table into files."""
     if "output" in parsed.options:
-        raise ConfigError("--output and --to are both given: the rows go into a variable or into files.")
+        raise ConfigError("--output and --to are both given: choose a variable or files.")
     files = synthesizer.synthesize(
         **given,
         to=expand(parsed.options["to"], namespace, "--to"),
@@ -108,14 +108,14 @@ def _write(
 
 
 def save(session: Session, parsed: ParsedLine) -> None:
-    """Write the learned state to a file."""
+    """Save the model to a file."""
     path = _path(session, parsed)
     name, synthesizer = current_synthesizer(session, parsed)
     say(f"{name} is saved in {save_model(synthesizer, path)}")
 
 
 def load(session: Session, parsed: ParsedLine) -> None:
-    """Read a saved state."""
+    """Load a saved model."""
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     namespace = session.namespace

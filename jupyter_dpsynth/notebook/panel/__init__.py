@@ -1,4 +1,4 @@
-"""The configuration panel: a form over `HighDimConfig` and a table's columns that learns at a click."""
+"""The panel: a form for the parameters and columns, with buttons to train and use the model."""
 
 from jupyter_dpsynth.notebook.panel.panel import ConfigPanel
 

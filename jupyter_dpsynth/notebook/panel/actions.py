@@ -40,13 +40,13 @@ class _Results:
             slot.open()
 
     def clear_comparison(self) -> None:
-        """Take away what an earlier model's comparison has left."""
+        """Remove the comparison of an earlier model."""
         for slot in (self.comparison, *self.drill_down):
             slot.clear()
 
 
 class Actions:
-    """Trains and uses what was trained, in the user's session.
+    """Trains, and uses the trained model, in the user's session.
 
     Args:
         session: What the panel shares with the magics.
@@ -125,7 +125,7 @@ class Actions:
         self._say("Stopping after the current step; the model is kept.")
 
     def synthesizer(self) -> HighDimSynthesizer:
-        """What the panel's training gave.
+        """The synthesizer that the panel's training gave.
 
         Raises:
             NotLearnedError: Nothing yet.
@@ -150,7 +150,7 @@ class Actions:
         self._say(f"{DEFAULT_SYNTHETIC}: {len(df_synth):,} synthetic rows. This cost no epsilon.")
 
     def compare(self) -> None:
-        """Show the synthetic table beside what was measured privately, under the panel."""
+        """Show the comparison with the noisy measurements, under the panel."""
         from jupyter_dpsynth.evaluation.report import UtilityReport
 
         synthesizer = self.synthesizer()
@@ -165,17 +165,17 @@ class Actions:
 
             self._drill = DrillDown(report, self._results.drill_down)
             self._drill.show()
-        self._say("The comparison is below. It uses what was measured privately and cost no epsilon.")
+        self._say("The comparison is below. It uses the noisy measurements and cost no epsilon.")
 
     def _clear_comparison(self) -> None:
-        """Take away what an earlier model's comparison has left."""
+        """Remove the comparison of an earlier model."""
         if self._drill is not None:
             self._drill.close()
             self._drill = None
         self._results.clear_comparison()
 
     def save(self, path: str) -> None:
-        """Write the learned state to a file."""
+        """Save the model to a file."""
         if not path.strip():
             raise ConfigError("the file's name is empty: give one, for example synthesizer.dps.")
         target = Path(path.strip()).expanduser()

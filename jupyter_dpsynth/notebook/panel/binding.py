@@ -1,9 +1,9 @@
-"""One parameter and one control, kept the same both ways.
+"""Keeps a parameter and its control in the panel in step, in both directions.
 
-Not traitlets' own link: that cuts what is out of range on one side without a word and cannot hold None,
-and its twin in the browser turns 1.1 into 1.0964781961431851 on its way over a slider. Here what is typed
-is what is used, an empty field means 'automatic', and what is not allowed stays where it was typed with
-the reason beside it.
+traitlets' own link does not serve: it silently clips values that are out of range and cannot represent None,
+and its counterpart in the browser turns 1.1 into 1.0964781961431851 on the way through a slider. Here the
+value that is typed is the value that is used, an empty field means automatic, and a value that is not allowed
+stays in its field with the reason beside it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ REQUIRED = object()
 
 
 def is_choice(trait: object) -> bool:
-    """Whether a parameter is ticked or chosen instead of typed."""
+    """Whether a parameter has a check box or a list instead of a text field."""
     return isinstance(trait, Bool | Enum)
 
 
 def unset_value(trait: Any) -> Any:  # noqa: ANN401 - a trait of HighDimConfig
-    """What an empty field means: the parameter's word for 'not set', or REQUIRED."""
+    """The value that an empty field means: the parameter's word for 'not set', or REQUIRED."""
     words = getattr(trait, "unset", ())
     if words:
         return words[0]
@@ -52,7 +52,7 @@ def value_text(trait: Any, value: object) -> str:  # noqa: ANN401 - a trait of H
 
 
 class Binding:
-    """Keeps a parameter and a control the same until `close`.
+    """Keeps a parameter and its control in step until `close`.
 
     Args:
         config: The config.
@@ -85,12 +85,12 @@ class Binding:
         config.observe(self._from_config, name)
 
     def close(self) -> None:
-        """Let go of both."""
+        """Stop observing both."""
         self.control.unobserve(self._from_control, "value")
         self.config.unobserve(self._from_config, self.name)
 
     def _read(self) -> Any:  # noqa: ANN401 - int, float, str, bool or None
-        """The control's value as the config would hold it."""
+        """The control's value in the form that the config stores."""
         value = self.control.value
         if is_choice(self.trait):
             return value
@@ -114,7 +114,7 @@ class Binding:
             self._say("")
 
     def _from_config(self, _change: object = None) -> None:
-        """Show the config's value, unless the control says the same in other words (1e-5, 0.00001)."""
+        """Show the config's value, unless the control shows it in another notation (1e-5, 0.00001)."""
         value = getattr(self.config, self.name)
         shown = value if is_choice(self.trait) else value_text(self.trait, value)
         if self.control.value != shown and not self._says(value):
@@ -143,5 +143,5 @@ def bind(
     control: Any,  # noqa: ANN401 - a widget
     show_error: Callable[[str], None] = lambda _: None,
 ) -> Binding:
-    """Keep a parameter and a control the same; see `Binding`."""
+    """Keep a parameter and its control in step; see `Binding`."""
     return Binding(config, name, control, show_error)

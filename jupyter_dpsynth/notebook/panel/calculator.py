@@ -1,4 +1,4 @@
-"""The panel's privacy calculator: a bound at once while a field moves, the exact figure a moment later."""
+"""The panel's privacy calculator: an upper bound at once, the exact figure a moment later."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SETTLED_SECONDS = 0.4  # without a change, before the exact figure is computed
 HEIGHT = "400px"  # of what it shows, so that a line more or less moves nothing below
 SECOND_HEIGHT = "270px"  # of the figures that stand beside the curve or, with less room, below it
 WORKING = "working out the exact figures …"
-ROWS_NOTE = "a guess of yours, for this forecast only: your table is not counted"
+ROWS_NOTE = "your estimate, for this forecast only; the rows are not counted"
 
 
 class LiveCalculator:
-    """Shows what a run would be like, from the first `update` on whenever something changes.
+    """Shows the forecast of a run and updates it whenever something changes.
 
     Args:
         config: The config.
@@ -73,7 +73,7 @@ class LiveCalculator:
         self._rows = widgets.Text(
             description="About how many rows",
             placeholder="10000",
-            tooltip="How many rows you expect the table to have. It changes the forecast only.",
+            tooltip="About how many rows the table has. This changes the forecast only.",
             continuous_update=False,
             style={"description_width": "auto"},
             layout={"width": "270px", "flex": "0 0 auto"},
@@ -110,7 +110,7 @@ class LiveCalculator:
         return value
 
     def update(self) -> None:
-        """Show the bound now, and have the exact figure computed."""
+        """Show the bound now, and start computing the exact figure."""
         with self._done:
             self._version += 1
         if self._warm:
@@ -122,12 +122,12 @@ class LiveCalculator:
             self._done.notify_all()
 
     def settle(self, seconds: float = 60) -> bool:
-        """Wait until the exact figures of the present parameters are shown; whether they are."""
+        """Wait until the exact figures of the current parameters are shown; returns whether they are."""
         with self._done:
             return self._done.wait_for(lambda: self._worker is None, seconds)
 
     def close(self) -> None:
-        """Compute nothing more."""
+        """Stop computing."""
         with self._done:
             self._closed = True
             self._version += 1
@@ -176,7 +176,7 @@ class LiveCalculator:
             # what is too much for the bound may still be possible: that is said when it is known
             error = "" if accountant == "quick" and "cannot be reached" in str(problem) else str(problem)
         except Exception:  # noqa: BLE001 - a forecast must never break the panel: what is shown stays
-            logger.debug("a forecast failed")
+            logger.debug("the forecast failed")
             return
         if version != self._version:
             return
@@ -192,8 +192,8 @@ class LiveCalculator:
         elif self.forecast is None:
             self._picture.value = _in_its_place(
                 Markup(
-                    '<div style="font-size:13px;line-height:19px;white-space:normal"><b style="color:{}">'
-                    "⚠ No run is possible with this:</b> {}</div>"
+                    '<div style="font-size:13px;line-height:19px;white-space:normal"><b '
+                    'style="color:{}">⚠ No run is possible with these settings:</b> {}</div>'
                 ).format(ERROR, self.error)
             )
         else:
@@ -201,7 +201,7 @@ class LiveCalculator:
 
 
 def _in_its_place(markup: Markup) -> Markup:
-    """A message as high as the forecast whose place it takes, its parts side by side or below each other."""
+    """A message with the same height as the forecast that it replaces."""
     return Markup(
         '<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'
         '<div style="flex:1 1 380px;min-height:{}">{}</div>'

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["CheckUp"]
 
 INTRODUCTION = (
-    "Looks at the private rows for what would spoil a run, before epsilon is spent. The findings are for the "
-    "owner of the data: no epsilon covers them. 'Clear' takes them out of the notebook again."
+    "Checks the private rows for problems before epsilon is spent. The findings are for the owner of the "
+    "data: epsilon does not cover them. 'Clear' removes them from the notebook."
 )
 ROLES = {"ids": IDENTIFIER, "ignore": IGNORE}
 
 
 class CheckUp:
-    """Runs the doctor and applies what it advises.
+    """Runs the check-up and applies its remedies.
 
     Args:
         config: Changed by remedies.
@@ -52,12 +52,12 @@ class CheckUp:
         check = widgets.Button(
             description="Check the table",
             icon="stethoscope",
-            tooltip="Looks at the private rows; the findings are for the owner's eyes",
+            tooltip="Reads the private rows; the findings are for the owner's eyes only",
             layout={"width": "auto"},
         )
         check.on_click(guarded(self.check, say))
         self._clear = widgets.Button(
-            description="Clear", tooltip="Take the findings away", layout={"width": "auto"}, disabled=True
+            description="Clear", tooltip="Remove the findings", layout={"width": "auto"}, disabled=True
         )
         self._clear.on_click(guarded(self.clear, say))
         self._results = widgets.VBox(layout={"overflow": "visible"})
@@ -78,7 +78,7 @@ class CheckUp:
         self._clear.disabled = False
 
     def clear(self) -> None:
-        """Take the findings away."""
+        """Remove the findings."""
         old = self._results.children
         self._results.children = []
         for row in old:
@@ -100,7 +100,7 @@ class CheckUp:
             button = widgets.Button(
                 description="Columns",
                 icon="arrow-right",
-                tooltip="Declare what everybody may know in the tab of the columns",
+                tooltip="Declare what is public in the tab 'Columns'",
                 layout={"width": "auto"},
             )
             button.on_click(lambda _: self._show_column(""))

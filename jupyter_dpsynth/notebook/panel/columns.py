@@ -1,4 +1,4 @@
-"""The table of columns in the panel: type, role and what is declared as public, a few rows at a time."""
+"""The table of columns in the panel: type, role and declarations, a few columns at a time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ __all__ = ["ColumnTable"]
 
 PAGE = 12  # columns on the screen at once
 ROLE_WORDS = (("learn", LEARN), ("id", IDENTIFIER), ("ignore", IGNORE))
-ROLE_TIPS = ("learn it", "an identifier: never learned, numbered anew", "leave it out of the synthetic table")
+ROLE_TIPS = (
+    "learn it",
+    "an identifier: never learned, gets new numbers",
+    "leave it out of the synthetic table",
+)
 STATED = (
-    "What you declare here is stated to be public: declare what everybody may know, not what you read off "
-    "the table. It costs nothing, and whatever you leave empty is learned with a part of epsilon."
+    "What you enter here is treated as public: enter what is known without the table, not what you see in "
+    "it. Declarations cost nothing; what you leave empty is measured with a part of epsilon."
 )
 ROW = {"flex_flow": "row wrap", "align_items": "center", "min_height": "36px", "overflow": "visible"}
 
@@ -41,9 +45,9 @@ class ColumnTable:
         self._first = 0
         self._rows: dict[str, _Row] = {}
         self._find = widgets.Text(
-            placeholder="part of a name",
+            placeholder="part of a column name",
             description="Find",
-            tooltip="Show only the columns with this in their name",
+            tooltip="Show only columns whose name contains this",
             style={"description_width": "36px"},
             layout={"width": "220px"},
         )
@@ -114,7 +118,7 @@ class _Row:
         self._controls: list[Any] = [self._role, self._domain]
         self._decimals = None
         if column.kind == "number" and not column.fixed:
-            tooltip = f"Public number of digits after the point of {name}"
+            tooltip = f"Public number of digits after the decimal point of {name}"
             self._decimals = self._text("digits", tooltip, "104px", "learned")
             self._controls.append(self._decimals)
         self._note = widgets.HTML(layout={"flex": "1 1 100%", "display": "none", "margin": "0 2px 4px"})

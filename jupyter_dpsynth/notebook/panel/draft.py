@@ -1,4 +1,4 @@
-"""What the user declares of each column, as it is edited: texts, roles, and what is wrong with them."""
+"""The declarations of each column while they are edited: texts, roles and errors."""
 
 from __future__ import annotations
 
@@ -62,26 +62,26 @@ class ColumnDraft:
 
     @property
     def type_words(self) -> str:
-        """Kind and type for people."""
+        """Kind and type in words."""
         shown = f"{self.dtype} of {self.value_type}" if self.value_type else self.dtype
         return f"{KIND_WORDS[self.kind]} ({shown})"
 
     @property
     def option(self) -> str:
-        """What the domain declares: 'bounds' or 'categories'."""
+        """What is declared for the column: 'bounds' or 'categories'."""
         return "categories" if self.domain.strip()[:1] == "{" else OPTION[self.kind]
 
     @property
     def domain_hint(self) -> str:
-        """What an empty field means."""
+        """The hint in an empty field."""
         if self.fixed and self.kind == "category":
             return "False, True (from the type)"
         example = {"number": "low, high", "datetime": "first, last", "category": "A, B, C"}
-        return f"learned, or {example[self.kind]}" if self.kind else ""
+        return f"measured, or {example[self.kind]}" if self.kind else ""
 
 
 class SchemaDraft:
-    """The columns of a table as the user declares them.
+    """The declarations of all columns of a table while they are edited.
 
     Names and types are read, no value is (see `MetaExtractor.extract`).
 
@@ -164,7 +164,7 @@ class SchemaDraft:
         self.columns[name] = replace(draft, error=error)
 
     def _first_draft(self, name: str) -> ColumnDraft:
-        """A column before anything is declared of it; what cannot be learned is left out."""
+        """A column before anything is declared; a column that cannot be learned is left out."""
         from pandas.api.types import is_string_dtype
 
         series = self._source.described[name]
@@ -191,11 +191,11 @@ class SchemaDraft:
         return [draft for draft in self.columns.values() if draft.role != IGNORE]
 
     def table(self) -> Source:
-        """The table without the columns that are left out, to be read and closed by whoever asks."""
+        """The table without the columns that are left out; the caller must close it."""
         return self._source.without(self.ignored)
 
     def rows(self) -> int:
-        """Exact number of rows: private, unless it is stated to be public. Parts are counted once."""
+        """Exact number of rows: private, unless it is declared public. Parts are counted once."""
         if not self.partitioned:
             return self._source.rows
         if not self._rows:
@@ -213,7 +213,7 @@ class SchemaDraft:
         return {key: value for key, value in {**declared, "ids": identifiers}.items() if value}
 
     def _declared(self, drafts: list[ColumnDraft]) -> dict[str, dict[str, Any]]:
-        """What is declared of some columns, by option and by column."""
+        """The declarations of some columns, by option and by column."""
         found: dict[str, dict[str, Any]] = {"bounds": {}, "categories": {}, "decimals": {}, "id": {}}
         for draft in drafts:
             if draft.role == IDENTIFIER:
@@ -227,7 +227,7 @@ class SchemaDraft:
         return found
 
     def meta(self) -> DataFrameMeta:
-        """The schema that the declarations give.
+        """The metadata that the declarations give.
 
         Raises:
             MetadataError: A declaration does not fit; the column is named.
@@ -268,7 +268,7 @@ def _literal(text: str) -> Any:  # noqa: ANN401 - whatever was typed
 
 
 def _parse_domain(draft: ColumnDraft) -> list[Any]:
-    """What was typed for a column, item by item."""
+    """Parse what was typed for a column, item by item."""
     text = draft.domain.strip()
     if text[:1] + text[-1:] in {"[]", "()", "{}"}:
         text = text[1:-1]

@@ -1,4 +1,4 @@
-"""The panel's fields: a labelled control for each parameter, made from what the parameter says of itself."""
+"""The panel's fields: a labelled control for each parameter, made from its trait."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FIELD_LAYOUT = {
 
 
 def note_html(words: str = "", error: str = "") -> Markup:
-    """The text beside a field: a hint, or what is wrong, told by a sign and in words."""
+    """The text beside a field: a hint, or an error with a sign."""
     if error:
         # an alert is read out when it appears
         return Markup(
@@ -55,7 +55,7 @@ def note_html(words: str = "", error: str = "") -> Markup:
 
 
 def note_widget(words: str = "") -> widgets.HTML:
-    """Where such a text stands; it keeps its place when the text changes."""
+    """The widget for such a text; it keeps its size when the text changes."""
     # grows and shrinks with the panel, but never pushes its neighbours
     return widgets.HTML(
         note_html(words),
@@ -113,7 +113,7 @@ class Field:
         return self.binding.error or self._foreign_error
 
     def show_error(self, error: str) -> None:
-        """Show what is wrong with the field together with others; '' takes it back."""
+        """Show an error that concerns the field together with others; '' removes it."""
         if error != self._foreign_error:
             self._foreign_error = error
             self._show()
@@ -127,7 +127,7 @@ class Field:
         self._note.value = note_html(self.effect, self.error)
 
     def close(self) -> None:
-        """Let go of the config."""
+        """Stop observing the config."""
         self.binding.close()
 
 
@@ -138,7 +138,7 @@ def all_fields(config: HighDimConfig) -> dict[str, Field]:
 
 
 class EpsilonScale:
-    """Epsilon on a scale whose ends say which way is more private, with a button at each end.
+    """A scale of epsilon with labelled ends (more privacy, more accuracy) and a button at each end.
 
     Not a slider: the library's has no name for screen readers, and would round what was typed. A button
     goes on to the next round value.
@@ -202,7 +202,7 @@ class EpsilonScale:
         )
 
     def close(self) -> None:
-        """Let go of the config."""
+        """Stop observing the config."""
         self.config.unobserve(self._show, "epsilon")
 
 
@@ -222,7 +222,7 @@ def _reset_by_presets() -> list[str]:
 
 
 def preset_buttons(config: HighDimConfig) -> widgets.HBox:
-    """Buttons that set epsilon to a usual value and what belongs to it back to automatic."""
+    """Buttons that set epsilon to a usual value and the related parameters to automatic."""
     buttons = {
         name: widgets.Button(
             description=f"{words} (ε = {PRESETS[name]:g})",

@@ -1,8 +1,8 @@
-"""`ConfigPanel`: every parameter, the columns and a privacy calculator as fields, and a training on a button.
+"""`ConfigPanel`: fields for parameters and columns, a privacy calculator, and buttons to train.
 
-The panel shows a `HighDimConfig` and changes it; the config can be changed from Python as well, and the
-panel follows. Its widgets hold what the user declares and what was privatised, never a value or a count of
-the table, with one exception that is asked for and says so: the findings of the check-up.
+The panel shows a `HighDimConfig` and changes it; the config can be changed from Python as well, and the panel
+follows. Its widgets contain what the user declares and noisy results, never a value or a count of the table.
+The one exception, made only on request and labelled as such, are the findings of the check-up.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = ["ConfigPanel"]
 
 TABS = ("Privacy", "Training", "Columns", "Check-up")
 NO_TABLE = "no table: %dpsynth panel DATAFRAME, or ConfigPanel(config, df)"
-REOPENED = "A panel stood here; it needs a running kernel. What was trained with it is shown below."
+REOPENED = "There was a panel here; it needs a running kernel. The training started from it is shown below."
 BEGAN = "Settings it was opened with"
 NEEDS_NOTEBOOK = "The panel needs a notebook with widgets. This cell does the same:"
 
@@ -89,7 +89,7 @@ class ConfigPanel:
         if config is not None and not isinstance(config, HighDimConfig):
             raise ConfigError(f"config is a {type(config).__name__}: pass a HighDimConfig.")
         if df is None and declared:
-            raise DataError("declarations of columns need a table: %dpsynth panel DATAFRAME.")
+            raise DataError("to declare something about columns, name the table: %dpsynth panel DATAFRAME.")
         self.config = HighDimConfig() if config is None else config
         session = current_session()
         self._front_end = session.front_end()
@@ -104,7 +104,7 @@ class ConfigPanel:
         """Make the widgets."""
         self._dataset = _short_text(
             "Dataset",
-            "Name in the ledger: all tables learned under one name count together",
+            "The dataset's name in the ledger; all tables learned under one name count together",
             "no name",
             "250px",
         )
@@ -138,7 +138,7 @@ class ConfigPanel:
         )
         self._code = widgets.Textarea(
             description="The same as a cell",
-            tooltip="Copy this into a cell: it trains with the same parameters and columns",
+            tooltip="Copy this into a cell; it trains with the same settings",
             style={"description_width": "auto"},
             layout={"width": "calc(100% - 4px)", "display": "none"},
         )
@@ -164,7 +164,7 @@ class ConfigPanel:
 
     def _privacy_tab(self) -> widgets.VBox:
         epsilon, *rest = (field.box for field in self.fields.values() if field.group == "privacy")
-        words = "a name of your own: the ledger adds up all runs under it"
+        words = "a name that you choose; the ledger adds up all runs under it"
         ledger = widgets.HBox([self._dataset, note_widget(words)], layout=FIELD_LAYOUT)
         return _tab([epsilon, self._scale.box, *rest, ledger])
 
@@ -193,11 +193,11 @@ class ConfigPanel:
 
         self._synthetic_rows = _short_text(
             "rows",
-            "Rows of the synthetic table; empty for about as many as the original has",
+            "Number of synthetic rows; empty: about as many as the original has",
             "auto",
             "110px",
         )
-        self._file = _short_text("file", "File for the learned state", "synthesizer.dps", "190px")
+        self._file = _short_text("file", "File for the model", "synthesizer.dps", "190px")
         self._file.value = f"{self._actions.output}.dps"
         self._train = button("Train", "play", "Learn the table; spends epsilon", self.train, "primary")
         self._stop = button(
@@ -213,13 +213,16 @@ class ConfigPanel:
             self._synthetic_rows,
         ]
         compare = button(
-            "Compare", "bar-chart", "Show how close it comes; costs no epsilon", self._actions.compare
+            "Compare",
+            "bar-chart",
+            "Compare with the noisy measurements; costs no epsilon",
+            self._actions.compare,
         )
         save = [
             button(
                 "Save",
                 "save",
-                "Write the learned state to the file",
+                "Save the model in the file",
                 lambda: self._actions.save(self._file.value),
             ),
             self._file,
@@ -244,7 +247,7 @@ class ConfigPanel:
         self.show()
 
     def _bundle(self) -> dict[str, Any]:
-        """The widget, and what is readable where there is none."""
+        """The widget, and a text for front ends without widgets."""
         code = self.code()
         live = self._front_end == "widget"
         words = REOPENED if live else NEEDS_NOTEBOOK
@@ -301,7 +304,7 @@ class ConfigPanel:
         return self._dataset.value.strip() or None
 
     def train(self) -> None:
-        """Start a training with what stands in the panel.
+        """Start a training with the panel's settings.
 
         Raises:
             ConfigError: A field is not allowed, or a training runs already.
@@ -312,7 +315,7 @@ class ConfigPanel:
             raise DataError(f"there is {NO_TABLE}.")
         wrong = [field.label for field in self.fields.values() if field.error]
         if wrong:
-            raise ConfigError(f"correct {', '.join(wrong)} first: see beside the field.")
+            raise ConfigError(f"correct {', '.join(wrong)} first: the message is beside the field.")
         if self.dataset is not None:
             check_dataset_name(self.dataset, "Dataset")
         self._actions.train(
@@ -329,7 +332,7 @@ class ConfigPanel:
         self._actions.stop()
 
     def close(self) -> None:
-        """Take the panel away; a training goes on."""
+        """Close the panel; a running training goes on."""
         self.calculator.close()
         self._scale.close()
         for field in self.fields.values():
@@ -359,7 +362,7 @@ class ConfigPanel:
         return assumed_schema(privacy_unit=unit) if self.schema is None else self.schema.meta()
 
     def _told(self, forecast: Forecast | None, error: str) -> None:
-        """Show a forecast's figures in the empty fields, or its error beside the field it names."""
+        """Show the forecast's figures in the empty fields, or its error beside the field that it names."""
         for name, field in self.fields.items():
             field.show_error(error if error.startswith(f"{name} = ") else "")
         if forecast is None:
@@ -370,7 +373,7 @@ class ConfigPanel:
             self._refresh_code()
 
     def _show_state(self) -> None:
-        """Enable what can be done now."""
+        """Enable the buttons that can be used now."""
         actions = self._actions
         running, learned = actions.running, actions.run is not None and actions.run.learned
         if actions.run is not None and not running:
@@ -387,7 +390,7 @@ class ConfigPanel:
 
 
 def automatic_words(forecast: Forecast) -> dict[str, str]:
-    """What would be used where a field is empty."""
+    """The values that empty fields stand for."""
     plan = forecast.plan
     words = {
         "batch_size": f"auto: {plan.batch_size:,.0f}",

@@ -44,7 +44,7 @@ BAND = 2  # standard deviations of noise on either side
 MIN_CURVE = 2
 STEPS = f"step (band: ±{BAND} standard deviations of the privacy noise)"
 LOSS = "loss, nats per row"
-SAME_CELL = "Trained by the panel with these settings; this cell does the same:"
+SAME_CELL = "Trained from the panel with these settings; this cell does the same:"
 
 
 def loss_range(curve: Sequence[tuple[int, float, float]]) -> tuple[float, float]:
@@ -102,7 +102,7 @@ def _head(frame: Frame) -> Markup:
 
 
 def _ledger(frame: Frame) -> Markup:
-    """What the data has cost so far, above everything that a training adds to it."""
+    """What the data have cost so far, shown above the training."""
     return Markup('<div style="color:{};min-height:20px">{}</div>').format(MUTED, frame.ledger)
 
 
@@ -116,7 +116,7 @@ def _bars(frame: Frame) -> Markup:
 
 
 def live_html(frame: Frame) -> Markup:
-    """The whole live display; its height does not change once the ledger's line is there."""
+    """The live display. Its height stays the same once the ledger's line is shown."""
     chart = Markup('<div style="min-height:{}px">{}</div>').format(
         HEIGHT, curve_svg(frame.curve, frame.total)
     )
@@ -141,7 +141,7 @@ def static_html(frame: Frame, notes: Sequence[str] = (), cell: str = "") -> Mark
 
 
 def cell_html(words: str, cell: str) -> Markup:
-    """A cell's code under a line of text; nothing without code."""
+    """A line of text with a cell's code below it; empty without code."""
     if not cell:
         return Markup("")
     return Markup(
@@ -191,7 +191,7 @@ def curve_png(frame: Frame) -> bytes | None:
 
 
 def picture_bundle(png: bytes, words: str) -> dict[str, str]:
-    """A PNG as an output; also as HTML, because Jupyter shows a bare image without words for the blind.
+    """A PNG as an output, also as HTML, because Jupyter shows a bare image without alternative text.
 
     Args:
         png: The picture.

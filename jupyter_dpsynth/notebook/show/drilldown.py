@@ -1,4 +1,4 @@
-"""A small panel under a comparison: one column, or two together, at a choice.
+"""A small panel under a comparison, to look at one column or at two together.
 
 The pictures are ordinary outputs of the cell, with the banner in them where there is one. The widgets hold
 column names only: a widget's state is saved in the notebook without a banner.
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DrillDown"]
 
-TITLE = "Look closer: one column, or two together"
-REOPENED = "To look at single columns and pairs, run this cell again: choosing needs a running kernel."
+TITLE = "Look at one column, or at two together"
+REOPENED = "To look at single columns and pairs, run this cell again; this needs a running kernel."
 LARGER = 1.6  # than in the overview
 
 
@@ -52,14 +52,14 @@ class DrillDown:
         }
         self.first = widgets.Combobox(
             description="Column",
-            placeholder="choose a column, or type",
+            placeholder="choose or type a column",
             tooltip=f"The column to look at{order}",
             **shared,
         )
         self.second = widgets.Combobox(
             description="Together with",
             placeholder="no other column",
-            tooltip="Another column: their joint shares in both tables",
+            tooltip="A second column, to show the joint shares of both",
             **shared,
         )
         self.message = widgets.HTML(layout={"margin": "0"})
@@ -97,15 +97,15 @@ class DrillDown:
         self._pictures.show(mime_bundle(text, markup))
 
     def close(self) -> None:
-        """Take the widgets away."""
+        """Remove the widgets."""
         for widget in (self.first, self.second, *self.box.children, self.box):
             widget.close()
 
     def _column_words(self, name: str) -> str:
         column = next(each for each in self.report.columns if each.name == name)
         return (
-            f"{name}: {column.distance:.2%} of its rows would have to change for the same shares as in the "
-            f"{self.report.reference_name}; good: {column.good:.2%}. Bars: {self.report.reference_name}; "
+            f"{name}: {column.distance:.2%} of its rows would have to change to give the same shares as in "
+            f"the {self.report.reference_name}; good: {column.good:.2%}. Bars: {self.report.reference_name}; "
             "dots: synthetic table."
         )
 

@@ -23,7 +23,7 @@ SIGNS = {
 }
 NOTHING = "Nothing was found that would spoil a run."
 APPLY = (
-    "A line in code goes into the cell of %%dpsynth learn. In the panel (%dpsynth panel, tab 'Check-up') a "
+    "Put a line of code into the %%dpsynth learn cell. In the panel (%dpsynth panel, tab 'Check-up'), a "
     "button applies it."
 )
 
@@ -41,7 +41,7 @@ def findings_text(findings: Sequence[Finding]) -> str:
 
 
 def banner_html() -> Markup:
-    """What has to stand over everything that was computed from the private rows."""
+    """The banner over everything that was computed from the private rows."""
     first, _, rest = BANNER.partition(":")
     return callout("⚠ ", strong(f"{first}:"), rest)
 
@@ -52,7 +52,7 @@ def nothing_html() -> Markup:
 
 
 def finding_html(finding: Finding) -> Markup:
-    """One finding: its weight in a word and a sign, what it is, what to do."""
+    """One finding: its severity as a sign and a word, what was found, and what to do."""
     character, words, colour = SIGNS[finding.level]
     line: str = ""
     if finding.remedy:

@@ -24,7 +24,7 @@ POLL_SECONDS = 0.05
 
 
 def follow(run: TrainingRun, progress: TrainingProgress) -> None:
-    """Train and redraw until the end; the first interrupt ends training early, a second one leaves."""
+    """Train and show it until the end; the first interrupt ends training early, the second returns."""
     while True:
         try:
             run.start()
@@ -39,7 +39,7 @@ def follow(run: TrainingRun, progress: TrainingProgress) -> None:
 
 
 def finish(run: TrainingRun, progress: TrainingProgress) -> None:
-    """Leave the last moment of a training on the screen, with what to do next."""
+    """Show the final state of a training, with what to do next."""
     if run.learned:
         which = "" if run.name == DEFAULT_NAME else f" -s {run.name}"
         progress.close(f"Learned as {run.name!r}. Next: %dpsynth synthesize 1000 -o df_synth{which}")
@@ -78,6 +78,6 @@ def shown_error(error: BaseException) -> BaseException:
     if isinstance(error, DPSynthError):
         return error
     return DPSynthError(
-        f"learning failed with {type(error).__name__}; its message is withheld because it may quote "
-        "private values."
+        f"learning failed with {type(error).__name__}; its message is hidden because it may quote private "
+        "values."
     )

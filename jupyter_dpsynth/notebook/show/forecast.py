@@ -20,18 +20,18 @@ __all__ = ["epsilon_svg", "facts", "forecast_html", "forecast_text", "headline"]
 WIDTH, HEIGHT = 460, 190
 SHORT = {  # of the accountant's items, in the words of a newcomer
     "row count": "counting the rows",
-    "decimals and time resolutions": "decimals and time steps",
+    "decimals and time resolutions": "resolution of numbers and times",
     "value histograms": "finding each column's values",
-    "second look at unlisted names": "a second look at rare values",
+    "second look at unlisted names": "measuring rare values a second time",
     "one-way marginals": "measuring each column",
     "pair dependence": "measuring pairs of columns",
-    "orderings of columns": "finding ordered columns",
+    "orderings of columns": "finding columns in an order",
     "training": "training",
 }
 
 
 def headline(forecast: Forecast) -> str:
-    """What epsilon does over the steps, in a sentence."""
+    """How epsilon grows over the steps, in a sentence."""
     plan = forecast.plan
     if plan.privacy is None or forecast.curve is None:
         return f"{plan.steps:,} steps without noise: epsilon is infinite, there is NO privacy guarantee."
@@ -40,14 +40,14 @@ def headline(forecast: Forecast) -> str:
     reached = f"epsilon {verb} {epsilon_text(plan.epsilon)} after {plan.steps:,} steps"
     if forecast.ends_early:
         return (
-            f"{noise}, {reached}: the budget ends there, at step {plan.steps:,} of the "
-            f"{forecast.wanted_steps:,} that were asked for."
+            f"{noise}, {reached}: the budget is used up there, at step {plan.steps:,} of the "
+            f"{forecast.wanted_steps:,} requested."
             if forecast.wanted_steps > plan.steps
-            else f"{noise}, {reached}: the budget ends there."
+            else f"{noise}, {reached}: the budget is used up there."
         )
     if forecast.lasts > plan.steps:
         return f"{noise}, {reached}: the budget would last for about {forecast.lasts:,} steps."
-    return f"{noise}, {reached}: the budget ends with the last step."
+    return f"{noise}, {reached}: the budget is used up with the last step."
 
 
 def facts(forecast: Forecast) -> list[tuple[str, str]]:
@@ -67,7 +67,7 @@ def facts(forecast: Forecast) -> list[tuple[str, str]]:
         ("model", f"about {forecast.width:,} cells in all columns{_at_most(forecast)}"),
         ("error of a typical column", error_words(forecast)),
         ("time", time_words(forecast)),
-        ("memory", f"about {forecast.megabytes / 1000:.1f} GB beside your tables"),
+        ("memory", f"about {forecast.megabytes / 1000:.1f} GB in addition to your tables"),
     ]
     if forecast.disk_megabytes:
         found.append(
@@ -77,14 +77,14 @@ def facts(forecast: Forecast) -> list[tuple[str, str]]:
 
 
 def _at_most(forecast: Forecast) -> str:
-    """How many cells there may be where nobody has said how many values names have."""
+    """The largest possible number of cells if categories are not declared."""
     if forecast.most_width < 1.5 * forecast.width:
         return ""
-    return f"; up to {forecast.most_width:,}, and slower, if names have many values"
+    return f"; up to {forecast.most_width:,}, and slower, if text columns have many values"
 
 
 def _passes(forecast: Forecast) -> str:
-    """How often training sees each row, as expected."""
+    """How often training is expected to use each row."""
     passes = forecast.plan.steps * forecast.plan.sampling_probability
     return f"each row about {passes:.2g} times" if passes < 100 else f"each row about {passes:,.0f} times"
 
@@ -144,7 +144,7 @@ def forecast_html(forecast: Forecast, title: str = "") -> Markup:
 
 
 def spending_html(forecast: Forecast) -> Markup:
-    """What epsilon goes to: a bar for each part, with its name and share."""
+    """What epsilon is spent on: a bar for each part, with its name and share."""
     bar = Markup(
         '<div style="width:110px"><div style="width:{:.1f}px;min-width:1px;height:9px;margin-top:5px;'
         'background-color:{};border-radius:2px"></div></div>'

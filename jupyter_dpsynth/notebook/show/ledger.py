@@ -38,9 +38,9 @@ def _dataset(dataset: DatasetEntry, costliest: float) -> Markup:
         scale = "of the costliest dataset's epsilon"
     else:
         share, scale = dataset.share, f"of the cap of {dataset.cap:g}"
-    alarm = "nothing fits any more" if dataset.room == 0 else ""
+    alarm = "nothing is left" if dataset.room == 0 else ""
     if math.isinf(dataset.epsilon):
-        share, scale, alarm = 1.0, "used: there is no bound", "no guarantee"
+        share, scale, alarm = 1.0, "spent: there is no bound", "no guarantee"
     warning = Markup('<b style="color:{}">⚠ {}. </b>').format(ERROR, alarm) if alarm else ""
     return Markup(
         '<div style="margin-top:12px"><b>{title}</b></div>'

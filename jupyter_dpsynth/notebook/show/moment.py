@@ -1,4 +1,4 @@
-"""What a running training looks like at one moment: words and numbers, ready to be drawn."""
+"""The state of a training at one moment, in words and numbers, ready to be shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Frame", "frame_of"]
 
 MAX_POINTS = 200  # of the loss curve: more than the eye can tell apart
 INTERRUPT_HINT = "Interrupt the kernel (■) to stop early and keep the model."
-BUTTON_HINT = "Stop early and keep the model with the button."
+BUTTON_HINT = "Press the button to stop early and keep the model."
 SIGNS = {"finished": "✓", "budget": "✓", "stopped": "■", "failed": "✗"}
 
 
@@ -56,12 +56,12 @@ class Frame:
 
     @property
     def ended(self) -> bool:
-        """Whether this is the last frame."""
+        """Whether the training has ended."""
         return self.state in SIGNS
 
     @property
     def sign(self) -> str:
-        """A sign for the state, so that it is not told by colour alone."""
+        """A sign for the state, so that colour is not the only cue."""
         return SIGNS.get(self.state, "●")
 
     @property
@@ -73,7 +73,7 @@ class Frame:
     def epsilon_words(self) -> str:
         """Epsilon against the budget, in words."""
         if self.epsilon is None:
-            return "TEST ONLY: fixed noise, no privacy guarantee"
+            return "TEST ONLY: noise from a fixed seed, no privacy guarantee"
         if math.isinf(self.target):
             return "NO privacy guarantee: differential_privacy is False, epsilon is infinite"
         sign = "=" if self.ended else "at most"
@@ -90,7 +90,7 @@ class Frame:
         """Steps and expected rows, in words."""
         if not self.total:
             return "steps: not planned yet"
-        rows = f", {compact(self.rows)} rows visited (expected)" if self.rows else ""
+        rows = f", {compact(self.rows)} rows used (expected)" if self.rows else ""
         return f"step {self.step} of {self.total}{rows}"
 
     @property
@@ -181,7 +181,7 @@ def frame_of(run: TrainingRun, hint: str = INTERRUPT_HINT) -> Frame:
         state = "training"
     elif run.stop_requested:
         state, headline = "stopping", "Stopping: finishing the current step"
-        hint = "Interrupt once more to leave without waiting."
+        hint = "Interrupt again to return without waiting."
     return Frame(
         state=state,
         headline=headline,

@@ -1,9 +1,9 @@
 """`TrainingProgress`: one display that follows a training from its first second into the saved notebook.
 
-In a notebook somebody looks at, the display is a widget holding HTML; it is redrawn by changing one string.
-At the end the same output becomes plain HTML (and a PNG), so that the notebook reads well when it is opened
-later without a kernel. Where nobody looks (nbclient, papermill), the output's text is updated instead, and
-in a terminal one line is rewritten in place.
+In a notebook with a front end, the display is a widget with HTML; it is redrawn by changing one string. At
+the end, the same output becomes plain HTML (and a PNG), so that the notebook is readable when it is opened
+later without a kernel. Without a front end (nbclient, papermill), the output's text is updated instead; in a
+terminal, one line is rewritten in place.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ __all__ = ["TrainingProgress"]
 
 REDRAW_SECONDS = {"widget": 0.25, "text": 1.0, "terminal": 0.25}
 UNFINISHED = (
-    "This notebook was saved while the training ran, or the kernel ended during it: "
-    "count epsilon = {:g} as spent."
+    "This notebook was saved during the training, or the kernel ended during it: count epsilon = {:g} as "
+    "spent."
 )
 COVERED = (
-    "Everything shown here is covered by epsilon: no exact count, no exact loss. The ledger's line alone is "
-    "not: it tells you, the owner, whether these rows were learned before."
+    "Everything shown here is covered by epsilon: no exact count, no exact loss. The only exception is the "
+    "ledger's line, which is for you, the owner: it says whether these rows were learned before."
 )
 
 
 def _unfinished(frame: Frame) -> Frame:
-    """What a notebook tells of a training whose end it has not seen."""
+    """What a saved notebook shows of a training that had not ended."""
     epsilon = frame.target if frame.private else frame.epsilon
-    return dataclasses.replace(frame, headline="Not finished when this was saved", epsilon=epsilon)
+    return dataclasses.replace(frame, headline="Not finished when this notebook was saved", epsilon=epsilon)
 
 
 class TrainingProgress:
@@ -130,7 +130,7 @@ class TrainingProgress:
         self._widgets, self._html = [], None
 
     def _tell_ledger(self, frame: Frame) -> None:
-        """In a terminal, where one line is rewritten, the ledger has a line of its own."""
+        """In a terminal, where one line is rewritten, show the ledger's sentence on its own line."""
         if self._line is not None and frame.ledger and not self._told:
             self._told = True
             self._line.keep(frame.ledger)

@@ -1,7 +1,7 @@
 """One training in one worker thread.
 
-The worker computes and leaves its reports here. It never prints, displays or draws: whoever shows the
-training looks at this object from another thread as often as it likes.
+The worker computes and leaves its reports here. It never prints, displays or draws; the display reads this
+object from another thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENGINE = "jupyter_dpsynth.engine"
 
 
 class _Collected(logging.Handler):
-    """Keeps the warnings of this thread's training: what a worker writes appears in no certain cell."""
+    """Collects the training's warnings, because output of a thread may appear under any cell."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -33,7 +33,7 @@ class _Collected(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one."""
+        """Keep a warning."""
         if record.thread == self._thread:
             message = record.getMessage()
             self.warnings.append(message[:1].upper() + message[1:])
@@ -83,7 +83,7 @@ class TrainingRun:
         self._thread = threading.Thread(target=self._work, name="dpsynth-training", daemon=True)
 
     def start(self) -> None:
-        """Begin in the background, once."""
+        """Start in the background; only once."""
         if self._started:
             return
         self._started = True
@@ -91,11 +91,11 @@ class TrainingRun:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask for the end after the current step; returns at once."""
+        """Request a stop after the current step; returns at once."""
         self._stop.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the end, at most so long; True if it has ended."""
+        """Wait for the end, at most this long; returns whether it has ended."""
         return self._ended.wait(seconds)
 
     @property

@@ -1,4 +1,4 @@
-"""What every dataset has cost: a book of all runs, in one file that all kernels and notebooks share."""
+"""The ledger: what every dataset has cost, in one file that all kernels and notebooks of a user share."""
 
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 

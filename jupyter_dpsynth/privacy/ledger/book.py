@@ -1,7 +1,7 @@
 """The ledger: what each dataset has cost over all runs, kernels and notebooks of this user.
 
-A run reserves its whole budget before a private value is measured, replaces the reservation by its exact
-plan once that is fixed, and only notes at the end how it went. What was reserved stays counted, whatever
+A run reserves its whole budget before a private value is measured, replaces the reservation by its exact plan
+once that is fixed, and at the end only records how it ended. What was reserved stays counted, whatever
 happens to the process. The ledger keeps events, never only epsilons, so that it can compose all runs of a
 dataset with one accountant.
 """
@@ -53,7 +53,7 @@ LARGEST_CAP = 1e6
 
 
 class PrivacyLedger:
-    """Records what is spent and refuses what would go over a cap.
+    """Records what is spent, and refuses runs that would exceed a cap.
 
     Args:
         path: The SQLite file; by default in Jupyter's data directory.
@@ -136,7 +136,7 @@ class PrivacyLedger:
         return run
 
     def record(self, run: str, spending: Spending | None = None, status: RunStatus | None = None) -> None:
-        """Replace a reservation by the exact plan, or note how a run ended.
+        """Replace a reservation by the exact plan, or record how a run ended.
 
         Args:
             run: What `reserve` returned.
@@ -151,13 +151,13 @@ class PrivacyLedger:
             found = db.execute("SELECT dataset, provisional FROM runs WHERE id = ?", (run,)).fetchone()
             if found is None:
                 raise ArtifactError(
-                    f"the ledger {self._file} does not hold this run's reservation any more: it was replaced "
-                    "or moved while the run went on. Nothing is learned that the ledger does not record."
+                    f"the ledger {self._file} no longer contains this run's reservation: the file was "
+                    "replaced or moved during the run. Nothing is learned unless the ledger can record it."
                 )
             dataset, provisional = found
             if spending is not None:
                 if not provisional:
-                    raise ArtifactError("the plan of a run was fixed before and cannot be replaced.")
+                    raise ArtifactError("the plan of this run is already fixed and cannot be replaced.")
                 _check_cap(db, dataset, spending, run)
                 db.execute(
                     "UPDATE runs SET plan = ?, delta = ?, epsilon = ?, provisional = ? WHERE id = ?",
@@ -167,7 +167,7 @@ class PrivacyLedger:
                 db.execute("UPDATE runs SET status = ? WHERE id = ?", (status, run))
 
     def claim(self, run: str, steps: int, most: int) -> int:
-        """Set training steps of a run aside before they are made, for one process alone.
+        """Reserve training steps of a run for one process, before they are made.
 
         Args:
             run: What `reserve` returned.
@@ -197,7 +197,7 @@ class PrivacyLedger:
             return claimed_steps(db, run)
 
     def readmit(self, identity: TableIdentity, run: str, plan: PrivacyPlan | None) -> int:
-        """Let a run that was interrupted go on, without spending anything new.
+        """Let an interrupted run continue, without spending anything new.
 
         Args:
             identity: The table, which must be the one that the run was entered for.
@@ -223,8 +223,8 @@ class PrivacyLedger:
         ).fetchone()
         if found is None:
             raise ArtifactError(
-                f"the ledger {self._file} does not hold this run: it was entered in another one. Nothing is "
-                "learned that the ledger does not record."
+                f"the ledger {self._file} does not contain this run: it was recorded in another ledger. "
+                "Nothing is learned unless the ledger can record it."
             )
         return int(found[0]), _spending(found[1:])
 
@@ -256,7 +256,7 @@ class PrivacyLedger:
             merge_budgets(db, *budgets)
 
     def set_cap(self, cap: float | None, dataset: str | None = None) -> None:
-        """Limit what may be spent on a dataset in all.
+        """Limit what may be spent on a dataset in total.
 
         Args:
             cap: Largest total epsilon; None for no limit.
@@ -350,7 +350,7 @@ def _row(spending: Spending) -> tuple[str | None, float, float, int]:
 
 
 def _spending(row: Sequence[Any]) -> Spending:
-    """A run's spending out of its columns plan, delta, epsilon and provisional."""
+    """A run's spending from the database columns plan, delta, epsilon and provisional."""
     plan, delta, epsilon, provisional = row
     try:
         events = None if plan is None else PrivacyPlan.from_dict(json.loads(plan))
@@ -368,7 +368,7 @@ def _spending(row: Sequence[Any]) -> Spending:
 
 
 def _run_entry(run: Any, dataset: Any, began: Any, status: Any, row: Sequence[Any]) -> RunEntry:  # noqa: ANN401
-    """A run out of its columns, which somebody may have damaged."""
+    """A run from its database columns, which may be damaged."""
     try:
         dt.datetime.fromisoformat(began)
     except (ValueError, TypeError):
@@ -380,8 +380,8 @@ def _run_entry(run: Any, dataset: Any, began: Any, status: Any, row: Sequence[An
 
 def _damaged_run() -> ArtifactError:
     return ArtifactError(
-        "the ledger is damaged: a run in it cannot be read. Bring it back from a backup. Nothing is learned "
-        "that the ledger does not record."
+        "the ledger is damaged: a run in it cannot be read. Restore it from a backup. Nothing is learned "
+        "unless the ledger can record it."
     )
 
 
@@ -416,19 +416,19 @@ def _check_cap(db: sqlite3.Connection, dataset: int, spending: Spending, run: st
         if units:
             raise BudgetExhaustedError(
                 f"the dataset {name!r} has runs that protect {units.pop()}: with one that protects "
-                f"{spending.plan.unit} they do not add up to any total, and there is a cap of {cap:g}. Learn "
-                "with the same privacy_unit and max_rows_per_unit, or remove the cap: %dpsynth ledger --cap "
-                f"None --dataset {name!r}."
+                f"{spending.plan.unit} they cannot be added up, and there is a cap of {cap:g}. Learn with "
+                "the same privacy_unit and max_rows_per_unit, or remove the cap: %dpsynth ledger --cap None "
+                f"--dataset {name!r}."
             )
     if math.isinf(spending.epsilon):
         wanted = "a run without a guarantee (epsilon is infinite)"
     else:
         wanted = f"a run of epsilon = {epsilon_text(spending.epsilon)}"
     room = renyi.room(others, spending.delta) if spending.delta else 0.0
-    fits = f"at most epsilon = {room:.3g} still fits" if room else "nothing fits"
+    fits = f"at most epsilon = {room:.3g} is left" if room else "nothing is left"
     raise BudgetExhaustedError(
         f"{wanted} would take the dataset {name!r} over its cap of {cap:g} ({runs_words(len(others))} so "
-        f"far): {fits}. Give a smaller epsilon, or raise the cap: %dpsynth ledger --cap VALUE --dataset "
+        f"far): {fits}. Use a smaller epsilon, or raise the cap: %dpsynth ledger --cap VALUE --dataset "
         f"{name!r}."
     )
 

@@ -1,4 +1,4 @@
-"""Datasets in the ledger: by what a table is known again, and which datasets count together.
+"""Datasets in the ledger: how a table is recognised, and which datasets count together.
 
 Every dataset has a budget; datasets that are linked share one.
 """
@@ -22,7 +22,7 @@ UNNAMED = "table"  # what a table without any name is called
 
 @dataclass(frozen=True)
 class TableIdentity:
-    """By what the ledger knows a table again.
+    """How the ledger recognises a table.
 
     The same content is the same dataset, whatever it is called; the same name given by the user is the
     same dataset, whatever the content.
@@ -43,7 +43,7 @@ class TableIdentity:
 
 
 def resolve_dataset(db: sqlite3.Connection, digest: str, identity: TableIdentity) -> int:
-    """The dataset that a table belongs to; it is entered, named or linked where needed.
+    """The dataset that a table belongs to; it is recorded, named or linked if necessary.
 
     Args:
         db: An open transaction.
@@ -112,7 +112,7 @@ def _insert_dataset(db: sqlite3.Connection, name: str, *, named: bool) -> int:
 
 
 def _free_name(db: sqlite3.Connection, label: str) -> str:
-    """A label, with a number if another dataset is called so."""
+    """A label, with a number if another dataset has the same."""
     taken = {name for (name,) in db.execute("SELECT name FROM datasets")}
     number, name = 1, label
     while name in taken:

@@ -99,8 +99,8 @@ class LedgerFile:
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise ArtifactError(
-                    f"the ledger {self} has been in use by another process for {BUSY_SECONDS:.0f} s: "
-                    "try again."
+                    f"the ledger {self} has been locked by another process for {BUSY_SECONDS:.0f} s: try "
+                    "again."
                 ) from None
             raise self._unusable(str(error)) from None
         except (sqlite3.DatabaseError, UnicodeDecodeError):  # also of its own table definitions
@@ -140,9 +140,9 @@ class LedgerFile:
         secret = self.secret_path.read_bytes() if self.secret_path.exists() else b""
         if hashlib.sha256(b"check" + secret).hexdigest() != known[0]:
             raise ArtifactError(
-                f"the secret {str(self.secret_path)!r} is missing or not the one of this ledger, so that no "
-                "table could be known again: bring it back from a backup. To begin a new ledger, which "
-                f"forgets what has been spent, move {str(self.path)!r} away."
+                f"the secret {str(self.secret_path)!r} is missing or belongs to another ledger, so no table "
+                "could be recognised: restore it from a backup. To start a new ledger, which forgets what "
+                f"has been spent, move {str(self.path)!r} away."
             )
         return secret
 
@@ -158,7 +158,7 @@ class LedgerFile:
         partial.replace(self.secret_path)
 
     def _make_private_file(self) -> None:
-        """Make the folder and an empty file that only the owner can read; narrow a wider file."""
+        """Create folder and file for the owner's eyes only; tighten the permissions of existing ones."""
         self.path.parent.parent.mkdir(parents=True, exist_ok=True)
         self.path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         # SQLite gives its journal the mode of this file
@@ -167,7 +167,7 @@ class LedgerFile:
             self.path.chmod(PRIVATE_FILE)
 
     def _check(self, connection: sqlite3.Connection) -> None:
-        """Make the tables of a new file; refuse a file that is not ours, newer, or damaged."""
+        """Create the tables of a new file; refuse a file that is not a ledger, is newer, or is damaged."""
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (owner,) = connection.execute("PRAGMA application_id").fetchone()
         if version == 0 and owner == 0:
@@ -182,23 +182,23 @@ class LedgerFile:
             raise self._damaged()
         if version > VERSION:
             raise ArtifactError(
-                f"the ledger {self} has version {version}, this jupyter_dpsynth reads up to {VERSION}: "
-                "update it. Nothing is learned that the ledger does not record."
+                f"the ledger {self} has version {version}, but this jupyter_dpsynth reads versions up to "
+                f"{VERSION}: update it. Nothing is learned unless the ledger can record it."
             )
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise self._damaged()
 
     def _damaged(self) -> ArtifactError:
         return ArtifactError(
-            f"the ledger {self} is damaged or not a ledger: bring it back from a backup, or move it away to "
-            "begin a new one, which forgets what has been spent. Nothing is learned that the ledger does "
-            "not record."
+            f"the ledger {self} is damaged or not a ledger: restore it from a backup, or move it away to "
+            "start a new one, which forgets what has been spent. Nothing is learned unless the ledger can "
+            "record it."
         )
 
     def _unusable(self, reason: str) -> ArtifactError:
         return ArtifactError(
-            f"the ledger {self} cannot be used ({reason}): make its folder writable, or name another "
-            "folder of yours in JUPYTER_DATA_DIR. Nothing is learned that the ledger does not record."
+            f"the ledger {self} cannot be used ({reason}): make its folder writable, or set JUPYTER_DATA_DIR "
+            "to another folder. Nothing is learned unless the ledger can record it."
         )
 
     def __str__(self) -> str:

@@ -1,10 +1,10 @@
-"""Training steps are claimed before they are made, so that a crash spends nothing twice.
+"""Training steps are reserved before they are made, so that nothing is spent twice after a crash.
 
-A process that trains with a checkpoint claims the steps it is going to make, a few at a time, and makes only
-those. What a killed process had claimed counts as made. Whoever goes on with the run, from whichever
-checkpoint, gets what is left of the plan: the releases of all together are at most the planned ones, each
-with the planned sampling and noise, which is what the accountant composed (at which parameters a step is
-taken may depend on earlier releases).
+A process that trains with a checkpoint reserves the steps that it is going to make, a few at a time, and
+makes only those. Steps that a killed process had reserved count as made. A process that resumes the run, from
+whichever checkpoint, gets what is left of the plan. All releases together are then at most the planned ones,
+each with the planned sampling and noise, which is what the accountant composed (the parameters at which a
+step is taken may depend on earlier releases).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["check_same_run", "claimed_steps", "grant_steps"]
 
 
 def claimed_steps(db: sqlite3.Connection, run: str) -> int:
-    """Steps of a run that were granted so far.
+    """How many steps of a run have been reserved so far.
 
     Args:
         db: An open transaction. Ledgers of earlier versions lack the table.
@@ -35,7 +35,7 @@ def claimed_steps(db: sqlite3.Connection, run: str) -> int:
 
 
 def grant_steps(db: sqlite3.Connection, run: str, steps: int, most: int, plan: PrivacyPlan | None) -> int:
-    """Grant so many steps, or what is left of them; negative takes back.
+    """Reserve this many steps, or as many as are left; a negative number gives steps back.
 
     Args:
         db: An open transaction.
@@ -53,7 +53,7 @@ def grant_steps(db: sqlite3.Connection, run: str, steps: int, most: int, plan: P
 
 
 def check_same_run(spending: Spending, plan: PrivacyPlan | None, *, same_data: bool) -> None:
-    """Raise ArtifactError unless a run that goes on is the one that was entered.
+    """Raise ArtifactError unless a resumed run is the one that was recorded.
 
     Args:
         spending: What the ledger holds of the run.
@@ -62,12 +62,12 @@ def check_same_run(spending: Spending, plan: PrivacyPlan | None, *, same_data: b
     """
     if not same_data:
         raise ArtifactError(
-            "the run in the checkpoint was entered for other data than this table. Pass the table and the "
-            "dataset name with which it began, or another checkpoint to begin a new run."
+            "the run in the checkpoint was recorded for another table. Pass the table and the dataset name "
+            "with which it began, or another checkpoint file to start a new run."
         )
     guaranteed = spending.epsilon < float("inf")
     if guaranteed and (spending.provisional or spending.plan != plan):
         raise ArtifactError(
-            "the plan in the checkpoint is not the one that the ledger holds for its run. Give another "
-            "checkpoint to begin a new run."
+            "the plan in the checkpoint differs from the one in the ledger. Use another checkpoint file to "
+            "start a new run."
         )

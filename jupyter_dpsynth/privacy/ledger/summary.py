@@ -33,15 +33,15 @@ __all__ = [
 LONGEST_NAME = 100
 BAR_WIDTH = 24
 NOTES = (
-    "A total composes all runs of a dataset exactly, as if their parameters had been chosen beforehand.",
-    "A cap holds however they were chosen: it is enforced by a Renyi filter.",
-    "'reserved': it runs, or its process ended without a word; the whole budget counts in either case.",
-    "For the owner of the data: which tables are the same was found by comparing their rows.",
+    "Totals compose all runs of a dataset exactly, assuming that their parameters were chosen beforehand.",
+    "Caps also hold if a run was chosen after seeing earlier results: they are enforced by a Renyi filter.",
+    "Status 'reserved': the run is going on or was killed; its whole budget counts in either case.",
+    "For the owner of the data only: tables are recognised by comparing their exact rows.",
 )
 
 
 def _from_home(path: str) -> str:
-    """A path without the name of the user whose home it is in: notebooks are passed on."""
+    """A path with ~ for the home folder, because notebooks with the user's name may be passed on."""
     home = str(Path.home())
     return "~" + path.removeprefix(home) if path.startswith(home + "/") else path
 
@@ -68,7 +68,7 @@ def runs_words(count: int) -> str:
 
 
 def cap_words(cap: float | None, dataset: str | None) -> str:
-    """What it means that a cap was set, or taken away.
+    """A sentence on a cap that was set or removed.
 
     Args:
         cap: The cap.
@@ -76,7 +76,7 @@ def cap_words(cap: float | None, dataset: str | None) -> str:
     """
     whose = "datasets without a cap of their own" if dataset is None else f"{dataset!r}"
     if cap is None:
-        return f"No cap any more for {whose}."
+        return f"There is no cap any more for {whose}."
     return (
         f"The cap for {whose} is {cap:g}: a run that could take the total above it is refused before "
         "anything is measured."
@@ -141,13 +141,13 @@ class Account:
 
 
 def _no_sum(units: Iterable[str]) -> str:
-    """Why there is no total.
+    """A sentence on why there is no total.
 
     >>> _no_sum(["one row", "one value of 'person'", "one row"])
-    "runs that protect one row and runs that protect one value of 'person' do not add up to any promise"
+    "runs that protect one row and runs that protect one value of 'person' cannot be added up"
     """
     kinds = " and ".join(f"runs that protect {unit}" for unit in dict.fromkeys(units))
-    return f"{kinds} do not add up to any promise"
+    return f"{kinds} cannot be added up"
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ class DatasetEntry:
             units = [plan.unit for plan in plans if plan is not None]
             spent = f"epsilon is infinite: {_no_sum(units)}"
         cap = "no cap" if self.cap is None else f"cap {self.cap:g}"
-        room = "" if self.room is None else f"; room for epsilon = {self.room:.3g}"
+        room = "" if self.room is None else f"; epsilon = {self.room:.3g} is left"
         return f"{spent}, {runs_words(len(self.runs))}, {cap}{room}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -278,7 +278,7 @@ class LedgerSummary:
 
     @property
     def headline(self) -> str:
-        """How much there is, and where."""
+        """How many datasets and runs there are, and where the file is."""
         place = f"The ledger is {_from_home(self.path)}"
         if not self.datasets:
             return f"Nothing has been learned yet. {place}"
