@@ -67,7 +67,8 @@ def _measure(shape: _Shape, columns: int, width: int, batch: float) -> float:
     codes = np.stack([random.integers(size, size=rows) for size in sizes], axis=1).astype(np.uint8)
     layout = Layout.from_dependence(sizes, np.full((columns, columns), DEPENDENCE), 0.5)
     start = training.Start(layout, [np.full(size, 1 / size) for size in sizes], [int(s) for s in sizes])
-    plan = replace(shape.plan, rows=float(rows)).with_training(1_000_000, min(1.0, batch / rows))
+    # a made-up row is a privacy unit of its own
+    plan = replace(shape.plan, rows=float(rows), unit_rows=1).with_training(1_000_000, min(1.0, batch / rows))
     parts = training.training_parts(start, plan, shape.config, NoiseSource())
     trainer = training.DPTrainer(plan, parts.release, parts.update, parts.divisor)
     times: list[float] = []
