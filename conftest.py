@@ -1,4 +1,4 @@
-"""Tests keep out of the user's ledger: they have a data directory of their own, and so have their kernels."""
+"""What holds for all tests: a ledger of their own instead of the user's, the same examples in every run."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name a temporary data directory before anything is imported or started."""
     folder = tempfile.mkdtemp(prefix="dpsynth-tests-")
     os.environ["JUPYTER_DATA_DIR"] = folder
+    # TensorFlow would import Keras, which the package does not use, in each of the many processes of the
+    # tests. This name of an older Keras, which is not installed, halves the time; see test_quickstart.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
