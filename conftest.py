@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,18 +22,26 @@ REPEATED = {"property", "statistical"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name a temporary data directory before anything is imported or started."""
+    """Name a temporary data directory before anything is imported or started; choose the tests."""
     folder = tempfile.mkdtemp(prefix="dpsynth-tests-")
     os.environ["JUPYTER_DATA_DIR"] = folder
     # TensorFlow would import Keras, which the package does not use, in each of the many processes of the
     # tests. This name of an older Keras, which is not installed, halves the time; see test_quickstart.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # this process chooses for the workers of xdist, which are told all paths and the marks
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr:
+        config.option.markexpr = "not long"
+    if config.pluginmanager.hasplugin("xdist"):
+        config.option.loadscopereorder = False  # files in the order that is given below
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Do not trace tests that go through the same lines thousands of times: it would double their time."""
+    """Begin with the files of slow tests, and do not trace loops."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])  # at the end a slow file would keep one worker only
     if config.pluginmanager.hasplugin("pytest_cov"):
+        # tests that go through the same lines thousands of times would take twice as long
         for item in items:
             if REPEATED & set(item.path.relative_to(Path(__file__).parent).parts):
                 item.add_marker(pytest.mark.no_cover)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.support.browser import JupyterServer, NotebookPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.tensorflow]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.slow, pytest.mark.tensorflow]
 
 THEMES = ("JupyterLab Light", "JupyterLab Dark")
 GRAVE = ("serious", "critical")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.browser import JupyterServer, NotebookPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.tensorflow]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.slow, pytest.mark.tensorflow]
 
 QUICKSTART = Path(__file__).parents[2] / "notebooks" / "quickstart.ipynb"
 LEARN = "%%dpsynth learn"

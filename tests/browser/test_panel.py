@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.browser import JupyterServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.tensorflow]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.slow, pytest.mark.tensorflow]
 
 OPEN = """\
 from jupyter_dpsynth import ConfigPanel, HighDimConfig

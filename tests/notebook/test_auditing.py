@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,14 @@ def test_an_audit_is_free_reads_no_private_row_and_works_after_loading(tmp_path)
     del df
     loaded = HighDimSynthesizer.load(tmp_path / "model.dps")
     seen: list[TrainingAudit] = []
-    audit = loaded.audit(seconds=15, callback=seen.append)
+    stop = threading.Event()
+
+    def stop_at_twelve(state: TrainingAudit) -> None:
+        seen.append(state)
+        if state.runs == 12:
+            stop.set()
+
+    audit = loaded.audit(seconds=600, callback=stop_at_twelve, stop=stop)
     assert audit == seen[-1]
     assert [each.runs for each in seen] == list(range(1, len(seen) + 1))
     assert audit.runs > 1
@@ -84,7 +92,7 @@ def test_without_a_guarantee_there_is_nothing_to_audit() -> None:
 @pytest.mark.tensorflow
 def test_a_cell_shows_the_bound_beside_the_claim_and_can_be_interrupted(kernel: Kernel) -> None:
     kernel.run("%dpsynth learn df -o audited --steps 20")
-    cell = kernel.run("%dpsynth audit -s audited --seconds 20")
+    cell = kernel.run("%dpsynth audit -s audited --seconds 4")
     assert not cell.error
     (bundle,) = cell.displays.values()
     assert "claimed for the training steps" in bundle["text/plain"]

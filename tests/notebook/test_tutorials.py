@@ -19,6 +19,7 @@ def refusals(cells):
     return [cell for cell in cells if "raises-exception" in cell.metadata.get("tags", ())]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(

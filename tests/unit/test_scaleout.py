@@ -239,6 +239,7 @@ def killed_while_training(folder, checkpoint, victim):
         return answer(pair[1 - victim], folder, 1 - victim)
 
 
+@pytest.mark.long
 def test_a_lost_worker_ends_training_with_a_model_and_a_true_ledger(tmp_path):
     checkpoint = tmp_path / "run.checkpoint"
     found = killed_while_training(tmp_path, checkpoint, victim=1)
@@ -257,6 +258,7 @@ def test_a_lost_worker_ends_training_with_a_model_and_a_true_ledger(tmp_path):
     assert_nothing_more_was_spent(tmp_path, found, resumed)
 
 
+@pytest.mark.long
 def test_a_killed_first_worker_costs_steps_but_no_second_spending(tmp_path):
     checkpoint = tmp_path / "run.checkpoint"
     found = killed_while_training(tmp_path, checkpoint, victim=0)
