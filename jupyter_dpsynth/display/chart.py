@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from jupyter_dpsynth.display.html import BRAND, GRID, INK, MUTED, join
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Axis", "Chart", "empty_chart", "ticks"]
 
@@ -54,9 +55,11 @@ class Axis:
     high: float
     marks: tuple[float, ...]
 
-    def share(self, value: float) -> float:
-        """How far along the axis a value lies, 0 to 1; values outside of it lie at its ends."""
-        return (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+    def scale(self, start: float, end: float) -> Callable[[float], float]:
+        """Where values lie if the axis goes from one coordinate to another; those outside lie at its ends."""
+        low, high = self.low, self.high
+        factor = (end - start) / (high - low)
+        return lambda value: start + factor * ((low if value < low else min(value, high)) - low)
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,15 @@ class Chart:
     across: Axis
     up: Axis
 
-    def x(self, value: float) -> float:
+    @cached_property
+    def x(self) -> Callable[[float], float]:
         """Where a value of the axis at the bottom lies, from the left."""
-        return LEFT + (self.width - LEFT - RIGHT) * self.across.share(value)
+        return self.across.scale(LEFT, self.width - RIGHT)
 
-    def y(self, value: float) -> float:
+    @cached_property
+    def y(self) -> Callable[[float], float]:
         """Where a value of the axis on the left lies, from the top."""
-        return self.height - BOTTOM - (self.height - TOP - BOTTOM) * self.up.share(value)
+        return self.up.scale(self.height - BOTTOM, TOP)
 
     def svg(self, *shapes: str) -> Markup:
         """The chart with its axes below everything else."""
@@ -129,7 +134,8 @@ class Chart:
         )
 
     def _path(self, points: Iterable[tuple[float, float]]) -> str:
-        return " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in points)
+        across, up = self.x, self.y
+        return " ".join([f"{across(x):.1f},{up(y):.1f}" for x, y in points])
 
     def _axes(self) -> Markup:
         bottom, right = self.height - BOTTOM, self.width - RIGHT

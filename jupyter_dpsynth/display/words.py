@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from decimal import ROUND_CEILING, Decimal
 
 __all__ = ["compact", "duration", "epsilon_text"]
 
@@ -18,6 +17,8 @@ def epsilon_text(value: float) -> str:
         return "infinite"
     if value <= 0:
         return "0"
+    from decimal import ROUND_CEILING, Decimal
+
     exact = Decimal(repr(float(value)))
     rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), rounding=ROUND_CEILING)
     return f"{float(rounded):.4g}"
