@@ -92,7 +92,7 @@ def learn(options: argparse.Namespace) -> int:
     from jupyter_dpsynth.cli.progress import LearningProgress, stopped_by_interrupt
     from jupyter_dpsynth.cli.tables import STANDARD, checked_output, open_table
     from jupyter_dpsynth.metadata.extracting import MetaExtractor
-    from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
+    from jupyter_dpsynth.privacy.ledger.datasets import label_of
     from jupyter_dpsynth.quiet import quiet_native_stderr
     from jupyter_dpsynth.sources.opening import leave_out
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -103,8 +103,7 @@ def learn(options: argparse.Namespace) -> int:
     table = leave_out(open_table(options.table), options.ignore, "--ignore")
     df_meta = MetaExtractor.extract(table, ids=options.ids, schema=options.schema)
     synthesizer = HighDimSynthesizer(df_meta, config)
-    name = Path(options.table).name.partition(".")[0]
-    label = name if name.isidentifier() else UNNAMED
+    label = label_of(Path(options.table).name.partition(".")[0])
     progress = LearningProgress()
     try:
         with stopped_by_interrupt(progress.stop), quiet_native_stderr():

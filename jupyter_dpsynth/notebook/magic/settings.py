@@ -16,7 +16,7 @@ from jupyter_dpsynth.notebook.magic.namespace import (
     read_value,
 )
 from jupyter_dpsynth.parameters import ColumnName
-from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
+from jupyter_dpsynth.privacy.ledger.datasets import label_of
 from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def dataset_of(session: Session, parsed: ParsedLine) -> tuple[str | None, str]:
     if name is not None:
         name = expand(name, session.namespace, "--dataset")
         check_dataset_name(name, "--dataset")
-    return name, table if table.isidentifier() else UNNAMED
+    return name, label_of(table)
 
 
 def meta_of(session: Session, parsed: ParsedLine, table: Source, schema: dict[str, Any]) -> DataFrameMeta:

@@ -34,7 +34,7 @@ from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session
 from jupyter_dpsynth.notebook.show.drawing import cell_html
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.notebook.show.moment import frame_of
-from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
+from jupyter_dpsynth.privacy.ledger.datasets import label_of
 from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
 from jupyter_dpsynth.sources.opening import open_source
 
@@ -323,7 +323,7 @@ class ConfigPanel:
             self.schema.meta(),
             self.config,
             dataset=self.dataset,
-            label=self.name if self.name.isidentifier() else UNNAMED,
+            label=label_of(self.name),
             cell=self.code(),
         )
 

@@ -14,10 +14,23 @@ from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["UNNAMED", "TableIdentity", "cap_of", "find_dataset", "merge_budgets", "resolve_dataset"]
+__all__ = [
+    "UNNAMED",
+    "TableIdentity",
+    "cap_of",
+    "find_dataset",
+    "label_of",
+    "merge_budgets",
+    "resolve_dataset",
+]
 
 DEFAULT_CAP = "default cap"
 UNNAMED = "table"  # what a table without any name is called
+
+
+def label_of(name: str) -> str:
+    """What to call a table without a name in the ledger: its variable or file, if that is one word."""
+    return name if name.isidentifier() else UNNAMED
 
 
 @dataclass(frozen=True)
