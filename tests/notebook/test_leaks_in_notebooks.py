@@ -48,7 +48,7 @@ def interrupt():
 session = get_ipython().magics_manager.registry["DPSynthMagics"].session
 threading.Thread(target=interrupt, daemon=True).start()
 """
-FAIL = "import jupyter_dpsynth.encoding.names as names\nkept = names.factorize\n"
+FAIL = "import jupyter_dpsynth.engine.measuring.categories as categories\nkept = categories.factorize\n"
 LAST = """\
 chain, error = [], sys.last_value
 while error is not None:
@@ -85,7 +85,7 @@ CELLS = {
     "status meanwhile": "%dpsynth status",
     "the end of the background": "run = get_ipython().magics_manager.registry['DPSynthMagics'].session.run\n"
     "print(run.wait(120))\n%dpsynth status",
-    "a library fails": FAIL + "names.factorize = leaking\n"
+    "a library fails": FAIL + "categories.factorize = leaking\n"
     f"get_ipython().run_cell_magic('dpsynth', 'learn df -o failed', {BODY.format(steps=2)!r})",
     "%tb": "%tb",
     "sys.last_value": LAST,
@@ -93,7 +93,7 @@ CELLS = {
     "a library fails in the background": "get_ipython().run_cell_magic('dpsynth', "
     f"'learn df -o failed --background', {BODY.format(steps=2)!r})\n"
     "print(get_ipython().magics_manager.registry['DPSynthMagics'].session.run.wait(120))",
-    "status after a failure": "names.factorize = kept\n%dpsynth status",
+    "status after a failure": "categories.factorize = kept\n%dpsynth status",
     "an expression fails": "%dpsynth learn df --epsilon {dict(north=1)[df.loc[df.index[17],'group']]}",
     "a table as a parameter": "%%dpsynth learn df\nepsilon = df",
     "a table as a number of rows": "%dpsynth synthesize {df} -s first",
