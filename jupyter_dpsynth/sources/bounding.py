@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["Units", "bound_units"]
+__all__ = ["Units", "bound_units", "unit_words"]
 
 BUCKET_ROWS = 2**20  # rows of a bucket, about; one unit may make it larger
 AT_ONCE = 2**21  # rows that are decided together, beside those that are kept so far
@@ -231,13 +231,13 @@ def _beginnings(words: NDArray[np.uint64]) -> NDArray[np.intp]:
 def _words(df: pd.DataFrame, unit: str, key: bytes, *, checked: bool) -> NDArray[np.uint64]:
     """128 bits for each row's unit and, to check them, the hash of the whole row: uint64 `[n, 2 or 3]`."""
     out = np.empty((len(df), WORDS + checked), np.uint64)
-    out[:, :WORDS] = _unit_words(df[unit], key)
+    out[:, :WORDS] = unit_words(df[unit], key)
     if checked:
         out[:, WORDS] = row_hashes(df)
     return out
 
 
-def _unit_words(series: pd.Series, key: bytes) -> NDArray[np.uint64]:
+def unit_words(series: pd.Series, key: bytes) -> NDArray[np.uint64]:
     """128 bits for each value, `[n, 2]`.
 
     A number has the same ones whatever the dtype: where a value is missing, a part of a Dask DataFrame holds

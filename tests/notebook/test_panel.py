@@ -51,6 +51,29 @@ def text_of(panel: ConfigPanel) -> str:
     return re.sub(r"IPY_MODEL_[0-9a-f]+", "", held)
 
 
+def control(panel: ConfigPanel, label: str) -> Any:
+    """The control with this label or tooltip."""
+    (found,) = (
+        each
+        for each in panel.widgets()
+        if label in {getattr(each, "description", ""), getattr(each, "tooltip", "")}
+    )
+    return found
+
+
+def role(panel: ConfigPanel, column: str) -> Any:
+    """The choice of what a column is learned as."""
+    return next(
+        each
+        for each in panel.widgets()
+        if str(getattr(each, "tooltips", [""])[:1]).startswith(f"('{column}: ")
+    )
+
+
+def columns_shown(panel: ConfigPanel) -> int:
+    return sum(getattr(each, "description", "") == "public" for each in panel.widgets())
+
+
 def learned_with(panel: ConfigPanel, shell: Shell) -> tuple[HighDimConfig, Any]:
     """What the cell that the panel shows would learn with."""
     first, _, body = panel.code().partition("\n")
@@ -126,7 +149,7 @@ def bound_only(panel: ConfigPanel) -> Iterator[None]:
 def test_what_is_beyond_the_bound_is_worked_out_exactly(panel: ConfigPanel) -> None:
     panel.calculator.settle()
     with bound_only(panel):
-        panel.calculator._rows.value = "300"
+        control(panel, "About how many rows").value = "300"
         panel.config.epsilon = 0.1  # possible, but the bound cannot tell
         assert panel.calculator.forecast is None
         assert panel.fields["epsilon"].error == ""
@@ -179,10 +202,13 @@ def test_the_calculator_moves_at_once_as_an_upper_bound_and_becomes_exact(panel:
     assert panel.fields["noise_multiplier"].control.placeholder == f"auto: {exact.plan.noise_multiplier:.3g}"
 
 
-def test_no_private_value_and_no_row_count_is_in_the_widgets(panel: ConfigPanel) -> None:
+def test_no_private_value_and_no_row_count_is_in_the_widgets(panel: ConfigPanel, shell: Shell) -> None:
     panel.calculator.settle()
     panel.schema.set("age", domain="0, 120")
-    held = text_of(panel) + panel.code() + json.dumps(panel._bundle(), default=str)
+    shell.names["panel"] = panel
+    shown = shell.run("panel.show()").displays
+    held = text_of(panel) + panel.code() + json.dumps(shown, default=str)
+    assert panel.code().splitlines()[0] in str(shown)
     for secret in (MARK, "987654321", "987_654", "1777", "1,777"):
         assert secret not in held
     assert "note" in held  # names are schema
@@ -190,12 +216,12 @@ def test_no_private_value_and_no_row_count_is_in_the_widgets(panel: ConfigPanel)
 
 def test_the_findings_of_the_check_up_hold_no_value_and_can_be_cleared(panel: ConfigPanel) -> None:
     before = len(list(panel.widgets()))
-    panel._checkup.check()
+    control(panel, "Check the table").click()
     held = text_of(panel)
     assert "For the owner" in held
     for secret in (MARK, "987654321", "1777", "1,777"):
         assert secret not in held
-    panel._checkup.clear()
+    control(panel, "Clear").click()
     assert len(list(panel.widgets())) == before
     assert "look at this" not in text_of(panel)
 
@@ -204,13 +230,13 @@ def test_remedies_are_applied_from_the_panel(shell: Shell) -> None:
     df = mixed_table(1500)
     df["uid"] = [f"u{i}" for i in range(1500)]
     panel = ConfigPanel(HighDimConfig(epsilon=0.02), df)
-    panel._checkup.check()
+    control(panel, "Check the table").click()
     for button in [one for one in panel.widgets() if getattr(one, "description", "") == "Apply"]:
         button.click()
     assert panel.schema.columns["uid"].role == "identifier"
     assert panel.config.epsilon > 0.02
-    panel._checkup.check()
-    assert "uid" not in panel._checkup._results.children[-1].children[0].value
+    control(panel, "Check the table").click()
+    assert not [one for one in panel.widgets() if getattr(one, "description", "") == "Apply"]
     panel.close()
 
 
@@ -234,11 +260,11 @@ def test_columns_are_declared_and_the_errors_stand_in_their_row(panel: ConfigPan
 
 
 def test_the_rows_of_the_table_edit_the_schema_both_ways(panel: ConfigPanel) -> None:
-    row = panel._columns._rows["age"]
-    row._domain.value = "0, 99"
+    domain = control(panel, "Public values of age")
+    domain.value = "0, 99"
     assert panel.schema.meta()["age"].bounds == (0, 99)
     panel.schema.set("age", domain="1, 98", role="identifier")
-    assert (row._domain.value, row._role.value, row._domain.disabled) == ("1, 98", "identifier", True)
+    assert (domain.value, role(panel, "age").value, domain.disabled) == ("1, 98", "identifier", True)
 
 
 def test_wide_tables_are_shown_a_page_at_a_time_and_searched(shell: Shell) -> None:
@@ -246,9 +272,9 @@ def test_wide_tables_are_shown_a_page_at_a_time_and_searched(shell: Shell) -> No
 
     df = pd.DataFrame({f"c{i:03}": [1, 2] for i in range(100)})
     panel = ConfigPanel(None, df)
-    assert len(panel._columns._body.children) < 20
-    panel._columns.find("c09")
-    assert len(panel._columns._body.children) == 10
+    assert columns_shown(panel) < 20
+    control(panel, "Find").value = "c09"
+    assert columns_shown(panel) == 10
     panel.close()
 
 
@@ -282,9 +308,9 @@ def test_the_name_in_the_ledger_is_in_the_cell_too(shell: Shell) -> None:
     assert panel.code().startswith("%%dpsynth learn df --dataset 'my patients'\n")
     parsed = parse_line(panel.code().partition("\n")[0].removeprefix("%%dpsynth "))
     assert dataset_of(Session(shell.ip), parsed)[0] == "my patients"
-    panel._dataset.value = " "
+    control(panel, "Dataset").value = " "
     assert panel.dataset is None
-    panel._dataset.value = "x" * 1000
+    control(panel, "Dataset").value = "x" * 1000
     with pytest.raises(ConfigError, match="Dataset"):
         panel.train()
     panel.close()
@@ -333,8 +359,8 @@ def test_the_panel_takes_files_and_its_cell_names_them(shell: Shell, tmp_path: P
     assert MetaExtractor.extract(one.schema.table()) == one.schema.meta()
     assert one.calculator.settle()
     assert one.calculator.forecast.disk_megabytes > 0
-    one._checkup.check()
-    assert len(one._checkup._results.children) > 1
+    control(one, "Check the table").click()
+    assert "For the owner" in text_of(one)
     assert MARK not in text_of(one)
     one.close()
     outcome = shell.run(f"%dpsynth panel '{tmp_path}/*.parquet'")
@@ -389,36 +415,38 @@ def test_mistakes_in_the_line_are_one_line(shell: Shell) -> None:
 @pytest.mark.tensorflow
 def test_train_stop_synthesize_compare_and_save(panel: ConfigPanel, shell: Shell, tmp_path: Any) -> None:
     shell.run("%config DPSynthMagics.live = 'text'")
-    panel._front_end = "text"
+    panel = ConfigPanel(HighDimConfig(), shell.names["table"])
     shell.names["panel"] = panel
     panel.schema.set("note", role="ignore")
     panel.config.steps, panel.config.epsilon = 20_000, 1.5
     shell.run("panel.show()")
-    assert not shell.run("panel._train.click()").error
+    train, stop = control(panel, "Train"), control(panel, "Stop")
+    shell.names.update(train=train, compare=control(panel, "Compare"))
+    assert not shell.run("train.click()").error
     run = panel._actions.run
-    assert panel._train.disabled
-    assert not panel._stop.disabled
+    assert train.disabled
+    assert not stop.disabled
     with pytest.raises(ConfigError, match="already running"):
         panel.train()
     while run.began is None and run.running:
         run.wait(0.1)
-    panel._stop.click()
+    stop.click()
     assert run.wait(60)
     synthesizer = shell.names["synthesizer"]
     assert synthesizer.stop_reason.value == "stopped"
     end = time.monotonic() + 60
-    while panel._train.disabled:  # its display is drawn for the last time
+    while train.disabled:  # its display is drawn for the last time
         assert time.monotonic() < end
         time.sleep(0.1)
-    assert f"epsilon = {epsilon_text(synthesizer.epsilon)}" in panel._message.value
-    panel._synthetic_rows.value = "1,234"
-    panel._after[0].click()
+    assert f"epsilon = {epsilon_text(synthesizer.epsilon)}" in text_of(panel)
+    control(panel, "rows").value = "1,234"
+    control(panel, "Synthesize").click()
     assert len(shell.names["df_synth"]) == 1234
     assert list(shell.names["df_synth"].columns) == [*mixed_table(1).columns]
-    shell.run("panel._after[2].click()")
-    assert "comparison is below" in panel._message.value
-    panel._file.value = str(tmp_path / "model.dpsynth")
-    panel._after[3].click()
+    shell.run("compare.click()")
+    assert "comparison is below" in text_of(panel)
+    control(panel, "file").value = str(tmp_path / "model.dpsynth")
+    control(panel, "Save").click()
     assert HighDimSynthesizer.load(tmp_path / "model.dpsynth").epsilon == synthesizer.epsilon
     for secret in (MARK, "987654321", "1777", "1,777"):
         assert secret not in text_of(panel)

@@ -111,14 +111,14 @@ def test_one_unit_with_nearly_all_rows_is_decided_in_bounded_memory(monkeypatch)
 
 
 def test_units_that_share_half_of_their_bits_stay_apart(monkeypatch):
-    real = units_module._unit_words
+    real = units_module.unit_words
 
     def alike(series, key):
         words = real(series, key)
         words[:, 0] = 17
         return words
 
-    monkeypatch.setattr(units_module, "_unit_words", alike)
+    monkeypatch.setattr(units_module, "unit_words", alike)
     owners = list(range(40)) * 4
     df = pd.DataFrame({"who": owners, "row": range(len(owners))})
     check_bound(owners, *bounded(df, 3, 1), 3)
@@ -198,14 +198,14 @@ def test_numbers_that_differ_keep_different_bits_whatever_their_type():
         pd.Series([0.5, 2.0**64, 1e300, -(2.0**64), 5e-324]),
         pd.Series([2**64, "1", True, 1.25], dtype=object),
     ]
-    words = np.concatenate([units_module._unit_words(each, b"k" * 32) for each in forms])
+    words = np.concatenate([units_module.unit_words(each, b"k" * 32) for each in forms])
     assert len(np.unique(words, axis=0)) == len(words)
     again = [
         pd.Series([0.0, 1.0, 2.0**53, -(2.0**63), -1.0]),
         pd.Series([0, 1, 2**53, -(2**63), -1], dtype=object),
     ]
     for each in again:
-        assert (units_module._unit_words(each, b"k" * 32) == words[[0, 1, 2, 4, 6]]).all()
+        assert (units_module.unit_words(each, b"k" * 32) == words[[0, 1, 2, 4, 6]]).all()
 
 
 def test_all_noise_grows_with_the_rows_of_a_unit():

@@ -62,14 +62,25 @@ def test_one_row_changes_every_measured_figure_by_no_more_than_the_plan_pays_for
     assert abs(first[3] - second[3]) <= 1
 
 
+class Noted(NoiseSource):
+    """Noise that notes how often and how large it was drawn."""
+
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.drawn = []
+
+    def discrete_gaussian(self, size, sigma):
+        self.drawn.append((size, sigma / FINENESS))
+        return super().discrete_gaussian(size, sigma)
+
+
 def test_the_noise_of_a_group_is_that_of_its_whole_sensitivity(synthesizer):
-    evaluation = PrivateEvaluation(synthesizer, synthesizer.synthesize(500), 1.0, None, NoiseSource(3))
-    drawn = []
-    evaluation._add_noise = lambda whole, error: drawn.append((len(whole), error)) or whole / FINENESS
+    noise = Noted(3)
+    evaluation = PrivateEvaluation(synthesizer, synthesizer.synthesize(500), 1.0, None, noise)
     evaluation.measure(FrameSource(mixed_table(ROWS)))
     sigmas = {each.name: each.sigma for each in evaluation.plan.measurements}
     columns, pairs = len(evaluation.columns), len(evaluation.pairs)
-    assert drawn == [
+    assert noise.drawn[-3:] == [
         (columns, pytest.approx(sigmas["columns"] * math.sqrt(columns))),
         (pairs, pytest.approx(sigmas["pairs"] * math.sqrt(pairs))),
         (1, pytest.approx(sigmas["independent pairs"] * pairs)),
@@ -82,7 +93,11 @@ def test_the_noise_grows_with_the_rows_of_a_unit(synthesizer):
         PrivateEvaluation(with_unit(synthesizer, most), df_synth, 1.0, None, NoiseSource(0))
         for most in (1, 7)
     )
-    assert many._noise_of("pairs") == pytest.approx(7 * one._noise_of("pairs"))
+    (single,), (sevenfold,) = (
+        [each.noise() for each in evaluation.releases if each.measurement.name == "pairs"]
+        for evaluation in (one, many)
+    )
+    assert sevenfold == pytest.approx(7 * single)
     assert "at most 7 rows" in many.plan.unit
     assert many.count_is_private
 
