@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import sys
 from pathlib import Path
@@ -78,8 +79,8 @@ def open_table(path: str) -> Source:
         MissingDependencyError: pyarrow is needed; or Dask, because there are several files.
 
     Privacy:
-        Names and types of the columns count as public. Of CSV they are what pandas reads off the first
-        10,000 rows, or off all of them where the table is read into memory.
+        Names and types of the columns count as public. Of CSV and TSV they are read off the first 10,000
+        rows.
     """
     from jupyter_dpsynth.sources.base import FrameSource
     from jupyter_dpsynth.sources.opening import open_source
@@ -106,19 +107,25 @@ def read_table(path: str) -> pd.DataFrame:
         MissingDependencyError: pyarrow is needed.
 
     Privacy:
-        Names and types of the columns count as public. Of CSV they are what pandas reads off the values.
+        Names and types of the columns count as public. Of CSV and TSV they are read off the first 10,000
+        rows.
     """
-    import pandas as pd
+    from jupyter_dpsynth.sources.arrow import read_arrow_frame
+    from jupyter_dpsynth.sources.csv import CsvFile, read_csv_frame
 
     kind = check_format(path, "the table")
-    separator = "\t" if kind == "TSV" else ","
     try:
-        if kind == "Parquet":
-            return pd.read_parquet(path)
-        if kind == "Feather":
-            return pd.read_feather(path)
-        source = sys.stdin.buffer if path == STANDARD else path
-        return pd.read_csv(source, sep=separator, low_memory=False)
+        if kind in ("Parquet", "Feather"):
+            return read_arrow_frame(path, kind)
+        separator = "\t" if kind == "TSV" else ","
+        if path != STANDARD:
+            file = CsvFile.at(Path(path), separator)
+            file.opened().close()  # whether it is there is told in other words than what is in it
+            return read_csv_frame(file)
+        content = sys.stdin.buffer.read()
+        return read_csv_frame(CsvFile("the table on stdin", lambda: io.BytesIO(content), separator))
+    except DataError:
+        raise
     except ImportError:
         failure: Exception = MissingDependencyError(
             f"{kind} files are read with pyarrow: pip install pyarrow"

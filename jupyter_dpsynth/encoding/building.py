@@ -45,7 +45,10 @@ def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - 
             return _to_integers(series, meta.dtype)
         if pd.api.types.is_float_dtype(dtype):
             # beyond what a narrow type can hold there is infinity
-            largest = float(np.finfo(getattr(dtype, "numpy_dtype", dtype)).max)
+            held = getattr(
+                dtype, "subtype", getattr(dtype, "numpy_dtype", dtype)
+            )  # of a sparse one, of others
+            largest = float(np.finfo(held).max)
             series = series.clip(-largest, largest)
     # before pandas 3 'str' is no dtype of its own, and would turn a missing value into its name
     text = getattr(pd.api.types.pandas_dtype(meta.dtype), "kind", "") == "U"

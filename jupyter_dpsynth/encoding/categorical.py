@@ -14,7 +14,8 @@ import pandas as pd
 from jupyter_dpsynth.encoding.building import build_series
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, column_meta_from_dict
-from jupyter_dpsynth.sources.values import as_written, factorize
+from jupyter_dpsynth.sources.objects import as_text, key_of
+from jupyter_dpsynth.sources.values import factorize
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -70,8 +71,8 @@ class CategoryCodec:
     @property
     def labels(self) -> tuple[str, ...]:
         """The label of each cell."""
-        pooled = str(self.pool[0]) if len(self.pool) == 1 else OTHER
-        names = (*map(str, self.kept), pooled)
+        pooled = as_text(self.pool[0]) if len(self.pool) == 1 else OTHER
+        names = (*map(as_text, self.kept), pooled)
         return (*names, "missing") if self.meta.nullable else names
 
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
@@ -79,7 +80,7 @@ class CategoryCodec:
         codes, values = factorize(series)
         kept, pooled = list(self.kept), len(self.kept)
         if self.meta.dtype == "object" and self.meta.categories is None:
-            kept, values = [as_written(v) for v in kept], [as_written(v) for v in values]
+            kept, values = [key_of(v) for v in kept], [key_of(v) for v in values]
         index = {value: cell for cell, value in enumerate(kept)}
         table = np.array([*(index.get(value, pooled) for value in values), self._missing_cell])
         return table[codes].astype(np.int32)  # -1, missing, is the table's last entry

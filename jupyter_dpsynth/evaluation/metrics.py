@@ -22,6 +22,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from jupyter_dpsynth.errors import MissingDependencyError
+from jupyter_dpsynth.sources.objects import as_float, as_text
+from jupyter_dpsynth.sources.values import factorize, stored_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -49,22 +51,22 @@ FEW_VALUES = 20
 
 def _as_numbers(series: pd.Series) -> NDArray[np.float64]:
     """Numbers, dates and durations as float64 `[n]`, NaN where missing."""
+    if _is_time(series.dtype):
+        moments, missing = stored_times(series)
+        return np.where(missing, np.nan, moments.astype(np.float64))
     if series.dtype == object:
-        series = series.map(lambda value: float(value) if isinstance(value, int | float) else np.nan)
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        zone = getattr(series.dt, "tz", None)
-        series = series.dt.tz_convert("UTC").dt.tz_localize(None) if zone is not None else series
-        moments = series.to_numpy(dtype="datetime64[us]")
-    elif pd.api.types.is_timedelta64_dtype(series.dtype):
-        moments = series.to_numpy(dtype="timedelta64[us]")
-    else:
-        return np.asarray(pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan))
-    return np.where(np.isnat(moments), np.nan, moments.astype(np.int64).astype(np.float64))
+        return np.array([as_float(value) for value in series])
+    return np.asarray(pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan))
+
+
+def _is_time(dtype: Any) -> bool:  # noqa: ANN401 - a pandas dtype
+    types = pd.api.types
+    return bool(types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype))
 
 
 def _is_number(series: pd.Series) -> bool:
     types = pd.api.types
-    if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):
+    if _is_time(series.dtype):
         return True
     numeric = types.is_numeric_dtype(series.dtype) and not types.is_bool_dtype(series.dtype)
     return bool(numeric and series.nunique() > FEW_VALUES)
@@ -74,19 +76,17 @@ def _as_names(series: pd.Series) -> pd.Series:
     """Values as text, the same for equal values such as 1 and 1.0; missing as '<missing>'."""
 
     def name(value: Any) -> str:  # noqa: ANN401 - a cell
-        if isinstance(value, bool | np.bool_):
-            return str(bool(value))
+        if isinstance(value, bool):
+            return str(value)
         try:
             number = float(value)
-        except (TypeError, ValueError):
-            return str(value)
+        except (TypeError, ValueError, OverflowError):
+            return as_text(value)
         return repr(int(number)) if np.isfinite(number) and number == int(number) else repr(number)
 
-    values = series.astype(object)
-    missing = series.isna().to_numpy()
-    codes, distinct = pd.factorize(values.where(~missing, None))
+    codes, distinct = factorize(series)
     names = np.array([*(name(value) for value in distinct), "<missing>"], dtype=object)
-    return pd.Series(names[codes])
+    return pd.Series(names[codes], dtype=object)  # pandas would infer text, and fail at some
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.engine.measuring.codes import encode_table
-from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA
+from jupyter_dpsynth.engine.planning.plan import LARGE_DELTA, NOMINAL_DELTA
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter
 from jupyter_dpsynth.evaluation.private_report import Measured, PrivateReport
@@ -89,7 +89,8 @@ def evaluate_privately(
         NotLearnedError: Nothing has been learned.
 
     Privacy:
-        The report is (epsilon, delta)-differentially private for the unit that learning protected. It
+        The report is (epsilon, delta)-differentially private for the unit that learning protected. The row
+        count is measured with noise even if `n_public` was set: it was set for the table that was learned. It
         composes with what learning spent; the ledger adds them up.
     """
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < math.inf:
@@ -140,7 +141,7 @@ def _check_target(target: str | None, names: Sequence[str], kinds: Sequence[str]
 
 
 def plan_evaluation(
-    epsilon: float, delta: float, columns: int, pairs: int, unit: str, *, count: bool, target: bool
+    epsilon: float, delta: float, columns: int, pairs: int, unit: str, *, target: bool
 ) -> PrivacyPlan:
     """The plan of everything that an evaluation will measure.
 
@@ -150,11 +151,11 @@ def plan_evaluation(
         columns: How many columns are compared.
         pairs: How many pairs are compared.
         unit: Whose privacy is protected.
-        count: Whether the row count is private.
         target: Whether predictions are counted.
     """
     used = {
-        "row count": (count, ""),
+        # also where learning was told that it is public: that was said of the table that was learned
+        "row count": (True, ""),
         "columns": (True, f"{columns} distances"),
         "pairs": (pairs > 0, f"{pairs} distances"),
         "independent pairs": (pairs > 0, "the mean distance"),
@@ -207,15 +208,12 @@ class PrivateEvaluation:
         self.pairs: list[tuple[int, ...]] = [pairs[place] for place in chosen]
         self.independent = public.permuted(self.synthetic, axis=0)
         self.columns: list[tuple[int, ...]] = [(column,) for column in range(len(self.sizes))]
-        # with a unit of privacy the bounded table's length is private even where that of the whole is not
-        self.count_is_private = not self.config.n_public or self.config.privacy_unit is not None
         self.plan = plan_evaluation(
             epsilon,
             self.delta,
             len(self.columns),
             len(self.pairs),
             self.config.unit_text,
-            count=self.count_is_private,
             target=target is not None,
         )
         self.epsilon = compute_epsilon(self.plan, self.delta)
@@ -270,6 +268,10 @@ class PrivateEvaluation:
         releases = Releases(self.noise, self.releases)
         rows, count_error = self._count(releases, source.rows)
         self._check_signal(rows, count_error)
+        if self.delta * rows >= 1:
+            logger.warning(
+                LARGE_DELTA, self.delta, rows, "Learn this table, and evaluate with what was learned."
+            )
         encoded = encode_table(source, self.codec)
         columns = self._distances(releases, "columns", encoded.counts, self.columns, rows, count_error)
         pairs, independent = [], None
@@ -302,8 +304,6 @@ class PrivateEvaluation:
 
     def _count(self, releases: Releases, exact: int) -> tuple[float, float]:
         """Row count, and the standard deviation of its noise."""
-        if not self.count_is_private:
-            return float(max(exact, 2)), 0.0
         allowance = releases.allowance("row count")
         return max(float(allowance.counts(np.array([exact]))[0]), 2.0), allowance.noise
 

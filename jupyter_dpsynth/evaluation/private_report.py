@@ -63,7 +63,7 @@ class PrivateReport:
         prediction: Noisy share of right predictions, and its error.
         majority: Share of the most frequent class in the synthetic table.
         rows: Noisy row count.
-        rows_error: Standard deviation of its noise, 0 if the row count is public.
+        rows_error: Standard deviation of its noise.
         synthetic_rows: Rows of the synthetic table.
         plan: What was measured.
         epsilon: What that cost; None for a test-only seed.
@@ -130,18 +130,17 @@ class PrivateReport:
     @property
     def covers(self) -> str:
         """What the guarantee covers and what it does not."""
-        count = "" if self.rows_error else " The row count is declared public."
         return (
             "Covered by epsilon: every figure here. The errors are upper bounds on the standard deviation "
-            f"of the noise.{count} Not covered: column names, the synthetic table (it has its own receipt), "
-            "other reports and runs on the same rows (the ledger adds them up)."
+            "of the noise. Not covered: column names, the synthetic table (it has its own receipt), other "
+            "reports and runs on the same rows (the ledger adds them up)."
         )
 
     @property
     def rows_text(self) -> str:
         """How many rows were compared."""
-        error = f" (± {self.rows_error:,.0f})" if self.rows_error else ""
-        return f"{self.rows:,.0f}{error} private rows, {self.synthetic_rows:,} synthetic ones"
+        private = f"{self.rows:,.0f} (± {self.rows_error:,.0f}) private rows"
+        return f"{private}, {self.synthetic_rows:,} synthetic ones"
 
     @property
     def per_column(self) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
@@ -118,7 +117,9 @@ def gather_declarations(
         "id": dict.fromkeys(identifier_names(ids), True),
     }
     if schema is not None:
-        read_schema(schema, declared, list(frame.columns), functools.partial(column_kind, frame))
+        read_schema(
+            schema, declared, list(frame.columns), lambda name: column_kind(source.first_values(name))
+        )
     for option, values in declared.items():
         for name in values:
             if name not in set(frame.columns):
@@ -146,7 +147,7 @@ def column_meta(source: Source, name: str, declared: Mapping[str, Mapping[str, A
             "columns=[...])), or convert it."
         )
     options = {option: declared.get(option, {}).get(name) for option in OPTIONS}
-    return _column_meta(source.described[name], **options)
+    return _column_meta(source.first_values(name), **options)
 
 
 def _column_meta(

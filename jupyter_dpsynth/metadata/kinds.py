@@ -7,11 +7,11 @@ Privacy:
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.errors import MetadataError
+from jupyter_dpsynth.sources.objects import as_plain, type_name, unboxed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["category_kind", "column_kind", "is_nullable", "kind_of"]
 
 UNKNOWN_CATEGORIES = "__UNKNOWN_CATEGORIES__"  # Dask's own word
+FEW_VALUES = 10  # and this many in a hundred: with fewer, a column counts as one without values
 NESTED = ("list", "dict", "set", "tuple", "frozenset", "ndarray", "Series", "DataFrame")
 VALUE_TYPES = {
     "str": "category",
@@ -42,28 +43,30 @@ OBJECT_KINDS = {
 }
 
 
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
 def _object_type(series: pd.Series) -> str:
-    """The Python type that most values of an object column have; 'str' for an empty one."""
+    """The Python type that most values of an object column have; 'str' for an empty one.
+
+    Of types that are equally frequent the name decides, text first: the order of the rows never does.
+    """
     # not with pandas' isna: it raises on some values (a signalling decimal NaN)
-    counts = Counter(type(value).__name__ for value in series if not _is_nan(value))
-    for name in ("NoneType", "NaTType", "NAType"):
-        counts.pop(name, None)
+    counts = Counter(map(type_name, series))
+    del counts[""]  # what is missing
+    # one value must not decide what a column of nothing holds
+    if sum(counts.values()) < min(FEW_VALUES, FEW_VALUES * len(series) / 100):
+        return "str"
     nested = sum(count for name, count in counts.items() if name in NESTED)
     if nested * 2 > sum(counts.values()):
         raise MetadataError(
             f"column {series.name!r} holds nested objects (lists, dicts, arrays): split it into plain "
             "columns, or drop it."
         )
-    if not counts:
-        return "str"
-    # int and float mix freely in object columns, and are the same to a codec
-    if counts.get("int") and counts.get("float"):
-        counts["float"] += counts.pop("int")
-    return counts.most_common(1)[0][0]
+    # int and float mix freely in object columns; which of the two it is, most numbers decide
+    whole, broken = counts.pop("int", 0), counts.pop("float", 0)
+    if whole + broken:
+        counts["int" if whole > broken else "float"] = whole + broken
+    return max(
+        counts, key=lambda name: (counts[name], name == "str", name in VALUE_TYPES, name), default="str"
+    )
 
 
 def kind_of(series: pd.Series) -> tuple[str, str]:
@@ -97,10 +100,10 @@ def category_kind(series: pd.Series) -> str:
 
     if isinstance(series.dtype, pd.CategoricalDtype):
         # what kind its categories are is schema, like the dtype; in Dask they may be unknown
-        values = pd.DataFrame({"categories": series.dtype.categories})
-        unknown = values.empty or values.iloc[0, 0] == UNKNOWN_CATEGORIES
-        told = column_kind(values, "categories") in ("category", "number")  # not dates or intervals
-        return category_kind(values["categories"]) if told and not unknown else ""
+        values = pd.Series(series.dtype.categories)
+        unknown = values.empty or as_plain(unboxed(values.array[:1])[0]) == UNKNOWN_CATEGORIES
+        told = column_kind(values) in ("category", "number")  # not dates or intervals
+        return category_kind(values) if told and not unknown else ""
     kind, value_type = kind_of(series)
     plain = {"category": "text", "number": "number", "datetime": "time"}[kind]
     if types.is_bool_dtype(series.dtype) or types.is_integer_dtype(series.dtype):
@@ -108,10 +111,10 @@ def category_kind(series: pd.Series) -> str:
     return OBJECT_KINDS.get(value_type, plain)
 
 
-def column_kind(df: pd.DataFrame, name: str) -> str:
+def column_kind(series: pd.Series) -> str:
     """'category', 'number' or 'datetime'; '' for a column that cannot be learned."""
     try:
-        return kind_of(df[name])[0]
+        return kind_of(series)[0]
     except MetadataError:
         return ""
 

@@ -56,6 +56,10 @@ class Source(ABC):
     def described(self) -> pd.DataFrame:
         """A DataFrame with the table's columns and dtypes; its rows, if it has any, are private."""
 
+    def first_values(self, name: str) -> pd.Series:
+        """The rows of an object column whose Python types are taken as schema: private; of others, none."""
+        return self.described[name]
+
     @property
     @abstractmethod
     def rows(self) -> int:

@@ -14,7 +14,6 @@ keys come from the run's own generator, and so from the operating system.
 from __future__ import annotations
 
 import functools
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,8 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.sources.base import KeptRows, RowSums
-from jupyter_dpsynth.sources.fingerprint import mix, row_hashes
-from jupyter_dpsynth.sources.values import as_written, factorize, number_values
+from jupyter_dpsynth.sources.fingerprint import WORDS, keyed_words, mix, row_hashes
+from jupyter_dpsynth.sources.values import factorize, number_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +35,6 @@ __all__ = ["Units", "bound_units", "unit_words"]
 
 BUCKET_ROWS = 2**20  # rows of a bucket, about; one unit may make it larger
 AT_ONCE = 2**21  # rows that are decided together, beside those that are kept so far
-WORDS = 2  # of 64 bits, that tell units apart
 KEY_BYTES = 16 * WORDS  # one salt for each word of a number, one word for what is missing
 
 
@@ -247,12 +245,11 @@ def unit_words(series: pd.Series, key: bytes) -> NDArray[np.uint64]:
     if kinds.is_integer_dtype(series.dtype) or kinds.is_float_dtype(series.dtype):
         return _number_words(series, key)
     codes, values = factorize(series)
-    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-    words = np.concatenate([_text_words(plain, key), _salts(key)[1:]])  # -1, missing, is the last
+    words = np.concatenate([keyed_words(values, key), _salts(key)[1:]])  # -1, missing, is the last
     for dtype in (np.int64, np.uint64, np.float64):
-        places = [place for place, value in enumerate(plain) if _number_type(value) is dtype]
+        places = [place for place, value in enumerate(values) if _number_type(value) is dtype]
         if places:
-            words[places] = _number_words(pd.Series([plain[each] for each in places], dtype=dtype), key)
+            words[places] = _number_words(pd.Series([values[each] for each in places], dtype=dtype), key)
     return words[codes]
 
 
@@ -297,23 +294,3 @@ def _number_words(series: pd.Series, key: bytes) -> NDArray[np.uint64]:
             bits[fits], written[fits] = numbers[fits].astype(dtype).view(np.uint64), number
     words = mix(bits[:, None] ^ salts ^ np.stack([np.zeros_like(written), written], axis=1))
     return np.where(absent[:, None], nobody, words)
-
-
-def _text_words(values: list[object], key: bytes) -> NDArray[np.uint64]:
-    """128 bits of each value's keyed hash, `[values, 2]`; values that are written differently differ."""
-    digests = (hashlib.blake2b(_written(each), digest_size=8 * WORDS, key=key).digest() for each in values)
-    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64).reshape(len(values), WORDS)
-
-
-def _written(value: object) -> bytes:
-    """A text that distinguishes a value from all others.
-
-    >>> _written("7"), _written(7)
-    (b'text 7', b'int 0x7')
-    """
-    found = as_written(value.item() if isinstance(value, np.generic) else value)
-    kind, content = ("text", found) if isinstance(found, str) else found
-    if isinstance(content, int):
-        content = hex(content)  # one of thousands of digits has no decimal text
-    text = content.hex() if isinstance(content, bytes) else content
-    return f"{kind} {text}".encode("utf-8", "surrogatepass")

@@ -5,16 +5,20 @@ The table is what `pandas.read_csv` makes of the files, so they are read with it
 
 from __future__ import annotations
 
+import contextlib
 import decimal
+import gzip
 import warnings
 import zlib
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
 from jupyter_dpsynth.errors import DataError, shown
 from jupyter_dpsynth.sources.parquet import ParquetSource
-from jupyter_dpsynth.sources.partitions import FilesSource, rows_at_once
+from jupyter_dpsynth.sources.partitions import TYPED_ROWS, FilesSource, rows_at_once
+from jupyter_dpsynth.sources.records import are_mostly_longer, sound_records
 from jupyter_dpsynth.sources.scratch import NO_ROOM, PrivateFolder
 
 if TYPE_CHECKING:
@@ -23,15 +27,17 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["CsvSource"]
+__all__ = ["CsvFile", "CsvSource", "read_csv_frame"]
 
-HEAD_ROWS = 10_000  # whose types are taken as schema
+HEAD_ROWS = TYPED_ROWS
+FEW_VALUES = 10  # and this many in a hundred: with fewer, a column counts as one without values
+NEARLY_ALL = 0.9  # of their values must fit a type
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 NULLABLE = {"truth": "boolean", "whole": "Int64", "number": "Float64"}
 EXACT = 2.0**53  # below it floats hold all whole numbers
 UNREADABLE = (
-    "{name} cannot be read by pandas.read_csv: it is empty or damaged, a line has more fields than the "
-    "first one, or a quote is not closed. Repair it, or save the table as Parquet."
+    "{name} cannot be read by pandas.read_csv: it is empty or damaged, or a quote in its header is not "
+    "closed. Repair it, or save the table as Parquet."
 )
 SEPARATED = (
     "{name} has one column, {column}: its fields seem to be separated by {mark!r}, not by commas. Pass "
@@ -61,15 +67,13 @@ class CsvSource(FilesSource):
 
     def __init__(self, files: Sequence[Path]) -> None:
         super().__init__(files)
-        head = _head(self._files[0], HEAD_ROWS)
-        self._at_once = rows_at_once(head.memory_usage(deep=True).sum() / max(len(head), 1))
+        self._described, self._at_once = _described(CsvFile.at(self._files[0]))
         for path in self._files[1:]:
-            if sorted(_head(path, 1).columns) != sorted(head.columns):
+            if sorted(_head(CsvFile.at(path), 1).columns) != sorted(self._described.columns):
                 raise DataError(
                     f"{path.name} and {self._files[0].name} have different headers: name the files that "
                     "belong together."
                 )
-        self._described = _conform(head.iloc[:0], head.dtypes.map(_kind).to_dict())
         self._folder: PrivateFolder | None = None
         self._copy: ParquetSource | None = None
 
@@ -96,7 +100,7 @@ class CsvSource(FilesSource):
         import pyarrow.parquet as pq
 
         self._folder = PrivateFolder()
-        kinds = {name: _kind(dtype) for name, dtype in self._described.dtypes.items()}
+        kinds = _kinds_of(self._described)
         schema = pa.Table.from_pandas(self._described, preserve_index=False).schema
         for place, field in enumerate(schema):
             if pa.types.is_null(field.type):  # text is objects to pandas 2, and no row tells arrow so
@@ -104,7 +108,7 @@ class CsvSource(FilesSource):
         try:
             with self._folder.create("table.parquet") as file, pq.ParquetWriter(file, schema) as writer:
                 for path in self._files:
-                    for chunk in _exact_chunks(path, kinds, self._at_once):
+                    for chunk in _exact_chunks(CsvFile.at(path), kinds, self._at_once):
                         table = pa.Table.from_pandas(_conform(chunk, kinds), schema, preserve_index=False)
                         writer.write_table(table, row_group_size=self._at_once)
                         self.pulse()
@@ -123,58 +127,97 @@ class CsvSource(FilesSource):
             self._folder.remove()
 
 
-def _head(path: Path, rows: int) -> pd.DataFrame:
-    """The first rows.
+@dataclass(frozen=True)
+class CsvFile:
+    """One file of CSV, or what came in from elsewhere.
+
+    Attributes:
+        name: Its name, for messages.
+        opened: Opens it for reading from its beginning.
+        separator: What stands between fields.
+    """
+
+    name: str
+    opened: Callable[[], BinaryIO]
+    separator: str = ","
+
+    @classmethod
+    def at(cls, path: Path, separator: str = ",") -> CsvFile:
+        """The file at a path, which may be packed."""
+        packed = path.name.lower().endswith(".gz")
+
+        def opened() -> BinaryIO:
+            return cast("BinaryIO", gzip.open(path)) if packed else path.open("rb")
+
+        return cls(path.name, opened, separator)
+
+
+def read_csv_frame(file: CsvFile) -> pd.DataFrame:
+    """A file as a frame in memory, with the types and values that `CsvSource` gives.
 
     Raises:
-        DataError: The file is not what its name says, or has other fields than its header says.
+        DataError: It is no table.
     """
     import pandas as pd
 
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        # a comma at the end of every line begins no field, and the first field is no index
-        head: pd.DataFrame = _read(path, nrows=rows, index_col=False)
-    names = [str(name) for name in head.columns]
+    described, at_once = _described(file)
+    kinds = _kinds_of(described)
+    chunks = [_conform(chunk, kinds) for chunk in _exact_chunks(file, kinds, at_once)]
+    return pd.concat([described, *chunks], ignore_index=True) if chunks else described
+
+
+def _described(file: CsvFile) -> tuple[pd.DataFrame, int]:
+    """An empty frame with the types of the first rows, and how many rows are looked at together."""
+    head = _head(file, HEAD_ROWS)
+    frame = _conform(head, {name: _kind_of_texts(head[name]) for name in head.columns})
+    return frame.iloc[:0], rows_at_once(frame.memory_usage(deep=True).sum() / max(len(frame), 1))
+
+
+def _head(file: CsvFile, rows: int) -> pd.DataFrame:
+    """The first rows, as text.
+
+    Raises:
+        DataError: The file is not what its name says, or most of its first rows have more fields than its
+            header.
+    """
+    names = list(_read(file, nrows=0).columns)
     if any(odd in name for name in names for odd in "\0\ufffd"):
-        raise DataError(NOT_TEXT.format(name=path.name))
+        raise DataError(NOT_TEXT.format(name=file.name))
     for mark in MARKS if len(names) == 1 else "":
         if mark in names[0]:
-            raise DataError(SEPARATED.format(name=path.name, column=shown(names[0]), mark=mark))
-    if any(issubclass(each.category, pd.errors.ParserWarning) for each in told):
-        raise DataError(LONGER.format(name=path.name))
+            raise DataError(SEPARATED.format(name=file.name, column=shown(names[0]), mark=mark))
+    with sound_records(file.opened(), file.separator) as records:
+        if are_mostly_longer(records, file.separator):
+            raise DataError(LONGER.format(name=file.name))
+    head: pd.DataFrame = _read(file, names=names, header=0, nrows=rows, dtype=str)
     return head
 
 
-def _read(path: Path, kinds: dict[str, str] | None = None, **options: Any) -> Any:  # noqa: ANN401
-    """What pandas reads of a file: a frame, or an iterator of frames.
+def _read(file: CsvFile, **options: Any) -> Any:  # noqa: ANN401 - a frame, or an iterator of frames
+    """What pandas reads of a file; of a row that has more fields than there are names, the first ones.
 
     Args:
-        path: The file.
-        kinds: Type of each column that is wanted; None to find out.
-        **options: Of `pandas.read_csv`.
+        file: The file.
+        **options: Of `pandas.read_csv`. With `chunksize`, frames are given one after the other.
     """
     import pandas as pd
 
-    text = {name: str for name, kind in (kinds or {}).items() if kind == "text"}
-    if kinds is not None:  # whole numbers stay exact beside missing ones: a person's number must not change
-        options["dtype_backend"] = "numpy_nullable"
-    try:
+    found = None
+    names = options.get("names")  # what a row has behind these is left out
+    with contextlib.suppress(*DAMAGED), warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)  # it tells that a row has too many fields
         found = pd.read_csv(
-            path,
-            dtype=text,
-            usecols=None if kinds is None else list(kinds),
+            sound_records(file.opened(), file.separator),
+            sep=file.separator,
+            usecols=names,
+            index_col=False,  # the first field is no index
             encoding_errors="replace",
             low_memory=False,  # types that change within a column would make pandas warn
             **options,
         )
-        if "chunksize" not in options:
-            return found
-    except DAMAGED:
-        found = None
     if found is None:
-        raise DataError(UNREADABLE.format(name=path.name))
-    return _chunks(found, path.name)
+        raise DataError(UNREADABLE.format(name=file.name))
+    return _chunks(found, file.name) if "chunksize" in options else found
 
 
 def _chunks(reader: Any, name: str) -> Iterator[pd.DataFrame]:  # noqa: ANN401 - pandas' reader
@@ -190,23 +233,43 @@ def _chunks(reader: Any, name: str) -> Iterator[pd.DataFrame]:  # noqa: ANN401 -
     raise DataError(UNREADABLE.format(name=name))
 
 
-def _exact_chunks(path: Path, kinds: dict[str, str], rows: int) -> Iterator[pd.DataFrame]:
+def _exact_chunks(file: CsvFile, kinds: dict[str, str], rows: int) -> Iterator[pd.DataFrame]:
     """The chunks of a file, with whole numbers that pandas has rounded restored to what is written.
 
     Beside a fraction pandas makes floats of all numbers of a chunk, which changes long ones: two persons
     could become one. Such chunks are taken from a second pass, which ends with the last of them.
     """
     whole = {name: "text" for name, kind in kinds.items() if kind == "whole"}
-    written = _numbered(path, whole, rows)
-    for number, chunk in enumerate(_read(path, kinds, chunksize=rows)):
+    written = _numbered(file, whole, rows)
+    for number, chunk in enumerate(_typed_chunks(file, kinds, rows)):
         rounded = [name for name in whole if _may_be_rounded(chunk[name])]
         texts = next((each for place, each in written if place == number), chunk) if rounded else chunk
         yield chunk.assign(**{name: texts[name] for name in rounded})
 
 
-def _numbered(path: Path, kinds: dict[str, str], rows: int) -> Iterator[tuple[int, pd.DataFrame]]:
+def _typed_chunks(file: CsvFile, kinds: dict[str, str], rows: int) -> Iterator[pd.DataFrame]:
+    """The chunks of a file, in the types that pandas finds for each of them.
+
+    Args:
+        file: The file.
+        kinds: What each column holds; text is not taken for anything else.
+        rows: Rows of a chunk.
+    """
+    names = list(_read(file, nrows=0).columns)
+    chunks = _read(
+        file,
+        names=names,
+        header=0,
+        dtype={name: str for name, kind in kinds.items() if kind == "text"},
+        dtype_backend="numpy_nullable",  # whole numbers stay exact beside missing ones
+        chunksize=rows,
+    )
+    return (chunk[list(kinds)] for chunk in chunks)
+
+
+def _numbered(file: CsvFile, kinds: dict[str, str], rows: int) -> Iterator[tuple[int, pd.DataFrame]]:
     """The chunks of a file with their numbers; the file is opened when the first one is needed."""
-    yield from enumerate(_read(path, kinds, chunksize=rows))
+    yield from enumerate(_typed_chunks(file, kinds, rows))
 
 
 def _may_be_rounded(series: pd.Series) -> bool:
@@ -214,6 +277,32 @@ def _may_be_rounded(series: pd.Series) -> bool:
 
     floats = pd.api.types.is_float_dtype(series.dtype)
     return floats and bool((np.abs(series.to_numpy(np.float64, na_value=np.nan)) >= EXACT).any())
+
+
+def _kind_of_texts(texts: pd.Series) -> str:
+    """What a column holds: what nearly all of its texts are, by themselves, so that no single row decides.
+
+    >>> import pandas as pd
+    >>> [_kind_of_texts(pd.Series([text] * 9 + ["7"])) for text in ("5", "2.5", "True", "x")]
+    ['whole', 'number', 'text', 'text']
+    """
+    import pandas as pd
+
+    present = texts[texts.notna()]
+    if len(present) < min(FEW_VALUES, FEW_VALUES * len(texts) / 100) or not len(present):
+        return "number"  # as pandas has it where nothing is there
+    whole = present.str.fullmatch(r"\s*[-+]?\d{1,18}\s*").to_numpy(bool)
+    number = pd.to_numeric(present, errors="coerce").notna().to_numpy(bool)
+    truth = present.isin([*TRUE, *FALSE]).to_numpy(bool)
+    for kind, fits in (("whole", whole), ("number", number), ("truth", truth)):
+        if fits.sum() >= NEARLY_ALL * len(present):
+            return kind
+    return "text"
+
+
+def _kinds_of(described: pd.DataFrame) -> dict[str, str]:
+    """What the columns of an empty frame hold, by name."""
+    return {str(name): _kind(dtype) for name, dtype in described.dtypes.items()}
 
 
 def _kind(dtype: Any) -> str:  # noqa: ANN401 - a pandas dtype

@@ -7,21 +7,23 @@ and must not get out: it is only stored, keyed with a local secret, in the owner
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.sources.base import AT_ONCE, RowSums
-from jupyter_dpsynth.sources.values import factorize, number_values, plain_days
+from jupyter_dpsynth.sources.objects import as_text, key_of
+from jupyter_dpsynth.sources.values import DAYS, factorize, number_values, stored_times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["mix", "row_hashes", "table_fingerprint", "text_hashes"]
+__all__ = ["WORDS", "keyed_words", "mix", "row_hashes", "table_fingerprint", "text_hashes"]
 
+WORDS = 2  # of 64 bits, that tell values apart
 MISSING = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -70,22 +72,12 @@ def _value_hashes(series: pd.Series) -> NDArray[np.uint64]:
     if pd.api.types.is_numeric_dtype(series.dtype):
         numbers = number_values(series) + 0.0  # minus zero is zero
         return np.where(np.isnan(numbers), MISSING, mix(numbers.view(np.uint64)))
-    series = plain_days(series)
-    if series.dtype.kind in "mM":
-        if isinstance(series.dtype, pd.DatetimeTZDtype):
-            series = series.dt.tz_convert(None)
-        moments = series.to_numpy(dtype=f"{series.dtype.kind}8[us]")
-        return np.where(np.isnat(moments), MISSING, mix(moments.view(np.uint64)))
+    if series.dtype.kind in "mM" or str(getattr(series.dtype, "pyarrow_dtype", "")) in DAYS:
+        moments, missing = stored_times(series)
+        return np.where(missing, MISSING, mix(moments.view(np.uint64)))
     codes, values = factorize(series)
-    hashes = np.append(text_hashes([_text(value) for value in values]), MISSING)
+    hashes = np.append(text_hashes([as_text(value) for value in values]), MISSING)
     return hashes[codes]  # code -1, a missing value, is the last one
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except ValueError:  # a whole number of more digits than Python prints
-        return hex(value) if isinstance(value, int) else ""
 
 
 def text_hashes(texts: list[str]) -> NDArray[np.uint64]:
@@ -93,6 +85,34 @@ def text_hashes(texts: list[str]) -> NDArray[np.uint64]:
     encoded = (text.encode("utf-8", "backslashreplace") for text in texts)
     digests = b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in encoded)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def keyed_words(values: list[Any], key: bytes) -> NDArray[np.uint64]:
+    """128 bits of each value's keyed hash, `[values, 2]`; values that are written differently differ.
+
+    Two of n values have the same bits with a probability of at most n^2 / 2^129, and nobody can choose two
+    that do without the key.
+
+    Args:
+        values: What `factorize` found.
+        key: Random bytes of this run, at most 64.
+    """
+    digests = (hashlib.blake2b(_written(each), digest_size=8 * WORDS, key=key).digest() for each in values)
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64).reshape(len(values), WORDS)
+
+
+def _written(value: Any) -> bytes:  # noqa: ANN401 - any value that `factorize` finds
+    """What tells a value from all others.
+
+    >>> _written("7"), _written(7)
+    (b'text 7', b'int 0x7')
+    """
+    found = key_of(value)
+    kind, content = ("text", found) if isinstance(found, str) else found
+    if isinstance(content, int):
+        content = hex(content)  # one of thousands of digits has no decimal text
+    text = content.hex() if isinstance(content, bytes) else content
+    return f"{kind} {text}".encode("utf-8", "surrogatepass")
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

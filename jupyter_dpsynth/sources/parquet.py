@@ -6,9 +6,8 @@ import functools
 import itertools
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from jupyter_dpsynth.errors import DataError
+from jupyter_dpsynth.sources.arrow import is_plain, text_dictionaries, to_frame
 from jupyter_dpsynth.sources.dask import import_dask
 from jupyter_dpsynth.sources.partitions import FilesSource, apply_to_part, rows_at_once, stamps_of
 
@@ -61,13 +60,13 @@ class ParquetSource(FilesSource):
             )
         names = _column_names(first)
         self._odd = {
-            name: str(first.field(name).type) for name in names if not _is_plain(first.field(name).type)
+            name: str(first.field(name).type) for name in names if not is_plain(first.field(name).type)
         }
         self._described = self._empty_frame(names)
 
     def _empty_frame(self, names: list[str]) -> pd.DataFrame:
         """A DataFrame with these columns and the types of the files' schema, without rows."""
-        frame = _to_frame(self._schema.empty_table().select(names), None)
+        frame = to_frame(self._schema.empty_table().select(names), self._schema, None)
         for name in names:
             if getattr(self._schema.field(name).type, "ordered", False):  # the order is schema
                 frames = (part for place in self._groups for part in _row_group(*place, [name], None))
@@ -122,16 +121,6 @@ def _check_same(schema: Any, first: Any, path: Path, first_path: Path) -> None: 
     )
 
 
-def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
-    """Whether values of this type can be learned: numbers, text, truth values, points in time."""
-    import pyarrow.types as t
-
-    if t.is_dictionary(kind):
-        return _is_plain(kind.value_type)
-    odd = t.is_nested, t.is_binary, t.is_large_binary, t.is_fixed_size_binary, t.is_time
-    return not any(test(kind) for test in odd)
-
-
 def _footer(path: Path, otherwise: str) -> Any:  # noqa: ANN401 - a pyarrow.parquet.FileMetaData
     """The footer of a file; raises DataError with this message if it cannot be read.
 
@@ -162,8 +151,10 @@ def _row_group(
     import pyarrow.parquet as pq
 
     footer = _footer(path, UNSEEN)
+    schema = footer.schema.to_arrow_schema()
+    texts = text_dictionaries(schema)
     try:
-        file = pq.ParquetFile(path, metadata=footer, buffer_size=BUFFER_BYTES)
+        file = pq.ParquetFile(path, metadata=footer, buffer_size=BUFFER_BYTES, read_dictionary=texts)
     except OSError:
         raise DataError(UNSEEN.format(path=path)) from None
     with file:
@@ -171,7 +162,7 @@ def _row_group(
         stored = _stored_bytes(footer.row_group(group), set(columns))
         held = max(map(_held_bytes, itertools.islice(read(PROBED_ROWS), 1)), default=0.0)
         for batch in read(rows_at_once(max(stored, held, LEAST_BYTES * len(columns)))):
-            yield _to_frame(pa.Table.from_batches([batch]), dtypes)
+            yield to_frame(pa.Table.from_batches([batch]), schema, dtypes)
 
 
 def _stored_bytes(group: Any, names: set[str]) -> float:  # noqa: ANN401 - a pyarrow.parquet.RowGroupMetaData
@@ -185,50 +176,3 @@ def _held_bytes(batch: Any) -> float:  # noqa: ANN401 - a pyarrow.RecordBatch
     """About how many bytes a row takes in memory; for categories, only the codes count."""
     size = sum(int(getattr(column, "indices", column).nbytes) for column in batch.columns)
     return size / max(len(batch), 1)
-
-
-def _to_frame(table: Any, dtypes: dict[str, Any] | None) -> pd.DataFrame:  # noqa: ANN401 - a pyarrow.Table
-    """A frame whose dtypes follow from the file's schema alone, never from its values.
-
-    Whole numbers and truth values that no data frame of pandas was written from may be missing anywhere, so
-    they get pandas' nullable types. Decimal numbers become floating ones, days points in time.
-
-    Args:
-        table: Columns of the file.
-        dtypes: What the columns must have in every part; None to find out.
-    """
-    import pandas as pd
-    import pyarrow as pa
-
-    fields = [_readable(field) for field in table.schema]
-    table = table.cast(pa.schema(fields, table.schema.metadata))
-    mapper = None if table.schema.pandas_metadata else _nullable
-    # whole numbers beside missing ones stay exact, which floats would not
-    options = {"types_mapper": mapper, "date_as_object": False, "integer_object_nulls": True}
-    frame = table.to_pandas(**options).reset_index(drop=True)
-    for name, dtype in (dtypes or {}).items():
-        if frame[name].dtype != dtype and dtype != "category":
-            series = frame[name]
-            if getattr(dtype, "kind", "") in "iub":  # not fillna, which warns where something is missing
-                series = pd.Series(np.where(series.isna(), 0, series.to_numpy(object)), dtype=object)
-            frame[name] = series.astype(dtype)
-    return frame[[name for name in table.column_names if name in frame.columns]]
-
-
-def _readable(field: Any) -> Any:  # noqa: ANN401 - a pyarrow.Field
-    import pyarrow as pa
-
-    if pa.types.is_decimal(field.type):
-        return field.with_type(pa.float64())
-    return field.with_type(pa.string()) if pa.types.is_null(field.type) else field
-
-
-def _nullable(kind: Any) -> Any:  # noqa: ANN401 - a pandas extension dtype, or None
-    import pandas as pd
-    import pyarrow.types as t
-
-    if t.is_boolean(kind):
-        return pd.BooleanDtype()
-    if not t.is_integer(kind):
-        return None
-    return pd.api.types.pandas_dtype(str(kind).replace("u", "U").replace("int", "Int"))

@@ -6,6 +6,7 @@ What comes back of a part is small: counts, codes, hashes.
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_BYTES",
     "MAX_ROWS",
+    "TYPED_ROWS",
     "DaskSource",
     "FilesSource",
     "Partitioned",
@@ -38,6 +40,7 @@ T = TypeVar("T")
 MAX_ROWS = 262_144  # rows of a part that are looked at together
 MAX_BYTES = 2**26  # and what they take in memory: fewer rows, if they hold long texts or many columns
 LEAST_ROWS = 256
+TYPED_ROWS = 10_000  # whose types are taken as schema where a dtype does not tell them
 
 
 def apply_to_part(
@@ -202,6 +205,24 @@ class DaskSource(Partitioned):
         """Dask's own empty frame."""
         return self._described
 
+    def first_values(self, name: str) -> pd.Series:
+        """Of an object column, the first rows of the first part that has any."""
+        empty = self.described[name]
+        return self._first_rows.get(name, empty) if empty.dtype == object else empty
+
+    @functools.cached_property
+    def _first_rows(self) -> dict[str, pd.Series]:
+        """The same of all object columns."""
+        from pandas.api.types import is_object_dtype
+
+        described = self.described
+        names = [name for name, dtype in described.dtypes.items() if is_object_dtype(dtype)]
+        for number in range(self._ddf.npartitions):
+            rows = next(self.some([number], _beginning, names), described)
+            if len(rows):
+                return {name: rows[name] for name in names}
+        return {}
+
     def without(self, names: Sequence[str]) -> DaskSource:
         """The same table without these columns."""
         return DaskSource(self._ddf.drop(columns=list(names)))
@@ -216,6 +237,10 @@ class DaskSource(Partitioned):
     def close(self) -> None:
         """Release the graph."""
         self._ddf = None
+
+
+def _beginning(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.head(TYPED_ROWS)
 
 
 def _slices(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:

@@ -6,24 +6,34 @@ that depends on one row would be a release that nothing pays for.
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from jupyter_dpsynth.sources.objects import (
+    as_float,
+    as_level,
+    as_plain,
+    durations,
+    is_missing,
+    key_of,
+    moments,
+    unboxed,
+)
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "DAYS",
     "RESOLUTIONS",
     "WALL_EPOCH",
-    "as_written",
     "factorize",
+    "levels_of",
+    "missing_values",
     "number_values",
-    "plain_days",
+    "stored_times",
     "time_values",
 ]
 
@@ -32,55 +42,66 @@ RESOLUTIONS = (1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000)
 WALL_EPOCH = np.datetime64("1970-01-01", "us")
 # between them the clocks of every time zone show one of Python's years
 CLOCKS = np.array(["0001-01-03", "9999-12-29"], dtype="datetime64[us]")
-PYTHON_TIMES = frozenset((dt.date, dt.datetime, dt.timedelta))
-MOMENTS = (dt.date, np.datetime64)
-DURATIONS = (dt.timedelta, np.timedelta64)
-PYTHON_TYPES = bytes, int, float, bool, dt.date, dt.datetime, dt.timedelta, decimal.Decimal
-PLAIN = frozenset((*PYTHON_TYPES, pd.Timestamp, pd.Timedelta))
+MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000, "D": 86_400_000_000}
+LARGEST = 2**63 - 1  # microseconds that 64 bits hold
+DAYS = {"date32[day]": ("int32", "D"), "date64[ms]": ("int64", "ms")}  # of pyarrow: width, unit
+
+
+def missing_values(series: pd.Series) -> NDArray[np.bool_]:
+    """Which values are missing, `[n]`; pandas' own `isna` raises at some objects."""
+    if series.dtype == object:
+        return np.fromiter(map(is_missing, series), bool, len(series))
+    return np.asarray(series.isna(), dtype=bool)
 
 
 def number_values(series: pd.Series) -> NDArray[np.float64]:
     """Values as float64 `[n]`; missing, infinite and non-numeric ones are NaN."""
     if series.dtype == object:
-        series = series.map(_as_float)
-    values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        values = np.fromiter(map(as_float, series), np.float64, len(series))
+    else:
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
 
 
 def time_values(series: pd.Series, *, duration: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Microseconds `[n]` (since 1970 in wall time, or of a duration) and a mask of missing ones."""
     if series.dtype == object:
-        if duration:
-            series = pd.to_timedelta(_one_by_one(series, DURATIONS, pd.Timedelta), errors="coerce")
-        else:
-            series = pd.to_datetime(_one_by_one(series, MOMENTS, pd.Timestamp), errors="coerce")
-    series = plain_days(series)
-    if getattr(series.dt, "tz", None) is not None:
-        series = _wall_times(series)
-    unit = "timedelta64[us]" if duration else "datetime64[us]"
-    moments = series.to_numpy(dtype=unit)
-    missing = np.isnat(moments)
-    return np.where(missing, 0, moments.astype(np.int64)), missing
+        return durations(series) if duration else moments(series)
+    numbers, missing = stored_times(series)
+    # days of pyarrow have no zone, and pandas raises if it is asked for one
+    zone = None if str(getattr(series.dtype, "pyarrow_dtype", "")) in DAYS else getattr(series.dt, "tz", None)
+    return (numbers if zone is None else _wall_times(numbers, zone)), missing
 
 
-def plain_days(series: pd.Series) -> pd.Series:
-    """A column of pyarrow dates as numpy dates, which can represent years after 9999."""
-    for kind, whole, unit in (("date32[", "int32", "D"), ("date64[", "int64", "ms")):
-        if str(series.dtype).startswith(kind):
-            numbers = series.astype(f"{whole}[pyarrow]").to_numpy(dtype=np.int64, na_value=0)
-            moments = numbers.view(f"datetime64[{unit}]").astype("datetime64[us]")
-            return pd.Series(np.where(series.isna(), np.datetime64("NaT"), moments))
-    return series
+def stored_times(series: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Microseconds `[n]` of a column of times or durations, with a zone in UTC, and a mask of missing ones.
+
+    They are computed from the whole numbers that are stored. Through Python's times, days of pyarrow would
+    end with the year 9999; and where seconds are too many for microseconds, which is often written for
+    'for ever', there are as many as fit.
+    """
+    kind = getattr(series.dtype, "pyarrow_dtype", None)
+    if kind is None:
+        stored = (series.dt.tz_convert(None) if hasattr(series.dtype, "tz") else series).to_numpy()
+        unit, whole, missing = np.datetime_data(stored.dtype)[0], stored.view(np.int64), np.isnat(stored)
+    else:
+        width, unit = DAYS.get(str(kind), ("int64", getattr(kind, "unit", "")))
+        whole = series.astype(f"{width}[pyarrow]").to_numpy(dtype=np.int64, na_value=0)
+        missing = series.isna().to_numpy(bool)
+    if unit == "ns":
+        return np.where(missing, 0, whole // 1_000), missing
+    most = LARGEST // MICROSECONDS[unit]
+    return np.where(missing, 0, np.clip(whole, -most, most)) * MICROSECONDS[unit], missing
 
 
-def _wall_times(series: pd.Series) -> pd.Series:
-    """Local times in the column's time zone.
+def _wall_times(utc: NDArray[np.int64], zone: Any) -> NDArray[np.int64]:  # noqa: ANN401 - a time zone
+    """Local times in a time zone, in microseconds.
 
     Beyond Python's years, and where the offset leads out of what nanoseconds can tell, pandas would raise.
     """
-    utc = series.dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
-    utc = pd.Series(np.clip(utc, *CLOCKS))
-    return utc.dt.tz_localize("UTC").dt.tz_convert(series.dt.tz).dt.tz_localize(None)
+    clocks = pd.Series(np.clip(utc.view("datetime64[us]"), *CLOCKS))
+    local = clocks.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
+    return np.asarray(local.to_numpy(dtype="datetime64[us]").view(np.int64))
 
 
 def factorize(series: pd.Series) -> tuple[NDArray[np.int64], list[Any]]:
@@ -88,68 +109,47 @@ def factorize(series: pd.Series) -> tuple[NDArray[np.int64], list[Any]]:
 
     A float column counts its infinite values as missing. In an object column values are the same if they
     are written the same: pandas would take 1, 1.0 and True for one value and keep the one that comes first,
-    so that a single row decided how a published category is written.
+    so that a single row decided how a published category is written. Of a `category` column, where pandas
+    has done so already, equal values are spelled by the rule of `levels_of`.
     """
     if series.dtype == object:
-        values = [_plain(value) for value in series]
-        keys = [as_written(value) for value in values]
-        known = dict(zip(keys, values, strict=True))
+        plain = [as_plain(value) for value in series]
+        keys = [key_of(value) for value in plain]
+        known = dict(zip(keys, plain, strict=True))
         codes, found = pd.factorize(pd.Series(keys, dtype=object))
         return np.asarray(codes, dtype=np.int64), [known[key] for key in found]
     if pd.api.types.is_float_dtype(series.dtype):
         series = pd.Series(number_values(series))
-    codes, values = pd.factorize(series)
-    return np.asarray(codes, dtype=np.int64), list(values)
+    codes, distinct = pd.factorize(series)
+    values = levels_of(distinct)
+    readable = np.array([value is not None for value in values], dtype=bool)
+    if not readable.all():
+        number = np.append(np.where(readable, np.cumsum(readable) - 1, -1), -1)  # -1, missing, is the last
+        codes, values = number[codes], [value for value in values if value is not None]
+    return np.asarray(codes, dtype=np.int64), values
 
 
-def as_written(value: Any) -> Any:  # noqa: ANN401 - any plain value
-    """A key that distinguishes how values are written, like 1, 1.0 and True; text is its own key."""
-    if value is None or isinstance(value, str):
-        return value
-    exact = isinstance(value, int | bytes)  # the text of a whole number may be too long to be made
-    return type(value).__name__, value if exact else repr(value)
+def levels_of(distinct: Any) -> list[Any]:  # noqa: ANN401 - an index, or an array of pandas or numpy
+    """Distinct values as they are published; None for what cannot be read.
 
+    Of pandas' list of categories each part is schema but the spelling of equal values, which the first row
+    decided: zero has no sign, and in a list of several types all whole numbers are spelled in one.
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any object
-    """A value of a plain Python or pandas type; None for everything else, and for missing values."""
-    if isinstance(value, str):
-        return str.__str__(value)  # without what a subclass may add
-    if isinstance(value, np.generic):
-        value = value.item()
-    if type(value) not in PLAIN or (isinstance(value, float | decimal.Decimal) and not math.isfinite(value)):
-        return None
-    return value
-
-
-def _one_by_one(series: pd.Series, types: tuple[type, ...], convert: type) -> pd.Series:
-    """An object column of moments or durations; values of other types, text included, become missing."""
-    # not Series.map: it infers text, and fails at text that cannot be written as UTF-8
-    values = [_microseconds(value, convert) if isinstance(value, types) else None for value in series]
-    return pd.Series(values, dtype=object)
-
-
-def _microseconds(value: Any, convert: type) -> Any:  # noqa: ANN401 - a moment or a duration
-    """A moment (in UTC) or duration in microseconds, which cover all of Python's; None if impossible.
-
-    pandas takes the finest resolution of a column for all of it: one value in nanoseconds would make all
-    others missing that nanoseconds cannot reach.
+    Args:
+        distinct: Array-like `[values]`, such as the categories of a `category` column.
     """
-    if type(value) in PYTHON_TIMES and getattr(value, "tzinfo", None) is None:
-        return value
-    try:
-        exact = convert(value)
-        if getattr(exact, "tzinfo", None) is not None:
-            exact = exact.tz_convert(None)
-        return exact.as_unit("us")
-    except Exception:  # noqa: BLE001 - a time zone may raise anything
-        return None
+    dtype = distinct.dtype
+    categories = dtype.categories if isinstance(dtype, pd.CategoricalDtype) else distinct
+    number = _spelling(unboxed(categories)) if pd.api.types.is_object_dtype(categories.dtype) else None
+    return [as_level(value, number) for value in unboxed(distinct)]
 
 
-def _as_float(value: object) -> float:
-    """A number as float; NaN for other values, or if it is too large."""
-    if not isinstance(value, int | float | decimal.Decimal | np.integer | np.floating):
-        return np.nan  # of complex numbers, too: numpy warns of what they lose
-    try:
-        return float(value)
-    except (OverflowError, ValueError, TypeError):
-        return np.nan
+def _spelling(categories: list[Any]) -> type[int | float]:
+    """How whole numbers are spelled among categories of several types.
+
+    As pandas spells them where the list begins otherwise: among numbers that are not all whole, as float.
+    """
+    plain = [as_plain(value) for value in categories]
+    numbers = [value for value in plain if isinstance(value, int | float)]
+    broken = len(numbers) == len(plain) and any(value != int(value) for value in numbers)
+    return float if broken else int

@@ -19,6 +19,9 @@ FILES = {
     "G": "tests/unit/test_ledger.py",
     "D": "tests/notebook/test_drilldown.py",
     "W": "tests/unit/test_sources.py",
+    "E": "tests/unit/test_private_evaluation.py",
+    "O": "tests/property/test_odd_values.py",
+    "B": "tests/property/test_neighbours.py",
 }
 
 

@@ -99,7 +99,27 @@ def test_the_noise_grows_with_the_rows_of_a_unit(synthesizer):
     )
     assert sevenfold == pytest.approx(7 * single)
     assert "at most 7 rows" in many.plan.unit
-    assert many.count_is_private
+    assert "row count" in [each.name for each in many.plan.measurements]
+
+
+def test_the_row_count_of_another_table_is_measured_with_noise_though_that_of_the_learned_one_is_public(
+    synthesizer,
+):
+    public = HighDimSynthesizer.restore(HighDimConfig(epsilon=2.0, n_public=True), synthesizer.learned)
+    others = FrameSource(mixed_table(ROWS, seed=5))
+    evaluation = PrivateEvaluation(public, public.synthesize(500), 0.5, None)
+    assert "row count" in [each.name for each in evaluation.plan.measurements]
+    counts = {evaluation.measure(others).rows for _ in range(6)}
+    assert len(counts) > 1
+    assert evaluation.measure(others).rows_error > 1
+
+
+def test_a_table_so_large_that_delta_would_publish_whole_rows_is_warned_of(synthesizer, caplog):
+    evaluation = PrivateEvaluation(synthesizer, synthesizer.synthesize(500), 1.0, None, NoiseSource(0))
+    evaluation.measure(FrameSource(mixed_table(ROWS)))
+    assert "delta" not in caplog.text
+    evaluation.measure(FrameSource(mixed_table(int(1.2 / evaluation.delta))))
+    assert "is not below 1 / number of rows" in caplog.text
 
 
 def test_no_more_rows_of_a_unit_are_read_than_the_noise_is_for(synthesizer):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RunProgress"]
 
+TICK_SECONDS = 1.0  # at least, between two reports that only tell that time passes
+
 
 class RunProgress:
     """Tells the observer of a run how far it is.
@@ -33,16 +35,26 @@ class RunProgress:
         spent: float | None,
     ) -> None:
         self._observer, self._stop = observer, stop or threading.Event()
-        self._began = time.monotonic()
+        self._began = self._told = time.monotonic()
         self._report = StepReport(
             "starting", "reading the column names and types", epsilon=spent, epsilon_target=target
         )
 
     def report(self, **changes: Any) -> None:  # noqa: ANN401 - the report's own fields
         """Pass the last report with these changes to the observer."""
-        seconds = time.monotonic() - self._began
-        self._report = replace(self._report, seconds=seconds, **changes)
+        self._told = time.monotonic()
+        self._report = replace(self._report, seconds=self._told - self._began, **changes)
         self._observer(self._report)
+
+    def tick(self) -> None:
+        """Pass the last report on again, if that is some time ago: called after every part of a table.
+
+        Privacy:
+            How many parts there are follows from the exact number of rows, so they must not be counted out:
+            the clock decides how many reports there are. Running time is stated not to be covered.
+        """
+        if time.monotonic() - self._told >= TICK_SECONDS:
+            self.report()
 
     @property
     def stop_requested(self) -> bool:

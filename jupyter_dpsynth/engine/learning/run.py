@@ -25,7 +25,13 @@ from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.model.learned import Learned
 from jupyter_dpsynth.engine.model.plan import ROW_COUNT
-from jupyter_dpsynth.engine.planning.plan import check_feasible, least_rows, plan_run, planned_count
+from jupyter_dpsynth.engine.planning.plan import (
+    LARGE_DELTA,
+    check_feasible,
+    least_rows,
+    plan_run,
+    planned_count,
+)
 from jupyter_dpsynth.engine.sampling.relations import sharpen
 from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.privacy.releases import Releases
@@ -146,7 +152,7 @@ def _learn_after_the_first_worker(
     task.check(entry.config, df_meta)
     entry.take_part_in(task)
     importer = BackgroundImport()
-    source.pulse = progress.report  # a stop request holds from the first step on: the others wait for it
+    source.pulse = progress.tick  # a stop request holds from the first step on: the others wait for it
     kept, units = _bound(source, entry.config, generator, progress)
     codes = encode_table(kept, task.codec).codes
     return _finish(task, train_model(task, codes, units, participants, importer), participants)
@@ -163,7 +169,7 @@ def _pause(entry: LedgerEntry, progress: RunProgress, what: str = "") -> None:
     if what:
         progress.report(phase="measuring", message=what)
     else:
-        progress.report()
+        progress.tick()
     entry.raise_if_stopped(progress)
 
 
@@ -183,7 +189,7 @@ def _readmit(
     released = entry.readmit(source, task)
     done, planned = len(task.losses), task.plan.steps
     progress.report(message=f"resuming after step {done} of {planned}: nothing new is spent")
-    source.pulse = progress.report  # a stop request holds from the first step on: there is a model already
+    source.pulse = progress.tick  # a stop request holds from the first step on: there is a model already
     return replace(task, released=max(released, done))
 
 
@@ -224,12 +230,7 @@ def _plan(rows: float, df_meta: DataFrameMeta, config: ResolvedConfig, progress:
 
 def _warn_of_large_delta(plan: RunPlan, config: ResolvedConfig) -> None:
     if config.delta is not None and plan.delta * plan.rows >= 1:
-        logger.warning(
-            "delta = %g is not below 1 / number of rows (about %d rows): such a guarantee would allow "
-            "publishing whole rows. Leave delta = None, or use a smaller one.",
-            plan.delta,
-            plan.rows,
-        )
+        logger.warning(LARGE_DELTA, plan.delta, plan.rows, "Leave delta = None, or use a smaller one.")
 
 
 def _task_of(measured: MeasuredTable, plan: RunPlan, entry: LedgerEntry) -> TrainingTask:

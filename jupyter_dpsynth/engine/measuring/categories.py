@@ -6,6 +6,7 @@ What is counted in private rows leaves through `Allowance.counts` alone.
 from __future__ import annotations
 
 import functools
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ import numpy as np
 from jupyter_dpsynth.encoding.categorical import OTHER, CategoryCodec
 from jupyter_dpsynth.engine.measuring.discovered import Discovered
 from jupyter_dpsynth.privacy.releases import partition_threshold
-from jupyter_dpsynth.sources.fingerprint import text_hashes
-from jupyter_dpsynth.sources.values import factorize
+from jupyter_dpsynth.sources.fingerprint import WORDS, keyed_words
+from jupyter_dpsynth.sources.objects import as_text
+from jupyter_dpsynth.sources.values import factorize, levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -31,6 +33,7 @@ __all__ = ["CategorySearch", "measure_declared"]
 
 RARE_SHARE = 0.002
 KNOWN_VALUES = 20_000  # of a part, and about of a table, that are kept beside their hashes
+KEY_BYTES = 32
 KNOWN_LETTERS = 64  # of a value, on average
 MUCH_UNDECLARED = 0.005  # of the rows: with fewer of other categories no second measurement is worth it
 
@@ -65,7 +68,7 @@ class CategorySearch:
         self._precision = 0.0
         self._published = np.zeros(len(self._values.counts), dtype=bool)
         # the order of an ordered categorical's values is schema, and is used for published values only
-        self._order = list(source.described[meta.name].cat.categories) if meta.ordered else []
+        self._order = levels_of(source.described[meta.name].cat.categories) if meta.ordered else []
 
     def measure(self, allowance: Allowance, delta: float) -> None:
         """Measure the count of every value, and publish the values that stand out from the noise.
@@ -125,7 +128,7 @@ class CategorySearch:
 
 def _text_of_pair(named: tuple[Any, Any]) -> tuple[str, str]:
     """A sort key for values that does not depend on the order of rows."""
-    return str(named[0]), type(named[0]).__name__
+    return as_text(named[0]), type(named[0]).__name__
 
 
 class DistinctValues:
@@ -133,6 +136,9 @@ class DistinctValues:
 
     Of a table in parts only a hash of each value is kept where there are many: a column of free text has as
     many values as rows. The few that are published are looked up again.
+
+    The hashes have 128 bits and a key that is drawn anew for each column. Otherwise somebody could write a
+    value that is taken for another one, whose text would then be published if it comes first.
 
     Args:
         source: The private table.
@@ -145,42 +151,56 @@ class DistinctValues:
 
     def __init__(self, source: Source, meta: CategoricalMeta) -> None:
         self._source, self._meta = source, meta
-        self._keys: NDArray[np.uint64] | None = None
-        self._known: dict[int, Any] = {}
-        kept = KNOWN_VALUES if source.partitioned else None
-        parts = source.map(functools.partial(_count_values, name=meta.name, kept=kept), [meta.name])
-        if kept is None:
+        self._words: NDArray[np.uint64] | None = None
+        self._known: dict[Any, Any] = {}
+        self._key = secrets.token_bytes(KEY_BYTES) if source.partitioned else None
+        parts = source.map(functools.partial(_count_values, name=meta.name, key=self._key), [meta.name])
+        if self._key is None:
             (part,) = parts
             self._known, self.counts = dict(enumerate(part.found)), part.counts
             self.missing = part.missing if meta.nullable else 0
             return
-        hashes, exact, missing = [], [], 0
+        words, exact, missing = [], [], 0
         for part in parts:
-            hashes.append(part.keys)
+            words.append(part.words)
             exact.append(part.counts)
             missing += part.missing
-            if _are_few(self._known.values(), kept):  # many small parts may have as many as a large one
-                for key, value in zip(part.keys.tolist(), part.found, strict=False):
-                    self._known.setdefault(key, value)  # of the same values the first one is known
+            if _are_few(self._known.values()):  # many small parts may have as many as a large one
+                # of the same values the first one is known
+                self._known = dict(zip(_told_apart(part.words), part.found, strict=False)) | self._known
         self.missing = missing if meta.nullable else 0
-        keys, counts = np.concatenate(hashes), np.concatenate(exact)
-        del hashes, exact
-        distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        self._keys = distinct[order]
+        together, counts = np.concatenate(words), np.concatenate(exact)
+        del words, exact
+        first, place = _distinct(together)
+        self._words = together[first]
         # whole numbers below 2^53 are exact in float64
-        self.counts = np.bincount(place, counts, minlength=len(distinct))[order].astype(np.int64)
+        self.counts = np.bincount(place, counts, minlength=len(first)).astype(np.int64)
 
     def at(self, places: NDArray[np.int64]) -> list[Any]:
         """The values at these positions of `counts`."""
-        keys = (places if self._keys is None else self._keys[places]).tolist()
-        unknown = set(keys) - self._known.keys()
-        if unknown:
-            wanted = np.array(sorted(unknown), dtype=np.uint64)
-            find = functools.partial(_find_values, name=self._meta.name, keys=wanted)
+        keys = places.tolist() if self._words is None else _told_apart(self._words[places])
+        if self._key is not None and (unknown := set(keys) - self._known.keys()):
+            find = functools.partial(_find_values, name=self._meta.name, key=self._key, wanted=unknown)
             for found in self._source.map(find, [self._meta.name]):
                 self._known = found | self._known
         return [self._known[key] for key in keys]
+
+
+def _told_apart(words: NDArray[np.uint64]) -> list[tuple[int, ...]]:
+    """Keyed hashes as keys of a dict."""
+    return list(map(tuple, words.tolist()))
+
+
+def _distinct(words: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where each of some keyed hashes `[n, 2]` stands first, in that order, and the number of each one."""
+    order = np.lexsort(words.T)  # of the same ones the first comes first
+    begins = np.append(True, (words[order[1:]] != words[order[:-1]]).any(axis=1))[: len(order)]
+    first = order[begins]
+    number = np.empty(len(first), np.intp)
+    number[np.argsort(first)] = np.arange(len(first))
+    place = np.empty(len(order), np.intp)
+    place[order] = number[np.cumsum(begins) - 1]
+    return np.sort(first), place
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,56 +208,40 @@ class _Counted:
     """Distinct values of a column in one part of the table; only their hashes if they are many."""
 
     found: list[Any]
-    keys: NDArray[np.uint64]
+    words: NDArray[np.uint64]
     counts: NDArray[np.int64]
     missing: int
 
 
-def _count_values(df: pd.DataFrame, name: str, kept: int | None) -> _Counted:
+def _count_values(df: pd.DataFrame, name: str, key: bytes | None) -> _Counted:
     """Distinct values, their exact counts (which never leave this module) and the number of missing values.
 
     Args:
         df: A part of the table.
         name: The column.
-        kept: Most values that are given back; None for all, and then there are no keys.
+        key: Of the hashes; None if there is one part, whose values are given back however many they are.
     """
     codes, values = factorize(df[name])
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
     missing = int((codes < 0).sum())
-    if kept is None:
-        return _Counted(values, np.zeros(0, np.uint64), counts, missing)
-    return _Counted(values if _are_few(values, kept) else [], _keys_of(values), counts, missing)
+    if key is None:
+        return _Counted(values, np.zeros((0, WORDS), np.uint64), counts, missing)
+    return _Counted(values if _are_few(values) else [], keyed_words(values, key), counts, missing)
 
 
-def _are_few(values: Collection[Any], most: int) -> bool:
+def _are_few(values: Collection[Any]) -> bool:
     """Whether the values are few and short enough to be kept in memory."""
     letters = sum(len(value) for value in values if isinstance(value, str))
-    return len(values) <= most and letters <= KNOWN_LETTERS * most
+    return len(values) <= KNOWN_VALUES and letters <= KNOWN_LETTERS * KNOWN_VALUES
 
 
-def _find_values(df: pd.DataFrame, name: str, keys: NDArray[np.uint64]) -> dict[int, Any]:
-    """The values of a part that have one of these keys."""
+def _find_values(
+    df: pd.DataFrame, name: str, key: bytes, wanted: set[tuple[int, ...]]
+) -> dict[tuple[int, ...], Any]:
+    """The values of a part that have one of these keyed hashes."""
     _, values = factorize(df[name])
-    found = _keys_of(values)
-    return {int(found[place]): values[place] for place in np.flatnonzero(np.isin(found, keys))}
-
-
-def _keys_of(values: list[Any]) -> NDArray[np.uint64]:
-    """64 bits of each value's hash; equal for values that `factorize` considers equal.
-
-    Two values with the same hash would count as one, which costs accuracy and no privacy.
-    """
-    return text_hashes([_text_of(value) for value in values])
-
-
-def _text_of(value: Any) -> str:  # noqa: ANN401 - any category value
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float):
-        value += 0.0  # minus zero is zero
-    # the text of a whole number may be too long to be made
-    text = hex(value) if isinstance(value, int) else repr(value)
-    return f"\0{type(value).__name__} {text}"
+    found = _told_apart(keyed_words(values, key))
+    return {each: value for each, value in zip(found, values, strict=True) if each in wanted}
 
 
 def measure_declared(

@@ -31,6 +31,7 @@ from jupyter_dpsynth.metadata.columns import (
 from jupyter_dpsynth.metadata.extracting import column_meta, gather_declarations
 from jupyter_dpsynth.privacy.releases import partition_threshold
 from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.objects import type_name
 from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_to_look_at
 from jupyter_dpsynth.sources.values import factorize, number_values
 
@@ -340,8 +341,8 @@ class _Column:
         self.kind_changes = series.dtype == object and self._odd_share(series) > 0
 
     def _odd_share(self, series: pd.Series) -> float:
-        names = series[self.codes >= 0].map(lambda value: type(value).__name__)
-        return float((names != self.meta.value_type).mean()) if len(names) else 0.0
+        names = [type_name(value) for value, code in zip(series, self.codes, strict=True) if code >= 0]
+        return sum(name != self.meta.value_type for name in names) / max(len(names), 1)
 
     @property
     def named_like_id(self) -> bool:

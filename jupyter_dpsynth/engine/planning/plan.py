@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.accounting import Accountant
 
 __all__ = [
+    "LARGE_DELTA",
     "MICROBATCH_SENSITIVITY",
     "NOMINAL_DELTA",
     "check_feasible",
@@ -70,6 +71,10 @@ RARE_SHARE = 0.06
 SELECTION_SHARE = 0.1  # of delta, for publishing undeclared categories
 COUNT_DELTA = 0.01  # of delta, left unused because the plan follows from the noisy row count
 LARGEST_COUNT_DELTA = 0.2
+LARGE_DELTA = (  # with delta, the noisy row count, and what to do
+    "delta = %g is not below 1 / number of rows (about %d rows): such a guarantee would allow publishing "
+    "whole rows. %s"
+)
 NOMINAL_DELTA = 1e-6  # where delta depends on a row count that is not known yet
 MANY_ROWS = 1e9  # the most favourable table: what is infeasible there is infeasible everywhere
 DEFAULT_STEPS = 400

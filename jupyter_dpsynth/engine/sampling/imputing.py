@@ -19,6 +19,7 @@ import pandas as pd
 
 from jupyter_dpsynth.constraints import Ordering
 from jupyter_dpsynth.engine.sampling.generation import calibrated_bias
+from jupyter_dpsynth.sources.values import missing_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -211,7 +212,7 @@ def impute_table(
         The result is as private as `df`.
     """
     codec = replace(learned.codec, orderings=())  # values of given cells do not change places
-    missing = df[list(codec.names)].isna().to_numpy()
+    missing = np.stack([missing_values(df[name]) for name in codec.names], axis=1)
     rows = np.flatnonzero(missing.any(axis=1))
     out = df.copy()
     if not len(rows):

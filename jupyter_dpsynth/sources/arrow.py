@@ -1,0 +1,154 @@
+"""From pyarrow's tables to pandas' frames, the same way for every kind of file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["is_plain", "read_arrow_frame", "text_dictionaries", "to_frame"]
+
+
+def is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
+    """Whether values of this type can be learned: numbers, text, truth values, points in time."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if t.is_dictionary(kind):
+        return is_plain(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):  # UUIDs, for one
+        return False
+    odd = t.is_nested, t.is_binary, t.is_large_binary, t.is_fixed_size_binary, t.is_time
+    return not any(test(kind) for test in odd)
+
+
+def read_arrow_frame(path: str, kind: str) -> pd.DataFrame:
+    """A file as a frame in memory, with the types that follow from its schema.
+
+    Args:
+        path: The file.
+        kind: 'Parquet' or 'Feather'.
+    """
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    if kind == "Parquet":
+        schema = pyarrow.parquet.read_schema(path)
+        table = pyarrow.parquet.read_table(path, read_dictionary=text_dictionaries(schema))
+    else:
+        table = pyarrow.feather.read_table(path)
+        schema = table.schema
+    described = to_frame(table.slice(0, 0), schema, None)
+    return to_frame(table, schema, described.dtypes.to_dict())
+
+
+def text_dictionaries(schema: Any) -> list[str]:  # noqa: ANN401 - a pyarrow.Schema
+    """Columns in which texts are stored once for many rows; pyarrow must be told, or it checks the texts."""
+    import pyarrow.types as t
+
+    return [field.name for field in schema if t.is_dictionary(field.type) and _is_text(field.type.value_type)]
+
+
+def _is_text(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
+    import pyarrow.types as t
+
+    return bool(t.is_string(kind) or t.is_large_string(kind))
+
+
+def to_frame(table: Any, schema: Any, dtypes: dict[str, Any] | None) -> pd.DataFrame:  # noqa: ANN401
+    """A frame whose dtypes follow from the file's schema alone, never from its values.
+
+    Whole numbers and truth values that no data frame of pandas was written from may be missing anywhere, so
+    they get pandas' nullable types. Decimal numbers become floating ones, days points in time.
+
+    Args:
+        table: Columns of the file, a pyarrow.Table.
+        schema: Schema of the file.
+        dtypes: What the columns must have in every part; None to find out.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    table = _decodable(table, schema)
+    fields = [_readable(field) for field in table.schema]
+    table = table.cast(pa.schema(fields, table.schema.metadata))
+    mapper = None if table.schema.pandas_metadata else _nullable
+    # whole numbers beside missing ones stay exact, which floats would not
+    options = {"types_mapper": mapper, "date_as_object": False, "integer_object_nulls": True}
+    frame = table.to_pandas(**options).reset_index(drop=True)
+    for name, dtype in (dtypes or {}).items():
+        if frame[name].dtype != dtype and dtype != "category":
+            series = frame[name]
+            if getattr(dtype, "kind", "") in "iub":  # not fillna, which warns where something is missing
+                series = pd.Series(np.where(series.isna(), 0, series.to_numpy(object)), dtype=object)
+            frame[name] = series.astype(dtype)
+    return frame[[name for name in table.column_names if name in frame.columns]]
+
+
+def _decodable(table: Any, schema: Any) -> Any:  # noqa: ANN401 - a pyarrow.Table and Schema
+    """The table with what is no text in UTF-8 missing: pyarrow checks it only when it makes text of it."""
+    import pyarrow as pa
+
+    for place, (field, column) in enumerate(zip(table.schema, table.columns, strict=True)):
+        stored = schema.field(field.name).type
+        if not _is_text(getattr(field.type, "value_type", field.type)):
+            continue
+        ordered = getattr(stored, "ordered", False) and not field.type.ordered  # is lost in reading
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid:
+            chunks = [_decoded(chunk) for chunk in column.chunks]
+        else:
+            if not ordered:
+                continue
+            chunks = column.chunks
+        if ordered:
+            chunks = [
+                pa.DictionaryArray.from_arrays(each.indices, each.dictionary, ordered=True) for each in chunks
+            ]
+        kind = chunks[0].type if chunks else field.type
+        table = table.set_column(place, field.with_type(kind), pa.chunked_array(chunks, kind))
+    return table
+
+
+def _decoded(chunk: Any) -> Any:  # noqa: ANN401 - a pyarrow.Array
+    """Text, or a dictionary of it, with what is not in UTF-8 missing."""
+    import pyarrow as pa
+
+    if isinstance(chunk, pa.DictionaryArray):
+        texts = _decoded(chunk.dictionary)
+        known = np.append(texts.is_valid().to_numpy(zero_copy_only=False), False)
+        codes = chunk.indices.cast(pa.int64()).fill_null(len(texts)).to_numpy()
+        number = pa.array((np.cumsum(known) - 1)[codes], chunk.type.index_type, mask=~known[codes])
+        return pa.DictionaryArray.from_arrays(number, texts.drop_null(), ordered=chunk.type.ordered)
+    binary = pa.large_binary() if pa.types.is_large_string(chunk.type) else pa.binary()
+    return pa.array(map(_text, chunk.cast(binary).to_pylist()), chunk.type)
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _readable(field: Any) -> Any:  # noqa: ANN401 - a pyarrow.Field
+    import pyarrow as pa
+
+    if pa.types.is_decimal(field.type):
+        return field.with_type(pa.float64())
+    return field.with_type(pa.string()) if pa.types.is_null(field.type) else field
+
+
+def _nullable(kind: Any) -> Any:  # noqa: ANN401 - a pandas extension dtype, or None
+    import pandas as pd
+    import pyarrow.types as t
+
+    if t.is_boolean(kind):
+        return pd.BooleanDtype()
+    if not t.is_integer(kind):
+        return None
+    return pd.api.types.pandas_dtype(str(kind).replace("u", "U").replace("int", "Int"))

@@ -1,0 +1,290 @@
+"""Tables that differ in one row look alike from outside, as far as noise does not explain the difference.
+
+Twenty rows, each odd in another way in each of sixty kinds of columns, are added to a table in front, in the
+middle or behind. With the same noise everything that leaves a run is then compared: errors, messages and
+warnings, number and words of the reports, schema, the widgets, the receipt, the saved file, the synthetic
+table, the free comparison and the evaluation. Figures may differ, because a count may; that there is a figure
+may not.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import io
+import itertools
+import json
+import pprint
+import re
+import warnings
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from ipywidgets import HTML
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.evaluation.private import evaluate_privately
+from jupyter_dpsynth.evaluation.report import UtilityReport
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.notebook.show.drawing import live_html
+from jupyter_dpsynth.notebook.show.moment import frame_of
+from jupyter_dpsynth.notebook.show.worker import TrainingRun
+from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.support.odd_values import ODD_VALUES, PLAIN_COLUMNS
+
+pytestmark = pytest.mark.tensorflow
+pa = pytest.importorskip("pyarrow")
+
+ROWS = 600
+DAYS = np.datetime64("2024-01-01", "us") + np.arange(ROWS) % 40 * np.timedelta64(1, "D")
+NUMBERS = np.arange(ROWS) % 12
+FAR = [np.datetime64(2**62, "us"), np.datetime64(-(2**62), "us"), np.datetime64("NaT", "us")]
+LONG = [2**62, -(2**62), 0, 1]
+REAL = [np.inf, -np.inf, np.nan, 1e308, -1e308, 5e-324, -0.0, 1e-300]
+TEXT = ["", "PLANTEDNAME", "\x00", "a" * 5000, "1", "True", "nan", None]
+
+
+def _arrow(values, kind):
+    return pd.Series(pd.arrays.ArrowExtensionArray(pa.array(values).cast(kind)))
+
+
+def _latin(_):
+    raw = pa.array([b"caf\xe9"])
+    return pa.Array.from_buffers(pa.string(), 1, raw.buffers())
+
+
+def _numbers():
+    """Name, values and odd values of the columns of numbers."""
+    for dtype in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):
+        info = np.iinfo(dtype)
+        yield dtype, pd.Series(NUMBERS, dtype=dtype), [info.min, info.max, 0, 1]
+    for dtype in ("float16", "float32", "float64"):
+        with np.errstate(all="ignore"):
+            yield dtype, pd.Series(NUMBERS / 4, dtype=dtype), list(np.array(REAL).astype(dtype))
+    for dtype in ("Int8", "Int64", "UInt64", "Float64", "boolean"):
+        values = NUMBERS % 2 == 0 if dtype == "boolean" else NUMBERS
+        odd = [None, True, False] if dtype == "boolean" else [None, 0, 100]
+        yield dtype, pd.Series(values).astype(dtype), odd
+    yield "bool", pd.Series(NUMBERS % 2 == 0), [True, False]
+    yield "sparse", pd.Series(NUMBERS / 4).astype("Sparse[float64]"), [np.nan, np.inf, 1e308]
+    yield "no number", pd.Series([np.nan] * ROWS), REAL
+    yield "spike", pd.Series([0.0] * (ROWS - 30) + [99999.0] * 30), REAL
+    yield "arrow whole", _arrow(NUMBERS, pa.int64()), [2**62, -(2**62), None]
+    yield "arrow real", _arrow(NUMBERS / 4, pa.float64()), [np.inf, 1e308, None]
+    yield "arrow truth", _arrow(NUMBERS % 2 == 0, pa.bool_()), [True, None]
+
+
+def _times():
+    """The same of times and durations."""
+    for unit in ("s", "ms", "us", "ns"):
+        ends = [np.array([v]).view(f"datetime64[{unit}]")[0] for v in LONG]
+        yield f"times in {unit}", pd.Series(DAYS.astype(f"datetime64[{unit}]")), [*ends, pd.NaT]
+        spans = (DAYS - DAYS[0]).astype(f"timedelta64[{unit}]")
+        ends = [np.array([v]).view(f"timedelta64[{unit}]")[0] for v in LONG]
+        yield f"durations in {unit}", pd.Series(spans), [*ends, pd.NaT]
+    for zone in ("UTC", "Asia/Tokyo", "America/New_York", "Pacific/Apia"):
+        ends = [
+            pd.Series(FAR).dt.tz_localize("UTC").dt.tz_convert(zone)[i] if i == 2 else v
+            for i, v in enumerate(FAR)
+        ]
+        yield zone, pd.Series(DAYS).dt.tz_localize("UTC").dt.tz_convert(zone), ends
+    yield "arrow days", _arrow(DAYS, pa.date32()), ["far", None]
+    yield "arrow times", _arrow(DAYS, pa.timestamp("us")), ["far", None]
+    yield "arrow zoned", _arrow(DAYS, pa.timestamp("us", "Asia/Tokyo")), ["far", None]
+
+
+def _words():
+    """The same of categorical columns."""
+    words = np.array(["red", "green", "blue"])[NUMBERS % 3]
+    yield "str", pd.Series(words, dtype="str"), TEXT
+    yield "string", pd.Series(words, dtype="string"), TEXT
+    yield "python string", pd.Series(words, dtype="string[python]"), [*TEXT]
+    yield "arrow text", _arrow(words, pa.string()), ["latin", "PLANTEDNAME", None]
+    levels = {
+        "category": (["red", "green", "blue", "PLANTEDNAME"], words),
+        "category of numbers": ([0.0, 1.0, 2.5, 7919283746.5], np.array([0.0, 1.0, 2.5])[NUMBERS % 3]),
+        "category of both": (
+            ["red", 1, "blue", (1, 2)],
+            np.array(["red", 1, "blue"], dtype=object)[NUMBERS % 3],
+        ),
+    }
+    for name, (categories, values) in levels.items():
+        column = pd.Series(pd.Categorical(values, categories=categories))
+        yield name, column, [None, categories[-1], categories[0]]
+    ordered = pd.Categorical(words, ["blue", "PLANTEDNAME", "green", "red"], ordered=True)
+    yield "ordered", pd.Series(ordered), [None, "PLANTEDNAME"]
+    for name, make in PLAIN_COLUMNS.items():
+        yield (
+            f"objects: {name}",
+            pd.Series([make(i) for i in range(ROWS)], dtype=object),
+            list(ODD_VALUES.values()),
+        )
+    yield "categories of truth", pd.Series(NUMBERS % 2 == 0).astype("category"), [None, True]
+    yield "categories of whole numbers", pd.Series(NUMBERS).astype("category"), [None, 11]
+    yield "own text", pd.Series([f"id{i}" for i in range(ROWS)]), TEXT
+    yield "nothing", pd.Series([None] * ROWS, dtype=object), list(ODD_VALUES.values())
+
+
+KINDS = {name: (series, odd) for name, series, odd in itertools.chain(_numbers(), _times(), _words())}
+PAIRS = 20
+
+
+def table():
+    return pd.DataFrame({name: series for name, (series, _) in KINDS.items()})
+
+
+def odd_cell(series, value):
+    """One value as a column of the same dtype; where the dtype cannot hold it, a missing one."""
+    if series.dtype == object:
+        box = np.empty(1, dtype=object)
+        box[0] = value
+        return pd.Series(box, dtype=object)
+    kind = getattr(series.dtype, "pyarrow_dtype", None)
+    if isinstance(value, str) and value == "latin":
+        return pd.Series(pd.arrays.ArrowExtensionArray(_latin(kind)))
+    if isinstance(value, str) and value == "far":
+        whole = pa.array([2**31 - 1], pa.int32()) if kind == pa.date32() else pa.array([2**62])
+        return pd.Series(pd.arrays.ArrowExtensionArray(whole.cast(kind)))
+    if isinstance(value, np.datetime64) and getattr(series.dtype, "tz", None) is not None:
+        return pd.Series(np.array([value])).dt.tz_localize("UTC").dt.tz_convert(series.dtype.tz)
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return pd.Series(np.array([value]))
+    return pd.Series([value], dtype=series.dtype)
+
+
+def neighbour(number):
+    """The table with one more row, which is odd in another way in each column."""
+    place = [0, ROWS // 2, ROWS][number % 3]
+    columns = {}
+    for at, (name, (series, odd)) in enumerate(KINDS.items()):
+        cell = odd_cell(series, odd[(number + at) % len(odd)])
+        columns[name] = pd.concat([series[:place], cell, series[place:]], ignore_index=True)
+        assert columns[name].dtype == series.dtype, name
+    return pd.DataFrame(columns)
+
+
+# --- what can be seen from outside ----------------------------------------------------------------------
+
+FIGURE = re.compile(r"[-\u2212+]?\d[\d.,:eE+\u2212-]*")
+ENTRY = re.compile(r"\b[0-9a-f]{8,32}\b")  # what the ledger calls a run, at random
+PICTURE = re.compile(r"[A-Za-z0-9+/=]{200,}")
+
+
+def masked(text):
+    """A text without its figures, its lines sorted: some are in the order of their figures."""
+    plain = FIGURE.sub("#", ENTRY.sub("#", PICTURE.sub("", text)))
+    return sorted(plain.replace(">", ">\n").splitlines())
+
+
+def unnamed(text):
+    """A text without names of columns, of which it has those with the largest figures."""
+    for name in sorted(KINDS, key=len, reverse=True):
+        text = text.replace(name, "*")
+    return masked(text)
+
+
+def skeleton(value):
+    """What is left of parsed JSON without its figures; how many bins a column has is one of them."""
+    if isinstance(value, dict):
+        return {key: skeleton(each) for key, each in value.items()}
+    if isinstance(value, list):
+        found = [skeleton(each) for each in value]
+        return [each for place, each in enumerate(found) if each not in found[:place]]
+    if isinstance(value, str):
+        return ENTRY.sub("#", value)
+    return "#" if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def members(file):
+    """Names, forms and types of what a saved synthesizer holds."""
+    found = {}
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name.endswith(".json"):
+                found[name] = skeleton(json.loads(content))
+            else:
+                arrays = np.load(io.BytesIO(content))
+                found[name] = {key: (arrays[key].dtype, arrays[key].ndim) for key in arrays.files}
+    return found
+
+
+def observe(df, folder, caplog, ledger, *, pictures=False):
+    """Everything that leaves a run on a table."""
+    seen, reports, widgets = {}, [], []
+    caplog.clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        meta = MetaExtractor.extract(df)
+        synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=20.0, delta=1e-5, steps=2))
+        learn, run = synthesizer.learn, None
+
+        def with_noise(table, callback, **options):
+            def observer(report):
+                callback(report)
+                reports.append((report.phase, *masked(report.message), *masked(report.ledger)))
+                # how many marks its axis has follows from the noisy loss
+                widgets.append(sorted({*masked(HTML(live_html(frame_of(run))).value)}))
+
+            return learn(table, observer, noise=NoiseSource(test_only_seed=3), ledger=ledger, **options)
+
+        synthesizer.learn = with_noise
+        run = TrainingRun(synthesizer, df, "synthesizer")
+        run.start()
+        assert run.wait(300)
+        seen["schema"], seen["reports"], seen["widgets"] = repr(meta), reports, widgets
+        seen["error"] = None if run.error is None else (type(run.error), masked(str(run.error)))
+        seen["warnings of the run"] = [masked(each) for each in run.warnings]
+        if run.error is None:
+            synthesizer.save(folder / "model.dps")
+            made = synthesizer.synthesize(30, seed=1)
+            receipt = synthesizer.receipt
+            seen["file"] = members(folder / "model.dps")
+            seen["receipt"] = masked(receipt.to_text() + receipt.to_html())
+            seen["table"] = [(name, str(dtype)) for name, dtype in made.dtypes.items()]
+            report = UtilityReport.against_measurements(synthesizer, made)
+            seen["comparison"] = unnamed(report.summary() + (report.to_html() if pictures else ""))
+            noise = NoiseSource(test_only_seed=4)
+            private = evaluate_privately(synthesizer, df, made, epsilon=20.0, noise=noise, ledger=ledger)
+            seen["evaluation"] = unnamed(private.summary())
+    seen["log"] = [masked(record.getMessage()) for record in caplog.records]
+    seen["warnings"] = [masked(str(each.message)) for each in caught]
+    return seen
+
+
+@pytest.fixture(scope="module")
+def ledgers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ledgers")
+    return (PrivacyLedger(folder / f"{number}.sqlite") for number in itertools.count())
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory, ledgers):
+    """What is seen of the table itself."""
+    found = {}
+
+    def once(caplog):
+        if not found:
+            importlib.import_module("jupyter_dpsynth.engine.training.trainer")  # or reports tell of waiting
+            found.update(observe(table(), tmp_path_factory.mktemp("known"), caplog, next(ledgers)))
+        return found
+
+    return once
+
+
+def test_there_are_sixty_kinds_of_columns():
+    assert len(KINDS) >= 60
+
+
+@pytest.mark.parametrize("number", range(PAIRS))
+def test_one_odd_row_is_not_seen_from_outside(number, known, ledgers, tmp_path, caplog):
+    expected = known(caplog)
+    assert expected["error"] is None
+    found = observe(neighbour(number), tmp_path, caplog, next(ledgers))
+    for name, known_value in expected.items():
+        both = (pprint.pformat(value, width=200).splitlines() for value in (known_value, found.get(name)))
+        assert [*difflib.unified_diff(*both, "the table", "with one more row", n=0, lineterm="")] == [], name
