@@ -15,6 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.errors import ConfigError, shown
+from jupyter_dpsynth.privacy.gaussian import check_range, gaussian_delta, gaussian_epsilon, gaussian_mu
+from jupyter_dpsynth.privacy.loss import (
+    DISCRETIZATION,
+    LEAST_DELTA,
+    distribution_holds,
+    event_epsilon,
+    rounding_delta,
+)
 from jupyter_dpsynth.privacy.renyi import quick_epsilon
 
 if TYPE_CHECKING:
@@ -26,6 +34,7 @@ __all__ = [
     "PrivacyPlan",
     "SampledTraining",
     "calibrate_noise_multiplier",
+    "composed_epsilon",
     "compute_epsilon",
     "dpsgd_event",
     "epsilon_curve",
@@ -33,25 +42,16 @@ __all__ = [
     "gaussian_epsilon",
     "gaussian_mu",
     "max_steps",
+    "rounding_tolerance",
 ]
 
-DISCRETIZATION = 1e-4  # of the privacy loss, in the reported figures
 COARSEST = 1e-3
 ROUND_OFF = 1e-9  # floating-point slack added to every reported epsilon
 CALIBRATION_TOLERANCE = 0.001  # of sigma
+LEAST_SIGMA = 0.3  # below it the discretised loss of a sampled step needs too much memory
 SMALLEST_SIGMA, LARGEST_SIGMA = 0.05, 1e6
 Accountant = Literal["pld", "rdp", "quick"]
 CURVE_POINTS = 20
-
-
-def _check(name: str, value: float, low: float, high: float, *, closed: bool = True) -> None:
-    """Raise ConfigError unless low < value < high (<= high if closed)."""
-    below = value <= high if closed else value < high
-    if not (value > low and below):
-        end = "to" if closed else "below"
-        raise ConfigError(
-            f"{name} = {shown(value)} is not allowed: give a number above {low:g} {end} {high:g}."
-        )
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class GaussianMeasurement:
     detail: str = ""
 
     def __post_init__(self) -> None:
-        _check(f"sigma of {self.name!r}", self.sigma, 0, math.inf, closed=False)
+        check_range(f"sigma of {self.name!r}", self.sigma, 0, math.inf, closed=False)
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class SampledTraining:
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:
             raise ConfigError(f"steps = {shown(self.steps)} is not allowed: give a whole number from 0.")
-        _check("sampling_probability", self.sampling_probability, 0, 1)
-        _check("noise_multiplier", self.noise_multiplier, 0, math.inf, closed=False)
+        check_range("sampling_probability", self.sampling_probability, 0, 1)
+        check_range("noise_multiplier", self.noise_multiplier, 0, math.inf, closed=False)
 
 
 @dataclass(frozen=True)
@@ -172,57 +172,6 @@ def dpsgd_event(steps: int, sampling_probability: float, noise_multiplier: float
     return dp_event.SelfComposedDpEvent(step, steps)
 
 
-def gaussian_delta(mu: float, epsilon: float) -> float:
-    """Delta at which a mu-Gaussian-DP mechanism is (epsilon, delta)-DP.
-
-    Source:
-        Balle and Wang 2018, theorem 8; Dong, Roth and Su 2022, corollary 2.13.
-
-    >>> round(gaussian_delta(1.0, 1.0), 4)
-    0.1269
-    """
-    from scipy.stats import norm
-
-    tail = math.exp(epsilon + float(norm.logcdf(-epsilon / mu - mu / 2)))
-    return float(norm.cdf(-epsilon / mu + mu / 2)) - tail
-
-
-@functools.lru_cache(maxsize=256)
-def gaussian_mu(epsilon: float, delta: float) -> float:
-    """Largest mu for which mu-Gaussian-DP implies (epsilon, delta)-DP.
-
-    >>> round(gaussian_mu(4.3772, 1e-5), 4)
-    1.0
-    """
-    from scipy.optimize import brentq
-
-    _check("epsilon", epsilon, 0, math.inf, closed=False)
-    _check("delta", delta, 0, 1, closed=False)
-    high = 1.0
-    while gaussian_delta(high, epsilon) < delta:
-        high *= 2
-    low = high
-    while gaussian_delta(low, epsilon) > delta:
-        low /= 2
-    return float(brentq(lambda mu: gaussian_delta(mu, epsilon) - delta, low / 2, high, xtol=1e-12))
-
-
-def gaussian_epsilon(mu: float, delta: float) -> float:
-    """Smallest epsilon for which mu-Gaussian-DP implies (epsilon, delta)-DP.
-
-    >>> round(gaussian_epsilon(1.0, 1e-5), 4)
-    4.3772
-    """
-    from scipy.optimize import brentq
-
-    if gaussian_delta(mu, 0.0) <= delta:
-        return 0.0
-    high = 1.0
-    while gaussian_delta(mu, high) > delta:
-        high *= 2
-    return float(brentq(lambda epsilon: gaussian_delta(mu, epsilon) - delta, 0.0, high, xtol=1e-10))
-
-
 def compute_epsilon(plan: PrivacyPlan | DpEvent, delta: float, accountant: Accountant = "pld") -> float:
     """Upper bound on epsilon of everything in a plan, or of any event of dp_accounting.
 
@@ -231,14 +180,17 @@ def compute_epsilon(plan: PrivacyPlan | DpEvent, delta: float, accountant: Accou
         delta: Total delta, in (0, 1); what the plan reserves is taken off first.
         accountant: 'pld' for the reported figure, 'rdp' for a looser bound, 'quick' (plans only) for speed.
 
+    Raises:
+        ConfigError: Delta is out of range, or too small for what an event is made of.
+
     Source:
         PLD: Doroshenko et al. 2022, 'Connect the dots'. RDP: Mironov 2017; Mironov et al. 2019.
     """
-    _check("delta", delta, 0, 1, closed=False)
+    check_range("delta", delta, LEAST_DELTA, 1, closed=False)
     if not isinstance(plan, PrivacyPlan):
-        return _event_epsilon(plan, delta, accountant)
+        return event_epsilon(plan, delta, accountant)
     left = delta - plan.reserved_delta
-    _check("delta without what is reserved", left, 0, 1, closed=False)
+    check_range("delta without what is reserved", left, LEAST_DELTA, 1, closed=False)
     training = plan.training
     if training is None or training.steps == 0:
         return _epsilon(0, 1.0, 1.0, plan.base_mu, left, accountant)
@@ -252,17 +204,21 @@ def compute_epsilon(plan: PrivacyPlan | DpEvent, delta: float, accountant: Accou
     )
 
 
-def _event_epsilon(
-    event: DpEvent, delta: float, accountant: str, discretization: float = DISCRETIZATION
-) -> float:
-    if accountant == "rdp":
-        from dp_accounting.rdp import RdpAccountant
+def rounding_tolerance(plan: PrivacyPlan, delta: float) -> float:
+    """Relative part of a plan's epsilon that the rounding of another machine may change.
 
-        return float(RdpAccountant().compose(event).get_epsilon(delta))
-    from dp_accounting.pld import PLDAccountant
+    A part p more of delta lowers a tail bound's epsilon by less than the part p / log(1 / delta).
 
-    pld = PLDAccountant(value_discretization_interval=discretization)
-    return float(pld.compose(event).get_epsilon(delta))
+    Args:
+        plan: The plan.
+        delta: Total delta.
+    """
+    left = delta - plan.reserved_delta
+    steps = 0 if plan.training is None else plan.training.steps
+    compositions = steps + 1
+    if not distribution_holds(compositions, left):
+        return 0.0  # a Renyi bound, which does not depend on a transform
+    return rounding_delta(compositions) / left / math.log(1 / left)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -276,28 +232,47 @@ def _epsilon(
     discretization: float = DISCRETIZATION,
 ) -> float:
     """Epsilon of `steps` sampled steps after measurements of base_mu, which are one Gaussian."""
+    if accountant == "rdp":
+        return event_epsilon(_event(((steps, probability, sigma),), base_mu), delta, "rdp") + ROUND_OFF
+    quick = quick_epsilon(steps, probability, sigma, base_mu, delta) + ROUND_OFF
     if accountant == "quick":
-        return quick_epsilon(steps, probability, sigma, base_mu, delta) + ROUND_OFF
+        return quick
+    # the smaller of two bounds is one; so the quick one is never below what is reported
+    return min(quick, composed_epsilon(((steps, probability, sigma),), base_mu, delta, discretization))
+
+
+@functools.lru_cache(maxsize=256)
+def composed_epsilon(
+    trainings: tuple[tuple[int, float, float], ...], base_mu: float, delta: float, discretization: float
+) -> float:
+    """Epsilon of several trainings and of measurements of base_mu, as one composition.
+
+    Args:
+        trainings: Steps, sampling probability and noise multiplier of each.
+        base_mu: Gaussian-DP parameter of the measurements.
+        delta: Delta that is left for the accountant.
+        discretization: Step of the privacy loss; a coarser one errs upwards.
+    """
+    trainings = tuple(training for training in trainings if training[0])
+    # a bound that forgets the sampling: never below the truth, exact in its own right
+    unsampled = math.sqrt(base_mu**2 + sum(steps / sigma**2 for steps, _, sigma in trainings))
+    if unsampled == 0:
+        return 0.0
+    closed = gaussian_epsilon(unsampled, delta) + ROUND_OFF
+    if all(probability == 1 for _, probability, _ in trainings):  # exact in closed form
+        return closed
+    least_sigma = min(sigma for _, _, sigma in trainings)
+    accountant = "rdp" if least_sigma < LEAST_SIGMA else "pld"
+    event = _event(trainings, base_mu)
+    return min(closed, event_epsilon(event, delta, accountant, discretization) + ROUND_OFF)
+
+
+def _event(trainings: tuple[tuple[int, float, float], ...], base_mu: float) -> DpEvent:
     from dp_accounting import dp_event
 
-    purely_gaussian = steps == 0 or probability == 1
-    if purely_gaussian and accountant == "pld":  # exact in closed form
-        mu = math.hypot(base_mu, math.sqrt(steps) / sigma)
-        return gaussian_epsilon(mu, delta) + ROUND_OFF if mu else 0.0
-    events: list[DpEvent] = []
-    if base_mu:
-        events.append(dp_event.GaussianDpEvent(1 / base_mu))
-    if steps:
-        events.append(dpsgd_event(steps, probability, sigma))
-    event = dp_event.ComposedDpEvent(events)
-    if accountant == "pld" and sigma < 0.3:
-        return min(_event_epsilon(event, delta, "rdp"), _no_sampling(steps, sigma, base_mu, delta))
-    return _event_epsilon(event, delta, accountant, discretization) + ROUND_OFF
-
-
-def _no_sampling(steps: int, sigma: float, base_mu: float, delta: float) -> float:
-    """An upper bound that ignores the sampling."""
-    return gaussian_epsilon(math.hypot(base_mu, math.sqrt(steps) / sigma), delta) + ROUND_OFF
+    events: list[DpEvent] = [dp_event.GaussianDpEvent(1 / base_mu)] if base_mu else []
+    events += [dpsgd_event(*training) for training in trainings if training[0]]
+    return dp_event.ComposedDpEvent(events)
 
 
 def calibrate_noise_multiplier(

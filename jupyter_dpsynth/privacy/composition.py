@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.privacy.accounting import (
     COARSEST,
-    DISCRETIZATION,
-    ROUND_OFF,
     GaussianMeasurement,
     PrivacyPlan,
     SampledTraining,
+    composed_epsilon,
     compute_epsilon,
     dpsgd_event,
     gaussian_epsilon,
     gaussian_mu,
 )
+from jupyter_dpsynth.privacy.loss import DISCRETIZATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,6 @@ PROVISIONAL = "everything, until the row count is known"
 # known: 0.95 to 1.00 for 1,000 to 1,000,000 rows and epsilon 0.1 to 8, and 1.08 at the most extreme.
 PROVISIONAL_MARGIN = 1.1
 ORDERS = (1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256)
-LEAST_SIGMA = 0.3  # below it the discretised loss of a sampled step needs too much memory
 MANY, MANY_GRID = 16, 0.01  # trainings that are composed as they are; the grid of the logarithms of more
 TINY_DELTA = 1e-300
 
@@ -109,7 +108,7 @@ def total_epsilon(spendings: Sequence[Spending]) -> float:
     mu = math.sqrt(sum(plan.base_mu**2 for plan in plans))
     trainings = _merged(plans)
     largest = max(spending.epsilon for spending in spendings)
-    return _composed_epsilon(mu, trainings, delta, min(max(1e-3 * largest, DISCRETIZATION), COARSEST))
+    return composed_epsilon(trainings, mu, delta, min(max(1e-3 * largest, DISCRETIZATION), COARSEST))
 
 
 def _merged(plans: Sequence[PrivacyPlan]) -> tuple[tuple[int, float, float], ...]:
@@ -129,30 +128,6 @@ def _merged(plans: Sequence[PrivacyPlan]) -> tuple[tuple[int, float, float], ...
             sigma = math.exp(grid * math.floor(math.log(sigma) / grid))
         steps[probability, sigma] = steps.get((probability, sigma), 0) + training.steps
     return tuple((count, *key) for key, count in steps.items())
-
-
-@functools.lru_cache(maxsize=256)
-def _composed_epsilon(
-    mu: float, trainings: tuple[tuple[int, float, float], ...], delta: float, discretization: float
-) -> float:
-    """Epsilon of Gaussian measurements of parameter mu and several trainings, as one composition."""
-    unsampled = sum(steps / sigma**2 for steps, _, sigma in trainings)
-    without_sampling = math.sqrt(mu**2 + unsampled)
-    if without_sampling == 0:
-        return 0.0
-    if all(probability == 1 for _, probability, _ in trainings):
-        return gaussian_epsilon(without_sampling, delta) + ROUND_OFF
-    from dp_accounting import dp_event
-    from dp_accounting.pld import PLDAccountant
-    from dp_accounting.rdp import RdpAccountant
-
-    events = [dp_event.GaussianDpEvent(1 / mu)] if mu else []
-    event = dp_event.ComposedDpEvent([*events, *(dpsgd_event(*training) for training in trainings)])
-    if min(sigma for _, _, sigma in trainings) < LEAST_SIGMA:
-        renyi = float(RdpAccountant().compose(event).get_epsilon(delta))
-        return min(renyi, gaussian_epsilon(without_sampling, delta)) + ROUND_OFF
-    accountant = PLDAccountant(value_discretization_interval=discretization)
-    return float(accountant.compose(event).get_epsilon(delta)) + ROUND_OFF
 
 
 @functools.lru_cache(maxsize=4096)

@@ -1,7 +1,8 @@
 """A quick upper bound on epsilon for sliders, in well under a millisecond: Rényi divergences at whole orders.
 
-The accountant's privacy-loss distributions take a tenth of a second to seconds. The bound here is never
-below them, by design about 3 to 15 % above, and is called an upper bound wherever it is shown.
+The accountant's privacy-loss distributions take a tenth of a second to seconds. The bound here is usually
+3 to 15 % above theirs and is called an upper bound wherever it is shown. The reported figure is the smaller
+of the two, so that it is never above this one.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from jupyter_dpsynth.privacy.accounting import (
     GaussianMeasurement,
     PrivacyPlan,
     SampledTraining,
-    _event_epsilon,
     calibrate_noise_multiplier,
     compute_epsilon,
     dpsgd_event,
@@ -18,6 +17,7 @@ from jupyter_dpsynth.privacy.accounting import (
     gaussian_mu,
     max_steps,
 )
+from jupyter_dpsynth.privacy.loss import event_epsilon
 
 # sampling probability, noise multiplier, steps, delta, epsilon by RDP, epsilon by PLD
 REFERENCE = [
@@ -59,7 +59,7 @@ def test_any_event_can_be_accounted():
         ]
     )
     # the reference was computed on a grid ten times coarser than ours, which errs upwards
-    assert _event_epsilon(mixed, 1 / 3e5, "pld", 1e-3) == pytest.approx(2.6709, abs=LAST_DIGIT)
+    assert event_epsilon(mixed, 1 / 3e5, "pld", 1e-3) == pytest.approx(2.6709, abs=LAST_DIGIT)
     assert compute_epsilon(mixed, 1 / 3e5) == pytest.approx(2.6694, abs=LAST_DIGIT)
     assert compute_epsilon(mixed, 1 / 3e5, "rdp") == pytest.approx(2.9334, abs=LAST_DIGIT)
 
@@ -78,7 +78,7 @@ def test_calibration_finds_the_reference_noise_and_never_less(epsilon, sigma):
 )
 def test_the_reference_noise_is_right_in_its_last_digit(accountant, sigmas):
     def cost(sigma):  # on the reference's own grid
-        return _event_epsilon(dpsgd_event(2344, 256 / 30000, sigma), 1 / 3e5, accountant, 1e-3)
+        return event_epsilon(dpsgd_event(2344, 256 / 30000, sigma), 1 / 3e5, accountant, 1e-3)
 
     for epsilon, sigma in zip((1, 2, 4, 8), sigmas, strict=True):
         assert cost(sigma + 1.5e-4) <= epsilon <= cost(sigma - 1.5e-4)
