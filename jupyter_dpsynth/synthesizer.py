@@ -350,11 +350,12 @@ class HighDimSynthesizer:
 
             asked |= {"overwrite": overwrite, "progress": progress or RowsProgress()}
             return shielded(lambda: write_table(learned, int(rows), to, seed, **asked), "synthesizing failed")
+        from jupyter_dpsynth.engine.sampling.provenance import mark_synthetic
         from jupyter_dpsynth.engine.sampling.tables import plan_table
 
         def generate() -> pd.DataFrame:
             maker, portions = plan_table(learned, int(rows), generator, **asked)
-            return maker.make(portions, generator)
+            return mark_synthetic(maker.make(portions, generator))
 
         return shielded(generate, "synthesizing failed")
 

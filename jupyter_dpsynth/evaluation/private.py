@@ -18,6 +18,7 @@ import numpy as np
 
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.planning.plan import LARGE_DELTA, NOMINAL_DELTA
+from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter
 from jupyter_dpsynth.evaluation.private_report import Measured, PrivateReport
@@ -65,6 +66,7 @@ def evaluate_privately(
     label: str = UNNAMED,
     ledger: PrivacyLedger | None = None,
     noise: NoiseSource | None = None,
+    synthetic: bool = False,
 ) -> PrivateReport:
     """Measure with noise how close a synthetic table comes to a private one.
 
@@ -79,6 +81,7 @@ def evaluate_privately(
         label: What the ledger calls a table that is new to it and has no such name.
         ledger: By default the one in Jupyter's data directory.
         noise: For tests only: a fixed seed, and so no guarantee.
+        synthetic: Your word that `df_synth` is synthetic, for a table that is not known to be.
 
     Raises:
         ArtifactError: The ledger cannot record it; nothing was spent.
@@ -104,11 +107,8 @@ def evaluate_privately(
     if df_synth is None:
         df_synth = synthesizer.synthesize()
     check_columns(df_synth, codec.names, "df_synth")
-    if df_synth is opened.described or synthesizer.was_learned_from(df_synth):
-        raise DataError(
-            "df_synth is the original table itself: pass the private table as df and a synthetic one as "
-            "df_synth."
-        )
+    original = df_synth is opened.described or synthesizer.was_learned_from(df_synth)
+    require_synthetic(df_synth, original=original, synthetic=synthetic)
     _check_target(target, codec.names, synthesizer.reference.kinds)
     if dataset is None:
         dataset = source.described.attrs.get("dataset")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from jupyter_dpsynth.display.html import shown_by_summary
 from jupyter_dpsynth.engine.model.reference import pair_dependence
+from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
 from jupyter_dpsynth.errors import DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.comparison_html import NOTHING_STANDS_OUT, comparison_html
 from jupyter_dpsynth.evaluation.distances import (
@@ -81,24 +82,27 @@ class UtilityReport:
     banner: str | None = None
 
     @classmethod
-    def against_measurements(cls, synthesizer: HighDimSynthesizer, df_synth: pd.DataFrame) -> UtilityReport:
+    def against_measurements(
+        cls, synthesizer: HighDimSynthesizer, df_synth: pd.DataFrame, *, synthetic: bool = False
+    ) -> UtilityReport:
         """Compare with the noisy measurements that epsilon already paid for: free.
 
         Args:
             synthesizer: A learned synthesizer.
-            df_synth: A table that it made.
+            df_synth: A table that it made, or a part or a sorted copy of one.
+            synthetic: Your word that `df_synth` is synthetic, for a table that is not known to be.
 
         Raises:
             NotLearnedError: Nothing has been learned.
-            DataError: The table has other columns, or is the one that was learned.
+            DataError: The table has other columns, is the one that was learned, or is not known to be
+                synthetic.
+
+        Privacy:
+            Exact shares of `df_synth` are shown. Of a private table, or a changed copy of it, nothing would
+            cover them: what is not known to be synthetic is therefore not compared without your word.
         """
         check_columns(df_synth, synthesizer.reference.columns, "df_synth")
-        if synthesizer.was_learned_from(df_synth):
-            raise DataError(
-                "df_synth is the original table itself: the result would not be covered by epsilon. Pass a "
-                "synthetic table, or compare with the original explicitly: UtilityReport.against_original "
-                "(--original)."
-            )
+        require_synthetic(df_synth, original=synthesizer.was_learned_from(df_synth), synthetic=synthetic)
         return shielded(lambda: cls._from_measurements(synthesizer, df_synth), "the comparison failed")
 
     @classmethod

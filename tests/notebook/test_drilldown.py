@@ -31,7 +31,7 @@ def panel(request: Any, shell: Shell) -> Iterator[DrillDown]:
     synthesizer = untrained(df)
     made = synthesizer.synthesize(900, seed=0)
     if request.param == "measured":
-        report = UtilityReport.against_measurements(synthesizer, made)
+        report = UtilityReport.against_measurements(synthesizer, made, synthetic=True)
     else:
         report = UtilityReport.against_original(df, made)
     one = DrillDown(report)

@@ -142,7 +142,7 @@ def test_the_overall_score_against_measurements_is_low_without_dependence():
     synthesizer = untrained(df)
     shuffled = without_dependence(mixed_table(4000, seed=4))
     good, poor = (
-        UtilityReport.against_measurements(synthesizer, made)
+        UtilityReport.against_measurements(synthesizer, made, synthetic=True)
         for made in (mixed_table(4000, seed=3), shuffled)
     )
     assert good.overall.score > 80

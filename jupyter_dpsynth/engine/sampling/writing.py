@@ -21,6 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jupyter_dpsynth.engine.sampling.generation import CHAIN_ROWS
+from jupyter_dpsynth.engine.sampling.provenance import mark_synthetic
 from jupyter_dpsynth.engine.sampling.tables import plan_table, split_portions
 from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, shown
 from jupyter_dpsynth.sources.dask import active_client, computed, import_dask
@@ -181,6 +182,7 @@ def _write_part(maker: TableMaker, part: _Part, of: int) -> int | DPSynthError:
     """Make and store one part; returns its number of rows, or the error."""
     try:
         df = maker.make(part.portions, np.random.default_rng(part.seed), part.first, of)
+        mark_synthetic(df, remember=False)  # Parquet keeps the stamp
     except DPSynthError as error:  # given back, not raised: the same part would fail again
         return error
     for attempt in range(ATTEMPTS):

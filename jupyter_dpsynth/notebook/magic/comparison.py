@@ -50,7 +50,8 @@ def compare(session: Session, parsed: ParsedLine) -> None:
                 )
         from jupyter_dpsynth.evaluation.report import UtilityReport
 
-        report = UtilityReport.against_measurements(synthesizer, df_synth)
+        stated = "synthetic" in parsed.options
+        report = UtilityReport.against_measurements(synthesizer, df_synth, synthetic=stated)
     else:
         report = _compare_with_original(parsed, namespace, df_synth)
     output = parsed.options.get("output")
@@ -122,6 +123,7 @@ def evaluate(session: Session, parsed: ParsedLine) -> None:
         target=None if target is None else expand(target, namespace, "--target"),
         dataset=dataset,
         label=label,
+        synthetic="synthetic" in parsed.options,
     )
     if output is not None:
         namespace[output] = report

@@ -133,6 +133,7 @@ While it runs, 'interrupt the kernel' ends training after the current step and k
 
 
 _ROWS = Option("rows", "NUMBER", "About how many rows to plan for; your table is not counted.")
+_SYNTHETIC = Option("synthetic", "", "Your word that DF_SYNTH is synthetic, where that is not known.")
 _COLUMNS = Option("columns", "NUMBER", "Without a DATAFRAME: how many columns to plan for.")
 
 _PANEL_DETAILS = """\
@@ -262,6 +263,7 @@ def _commands() -> dict[str, Command]:
             ("[DF_SYNTH]",),
             "Compare the synthetic table with the noisy measurements (free).",
             (
+                _SYNTHETIC,
                 Option("original", "DATAFRAME", "Compare with the real table: NOT covered by epsilon."),
                 Option("holdout", "DATAFRAME", "Real rows to test on, which were not learned."),
                 Option(
@@ -285,6 +287,7 @@ def _commands() -> dict[str, Command]:
                     "Also train a model for this categorical column on synthetic rows, "
                     "and test it on real ones.",
                 ),
+                _SYNTHETIC,
                 _DATASET,
                 Option("output", "NAME", "Name of the variable for the report.", "o"),
                 _SYNTHESIZER,

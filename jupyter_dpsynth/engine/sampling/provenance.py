@@ -1,0 +1,132 @@
+"""Which tables are known to be synthetic, so that nothing but those is compared for free.
+
+A table that a model made carries a stamp in `DataFrame.attrs`, which copies, slices and Parquet files keep. A
+stamp alone would also stay on a table whose columns somebody has replaced by private ones. Therefore this
+process also remembers the hashes of the rows that it made: a stamped table is known while it holds nothing
+else, and an unstamped one, such as one read again from CSV, if it is one of those tables as a whole.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jupyter_dpsynth.errors import DataError, shielded
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = ["STAMP", "is_known_synthetic", "mark_synthetic", "require_synthetic"]
+
+STAMP = "jupyter_dpsynth synthetic"
+REMEMBERED_ROWS = 20_000_000  # 160 MB; of older tables the rows are forgotten
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """What is remembered of a table: sorted hashes of its rows, and its columns."""
+
+    rows: NDArray[np.uint64]
+    names: tuple[str, ...]
+
+    def rows_of(self, df: pd.DataFrame) -> NDArray[np.uint64]:
+        """Sorted hashes of another table's rows, of these columns."""
+        names = list(self.names)
+        return _sorted_rows(df[names] if set(names) <= set(df.columns) else df)
+
+
+_known: dict[str, _Made | None] = {}
+_lock = threading.Lock()
+
+
+def mark_synthetic(df: pd.DataFrame, *, remember: bool = True) -> pd.DataFrame:
+    """Stamp a table that a model has just made.
+
+    Args:
+        df: The table.
+        remember: Whether this process is going to see the table again; not if it is written to a file.
+
+    Returns:
+        The same object.
+    """
+    stamp = uuid.uuid4().hex
+    df.attrs[STAMP] = stamp
+    if remember:
+        made = _Made(_sorted_rows(df), tuple(df.columns))
+        with _lock:
+            _known[stamp] = made
+            _forget_oldest()
+    return df
+
+
+def _forget_oldest() -> None:
+    """Drop the rows of old tables, of which the stamp is then no longer enough."""
+    kept = 0
+    for place, (stamp, made) in enumerate(reversed(list(_known.items()))):
+        kept += 0 if made is None else len(made.rows)
+        if place and kept > REMEMBERED_ROWS:
+            _known[stamp] = None
+
+
+def is_known_synthetic(df: pd.DataFrame) -> bool:
+    """Whether a table was made by a model, as far as that can be known.
+
+    Args:
+        df: The table.
+
+    Privacy:
+        The answer depends on rows only if the table carries the stamp of a table that was made here, or is
+        one of those tables.
+    """
+    stamp = df.attrs.get(STAMP)
+    with _lock:
+        known = dict(_known)
+    if stamp is None:
+        same_size = [made for made in known.values() if made is not None and len(made.rows) == len(df)]
+        return any(np.array_equal(made.rows, made.rows_of(df)) for made in same_size)
+    if stamp not in known:
+        return isinstance(stamp, str)  # made by another process, and read from a file
+    made = known[stamp]
+    if made is None or len(made.rows) == 0:
+        return False
+    rows = made.rows_of(df)
+    places = np.minimum(np.searchsorted(made.rows, rows), len(made.rows) - 1)
+    return bool((made.rows[places] == rows).all())
+
+
+def require_synthetic(df_synth: pd.DataFrame, *, original: bool, synthetic: bool) -> None:
+    """Refuse a table of which exact figures would be shown, unless it is known or stated to be synthetic.
+
+    Args:
+        df_synth: The table.
+        original: Whether it is the very object that was learned.
+        synthetic: Whether the user states that it is synthetic.
+
+    Raises:
+        DataError: It is the original, or neither known nor stated to be synthetic.
+    """
+    if original:
+        raise DataError(
+            "df_synth is the original table itself: what would be shown is not covered by epsilon. Pass a "
+            "synthetic table, or compare explicitly with UtilityReport.against_original (--original)."
+        )
+    if synthetic or shielded(lambda: is_known_synthetic(df_synth), "the table could not be recognised"):
+        return
+    raise DataError(
+        "df_synth is not known to be synthetic: exact figures of its rows would be shown, and if it is the "
+        "private table, or a changed copy of it, no epsilon covers them. Known are tables that synthesize "
+        "made: as they are, parts of them, sorted, or read again. If this one is synthetic, say so: "
+        "synthetic=True (--synthetic). To compare with the private table, use "
+        "UtilityReport.against_original (--original)."
+    )
+
+
+def _sorted_rows(df: pd.DataFrame) -> NDArray[np.uint64]:
+    from jupyter_dpsynth.sources.fingerprint import row_hashes
+
+    return np.sort(row_hashes(df))
