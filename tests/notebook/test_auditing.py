@@ -52,7 +52,7 @@ def test_an_audit_needs_a_model(shell: Shell) -> None:
 @pytest.mark.tensorflow
 def test_an_audit_is_free_reads_no_private_row_and_works_after_loading(tmp_path) -> None:
     df = mixed_table()
-    one = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(steps=40))
+    one = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(epsilon=8.0, steps=40))
     one.learn(df, callback=lambda _: None)
     one.save(tmp_path / "model.dps")
     del df
