@@ -134,7 +134,7 @@ class HighDimSynthesizer:
         from jupyter_dpsynth.engine.learning.progress import RunProgress
         from jupyter_dpsynth.engine.learning.run import learn_table
         from jupyter_dpsynth.engine.learning.spending import LedgerEntry
-        from jupyter_dpsynth.engine.learning.strategy import surrounding_strategy
+        from jupyter_dpsynth.engine.learning.strategy import current_strategy
         from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
         from jupyter_dpsynth.privacy.noise import NoiseSource
 
@@ -142,7 +142,7 @@ class HighDimSynthesizer:
             dataset = source.described.attrs.get("dataset")
         ledger = PrivacyLedger() if ledger is None else ledger
         noise = noise or NoiseSource()
-        strategy = surrounding_strategy() if strategy is None else strategy
+        strategy = current_strategy() if strategy is None else strategy
         entry = LedgerEntry(ledger, dataset, label, config, test_only=noise.test_only)
         target = config.epsilon if config.differential_privacy else math.inf
         spent = None if noise.test_only else 0.0
@@ -204,10 +204,10 @@ class HighDimSynthesizer:
             CancelledError: After training has ended, if it was cancelled.
             DPSynthError: As `learn`.
         """
-        from jupyter_dpsynth.engine.learning.awaiting import in_thread
-        from jupyter_dpsynth.engine.learning.strategy import surrounding_strategy
+        from jupyter_dpsynth.engine.learning.background import in_thread
+        from jupyter_dpsynth.engine.learning.strategy import current_strategy
 
-        strategy = surrounding_strategy() if strategy is None else strategy  # a scope belongs to its thread
+        strategy = current_strategy() if strategy is None else strategy  # a scope belongs to its thread
         run_with = {"dataset": dataset, "ledger": ledger, "strategy": strategy, "checkpoint": checkpoint}
         await in_thread(
             lambda tell, stop: self.learn(df, tell, stop, **run_with), callback or ConsoleProgress()

@@ -23,7 +23,7 @@ from jupyter_dpsynth.sources.values import RESOLUTIONS, WALL_EPOCH, number_value
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["STEPS", "NumericCodec", "from_units", "in_units", "to_units", "units_of"]
+__all__ = ["STEPS", "NumericCodec", "from_steps", "in_steps", "points_of", "to_points"]
 
 # Integers beyond 2^62 are cut: float64 carries them to int64 and back without overflow.
 LARGEST = 2.0**62
@@ -33,7 +33,7 @@ NUMBER_UNITS = {*STEPS, *(10.0**-places for places in range(10))}  # of declared
 SPIKE_WIDTH = 1e-6  # of a value: a leaf so narrow holds one value that comes again and again
 
 
-def units_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
+def points_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
     """A column's values as points, float64 `[n]`, NaN where missing.
 
     Args:
@@ -43,13 +43,13 @@ def units_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float
     """
     if isinstance(meta, DatetimeMeta):
         moments, missing = time_values(series, duration=meta.is_duration)
-        units = to_units(moments, meta, unit)
+        units = to_points(moments, meta, unit)
         units[missing] = np.nan
         return units
-    return to_units(number_values(series), meta, unit)
+    return to_points(number_values(series), meta, unit)
 
 
-def to_units(values: NDArray[Any], meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
+def to_points(values: NDArray[Any], meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
     """Numbers or microseconds as points, float64 `[n]`; the order of values is kept."""
     if isinstance(meta, DatetimeMeta):
         units: NDArray[np.float64] = (values // int(unit)).astype(np.float64)
@@ -57,17 +57,17 @@ def to_units(values: NDArray[Any], meta: ContinuousMeta | DatetimeMeta, unit: fl
     if unit == 0:
         return values
     with np.errstate(over="ignore"):  # what overflows is cut
-        multiples: NDArray[np.float64] = np.clip(np.rint(in_units(values, unit)), -LARGEST, LARGEST)
+        multiples: NDArray[np.float64] = np.clip(np.rint(in_steps(values, unit)), -LARGEST, LARGEST)
     return multiples
 
 
-def in_units(values: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
+def in_steps(values: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
     """Divide numbers by a resolution. For 10^-d this multiplies by 10^d, which is exact more often."""
     return values * round(1 / unit) if unit < 1 else values / unit
 
 
-def from_units(points: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
-    """The inverse of `in_units`: from multiples of the resolution back to numbers."""
+def from_steps(points: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
+    """The inverse of `in_steps`: from multiples of the resolution back to numbers."""
     return points / round(1 / unit) if unit < 1 else points * unit
 
 
@@ -77,7 +77,7 @@ class NumericCodec:
 
     Attributes:
         meta: The column's schema.
-        unit: Size of one unit (see `units_of`).
+        unit: Size of one unit (see `points_of`).
         starts: First point of each leaf, float64 `[leaves]`, increasing.
         ends: Point after each leaf, float64 `[leaves]`.
         weights: Noisy mass of each leaf, positive float64 `[leaves]`.
@@ -143,15 +143,15 @@ class NumericCodec:
         return text.removesuffix(" 00:00:00")
 
     @property
-    def range_label(self) -> str:
+    def range_text(self) -> str:
         """The range that the bins cover, as text."""
         return self._label(self.starts[0], self.ends[-1])
 
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
         """Codes `int32 [n]` of a column; values outside the bins get the code of the nearest bin."""
-        return self.encode_units(units_of(series, self.meta, self.unit))
+        return self.encode_points(points_of(series, self.meta, self.unit))
 
-    def encode_units(self, units: NDArray[np.float64]) -> NDArray[np.int32]:
+    def encode_points(self, units: NDArray[np.float64]) -> NDArray[np.int32]:
         """Codes `int32 [n]` of points."""
         codes = np.searchsorted(self.starts[self.first_leaf[1:]], units, side="right")
         missing = np.isnan(units)
@@ -208,7 +208,7 @@ class NumericCodec:
             if not self.meta.is_duration:
                 times, absent = WALL_EPOCH + times, np.datetime64("NaT", "us")
             return times if missing is None else np.where(missing, absent, times)
-        values = from_units(points, self.unit) if self.unit > 0 else points
+        values = from_steps(points, self.unit) if self.unit > 0 else points
         if self.meta.bounds is not None:
             values = np.clip(values, *self.meta.bounds)
         return values if missing is None else np.where(missing, np.nan, values)

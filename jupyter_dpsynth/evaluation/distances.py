@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Metric",
     "chance_floor",
+    "distance_of_halves",
     "distances",
-    "halves_apart",
     "joint_of_measured",
     "joint_of_tables",
     "learned_figures",
@@ -98,7 +98,7 @@ def _halves(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
     return codes[order[: len(codes) // 2]], codes[order[len(codes) // 2 :]]
 
 
-def halves_apart(codes: NDArray[np.int64], sizes: Sequence[int]) -> list[float]:
+def distance_of_halves(codes: NDArray[np.int64], sizes: Sequence[int]) -> list[float]:
     """Distance of every column between two random halves."""
     halves = _halves(codes)
     if not len(halves[0]):

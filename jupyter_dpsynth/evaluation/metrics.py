@@ -72,7 +72,7 @@ def _is_number(series: pd.Series) -> bool:
     return bool(numeric and series.nunique() > FEW_VALUES)
 
 
-def _as_names(series: pd.Series) -> pd.Series:
+def _as_text(series: pd.Series) -> pd.Series:
     """Values as text, the same for equal values such as 1 and 1.0; missing as '<missing>'."""
 
     def name(value: Any) -> str:  # noqa: ANN401 - a cell
@@ -104,7 +104,7 @@ class _Cells:
     def codes(self, series: pd.Series) -> NDArray[np.int64]:
         if self.edges is None:
             index = {value: place for place, value in enumerate(self.names)}
-            codes, distinct = pd.factorize(_as_names(series))
+            codes, distinct = pd.factorize(_as_text(series))
             table = np.array([index.get(value, len(self.names)) for value in distinct], dtype=np.int64)
             return table[codes]
         values = _as_numbers(series)
@@ -144,7 +144,7 @@ class Discretizer:
                 is_time = pd.api.types.is_datetime64_any_dtype(series.dtype)
                 self.columns[name] = _Cells(inner, (), is_time)
             else:
-                frequent = _as_names(series).value_counts().index[:MOST_CATEGORIES]
+                frequent = _as_text(series).value_counts().index[:MOST_CATEGORIES]
                 self.columns[name] = _Cells(None, tuple(frequent))
 
     @property
@@ -259,10 +259,10 @@ def _features(original: pd.DataFrame, *tables: pd.DataFrame) -> list[NDArray[np.
             for columns, table in zip(out, tables, strict=True):
                 columns.append(_as_numbers(table[name]))
             continue
-        frequent = _as_names(original[name]).value_counts().index[:200]
+        frequent = _as_text(original[name]).value_counts().index[:200]
         index = {value: place for place, value in enumerate(frequent)}
         for columns, table in zip(out, tables, strict=True):
-            codes = _as_names(table[name]).map(index).fillna(len(index))
+            codes = _as_text(table[name]).map(index).fillna(len(index))
             columns.append(codes.to_numpy(np.float64))
     return [np.stack(columns, axis=1) for columns in out]
 
@@ -292,11 +292,11 @@ def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.Data
     model = _boosting(150)
     from sklearn.metrics import roc_auc_score
 
-    classes = {name: place for place, name in enumerate(sorted(set(_as_names(original[target]))))}
+    classes = {name: place for place, name in enumerate(sorted(set(_as_text(original[target]))))}
     features = original.drop(columns=target)
     tables = (train, holdout)
     inputs = _features(features, *(table.drop(columns=target) for table in tables))
-    labels = [_as_names(table[target]).map(classes).fillna(-1).to_numpy() for table in tables]
+    labels = [_as_text(table[target]).map(classes).fillna(-1).to_numpy() for table in tables]
     learned = np.unique(labels[0][labels[0] >= 0])
     known = [np.isin(label, learned) for label in labels]
     (x_train, x_hold), (y_train, y_hold) = (

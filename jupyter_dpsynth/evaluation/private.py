@@ -29,7 +29,7 @@ from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED, TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import PlannedRelease, Releases
-from jupyter_dpsynth.sources.bounding import bound_units
+from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from jupyter_dpsynth.sources.opening import open_source
 
@@ -262,7 +262,7 @@ class PrivateEvaluation:
             The measurements of `plan`, each scaled to the most rows of one unit.
         """
         if self.config.privacy_unit is not None:
-            source, _ = bound_units(
+            source, _ = limit_rows_per_unit(
                 source, self.config.privacy_unit, self.config.max_rows_per_unit, self.noise.generator
             )
         releases = Releases(self.noise, self.releases)

@@ -17,8 +17,8 @@ from jupyter_dpsynth.evaluation.comparison_html import NOTHING_STANDS_OUT, compa
 from jupyter_dpsynth.evaluation.distances import (
     Metric,
     chance_floor,
+    distance_of_halves,
     distances,
-    halves_apart,
     joint_of_measured,
     joint_of_tables,
     learned_figures,
@@ -29,7 +29,7 @@ from jupyter_dpsynth.evaluation.distances import (
 from jupyter_dpsynth.evaluation.metrics import Discretizer, cramers_v, one_way_shares
 from jupyter_dpsynth.evaluation.plots import ColumnComparison, column_figure, dependence_figures, pair_figures
 from jupyter_dpsynth.sources.opening import open_source
-from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_to_look_at
+from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_for_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -228,7 +228,7 @@ class UtilityReport:
             one_way_shares(synthetic, grid.sizes),
             None,
             grid.ordered,
-            halves_apart(codes, grid.sizes),
+            distance_of_halves(codes, grid.sizes),
         )
         dependence, dependence_synthetic = (cramers_v(c, grid.sizes) for c in (codes, synthetic))
         table = distances(grid, codes, synthetic, dependence, dependence_synthetic)
@@ -327,7 +327,7 @@ def _original(table: object) -> tuple[pd.DataFrame, bool]:
     """The original rows to compare with, and whether they may be only some of them."""
     source = open_source(table)
     try:
-        return shielded(lambda: rows_to_look_at(source), "reading the original failed"), source.partitioned
+        return shielded(lambda: rows_for_owner(source), "reading the original failed"), source.partitioned
     finally:
         source.close()
 

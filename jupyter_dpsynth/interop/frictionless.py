@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import MetadataError
-from jupyter_dpsynth.interop.carried import Carried, listed
+from jupyter_dpsynth.interop.conversion import ConvertedSchema, listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,7 +41,7 @@ def _has_schema(content: Mapping[Any, Any]) -> bool:
     return isinstance(schema, Mapping) and isinstance(schema.get("fields"), list)
 
 
-def read_frictionless(content: Mapping[Any, Any], names: Collection[str]) -> Carried:
+def read_frictionless(content: Mapping[Any, Any], names: Collection[str]) -> ConvertedSchema:
     """Declarations from a Table Schema.
 
     Args:
@@ -51,25 +51,25 @@ def read_frictionless(content: Mapping[Any, Any], names: Collection[str]) -> Car
     Raises:
         MetadataError: There are several resources and none, or more than one, has these columns.
     """
-    carried = Carried("the Table Schema")
+    converted = ConvertedSchema("the Table Schema")
     schema = _schema(content, names)
     for described in schema["fields"]:
-        _read_field(carried, described)
+        _read_field(converted, described)
     key = schema.get("primaryKey") or ()
     keys = [key] if isinstance(key, str) else list(key)
     if len(keys) == 1:
-        carried.options["id"][keys[0]] = True
+        converted.options["id"][keys[0]] = True
     elif keys:
-        carried.remarks.append(
+        converted.remarks.append(
             f"a primaryKey of several columns ({listed(keys)}), which are learned like others"
         )
     markers = [text for text in schema.get("missingValues") or () if text != ""]
     if markers:
-        carried.remarks.append(
+        converted.remarks.append(
             f"missingValues (read the file with na_values = {markers!r} to make these values missing)"
         )
-    carried.remarks += [name for name in ("foreignKeys", "uniqueKeys") if schema.get(name)]
-    return carried
+    converted.remarks += [name for name in ("foreignKeys", "uniqueKeys") if schema.get(name)]
+    return converted
 
 
 def _schema(content: Mapping[Any, Any], names: Collection[str]) -> Mapping[str, Any]:
@@ -88,39 +88,39 @@ def _schema(content: Mapping[Any, Any], names: Collection[str]) -> Mapping[str, 
     return dict(schemas[0])
 
 
-def _read_field(carried: Carried, described: Mapping[str, Any]) -> None:
+def _read_field(converted: ConvertedSchema, described: Mapping[str, Any]) -> None:
     name, kind = described["name"], described.get("type", "any")
     constraints = described.get("constraints") or {}
     if kind in KINDS:
-        carried.kinds[name] = KINDS[kind]
+        converted.kinds[name] = KINDS[kind]
     elif kind != "any":
-        carried.lose(f"type {kind!r} (learned according to the column's own type)", name)
+        converted.lose(f"type {kind!r} (learned according to the column's own type)", name)
     if kind == "integer":
-        carried.options["decimals"][name] = 0
-    _read_domain(carried, name, kind, constraints.get("enum") or described.get("categories"), constraints)
+        converted.options["decimals"][name] = 0
+    _read_domain(converted, name, kind, constraints.get("enum") or described.get("categories"), constraints)
     for key in constraints:
         if key == "required" and constraints[key]:
-            carried.lose(NO_MISSING, name)
+            converted.lose(NO_MISSING, name)
         elif key not in READ:
-            carried.lose(f"the constraint {key!r}", name)
+            converted.lose(f"the constraint {key!r}", name)
     for key in described:
         if key not in FIELD_KEYS:
-            carried.lose(str(key), name)
+            converted.lose(str(key), name)
 
 
 def _read_domain(
-    carried: Carried,
+    converted: ConvertedSchema,
     name: str,
     kind: str,
     values: Any,  # noqa: ANN401 - a list
     constraints: Mapping[str, Any],
 ) -> None:
     if values and KINDS.get(kind) == "datetime":
-        carried.lose("a list of dates", name)
+        converted.lose("a list of dates", name)
     elif values:
-        carried.options["categories"][name] = tuple(_value(each, kind) for each in values)
+        converted.options["categories"][name] = tuple(_value(each, kind) for each in values)
     else:
-        carried.limit(name, *(_limit(constraints, side, kind) for side in ("inimum", "aximum")))
+        converted.limit(name, *(_limit(constraints, side, kind) for side in ("inimum", "aximum")))
 
 
 def _value(value: Any, kind: str) -> Any:  # noqa: ANN401 - a category

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jupyter_dpsynth.interop.carried import Carried
+from jupyter_dpsynth.interop.conversion import ConvertedSchema
 
 __all__ = ["is_pandera", "read_pandera"]
 
@@ -28,27 +28,27 @@ def is_pandera(source: object) -> bool:
     return any(cls.__name__ in ("DataFrameSchema", "DataFrameModel") for cls in own)
 
 
-def read_pandera(source: Any) -> Carried:  # noqa: ANN401 - a type of pandera's
+def read_pandera(source: Any) -> ConvertedSchema:  # noqa: ANN401 - a type of pandera's
     """Declarations from a schema: its columns' types, their checks of ranges and of allowed values."""
-    carried = Carried("the pandera schema")
+    converted = ConvertedSchema("the pandera schema")
     schema = source.to_schema() if hasattr(source, "to_schema") else source
     for name, column in schema.columns.items():
         if column.regex:
-            carried.lose("columns given by a pattern (declare them by name)", name)
+            converted.lose("columns given by a pattern (declare them by name)", name)
         else:
-            _read_column(carried, name, column)
+            _read_column(converted, name, column)
     remarks = {"checks of whole rows": schema.checks, "unique combinations": schema.unique}
-    carried.remarks += [what for what, given in remarks.items() if given]
-    return carried
+    converted.remarks += [what for what, given in remarks.items() if given]
+    return converted
 
 
-def _read_column(carried: Carried, name: str, column: Any) -> None:  # noqa: ANN401 - a type of pandera's
+def _read_column(converted: ConvertedSchema, name: str, column: Any) -> None:  # noqa: ANN401 - a type of pandera's
     dtype = str(column.dtype).lower()
     if kind := _kind(dtype):
-        carried.kinds[name] = kind
+        converted.kinds[name] = kind
     whole = dtype.startswith(("int", "uint"))
     if whole:
-        carried.options["decimals"][name] = 0
+        converted.options["decimals"][name] = 0
     values = getattr(column.dtype, "categories", None)
     low = high = None
     for check in column.checks:
@@ -60,15 +60,15 @@ def _read_column(carried: Carried, name: str, column: Any) -> None:  # noqa: ANN
             low = below if low is None or (below is not None and below > low) else low
             high = above if high is None or (above is not None and above < high) else high
         else:
-            carried.lose(f"the check {check.name!r}", name)
+            converted.lose(f"the check {check.name!r}", name)
     if values is not None:
-        carried.options["categories"][name] = tuple(values)
+        converted.options["categories"][name] = tuple(values)
     else:
-        carried.limit(name, low, high)
+        converted.limit(name, low, high)
     if column.unique:
-        carried.lose("unique = True (ids = [...] makes a column an identifier)", name)
+        converted.lose("unique = True (ids = [...] makes a column an identifier)", name)
     if not column.nullable and str(column.dtype) not in NEVER_MISSING:
-        carried.lose(NO_MISSING, name)
+        converted.lose(NO_MISSING, name)
 
 
 def _limits(check: str, statistics: dict[str, Any], *, whole: bool) -> tuple[Any, Any]:

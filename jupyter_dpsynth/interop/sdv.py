@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_dpsynth.errors import MetadataError
-from jupyter_dpsynth.interop.carried import Carried, listed
+from jupyter_dpsynth.interop.conversion import ConvertedSchema, listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -45,7 +45,7 @@ def is_sdv(content: Mapping[Any, Any]) -> bool:
     )
 
 
-def read_sdv(content: Mapping[Any, Any], names: Collection[str]) -> Carried:
+def read_sdv(content: Mapping[Any, Any], names: Collection[str]) -> ConvertedSchema:
     """Declarations from SDV metadata of one table.
 
     Keys, and columns of personal details (email, name, ...), are identifiers: never learned. Ranges and
@@ -59,32 +59,36 @@ def read_sdv(content: Mapping[Any, Any], names: Collection[str]) -> Carried:
     Raises:
         MetadataError: It describes several tables and none, or more than one, has these columns.
     """
-    carried = Carried("SDV metadata")
-    table = _table(content, names, carried)
+    converted = ConvertedSchema("SDV metadata")
+    table = _table(content, names, converted)
     for name, column in table["columns"].items():
-        _read_column(carried, name, column)
+        _read_column(converted, name, column)
     keys = table.get("primary_key"), *(table.get("alternate_keys") or ())
     for key in keys:
         if isinstance(key, str):
-            carried.options["id"][key] = True
+            converted.options["id"][key] = True
         elif key:
-            carried.remarks.append(f"a key of several columns ({listed(key)}), which are learned like others")
+            converted.remarks.append(
+                f"a key of several columns ({listed(key)}), which are learned like others"
+            )
     if table.get("sequence_key"):
         key = table["sequence_key"]
-        carried.remarks.append(
+        converted.remarks.append(
             f"the sequence key {key!r} (if several rows belong to one person, set privacy_unit = {key!r})"
         )
     others = [key for key, value in table.items() if value and key not in {*TABLE_KEYS, "sequence_key"}]
-    carried.remarks += [str(key) for key in others]
-    return carried
+    converted.remarks += [str(key) for key in others]
+    return converted
 
 
-def _table(content: Mapping[Any, Any], names: Collection[str], carried: Carried) -> Mapping[str, Any]:
+def _table(
+    content: Mapping[Any, Any], names: Collection[str], converted: ConvertedSchema
+) -> Mapping[str, Any]:
     """The part of a document that describes the table."""
     if "tables" not in content:
         return content
     if content.get("relationships"):
-        carried.remarks.append("relationships between tables")
+        converted.remarks.append("relationships between tables")
     tables = content["tables"]
     if len(tables) == 1:
         (table,) = tables.values()
@@ -98,32 +102,32 @@ def _table(content: Mapping[Any, Any], names: Collection[str], carried: Carried)
     return dict(fitting[0])
 
 
-def _read_column(carried: Carried, name: str, column: Mapping[str, Any]) -> None:
+def _read_column(converted: ConvertedSchema, name: str, column: Mapping[str, Any]) -> None:
     sdtype = column["sdtype"]
     if sdtype == "id":
-        carried.options["id"][name] = True
+        converted.options["id"][name] = True
     elif sdtype in KINDS:
-        carried.kinds[name] = KINDS[sdtype]
+        converted.kinds[name] = KINDS[sdtype]
         if str(column.get("computer_representation", "")).startswith(("Int", "UInt")):
-            carried.options["decimals"][name] = 0
+            converted.options["decimals"][name] = 0
         if column.get("order"):
-            carried.options["categories"][name] = tuple(column["order"])
+            converted.options["categories"][name] = tuple(column["order"])
     elif column.get("pii", True):  # SDV's own default
-        carried.options["id"][name] = True
-        carried.lose(f"realistic values of sdtype {sdtype!r} (they get new numbers instead)", name)
+        converted.options["id"][name] = True
+        converted.lose(f"realistic values of sdtype {sdtype!r} (they get new numbers instead)", name)
     else:
-        carried.lose(f"sdtype {sdtype!r} (learned according to the column's own type)", name)
+        converted.lose(f"sdtype {sdtype!r} (learned according to the column's own type)", name)
     if RANGES & set(column):
-        carried.lose(
+        converted.lose(
             "ranges and values, because SDV reads them from the rows (declare bounds and categories that "
             "are public)",
             name,
         )
     if column.get("range_is_nullable") is False:
-        carried.lose("range_is_nullable = False (whether values are missing is measured)", name)
+        converted.lose("range_is_nullable = False (whether values are missing is measured)", name)
     for key in column:
         if key not in COLUMN_KEYS | RANGES:
-            carried.lose(str(key), name)
+            converted.lose(str(key), name)
 
 
 class Column(Protocol):

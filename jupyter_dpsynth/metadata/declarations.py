@@ -20,7 +20,7 @@ from jupyter_dpsynth.interop.sdv import is_sdv, read_sdv
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from jupyter_dpsynth.interop.carried import Carried
+    from jupyter_dpsynth.interop.conversion import ConvertedSchema
 
 __all__ = [
     "by_column",
@@ -80,15 +80,15 @@ def read_schema(
     """
     content, name = _content(source)
     try:
-        carried = _carried(content, names)
-        if carried is None:
+        converted = _converted(content, names)
+        if converted is None:
             _add_own(content, declared)
             return
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, MetadataError):
             raise
     else:
-        _add_carried(carried, declared, names, kind_of)
+        _add_converted(converted, declared, names, kind_of)
         return
     raise MetadataError(
         f"schema{name} is not a schema: write 'columns: {{name: {{bounds: [low, high]}}}}', or pass SDV "
@@ -122,7 +122,7 @@ def _content(source: object) -> tuple[Any, str]:
         raise MetadataError(f"schema = {str(path)!r} is neither JSON nor YAML.") from None
 
 
-def _carried(content: Any, names: Sequence[str]) -> Carried | None:  # noqa: ANN401 - parsed, or an object
+def _converted(content: Any, names: Sequence[str]) -> ConvertedSchema | None:  # noqa: ANN401 - parsed, or an object
     """The declarations in another library's schema; None if it is in our own form."""
     if is_pandera(content):
         return read_pandera(content)
@@ -131,17 +131,20 @@ def _carried(content: Any, names: Sequence[str]) -> Carried | None:  # noqa: ANN
     return read_sdv(content, names) if is_sdv(content) else None
 
 
-def _add_carried(
-    carried: Carried, declared: dict[str, dict[str, Any]], names: Sequence[str], kind_of: Callable[[str], str]
+def _add_converted(
+    converted: ConvertedSchema,
+    declared: dict[str, dict[str, Any]],
+    names: Sequence[str],
+    kind_of: Callable[[str], str],
 ) -> None:
-    carried.fit(names, kind_of)
+    converted.fit(names, kind_of)
     taken = {name for option in ("bounds", "categories", "id") for name in declared[option]}
-    for option, by_name in carried.options.items():
+    for option, by_name in converted.options.items():
         for name, value in by_name.items():
             if option == "decimals" or name not in taken:
                 declared[option].setdefault(name, value)
-    if carried.note:
-        warnings.warn(carried.note, SchemaWarning, stacklevel=5)  # of whoever called extract
+    if converted.note:
+        warnings.warn(converted.note, SchemaWarning, stacklevel=5)  # of whoever called extract
 
 
 def _add_own(content: Mapping[str, Any], declared: dict[str, dict[str, Any]]) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["CHANGED", "FrameSource", "KeptRows", "RowSums", "Source"]
+__all__ = ["CHANGED", "FrameSource", "KeptRows", "Source", "TableChecksum"]
 
 T = TypeVar("T")
 CHANGED = (
@@ -47,7 +47,7 @@ class Source(ABC):
     partitioned: bool
     copied = False
     volatile = False
-    checksum: RowSums | None = None
+    checksum: TableChecksum | None = None
     in_order = False
     pulse: Callable[[], object] = staticmethod(lambda: None)
 
@@ -125,7 +125,7 @@ class Source(ABC):
             place = end
         return out[:place]
 
-    def require(self, found: RowSums) -> None:
+    def require(self, found: TableChecksum) -> None:
         """Raise DataError unless a pass found the rows that were there before."""
         known = self.checksum
         if known is not None and (found != known if self.in_order else found.plain != known.plain):
@@ -239,7 +239,7 @@ AT_ONCE = 2**20  # rows whose hashes are copied at once
 
 
 @dataclass(frozen=True)
-class RowSums:
+class TableChecksum:
     """Sums of row hashes, modulo 2^64, that show whether a table changed between two passes: private.
 
     Attributes:
@@ -253,7 +253,7 @@ class RowSums:
     placed: int = 0
 
     @classmethod
-    def of(cls, hashes: NDArray[np.uint64]) -> RowSums:
+    def of(cls, hashes: NDArray[np.uint64]) -> TableChecksum:
         """The sums of some rows."""
         found = cls()
         for start in range(0, len(hashes), AT_ONCE):
@@ -262,7 +262,7 @@ class RowSums:
             found += cls(len(part), int(part.sum()), int(placed.sum()))
         return found
 
-    def __add__(self, other: RowSums) -> RowSums:
+    def __add__(self, other: TableChecksum) -> TableChecksum:
         """The sums of these rows followed by the others, whose positions shift accordingly."""
         placed = self.placed + other.placed + 2 * self.rows * other.plain
-        return RowSums(self.rows + other.rows, (self.plain + other.plain) % 2**64, placed % 2**64)
+        return TableChecksum(self.rows + other.rows, (self.plain + other.plain) % 2**64, placed % 2**64)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.sources.base import KeptRows, RowSums
+from jupyter_dpsynth.sources.base import KeptRows, TableChecksum
 from jupyter_dpsynth.sources.fingerprint import WORDS, keyed_words, mix, row_hashes
 from jupyter_dpsynth.sources.values import factorize, number_values
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["Units", "bound_units", "unit_words"]
+__all__ = ["PrivacyUnits", "limit_rows_per_unit", "unit_words"]
 
 BUCKET_ROWS = 2**20  # rows of a bucket, about; one unit may make it larger
 AT_ONCE = 2**21  # rows that are decided together, beside those that are kept so far
@@ -39,7 +39,7 @@ KEY_BYTES = 16 * WORDS  # one salt for each word of a number, one word for what 
 
 
 @dataclass(frozen=True, eq=False)
-class Units:
+class PrivacyUnits:
     """Which rows belong to which privacy unit.
 
     Attributes:
@@ -54,16 +54,16 @@ class Units:
     rows: NDArray[np.int64]
 
     @classmethod
-    def side_by_side(cls, starts: NDArray[np.int64]) -> Units:
+    def adjacent(cls, starts: NDArray[np.int64]) -> PrivacyUnits:
         """Units whose rows are already next to each other in the table."""
         return cls(starts, np.arange(starts[-1]))
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def shard(self, part: slice) -> Units:
+    def shard(self, part: slice) -> PrivacyUnits:
         """Some of the units, `part` having a start and a stop."""
-        return Units(self.starts[part.start : part.stop + 1], self.rows)
+        return PrivacyUnits(self.starts[part.start : part.stop + 1], self.rows)
 
     def of(self, chosen: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Row numbers of some units, `[chosen, most]`, and which of them exist.
@@ -77,9 +77,9 @@ class Units:
         return np.where(exists, self.rows[np.where(exists, place, 0)], 0), exists
 
 
-def bound_units(
+def limit_rows_per_unit(
     source: Source, unit: str, most: int, generator: np.random.Generator
-) -> tuple[KeptRows, Units]:
+) -> tuple[KeptRows, PrivacyUnits]:
     """Keep at most this many rows of every privacy unit, chosen at random.
 
     How the table is cut into parts does not matter: with the same generator the same rows are kept.
@@ -105,7 +105,7 @@ def bound_units(
         distribution does not depend on which other rows there are. Couple the draws of all rows that two
         neighbouring tables share: then the kept rows of every other unit are the same.
     """
-    dealt = _Dealt(source, unit, generator)
+    dealt = _Buckets(source, unit, generator)
     kept = source.empty((dealt.count,), np.dtype(bool))
     kept[:] = False
     starts = source.empty((dealt.count + 1,), np.dtype(np.int64))
@@ -123,13 +123,13 @@ def bound_units(
     if dealt.hashes is not None:
         bounded.checksum = _kept_sums(dealt.hashes, kept)
     del dealt
-    return bounded, Units(starts[: units + 1], _renumbered(source, rows[:place], kept))
+    return bounded, PrivacyUnits(starts[: units + 1], _renumbered(source, rows[:place], kept))
 
 
-def _kept_sums(hashes: NDArray[np.uint64], kept: NDArray[np.bool_]) -> RowSums:
+def _kept_sums(hashes: NDArray[np.uint64], kept: NDArray[np.bool_]) -> TableChecksum:
     """The sums of the rows that are kept."""
     parts = (slice(start, start + AT_ONCE) for start in range(0, len(kept), AT_ONCE))
-    return sum((RowSums.of(hashes[part][kept[part]]) for part in parts), RowSums())
+    return sum((TableChecksum.of(hashes[part][kept[part]]) for part in parts), TableChecksum())
 
 
 def _renumbered(source: Source, rows: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -145,7 +145,7 @@ def _renumbered(source: Source, rows: NDArray[np.int64], kept: NDArray[np.bool_]
     return rows
 
 
-class _Dealt:
+class _Buckets:
     """The rows of a table, split into buckets by the bits of their unit: private.
 
     Attributes:
@@ -167,13 +167,13 @@ class _Dealt:
         if source.volatile:
             self.hashes = source.empty((self.count,), words.dtype)
             self.hashes[:] = words[:, WORDS]
-            source.require(RowSums.of(self.hashes))
+            source.require(TableChecksum.of(self.hashes))
         self._bounds = np.concatenate([[0], np.cumsum(sizes)])
         self.rows = source.empty((self.count,), np.dtype(np.int64))
         self._words = source.empty((self.count, WORDS), words.dtype)
-        self._deal(words, source)
+        self._split_into_buckets(words, source)
 
-    def _deal(self, words: NDArray[np.uint64], source: Source) -> None:
+    def _split_into_buckets(self, words: NDArray[np.uint64], source: Source) -> None:
         """Put every row into its bucket; within one the order of the table stays."""
         end = self._bounds[:-1].copy()
         for start in range(0, self.count, AT_ONCE):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.sources.base import AT_ONCE, RowSums
+from jupyter_dpsynth.sources.base import AT_ONCE, TableChecksum
 from jupyter_dpsynth.sources.objects import as_text, key_of
 from jupyter_dpsynth.sources.values import DAYS, factorize, number_values, stored_times
 
@@ -47,7 +47,7 @@ def table_fingerprint(source: Source, *, ordered: bool = False) -> bytes:
     names = list(source.described.columns)
     rows = source.concatenate(source.map(row_hashes, names), np.dtype(np.uint64))
     if source.volatile:
-        found = RowSums.of(rows)
+        found = TableChecksum.of(rows)
         source.require(found)
         source.checksum = found
     if not ordered:

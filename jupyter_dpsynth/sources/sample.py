@@ -16,24 +16,24 @@ from jupyter_dpsynth.sources.partitions import Partitioned
 if TYPE_CHECKING:
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["LOOKED_AT", "MOST_LOOKED_AT", "rows_to_look_at"]
+__all__ = ["LOOKED_AT", "MOST_ROWS", "rows_for_owner"]
 
-MOST_LOOKED_AT = 262_144
+MOST_ROWS = 262_144
 MOST_PARTS = 16
 LOOKED_AT = (
-    f"Of a table in files or a Dask DataFrame, only a part is read for this: at most {MOST_LOOKED_AT:,} "
+    f"Of a table in files or a Dask DataFrame, only a part is read for this: at most {MOST_ROWS:,} "
     f"rows, from up to {MOST_PARTS} of its parts."
 )
 
 
-def rows_to_look_at(source: Source) -> pd.DataFrame:
+def rows_for_owner(source: Source) -> pd.DataFrame:
     """A table in memory as it is; otherwise evenly spaced rows from parts all over the table.
 
     Args:
         source: The private table.
 
     Returns:
-        Its rows, in their order; all of them if they are not more than `MOST_LOOKED_AT`.
+        Its rows, in their order; all of them if they are not more than `MOST_ROWS`.
 
     Privacy:
         Exact private rows.
@@ -42,12 +42,12 @@ def rows_to_look_at(source: Source) -> pd.DataFrame:
         return source.described
     lengths = source.lengths
     parts = np.arange(len(lengths))
-    if sum(lengths) > MOST_LOOKED_AT and len(parts) > MOST_PARTS:
+    if sum(lengths) > MOST_ROWS and len(parts) > MOST_PARTS:
         parts = np.linspace(0, len(lengths) - 1, MOST_PARTS).astype(int)
-    step = max(1, -(-sum(lengths[part] for part in parts) // MOST_LOOKED_AT))
+    step = max(1, -(-sum(lengths[part] for part in parts) // MOST_ROWS))
     names = [str(name) for name in source.described.columns]
     found = list(source.some(set(parts.tolist()), functools.partial(_every, step=step), names))
-    return _joined(found).head(MOST_LOOKED_AT) if found else source.described
+    return _joined(found).head(MOST_ROWS) if found else source.described
 
 
 def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:

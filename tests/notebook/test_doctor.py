@@ -14,7 +14,7 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.doctor import BANNER, Finding, examine
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.sources.opening import open_source
-from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_to_look_at
+from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_for_owner
 from tests.support.tables import every_type_table, mixed_table
 
 if TYPE_CHECKING:
@@ -134,27 +134,27 @@ def test_of_a_large_table_a_bounded_number_of_rows_from_all_over_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("dask.dataframe")
-    monkeypatch.setattr("jupyter_dpsynth.sources.sample.MOST_LOOKED_AT", 60)
+    monkeypatch.setattr("jupyter_dpsynth.sources.sample.MOST_ROWS", 60)
     monkeypatch.setattr("jupyter_dpsynth.sources.sample.MOST_PARTS", 3)
     for part in range(10):  # whose categories differ
         df = pd.DataFrame({"x": np.arange(100) + 100 * part, "c": pd.Categorical([f"c{part}"] * 100)})
         df.to_parquet(tmp_path / f"{part}.parquet")
     source = open_source(tmp_path)
-    rows = rows_to_look_at(source)
+    rows = rows_for_owner(source)
     assert 50 <= len(rows) <= 60
     assert set(rows["x"] // 100) == {0, 4, 9}
     assert rows["x"].is_monotonic_increasing
     assert isinstance(rows["c"].dtype, pd.CategoricalDtype)
     assert set(rows["c"]) == {"c0", "c4", "c9"}
-    monkeypatch.setattr("jupyter_dpsynth.sources.sample.MOST_LOOKED_AT", 1000)
-    assert len(rows_to_look_at(source)) == 1000  # then nothing is left out
+    monkeypatch.setattr("jupyter_dpsynth.sources.sample.MOST_ROWS", 1000)
+    assert len(rows_for_owner(source)) == 1000  # then nothing is left out
 
 
 def test_values_are_not_called_rare_because_few_rows_are_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("dask.dataframe")
-    monkeypatch.setattr("jupyter_dpsynth.sources.sample.MOST_LOOKED_AT", 600)
+    monkeypatch.setattr("jupyter_dpsynth.sources.sample.MOST_ROWS", 600)
     df = mixed_table(30_000)
     df["town"] = [f"t{i % 60}" for i in range(len(df))]
     df.to_parquet(tmp_path / "table.parquet", row_group_size=2000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dpsynth.sources.base import FrameSource, RowSums
+from jupyter_dpsynth.sources.base import FrameSource, TableChecksum
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from tests.support.tables import EVERY_TYPE, every_type_table, mixed_table
 
@@ -76,9 +76,9 @@ def test_no_value_makes_it_fail(value):
 @given(st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=5), max_size=5))
 def test_the_sums_of_parts_add_up_to_those_of_the_table_and_know_the_order(parts):
     whole = np.array([value for part in parts for value in part], dtype=np.uint64)
-    total = sum((RowSums.of(np.array(part, dtype=np.uint64)) for part in parts), RowSums())
-    assert total == RowSums.of(whole)
-    turned = RowSums.of(whole[::-1].copy())
+    total = sum((TableChecksum.of(np.array(part, dtype=np.uint64)) for part in parts), TableChecksum())
+    assert total == TableChecksum.of(whole)
+    turned = TableChecksum.of(whole[::-1].copy())
     assert (turned.rows, turned.plain) == (total.rows, total.plain)
     if len(whole) == 2:
         assert (turned == total) == ((int(whole[0]) - int(whole[1])) % 2**63 == 0)

@@ -17,7 +17,7 @@ from jupyter_dpsynth.evaluation.report import UtilityReport
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
-from jupyter_dpsynth.sources.bounding import bound_units
+from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
 from jupyter_dpsynth.sources.csv import CsvFile, read_csv_frame
 from jupyter_dpsynth.sources.fingerprint import row_hashes, table_fingerprint
 from jupyter_dpsynth.sources.opening import open_source
@@ -59,7 +59,7 @@ def test_the_other_values_are_read_as_without_the_odd_ones(odd, name):
 
 @pytest.mark.parametrize("name", PLAIN_COLUMNS)
 def test_units_are_told_apart_as_without_the_odd_ones(odd, name):
-    kept, units = bound_units(FrameSource(odd), name, 3, np.random.default_rng(0))
+    kept, units = limit_rows_per_unit(FrameSource(odd), name, 3, np.random.default_rng(0))
     distinct = plain_table()[name].nunique()
     assert distinct <= len(units) <= distinct + ODD_ROWS
     assert kept.rows <= 3 * len(units)

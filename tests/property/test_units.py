@@ -22,7 +22,7 @@ from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources import bounding as units_module
 from jupyter_dpsynth.sources.base import FrameSource
-from jupyter_dpsynth.sources.bounding import Units, bound_units
+from jupyter_dpsynth.sources.bounding import PrivacyUnits, limit_rows_per_unit
 from jupyter_dpsynth.sources.opening import open_source
 from tests.property.test_sensitivities import Watched
 from tests.support.plans import releases_of
@@ -34,7 +34,7 @@ OWNERS = st.lists(st.one_of(st.none(), st.integers(0, 8)), max_size=60)
 def bounded(table, most, seed, unit="who"):
     """The kept rows as a frame, and which of them belong together."""
     source = open_source(table)
-    kept, units = bound_units(source, unit, most, np.random.default_rng(seed))
+    kept, units = limit_rows_per_unit(source, unit, most, np.random.default_rng(seed))
     names = list(kept.described.columns)
     rows = pd.concat(kept.map(lambda part: part, names), ignore_index=True)
     assert len(rows) == kept.rows == len(units.rows) == units.starts[-1]
@@ -186,7 +186,7 @@ def test_a_number_is_one_unit_whatever_types_the_parts_of_a_table_have(owners, m
     with dask.config.set({"dataframe.convert-string": False}):  # objects would become text
         table = dd.from_delayed(list(map(dask.delayed, parts)), meta=parts[0].iloc[:0], verify_meta=False)
         source = open_source(table)
-    kept, units = bound_units(source, "who", most, np.random.default_rng(seed))
+    kept, units = limit_rows_per_unit(source, "who", most, np.random.default_rng(seed))
     rows = pd.concat(list(kept.map(lambda part: part.astype({"who": "Float64"}), ["who", "row"])))
     check_bound(owners, rows.reset_index(drop=True), units, most)
 
@@ -238,7 +238,7 @@ def test_a_person_changes_every_histogram_by_at_most_the_rows_allowed(seed, rows
     for table in (df[df["who"] >= 0], df):
         given_answers = watched[0].answers if watched else None
         one = releases_of(plan, NoiseSource(test_only_seed=seed), Watched, given=given_answers)
-        kept, _ = bound_units(FrameSource(table), "who", 4, generator)
+        kept, _ = limit_rows_per_unit(FrameSource(table), "who", 4, generator)
         measure_table(kept, meta, plan, one, lambda _: None)
         watched.append(one)
     for (before, _), (after, _) in zip(watched[0].told, watched[1].told, strict=True):
@@ -272,7 +272,7 @@ def test_a_units_gradient_is_the_clipped_sum_of_its_rows(seed, rows_of, clip):
     bias = tf.constant(generator.normal(0, 1, 9).astype(np.float32))
     starts = np.concatenate([[0], np.cumsum(rows_of)])
     codes = np.stack([generator.integers(0, size, starts[-1]) for size in sizes], axis=1).astype(np.int32)
-    release = UnitRelease(gradient, Units.side_by_side(starts), 3)
+    release = UnitRelease(gradient, PrivacyUnits.adjacent(starts), 3)
     sums = release.clipped_sums(weights, bias, codes, np.arange(len(rows_of)))
 
     for_weights, for_bias = (

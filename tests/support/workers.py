@@ -25,7 +25,7 @@ from jupyter_dpsynth.engine.training.release import NativeRelease, UnitRelease
 from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import GRADIENT_NOISE, LOSS_NOISE
-from jupyter_dpsynth.sources.bounding import Units, bound_units
+from jupyter_dpsynth.sources.bounding import PrivacyUnits, limit_rows_per_unit
 from tests.support.plans import step_of
 from tests.support.tables import mixed_table
 
@@ -44,7 +44,7 @@ def release_of(workers, units=None):
     gradient = BatchGradient(layout, CLIP, LOSS_BOUND)
     native = NativeRelease(gradient)
     if units is not None:
-        native = UnitRelease(gradient, Units.side_by_side(units), 3)
+        native = UnitRelease(gradient, PrivacyUnits.adjacent(units), 3)
     return ReplicatedRelease(native, workers)
 
 
@@ -232,17 +232,17 @@ def apart(workers, strategy):
     from jupyter_dpsynth.engine.learning import run as run_module
 
     def own_choice(source, unit, most, generator):
-        return bound_units(source, unit, most, np.random.default_rng(workers.worker))
+        return limit_rows_per_unit(source, unit, most, np.random.default_rng(workers.worker))
 
     persons = mixed_table(LEARNED_ROWS, seed=76).assign(person=np.arange(LEARNED_ROWS) // 5)
     synthesizer = synthesizer_of(persons, n_public=False, privacy_unit="person", max_rows_per_unit=2)
-    run_module.bound_units = own_choice
+    run_module.limit_rows_per_unit = own_choice
     try:
         synthesizer.learn(persons, callback=lambda _: None, strategy=strategy)
     except DPSynthError as error:
         return f"{type(error).__name__}: {error}"
     finally:
-        run_module.bound_units = bound_units
+        run_module.limit_rows_per_unit = limit_rows_per_unit
     return "nothing"
 
 

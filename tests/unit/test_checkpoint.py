@@ -328,8 +328,8 @@ def test_a_crash_costs_at_most_a_twentieth_of_the_steps(steps):
 
 
 def test_surrounding_strategies_are_looked_for_without_loading_tensorflow(monkeypatch):
-    from jupyter_dpsynth.engine.learning.strategy import surrounding_strategy
+    from jupyter_dpsynth.engine.learning.strategy import current_strategy
 
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
-    assert surrounding_strategy() is None
+    assert current_strategy() is None
     assert "tensorflow" not in sys.modules

@@ -208,7 +208,7 @@ PHASES = [
     "engine.measuring.categories.factorize",
     "engine.measuring.numbers.number_values",
     "engine.measuring.numbers.time_values",
-    "engine.measuring.numbers.to_units",
+    "engine.measuring.numbers.to_points",
     "encoding.categorical.factorize",
     "encoding.numeric.number_values",
     "engine.measuring.marginals.pair_distances",

@@ -25,7 +25,7 @@ from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource, KeptRows
-from jupyter_dpsynth.sources.bounding import bound_units
+from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
 from jupyter_dpsynth.sources.fingerprint import keyed_words, table_fingerprint
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.parquet import _row_group
@@ -226,7 +226,7 @@ def test_what_is_missing_in_one_of_several_files_stays_missing(tmp_path):
     assert source.described.dtypes.astype(str).to_dict() == {"whole": "Int64", "truth": "boolean"}
     found = pd.concat(list(source.map(lambda part: part, ["whole", "truth"])), ignore_index=True)
     assert found["whole"].isna().tolist() == found["truth"].isna().tolist() == [False, False, True, False]
-    assert len(bound_units(source, "whole", 1, np.random.default_rng(0))[1]) == 4
+    assert len(limit_rows_per_unit(source, "whole", 1, np.random.default_rng(0))[1]) == 4
 
 
 def test_a_csv_value_that_does_not_fit_its_column_is_missing_and_raises_nothing(tmp_path, monkeypatch):
@@ -333,7 +333,7 @@ def test_what_becomes_of_a_csv_value_does_not_depend_on_other_rows(tmp_path, mon
     )
     expected = [True, False, *[nothing] * 5, True, True, *[nothing] * 5]
     pd.testing.assert_series_equal(df["b"], pd.Series(expected, dtype="boolean", name="b"))
-    assert len(bound_units(source, "n", 1, np.random.default_rng(0))[1]) == 5
+    assert len(limit_rows_per_unit(source, "n", 1, np.random.default_rng(0))[1]) == 5
     source.close()
 
 
@@ -392,7 +392,7 @@ def test_a_column_of_which_noise_leaves_little_is_named_with_its_range_and_what_
     sizes = np.exp2(random.uniform(0, powers, 1500)) * random.choice([-1, 1], 1500)
     df = pd.DataFrame({"wide": sizes.astype(np.int64)})
     _, codec, *_ = measured(open_source(df), MetaExtractor.extract(df), epsilon=0.5)
-    assert (codec.columns[0].range_label in caplog.text) == told
+    assert (codec.columns[0].range_text in caplog.text) == told
     assert ("Declare its bounds" in caplog.text) == told
 
 
@@ -528,7 +528,7 @@ def test_the_same_rows_of_each_unit_are_kept_whatever_the_table_is_stored_in(tmp
         df = df.astype({unit: source.described[unit].dtype})
     found = []
     for each in (FrameSource(df), source):
-        kept, units = bound_units(each, unit, 2, np.random.default_rng(4))
+        kept, units = limit_rows_per_unit(each, unit, 2, np.random.default_rng(4))
         rows = pd.concat(kept.map(lambda part: part, ["income", unit]), ignore_index=True)
         found.append((rows["income"].to_numpy(), units))
         assert kept.rows == len(rows) < len(df)
@@ -583,7 +583,7 @@ def test_a_dask_dataframe_whose_rows_change_places_is_noticed_where_a_unit_is_bo
         with pytest.raises(DataError, match="has changed since it was opened"):
             table_fingerprint(source)
         return
-    kept, _ = bound_units(source, "who", most, np.random.default_rng(0))
+    kept, _ = limit_rows_per_unit(source, "who", most, np.random.default_rng(0))
     with pytest.raises(DataError, match="has changed since it was opened"):
         measured(kept, meta)
 
@@ -599,7 +599,7 @@ def test_a_dask_dataframe_with_other_rows_than_before_is_noticed_before_they_are
     source = open_source(ddf.map_partitions(unsteady, meta=ddf._meta))
     table_fingerprint(source)
     with pytest.raises(DataError, match="has changed since it was opened"):
-        bound_units(source, "who", 2, np.random.default_rng(0))
+        limit_rows_per_unit(source, "who", 2, np.random.default_rng(0))
 
 
 def test_kept_rows_are_a_table_of_their_own(parquet):
@@ -831,7 +831,7 @@ def test_a_cluster_gives_the_exact_counts_and_codes_too(parquet):
         assert table_fingerprint(open_source(pattern)) == table_fingerprint(FrameSource(df))
         assert_same(measured(df, meta), measured(pattern, meta))
         kept = [
-            bound_units(table, "age", 3, np.random.default_rng(8))[0]
+            limit_rows_per_unit(table, "age", 3, np.random.default_rng(8))[0]
             for table in (FrameSource(df), open_source(pattern))
         ]
         assert_same(measured(kept[0], meta), measured(kept[1], meta))

@@ -21,7 +21,7 @@ from jupyter_dpsynth.engine.training.trainer import Start, training_parts
 from jupyter_dpsynth.privacy.accounting import compute_epsilon, gaussian_epsilon
 from jupyter_dpsynth.privacy.audit import CANARY_ALPHA, TrainingAudit, shift_bound
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.sources.bounding import Units
+from jupyter_dpsynth.sources.bounding import PrivacyUnits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def audit_training(
     shares = [to_shares(share, LEAST_SHARE) for share in learned.reference.shares]
     ordered = [column.ordered_cells for column in learned.codec.columns]
     starts = np.arange(CANDIDATES + 1) * plan.unit_rows
-    units = None if plan.unit_rows == 1 else Units.side_by_side(starts)
+    units = None if plan.unit_rows == 1 else PrivacyUnits.adjacent(starts)
     start, noise = Start(learned.model.layout, shares, ordered), NoiseSource()
     parts = training_parts(start, part, config, noise, units)
     recorder = RunRecorder(AuditedTraining(part, parts, noise))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.training.adam import AdamUpdate
     from jupyter_dpsynth.engine.training.distribute import Workers
     from jupyter_dpsynth.privacy.noise import NoiseSource
-    from jupyter_dpsynth.sources.bounding import Units
+    from jupyter_dpsynth.sources.bounding import PrivacyUnits
     from jupyter_dpsynth.startup import BackgroundImport
 
 __all__ = ["FittedModel", "Participants", "train_model"]
@@ -81,7 +81,7 @@ class FittedModel:
 def train_model(
     task: TrainingTask,
     codes: NDArray[np.integer[Any]],
-    units: Units | None,
+    units: PrivacyUnits | None,
     participants: Participants,
     importer: BackgroundImport,
 ) -> FittedModel:

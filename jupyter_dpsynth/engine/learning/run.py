@@ -35,7 +35,7 @@ from jupyter_dpsynth.engine.planning.plan import (
 from jupyter_dpsynth.engine.sampling.relations import sharpen
 from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.privacy.releases import Releases
-from jupyter_dpsynth.sources.bounding import bound_units
+from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
 from jupyter_dpsynth.startup import BackgroundImport
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.sources.base import Source
-    from jupyter_dpsynth.sources.bounding import Units
+    from jupyter_dpsynth.sources.bounding import PrivacyUnits
 
 __all__ = ["learn_table"]
 
@@ -195,12 +195,12 @@ def _readmit(
 
 def _bound(
     source: Source, config: ResolvedConfig, generator: np.random.Generator, progress: RunProgress
-) -> tuple[Source, Units | None]:
+) -> tuple[Source, PrivacyUnits | None]:
     """Keep at most so many rows of each privacy unit."""
     if config.privacy_unit is None:
         return source, None
     progress.report(message="choosing the rows of each person")
-    return bound_units(source, config.privacy_unit, config.max_rows_per_unit, generator)
+    return limit_rows_per_unit(source, config.privacy_unit, config.max_rows_per_unit, generator)
 
 
 def _count_rows(source: Source, releases: Releases, entry: LedgerEntry, progress: RunProgress) -> float:

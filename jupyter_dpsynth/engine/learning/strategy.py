@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["surrounding_strategy"]
+__all__ = ["current_strategy"]
 
 
-def surrounding_strategy() -> Any:  # noqa: ANN401 - TensorFlow ships no types
+def current_strategy() -> Any:  # noqa: ANN401 - TensorFlow ships no types
     """The strategy in whose `scope()` the caller runs, or None.
 
     A scope belongs to its thread: call this in the user's own. Where TensorFlow is not loaded there is none.

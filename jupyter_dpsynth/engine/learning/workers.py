@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.engine.training.distribute import Workers
     from jupyter_dpsynth.sources.base import Source
-    from jupyter_dpsynth.sources.bounding import Units
+    from jupyter_dpsynth.sources.bounding import PrivacyUnits
 
 __all__ = ["compare_tables", "is_first", "preparing", "receive", "send", "several", "shard", "workers_of"]
 
@@ -115,8 +115,8 @@ def compare_tables(
 
 
 def shard(
-    workers: Workers | None, codes: NDArray[np.integer[Any]], units: Units | None
-) -> tuple[NDArray[np.integer[Any]], Units | None]:
+    workers: Workers | None, codes: NDArray[np.integer[Any]], units: PrivacyUnits | None
+) -> tuple[NDArray[np.integer[Any]], PrivacyUnits | None]:
     """This worker's shard: of the rows, or of the privacy units, whose codes then stay as they are.
 
     Args:
@@ -135,7 +135,7 @@ def shard(
     return codes, units.shard(workers.rows(len(units)))
 
 
-def _compare_units(workers: Workers, units: Units) -> None:
+def _compare_units(workers: Workers, units: PrivacyUnits) -> None:
     """Raise on all workers, before the first step, unless all have put the same rows into each unit."""
     ours = hashlib.sha256(b"jupyter_dpsynth units 1")
     for numbers in (units.starts, units.rows):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.sources.base import RowSums
+from jupyter_dpsynth.sources.base import TableChecksum
 from jupyter_dpsynth.sources.fingerprint import row_hashes
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def encode_table(source: Source, codec: TableCodec) -> EncodedTable:
         DataError: The rows are not those that the fingerprint was taken of.
     """
     counts = [np.zeros(size, dtype=np.int64) for size in codec.sizes]
-    sums = RowSums()
+    sums = TableChecksum()
     encode = functools.partial(_encode, codec=codec, hashed=source.volatile)
 
     def parts() -> Iterator[NDArray[np.integer[Any]]]:
@@ -60,6 +60,6 @@ def encode_table(source: Source, codec: TableCodec) -> EncodedTable:
     return EncodedTable(codes, counts)
 
 
-def _encode(df: pd.DataFrame, codec: TableCodec, *, hashed: bool) -> tuple[NDArray[Any], RowSums]:
+def _encode(df: pd.DataFrame, codec: TableCodec, *, hashed: bool) -> tuple[NDArray[Any], TableChecksum]:
     """Codes of a part, and the sums of its rows' hashes."""
-    return codec.encode(df), RowSums.of(row_hashes(df)) if hashed else RowSums()
+    return codec.encode(df), TableChecksum.of(row_hashes(df)) if hashed else TableChecksum()

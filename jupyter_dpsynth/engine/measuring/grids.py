@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.numeric import LARGEST, in_units
+from jupyter_dpsynth.encoding.numeric import LARGEST, in_steps
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _declared_grid(meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[
         if low <= 0 <= high:
             extra += [0.0, np.nextafter(0.0, 1.0)]
         return np.unique(np.append(cells, extra))
-    low, high = np.floor(in_units(low, unit) + 1e-9), np.ceil(in_units(high, unit) - 1e-9)
+    low, high = np.floor(in_steps(low, unit) + 1e-9), np.ceil(in_steps(high, unit) - 1e-9)
     low, high = max(low, -LARGEST), min(high, LARGEST)
     span = high - low + 1
     if span <= FLAT_SPAN:

@@ -147,5 +147,5 @@ def _warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows
                 "all of them are moved into %s. Declare its bounds if they are public, or use a larger "
                 "epsilon.",
                 column.codec.meta.name,
-                column.codec.range_label,
+                column.codec.range_text,
             )

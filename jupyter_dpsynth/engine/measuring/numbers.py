@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, NumericCodec, to_units
+from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, NumericCodec, to_points
 from jupyter_dpsynth.engine.measuring.discovered import Discovered, count_in
 from jupyter_dpsynth.engine.measuring.grids import BRANCHES, FLAT_SPAN, LEVELS, branches, coarsest_cells
 from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells
@@ -144,7 +144,7 @@ class _Tree:
         They take the place of the values, because a part need not fit into memory twice.
         """
         # rounding and clipping keep the order
-        steps, last = to_units(part, self.meta, self.resolution), np.nextafter(self.high, -np.inf)
+        steps, last = to_points(part, self.meta, self.resolution), np.nextafter(self.high, -np.inf)
         return np.clip(steps, self.low, last, out=part.view(np.float64))
 
     def grow(self) -> Discovered:

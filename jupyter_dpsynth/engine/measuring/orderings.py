@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.numeric import NumericCodec, units_of
+from jupyter_dpsynth.encoding.numeric import NumericCodec, points_of
 from jupyter_dpsynth.engine.model.plan import ORDERINGS
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 
@@ -95,7 +95,7 @@ def _sides(df: pd.DataFrame, metas: tuple[ContinuousMeta | DatetimeMeta, ...]) -
 
 def _values(series: pd.Series, meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.float64]:
     """Values as they are, or microseconds; NaN where missing."""
-    return units_of(series, meta, 1.0 if isinstance(meta, DatetimeMeta) else 0.0)
+    return points_of(series, meta, 1.0 if isinstance(meta, DatetimeMeta) else 0.0)
 
 
 def _candidates(

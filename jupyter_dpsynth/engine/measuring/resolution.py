@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.numeric import STEPS, from_units, in_units
+from jupyter_dpsynth.encoding.numeric import STEPS, from_steps, in_steps
 from jupyter_dpsynth.engine.measuring.grids import FLAT_SPAN
 from jupyter_dpsynth.engine.measuring.presence import SURE
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
@@ -105,7 +105,7 @@ def _level_of_numbers(values: NDArray[np.float64], candidates: list[float]) -> N
         if step == 0:
             continue
         with np.errstate(over="ignore"):  # 1e308 in small steps overflows, and is then not close
-            rounded = from_units(np.rint(in_units(values, step)), step)
+            rounded = from_steps(np.rint(in_steps(values, step)), step)
         close = np.minimum(1e-9 + 1e-12 * np.abs(values), 0.01 * step)
         level[np.abs(rounded - values) <= close] = index
     return level

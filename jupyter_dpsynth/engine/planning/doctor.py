@@ -32,7 +32,7 @@ from jupyter_dpsynth.metadata.extracting import column_meta, gather_declarations
 from jupyter_dpsynth.privacy.releases import partition_threshold
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.objects import type_name
-from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_to_look_at
+from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_for_owner
 from jupyter_dpsynth.sources.values import factorize, number_values
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _examine(
         for name, kind in source.refused.items()
     ]
     source = source.without(list(source.refused)) if odd else source
-    df, rows = rows_to_look_at(source), source.rows
+    df, rows = rows_for_owner(source), source.rows
     metas, found = _schema(FrameSource(df), df_meta, options)
     found += odd
     # the unit is protected already: what else it may be is of no interest

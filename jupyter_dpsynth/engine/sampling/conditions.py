@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
-from jupyter_dpsynth.encoding.numeric import in_units
+from jupyter_dpsynth.encoding.numeric import in_steps
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import DatetimeMeta
 
@@ -145,7 +145,7 @@ def _numbers(column: NumericCodec, wanted: object) -> tuple[NDArray[np.float64],
     if not share.any():
         raise ConfigError(
             f"where: {shown(wanted)} matches no value of column {column.meta.name!r}, whose published range "
-            f"is {column.range_label}: give a range (low, high) that overlaps it."
+            f"is {column.range_text}: give a range (low, high) that overlaps it."
         )
     starts, ends, weights = np.array(pieces).T.copy()
     return np.minimum(share, 1), replace(
@@ -190,8 +190,8 @@ def _interval(column: NumericCodec, value: object) -> tuple[float, float]:
     if column.unit == 0:
         return -np.inf if low is None else low, np.inf if high is None else float(np.nextafter(high, np.inf))
     # whole units: from the first one inside to the one after the last; 1e-9 for decimals such as 0.1
-    first = -np.inf if low is None else np.ceil(in_units(low, column.unit) - 1e-9)
-    return first, np.inf if high is None else np.floor(in_units(high, column.unit) + 1e-9) + 1
+    first = -np.inf if low is None else np.ceil(in_steps(low, column.unit) - 1e-9)
+    return first, np.inf if high is None else np.floor(in_steps(high, column.unit) + 1e-9) + 1
 
 
 def _number(column: NumericCodec, value: Any) -> float:  # noqa: ANN401 - what a user writes

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.engine.training.gradient import BatchGradient, Tensor
     from jupyter_dpsynth.privacy.releases import StepSample
-    from jupyter_dpsynth.sources.bounding import Units
+    from jupyter_dpsynth.sources.bounding import PrivacyUnits
 
 __all__ = [
     "GradientRelease",
@@ -197,7 +197,7 @@ class UnitRelease(NativeRelease):
         unit_rows: Most rows of a privacy unit.
     """
 
-    def __init__(self, gradient: BatchGradient, units: Units, unit_rows: int) -> None:
+    def __init__(self, gradient: BatchGradient, units: PrivacyUnits, unit_rows: int) -> None:
         self.units, self.unit_rows = units, unit_rows
         super().__init__(gradient)
         # the products of all pairs of a unit's rows are in memory at once

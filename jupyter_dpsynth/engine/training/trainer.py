@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.training.release import GradientRelease, NoisySums
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.privacy.releases import StepSample, TrainingReleases
-    from jupyter_dpsynth.sources.bounding import Units
+    from jupyter_dpsynth.sources.bounding import PrivacyUnits
 
 __all__ = ["DPTrainer", "Start", "TrainingOutcome", "TrainingParts", "Update", "training_parts"]
 
@@ -99,7 +99,7 @@ def training_parts(
     plan: RunPlan,
     config: ResolvedConfig,
     noise: NoiseSource,
-    units: Units | None = None,
+    units: PrivacyUnits | None = None,
     workers: Workers | None = None,
     made: int = 0,
 ) -> TrainingParts:

@@ -188,9 +188,9 @@ class LiveCalculator:
         from jupyter_dpsynth.notebook.show.forecast import forecast_html
 
         if self.forecast is None and not self.error:
-            self._picture.value = _in_its_place(note(WORKING, 13))
+            self._picture.value = _placeholder(note(WORKING, 13))
         elif self.forecast is None:
-            self._picture.value = _in_its_place(
+            self._picture.value = _placeholder(
                 Markup(
                     '<div style="font-size:13px;line-height:19px;white-space:normal"><b '
                     'style="color:{}">⚠ No run is possible with these settings:</b> {}</div>'
@@ -200,7 +200,7 @@ class LiveCalculator:
             self._picture.value = forecast_html(self.forecast)
 
 
-def _in_its_place(markup: Markup) -> Markup:
+def _placeholder(markup: Markup) -> Markup:
     """A message with the same height as the forecast that it replaces."""
     return Markup(
         '<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from jupyter_dpsynth.engine.learning.strategy import surrounding_strategy
+from jupyter_dpsynth.engine.learning.strategy import current_strategy
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class TrainingRun:
     ) -> None:
         self.synthesizer = synthesizer
         self.dataset, self.label = dataset, label
-        self._strategy = surrounding_strategy()  # of the user's thread
+        self._strategy = current_strategy()  # of the user's thread
         self.name = name
         self.latest: StepReport | None = None
         self.curve: list[tuple[int, float, float]] = []

@@ -37,7 +37,7 @@ from jupyter_dpsynth.privacy.ledger.datasets import (
     resolve_dataset,
 )
 from jupyter_dpsynth.privacy.ledger.file import LedgerFile, default_path
-from jupyter_dpsynth.privacy.ledger.step_reservations import check_same_run, claimed_steps, grant_steps
+from jupyter_dpsynth.privacy.ledger.step_reservations import check_same_run, reserve_steps, reserved_steps
 from jupyter_dpsynth.privacy.ledger.summary import Account, DatasetEntry, LedgerSummary, RunEntry, runs_words
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class PrivacyLedger:
             are killed: together they are granted no more steps than the accountant was told.
         """
         with self._file.transaction() as db:
-            return grant_steps(db, run, steps, most, self._own_run(db, run)[1].plan)
+            return reserve_steps(db, run, steps, most, self._own_run(db, run)[1].plan)
 
     def claimed(self, run: str) -> int:
         """How many steps of a run all processes together may have made.
@@ -195,7 +195,7 @@ class PrivacyLedger:
             run: What `reserve` returned.
         """
         with self._file.transaction(keep=False) as db:
-            return claimed_steps(db, run)
+            return reserved_steps(db, run)
 
     def readmit(self, identity: TableIdentity, run: str, plan: PrivacyPlan | None) -> int:
         """Let an interrupted run continue, without spending anything new.
@@ -215,7 +215,7 @@ class PrivacyLedger:
             dataset, spending = self._own_run(db, run)
             same = dataset == resolve_dataset(db, self._file.keyed_digest(db, identity.content), identity)
             check_same_run(spending, plan, same_data=same)
-            return claimed_steps(db, run)
+            return reserved_steps(db, run)
 
     def _own_run(self, db: sqlite3.Connection, run: str) -> tuple[int, Spending]:
         """Dataset and spending of a run."""

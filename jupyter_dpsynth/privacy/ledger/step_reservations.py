@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.accounting import PrivacyPlan
     from jupyter_dpsynth.privacy.composition import Spending
 
-__all__ = ["check_same_run", "claimed_steps", "grant_steps"]
+__all__ = ["check_same_run", "reserve_steps", "reserved_steps"]
 
 
-def claimed_steps(db: sqlite3.Connection, run: str) -> int:
+def reserved_steps(db: sqlite3.Connection, run: str) -> int:
     """How many steps of a run have been reserved so far.
 
     Args:
@@ -34,7 +34,7 @@ def claimed_steps(db: sqlite3.Connection, run: str) -> int:
     return 0 if found is None else int(found[0])
 
 
-def grant_steps(db: sqlite3.Connection, run: str, steps: int, most: int, plan: PrivacyPlan | None) -> int:
+def reserve_steps(db: sqlite3.Connection, run: str, steps: int, most: int, plan: PrivacyPlan | None) -> int:
     """Reserve this many steps, or as many as are left; a negative number gives steps back.
 
     Args:
@@ -46,7 +46,7 @@ def grant_steps(db: sqlite3.Connection, run: str, steps: int, most: int, plan: P
     """
     if plan is not None and plan.training is not None:
         most = min(most, plan.training.steps)
-    taken = claimed_steps(db, run)
+    taken = reserved_steps(db, run)
     granted = max(min(steps, most - taken), -taken)
     db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?)", (run, taken + granted))
     return granted

@@ -11,7 +11,7 @@ from jupyter_dpsynth.errors import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["Carried", "listed"]
+__all__ = ["ConvertedSchema", "listed"]
 
 MOST_NAMED = 5
 KINDS = {"number": "numbers", "datetime": "dates or times", "category": "text or categories"}
@@ -33,7 +33,7 @@ def _options() -> dict[str, dict[str, Any]]:
 
 
 @dataclass
-class Carried:
+class ConvertedSchema:
     """A schema of another library, converted into declarations.
 
     Attributes:
