@@ -677,7 +677,7 @@ def test_columns_that_are_names_of_folders_are_not_lost_without_a_word(tmp_path)
     df.to_parquet(tmp_path / "table", partition_cols=["year"])
     with pytest.raises(DataError, match="Subfolders are not searched"):
         open_source(tmp_path / "table")
-    with pytest.raises(DataError, match="column 'year' is in the names of the folders"):
+    with pytest.raises(DataError, match="column 'year' exists only in the names of the folders"):
         open_source(tmp_path / "table" / "*" / "*.parquet")
     assert open_source(tmp_path / "table" / "year=2024").rows == 2
 
