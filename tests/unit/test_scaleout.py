@@ -219,7 +219,7 @@ def test_workers_share_a_table_of_persons(two_workers):
 def test_workers_that_choose_other_rows_of_a_person_do_not_train(two_workers):
     """Otherwise a person could be in two shards."""
     for found in two_workers:
-        assert found["apart"].startswith("DataError: the workers do not agree which rows")
+        assert found["apart"].startswith("DataError: the workers do not agree on which rows")
 
 
 def test_workers_with_different_tables_are_refused_before_anything_is_spent(two_workers):
