@@ -75,7 +75,16 @@ class WorkerLostError(DPSynthError, RuntimeError):
 
 
 class UnplannedReleaseError(DPSynthError, RuntimeError):
-    """Something was about to leave the private side that the plan does not have: a programming error."""
+    """A release was asked for that the privacy plan does not have: an error of this package, not of its user.
+
+    It is raised before noise is drawn, so nothing that was not planned has been released.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"{problem} This is an error of jupyter_dpsynth, not of your input; nothing beyond the plan was "
+            "released. Please report it."
+        )
 
 
 class SchemaWarning(UserWarning):

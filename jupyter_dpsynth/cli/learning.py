@@ -24,7 +24,8 @@ DESCRIPTION = """\
 Learn a private table under differential privacy and save the model. The cost is recorded in the ledger first.
 Ctrl-C ends training after the current step and saves the model.
 
-Names and types of the columns count as public; for CSV, types are what pandas finds in the first 10,000 rows.
+Names and types of the columns count as public; for CSV, types are those of nine tenths
+of the values in the first 10,000 rows.
 Dates in CSV are read as text, from which nothing can be learned: convert them in pandas and save as Parquet.
 """
 PAID = ", and the epsilon it cost is spent: give another name, or --force to replace it."

@@ -120,7 +120,7 @@ def read_table(path: str) -> pd.DataFrame:
         separator = "\t" if kind == "TSV" else ","
         if path != STANDARD:
             file = CsvFile.at(Path(path), separator)
-            file.opened().close()  # whether it is there is told in other words than what is in it
+            file.opened().close()  # a missing file has a message of its own
             return read_csv_frame(file)
         content = sys.stdin.buffer.read()
         return read_csv_frame(CsvFile("the table on stdin", lambda: io.BytesIO(content), separator))

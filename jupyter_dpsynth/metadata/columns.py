@@ -184,15 +184,11 @@ class DataFrameMeta:
                 )
 
 
-def check_column_names(frame: object) -> None:
+def check_column_names(frame: pd.DataFrame) -> None:
     """Raise DataError unless the column names of a DataFrame are texts and unique.
 
     Whether it has rows is not asked: that is the row count, which only its noisy measurement may tell.
     """
-    import pandas as pd
-
-    if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"df is a {type(frame).__name__}: pass a pandas DataFrame.")
     if frame.shape[1] == 0:
         raise DataError("df has no columns: pass a DataFrame with at least one column.")
     twice = [name for name, count in Counter(frame.columns).items() if count > 1]

@@ -1,4 +1,4 @@
-"""The one door through which anything that was computed from private rows leaves.
+"""The only place where anything that was computed from private rows is released.
 
 What may leave is planned before: the measurements that the accountant composes draw their own noise here.
 A caller asks for an allowance by the measurement's name and releases figures on it, in one go or in shares
@@ -122,7 +122,7 @@ class Releases:
                 one with the same noise.
         """
         if self._complete:
-            raise UnplannedReleaseError("a second plan was to be admitted: a run has one.")
+            raise UnplannedReleaseError("A second privacy plan was given to a run that has one already.")
         planned = _by_name(plan)
         for name in self._drawn:
             if planned.get(name) != self._planned[name]:
@@ -146,7 +146,7 @@ class Releases:
             planned = self._planned.get(name)
             if planned is None:
                 known = ", ".join(map(repr, self._planned)) or "nothing"
-                raise UnplannedReleaseError(f"{name!r} was asked for and is not planned; planned is {known}.")
+                raise UnplannedReleaseError(f"{name!r} was asked for and is not planned. Planned: {known}.")
             if not math.isclose(planned.sensitivity, sensitivity, rel_tol=SAME):
                 raise UnplannedReleaseError(
                     f"{name!r} was asked for with sensitivity {sensitivity:g}; it is planned with "
@@ -196,7 +196,7 @@ class Releases:
             drawn[name] = drawn.get(name, Fraction(0)) + share
             if share <= 0 or drawn[name] > WHOLE:
                 raise UnplannedReleaseError(
-                    f"{name!r} was to be released with {share} of its budget, of which only "
+                    f"The code asked to release {name!r} with {share} of its budget, of which only "
                     f"{WHOLE - self._drawn.get(name, 0)} is left."
                 )
         self._drawn = drawn
@@ -345,8 +345,8 @@ class TrainingReleases:
         self._require_a_step()
         if not self.sensitivity.same(sensitivity):
             raise UnplannedReleaseError(
-                f"a training step was to be released with sensitivity {sensitivity}; it is planned with "
-                f"{self.sensitivity}."
+                f"The code asked to release a training step with sensitivity {sensitivity}; it is planned "
+                f"with {self.sensitivity}."
             )
         self._made += 1
         noise = self._noise.normal(size + 1, self._scale)
@@ -357,7 +357,7 @@ class TrainingReleases:
     def _require_a_step(self) -> None:
         if not self.left:
             raise UnplannedReleaseError(
-                f"training step {self._made + 1} was to be made; {self.training.steps} are planned."
+                f"The code asked for training step {self._made + 1}; {self.training.steps} are planned."
             )
 
 
@@ -388,7 +388,9 @@ class StepSample:
             Gaussian mechanism on the joint vector of gradient and loss.
         """
         if self._released:
-            raise UnplannedReleaseError("a training step's sample was to be released a second time.")
+            raise UnplannedReleaseError(
+                "The code asked to release the sample of a training step a second time."
+            )
         noise = self.releases.noise_of_a_step(size, sensitivity)
         self._released = True
         return noise

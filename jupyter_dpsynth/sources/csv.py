@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import functools
 import gzip
 import warnings
 import zlib
@@ -67,11 +68,12 @@ class CsvSource(FilesSource):
 
     def __init__(self, files: Sequence[Path]) -> None:
         super().__init__(files)
-        self._described, self._at_once = _described(CsvFile.at(self._files[0]))
-        for path in self._files[1:]:
-            if sorted(_head(CsvFile.at(path), 1).columns) != sorted(self._described.columns):
+        self._csv = [CsvFile.at(path) for path in self._files]
+        self._described, self._at_once = _described(self._csv[0])
+        for file in self._csv[1:]:
+            if sorted(_head(file, 1).columns) != sorted(self._described.columns):
                 raise DataError(
-                    f"{path.name} and {self._files[0].name} have different headers: name the files that "
+                    f"{file.name} and {self._csv[0].name} have different headers: name the files that "
                     "belong together."
                 )
         self._folder: PrivateFolder | None = None
@@ -107,8 +109,8 @@ class CsvSource(FilesSource):
                 schema = schema.set(place, field.with_type(pa.string()))
         try:
             with self._folder.create("table.parquet") as file, pq.ParquetWriter(file, schema) as writer:
-                for path in self._files:
-                    for chunk in _exact_chunks(CsvFile.at(path), kinds, self._at_once):
+                for csv in self._csv:
+                    for chunk in _exact_chunks(csv, kinds, self._at_once):
                         table = pa.Table.from_pandas(_conform(chunk, kinds), schema, preserve_index=False)
                         writer.write_table(table, row_group_size=self._at_once)
                         self.pulse()
@@ -151,6 +153,11 @@ class CsvFile:
 
         return cls(path.name, opened, separator)
 
+    @functools.cached_property
+    def header(self) -> list[str]:
+        """Names of the columns, read once."""
+        return list(_read(self, nrows=0).columns)
+
 
 def read_csv_frame(file: CsvFile) -> pd.DataFrame:
     """A file as a frame in memory, with the types and values that `CsvSource` gives.
@@ -167,7 +174,7 @@ def read_csv_frame(file: CsvFile) -> pd.DataFrame:
 
 
 def _described(file: CsvFile) -> tuple[pd.DataFrame, int]:
-    """An empty frame with the types of the first rows, and how many rows are looked at together."""
+    """An empty frame with the types of the first rows, and how many rows are read at once."""
     head = _head(file, HEAD_ROWS)
     frame = _conform(head, {name: _kind_of_texts(head[name]) for name in head.columns})
     return frame.iloc[:0], rows_at_once(frame.memory_usage(deep=True).sum() / max(len(frame), 1))
@@ -180,7 +187,7 @@ def _head(file: CsvFile, rows: int) -> pd.DataFrame:
         DataError: The file is not what its name says, or most of its first rows have more fields than its
             header.
     """
-    names = list(_read(file, nrows=0).columns)
+    names = file.header
     if any(odd in name for name in names for odd in "\0\ufffd"):
         raise DataError(NOT_TEXT.format(name=file.name))
     for mark in MARKS if len(names) == 1 else "":
@@ -255,10 +262,9 @@ def _typed_chunks(file: CsvFile, kinds: dict[str, str], rows: int) -> Iterator[p
         kinds: What each column holds; text is not taken for anything else.
         rows: Rows of a chunk.
     """
-    names = list(_read(file, nrows=0).columns)
     chunks = _read(
         file,
-        names=names,
+        names=file.header,
         header=0,
         dtype={name: str for name, kind in kinds.items() if kind == "text"},
         dtype_backend="numpy_nullable",  # whole numbers stay exact beside missing ones
@@ -284,7 +290,7 @@ def _kind_of_texts(texts: pd.Series) -> str:
 
     >>> import pandas as pd
     >>> [_kind_of_texts(pd.Series([text] * 9 + ["7"])) for text in ("5", "2.5", "True", "x")]
-    ['whole', 'number', 'text', 'text']
+    ['whole', 'number', 'truth', 'text']
     """
     import pandas as pd
 

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-MAX_ROWS = 262_144  # rows of a part that are looked at together
+MAX_ROWS = 262_144  # rows of a part that are read at once
 MAX_BYTES = 2**26  # and what they take in memory: fewer rows, if they hold long texts or many columns
 LEAST_ROWS = 256
 TYPED_ROWS = 10_000  # whose types are taken as schema where a dtype does not tell them

@@ -59,7 +59,7 @@ def test_an_empty_ledger_says_so(shell: Shell, monkeypatch: pytest.MonkeyPatch, 
 def test_what_is_used_up_is_told_by_more_than_colour(ledger: PrivacyLedger) -> None:
     ledger.set_cap(1.0)
     markup = ledger_html(ledger.summary())
-    assert "⚠ nothing fits any more" in markup
+    assert "⚠ nothing is left" in markup
 
 
 def test_a_cap_is_set_for_one_dataset_or_for_all_and_taken_back(shell: Shell, ledger: PrivacyLedger) -> None:

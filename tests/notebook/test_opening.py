@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
@@ -14,6 +13,7 @@ from jupyter_dpsynth.estimator import SklearnSynthesizer
 from jupyter_dpsynth.evaluation.report import UtilityReport
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.notebook.panel import ConfigPanel
+from jupyter_dpsynth.sources import csv
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.partitions import FilesSource
@@ -45,8 +45,8 @@ class Seen:
 
     @property
     def once(self) -> bool:
-        """Whether it was opened once, and each of its two files looked at once for it."""
-        return self.openings == 1 and sorted(self.heads.values()) == [1, 1]
+        """Whether it was opened once, and the head of each of its files read once for it."""
+        return self.openings == 1 and set(self.heads.values()) == {1}
 
 
 @pytest.fixture(params=["csv", "parquet"])
@@ -59,22 +59,23 @@ def seen(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         path = tmp_path / f"part-{number}.{request.param}"
         part.to_csv(path, index=False) if request.param == "csv" else part.to_parquet(path)
     found = Seen(f"{tmp_path}/*.{request.param}")
-    init, read_csv, read_metadata = FilesSource.__init__, pd.read_csv, pq.read_metadata
+    init, read_csv, read_metadata = FilesSource.__init__, csv._read, pq.read_metadata
 
     def counting_init(self: FilesSource, files: list[Path]) -> None:
         found.openings += files[0].parent == tmp_path
         init(self, files)
 
-    def counting_read_csv(path: Path, *args: Any, **options: Any) -> Any:
-        found.heads.update([str(path)] if "nrows" in options else [])
-        return read_csv(path, *args, **options)
+    def counting_read_csv(file: csv.CsvFile, **options: Any) -> Any:
+        if "nrows" in options:  # the header alone, or with the first rows
+            found.heads[f"{file.name}, {'first rows' if options['nrows'] else 'header'}"] += 1
+        return read_csv(file, **options)
 
     def counting_read_metadata(path: Path) -> Any:
         found.heads.update([str(path)] if path.parent == tmp_path else [])  # not the private copy
         return read_metadata(path)
 
     monkeypatch.setattr(FilesSource, "__init__", counting_init)
-    monkeypatch.setattr(pd, "read_csv", counting_read_csv)
+    monkeypatch.setattr(csv, "_read", counting_read_csv)
     monkeypatch.setattr(pq, "read_metadata", counting_read_metadata)
     return found
 

@@ -88,3 +88,5 @@ def test_every_room_is_on_the_maintainers_map():
     ]
     for room in rooms:
         assert f"`{room.name}/`" in text, room.name
+    for module in package.glob("[!_]*.py"):
+        assert f"`{module.name}`" in text, module.name

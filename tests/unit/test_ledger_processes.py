@@ -24,7 +24,7 @@ import sys, time
 from pathlib import Path
 from jupyter_dpsynth.errors import BudgetExhaustedError
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
-from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
+from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 
 path, folder, name, rounds, epsilon, delta = sys.argv[1:]
 ledger, folder = PrivacyLedger(path), Path(folder)
@@ -44,7 +44,7 @@ import sys
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, SampledTraining
 from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
-from jupyter_dpsynth.privacy.ledger_datasets import TableIdentity
+from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 
 provisional_spending(1.0, 1e-6)  # loads what it needs
 plan = PrivacyPlan((GaussianMeasurement("counts", 50.0),), SampledTraining(10, 0.1, 5.0), 1e-7)

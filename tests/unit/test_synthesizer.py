@@ -211,7 +211,7 @@ def test_too_few_rows_are_judged_on_the_noisy_count():
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(epsilon=0.5))
     with pytest.raises(DataError, match=r"too few rows for epsilon = 0\.5") as raised:
         synthesizer.learn(df, callback=quiet)
-    assert "spent" in str(raised.value)
+    assert "used up" in str(raised.value)
     assert synthesizer.state == "failed"
 
 

@@ -107,7 +107,7 @@ def test_files_that_are_there_are_replaced_only_if_told_and_none_of_them_remains
     synthesizer, small_parts, tmp_path
 ):
     synthesizer.synthesize(500, to=tmp_path / "*.csv", progress=quiet)
-    with pytest.raises(ConfigError, match=r"00000\.csv is already there.*overwrite = True"):
+    with pytest.raises(ConfigError, match=r"00000\.csv exists already.*overwrite = True"):
         synthesizer.synthesize(300, to=tmp_path / "*.csv", progress=quiet)
     files = synthesizer.synthesize(300, to=tmp_path / "*.csv", overwrite=True, progress=quiet)
     assert sorted(tmp_path.iterdir()) == files

@@ -5,8 +5,8 @@ shown: functions of released values. No row, no exact count and no sum before it
 run go on without measuring again. The same bytes are what the first of several workers sends to the others.
 
 How many steps may have been made is not read from the checkpoint, which may be old or a copy, but from the
-ledger (`privacy.ledger.step_reservations`): a resumed run makes at most as many further steps as nobody has
-reserved. A crash therefore costs up to `window(steps)` steps of training, and never a second spending.
+ledger (`privacy.ledger.step_reservations`): a resumed run makes only steps that nobody has
+reserved yet. A crash therefore costs up to `window(steps)` steps of training, and never a second spending.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def learn_table(
             exact = not config.differential_privacy
             releases = Releases(participants.noise, () if count is None else (count,), exact=exact)
             rows = _count_rows(kept, releases, entry, progress)
-            # 7. The plan replaces the reservation in the ledger; from here on nothing else may be released.
+            # 7. The plan replaces the reservation in the ledger; then only what it has may be released.
             plan = _plan(rows, df_meta, config, progress)
             entry.record_plan(plan)
             releases.admit(plan.releases)

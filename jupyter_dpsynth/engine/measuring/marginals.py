@@ -74,9 +74,8 @@ def measure_pairs(
     Privacy:
         One row changes one cell of a pair's table by one, and nothing else (shares and rows are already
         noisy constants), so each distance has sensitivity 1, and all together the root of their number. In
-        tables of more than `PAIR_ROWS` rows
-        only a Poisson sample of about so many is looked at: that can but lower the sensitivity, and the
-        noise is planned as if it did not.
+        tables of more than `PAIR_ROWS` rows only a Poisson sample of about that many is counted. That can
+        only lower the sensitivity; the noise is planned as if it did not.
     """
     columns = len(sizes)
     if columns < 2:

@@ -167,7 +167,7 @@ def _examine(
     df, rows = rows_for_owner(source), source.rows
     metas, found = _schema(FrameSource(df), df_meta, options)
     found += odd
-    # the unit is protected already: what else it may be is of no interest
+    # the column of the privacy unit is not checked further
     names = [name for name in df.columns if name in metas and name != config.privacy_unit]
     columns = [_Column(df[name], metas[name]) for name in names]
     plan = _plan(config, columns, rows)

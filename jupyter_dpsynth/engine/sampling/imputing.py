@@ -38,7 +38,7 @@ BLOCK_COMBINATIONS = 512  # of those that are drawn given the others, if there a
 SWEEPS = 20  # over such blocks
 MOST_CHANCES = 2**20  # that are held at once
 ROUNDS = (1, 9, 90, 900)  # candidates of a row, round by round, until one keeps the constraints
-MOST_CANDIDATES = 100_000  # that are looked at together
+MOST_CANDIDATES = 100_000  # that are compared at once
 BELOW_ONE = 1 - 1e-9  # times a number below 1, and after a sum with thousands of rows: below the next
 TINY = np.finfo(np.float64).tiny
 

@@ -35,10 +35,7 @@ def compare(session: Session, parsed: ParsedLine) -> None:
         given = session.synthetic
     if given is None:
         df_synth = synthesizer.synthesize()
-        say(
-            f"No synthetic table has been made yet, so these are compared: {len(df_synth):,} rows of {name} "
-            "are compared."
-        )
+        say(f"No synthetic table has been made yet, so {len(df_synth):,} new rows of {name} are compared.")
     else:
         df_synth = find_dataframe(given, namespace, "DF_SYNTH")
     original = parsed.options.get("original")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import INK, callout, join, note, paragraph, strong
 from jupyter_dpsynth.evaluation.plots import picture_html
@@ -118,4 +118,4 @@ class DrillDown:
         )
 
     def _say(self, words: str) -> None:
-        self.message.value = escape(words)
+        self.message.value = Markup("{}").format(words)
