@@ -155,7 +155,7 @@ def test_a_noise_that_cannot_reach_epsilon_is_refused_before_anything_is_spent()
     df = mixed_table()
     config = HighDimConfig(epsilon=0.5, noise_multiplier=0.2)
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), config)
-    with pytest.raises(ConfigError, match=r"noise_multiplier = 0\.2 cannot keep within") as raised:
+    with pytest.raises(ConfigError, match=r"noise_multiplier = 0\.2 is too small for epsilon") as raised:
         synthesizer.learn(df, callback=quiet)
     assert "Use noise_multiplier >=" in str(raised.value)
     assert synthesizer.state == "new"

@@ -112,7 +112,7 @@ def test_files_that_are_there_are_replaced_only_if_told_and_none_of_them_remains
     files = synthesizer.synthesize(300, to=tmp_path / "*.csv", overwrite=True, progress=quiet)
     assert sorted(tmp_path.iterdir()) == files
     (tmp_path / "mine.csv").write_text("a\n1\n")
-    with pytest.raises(ConfigError, match=r"other files of this pattern \(mine\.csv\)"):
+    with pytest.raises(ConfigError, match=r"other files that match this pattern \(mine\.csv\)"):
         synthesizer.synthesize(300, to=tmp_path / "*.csv", overwrite=True, progress=quiet)
     assert (tmp_path / "mine.csv").exists()
 
