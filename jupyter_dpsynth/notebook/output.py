@@ -6,8 +6,8 @@ Everything that the magics and the panel show goes through `say`, `publish` or a
 from __future__ import annotations
 
 import contextvars
+import os
 import sys
-import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
 from markupsafe import Markup
@@ -109,7 +109,7 @@ class Slot:
     """
 
     def __init__(self) -> None:
-        self._display_id = f"dpsynth-{uuid.uuid4().hex}"
+        self._display_id = f"dpsynth-{os.urandom(16).hex()}"
         self._context: contextvars.Context | None = None
 
     def show(self, bundle: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.notebook.output import detect_front_end
-from jupyter_dpsynth.notebook.show.moment import frame_of
 from jupyter_dpsynth.startup import BackgroundImport, WarmUp
 
 if TYPE_CHECKING:
@@ -97,6 +96,8 @@ class Session:
     def check_nothing_runs(self) -> None:
         """Raise ConfigError while a training runs: there is one at a time."""
         if self.run is not None and self.run.running:
+            from jupyter_dpsynth.notebook.show.moment import frame_of
+
             raise ConfigError(
                 f"a training is already running ({frame_of(self.run).step_words}): wait for it, or end it "
                 "with its Stop button or %dpsynth stop."
