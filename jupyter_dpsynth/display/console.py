@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from jupyter_dpsynth.display.words import duration, epsilon_text
+from jupyter_dpsynth.display.words import duration, epsilon_text, seconds_left
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -144,9 +144,8 @@ def _is_cell_output(stream: object) -> bool:
 
 
 def _time_left(began: tuple[float, int], done: int, of: int) -> str:
-    """How long the rest takes if it goes on as it went since a moment when some of it was done already."""
-    then, already = began
-    return f"about {duration((time.monotonic() - then) / (done - already) * (of - done))} left"
+    """`seconds_left` in words."""
+    return f"about {duration(seconds_left(began, done, of))} left"
 
 
 class ConsoleProgress:

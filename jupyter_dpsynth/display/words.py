@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 
-__all__ = ["compact", "duration", "epsilon_text"]
+__all__ = ["compact", "duration", "epsilon_text", "seconds_left"]
 
 
 def epsilon_text(value: float) -> str:
@@ -37,6 +38,18 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def seconds_left(began: tuple[float, int], done: int, of: int) -> float:
+    """How long the rest takes if it goes on as it went since a moment when some of it was done already.
+
+    Args:
+        began: That moment (`time.monotonic()`), and how much was done then.
+        done: How much is done now, more than then.
+        of: How much there is to do.
+    """
+    then, already = began
+    return (time.monotonic() - then) / (done - already) * max(of - done, 0)
 
 
 def compact(count: float) -> str:

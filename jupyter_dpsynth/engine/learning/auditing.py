@@ -100,13 +100,9 @@ def _plan_of(learned: Learned, config: ResolvedConfig) -> RunPlan:
     recorded = learned.receipt.plan
     if plan.privacy is None or recorded is None or recorded.training is None:
         return plan
-    return replace(
-        plan,
-        privacy=recorded,
-        delta=learned.receipt.delta,
-        steps=recorded.training.steps,
-        sampling_probability=recorded.training.sampling_probability,
-    )
+    training = recorded.training
+    told = replace(plan, privacy=recorded, delta=learned.receipt.delta)
+    return told.with_training(training.steps, training.sampling_probability)
 
 
 class _Attack:

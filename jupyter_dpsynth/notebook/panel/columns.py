@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import INK, MUTED, note
 from jupyter_dpsynth.notebook.panel.draft import IDENTIFIER, IGNORE, LEARN
-from jupyter_dpsynth.notebook.panel.fields import note_html
+from jupyter_dpsynth.notebook.panel.fields import note_html, short_text
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
@@ -114,12 +114,12 @@ class _Row:
             layout={"width": "auto", "flex": "0 0 auto"},
             disabled=not column.kind,
         )
-        self._domain = self._text("public", f"Public values of {name}", "196px", column.domain_hint)
+        self._domain = _declared_text("public", f"Public values of {name}", column.domain_hint, "196px")
         self._controls: list[Any] = [self._role, self._domain]
         self._decimals = None
         if column.kind == "number" and not column.fixed:
             tooltip = f"Public number of digits after the decimal point of {name}"
-            self._decimals = self._text("digits", tooltip, "104px", "learned")
+            self._decimals = _declared_text("digits", tooltip, "learned", "104px")
             self._controls.append(self._decimals)
         self._note = widgets.HTML(layout={"flex": "1 1 100%", "display": "none", "margin": "0 2px 4px"})
         self.box = widgets.HBox([title, *self._controls, self._note], layout=ROW)
@@ -128,17 +128,6 @@ class _Row:
         self._domain.observe(lambda change: self._edit(domain=change["new"]), "value")
         if self._decimals is not None:
             self._decimals.observe(lambda change: self._edit(decimals=change["new"]), "value")
-
-    @staticmethod
-    def _text(label: str, tooltip: str, width: str, placeholder: str) -> Any:  # noqa: ANN401 - a widget
-        return widgets.Text(
-            description=label,
-            tooltip=tooltip,
-            placeholder=placeholder,
-            continuous_update=False,
-            style={"description_width": "40px"},
-            layout={"width": width, "flex": f"1 1 {width}", "max_width": "320px"},
-        )
 
     def _edit(self, **changes: str) -> None:
         if not self._showing:
@@ -161,3 +150,9 @@ class _Row:
             self._decimals.disabled = not learned
         self._note.value = note_html("", column.error)
         self._note.layout.display = "" if column.error else "none"
+
+
+def _declared_text(label: str, tooltip: str, placeholder: str, width: str) -> widgets.Text:
+    """A field that takes the room that is left in its row, up to a limit."""
+    layout = {"flex": f"1 1 {width}", "max_width": "320px"}
+    return short_text(label, tooltip, placeholder, width, label_width="40px", layout=layout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 from markupsafe import Markup
@@ -12,6 +12,9 @@ from traitlets import Bool
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.html import BRAND, ERROR, MUTED, TRACK, join
 from jupyter_dpsynth.notebook.panel.binding import Binding, bind, is_choice, unset_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "FIELD_LAYOUT",
@@ -23,6 +26,7 @@ __all__ = [
     "note_html",
     "note_widget",
     "preset_buttons",
+    "short_text",
 ]
 
 #: What the presets set. The other parameters of the privacy group go back to automatic.
@@ -247,3 +251,32 @@ def preset_buttons(config: HighDimConfig) -> widgets.HBox:
     config.observe(mark, ["epsilon", *_reset_by_presets()])
     mark()
     return widgets.HBox(list(buttons.values()), layout={"flex_flow": "row wrap"})
+
+
+def short_text(
+    label: str,
+    tooltip: str,
+    placeholder: str,
+    width: str,
+    *,
+    label_width: str = "auto",
+    layout: Mapping[str, str] | None = None,
+) -> widgets.Text:
+    """A field for a few words, which counts as edited once it is left.
+
+    Args:
+        label: What stands before it.
+        tooltip: What is shown while the mouse rests on it.
+        placeholder: What is shown while it is empty.
+        width: Its width with the label, in CSS.
+        label_width: Width of the label, in CSS.
+        layout: More of its layout, in CSS.
+    """
+    return widgets.Text(
+        description=label,
+        tooltip=tooltip,
+        placeholder=placeholder,
+        continuous_update=False,
+        style={"description_width": label_width},
+        layout={"width": width, **(layout or {})},
+    )

@@ -29,6 +29,7 @@ from jupyter_dpsynth.notebook.panel.fields import (
     all_fields,
     note_widget,
     preset_buttons,
+    short_text,
 )
 from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session
 from jupyter_dpsynth.notebook.show.drawing import cell_html
@@ -102,7 +103,7 @@ class ConfigPanel:
 
     def _build(self, dataset: str) -> None:
         """Make the widgets."""
-        self._dataset = _short_text(
+        self._dataset = short_text(
             "Dataset",
             "The dataset's name in the ledger; all tables learned under one name count together",
             "no name",
@@ -191,13 +192,13 @@ class ConfigPanel:
             made.on_click(guarded(action, self.say))
             return made
 
-        self._synthetic_rows = _short_text(
+        self._synthetic_rows = short_text(
             "rows",
             "Number of synthetic rows; empty: about as many as the original has",
             "auto",
             "110px",
         )
-        self._file = _short_text("file", "File for the model", "synthesizer.dps", "190px")
+        self._file = short_text("file", "File for the model", "synthesizer.dps", "190px")
         self._file.value = f"{self._actions.output}.dps"
         self._train = button("Train", "play", "Learn the table; spends epsilon", self.train, "primary")
         self._stop = button(
@@ -429,14 +430,3 @@ def _plain(words: str) -> widgets.HTML:
 def _tab(children: list[Any]) -> widgets.VBox:
     # one height for all tabs, so that nothing below moves when another one is chosen
     return widgets.VBox(children, layout={"min_height": "400px", "max_height": "570px", "overflow": "auto"})
-
-
-def _short_text(label: str, tooltip: str, placeholder: str, width: str) -> widgets.Text:
-    return widgets.Text(
-        description=label,
-        tooltip=tooltip,
-        placeholder=placeholder,
-        continuous_update=False,
-        style={"description_width": "auto"},
-        layout={"width": width},
-    )

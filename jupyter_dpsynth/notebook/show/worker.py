@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from jupyter_dpsynth.display.words import seconds_left
 from jupyter_dpsynth.engine.learning.strategy import current_strategy
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 
@@ -155,7 +156,4 @@ class TrainingRun:
         report, began = self.latest, self.began
         if report is None or began is None or report.phase != "training":
             return None
-        done = report.step - began[1]
-        if done < 1:
-            return None
-        return (time.monotonic() - began[0]) / done * max(report.total_steps - report.step, 0)
+        return seconds_left(began, report.step, report.total_steps) if report.step > began[1] else None
