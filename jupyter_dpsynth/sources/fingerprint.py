@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["WORDS", "keyed_words", "mix", "row_hashes", "table_fingerprint", "text_hashes"]
+__all__ = ["WORDS", "keyed_words", "mix", "row_hashes", "rows_digest", "table_fingerprint", "text_hashes"]
 
 WORDS = 2  # of 64 bits, that tell values apart
 MISSING = np.uint64(0x9E3779B97F4A7C15)
@@ -52,6 +52,15 @@ def table_fingerprint(source: Source, *, ordered: bool = False) -> bytes:
         source.checksum = found
     if not ordered:
         rows.sort()
+    return rows_digest(rows)
+
+
+def rows_digest(rows: NDArray[np.uint64]) -> bytes:
+    """SHA-256 of rows in their order.
+
+    Args:
+        rows: What `row_hashes` returned.
+    """
     content = hashlib.sha256(b"jupyter_dpsynth table 1")
     for start in range(0, len(rows), AT_ONCE):
         content.update(rows[start : start + AT_ONCE].astype("<u8").tobytes())

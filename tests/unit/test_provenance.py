@@ -97,13 +97,18 @@ def test_a_made_table_in_a_file_is_known_in_another_process_and_the_private_one_
 ):
     synthesizer.synthesize(400, seed=2, to=tmp_path / "made.parquet")
     df.to_parquet(tmp_path / "private.parquet", index=False)
+    mixed = pd.read_parquet(tmp_path / "made.parquet")
+    mixed.iloc[::-1].to_parquet(tmp_path / "turned.parquet")
+    mixed[df.columns[0]] = df[df.columns[0]].to_numpy()[:400]
+    mixed.to_parquet(tmp_path / "mixed.parquet", index=False)
+    assert provenance.STAMP in mixed.attrs
     code = (
         "import pandas as pd\nfrom jupyter_dpsynth.engine.sampling.provenance import is_known_synthetic\n"
-        f"for name in ('made', 'private'):\n"
+        f"for name in ('made', 'turned', 'private', 'mixed'):\n"
         f"    print(is_known_synthetic(pd.read_parquet(f'{tmp_path}/{{name}}.parquet')))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.split() == ["True", "False"]
+    assert said.stdout.split() == ["True", "True", "False", "False"]
 
 
 def test_of_a_table_whose_rows_are_forgotten_the_stamp_is_not_enough(synthesizer, monkeypatch):

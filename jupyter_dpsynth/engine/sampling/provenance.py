@@ -1,21 +1,22 @@
 """Which tables are known to be synthetic, so that nothing but those is compared for free.
 
 A table that a model made carries a stamp in `DataFrame.attrs`, which copies, slices and Parquet files keep. A
-stamp alone would also stay on a table whose columns somebody has replaced by private ones. Therefore this
-process also remembers the hashes of the rows that it made: a stamped table is known while it holds nothing
+stamp also stays on a table whose columns somebody has replaced by private ones, so it is never enough. It is
+a digest of the rows that were made: by it a table that another process made is known as a whole, in any
+order. Of what this process made it also remembers the rows: a stamped table is known while it holds nothing
 else, and an unstamped one, such as one read again from CSV, if it is one of those tables as a whole.
 """
 
 from __future__ import annotations
 
 import threading
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jupyter_dpsynth.errors import DataError, shielded
+from jupyter_dpsynth.sources.fingerprint import row_hashes, rows_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +55,12 @@ def mark_synthetic(df: pd.DataFrame, *, remember: bool = True) -> pd.DataFrame:
     Returns:
         The same object.
     """
-    stamp = uuid.uuid4().hex
+    rows = _sorted_rows(df)
+    stamp = rows_digest(rows).hex()
     df.attrs[STAMP] = stamp
     if remember:
-        made = _Made(_sorted_rows(df), tuple(df.columns))
         with _lock:
-            _known[stamp] = made
+            _known[stamp] = _Made(rows, tuple(df.columns))
             _forget_oldest()
     return df
 
@@ -80,8 +81,7 @@ def is_known_synthetic(df: pd.DataFrame) -> bool:
         df: The table.
 
     Privacy:
-        The answer depends on rows only if the table carries the stamp of a table that was made here, or is
-        one of those tables.
+        The answer is yes only if all rows are ones that a model made.
     """
     stamp = df.attrs.get(STAMP)
     with _lock:
@@ -90,7 +90,7 @@ def is_known_synthetic(df: pd.DataFrame) -> bool:
         same_size = [made for made in known.values() if made is not None and len(made.rows) == len(df)]
         return any(np.array_equal(made.rows, made.rows_of(df)) for made in same_size)
     if stamp not in known:
-        return isinstance(stamp, str)  # made by another process, and read from a file
+        return bool(rows_digest(_sorted_rows(df)).hex() == stamp)  # made by another process
     made = known[stamp]
     if made is None or len(made.rows) == 0:
         return False
@@ -120,13 +120,12 @@ def require_synthetic(df_synth: pd.DataFrame, *, original: bool, synthetic: bool
     raise DataError(
         "df_synth is not known to be synthetic: exact figures of its rows would be shown, and if it is the "
         "private table, or a changed copy of it, no epsilon covers them. Known are tables that synthesize "
-        "made: as they are, parts of them, sorted, or read again. If this one is synthetic, say so: "
+        "made: in the same kernel also parts of them, in any order, or read again; in another one whole "
+        "Parquet files. If this one is synthetic, say so: "
         "synthetic=True (--synthetic). To compare with the private table, use "
         "UtilityReport.against_original (--original)."
     )
 
 
 def _sorted_rows(df: pd.DataFrame) -> NDArray[np.uint64]:
-    from jupyter_dpsynth.sources.fingerprint import row_hashes
-
     return np.sort(row_hashes(df))
