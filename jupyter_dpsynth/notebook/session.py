@@ -96,10 +96,10 @@ class Session:
     def check_nothing_runs(self) -> None:
         """Raise ConfigError while a training runs: there is one at a time."""
         if self.run is not None and self.run.running:
-            from jupyter_dpsynth.notebook.show.moment import frame_of
+            from jupyter_dpsynth.notebook.show.moment import moment_of
 
             raise ConfigError(
-                f"a training is already running ({frame_of(self.run).step_words}): wait for it, or end it "
+                f"a training is already running ({moment_of(self.run).step_words}): wait for it, or end it "
                 "with its Stop button or %dpsynth stop."
             )
 

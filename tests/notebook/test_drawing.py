@@ -1,4 +1,4 @@
-"""What a frame of a training says and how it is drawn."""
+"""What a moment of a training says and how it is drawn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.notebook.show.drawing import curve_png, curve_svg, live_html, loss_range, static_html
 from jupyter_dpsynth.notebook.show.following import follow
-from jupyter_dpsynth.notebook.show.moment import MAX_POINTS, Frame, frame_of
+from jupyter_dpsynth.notebook.show.moment import MAX_POINTS, Moment, moment_of
 from jupyter_dpsynth.notebook.show.progress import TrainingProgress
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
 from jupyter_dpsynth.reports import StepReport, StopReason
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def frame(
+def moment(
     headline: str = "Training", epsilon: float | None = 0.5, target: float = 1.0, points: int = 50
-) -> Frame:
+) -> Moment:
     curve = tuple((step, 20 + 5 / step, 0.1) for step in range(1, points + 1))
     numbers = 50, 500, epsilon, target, 1e-6, 9000, 3.0, 9.0
-    return Frame(
+    return Moment(
         "training", headline, *numbers, curve, "a hint", f"This data ({headline!r}) has cost nothing"
     )
 
@@ -45,28 +45,28 @@ def test_the_epsilon_that_is_shown_is_never_below_the_true_one(epsilon: float) -
 
 def test_a_column_name_with_markup_is_shown_as_text() -> None:
     nasty = "Measuring column '<img src=x onerror=alert(1)>'"
-    for drawn in (live_html(frame(nasty)), static_html(frame(nasty), (nasty,))):
+    for drawn in (live_html(moment(nasty)), static_html(moment(nasty), (nasty,))):
         assert "This data (" in drawn
         assert "<img" not in drawn
         assert "&lt;img" in drawn
 
 
 def test_the_chart_is_an_image_with_a_title_and_the_saved_summary_has_none() -> None:
-    svg = curve_svg(frame().curve, 500)
+    svg = curve_svg(moment().curve, 500)
     assert re.match(r'<svg role="img" aria-label="[^"]+" [^>]+><title>Private loss by step: ', svg)
-    assert "<svg" in live_html(frame())
-    assert "<svg" not in static_html(frame())
+    assert "<svg" in live_html(moment())
+    assert "<svg" not in static_html(moment())
 
 
 def test_the_live_display_keeps_its_height_when_the_curve_appears() -> None:
-    def heights(one: Frame) -> list[str]:
+    def heights(one: Moment) -> list[str]:
         return re.findall(r"(?:min-)?height:\d+px|aspect-ratio:[\d/]+", live_html(one))
 
-    assert heights(frame(points=0)) == heights(frame(points=300))
+    assert heights(moment(points=0)) == heights(moment(points=300))
 
 
 def test_bars_tell_their_value_to_those_who_cannot_see_them() -> None:
-    drawn = live_html(frame(epsilon=0.25))
+    drawn = live_html(moment(epsilon=0.25))
     assert 'role="progressbar" aria-label="privacy"' in drawn
     assert 'aria-valuenow="25"' in drawn
     assert 'aria-valuetext="epsilon at most 0.25 of 1, delta = 1e-06"' in drawn
@@ -78,14 +78,14 @@ def test_bars_tell_their_value_to_those_who_cannot_see_them() -> None:
 def test_a_run_without_a_guarantee_has_no_privacy_bar(
     epsilon: float | None, target: float, words: str
 ) -> None:
-    drawn = live_html(frame(epsilon=epsilon, target=target))
+    drawn = live_html(moment(epsilon=epsilon, target=target))
     assert words in drawn
     assert 'aria-label="privacy"' not in drawn
 
 
 def test_the_picture_is_a_png_and_there_is_none_without_a_curve() -> None:
-    assert (curve_png(frame()) or b"").startswith(b"\x89PNG")
-    assert curve_png(frame(points=0)) is None
+    assert (curve_png(moment()) or b"").startswith(b"\x89PNG")
+    assert curve_png(moment(points=0)) is None
 
 
 class Waiting:
@@ -110,7 +110,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_last_point() -> None:
     run.stop()
     run._source = None
     run.curve.extend((step, 1.0, 0.1) for step in range(1, 1001))
-    shown = frame_of(run).curve
+    shown = moment_of(run).curve
     assert len(shown) <= MAX_POINTS + 1
     assert shown[-1][0] == 1000
 
@@ -124,7 +124,7 @@ def test_a_training_that_ended_early_is_not_called_finished(reason: StopReason) 
     run._stop.set()
     run._work()
     synthesizer.state = "learned"
-    shown = frame_of(run)
+    shown = moment_of(run)
     assert (shown.headline == "Finished") == (reason is StopReason.FINISHED)
     assert ("another worker was lost" in shown.headline) == (reason is StopReason.WORKER_LOST)
 
@@ -162,7 +162,7 @@ def test_the_first_interrupt_asks_for_the_end_and_a_second_one_leaves() -> None:
             follow(run, progress)
         assert asked == [False, True]
         assert run.running
-        assert frame_of(run).headline.startswith("Stopping")
+        assert moment_of(run).headline.startswith("Stopping")
     finally:
         synthesizer.released.set()
         user.join(10)

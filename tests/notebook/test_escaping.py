@@ -17,7 +17,7 @@ from jupyter_dpsynth.notebook.show.drilldown import DrillDown
 from jupyter_dpsynth.notebook.show.findings import finding_html, findings_html
 from jupyter_dpsynth.notebook.show.forecast import forecast_html
 from jupyter_dpsynth.notebook.show.ledger import ledger_html
-from jupyter_dpsynth.notebook.show.moment import Frame
+from jupyter_dpsynth.notebook.show.moment import Moment
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from tests.support.markup import NASTY, Tags, assert_escaped
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tests.support.notebooks import Shell
 
-FRAME = Frame(
+MOMENT = Moment(
     state="measuring",
     headline=f"Measuring column {NASTY}",
     step=3,
@@ -58,9 +58,9 @@ def nasty_table() -> pd.DataFrame:
 @pytest.mark.parametrize(
     "drawn",
     [
-        live_html(FRAME),
-        live_html(replace(FRAME, curve=(), epsilon=None)),
-        static_html(FRAME, (NASTY,), NASTY),
+        live_html(MOMENT),
+        live_html(replace(MOMENT, curve=(), epsilon=None)),
+        static_html(MOMENT, (NASTY,), NASTY),
         cell_html(NASTY, NASTY),
         picture_bundle(b"", NASTY)["text/html"] + cell_html("", NASTY),
         finding_html(FINDING),

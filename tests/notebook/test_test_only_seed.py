@@ -16,7 +16,7 @@ from jupyter_dpsynth.display.console import progress_text
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.notebook.show.drawing import live_html, static_html
-from jupyter_dpsynth.notebook.show.moment import frame_of
+from jupyter_dpsynth.notebook.show.moment import moment_of
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
@@ -56,28 +56,28 @@ def test_no_surface_states_an_epsilon(tmp_path: Path, shell: Shell, monkeypatch:
     one = seeded()
     run = TrainingRun(one, FrameSource(mixed_table()), "seeded")
     reports: list[StepReport] = []
-    frames = [frame_of(run)]
+    moments = [moment_of(run)]
     keep = run._report
 
     def look(report: StepReport) -> None:
         keep(report)
         reports.append(report)
-        frames.append(frame_of(run))
+        moments.append(moment_of(run))
 
     run._report = look  # type: ignore[method-assign]
     run.start()
     assert run.wait(120)
     assert run.error is None
-    frames.append(frame_of(run))
+    moments.append(moment_of(run))
     # progress
     assert {report.epsilon for report in reports} == {None}
     for report in reports:
         assert_silent(progress_text(report), "the console's progress")
-    for frame in frames[1:]:
-        assert frame.epsilon is None
-        assert_silent(f"{frame.line()} {frame.privacy_words}", "a frame")
-        for drawn in (live_html(frame), static_html(frame, ())):
-            assert_silent(re.sub(r"<[^>]+>", " ", drawn), "a drawn frame")
+    for moment in moments[1:]:
+        assert moment.epsilon is None
+        assert_silent(f"{moment.line()} {moment.privacy_words}", "a moment")
+        for drawn in (live_html(moment), static_html(moment, ())):
+            assert_silent(re.sub(r"<[^>]+>", " ", drawn), "a drawn moment")
             assert "TEST ONLY" in drawn
     # the synthesizer and its receipt
     assert one.epsilon is None

@@ -29,7 +29,7 @@ from jupyter_dpsynth.evaluation.private import evaluate_privately
 from jupyter_dpsynth.evaluation.report import UtilityReport
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.notebook.show.drawing import live_html
-from jupyter_dpsynth.notebook.show.moment import frame_of
+from jupyter_dpsynth.notebook.show.moment import moment_of
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
@@ -228,7 +228,7 @@ def observe(df, folder, caplog, ledger, *, pictures=False):
                 callback(report)
                 reports.append((report.phase, *masked(report.message), *masked(report.ledger)))
                 # how many marks its axis has follows from the noisy loss
-                widgets.append(sorted({*masked(HTML(live_html(frame_of(run))).value)}))
+                widgets.append(sorted({*masked(HTML(live_html(moment_of(run))).value)}))
 
             return learn(table, observer, noise=NoiseSource(test_only_seed=3), ledger=ledger, **options)
 

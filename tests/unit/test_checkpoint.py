@@ -80,31 +80,31 @@ def test_claims_of_all_processes_together_are_at_most_the_plan(ledger):
     for _ in range(60):
         process = generator.integers(3)
         wanted = int(generator.integers(-granted[process], 4))
-        granted[process] += PrivacyLedger(ledger.path).claim(run, wanted, 10)
+        granted[process] += PrivacyLedger(ledger.path).reserve_steps(run, wanted, 10)
         assert 0 <= sum(granted) <= 10
-        assert ledger.claimed(run) == sum(granted)
-    assert ledger.claim(run, 99, 99) == 10 - sum(granted)  # the ledger's own plan has the last word
-    assert ledger.claim(run, 1, 99) == 0
+        assert ledger.reserved_steps(run) == sum(granted)
+    assert ledger.reserve_steps(run, 99, 99) == 10 - sum(granted)  # the ledger's own plan has the last word
+    assert ledger.reserve_steps(run, 1, 99) == 0
 
 
 def test_a_ledger_of_an_earlier_version_can_be_claimed_from(ledger):
     run = entered(ledger)
     with sqlite3.connect(ledger.path) as db:
         db.execute("DROP TABLE IF EXISTS claims")
-    assert ledger.claimed(run) == 0
-    assert ledger.claim(run, 4, 10) == 4
+    assert ledger.reserved_steps(run) == 0
+    assert ledger.reserve_steps(run, 4, 10) == 4
 
 
 def test_a_run_goes_on_only_with_its_own_table_plan_and_ledger(ledger, tmp_path):
     run = entered(ledger)
-    ledger.claim(run, 4, 10)
-    assert ledger.readmit(TableIdentity(b"table"), run, PLAN) == 4
+    ledger.reserve_steps(run, 4, 10)
+    assert ledger.resume(TableIdentity(b"table"), run, PLAN) == 4
     with pytest.raises(ArtifactError, match="recorded for another table"):
-        ledger.readmit(TableIdentity(b"another"), run, PLAN)
+        ledger.resume(TableIdentity(b"another"), run, PLAN)
     with pytest.raises(ArtifactError, match="plan in the checkpoint differs"):
-        ledger.readmit(TableIdentity(b"table"), run, PLAN.with_steps(9))
+        ledger.resume(TableIdentity(b"table"), run, PLAN.with_steps(9))
     with pytest.raises(ArtifactError, match="does not contain this run"):
-        PrivacyLedger(tmp_path / "another.sqlite3").readmit(TableIdentity(b"table"), run, PLAN)
+        PrivacyLedger(tmp_path / "another.sqlite3").resume(TableIdentity(b"table"), run, PLAN)
     assert len(ledger.to_frame()) == 1  # a refusal enters nothing
 
 
@@ -115,7 +115,7 @@ def test_a_stopped_run_goes_on_to_its_end_and_costs_nothing_more(halfway, tmp_pa
     copy.write_bytes(path.read_bytes())
     before = ledger.to_frame().iloc[0]
     assert (first.stop_reason, len(first.learned.losses)) == (StopReason.STOPPED, 17)
-    assert ledger.claimed(first.receipt.ledger_entry) == 17  # what was claimed and not used went back
+    assert ledger.reserved_steps(first.receipt.ledger_entry) == 17  # what was reserved and not used went back
     steps = []
     second = learner(df).learn(df, lambda report: steps.append(report.step), ledger=ledger, checkpoint=copy)
     assert next(step for step in steps if step) == 18
@@ -129,7 +129,7 @@ def test_a_stopped_run_goes_on_to_its_end_and_costs_nothing_more(halfway, tmp_pa
     third = learner(df).learn(df, quiet, ledger=ledger, checkpoint=path)
     assert len(third.learned.losses) == 17
     assert third.receipt.completed_steps == STEPS
-    assert ledger.claimed(first.receipt.ledger_entry) == STEPS
+    assert ledger.reserved_steps(first.receipt.ledger_entry) == STEPS
     # its receipt counts the steps whose results it lacks, and says so wherever it is read
     assert verify_receipt(third.receipt.to_dict()).passed
     third.save(tmp_path / "third.synth")
@@ -150,7 +150,7 @@ def test_a_stop_while_tensorflow_starts_keeps_the_measurements_and_every_step(le
         patch.setattr("jupyter_dpsynth.startup.BackgroundImport.wait", lambda *_: False)
         first = learner(df).learn(df, tell, stop, ledger=ledger, checkpoint=path)
     assert (first.stop_reason, len(first.learned.losses)) == (StopReason.STOPPED, 0)
-    assert ledger.claimed(first.receipt.ledger_entry) == 0
+    assert ledger.reserved_steps(first.receipt.ledger_entry) == 0
     again = learner(df).learn(df, quiet, ledger=ledger, checkpoint=path)
     assert len(again.learned.losses) == STEPS
     assert again.reference.rows == first.reference.rows

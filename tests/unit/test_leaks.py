@@ -264,7 +264,7 @@ def test_a_failed_or_stopped_run_lets_go_of_the_table(monkeypatch, meta):
 
 @trains
 def test_a_training_in_the_background_keeps_neither_the_table_nor_a_library_s_error(monkeypatch, meta):
-    from jupyter_dpsynth.notebook.show.moment import frame_of
+    from jupyter_dpsynth.notebook.show.moment import moment_of
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
     monkeypatch.setattr("jupyter_dpsynth.engine.measuring.categories.factorize", leaking)
@@ -275,7 +275,7 @@ def test_a_training_in_the_background_keeps_neither_the_table_nor_a_library_s_er
     assert [*chain_of(run.error)] == [run.error]
     assert run.error.__traceback__ is None
     assert not any(isinstance(each, pd.DataFrame) for each in reachable(run.error))
-    assert_clean(repr(run.error) + repr(frame_of(run)) + repr(vars(run)), "the run")
+    assert_clean(repr(run.error) + repr(moment_of(run)) + repr(vars(run)), "the run")
 
 
 def test_an_error_of_ours_does_not_lead_to_another_one():

@@ -106,9 +106,9 @@ def ledger_of(folder):
     return PrivacyLedger(folder / "worker 0" / "jupyter_dpsynth" / "ledger.sqlite3")
 
 
-def claimed(folder, run):
+def reserved_steps(folder, run):
     """Steps of a run that may have been made, by the ledger."""
-    return ledger_of(folder).claimed(run)
+    return ledger_of(folder).reserved_steps(run)
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,7 @@ def test_a_lost_worker_ends_training_with_a_model_and_a_true_ledger(tmp_path):
     (run,) = ledger_of(tmp_path).to_frame().to_dict("records")
     assert run["status"] == "stopped"
     assert run["epsilon"] == found["epsilon"]
-    assert claimed(tmp_path, found["entry"]) == found["steps"]
+    assert reserved_steps(tmp_path, found["entry"]) == found["steps"]
     # one worker alone can go on, and makes no more steps than are left
     with children(tmp_path, 1, "train", checkpoint) as (child,):
         resumed = answer(child, tmp_path)
@@ -265,7 +265,7 @@ def test_a_killed_first_worker_costs_steps_but_no_second_spending(tmp_path):
     assert found["reason"] == "worker lost"
     (run,) = ledger_of(tmp_path).to_frame().to_dict("records")
     assert run["status"] == "reserved"  # nobody was left to say how it ended
-    made = claimed(tmp_path, found["entry"])
+    made = reserved_steps(tmp_path, found["entry"])
     assert found["updates"] <= made <= found["updates"] + 2 * WINDOW
     old_copy = checkpoint.read_bytes()
     with children(tmp_path, 2, "train", checkpoint) as pair:
@@ -282,13 +282,13 @@ def test_a_killed_first_worker_costs_steps_but_no_second_spending(tmp_path):
 
 
 def assert_nothing_more_was_spent(folder, found, resumed):
-    """One run in the ledger, of the same events, and all of its steps claimed but not one more."""
+    """One run in the ledger, of the same events, and all of its steps reserved but not one more."""
     (run,) = ledger_of(folder).to_frame().to_dict("records")
     assert run["status"] == "finished"
     assert run["epsilon"] == resumed["epsilon"] == found["epsilon"]
     assert resumed["entry"] == found["entry"]
     assert resumed["plan"] == found["plan"]
-    assert resumed["steps"] == claimed(folder, found["entry"]) == KILLED_STEPS
+    assert resumed["steps"] == reserved_steps(folder, found["entry"]) == KILLED_STEPS
     assert not (folder / "worker 1").exists()
 
 

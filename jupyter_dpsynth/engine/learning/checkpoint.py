@@ -265,12 +265,12 @@ class StepReservations:
         used = len(losses) + (reason is StopReason.WORKER_LOST)
         if used < self._granted:
             self._reserve(used - self._granted)
-        released = self.ledger.claimed(self.task.entry)
+        released = self.ledger.reserved_steps(self.task.entry)
         replace(self.task.after(update, losses), released=released).write(self.path)
         return released
 
     def _reserve(self, steps: int) -> int:
-        return self.ledger.claim(self.task.entry, steps, self.task.plan.steps)
+        return self.ledger.reserve_steps(self.task.entry, steps, self.task.plan.steps)
 
 
 def _plan_document(plan: RunPlan) -> dict[str, Any]:

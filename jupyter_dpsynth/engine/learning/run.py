@@ -106,7 +106,7 @@ def learn_table(
         if task is None:
             entry.reserve(source, progress)
         else:
-            task = _readmit(task, source, df_meta, entry, progress)
+            task = _resume(task, source, df_meta, entry, progress)
         importer = BackgroundImport()  # takes seconds, while the table is read
         # 5. At most so many rows of each privacy unit are kept.
         kept, units = _bound(source, config, generator, progress)
@@ -181,12 +181,12 @@ def _refuse_what_cannot_work(source: Source, df_meta: DataFrameMeta, config: Res
     check_feasible(config, df_meta, source.rows if config.n_public else None)
 
 
-def _readmit(
+def _resume(
     task: TrainingTask, source: Source, df_meta: DataFrameMeta, entry: LedgerEntry, progress: RunProgress
 ) -> TrainingTask:
     """Let the ledger say how much of an interrupted run is left; nothing new is spent."""
     task.check(entry.config, df_meta)
-    released = entry.readmit(source, task)
+    released = entry.resume(source, task)
     done, planned = len(task.losses), task.plan.steps
     progress.report(message=f"resuming after step {done} of {planned}: nothing new is spent")
     source.pulse = progress.tick  # a stop request holds from the first step on: there is a model already

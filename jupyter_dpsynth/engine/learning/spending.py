@@ -116,7 +116,7 @@ class LedgerEntry:
                 "noise: a resumed run must use the kind of noise (test-only or not) that it began with."
             )
 
-    def readmit(self, source: Source, task: TrainingTask) -> int:
+    def resume(self, source: Source, task: TrainingTask) -> int:
         """Go on with an interrupted run, as far as the ledger knows it; nothing new is spent.
 
         Args:
@@ -131,7 +131,7 @@ class LedgerEntry:
             ConfigError: The kind of noise is another one.
         """
         self._check_noise(task)
-        released = self.ledger.readmit(self._identity(source), task.entry, task.plan.privacy)
+        released = self.ledger.resume(self._identity(source), task.entry, task.plan.privacy)
         self.run, self.reserved = task.entry, task.reserved
         return released
 

@@ -14,7 +14,7 @@ from jupyter_dpsynth.notebook.show.following import (
     follow_in_background,
     shown_error,
 )
-from jupyter_dpsynth.notebook.show.moment import frame_of
+from jupyter_dpsynth.notebook.show.moment import moment_of
 from jupyter_dpsynth.notebook.show.progress import TrainingProgress
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
@@ -58,7 +58,7 @@ def learn(session: Session, parsed: ParsedLine) -> None:
         raise shown_error(run.error) from None
     on_interrupt = parsed.options.get("on-interrupt", session.preferences().on_interrupt)
     if run.stop_requested and on_interrupt == "raise":
-        raise one_line(KeyboardInterrupt(), frame_of(run).headline) from None
+        raise one_line(KeyboardInterrupt(), moment_of(run).headline) from None
 
 
 def _prepare(session: Session, parsed: ParsedLine) -> tuple[HighDimSynthesizer, Source]:
@@ -87,7 +87,7 @@ def status(session: Session, parsed: ParsedLine) -> None:  # noqa: ARG001 - ever
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     if session.run is not None:
-        say(f"{session.run.name}: {frame_of(session.run).line()}")
+        say(f"{session.run.name}: {moment_of(session.run).line()}")
     else:
         say("No training has been started in this session.")
     namespace = session.namespace

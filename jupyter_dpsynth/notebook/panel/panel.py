@@ -34,7 +34,7 @@ from jupyter_dpsynth.notebook.panel.fields import (
 from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session
 from jupyter_dpsynth.notebook.show.drawing import cell_html
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
-from jupyter_dpsynth.notebook.show.moment import frame_of
+from jupyter_dpsynth.notebook.show.moment import moment_of
 from jupyter_dpsynth.privacy.ledger.datasets import label_of
 from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
 from jupyter_dpsynth.sources.opening import open_source
@@ -378,7 +378,7 @@ class ConfigPanel:
         actions = self._actions
         running, learned = actions.running, actions.run is not None and actions.run.learned
         if actions.run is not None and not running:
-            self.say(frame_of(actions.run).line())
+            self.say(moment_of(actions.run).line())
         self._stop.disabled = not running
         for one in self._after:
             one.disabled = running or not learned

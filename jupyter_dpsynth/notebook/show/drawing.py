@@ -30,7 +30,7 @@ from jupyter_dpsynth.display.html import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jupyter_dpsynth.notebook.show.moment import Frame
+    from jupyter_dpsynth.notebook.show.moment import Moment
 
 __all__ = ["SAME_CELL", "cell_html", "curve_png", "curve_svg", "live_html", "picture_bundle", "static_html"]
 
@@ -88,56 +88,56 @@ def _bar(label: str, words: str, share: float) -> Markup:
     ).format(muted=MUTED, label=label, meter=meter(label, share, words), words=words)
 
 
-def _head(frame: Frame) -> Markup:
+def _head(moment: Moment) -> Markup:
     return Markup(
         '<div style="display:flex;justify-content:space-between;min-height:24px">'
         "<span>{sign} <b>{headline}</b></span> "
         '<span style="color:{muted};margin-left:16px;white-space:nowrap">{time}</span></div>'
     ).format(
-        sign=sign(frame.sign, STATE_COLOURS.get(frame.state, BRAND)),
-        headline=frame.headline,
+        sign=sign(moment.sign, STATE_COLOURS.get(moment.state, BRAND)),
+        headline=moment.headline,
         muted=MUTED,
-        time=frame.time_words,
+        time=moment.time_words,
     )
 
 
-def _ledger(frame: Frame) -> Markup:
+def _ledger(moment: Moment) -> Markup:
     """What the data have cost so far, shown above the training."""
-    return Markup('<div style="color:{};min-height:20px">{}</div>').format(MUTED, frame.ledger)
+    return Markup('<div style="color:{};min-height:20px">{}</div>').format(MUTED, moment.ledger)
 
 
-def _bars(frame: Frame) -> Markup:
-    steps = _bar("training", frame.step_words, frame.step / frame.total if frame.total else 0.0)
-    if frame.private:
-        return steps + _bar("privacy", frame.privacy_words, (frame.epsilon or 0.0) / frame.target)
+def _bars(moment: Moment) -> Markup:
+    steps = _bar("training", moment.step_words, moment.step / moment.total if moment.total else 0.0)
+    if moment.private:
+        return steps + _bar("privacy", moment.privacy_words, (moment.epsilon or 0.0) / moment.target)
     return steps + Markup('<div style="height:22px;color:{}"><b>⚠ {}</b></div>').format(
-        ERROR, frame.epsilon_words
+        ERROR, moment.epsilon_words
     )
 
 
-def live_html(frame: Frame) -> Markup:
+def live_html(moment: Moment) -> Markup:
     """The live display. Its height stays the same once the ledger's line is shown."""
     chart = Markup('<div style="min-height:{}px">{}</div>').format(
-        HEIGHT, curve_svg(frame.curve, frame.total)
+        HEIGHT, curve_svg(moment.curve, moment.total)
     )
     below = Markup(
         '<div style="display:flex;justify-content:space-between;height:22px;white-space:nowrap;'
         'color:{};font-size:12px"><span>{}</span><span>{}</span></div>'
-    ).format(MUTED, frame.loss_words, frame.hint)
-    return card(_head(frame), _ledger(frame), _bars(frame), chart, below, kind="progress", width=760)
+    ).format(MUTED, moment.loss_words, moment.hint)
+    return card(_head(moment), _ledger(moment), _bars(moment), chart, below, kind="progress", width=760)
 
 
-def static_html(frame: Frame, notes: Sequence[str] = (), cell: str = "") -> Markup:
+def static_html(moment: Moment, notes: Sequence[str] = (), cell: str = "") -> Markup:
     """The same without SVG and without anything that needs a kernel.
 
     Args:
-        frame: The moment to show.
+        moment: The moment to show.
         notes: Further lines, plain text.
         cell: The code of a cell that does the same, where the training was not started by one.
     """
     lines = join(note(words) for words in notes)
     code = cell_html(SAME_CELL, cell)
-    return card(_head(frame), _ledger(frame), _bars(frame), lines, code, kind="progress", width=760)
+    return card(_head(moment), _ledger(moment), _bars(moment), lines, code, kind="progress", width=760)
 
 
 def cell_html(words: str, cell: str) -> Markup:
@@ -150,30 +150,30 @@ def cell_html(words: str, cell: str) -> Markup:
     ).format(note(words), cell)
 
 
-def curve_png(frame: Frame) -> bytes | None:
+def curve_png(moment: Moment) -> bytes | None:
     """The loss curve as a PNG with transparent ground; None without a curve or without matplotlib."""
-    if len(frame.curve) < MIN_CURVE:
+    if len(moment.curve) < MIN_CURVE:
         return None
     try:
         # not pyplot: it keeps global state and is not safe beside other threads
         from matplotlib.figure import Figure
     except ImportError:
         return None
-    steps = [point[0] for point in frame.curve]
-    losses = [point[1] for point in frame.curve]
+    steps = [point[0] for point in moment.curve]
+    losses = [point[1] for point in moment.curve]
     figure = Figure(figsize=(7.6, 1.9), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     axes.fill_between(
         steps,
-        [loss - BAND * noise for _, loss, noise in frame.curve],
-        [loss + BAND * noise for _, loss, noise in frame.curve],
+        [loss - BAND * noise for _, loss, noise in moment.curve],
+        [loss + BAND * noise for _, loss, noise in moment.curve],
         color=PNG_LINE,
         alpha=0.25,
         linewidth=0,
     )
     axes.plot(steps, losses, color=PNG_LINE, linewidth=1.6)
     axes.set_xlim(0, steps[-1])
-    axes.set_ylim(*loss_range(frame.curve))
+    axes.set_ylim(*loss_range(moment.curve))
     axes.set_xlabel(STEPS)
     axes.set_ylabel(LOSS)
     axes.patch.set_alpha(0)

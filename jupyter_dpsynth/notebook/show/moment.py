@@ -11,7 +11,7 @@ from jupyter_dpsynth.display.words import compact, duration, epsilon_text
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
-__all__ = ["Frame", "frame_of"]
+__all__ = ["Moment", "moment_of"]
 
 MAX_POINTS = 200  # of the loss curve: more than the eye can tell apart
 INTERRUPT_HINT = "Interrupt the kernel (■) to stop early and keep the model."
@@ -20,7 +20,7 @@ SIGNS = {"finished": "✓", "budget": "✓", "stopped": "■", "failed": "✗"}
 
 
 @dataclass(frozen=True)
-class Frame:
+class Moment:
     """One moment of a training.
 
     Attributes:
@@ -160,7 +160,7 @@ def _end(run: TrainingRun, epsilon: float | None) -> tuple[str, str]:
     return "failed", "Failed"
 
 
-def frame_of(run: TrainingRun, hint: str = INTERRUPT_HINT) -> Frame:
+def moment_of(run: TrainingRun, hint: str = INTERRUPT_HINT) -> Moment:
     """The run as it is now."""
     report, running = run.latest, run.running
     config = run.synthesizer.config
@@ -182,7 +182,7 @@ def frame_of(run: TrainingRun, hint: str = INTERRUPT_HINT) -> Frame:
     elif run.stop_requested:
         state, headline = "stopping", "Stopping: finishing the current step"
         hint = "Interrupt again to return without waiting."
-    return Frame(
+    return Moment(
         state=state,
         headline=headline,
         step=step,

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.display.console import ProgressLine
 from jupyter_dpsynth.notebook.output import Slot, mime_bundle
 from jupyter_dpsynth.notebook.show.drawing import SAME_CELL, curve_png, live_html, picture_bundle, static_html
-from jupyter_dpsynth.notebook.show.moment import BUTTON_HINT, INTERRUPT_HINT, frame_of
+from jupyter_dpsynth.notebook.show.moment import BUTTON_HINT, INTERRUPT_HINT, moment_of
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.output import FrontEnd
-    from jupyter_dpsynth.notebook.show.moment import Frame
+    from jupyter_dpsynth.notebook.show.moment import Moment
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
 __all__ = ["TrainingProgress"]
@@ -36,10 +36,10 @@ COVERED = (
 )
 
 
-def _unfinished(frame: Frame) -> Frame:
+def _unfinished(moment: Moment) -> Moment:
     """What a saved notebook shows of a training that had not ended."""
-    epsilon = frame.target if frame.private else frame.epsilon
-    return dataclasses.replace(frame, headline="Not finished when this notebook was saved", epsilon=epsilon)
+    epsilon = moment.target if moment.private else moment.epsilon
+    return dataclasses.replace(moment, headline="Not finished when this notebook was saved", epsilon=epsilon)
 
 
 class TrainingProgress:
@@ -77,17 +77,17 @@ class TrainingProgress:
         self._widgets: list[Any] = []
 
     def open(self) -> None:
-        """Show the first frame."""
-        frame = self._frame()
+        """Show the first moment."""
+        moment = self._moment()
         self._drawn_at = time.monotonic()
         if self.front_end == "terminal":
             self._line = ProgressLine(sys.stdout)
-            self._show_line(frame)
+            self._show_line(moment)
             return
         # beside a widget it is seen only where there is no kernel any more: nothing may look spent less
-        saved = frame if self.front_end == "text" else _unfinished(frame)
-        widget = self._make_widgets(frame) if self.front_end == "widget" else None
-        self._main.show(self._static(saved, (UNFINISHED.format(frame.target),), widget))
+        saved = moment if self.front_end == "text" else _unfinished(moment)
+        widget = self._make_widgets(moment) if self.front_end == "widget" else None
+        self._main.show(self._static(saved, (UNFINISHED.format(moment.target),), widget))
         if self.background:  # a later output cannot be added to a cell that has returned
             self._picture.open()
 
@@ -97,62 +97,62 @@ class TrainingProgress:
         if now - self._drawn_at < REDRAW_SECONDS[self.front_end]:
             return
         self._drawn_at = now
-        frame = self._frame()
-        self._tell_ledger(frame)
+        moment = self._moment()
+        self._tell_ledger(moment)
         if self._html is not None:
-            self._html.value = live_html(frame)
+            self._html.value = live_html(moment)
             if self.run.stop_requested:
                 self._disable_button()
         elif self._line is not None:
-            self._show_line(frame)
-        elif frame.line() != self._last:
-            self._last = frame.line()
-            self._main.show(self._static(frame, (UNFINISHED.format(frame.target),)))
+            self._show_line(moment)
+        elif moment.line() != self._last:
+            self._last = moment.line()
+            self._main.show(self._static(moment, (UNFINISHED.format(moment.target),)))
 
     def close(self, *notes: str) -> None:
-        """Show the last frame for good, with further lines of plain text below it."""
-        frame = self._frame()
+        """Show the last moment for good, with further lines of plain text below it."""
+        moment = self._moment()
         notes = (*(f"⚠ {warning}" for warning in self.run.warnings), *notes)
-        self._tell_ledger(frame)
+        self._tell_ledger(moment)
         if self._line is not None:
-            self._show_line(frame, end=True)
+            self._show_line(moment, end=True)
             for note in notes:
                 self._line.keep(note)
             return
-        shown = (*notes, COVERED) if frame.private and self.run.learned else notes
-        self._main.show(self._static(frame, shown))
-        picture = curve_png(frame)
+        shown = (*notes, COVERED) if moment.private and self.run.learned else notes
+        self._main.show(self._static(moment, shown))
+        picture = curve_png(moment)
         if picture is not None:
-            words = f"Private loss by step, ending at {frame.loss_words}"
+            words = f"Private loss by step, ending at {moment.loss_words}"
             self._picture.show(picture_bundle(picture, words))
         for widget in self._widgets:
             widget.close()
         self._widgets, self._html = [], None
 
-    def _tell_ledger(self, frame: Frame) -> None:
+    def _tell_ledger(self, moment: Moment) -> None:
         """In a terminal, where one line is rewritten, show the ledger's sentence on its own line."""
-        if self._line is not None and frame.ledger and not self._told:
+        if self._line is not None and moment.ledger and not self._told:
             self._told = True
-            self._line.keep(frame.ledger)
+            self._line.keep(moment.ledger)
 
-    def _show_line(self, frame: Frame, *, end: bool = False) -> None:
+    def _show_line(self, moment: Moment, *, end: bool = False) -> None:
         if self._line is not None:
-            self._line.show(frame.line(), frame.headline, frame.step, frame.total, end=end)
+            self._line.show(moment.line(), moment.headline, moment.step, moment.total, end=end)
 
-    def _frame(self) -> Frame:
-        return frame_of(self.run, self._hint)
+    def _moment(self) -> Moment:
+        return moment_of(self.run, self._hint)
 
-    def _static(self, frame: Frame, notes: tuple[str, ...], widget: Any = None) -> dict[str, Any]:  # noqa: ANN401
-        ledger = (frame.ledger,) if frame.ledger else ()
+    def _static(self, moment: Moment, notes: tuple[str, ...], widget: Any = None) -> dict[str, Any]:  # noqa: ANN401
+        ledger = (moment.ledger,) if moment.ledger else ()
         cell = (SAME_CELL, self._cell) if self._cell else ()
-        text = "\n".join([frame.line(), *ledger, *((*notes, *cell) if frame.ended else ())])
-        return mime_bundle(text, static_html(frame, notes, self._cell), widget)
+        text = "\n".join([moment.line(), *ledger, *((*notes, *cell) if moment.ended else ())])
+        return mime_bundle(text, static_html(moment, notes, self._cell), widget)
 
-    def _make_widgets(self, frame: Frame) -> Any:  # noqa: ANN401 - a widget
+    def _make_widgets(self, moment: Moment) -> Any:  # noqa: ANN401 - a widget
         """The live widgets, in one."""
         from ipywidgets import HTML, Button, VBox
 
-        self._html = HTML(live_html(frame))
+        self._html = HTML(live_html(moment))
         self._widgets = [self._html]
         root: Any = self._html
         if self.background:

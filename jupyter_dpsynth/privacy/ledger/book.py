@@ -167,7 +167,7 @@ class PrivacyLedger:
             if status is not None:
                 db.execute("UPDATE runs SET status = ? WHERE id = ?", (status, run))
 
-    def claim(self, run: str, steps: int, most: int) -> int:
+    def reserve_steps(self, run: str, steps: int, most: int) -> int:
         """Reserve training steps of a run for one process, before they are made.
 
         Args:
@@ -188,7 +188,7 @@ class PrivacyLedger:
         with self._file.transaction() as db:
             return reserve_steps(db, run, steps, most, self._own_run(db, run)[1].plan)
 
-    def claimed(self, run: str) -> int:
+    def reserved_steps(self, run: str) -> int:
         """How many steps of a run all processes together may have made.
 
         Args:
@@ -197,7 +197,7 @@ class PrivacyLedger:
         with self._file.transaction(keep=False) as db:
             return reserved_steps(db, run)
 
-    def readmit(self, identity: TableIdentity, run: str, plan: PrivacyPlan | None) -> int:
+    def resume(self, identity: TableIdentity, run: str, plan: PrivacyPlan | None) -> int:
         """Let an interrupted run continue, without spending anything new.
 
         Args:
@@ -206,7 +206,7 @@ class PrivacyLedger:
             plan: What the run is going to release, None without differential privacy.
 
         Returns:
-            How many of its steps may have been made already: those that were claimed.
+            How many of its steps may have been made already: those that were reserved.
 
         Raises:
             ArtifactError: The ledger cannot be used, or its entry is not that of this table and plan.
