@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from jupyter_dpsynth.config import ONE_ROW
-from jupyter_dpsynth.display.html import card, details, paragraph, preformatted, strong, table
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, shown
 from jupyter_dpsynth.files.jsonschema import check_document, read_json
@@ -20,7 +19,6 @@ FORMAT, VERSION = "jupyter_dpsynth receipt", 1
 
 NO_GUARANTEE = "NO GUARANTEE: this model was trained without differential privacy."
 TEST_ONLY = "TEST ONLY, no guarantee: the noise came from a fixed seed."
-SPENDING = ("Share of the budget", "Item", "Detail")
 OPINION_TITLE = (
     "Second opinion of TensorFlow Privacy on the training steps alone (of its figures, the one for Poisson "
     "sampling applies)"
@@ -230,15 +228,10 @@ class PrivacyReceipt:
 
     def to_html(self) -> str:
         """The receipt for a notebook: no script, readable in light and dark themes."""
-        spending = [(f"{share:.1%}", name, detail) for name, detail, share in self.spending()]
-        content = card(
-            paragraph(strong(self.headline)),
-            table(spending, SPENDING, numbers={0}, bold=False) if spending else "",
-            table(self.facts()),
-            details(OPINION_TITLE, preformatted(self.second_opinion)) if self.second_opinion else "",
-            kind="receipt",
-        )
-        return str(content)
+        from jupyter_dpsynth.display.documents import receipt_html
+
+        opinion = OPINION_TITLE, self.second_opinion or ""
+        return receipt_html(self.headline, self.spending(), self.facts(), opinion)
 
     def __str__(self) -> str:
         """The text form."""
