@@ -25,8 +25,9 @@ import pandas as pd
 from benchmarks import record
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
-from jupyter_dpsynth.privacy.audit import CANARY_ALPHA, audit_canary, privacy_profile, rate_bounds
+from jupyter_dpsynth.privacy.audit import CANARY_ALPHA
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from tests.support.canary_audit import audit_canary, privacy_profile, rate_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import norm
 
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, SampledTraining, compute_epsilon, gaussian_delta
-from jupyter_dpsynth.privacy.audit import audit_canary, fit_shift, privacy_profile, rate_bounds, shift_bound
+from jupyter_dpsynth.privacy.audit import shift_bound
+from tests.support.canary_audit import audit_canary, fit_shift, privacy_profile, rate_bounds
 
 EPSILONS = np.linspace(0.2, 6, 30)
 SEED = 5  # repeatable: a test that fails once in a thousand runs is no test of a change
@@ -122,8 +123,8 @@ def test_the_bound_is_never_above_the_claim_in_twenty_runs():
 @pytest.mark.tensorflow
 def test_a_canary_reaches_the_clip_norm_and_meets_the_planned_noise():
     pytest.importorskip("tensorflow")
-    from jupyter_dpsynth.engine.training.recording import canary_draws
     from jupyter_dpsynth.privacy.noise import NoiseSource
+    from tests.support.canary_runs import canary_draws
     from tests.support.planted_bugs import Setting, table_of, training_of
 
     setting = Setting(3_000, noise=2.0)

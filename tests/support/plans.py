@@ -51,14 +51,13 @@ def plan_of_noise(meta, rows, *, resolutions=2.0, histograms=2.0, rare=2.0, delt
         snr=1.0,
         bins=bins,
         cells=cells,
-        steps=1,
-        sampling_probability=1.0,
         learning_rate=0.1,
         weight_decay=0.0,
         clip_factor=1.0,
         pair_exponent=0.5,
         ends_by=StopReason.FINISHED,
         unit_rows=1,
+        exact_training=None if histograms else SampledTraining(1, 1.0, 1.0),
     )
 
 

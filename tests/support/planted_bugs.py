@@ -24,16 +24,18 @@ from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.engine.training import release as release_module
 from jupyter_dpsynth.engine.training.adam import Start
 from jupyter_dpsynth.engine.training.gradient import BatchGradient
-from jupyter_dpsynth.engine.training.recording import STATISTICS, AuditedTraining, canary_draws
+from jupyter_dpsynth.engine.training.recording import AuditedTraining
 from jupyter_dpsynth.engine.training.release import GradientRelease, NativeRelease, NoisySums
 from jupyter_dpsynth.engine.training.trainer import DPTrainer, training_parts
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.privacy import releases as releases_module
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, SampledTraining
-from jupyter_dpsynth.privacy.audit import CANARY_ALPHA, CanaryAudit, audit_canary, fit_shift, privacy_profile
+from jupyter_dpsynth.privacy.audit import CANARY_ALPHA
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import StepSample
 from jupyter_dpsynth.privacy.sampling import chunks
+from tests.support.canary_audit import CanaryAudit, audit_canary, fit_shift, privacy_profile
+from tests.support.canary_runs import STATISTICS, canary_draws
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,12 +109,7 @@ def plan_of(setting: Setting) -> RunPlan:
     meta = MetaExtractor.extract(frame, categories={name: ["a", "b"] for name in "abcd"})
     plan = plan_run(_config(setting), meta, float(setting.rows))
     training = SampledTraining(setting.steps, setting.probability, setting.noise)
-    return replace(
-        plan,
-        privacy=PrivacyPlan((), training),
-        steps=setting.steps,
-        sampling_probability=setting.probability,
-    )
+    return replace(plan, privacy=PrivacyPlan((), training))
 
 
 def training_of(setting: Setting, noise: NoiseSource | None = None) -> AuditedTraining:

@@ -26,7 +26,7 @@ from jupyter_dpsynth.engine.planning.plan import MICROBATCH_SENSITIVITY
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.files.archive import Kind, damaged, guarded, pack, read_arrays, unpack, write_file
 from jupyter_dpsynth.files.jsonschema import check_part
-from jupyter_dpsynth.privacy.accounting import PrivacyPlan
+from jupyter_dpsynth.privacy.accounting import PrivacyPlan, SampledTraining
 from jupyter_dpsynth.reports import StopReason
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ CHECKPOINT = Kind("checkpoint", 1)
 PRIVATE_FILE = 0o600
 WINDOWS = 20  # checkpoints of a run
 VECTORS = ("values", "average", "first", "second")
+TRAINING = ("steps", "sampling_probability")  # in a checkpoint they stand beside the plan's fields
 # Earlier checkpoints held the noise of each measurement a second time
 EARLIER_NOISE = (
     *("unit_sigma", "codec_sigma", "marginal_sigma", "finer_marginal_sigma", "pair_sigma", "order_sigma"),
@@ -274,10 +275,14 @@ class StepReservations:
 
 
 def _plan_document(plan: RunPlan) -> dict[str, Any]:
-    values = {each.name: getattr(plan, each.name) for each in fields(plan)}
+    values = {name: getattr(plan, name) for name in (*_plan_fields(), *TRAINING)}
     privacy = None if plan.privacy is None else plan.privacy.to_dict()
     epsilon = plan.epsilon if math.isfinite(plan.epsilon) else None
     return {**values, "privacy": privacy, "epsilon": epsilon, "ends_by": plan.ends_by.value}
+
+
+def _plan_fields() -> list[str]:
+    return [each.name for each in fields(RunPlan) if each.name != "exact_training"]
 
 
 def _plan_from(document: dict[str, Any], config: dict[str, Any], columns: int) -> RunPlan:
@@ -292,13 +297,16 @@ def _plan_from(document: dict[str, Any], config: dict[str, Any], columns: int) -
         document = {name: value for name, value in document.items() if name not in EARLIER_NOISE}
         grouped = config.get("num_microbatches") is not None
         document |= {"columns": columns, "gradient_sensitivity": MICROBATCH_SENSITIVITY if grouped else 1.0}
-    names = [each.name for each in fields(RunPlan)]
-    if sorted(document) != sorted(names):
+    if sorted(document) != sorted([*_plan_fields(), *TRAINING]):
         damaged(CHECKPOINT, "the plan has unknown or missing fields")
-    privacy = document["privacy"]
-    read = {
-        "privacy": None if privacy is None else PrivacyPlan.from_dict(privacy),
-        "epsilon": math.inf if document["epsilon"] is None else document["epsilon"],
-        "ends_by": StopReason(document["ends_by"]),
-    }
-    return RunPlan(**{**document, **read})
+    values = {name: document[name] for name in _plan_fields()}
+    steps, probability = (document[name] for name in TRAINING)
+    values["epsilon"] = math.inf if document["epsilon"] is None else document["epsilon"]
+    values["ends_by"] = StopReason(document["ends_by"])
+    if document["privacy"] is None:
+        return RunPlan(**values, exact_training=SampledTraining(steps, probability, 1.0))
+    values["privacy"] = PrivacyPlan.from_dict(document["privacy"])
+    training = values["privacy"].training
+    if training is None or (training.steps, training.sampling_probability) != (steps, probability):
+        damaged(CHECKPOINT, "the steps are not those that the accountant was told of")
+    return RunPlan(**values)

@@ -7,7 +7,7 @@ import math
 import platform
 from typing import TYPE_CHECKING, Literal
 
-from jupyter_dpsynth.engine.training.second_opinion import tf_privacy_statement
+from jupyter_dpsynth.engine.training.tf_privacy import tf_privacy_statement
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, relation_of
 

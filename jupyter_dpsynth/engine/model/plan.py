@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.errors import UnplannedReleaseError
-from jupyter_dpsynth.privacy.accounting import SampledTraining
 from jupyter_dpsynth.privacy.releases import (
     GRADIENT_NOISE,
     WHOLE,
@@ -19,7 +18,7 @@ from jupyter_dpsynth.privacy.releases import (
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from jupyter_dpsynth.privacy.accounting import PrivacyPlan
+    from jupyter_dpsynth.privacy.accounting import PrivacyPlan, SampledTraining
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.reports import StopReason
 
@@ -57,8 +56,6 @@ class RunPlan:
         snr: Signal relative to noise, see `planning.plan`.
         bins: About how many bins a number gets.
         cells: Most cells of a categorical column.
-        steps: Training steps.
-        sampling_probability: Chance of each row to be in a step's batch.
         learning_rate: Peak learning rate.
         weight_decay: Strength of the pull of the weights to zero.
         clip_factor: The clip norm relative to the root mean square gradient norm at the start.
@@ -66,6 +63,8 @@ class RunPlan:
         ends_by: Whether training ends because the steps are done or because the budget is.
         unit_rows: Most rows of one privacy unit, by which all noise is scaled.
         gradient_sensitivity: L2 change of a step's gradient sum by one privacy unit, in clip norms.
+        exact_training: The steps of a training without noise (whatever noise it names is not drawn); with
+            differential privacy they are in `privacy`.
     """
 
     rows: float
@@ -76,8 +75,6 @@ class RunPlan:
     snr: float
     bins: int
     cells: int
-    steps: int
-    sampling_probability: float
     learning_rate: float
     weight_decay: float
     clip_factor: float
@@ -85,6 +82,29 @@ class RunPlan:
     ends_by: StopReason
     unit_rows: int
     gradient_sensitivity: float = 1.0
+    exact_training: SampledTraining | None = None
+
+    @property
+    def training(self) -> SampledTraining:
+        """Steps, and their sampling and noise.
+
+        Raises:
+            UnplannedReleaseError: The plan has no training.
+        """
+        training = self.exact_training if self.privacy is None else self.privacy.training
+        if training is None:
+            raise UnplannedReleaseError("training steps were asked for and are not planned.")
+        return training
+
+    @property
+    def steps(self) -> int:
+        """Training steps."""
+        return self.training.steps
+
+    @property
+    def sampling_probability(self) -> float:
+        """Chance of each row to be in a step's batch."""
+        return self.training.sampling_probability
 
     @property
     def batch_size(self) -> float:
@@ -129,11 +149,10 @@ class RunPlan:
 
     def with_training(self, steps: int, sampling_probability: float) -> RunPlan:
         """The same plan with other training steps, also for the accountant."""
-        privacy = self.privacy
-        if privacy is not None and privacy.training is not None:
-            changed = replace(privacy.training, steps=steps, sampling_probability=sampling_probability)
-            privacy = replace(privacy, training=changed)
-        return replace(self, privacy=privacy, steps=steps, sampling_probability=sampling_probability)
+        training = replace(self.training, steps=steps, sampling_probability=sampling_probability)
+        if self.privacy is None:
+            return replace(self, exact_training=training)
+        return replace(self, privacy=replace(self.privacy, training=training))
 
     def training_releases(
         self, clip_norm: float, loss_bound: float, noise: NoiseSource, *, made: int = 0, share: float = 1.0
@@ -150,12 +169,6 @@ class RunPlan:
         Raises:
             UnplannedReleaseError: The plan has no training.
         """
-        if self.privacy is None:
-            training = SampledTraining(self.steps, self.sampling_probability, 1.0)
-        elif self.privacy.training is None:
-            raise UnplannedReleaseError("training steps were asked for and are not planned.")
-        else:
-            training = self.privacy.training
         sensitivity = StepSensitivity(self.gradient_sensitivity * clip_norm, self.unit_rows * loss_bound)
         exact = self.privacy is None
-        return TrainingReleases(training, sensitivity, noise, made=made, share=share, exact=exact)
+        return TrainingReleases(self.training, sensitivity, noise, made=made, share=share, exact=exact)

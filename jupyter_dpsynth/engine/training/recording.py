@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from jupyter_dpsynth.engine.training.release import MicrobatchRelease, NativeRelease, UnitRelease
+from jupyter_dpsynth.engine.training.release import MicrobatchRelease, UnitRelease
 from jupyter_dpsynth.engine.training.trainer import DPTrainer
 from jupyter_dpsynth.privacy.releases import TrainingReleases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -30,10 +30,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.privacy.releases import StepSample
 
-__all__ = ["STATISTICS", "AuditedTraining", "RunRecorder", "canary_draws"]
-
-#: Of a run: the canary's direction summed over the steps, its largest step, the loss, and all the rest.
-STATISTICS = ("sum along the canary", "largest step along the canary", "loss", "energy in other directions")
+__all__ = ["AuditedTraining", "Recorder", "RunRecorder"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,71 +112,6 @@ def _nothing(step: int, loss: float, loss_noise: float) -> None:
 
 def _never() -> bool:
     return False
-
-
-class _CanaryRecorder(Recorder):
-    """Splits every release into the part along the canary's contribution and the rest."""
-
-    def __init__(self, training: AuditedTraining, canary: NDArray[np.integer[Any]]) -> None:
-        super().__init__(training)
-        contribution = self.clean(canary[None], np.array([0]))
-        self._direction = contribution / np.linalg.norm(contribution)
-        self.steps: list[tuple[float, float, float]] = []
-        if isinstance(self.inner, NativeRelease) and not isinstance(self.inner, MicrobatchRelease):
-            _remember(self.inner)
-
-    def apply(self, sums: NoisySums, divisor: float, step: int) -> None:
-        """Keep three figures of a step."""
-        if step == 1:
-            self.steps = []
-        released = self.whitened(sums, divisor)
-        along = float(self._direction @ released)
-        self.steps.append((along, float(released[-1]), float(released @ released) - along**2))
-
-
-def _remember(release: NativeRelease) -> None:
-    """Compute the clipped sums of the same rows once: parameters stay, and nothing in them is random."""
-    compute: Callable[..., Iterator[Any]] = release.parts
-    known: dict[tuple[int, bytes], list[Any]] = {}
-
-    def parts(
-        weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
-    ) -> Iterator[Any]:
-        key = len(codes), indices.tobytes()
-        if key not in known:
-            known[key] = list(compute(weights, bias, codes, indices))
-        return iter(known[key])
-
-    release.parts = parts  # type: ignore[method-assign]
-
-
-def canary_draws(
-    training: AuditedTraining,
-    others: NDArray[np.integer[Any]],
-    canary: NDArray[np.integer[Any]],
-    runs: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Figures of whole runs of the real training loop, without and with one row.
-
-    Args:
-        training: A training of few steps.
-        others: The other rows of the table, `int32 [n, m]`.
-        canary: The row, `int32 [m]`; its gradient should reach the clip norm.
-        runs: Runs of each.
-
-    Returns:
-        `STATISTICS` of each run, float64 `[runs, 4]`, without and with the canary.
-    """
-    recorder = _CanaryRecorder(training, canary)
-    draws = []
-    for table in (others, np.concatenate([others, canary[None]])):
-        figures = []
-        for _ in range(runs):
-            recorder.run(table)
-            along, loss, beside = np.array(recorder.steps).T
-            figures.append((along.sum(), along.max(), loss.sum(), beside.mean()))
-        draws.append(np.array(figures))
-    return draws[0], draws[1]
 
 
 class RunRecorder(Recorder):

@@ -7,14 +7,14 @@ sums. The caller divides by the expected number of rows, never by the actual one
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from jupyter_dpsynth.errors import MissingDependencyError, UnplannedReleaseError
+from jupyter_dpsynth.engine.training.tf_privacy import gaussian_sum_query
+from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.privacy.releases import StepSensitivity
 from jupyter_dpsynth.privacy.sampling import chunks
 
@@ -307,17 +307,3 @@ class TFPrivacyRelease:
         weights_sum = self._to_free(noisy[0])
         bias_sum = noisy[1].numpy().astype(np.float64)
         return NoisySums(weights_sum, bias_sum, sums.loss + float(loss_noise))
-
-
-def gaussian_sum_query(clip_norm: float, stddev: float) -> Any:  # noqa: ANN401 - untyped package
-    """TF-Privacy's query that clips records and adds Gaussian noise to their sum."""
-    try:
-        # the package's own __init__ imports tf.estimator, which newer TensorFlow no longer has
-        sys.skip_tf_privacy_import = True  # type: ignore[attr-defined]
-        from tensorflow_privacy.privacy.dp_query.gaussian_query import GaussianSumQuery
-    except ImportError as error:
-        raise MissingDependencyError(
-            "dp_backend = 'tensorflow_privacy' needs the package tensorflow-privacy: install "
-            "jupyter_dpsynth[tf-privacy], or use dp_backend = 'native'."
-        ) from error
-    return GaussianSumQuery(l2_norm_clip=clip_norm, stddev=stddev)
