@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Bool, Enum
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.notebook.magic.grammar import COMMANDS, SCHEMA_NAMES
+from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS, SCHEMA_NAMES
 from jupyter_dpsynth.notebook.magic.magics import DPSynthMagics
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from traitlets import TraitType
 
-    from jupyter_dpsynth.notebook.magic.grammar import Command, Option
+    from jupyter_dpsynth.notebook.magic.descriptions import Command, Option
 
 OPTION = re.compile(r"(?<!\S)--\w[\w-]*")
 GROUPS = {"privacy": "Privacy", "training": "Training", "model": "Model"}
@@ -106,9 +106,9 @@ def parameters_page() -> str:
 def magics_page() -> str:
     """Every sub-command with its options, and the traits that `%config` sets."""
     names = ", ".join(f"`{name}`" for name in SCHEMA_NAMES)
-    summary = [(f"[`{command.name}`](#{command.name})", escape(command.summary)) for command in COMMANDS]
+    summary = [(f"[`{name}`](#{name})", escape(command.summary)) for name, command in COMMANDS.items()]
     lines = [MAGICS_TOP.format(names=names), *table(("command", "what it does"), summary)]
-    for command in COMMANDS:
+    for command in COMMANDS.values():
         lines += command_section(command)
     return "\n".join([*lines, SETTINGS_TOP, *settings_table(), ""])
 

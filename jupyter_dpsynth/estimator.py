@@ -87,9 +87,9 @@ class SklearnSynthesizer:
         dataset = given.pop(DATASET)
         declared = {name: given.pop(name) for name in DECLARATIONS}
         config = HighDimConfig(**given)
-        source = open_source(X)
-        synthesizer = HighDimSynthesizer(MetaExtractor.extract(source, **declared), config)
-        self.synthesizer_ = synthesizer.learn(source, dataset=dataset)
+        with open_source(X) as source:
+            synthesizer = HighDimSynthesizer(MetaExtractor.extract(source, **declared), config)
+            self.synthesizer_ = synthesizer.learn(source, dataset=dataset)
         self.feature_names_in_ = list(synthesizer.df_meta.names)
         self.n_features_in_ = len(self.feature_names_in_)
         return self

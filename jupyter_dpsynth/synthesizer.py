@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.constraints import Constraint
     from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.engine.learning.progress import RunProgress
+    from jupyter_dpsynth.engine.learning.spending import LedgerEntry
     from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
     from jupyter_dpsynth.reports import StepReport, StopReason
+    from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["HighDimSynthesizer"]
 
@@ -127,44 +130,56 @@ class HighDimSynthesizer:
         config = self.config.resolve()
         if config.privacy_unit is not None:
             self.df_meta = self.df_meta.with_id(config.privacy_unit)
-        source = open_source(df)
-        self.df_meta.check(source)
-        if not self.df_meta.learned:
-            raise DataError("every column is an identifier: there is nothing to learn.")
         from jupyter_dpsynth.engine.learning.progress import RunProgress
-        from jupyter_dpsynth.engine.learning.run import learn_table
         from jupyter_dpsynth.engine.learning.spending import LedgerEntry
         from jupyter_dpsynth.engine.learning.strategy import current_strategy
         from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
         from jupyter_dpsynth.privacy.noise import NoiseSource
 
-        if dataset is None:
-            dataset = source.described.attrs.get("dataset")
-        ledger = PrivacyLedger() if ledger is None else ledger
-        noise = noise or NoiseSource()
-        strategy = current_strategy() if strategy is None else strategy
-        entry = LedgerEntry(ledger, dataset, label, config, test_only=noise.test_only)
-        target = config.epsilon if config.differential_privacy else math.inf
-        spent = None if noise.test_only else 0.0
-        progress = RunProgress(callback or ConsoleProgress(), stop, target, spent)
-        path = None if checkpoint is None else Path(checkpoint)
+        with open_source(df) as source:
+            self.df_meta.check(source)
+            if not self.df_meta.learned:
+                raise DataError("every column is an identifier: there is nothing to learn.")
+            if dataset is None:
+                dataset = source.described.attrs.get("dataset")
+            ledger = PrivacyLedger() if ledger is None else ledger
+            noise = noise or NoiseSource()
+            strategy = current_strategy() if strategy is None else strategy
+            entry = LedgerEntry(ledger, dataset, label, config, test_only=noise.test_only)
+            target = config.epsilon if config.differential_privacy else math.inf
+            spent = None if noise.test_only else 0.0
+            progress = RunProgress(callback or ConsoleProgress(), stop, target, spent)
+            path = None if checkpoint is None else Path(checkpoint)
+            self._run(source, entry, progress, noise, strategy, path)
+        return self
+
+    def _run(
+        self,
+        source: Source,
+        entry: LedgerEntry,
+        progress: RunProgress,
+        noise: NoiseSource,
+        strategy: Any,  # noqa: ANN401 - TensorFlow ships no types
+        checkpoint: Path | None,
+    ) -> None:
+        """Learn, and keep what was learned and what the ledger has reserved, however it ends."""
+        from jupyter_dpsynth.engine.learning.run import learn_table
+
         self.state = "learning"
         self._table = None if source.partitioned else weakref.ref(source.described)
         try:
             # whether arithmetic overflows depends on single values: neither a warning nor an error may tell
             with np.errstate(all="ignore"):
                 self._learned = shielded(
-                    lambda: learn_table(source, self.df_meta, entry, progress, noise, strategy, path),
+                    lambda: learn_table(source, self.df_meta, entry, progress, noise, strategy, checkpoint),
                     "learning failed",
                 )
         finally:
-            source.close()
             self._spent = entry.reserved
             if self._learned is not None:
                 self.state = "learned"
             else:  # what was refused before a value was read can be tried again
                 self.state = "new" if entry.reserved is None else "failed"
-        return self
 
     def was_learned_from(self, df: pd.DataFrame) -> bool:
         """Whether this is the object that was learned, and is therefore private."""

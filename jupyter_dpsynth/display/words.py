@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import time
 
-__all__ = ["compact", "duration", "epsilon_text", "seconds_left"]
+__all__ = ["compact", "duration", "epsilon_text", "item_text", "seconds_left"]
+
+# of a run's budget, by the names that receipts and ledgers keep
+ITEMS = {"second look at unlisted names": "second measurement of rare categories"}
 
 
 def epsilon_text(value: float) -> str:
@@ -23,6 +26,15 @@ def epsilon_text(value: float) -> str:
     exact = Decimal(repr(float(value)))
     rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), rounding=ROUND_CEILING)
     return f"{float(rounded):.4g}"
+
+
+def item_text(name: str) -> str:
+    """What a part of the budget was spent on, in plain words.
+
+    >>> item_text("row count"), item_text("second look at unlisted names")
+    ('row count', 'second measurement of rare categories')
+    """
+    return ITEMS.get(name, name)
 
 
 def duration(seconds: float) -> str:

@@ -22,12 +22,13 @@ from jupyter_dpsynth.evaluation.plots import (
     REFERENCE,
     SYNTHETIC,
     column_figure,
+    dependence_figures,
     picture_html,
     worst_pairs,
 )
 
 if TYPE_CHECKING:
-    from jupyter_dpsynth.evaluation.report import UtilityReport
+    from jupyter_dpsynth.evaluation.comparison import Comparison
 
 __all__ = ["NOTHING_STANDS_OUT", "comparison_html"]
 
@@ -37,7 +38,7 @@ MOST_PAIRS = 10
 NOTHING_STANDS_OUT = "not available; no dependence between columns stands out from the noise"
 
 
-def comparison_html(report: UtilityReport) -> Markup:
+def comparison_html(report: Comparison) -> Markup:
     """The whole comparison, the number in one first and the pictures last.
 
     Args:
@@ -62,7 +63,7 @@ def comparison_html(report: UtilityReport) -> Markup:
     )
 
 
-def _columns(report: UtilityReport) -> Markup:
+def _columns(report: Comparison) -> Markup:
     """The legend in words as well as in colours, and a picture of each column."""
     drawn = report.columns[:MOST_DRAWN]
     more = ""
@@ -86,11 +87,12 @@ def _columns(report: UtilityReport) -> Markup:
     return join([heading("Share of rows by column, largest difference first"), legend, pictures, more])
 
 
-def _pairs(report: UtilityReport) -> Markup:
+def _pairs(report: Comparison) -> Markup:
     """Maps of the pairs' dependence, and those that differ most as a table."""
-    figures = report.dependence_figures()
-    if not figures:
+    if len(report.names) == 1:
         return Markup("")
+    tables = report.dependence, report.dependence_synthetic
+    figures = dependence_figures(report.names, *tables, report.reference_name, report.banner)
     of = f" ({MOST_MAPPED} of {len(report.names)} columns)" if len(report.names) > MOST_MAPPED else ""
     words = (f"in the {report.reference_name}", "in the synthetic table", "difference")
     pictures = join(
@@ -99,9 +101,7 @@ def _pairs(report: UtilityReport) -> Markup:
     )
     rows = [
         (f"{first} and {second}", f"{there:.2f}", f"{here:.2f}")
-        for first, second, there, here in worst_pairs(
-            report.names, report.dependence, report.dependence_synthetic, MOST_PAIRS
-        )
+        for first, second, there, here in worst_pairs(report.names, *tables, MOST_PAIRS)
     ]
     head = ("Pairs that differ most", report.reference_name, "synthetic table")
     title = heading(f"Dependence of every pair of columns{of}: {report.dependence_measure}")

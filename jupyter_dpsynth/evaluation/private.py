@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.privacy.ledger.book import RunStatus
     from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -99,31 +100,30 @@ def evaluate_privately(
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < math.inf:
         raise ConfigError(f"epsilon = {shown(epsilon)} is not allowed: give a number above 0, such as 0.1.")
     codec = synthesizer.codec
-    opened = open_source(df)
-    ignored = [name for name in opened.described.columns if name not in codec.df_meta.names]
-    source = opened.without(ignored)
-    check_columns(source.described, codec.df_meta.names, "df", may_be_empty=True)
-    codec.df_meta.check(source)
-    if df_synth is None:
-        df_synth = synthesizer.synthesize()
-    check_columns(df_synth, codec.names, "df_synth")
-    original = df_synth is opened.described or synthesizer.was_learned_from(df_synth)
-    require_synthetic(df_synth, original=original, synthetic=synthetic)
-    _check_target(target, codec.names, synthesizer.reference.kinds)
-    if dataset is None:
-        dataset = source.described.attrs.get("dataset")
-    evaluation = PrivateEvaluation(synthesizer, df_synth, float(epsilon), target, noise)
+    with open_source(df) as opened, opened.without(_not_learned(opened, codec)) as source:
+        check_columns(source.described, codec.df_meta.names, "df", may_be_empty=True)
+        codec.df_meta.check(source)
+        if df_synth is None:
+            df_synth = synthesizer.synthesize()
+        check_columns(df_synth, codec.names, "df_synth")
+        original = df_synth is opened.described or synthesizer.was_learned_from(df_synth)
+        require_synthetic(df_synth, original=original, synthetic=synthetic)
+        _check_target(target, codec.names, synthesizer.reference.kinds)
+        if dataset is None:
+            dataset = source.described.attrs.get("dataset")
+        evaluation = PrivateEvaluation(synthesizer, df_synth, float(epsilon), target, noise)
 
-    def run() -> PrivateReport:
-        # whether arithmetic overflows depends on single values: no warning may tell
-        with np.errstate(all="ignore"):
-            identity = TableIdentity(table_fingerprint(source), dataset, label)
-            return evaluation.execute(source, identity, PrivacyLedger() if ledger is None else ledger)
+        def run() -> PrivateReport:
+            # whether arithmetic overflows depends on single values: no warning may tell
+            with np.errstate(all="ignore"):
+                identity = TableIdentity(table_fingerprint(source), dataset, label)
+                return evaluation.execute(source, identity, PrivacyLedger() if ledger is None else ledger)
 
-    try:
         return shielded(run, "the evaluation failed")
-    finally:
-        source.close()
+
+
+def _not_learned(source: Source, codec: TableCodec) -> list[str]:
+    return [name for name in source.described.columns if name not in codec.df_meta.names]
 
 
 def _check_target(target: str | None, names: Sequence[str], kinds: Sequence[str]) -> None:

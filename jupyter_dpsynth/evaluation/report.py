@@ -13,6 +13,7 @@ from jupyter_dpsynth.display.html import shown_by_summary
 from jupyter_dpsynth.engine.model.reference import pair_dependence
 from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
 from jupyter_dpsynth.errors import DataError, did_you_mean, shielded, shown
+from jupyter_dpsynth.evaluation.comparison import Comparison
 from jupyter_dpsynth.evaluation.comparison_html import NOTHING_STANDS_OUT, comparison_html
 from jupyter_dpsynth.evaluation.distances import (
     Metric,
@@ -27,17 +28,13 @@ from jupyter_dpsynth.evaluation.distances import (
     sorted_columns,
 )
 from jupyter_dpsynth.evaluation.metrics import Discretizer, cramers_v, one_way_shares
-from jupyter_dpsynth.evaluation.plots import ColumnComparison, column_figure, dependence_figures, pair_figures
+from jupyter_dpsynth.evaluation.plots import column_figure, dependence_figures, pair_figures
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_for_owner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from jupyter_dpsynth.evaluation.overall import Overall
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["BANNER", "Metric", "UtilityReport", "check_columns"]
@@ -50,8 +47,8 @@ BANNER = (
 
 @shown_by_summary
 @dataclass(frozen=True, eq=False)
-class UtilityReport:
-    """The comparison of a synthetic table with one reference.
+class UtilityReport(Comparison):
+    """The comparison of a synthetic table with one reference: its figures, as tables, plots and texts.
 
     Attributes:
         reference_name: What it was compared with.
@@ -64,22 +61,10 @@ class UtilityReport:
         overall: The comparison in one number; None if no dependence stands out.
         joint: Gives the joint shares of two columns, by place, in the reference and the synthetic table.
         banner: A warning if original rows were used.
-
     Privacy:
         Against measurements: post-processing of what epsilon already covers. Against the original:
         computed from private rows, covered by nothing; hence the banner.
     """
-
-    reference_name: str
-    table: tuple[Metric, ...]
-    columns: tuple[ColumnComparison, ...]
-    names: tuple[str, ...]
-    dependence: NDArray[np.float64]
-    dependence_synthetic: NDArray[np.float64]
-    dependence_measure: str
-    overall: Overall | None
-    joint: Callable[[int, int], tuple[NDArray[np.float64], NDArray[np.float64]]]
-    banner: str | None = None
 
     @classmethod
     def against_measurements(
@@ -325,11 +310,8 @@ class UtilityReport:
 
 def _original(table: object) -> tuple[pd.DataFrame, bool]:
     """The original rows to compare with, and whether they may be only some of them."""
-    source = open_source(table)
-    try:
+    with open_source(table) as source:
         return shielded(lambda: rows_for_owner(source), "reading the original failed"), source.partitioned
-    finally:
-        source.close()
 
 
 def _check_kinds(original: pd.DataFrame, df_synth: pd.DataFrame, names: tuple[str, ...]) -> None:

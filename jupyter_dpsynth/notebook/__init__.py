@@ -1,7 +1,7 @@
 """The notebook layer: `%load_ext jupyter_dpsynth` gives the `%dpsynth` and `%%dpsynth` magics.
 
 Loading is cheap: neither TensorFlow nor pandas nor matplotlib is imported here. TensorFlow is imported in the
-background a moment later, see `startup.WarmUp`.
+background a moment later, see `engine.training.loading.WarmUp`.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.engine.training.loading import BackgroundImport, WarmUp
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.notebook.output import detect_front_end
-from jupyter_dpsynth.startup import BackgroundImport, WarmUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

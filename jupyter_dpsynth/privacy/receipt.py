@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from jupyter_dpsynth.config import ONE_ROW
-from jupyter_dpsynth.display.words import epsilon_text
+from jupyter_dpsynth.display.words import epsilon_text, item_text
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, shown
 from jupyter_dpsynth.files.jsonschema import check_document, read_json
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
@@ -130,6 +130,9 @@ class PrivacyReceipt:
         """Item, detail and share of the squared privacy loss of each part of the run."""
         return [] if self.plan is None else budget_shares(self.plan)
 
+    def _shown_spending(self) -> list[tuple[str, str, float]]:
+        return [(item_text(name), detail, share) for name, detail, share in self.spending()]
+
     def facts(self) -> list[tuple[str, str]]:
         """The facts behind the guarantee, as names and texts."""
         rows = "private, measured with noise" if self.row_count_private else "declared public"
@@ -218,7 +221,7 @@ class PrivacyReceipt:
     def to_text(self) -> str:
         """The receipt for a terminal."""
         lines = [self.headline, ""]
-        for name, detail, share in self.spending():
+        for name, detail, share in self._shown_spending():
             lines.append(f"  {share:6.1%}  {name}: {detail}" if detail else f"  {share:6.1%}  {name}")
         lines += ["", *(f"  {name}: {text}" for name, text in self.facts())]
         if self.second_opinion:
@@ -231,7 +234,7 @@ class PrivacyReceipt:
         from jupyter_dpsynth.display.documents import receipt_html
 
         opinion = OPINION_TITLE, self.second_opinion or ""
-        return receipt_html(self.headline, self.spending(), self.facts(), opinion)
+        return receipt_html(self.headline, self._shown_spending(), self.facts(), opinion)
 
     def __str__(self) -> str:
         """The text form."""

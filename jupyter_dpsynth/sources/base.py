@@ -134,6 +134,14 @@ class Source(ABC):
     def close(self) -> None:  # noqa: B027 - not every source has something to let go of
         """Release the table and everything that was stored for it."""
 
+    def __enter__(self) -> Source:  # noqa: PYI034 - Python 3.10 has no Self
+        """The source, which is closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
 
 class FrameSource(Source):
     """A table in memory: one part.

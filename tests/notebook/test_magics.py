@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.notebook.magic.grammar import COMMANDS
+from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS
 from tests.support.models import untrained
 from tests.support.tables import mixed_table
 
@@ -101,7 +101,7 @@ def test_an_expression_that_fails_is_not_quoted_with_its_values(shell: Shell) ->
 
 
 def test_every_sub_command_explains_itself(shell: Shell) -> None:
-    names = [command.name for command in COMMANDS]
+    names = list(COMMANDS)
     overview = shell.run("%dpsynth").text
     assert names
     for name in names:

@@ -8,7 +8,8 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.notebook.magic.grammar import SCHEMA_NAMES, parse_line, split_line
+from jupyter_dpsynth.notebook.magic.descriptions import SCHEMA_NAMES
+from jupyter_dpsynth.notebook.magic.grammar import parse_line, split_line
 from jupyter_dpsynth.notebook.magic.namespace import parse_body, read_value
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from jupyter_dpsynth.evaluation.report import UtilityReport
 from jupyter_dpsynth.files.archive import ARRAYS, SCHEMA
 from jupyter_dpsynth.files.jsonschema import read_json
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
-from jupyter_dpsynth.notebook.magic.grammar import COMMANDS
+from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.verification import verify_receipt
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -362,8 +362,8 @@ def test_any_schema_file_is_read_or_refused(tmp_path_factory, content):
 
 WORDS = st.one_of(
     st.sampled_from(
-        [command.name for command in COMMANDS if command.name not in {"audit", "panel"}]
-        + [flag for command in COMMANDS for option in command.options for flag in option.flags]
+        [command.name for command in COMMANDS.values() if command.name not in {"audit", "panel"}]
+        + [flag for command in COMMANDS.values() for option in command.options for flag in option.flags]
         + [
             "df",
             "nothing",

@@ -147,7 +147,7 @@ def test_a_stop_while_tensorflow_starts_keeps_the_measurements_and_every_step(le
             stop.set()
 
     with monkeypatch.context() as patch:
-        patch.setattr("jupyter_dpsynth.startup.BackgroundImport.wait", lambda *_: False)
+        patch.setattr("jupyter_dpsynth.engine.training.loading.BackgroundImport.wait", lambda *_: False)
         first = learner(df).learn(df, tell, stop, ledger=ledger, checkpoint=path)
     assert (first.stop_reason, len(first.learned.losses)) == (StopReason.STOPPED, 0)
     assert ledger.reserved_steps(first.receipt.ledger_entry) == 0

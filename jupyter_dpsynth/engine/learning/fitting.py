@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.engine.training.adam import AdamUpdate
     from jupyter_dpsynth.engine.training.distribute import Workers
+    from jupyter_dpsynth.engine.training.loading import BackgroundImport
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.sources.bounding import PrivacyUnits
-    from jupyter_dpsynth.startup import BackgroundImport
 
 __all__ = ["FittedModel", "Participants", "train_model"]
 
@@ -104,7 +104,7 @@ def train_model(
 
     task, reservations = _share(task, participants)
     codes, units = shard(workers, codes, units)
-    training = importer.module
+    training = importer.trainer
     start = training.Start(task.layout, shares, [column.ordered_cells for column in task.codec.columns])
     made = len(task.losses) + task.lost
     config, noise = participants.entry.config, participants.noise

@@ -33,10 +33,10 @@ from jupyter_dpsynth.engine.planning.plan import (
     planned_count,
 )
 from jupyter_dpsynth.engine.sampling.relations import sharpen
+from jupyter_dpsynth.engine.training.loading import BackgroundImport
 from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
-from jupyter_dpsynth.startup import BackgroundImport
 
 if TYPE_CHECKING:
     from pathlib import Path

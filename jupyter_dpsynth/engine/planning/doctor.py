@@ -141,10 +141,8 @@ def examine(
     Privacy:
         None: the findings depend on the rows and no noise is added. For the owner only.
     """
-    try:
+    with source:
         return shielded(lambda: _examine(source, config, df_meta, declared or {}), "the check-up failed")
-    finally:
-        source.close()
 
 
 def _examine(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jupyter_dpsynth.engine.model.network import Layout
+from jupyter_dpsynth.engine.training.loading import import_trainer, is_loading
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.startup import loaded_trainer
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
@@ -26,7 +26,7 @@ DEPENDENCE = 0.2  # of each pair: it has no effect on the time
 
 
 def measured_step_seconds(config: ResolvedConfig, plan: RunPlan, columns: int, width: int) -> float | None:
-    """Mean time of a step; None if TensorFlow is not loaded yet, because importing it would take too long.
+    """Mean time of a step; None if TensorFlow is not loading yet, because importing it would take too long.
 
     Args:
         config: The frozen parameters.
@@ -37,7 +37,7 @@ def measured_step_seconds(config: ResolvedConfig, plan: RunPlan, columns: int, w
     Privacy:
         The rows are random numbers.
     """
-    if loaded_trainer() is None:
+    if not is_loading():
         return None
     batch = float(f"{plan.batch_size:.2g}")  # near ones take as long, and are measured once
     return _measure(_Shape(config, plan), columns, width, batch)
@@ -59,7 +59,7 @@ class _Shape:
 
 @functools.lru_cache(maxsize=32)
 def _measure(shape: _Shape, columns: int, width: int, batch: float) -> float:
-    training = loaded_trainer()
+    training = import_trainer(quiet=False)
     cuts = np.linspace(0, width, columns + 1).astype(np.int64)
     sizes = np.maximum(np.diff(cuts), 1)
     rows = int(min(max(2 * batch, 1_000), MOST_ROWS))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from jupyter_dpsynth.engine.training.loading import import_trainer
 from jupyter_dpsynth.errors import DPSynthError, NotLearnedError
 from jupyter_dpsynth.notebook.magic.namespace import read_value
 from jupyter_dpsynth.notebook.magic.synthesis import current_synthesizer
 from jupyter_dpsynth.notebook.output import Slot, mime_bundle, publish
-from jupyter_dpsynth.startup import import_trainer
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine

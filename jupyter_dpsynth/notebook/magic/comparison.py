@@ -72,21 +72,17 @@ def _frame_type() -> type:
 def _compare_with_original(parsed: ParsedLine, namespace: dict[str, Any], df_synth: Any) -> Any:  # noqa: ANN401
     from jupyter_dpsynth.evaluation.report import UtilityReport
 
-    original = find_table(parsed.options["original"], namespace, "--original")
     holdout = parsed.options.get("holdout")
     target = parsed.options.get("target")
-    if target is not None:
-        target = expand(target, namespace, "--target")
-        columns = original.described.columns
-        if target not in columns:
-            hint = did_you_mean(target, map(str, columns))
-            raise DataError(f"--target = {target!r} is not a column of the table.{hint}")
-    return UtilityReport.against_original(
-        original,
-        df_synth,
-        target=target,
-        holdout=None if holdout is None else find_table(holdout, namespace, "--holdout"),
-    )
+    with find_table(parsed.options["original"], namespace, "--original") as original:
+        if target is not None:
+            target = expand(target, namespace, "--target")
+            columns = original.described.columns
+            if target not in columns:
+                hint = did_you_mean(target, map(str, columns))
+                raise DataError(f"--target = {target!r} is not a column of the table.{hint}")
+        unseen = None if holdout is None else find_table(holdout, namespace, "--holdout")
+        return UtilityReport.against_original(original, df_synth, target=target, holdout=unseen)
 
 
 def evaluate(session: Session, parsed: ParsedLine) -> None:

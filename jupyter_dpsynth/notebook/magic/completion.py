@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from jupyter_dpsynth.notebook.magic.grammar import COMMANDS, SCHEMA_NAMES, split_line
+from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS, SCHEMA_NAMES
+from jupyter_dpsynth.notebook.magic.grammar import split_line
 from jupyter_dpsynth.notebook.magic.namespace import dataframe_names, instances
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
-    from jupyter_dpsynth.notebook.magic.grammar import Option
+    from jupyter_dpsynth.notebook.magic.descriptions import Option
 
 __all__ = ["install_completer", "remove_completer"]
 
@@ -74,7 +75,7 @@ def complete(context: CompletionContext, namespace: dict[str, Any]) -> SimpleMat
 def _takes_body(line: str) -> bool:
     """Whether a cell's first line calls a command that takes the lines below."""
     match = re.match(r"^\s*%%dpsynth\s+(\w+)", line)
-    return match is not None and any(each.name == match[1] and each.body for each in COMMANDS)
+    return match is not None and match[1] in COMMANDS and COMMANDS[match[1]].body
 
 
 def _parameters() -> list[str]:
@@ -84,10 +85,9 @@ def _parameters() -> list[str]:
 
 
 def _line_candidates(words: list[str], fragment: str, namespace: dict[str, Any]) -> list[str]:
-    commands = {command.name: command for command in COMMANDS}
     if not words:
-        return list(commands)
-    command = commands.get(words[0])
+        return list(COMMANDS)
+    command = COMMANDS.get(words[0])
     if command is None:
         return []
     flags = {flag: option for option in command.options for flag in option.flags}
@@ -100,7 +100,7 @@ def _line_candidates(words: list[str], fragment: str, namespace: dict[str, Any])
         return [*(flag for flag in flags if flag.startswith("--")), "--help"]
     wanted = command.arguments[0].strip("[]") if command.arguments else ""
     arguments: dict[str, Callable[[], list[str]]] = {
-        "COMMAND": lambda: list(commands),
+        "COMMAND": lambda: list(COMMANDS),
         "NAME": lambda: [*_parameters(), *_configs(namespace)],
         "DATAFRAME": lambda: dataframe_names(namespace),
         "DF_SYNTH": lambda: dataframe_names(namespace),

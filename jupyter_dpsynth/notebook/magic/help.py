@@ -10,12 +10,14 @@ from markupsafe import Markup
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.html import card, table
 from jupyter_dpsynth.errors import ConfigError, did_you_mean
-from jupyter_dpsynth.notebook.magic.grammar import COMMANDS, find_command
+from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS
+from jupyter_dpsynth.notebook.magic.grammar import find_command
 from jupyter_dpsynth.notebook.magic.namespace import evaluate, instances
 from jupyter_dpsynth.notebook.output import mime_bundle, publish, say
 
 if TYPE_CHECKING:
-    from jupyter_dpsynth.notebook.magic.grammar import Command, ParsedLine
+    from jupyter_dpsynth.notebook.magic.descriptions import Command
+    from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
     from jupyter_dpsynth.notebook.session import Session
 
 __all__ = ["config", "explain", "help_text"]

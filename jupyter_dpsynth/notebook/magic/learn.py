@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.notebook.magic.namespace import instances, variable_name
@@ -32,7 +33,8 @@ def learn(session: Session, parsed: ParsedLine) -> None:
     session.check_nothing_runs()
     namespace = session.namespace
     name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
-    run = TrainingRun(*_prepare(session, parsed), name, *dataset_of(session, parsed))
+    dataset, label = dataset_of(session, parsed)
+    run = TrainingRun(*_prepare(session, parsed), name, dataset, label)
     background = "background" in parsed.options
     progress = TrainingProgress(run, session.front_end(), background=background)
     try:
@@ -67,10 +69,13 @@ def _prepare(session: Session, parsed: ParsedLine) -> tuple[HighDimSynthesizer, 
 
     config, schema = settings(session, parsed)
     config.resolve()
-    table = table_of(session, parsed, schema)
-    df_meta = meta_of(session, parsed, table, schema)
-    df_meta.check(table)
-    return HighDimSynthesizer(df_meta, config=config), table
+    with contextlib.ExitStack() as opened:
+        table = opened.enter_context(table_of(session, parsed, schema))
+        df_meta = meta_of(session, parsed, table, schema)
+        df_meta.check(table)
+        synthesizer = HighDimSynthesizer(df_meta, config=config)
+        opened.pop_all()  # from here on the run closes it
+    return synthesizer, table
 
 
 def stop(session: Session, parsed: ParsedLine) -> None:  # noqa: ARG001 - every sub-command's form

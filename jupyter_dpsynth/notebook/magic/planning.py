@@ -42,12 +42,11 @@ def calc(session: Session, parsed: ParsedLine) -> None:
     else:
         if columns is not None:
             raise ConfigError("--columns is only for a plan without a DATAFRAME: leave it out.")
-        source = table_of(session, parsed, schema)
-        partitioned, copied = source.partitioned, source.copied
-        df_meta, what = meta_of(session, parsed, source, schema), parsed.arguments[0]
-        if rows is None and config.n_public:  # stated to be public
-            rows = source.rows
-        source.close()
+        with table_of(session, parsed, schema) as source:
+            partitioned, copied = source.partitioned, source.copied
+            df_meta, what = meta_of(session, parsed, source, schema), parsed.arguments[0]
+            if rows is None and config.n_public:  # stated to be public
+                rows = source.rows
     known = "" if rows is not None else " (assumed; give your number with --rows, the rows are not counted)"
     rows = rows or ASSUMED_ROWS
     plan = forecast(
@@ -74,9 +73,9 @@ def doctor(session: Session, parsed: ParsedLine) -> None:
     from jupyter_dpsynth.notebook.show.findings import findings_html, findings_text
 
     config, schema = settings(session, parsed)
-    table = table_of(session, parsed, schema)
-    df_meta = meta_of(session, parsed, table, schema) if "meta" in parsed.options else None
-    findings = examine(table, config.resolve(), df_meta=df_meta, declared=schema)
+    with table_of(session, parsed, schema) as table:
+        df_meta = meta_of(session, parsed, table, schema) if "meta" in parsed.options else None
+        findings = examine(table, config.resolve(), df_meta=df_meta, declared=schema)
     publish(mime_bundle(findings_text(findings), findings_html(findings)))
 
 
@@ -87,12 +86,8 @@ def panel(session: Session, parsed: ParsedLine) -> None:
     namespace = session.namespace
     config, schema = settings(session, parsed)
     name = parsed.argument()
-    shown = ConfigPanel(
-        config,
-        None if name is None else find_table(name, namespace),
-        name=name,
-        output=variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace),
-        declared=schema,
-        dataset=dataset_of(session, parsed)[0],
-    )
+    output = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
+    dataset, _ = dataset_of(session, parsed)
+    table = None if name is None else find_table(name, namespace)
+    shown = ConfigPanel(config, table, name=name, output=output, declared=schema, dataset=dataset)
     shown.show()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import AUTO, HighDimConfig
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.notebook.magic.grammar import SCHEMA_NAMES
+from jupyter_dpsynth.notebook.magic.descriptions import SCHEMA_NAMES
 from jupyter_dpsynth.notebook.magic.namespace import (
     build_config,
     expand,

@@ -199,11 +199,8 @@ class SchemaDraft:
         if not self.partitioned:
             return self._source.rows
         if not self._rows:
-            source = self._source.without([])
-            try:
+            with self._source.without([]) as source:
                 self._rows = source.rows
-            finally:
-                source.close()
         return self._rows
 
     def arguments(self) -> dict[str, Any]:

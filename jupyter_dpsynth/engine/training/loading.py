@@ -7,36 +7,35 @@ Nothing else in the package imports TensorFlow before a training needs it. A run
 from __future__ import annotations
 
 import contextlib
-import importlib
 import importlib.util
 import logging
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.quiet import has_stderr_of_its_own, quiet_native_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
-__all__ = ["BackgroundImport", "WarmUp", "import_trainer", "loaded_trainer"]
+__all__ = ["BackgroundImport", "WarmUp", "import_trainer", "is_loading"]
 
 logger = logging.getLogger(__name__)
 
-TRAINER = "jupyter_dpsynth.engine.training.trainer"  # the one module whose import brings TensorFlow
 CHUNK = 4 << 20
 SETTLE_SECONDS = 1.0  # from one look at whether the kernel is idle to the next
 
 _importing = threading.Lock()
 
 
-def loaded_trainer() -> Any:  # noqa: ANN401 - a module
-    """The trainer's module if its import has begun (waits until it has ended); None otherwise."""
-    return importlib.import_module(TRAINER) if TRAINER in sys.modules else None
+def is_loading() -> bool:
+    """Whether the import of TensorFlow has begun, by whomever; it may also have ended."""
+    return "tensorflow" in sys.modules
 
 
-def import_trainer(*, quiet: bool = True) -> Any:  # noqa: ANN401 - a module
+def import_trainer(*, quiet: bool = True) -> ModuleType:
     """Import TensorFlow and the trainer; wait if another thread is already doing so.
 
     Args:
@@ -47,11 +46,12 @@ def import_trainer(*, quiet: bool = True) -> Any:  # noqa: ANN401 - a module
     """
     # quiet also while waiting: the thread that imports may not be
     with quiet_native_stderr() if quiet else contextlib.nullcontext(), _importing:
-        is_new = "tensorflow" not in sys.modules
-        module = importlib.import_module(TRAINER)
-        if is_new and "tensorflow" in sys.modules:
-            sys.modules["tensorflow"].constant(0)  # looks for devices, with some more notes
-    return module
+        import tensorflow as tf
+
+        from jupyter_dpsynth.engine.training import trainer
+
+        tf.constant(0)  # the first time it looks for devices, with some more notes
+    return trainer
 
 
 class BackgroundImport:
@@ -64,13 +64,14 @@ class BackgroundImport:
 
     def __init__(self, *, quiet: bool | None = None) -> None:
         self._quiet = has_stderr_of_its_own() if quiet is None else quiet
+        self._trainer: ModuleType | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="dpsynth-import", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            import_trainer(quiet=self._quiet)
+            self._trainer = import_trainer(quiet=self._quiet)
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             self._error = error
 
@@ -82,9 +83,11 @@ class BackgroundImport:
         return not self._thread.is_alive()
 
     @property
-    def module(self) -> Any:  # noqa: ANN401 - a module
-        """The module that trains."""
-        return importlib.import_module(TRAINER)
+    def trainer(self) -> ModuleType:
+        """The module that trains; known once `wait` says that the import has ended."""
+        if self._trainer is None:
+            raise TypeError
+        return self._trainer
 
 
 class WarmUp:
@@ -106,7 +109,7 @@ class WarmUp:
         Args:
             is_idle: Asked about once a second, from the thread.
         """
-        if self._thread is not None or TRAINER in sys.modules:
+        if self._thread is not None or is_loading():
             return
         self._thread = threading.Thread(target=self._run, args=(is_idle,), name="dpsynth-warmup", daemon=True)
         self._thread.start()

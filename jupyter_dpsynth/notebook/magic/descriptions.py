@@ -1,0 +1,360 @@
+"""What may be written after `%dpsynth`: its commands and their options.
+
+Parsing, `--help`, 'did you mean', completion and the reference are all made from these descriptions, and the
+parameters of a run come from `HighDimConfig`, so that nothing is described twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+__all__ = ["COMMANDS", "SCHEMA_NAMES", "Command", "Option"]
+
+#: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
+SCHEMA_NAMES = ("bounds", "categories", "decimals", "ids", "ignore", "schema")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a sub-command.
+
+    Attributes:
+        name: Long name without dashes.
+        metavar: What its value is called in the help; empty for a switch without value.
+        help: One sentence.
+        short: One letter, or empty.
+        choices: The allowed values; empty if not a fixed list.
+        parameter: Whether it is a parameter of `HighDimConfig`.
+        values: How many values it takes, if it takes one at all.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    short: str = ""
+    choices: tuple[str, ...] = ()
+    parameter: bool = False
+    values: int = 1
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """How the option may be written."""
+        return (f"-{self.short}", f"--{self.name}") if self.short else (f"--{self.name}",)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One sub-command.
+
+    Attributes:
+        name: Its name.
+        arguments: Names of the positional arguments in order; those in brackets are optional.
+        summary: One sentence.
+        own_options: What it takes besides, without `--help`, which every sub-command takes.
+        details: Further help, as lines.
+        body: Whether the lines of a cell belong to it.
+        plans_run: Whether it takes the parameters of a run as options, too.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    summary: str
+    own_options: tuple[Option, ...] = ()
+    details: str = ""
+    body: bool = False
+    plans_run: bool = False
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """All options."""
+        return (*self.own_options, *_parameters()) if self.plans_run else self.own_options
+
+    @property
+    def usage(self) -> str:
+        """The line to type."""
+        parts = ["%dpsynth", self.name, *self.arguments]
+        parts += ["[options]"] if self.own_options else []
+        return " ".join(parts)
+
+
+@lru_cache(maxsize=1)
+def _parameters() -> tuple[Option, ...]:
+    """The parameters of a run, as options; made at first use, because they need `HighDimConfig`."""
+    from jupyter_dpsynth.config import HighDimConfig
+
+    traits = HighDimConfig.class_traits()
+    return tuple(
+        Option(name, "VALUE", str(traits[name].help), parameter=True) for name in HighDimConfig.option_names()
+    )
+
+
+_SYNTHESIZER = Option("synthesizer", "NAME", "Which synthesizer; by default the last one learned.", "s")
+_META = Option("meta", "NAME", "A DataFrameMeta from MetaExtractor.extract; by default it is made from df.")
+_CONFIG = Option("config", "NAME", "A HighDimConfig of yours to start from.")
+_BACKGROUND = Option("background", "", "Return at once; the display has a Stop button.")
+_DATASET = Option(
+    "dataset",
+    "DATASET",
+    "The dataset's name in the ledger; all tables learned under one name count together.",
+)
+_OUTPUT = Option("output", "NAME", "Name of the variable for the synthesizer.", "o")
+_INTERRUPT = Option(
+    "on-interrupt",
+    "keep|raise",
+    "After an interrupt, keep the model and let 'Run All' go on (keep), or stop it (raise).",
+    choices=("keep", "raise"),
+)
+
+_LEARN_DETAILS = """\
+As a cell, with two percent signs, it takes lines of the form `name = value`:
+
+    %%dpsynth learn df -o synthesizer
+    epsilon = 1.0
+    bounds = {"age": (0, 120)}     # public knowledge costs no epsilon
+
+Instead of a DataFrame you can pass a Dask DataFrame, or files that are read part by part: data/*.parquet.
+
+A value is a Python literal, one of your variables, or an {expression}. The cell can set the parameters below
+and declare what is public about the columns:
+
+    bounds = {"age": (0, 120)}               lowest and highest value
+    categories = {"city": ["Graz", "Linz"]}  all values that may occur
+    decimals = {"income": 2}                 digits after the decimal point
+    ids = ["customer"]                       identifiers: never learned, get new numbers
+    ignore = ["note"]                        left out
+    schema = "columns.yaml"                  a file with all of these
+
+While it runs, 'interrupt the kernel' ends training after the current step and keeps the model."""
+
+
+_ROWS = Option("rows", "NUMBER", "About how many rows to plan for; your table is not counted.")
+_SYNTHETIC = Option("synthetic", "", "Your word that DF_SYNTH is synthetic, where that is not known.")
+_COLUMNS = Option("columns", "NUMBER", "Without a DATAFRAME: how many columns to plan for.")
+
+_PANEL_DETAILS = """\
+Opens a panel with all parameters, a privacy calculator and a table of the columns. The lines of the cell are
+those of learn; the panel starts with these settings.
+
+Instead of a DataFrame you can pass a Dask DataFrame, or files that are read part by part: data/*.parquet."""
+
+_CALC_DETAILS = """\
+Uses only the column names and types of the DataFrame. The row count is private, so give an approximate
+number with --rows; otherwise the plan is for 10,000 rows. With n_public = True the rows are counted. The
+lines of the cell are those of learn:
+
+    %dpsynth calc df --rows 50_000 --epsilon 0.5"""
+
+_DOCTOR_DETAILS = """\
+Reads the private rows and reports what it finds: identifiers, duplicate rows, several rows per person,
+columns with too many values, missing bounds, types that cannot be learned, too few rows for this epsilon.
+Epsilon does not cover the findings: clear the output before you pass the notebook on.
+
+Instead of a DataFrame you can pass a Dask DataFrame, or files: data/*.parquet. It then reads at most 262,144
+rows, from up to 16 parts."""
+
+
+_SYNTHESIZE_DETAILS = """\
+Every row meets the conditions: a value, None for missing, a list of values, or a range of numbers or dates.
+
+    %dpsynth synthesize 1000 --where {"sex": "Female", "age": (18, 65)}
+    %dpsynth synthesize 1000 --balance income      # equally many rows for each category
+
+Both also work for files; shares are then exact over all files together:
+
+    %dpsynth synthesize 10_000_000 --to out/*.parquet --balance income"""
+
+
+_EVALUATE_DETAILS = """\
+Reads the private rows and adds noise to everything that is shown: the distance of every column and of pairs
+of columns from the synthetic table, and the accuracy of a model. The cost is recorded in the ledger first,
+and every figure has an error bar:
+
+    %dpsynth evaluate df df_synth --epsilon 0.1
+
+Instead of df you can pass a Dask DataFrame, or files that are read part by part: data/*.parquet."""
+
+
+_LEDGER_DETAILS = """\
+A run is recorded before anything is measured, and stays recorded however it ends. Tables with the same
+content are the same dataset, whatever the variable is called. Tables learned with the same --dataset NAME
+are the same dataset, whatever their content. The ledger takes a changed copy of a table for a new dataset:
+link the two. What the ledger shows is for the owner of the data; epsilon does not cover it."""
+
+
+_CONFIG_DETAILS = """\
+Every parameter has a default that you can change, for this session or in an IPython configuration file:
+
+    %config DPSynthMagics.epsilon = 0.5     # what %%dpsynth learn uses if the cell does not set it
+    %config DPSynthMagics                   # all parameters and their meaning"""
+
+
+LEARN = Command(
+    "learn",
+    ("DATAFRAME",),
+    "Learn a DataFrame under differential privacy.",
+    (_OUTPUT, _DATASET, _CONFIG, _META, _BACKGROUND, _INTERRUPT),
+    _LEARN_DETAILS,
+    body=True,
+    plans_run=True,
+)
+
+PANEL = Command(
+    "panel",
+    ("[DATAFRAME]",),
+    "Open a panel with fields and buttons for everything: parameters, columns, training.",
+    (_OUTPUT, _DATASET, _CONFIG),
+    _PANEL_DETAILS,
+    body=True,
+)
+
+CALC = Command(
+    "calc",
+    ("[DATAFRAME]",),
+    "Forecast a run: epsilon, noise, error, time. Reads no value.",
+    (_ROWS, _COLUMNS, _CONFIG, _META),
+    _CALC_DETAILS,
+    body=True,
+    plans_run=True,
+)
+
+DOCTOR = Command(
+    "doctor",
+    ("DATAFRAME",),
+    "Check the rows for problems before anything is spent. For the owner's eyes only.",
+    (_CONFIG, _META),
+    _DOCTOR_DETAILS,
+    body=True,
+    plans_run=True,
+)
+
+SYNTHESIZE = Command(
+    "synthesize",
+    ("[ROWS]",),
+    "Make a synthetic DataFrame, or files of any size; free, as often as you like.",
+    (
+        Option("output", "NAME", "Name of the variable for the DataFrame.", "o"),
+        Option("seed", "NUMBER", "Makes the output repeatable; does not affect privacy."),
+        Option("where", "CONDITIONS", "Conditions by column: a dict, or a variable that holds one."),
+        Option(
+            "balance",
+            "COLUMN",
+            "Equally many rows for each category of a column, or a dict of {shares}.",
+        ),
+        Option("to", "PATTERN", "Write files instead, part by part: out/*.parquet or out/*.csv."),
+        Option("overwrite", "", "With --to: replace existing files."),
+        _SYNTHESIZER,
+    ),
+    _SYNTHESIZE_DETAILS,
+)
+
+COMPARE = Command(
+    "compare",
+    ("[DF_SYNTH]",),
+    "Compare the synthetic table with the noisy measurements (free).",
+    (
+        _SYNTHETIC,
+        Option("original", "DATAFRAME", "Compare with the real table: NOT covered by epsilon."),
+        Option("holdout", "DATAFRAME", "Real rows to test on, which were not learned."),
+        Option(
+            "target",
+            "COLUMN",
+            "Also train a model for this column on synthetic rows, and test it on real ones.",
+        ),
+        Option("output", "NAME", "Name of the variable for the report.", "o"),
+        _SYNTHESIZER,
+    ),
+)
+
+EVALUATE = Command(
+    "evaluate",
+    ("DATAFRAME", "[DF_SYNTH]"),
+    "Measure the quality with noise, for an epsilon of its own; you may publish the report.",
+    (
+        Option("epsilon", "NUMBER", "What the report may spend, in addition to learning."),
+        Option(
+            "target",
+            "COLUMN",
+            "Also train a model for this categorical column on synthetic rows, and test it on real ones.",
+        ),
+        _SYNTHETIC,
+        _DATASET,
+        Option("output", "NAME", "Name of the variable for the report.", "o"),
+        _SYNTHESIZER,
+    ),
+    _EVALUATE_DETAILS,
+)
+
+EPSILON = Command(
+    "epsilon", (), "Say in a sentence what epsilon was spent and what it means.", (_SYNTHESIZER,)
+)
+
+STATUS = Command("status", (), "Show what is running and what has been learned.")
+
+STOP = Command("stop", (), "End a background training after its current step; the model is kept.")
+
+RECEIPT = Command("receipt", (), "Show what epsilon was spent on.", (_SYNTHESIZER,))
+
+LEDGER = Command(
+    "ledger",
+    (),
+    "Show what every dataset has cost over all runs, kernels and notebooks.",
+    (
+        Option(
+            "cap",
+            "EPSILON",
+            "Largest total epsilon; a run that would exceed it is refused. None removes the cap.",
+        ),
+        Option(
+            "dataset",
+            "DATASET",
+            "With --cap: the dataset it applies to; by default, all without a cap of their own.",
+        ),
+        Option("link", "DATASET DATASET", "Count two datasets together from now on.", values=2),
+        Option("export", "FILE", "Write all runs to a .csv file, or with their events to .json."),
+    ),
+    _LEDGER_DETAILS,
+)
+
+AUDIT = Command(
+    "audit",
+    (),
+    "Attack simulated trainings, and compare what the attack proves with the epsilon claimed (free).",
+    (Option("seconds", "NUMBER", "About how long to attack; 60 by default."), _SYNTHESIZER),
+)
+
+SAVE = Command("save", ("FILE",), "Save the model; the file contains no row of the table.", (_SYNTHESIZER,))
+
+LOAD = Command("load", ("FILE",), "Load a saved model.", (_OUTPUT,))
+
+CONFIG = Command(
+    "config",
+    ("[NAME]",),
+    "List the parameters of a run, explain one, or show the values of a HighDimConfig variable.",
+    details=_CONFIG_DETAILS,
+)
+
+HELP = Command("help", ("[COMMAND]",), "Explain a command.")
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        LEARN,
+        PANEL,
+        CALC,
+        DOCTOR,
+        SYNTHESIZE,
+        COMPARE,
+        EVALUATE,
+        EPSILON,
+        STATUS,
+        STOP,
+        RECEIPT,
+        LEDGER,
+        AUDIT,
+        SAVE,
+        LOAD,
+        CONFIG,
+        HELP,
+    )
+}
