@@ -179,7 +179,8 @@ def onerun(options: Any) -> Iterator[Row]:  # noqa: ANN401, ARG001
     # a key is either a cell with a noisy share, or one of the pool with a noisy weight
     rows = dict(zip(map(str, column.pool), column.pool_weights.tolist(), strict=True))
     rows |= {
-        str(name): float(value) * one.reference.rows for name, value in zip(column.kept, share, strict=False)
+        str(name): float(value) * one.reference.rows
+        for name, value in zip(column.published, share, strict=False)
     }
     seen = np.array([rows[key] for key in keys])
     seen -= np.median(seen)

@@ -47,11 +47,11 @@ class ConfigError(DPSynthError, ValueError):
 
 
 class MetadataError(DPSynthError, ValueError):
-    """The declared schema and the table, or two declarations, contradict each other."""
+    """The declared metadata and the table, or two declarations, contradict each other."""
 
 
 class DataError(DPSynthError, ValueError):
-    """The table cannot be learned: its shape or schema is unusable."""
+    """The table cannot be learned: its shape, its columns or their types are unusable."""
 
 
 class BudgetExhaustedError(DPSynthError, RuntimeError):

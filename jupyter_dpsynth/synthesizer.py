@@ -39,10 +39,10 @@ __all__ = ["HighDimSynthesizer"]
 
 
 class HighDimSynthesizer:
-    """Learns a table under differential privacy and makes synthetic tables of the same schema.
+    """Learns a table under differential privacy and makes synthetic tables with the same columns and types.
 
     Args:
-        df_meta: The table's public schema, from `MetaExtractor.extract`.
+        df_meta: What is public about the table, from `MetaExtractor.extract`.
         config: Parameters; a copy is kept. By default epsilon = 1 with everything else automatic.
 
     Example:
@@ -88,8 +88,9 @@ class HighDimSynthesizer:
         What the run may spend is entered into the ledger before a value is measured.
 
         Args:
-            df: The private table, with the schema of `df_meta`: a pandas DataFrame; or, of any size, a Dask
-                DataFrame or the path or pattern of Parquet or CSV files, which are read part by part.
+            df: The private table, with the columns and types of `df_meta`: a pandas DataFrame; or, of any
+                size, a Dask DataFrame or the path or pattern of Parquet or CSV files, which are read part by
+                part.
             callback: Called with a `StepReport` at every phase and step; by default one line of
                 progress goes to stderr.
             stop: Set this event from anywhere to end training after the current step.
@@ -322,7 +323,7 @@ class HighDimSynthesizer:
             where: Conditions that every row meets, by column: a value, None for missing, a list of values,
                 or a range `(low, high)` of numbers or dates, ends included, None where it is open. Rows
                 are drawn from the model given the conditions.
-            balance: A column of names whose published categories get equal numbers of rows; or shares by
+            balance: A categorical column whose published categories get equal numbers of rows; or shares by
                 value (or range), like `{"income": {"high": 0.3, "low": 0.7}}`.
             constraints: What is publicly known to hold in every row: `Ordering(low, high)` and
                 `Combinations(columns, allowed)`.
@@ -383,7 +384,7 @@ class HighDimSynthesizer:
         they have more than some thousands of combinations: then by Gibbs sampling, which comes close.
 
         Args:
-            df: A frame with the schema of the learned table; it is not changed.
+            df: A DataFrame with the columns and types of the learned table; it is not changed.
             seed: Fixes the output. It has no bearing on privacy.
             constraints: What is publicly known to hold in every row, as for `synthesize`. A row that keeps
                 them with none of 1,000 draws, because its given cells contradict them, keeps its missing
@@ -395,7 +396,7 @@ class HighDimSynthesizer:
         Raises:
             NotLearnedError: Before `learn`.
             ConfigError: `seed` is not a whole number from 0; constraints name what is not learned.
-            MetadataError: The frame has another schema.
+            MetadataError: The frame has other columns or types.
 
         Privacy:
             Nothing of the model's epsilon is spent, but the frame given stays private data of yours, and

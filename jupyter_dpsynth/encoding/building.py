@@ -21,7 +21,7 @@ def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - 
     Args:
         values: Array-like `[n]` of Python values, numbers, or numpy times in wall time; NaN, NaT and
             None are missing.
-        meta: The column's schema.
+        meta: The column's metadata.
     """
     if meta.value_type in ("date", "datetime"):
         moments = (None if pd.isna(v) else v.to_pydatetime() for v in pd.Series(values).astype(object))

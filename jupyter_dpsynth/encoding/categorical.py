@@ -25,18 +25,19 @@ if TYPE_CHECKING:
 __all__ = ["OTHER", "CategoryCodec"]
 
 OTHER = "other"
+STORED = {"kept": "published", "pool": "pool", "order": "order"}  # words of saved models, and ours
 
 
 @dataclass(frozen=True, eq=False)
 class CategoryCodec:
     """The cells of one categorical column.
 
-    The cells are the kept categories, then one for the pool, then one for missing values (if the dtype
+    The cells are the published categories, then one for the pool, then one for missing values (if the dtype
     can hold them). A pooled cell decodes to one of `pool`, drawn by `pool_weights`.
 
     Attributes:
-        meta: The column's schema.
-        kept: Categories with a cell of their own.
+        meta: The column's metadata.
+        published: Categories with a cell of their own: declared, or found with noise.
         pool: The values that the pool's cell stands for: rare published categories, or ('other',).
         pool_weights: Noisy weights of `pool`, positive, `[pool]`.
         order: Order of the output categories of an ordered pandas categorical.
@@ -46,7 +47,7 @@ class CategoryCodec:
     """
 
     meta: CategoricalMeta
-    kept: tuple[Hashable, ...]
+    published: tuple[Hashable, ...]
     pool: tuple[Hashable, ...]
     pool_weights: NDArray[np.float64]
     order: tuple[Hashable, ...] = ()
@@ -61,42 +62,42 @@ class CategoryCodec:
     @property
     def size(self) -> int:
         """Number of cells."""
-        return len(self.kept) + 1 + int(self.meta.nullable)
+        return len(self.published) + 1 + int(self.meta.nullable)
 
     @property
     def optional_cells(self) -> tuple[int, ...]:
         """Cells that exist even if the table has no such values: the pool, missing values."""
-        return tuple(range(len(self.kept), self.size))
+        return tuple(range(len(self.published), self.size))
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The label of each cell."""
         pooled = as_text(self.pool[0]) if len(self.pool) == 1 else OTHER
-        names = (*map(as_text, self.kept), pooled)
+        names = (*map(as_text, self.published), pooled)
         return (*names, "missing") if self.meta.nullable else names
 
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
         """Codes `int32 [n]` of a column; unknown values get the code of the pool."""
         codes, values = factorize(series)
-        kept, pooled = list(self.kept), len(self.kept)
+        published, pooled = list(self.published), len(self.published)
         if self.meta.dtype == "object" and self.meta.categories is None:
-            kept, values = [key_of(v) for v in kept], [key_of(v) for v in values]
-        index = {value: cell for cell, value in enumerate(kept)}
+            published, values = [key_of(v) for v in published], [key_of(v) for v in values]
+        index = {value: cell for cell, value in enumerate(published)}
         table = np.array([*(index.get(value, pooled) for value in values), self._missing_cell])
         return table[codes].astype(np.int32)  # -1, missing, is the table's last entry
 
     @property
     def _missing_cell(self) -> int:
-        return len(self.kept) + int(self.meta.nullable)
+        return len(self.published) + int(self.meta.nullable)
 
     def decode(self, codes: NDArray[np.int32], generator: np.random.Generator) -> pd.Series:
         """A column `[n]` of the original dtype."""
-        kept = len(self.kept)
-        values = [*self.kept, *self.pool, None]
-        index = np.where(codes > kept, len(values) - 1, codes).astype(np.int64)
-        pooled = np.flatnonzero(codes == kept)
+        published = len(self.published)
+        values = [*self.published, *self.pool, None]
+        index = np.where(codes > published, len(values) - 1, codes).astype(np.int64)
+        pooled = np.flatnonzero(codes == published)
         share = self.pool_weights / self.pool_weights.sum()
-        index[pooled] = kept + generator.choice(len(self.pool), len(pooled), p=share)
+        index[pooled] = published + generator.choice(len(self.pool), len(pooled), p=share)
         if self.meta.dtype == "category":
             return self._categorical(values, index)
         if not self.meta.nullable or not (index == len(values) - 1).any():
@@ -110,7 +111,7 @@ class CategoryCodec:
         return box
 
     def _categorical(self, values: list[Any], index: NDArray[np.int64]) -> pd.Series:
-        known = dict.fromkeys((*self.kept, *self.pool))
+        known = dict.fromkeys((*self.published, *self.pool))
         ordered = dict.fromkeys(value for value in self.order if value in known)
         present = [*(ordered | known)]
         position = {value: place for place, value in enumerate(present)}
@@ -122,7 +123,7 @@ class CategoryCodec:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models."""
-        names = {key: [_pack(v) for v in getattr(self, key)] for key in ("kept", "pool", "order")}
+        names = {key: [_pack(v) for v in getattr(self, name)] for key, name in STORED.items()}
         meta = self.meta.to_dict()
         if self.meta.categories is not None:
             meta["categories"] = [_pack(v) for v in self.meta.categories]
@@ -138,7 +139,7 @@ class CategoryCodec:
         column = column_meta_from_dict(meta)
         if not isinstance(column, CategoricalMeta):
             raise TypeError
-        names = {k: tuple(_unpack(v) for v in values[k]) for k in ("kept", "pool", "order")}
+        names = {name: tuple(_unpack(v) for v in values[key]) for key, name in STORED.items()}
         weights = np.asarray(values["pool_weights"], np.float64)
         if len(weights) != len(names["pool"]) or not np.isfinite(weights.sum()):
             raise ArtifactError(

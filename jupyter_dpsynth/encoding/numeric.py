@@ -29,46 +29,50 @@ __all__ = ["STEPS", "NumericCodec", "from_steps", "in_steps", "points_of", "to_p
 LARGEST = 2.0**62
 # in which numbers are usually recorded, coarsest first; 0 is 'continuous'
 STEPS = (1e4, 1e3, 5e2, 1e2, 50.0, 10.0, 5.0, 1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 0.0)
-NUMBER_UNITS = {*STEPS, *(10.0**-places for places in range(10))}  # of declared decimals too
+NUMBER_RESOLUTIONS = {*STEPS, *(10.0**-places for places in range(10))}  # of declared decimals too
 SPIKE_WIDTH = 1e-6  # of a value: a leaf so narrow holds one value that comes again and again
 
 
-def points_of(series: pd.Series, meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
+def points_of(
+    series: pd.Series, meta: ContinuousMeta | DatetimeMeta, resolution: float
+) -> NDArray[np.float64]:
     """A column's values as points, float64 `[n]`, NaN where missing.
 
     Args:
         series: The column.
-        meta: Its schema.
-        unit: Size of one unit; 0 for a continuous number, microseconds for times.
+        meta: Its metadata.
+        resolution: The step in which values are recorded, microseconds for times; 0 for a continuous number.
     """
     if isinstance(meta, DatetimeMeta):
         moments, missing = time_values(series, duration=meta.is_duration)
-        units = to_points(moments, meta, unit)
-        units[missing] = np.nan
-        return units
-    return to_points(number_values(series), meta, unit)
+        points = to_points(moments, meta, resolution)
+        points[missing] = np.nan
+        return points
+    return to_points(number_values(series), meta, resolution)
 
 
-def to_points(values: NDArray[Any], meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
+def to_points(
+    values: NDArray[Any], meta: ContinuousMeta | DatetimeMeta, resolution: float
+) -> NDArray[np.float64]:
     """Numbers or microseconds as points, float64 `[n]`; the order of values is kept."""
     if isinstance(meta, DatetimeMeta):
-        units: NDArray[np.float64] = (values // int(unit)).astype(np.float64)
-        return units
-    if unit == 0:
+        points: NDArray[np.float64] = (values // int(resolution)).astype(np.float64)
+        return points
+    if resolution == 0:
         return values
     with np.errstate(over="ignore"):  # what overflows is cut
-        multiples: NDArray[np.float64] = np.clip(np.rint(in_steps(values, unit)), -LARGEST, LARGEST)
+        multiples: NDArray[np.float64] = np.clip(np.rint(in_steps(values, resolution)), -LARGEST, LARGEST)
     return multiples
 
 
-def in_steps(values: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
+def in_steps(values: Any, resolution: float) -> Any:  # noqa: ANN401 - a number or an array
     """Divide numbers by a resolution. For 10^-d this multiplies by 10^d, which is exact more often."""
-    return values * round(1 / unit) if unit < 1 else values / unit
+    return values * round(1 / resolution) if resolution < 1 else values / resolution
 
 
-def from_steps(points: Any, unit: float) -> Any:  # noqa: ANN401 - a number or an array
+def from_steps(points: Any, resolution: float) -> Any:  # noqa: ANN401 - a number or an array
     """The inverse of `in_steps`: from multiples of the resolution back to numbers."""
-    return points / round(1 / unit) if unit < 1 else points * unit
+    return points / round(1 / resolution) if resolution < 1 else points * resolution
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +80,8 @@ class NumericCodec:
     """The bins of one column of numbers or times.
 
     Attributes:
-        meta: The column's schema.
-        unit: Size of one unit (see `points_of`).
+        meta: The column's metadata.
+        resolution: The step in which its values are recorded (see `points_of`).
         starts: First point of each leaf, float64 `[leaves]`, increasing.
         ends: Point after each leaf, float64 `[leaves]`.
         weights: Noisy mass of each leaf, positive float64 `[leaves]`.
@@ -88,7 +92,7 @@ class NumericCodec:
     """
 
     meta: ContinuousMeta | DatetimeMeta
-    unit: float
+    resolution: float
     starts: NDArray[np.float64]
     ends: NDArray[np.float64]
     weights: NDArray[np.float64]
@@ -119,7 +123,7 @@ class NumericCodec:
         """The interval that contains the middle nine tenths of the noisy weight: two values."""
         reached = np.cumsum(self.weights) / self.weights.sum()
         low, high = np.searchsorted(reached, (0.05, 0.95))
-        scale = self.unit or 1.0
+        scale = self.resolution or 1.0
         return float(self.starts[low] * scale), float(self.ends[min(high, len(self.ends) - 1)] * scale)
 
     @property
@@ -131,7 +135,7 @@ class NumericCodec:
         return (*names, "missing") if self.meta.nullable else tuple(names)
 
     def _label(self, start: float, end: float) -> str:
-        final = end - 1 if self.unit > 0 else end
+        final = end - 1 if self.resolution > 0 else end
         first, last = (self._format(point) for point in (start, final))
         return first if first == last else f"{first} to {last}"
 
@@ -149,12 +153,12 @@ class NumericCodec:
 
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
         """Codes `int32 [n]` of a column; values outside the bins get the code of the nearest bin."""
-        return self.encode_points(points_of(series, self.meta, self.unit))
+        return self.encode_points(points_of(series, self.meta, self.resolution))
 
-    def encode_points(self, units: NDArray[np.float64]) -> NDArray[np.int32]:
+    def encode_points(self, points: NDArray[np.float64]) -> NDArray[np.int32]:
         """Codes `int32 [n]` of points."""
-        codes = np.searchsorted(self.starts[self.first_leaf[1:]], units, side="right")
-        missing = np.isnan(units)
+        codes = np.searchsorted(self.starts[self.first_leaf[1:]], points, side="right")
+        missing = np.isnan(points)
         fallback = len(self.first_leaf) if self.meta.nullable else 0
         return np.where(missing, fallback, codes).astype(np.int32)
 
@@ -172,7 +176,7 @@ class NumericCodec:
         leaf = np.clip(leaf, self.first_leaf[safe], last_leaf)
         start, end = self.starts[leaf], self.ends[leaf]
         points = start + generator.random(len(codes)) * (end - start)
-        if self.unit > 0:
+        if self.resolution > 0:
             points = np.minimum(np.floor(points), end - 1)
         else:
             exact = self.leaf_points()[leaf]
@@ -202,13 +206,13 @@ class NumericCodec:
     def _values(self, points: NDArray[np.float64], missing: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Points as numbers, or as numpy times in local time."""
         if isinstance(self.meta, DatetimeMeta):
-            moments = points.astype(np.int64) * int(self.unit)
+            moments = points.astype(np.int64) * int(self.resolution)
             times: NDArray[Any] = moments.astype("timedelta64[us]")
             absent: Any = np.timedelta64("NaT", "us")
             if not self.meta.is_duration:
                 times, absent = WALL_EPOCH + times, np.datetime64("NaT", "us")
             return times if missing is None else np.where(missing, absent, times)
-        values = from_steps(points, self.unit) if self.unit > 0 else points
+        values = from_steps(points, self.resolution) if self.resolution > 0 else points
         if self.meta.bounds is not None:
             values = np.clip(values, *self.meta.bounds)
         return values if missing is None else np.where(missing, np.nan, values)
@@ -216,7 +220,7 @@ class NumericCodec:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models."""
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
-        return {"codec": "numeric", "meta": self.meta.to_dict(), "unit": self.unit, **arrays}
+        return {"codec": "numeric", "meta": self.meta.to_dict(), "unit": self.resolution, **arrays}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> NumericCodec:
@@ -235,7 +239,7 @@ class NumericCodec:
         """Raise ArtifactError unless leaves, bins and resolution fit each other and can be decoded."""
         leaves, first = len(self.starts), self.first_leaf
         times = isinstance(self.meta, DatetimeMeta)
-        units = set(RESOLUTIONS) if times else NUMBER_UNITS
+        allowed = set(RESOLUTIONS) if times else NUMBER_RESOLUTIONS
         sound = (
             len(self.ends) == len(self.weights) == leaves
             and (self.starts < self.ends).all()
@@ -243,13 +247,13 @@ class NumericCodec:
             and first[0] == 0
             and (np.diff(first) > 0).all()
             and first[-1] < leaves
-            and self.unit in units
-            and (self.unit == 0 or np.abs([self.starts[0], self.ends[-1]]).max() <= 2 * LARGEST)
-            and (not times or np.abs([self.starts[0], self.ends[-1]]).max() * self.unit <= LARGEST)
+            and self.resolution in allowed
+            and (self.resolution == 0 or np.abs([self.starts[0], self.ends[-1]]).max() <= 2 * LARGEST)
+            and (not times or np.abs([self.starts[0], self.ends[-1]]).max() * self.resolution <= LARGEST)
         )
         if not sound or not np.isfinite(self.weights.sum() + self.ends[-1] - self.starts[0]):
             raise ArtifactError(f"the bins of column {shown(self.meta.name)} contradict each other.")
-        last = self.ends - 1 if self.unit > 0 else self.ends
+        last = self.ends - 1 if self.resolution > 0 else self.ends
         build_series(self._values(np.append(self.starts, last)), self.meta)
 
 

@@ -25,10 +25,10 @@ CODECS: dict[str, Any] = {"numeric": NumericCodec, "category": CategoryCodec}
 
 @dataclass(frozen=True, eq=False)
 class TableCodec:
-    """Encodes a table to integer codes and decodes codes to a table of the same schema.
+    """Encodes a table to integer codes and decodes codes to a table with the same columns and types.
 
     Attributes:
-        df_meta: The table's schema, identifiers included.
+        df_meta: The table's metadata, identifiers included.
         columns: One codec for each learned column, in the table's order.
         orderings: Names of columns (low, high) of which the first is never above the second.
     """
@@ -43,9 +43,9 @@ class TableCodec:
         return tuple(codec.meta.name for codec in self.columns)
 
     @property
-    def unlisted(self) -> tuple[str, ...]:
+    def without_categories(self) -> tuple[str, ...]:
         """Names of the categorical columns of which no category was published."""
-        return tuple(c.meta.name for c in self.columns if isinstance(c, CategoryCodec) and not c.kept)
+        return tuple(c.meta.name for c in self.columns if isinstance(c, CategoryCodec) and not c.published)
 
     @property
     def sizes(self) -> NDArray[np.int64]:

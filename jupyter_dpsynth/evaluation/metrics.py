@@ -94,18 +94,18 @@ class _Cells:
     """How one column is coded: the bin edges of a number, or the frequent categories."""
 
     edges: NDArray[np.float64] | None
-    names: tuple[str, ...]
+    categories: tuple[str, ...]
     is_time: bool = False
 
     @property
     def size(self) -> int:
-        return (len(self.names) + 1) if self.edges is None else len(self.edges) + 2
+        return (len(self.categories) + 1) if self.edges is None else len(self.edges) + 2
 
     def codes(self, series: pd.Series) -> NDArray[np.int64]:
         if self.edges is None:
-            index = {value: place for place, value in enumerate(self.names)}
+            index = {value: place for place, value in enumerate(self.categories)}
             codes, distinct = pd.factorize(_as_text(series))
-            table = np.array([index.get(value, len(self.names)) for value in distinct], dtype=np.int64)
+            table = np.array([index.get(value, len(self.categories)) for value in distinct], dtype=np.int64)
             return table[codes]
         values = _as_numbers(series)
         missing = len(self.edges) + 1
@@ -113,7 +113,7 @@ class _Cells:
 
     def labels(self) -> list[str]:
         if self.edges is None:
-            return [*self.names, "other"]
+            return [*self.categories, "other"]
         starts = [f"from {self._format(edge)}" for edge in self.edges]
         first = f"below {self._format(self.edges[0])}" if starts else "all"
         return [first, *starts, "missing"]
@@ -129,7 +129,7 @@ class Discretizer:
     """Codes tables with the bins and categories of an original table.
 
     Args:
-        original: The table whose quantiles and frequent names define the cells.
+        original: The table whose quantiles and frequent categories define the cells.
     """
 
     def __init__(self, original: pd.DataFrame) -> None:
@@ -287,7 +287,7 @@ def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.Data
     """ROC AUC on `holdout` of gradient boosting that learned to predict `target` from `train`.
 
     Targets of several classes are averaged one against the rest. 0.5 if `train` has one class only.
-    Classes that the original does not have (an unlisted 'other', a missing target) are left out.
+    Classes that the original does not have (an undeclared 'other', a missing target) are left out.
     """
     model = _boosting(150)
     from sklearn.metrics import roc_auc_score

@@ -77,7 +77,7 @@ def evaluate_privately(
             or other rows with the same columns. Columns that were not learned are left out.
         df_synth: A synthetic table; by default one is made.
         epsilon: What the report may spend, beside what learning spent. Delta is that of learning.
-        target: A column with names, to predict by a model that is trained on the synthetic table.
+        target: A categorical column, to be predicted by a model that is trained on the synthetic table.
         dataset: Name of the dataset in the ledger; by default `df.attrs["dataset"]`, or none.
         label: What the ledger calls a table that is new to it and has no such name.
         ledger: By default the one in Jupyter's data directory.

@@ -1,6 +1,6 @@
 """What is public about a table: column names, types, and what the user declares.
 
-`MetaExtractor.extract` reads the schema only. It looks at no value, with one stated exception: the Python
+`MetaExtractor.extract` reads the names and types of the columns only. It looks at no value, with one stated exception: the Python
 type that most values of an `object` column have counts as metadata, like a dtype. What is not declared
 (bounds, categories, decimals) is measured later, as a part of epsilon.
 """
@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ColumnMeta:
-    """Schema of one column.
+    """Metadata of one column.
 
     Attributes:
         name: Column name.
@@ -128,7 +128,7 @@ class DataFrameMeta:
         return tuple(column for column in self.columns if not isinstance(column, IdMeta))
 
     @property
-    def open_names(self) -> tuple[CategoricalMeta, ...]:
+    def undeclared(self) -> tuple[CategoricalMeta, ...]:
         """The categorical columns whose categories are not declared."""
         return tuple(m for m in self.learned if isinstance(m, CategoricalMeta) and m.categories is None)
 
@@ -157,7 +157,7 @@ class DataFrameMeta:
         return DataFrameMeta(tuple(found if each is column else each for each in self.columns))
 
     def check(self, table: Source | pd.DataFrame) -> None:
-        """Raise MetadataError unless the table has exactly this schema.
+        """Raise MetadataError unless the table has exactly these columns and types.
 
         Names and dtypes are compared, no value is read.
 

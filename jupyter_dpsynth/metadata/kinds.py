@@ -99,7 +99,7 @@ def category_kind(series: pd.Series) -> str:
     from pandas.api import types
 
     if isinstance(series.dtype, pd.CategoricalDtype):
-        # what kind its categories are is schema, like the dtype; in Dask they may be unknown
+        # what kind its categories are is metadata, like the dtype; in Dask they may be unknown
         values = pd.Series(series.dtype.categories)
         unknown = values.empty or as_plain(unboxed(values.array[:1])[0]) == UNKNOWN_CATEGORIES
         told = column_kind(values) in ("category", "number")  # not dates or intervals

@@ -41,7 +41,7 @@ class Source(ABC):
         volatile: Whether it can change between two passes unseen, so that its checksum is compared.
         checksum: What is known of all rows once the fingerprint was taken: private.
         in_order: Whether the order of its rows must be the same in every pass.
-        pulse: Called after every part that was read; may raise to stop.
+        after_part: Called after every part that was read; may raise to stop.
     """
 
     partitioned: bool
@@ -49,7 +49,7 @@ class Source(ABC):
     volatile = False
     checksum: TableChecksum | None = None
     in_order = False
-    pulse: Callable[[], object] = staticmethod(lambda: None)
+    after_part: Callable[[], object] = staticmethod(lambda: None)
 
     @property
     @abstractmethod
@@ -203,7 +203,11 @@ class KeptRows(Source):
 
     def __init__(self, source: Source, kept: NDArray[np.bool_], rows: int) -> None:
         self._source, self._kept, self._rows = source, kept, rows
-        self.partitioned, self.volatile, self.pulse = source.partitioned, source.volatile, source.pulse
+        self.partitioned, self.volatile, self.after_part = (
+            source.partitioned,
+            source.volatile,
+            source.after_part,
+        )
 
     @property
     def described(self) -> pd.DataFrame:
@@ -235,7 +239,7 @@ class KeptRows(Source):
         if kept is not None:
             chosen = chosen.copy()
             chosen[self._kept] = kept
-        self._source.pulse = self.pulse
+        self._source.after_part = self.after_part
         return self._source.map(function, columns, chosen)
 
     def close(self) -> None:

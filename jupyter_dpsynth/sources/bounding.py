@@ -117,7 +117,7 @@ def limit_rows_per_unit(
         rows[place : place + len(own)] = own  # this bucket and those before it have been read
         starts[units : units + len(begin)] = place + begin
         place, units = place + len(own), units + len(begin)
-        source.pulse()
+        source.after_part()
     starts[units] = place
     bounded = KeptRows(source, kept, place)
     if dealt.hashes is not None:
@@ -185,7 +185,7 @@ class _Buckets:
                 room = slice(end[number], end[number] + len(members))
                 self._words[room], self.rows[room] = part[members, :WORDS], start + members
                 end[number] = room.stop
-            source.pulse()
+            source.after_part()
 
     def decided(
         self, most: int, generator: np.random.Generator

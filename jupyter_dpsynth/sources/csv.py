@@ -113,7 +113,7 @@ class CsvSource(FilesSource):
                     for chunk in _exact_chunks(csv, kinds, self._at_once):
                         table = pa.Table.from_pandas(_conform(chunk, kinds), schema, preserve_index=False)
                         writer.write_table(table, row_group_size=self._at_once)
-                        self.pulse()
+                        self.after_part()
             full = False
         except OSError:
             full = True

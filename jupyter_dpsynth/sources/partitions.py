@@ -148,7 +148,7 @@ class Partitioned(Source):
             for _, result in results:
                 found = True
                 yield result
-            self.pulse()
+            self.after_part()
         if not found:  # a sum over no parts has no shape
             yield function(self.described[list(columns)])
         self._check_unchanged()

@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.doctor import Finding, Remedy
-from jupyter_dpsynth.engine.planning.forecast import assumed_schema, forecast
+from jupyter_dpsynth.engine.planning.forecast import assumed_metadata, forecast
 from jupyter_dpsynth.evaluation.report import UtilityReport
 from jupyter_dpsynth.notebook.panel.panel import ConfigPanel
 from jupyter_dpsynth.notebook.show.drawing import cell_html, live_html, picture_bundle, static_html
@@ -72,7 +72,7 @@ def test_what_a_run_or_a_check_up_says_is_escaped(drawn: str) -> None:
 
 
 def test_a_forecast_is_escaped() -> None:
-    found = forecast(HighDimConfig().resolve(), assumed_schema(), 1000.0, "quick")
+    found = forecast(HighDimConfig().resolve(), assumed_metadata(), 1000.0, "quick")
     assert_escaped(forecast_html(found, NASTY))
     assert_escaped(forecast_html(replace(found, warnings=(NASTY,), curve=None)))
 

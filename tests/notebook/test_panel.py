@@ -100,7 +100,7 @@ def test_the_panel_and_the_config_are_one(panel: ConfigPanel) -> None:
 
 
 def test_errors_stand_beside_the_field_also_those_of_two_fields_together(panel: ConfigPanel) -> None:
-    panel.calculator.settle()
+    panel.calculator.wait()
     field = panel.fields["steps"]
     field.control.value = "2.5"
     assert "whole number" in field.error
@@ -115,17 +115,17 @@ def test_errors_stand_beside_the_field_also_those_of_two_fields_together(panel: 
 
 
 def test_noise_that_is_too_small_is_answered_with_the_noise_that_works(panel: ConfigPanel) -> None:
-    panel.calculator.settle()
+    panel.calculator.wait()
     panel.config.noise_multiplier = 0.01
     assert re.search(r"Use noise_multiplier >= \d", panel.fields["noise_multiplier"].error)
     assert "No run is possible" in text_of(panel)
-    panel.calculator.settle()
+    panel.calculator.wait()
     panel.config.noise_multiplier = None
     assert panel.fields["noise_multiplier"].error == ""
 
 
 def test_a_privacy_unit_is_a_column_of_the_table(panel: ConfigPanel) -> None:
-    panel.calculator.settle()
+    panel.calculator.wait()
     field = panel.fields["privacy_unit"]
     field.control.value = "groupp"
     assert "Did you mean 'group'" in field.error
@@ -147,13 +147,13 @@ def bound_only(panel: ConfigPanel) -> Iterator[None]:
 
 
 def test_what_is_beyond_the_bound_is_worked_out_exactly(panel: ConfigPanel) -> None:
-    panel.calculator.settle()
+    panel.calculator.wait()
     with bound_only(panel):
         control(panel, "About how many rows").value = "300"
         panel.config.epsilon = 0.1  # possible, but the bound cannot tell
         assert panel.calculator.forecast is None
         assert panel.fields["epsilon"].error == ""
-    assert panel.calculator.settle()
+    assert panel.calculator.wait()
     assert panel.calculator.forecast.plan.epsilon <= 0.1
     assert "too few" in panel.calculator.forecast.warnings[0]
 
@@ -187,13 +187,13 @@ def test_the_ends_of_the_scale_say_which_way_is_private(panel: ConfigPanel) -> N
 
 
 def test_the_calculator_moves_at_once_as_an_upper_bound_and_becomes_exact(panel: ConfigPanel) -> None:
-    assert panel.calculator.settle()
+    assert panel.calculator.wait()
     with bound_only(panel):
         panel.config.epsilon = 2.0
         bound = panel.calculator.forecast
         assert bound.accountant == "quick"
         assert "upper bound" in text_of(panel)
-    assert panel.calculator.settle()
+    assert panel.calculator.wait()
     exact = panel.calculator.forecast
     assert exact.accountant == "pld"
     assert exact.target == 2.0
@@ -203,7 +203,7 @@ def test_the_calculator_moves_at_once_as_an_upper_bound_and_becomes_exact(panel:
 
 
 def test_no_private_value_and_no_row_count_is_in_the_widgets(panel: ConfigPanel, shell: Shell) -> None:
-    panel.calculator.settle()
+    panel.calculator.wait()
     panel.schema.set("age", domain="0, 120")
     shell.names["panel"] = panel
     shown = shell.run("panel.show()").displays
@@ -357,7 +357,7 @@ def test_the_panel_takes_files_and_its_cell_names_them(shell: Shell, tmp_path: P
     assert "ignore = ['note', 'raw']" in lines
     assert one.schema.rows() == one.calculator.rows == 300
     assert MetaExtractor.extract(one.schema.table()) == one.schema.meta()
-    assert one.calculator.settle()
+    assert one.calculator.wait()
     assert one.calculator.forecast.disk_megabytes > 0
     control(one, "Check the table").click()
     assert "For the owner" in text_of(one)
@@ -380,7 +380,7 @@ def test_user_text_is_escaped(shell: Shell) -> None:
 
 def test_without_a_table_it_edits_the_config_and_cannot_train(shell: Shell) -> None:
     panel = ConfigPanel(HighDimConfig(epsilon=3))
-    assert panel.calculator.settle()
+    assert panel.calculator.wait()
     assert panel.calculator.forecast.target == 3
     with pytest.raises(DataError, match="no table"):
         panel.train()

@@ -253,7 +253,7 @@ def test_a_category_below_the_threshold_is_not_published():
 def test_a_category_called_other_is_not_the_pool():
     df = pd.DataFrame({"x": ["other"] * 500 + ["common"] * 300 + ["secret"]})
     (column,) = discover(df).codec.columns
-    assert set(column.kept) == {"other", "common"}
+    assert set(column.published) == {"other", "common"}
     assert column.pool == ("other, not listed",)
 
 
@@ -267,7 +267,7 @@ def test_a_second_measurement_finds_categories_that_the_first_one_missed():
         releases = releases_of(plan, NoiseSource(test_only_seed=1))
         found = discover_table(FrameSource(df), meta, releases, plan, lambda _: None)
         assert found.measured_again
-        return len(found.codec.columns[0].kept)
+        return len(found.codec.columns[0].published)
 
     assert 10 < kept(1e6) < kept(20.0)
 
@@ -311,7 +311,7 @@ def test_steps_of_whole_numbers_are_learned(step):
     codec, out = round_trip(pd.DataFrame({"x": limits}), sigma=10.0)
     assert (out["x"] % step == 0).all()
     assert out["x"].dtype == limits.dtype
-    assert TableCodec.from_dict(codec.to_dict()).columns[0].unit == step
+    assert TableCodec.from_dict(codec.to_dict()).columns[0].resolution == step
 
 
 def test_rare_ones_among_zeros_are_not_rounded_away():
@@ -324,7 +324,7 @@ def test_rare_ones_among_zeros_are_not_rounded_away():
 def test_long_identifiers_are_in_no_steps():
     numbers = np.random.default_rng(0).integers(10**15, 2 * 10**15, 2000)
     codec, _ = round_trip(pd.DataFrame({"x": numbers}))
-    assert codec.columns[0].unit == 1
+    assert codec.columns[0].resolution == 1
 
 
 def test_digits_that_most_rows_have_are_learned_under_large_noise():
@@ -375,7 +375,7 @@ def test_small_values_that_stand_out_together_are_kept():
     lost = 0
     for seed in range(40):
         (column,) = discover(pd.DataFrame({"price": prices}), sigma=20.0, seed=seed).codec.columns
-        lost += (small < column.starts.min() * column.unit).sum()
+        lost += (small < column.starts.min() * column.resolution).sum()
     assert lost / 40 < 180
 
 
@@ -501,6 +501,6 @@ def test_noise_puts_little_into_the_far_part_of_a_declared_range():
     for seed in range(10):
         codec = discover(pd.DataFrame({"x": costs}), sigma=60.0, seed=seed, bounds={"x": (0, 200_000)}).codec
         (column,) = codec.columns
-        far = column.starts * (column.unit or 1) >= 60_000
+        far = column.starts * (column.resolution or 1) >= 60_000
         shares.append(column.weights[far].sum() / column.weights.sum())
     assert np.mean(shares) < 0.01

@@ -154,7 +154,7 @@ def test_text_that_is_not_utf_8_is_missing_in_frames_of_arrow(kind):
         return
     large = pd.concat([frame] * 100, ignore_index=True)
     synthesizer = untrained(large)
-    assert synthesizer.codec.columns[0].kept == ("a", "b")
+    assert synthesizer.codec.columns[0].published == ("a", "b")
     assert UtilityReport.against_original(large, synthesizer.synthesize(100)).summary()
     examine(FrameSource(large), HighDimConfig().resolve())
 
@@ -259,6 +259,6 @@ def test_the_first_row_does_not_decide_how_equal_categories_are_spelled(first, s
     for values in ([first, second], [second, first]):
         for rest in (["a"], [2.5]):
             series = pd.Series([*values, *rest * 2] * 100, dtype=object).astype("category")
-            found.append((rest, repr(untrained(series.to_frame("x")).codec.columns[0].kept)))
+            found.append((rest, repr(untrained(series.to_frame("x")).codec.columns[0].published)))
     assert found[0] == found[2]
     assert found[1] == found[3]

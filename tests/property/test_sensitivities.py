@@ -352,7 +352,7 @@ def test_the_order_of_rows_does_not_decide_which_categories_are_published():
     def published(rows):
         search = CategorySearch(FrameSource(rows.to_frame("x")), meta, cells=10)
         search.measure(little_noise, delta=0.1)
-        return search.finish().codec.kept
+        return search.finish().codec.published
 
     orders = (series, series.iloc[::-1], series.sample(frac=1, random_state=3))
     assert {published(rows) for rows in orders} == {tuple(f"v{place:02d}" for place in range(8))}

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.planning.forecast import FAR, assumed_schema, forecast
+from jupyter_dpsynth.engine.planning.forecast import FAR, assumed_metadata, forecast
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
@@ -65,7 +65,7 @@ def test_a_forecast_plans_what_a_run_of_that_size_plans():
 def test_the_curve_starts_with_the_measurements_never_falls_and_ends_with_the_plan():
     config = HighDimConfig(epsilon=1).resolve()
     for accountant in ("quick", "pld"):
-        found = forecast(config, assumed_schema(), 20_000.0, accountant)
+        found = forecast(config, assumed_metadata(), 20_000.0, accountant)
         assert found.curve is not None
         assert list(found.curve.epsilons) == sorted(found.curve.epsilons)
         assert 0 < found.curve.epsilons[0] < found.curve.epsilons[-1] == found.plan.epsilon <= 1
@@ -74,7 +74,7 @@ def test_the_curve_starts_with_the_measurements_never_falls_and_ends_with_the_pl
 
 def test_with_too_little_noise_the_budget_ends_before_the_steps_and_the_curve_shows_where():
     config = HighDimConfig(noise_multiplier=2.0, steps=500).resolve()
-    found = forecast(config, assumed_schema(), 20_000.0, "quick")
+    found = forecast(config, assumed_metadata(), 20_000.0, "quick")
     assert found.ends_early
     assert found.wanted_steps == 500
     assert found.plan.steps < 500
@@ -84,7 +84,7 @@ def test_with_too_little_noise_the_budget_ends_before_the_steps_and_the_curve_sh
 
 def test_with_more_noise_than_needed_it_says_how_long_the_budget_would_last():
     config = HighDimConfig(noise_multiplier=8.0, batch_size=1000).resolve()
-    found = forecast(config, assumed_schema(), 20_000.0, "quick")
+    found = forecast(config, assumed_metadata(), 20_000.0, "quick")
     assert not found.ends_early
     assert found.plan.steps < found.lasts < FAR * found.plan.steps
     training = found.plan.privacy.training
@@ -96,11 +96,11 @@ def test_with_more_noise_than_needed_it_says_how_long_the_budget_would_last():
 def test_noise_that_cannot_keep_within_epsilon_is_refused_with_the_noise_that_could():
     config = HighDimConfig(noise_multiplier=0.01).resolve()
     with pytest.raises(ConfigError, match=r"noise_multiplier = 0\.01 .* Use noise_multiplier >= \d"):
-        forecast(config, assumed_schema(), 20_000.0, "quick")
+        forecast(config, assumed_metadata(), 20_000.0, "quick")
 
 
 def test_more_rows_and_a_larger_epsilon_mean_a_smaller_error():
-    schema = assumed_schema()
+    schema = assumed_metadata()
 
     def error(epsilon, rows):
         return forecast(HighDimConfig(epsilon=epsilon).resolve(), schema, rows, "quick").column_error
@@ -109,16 +109,16 @@ def test_more_rows_and_a_larger_epsilon_mean_a_smaller_error():
 
 
 def test_too_few_rows_and_too_large_a_delta_are_warned_about():
-    few = forecast(HighDimConfig(epsilon=0.3).resolve(), assumed_schema(), 300.0, "quick")
+    few = forecast(HighDimConfig(epsilon=0.3).resolve(), assumed_metadata(), 300.0, "quick")
     assert any("too few" in warning for warning in few.warnings)
-    loose = forecast(HighDimConfig(delta=0.01).resolve(), assumed_schema(), 20_000.0, "quick")
+    loose = forecast(HighDimConfig(delta=0.01).resolve(), assumed_metadata(), 20_000.0, "quick")
     assert any("not below 1" in warning for warning in loose.warnings)
-    assert not forecast(HighDimConfig().resolve(), assumed_schema(), 20_000.0, "quick").warnings
+    assert not forecast(HighDimConfig().resolve(), assumed_metadata(), 20_000.0, "quick").warnings
 
 
 def test_without_privacy_the_forecast_says_that_there_is_no_guarantee():
     config = HighDimConfig(differential_privacy=False).resolve()
-    found = forecast(config, assumed_schema(), 20_000.0)
+    found = forecast(config, assumed_metadata(), 20_000.0)
     assert found.curve is None
     assert found.target == float("inf")
     assert "NO privacy guarantee" in found.warnings[0]
@@ -149,7 +149,7 @@ def test_the_predicted_error_of_a_column_is_about_what_a_run_measures(epsilon):
 def test_a_timed_forecast_measures_steps_and_a_slow_backend_has_no_figure_without():
     import jupyter_dpsynth.engine.training.trainer  # noqa: F401 - without it nothing can be timed
 
-    schema = assumed_schema(4)
+    schema = assumed_metadata(4)
     config = HighDimConfig(batch_size=64).resolve()
     assert 0 < forecast(config, schema, 2_000.0, "quick", timed=True).seconds < 600
     slow = HighDimConfig(dp_backend="tensorflow_privacy").resolve()
@@ -162,8 +162,8 @@ def test_without_tensorflow_nothing_is_timed_and_nothing_heavy_is_imported():
 
     code = (
         "import sys; from jupyter_dpsynth.config import HighDimConfig;"
-        "from jupyter_dpsynth.engine.planning.forecast import assumed_schema, forecast;"
-        "f = forecast(HighDimConfig().resolve(), assumed_schema(), 1e4, 'quick', timed=True);"
+        "from jupyter_dpsynth.engine.planning.forecast import assumed_metadata, forecast;"
+        "f = forecast(HighDimConfig().resolve(), assumed_metadata(), 1e4, 'quick', timed=True);"
         "print(f.seconds > 0, f.starting_seconds > 0, 'tensorflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -150,11 +150,11 @@ def test_one_column_needs_no_pairs():
 
 
 def test_more_columns_than_the_network_can_hold_are_refused_before_anything_is_counted():
-    from jupyter_dpsynth.engine.planning.forecast import assumed_schema, forecast
+    from jupyter_dpsynth.engine.planning.forecast import assumed_metadata, forecast
     from jupyter_dpsynth.engine.planning.plan import MAX_COLUMNS
 
-    config, many = HighDimConfig().resolve(), assumed_schema(MAX_COLUMNS + 1)
+    config, many = HighDimConfig().resolve(), assumed_metadata(MAX_COLUMNS + 1)
     for refused in (lambda: check_feasible(config, many, None), lambda: forecast(config, many, 1e6, "quick")):
         with pytest.raises(ConfigError, match=r"at most 1,024 are possible.*ignore"):
             refused()
-    check_feasible(config, assumed_schema(MAX_COLUMNS), None)
+    check_feasible(config, assumed_metadata(MAX_COLUMNS), None)

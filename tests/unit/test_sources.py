@@ -608,7 +608,7 @@ def test_kept_rows_are_a_table_of_their_own(parquet):
         assert source.rows == len(df)
         mask = np.arange(len(df)) % 3 == 0
         beats = []
-        source.pulse = lambda: beats.append(1)  # noqa: B023 - called within the loop only
+        source.after_part = lambda: beats.append(1)  # noqa: B023 - called within the loop only
         kept = KeptRows(source, mask, int(mask.sum()))
         assert kept.described.dtypes.equals(source.described.dtypes)
         assert len(kept.described) == 0

@@ -118,7 +118,7 @@ class TrainingTask:
         return replace(self, state=update.state(), losses=np.array(losses)) if losses else self
 
     def check(self, config: ResolvedConfig, df_meta: DataFrameMeta) -> None:
-        """Raise ConfigError unless it is the task of these parameters and this schema."""
+        """Raise ConfigError unless it is the task of these parameters and this metadata."""
         different = [name for name, value in config.to_dict().items() if self.config.get(name) != value]
         if different:
             raise ConfigError(

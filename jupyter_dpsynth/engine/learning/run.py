@@ -73,7 +73,7 @@ def learn_table(
 
     Args:
         source: The private table.
-        df_meta: Its schema.
+        df_meta: Its metadata.
         entry: The run's entry in the ledger, which knows the parameters.
         progress: Tells the observer.
         noise: Source of noise.
@@ -89,7 +89,7 @@ def learn_table(
     """
     config = entry.config
     progress.report()
-    source.pulse = lambda: _pause(entry, progress)
+    source.after_part = lambda: _pause(entry, progress)
     # 1. Who trains together: a worker that is not the first one trains on what that one measures.
     workers = workers_of(strategy, config)
     participants = Participants(entry, progress, _own_noise(noise, workers), workers, checkpoint)
@@ -152,7 +152,7 @@ def _learn_after_the_first_worker(
     task.check(entry.config, df_meta)
     entry.take_part_in(task)
     importer = BackgroundImport()
-    source.pulse = progress.tick  # a stop request holds from the first step on: the others wait for it
+    source.after_part = progress.tick  # a stop request holds from the first step on: the others wait for it
     kept, units = _bound(source, entry.config, generator, progress)
     codes = encode_table(kept, task.codec).codes
     return _finish(task, train_model(task, codes, units, participants, importer), participants)
@@ -189,7 +189,7 @@ def _resume(
     released = entry.resume(source, task)
     done, planned = len(task.losses), task.plan.steps
     progress.report(message=f"resuming after step {done} of {planned}: nothing new is spent")
-    source.pulse = progress.tick  # a stop request holds from the first step on: there is a model already
+    source.after_part = progress.tick  # a stop request holds from the first step on: there is a model already
     return replace(task, released=max(released, done))
 
 

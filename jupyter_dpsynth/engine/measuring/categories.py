@@ -47,7 +47,7 @@ class CategorySearch:
 
     Args:
         source: The private table.
-        meta: Schema of the column.
+        meta: Metadata of the column.
         cells: Most cells of the column; the most frequent values are published.
         unit_rows: Most rows of one privacy unit.
 
@@ -67,7 +67,7 @@ class CategorySearch:
         self._noisy = np.zeros(len(self._exact))
         self._precision = 0.0
         self._published = np.zeros(len(self._values.counts), dtype=bool)
-        # the order of an ordered categorical's values is schema, and is used for published values only
+        # the order of an ordered categorical's values is metadata, and is used for published values only
         self._order = levels_of(source.described[meta.name].cat.categories) if meta.ordered else []
 
     def measure(self, allowance: Allowance, delta: float) -> None:
@@ -112,16 +112,16 @@ class CategorySearch:
         named = sorted(zip(self._values.at(published), published, strict=True), key=_text_of_pair)
         # noisy counts may tie: the order of rows, which no noise covers, must not decide between them
         named = sorted(sorted(named, key=lambda each: -noisy[each[1]])[:most], key=_text_of_pair)
-        kept, chosen = tuple(value for value, _ in named), [place for _, place in named]
-        text = all(isinstance(value, str) for value in kept) or not kept
+        values, chosen = tuple(value for value, _ in named), [place for _, place in named]
+        text = all(isinstance(value, str) for value in values) or not values
         # a table may have such a category of its own, which is not what was not listed
-        unlisted = OTHER if OTHER not in kept else f"{OTHER}, not listed"
-        pool: tuple[Any, ...] = (unlisted,) if text else kept
+        others = OTHER if OTHER not in values else f"{OTHER}, not listed"
+        pool: tuple[Any, ...] = (others,) if text else values
         weights = np.ones(1) if text else np.maximum(noisy[chosen], 1.0)
-        among = set(kept)
-        codec = CategoryCodec(self.meta, kept, pool, weights, tuple(v for v in self._order if v in among))
+        among = set(values)
+        codec = CategoryCodec(self.meta, values, pool, weights, tuple(v for v in self._order if v in among))
         variance = np.full(codec.size, self.sigma**2)
-        variance[len(kept)] = np.inf  # the pool was not measured: it depends on what was kept
+        variance[len(values)] = np.inf  # the pool was not measured: it depends on what was published
         counts = np.append(noisy[chosen], np.zeros(1))
         return Discovered(codec, np.append(counts, noisy[-1:] if self.meta.nullable else []), variance)
 
@@ -142,7 +142,7 @@ class DistinctValues:
 
     Args:
         source: The private table.
-        meta: Schema of the column.
+        meta: Metadata of the column.
 
     Attributes:
         counts: Rows with each value, int64 `[values]`, in the order of the values' first rows.
@@ -251,7 +251,7 @@ def measure_declared(
 
     Args:
         source: The private table.
-        meta: Schema of the column.
+        meta: Metadata of the column.
         allowance: For one histogram.
         rows: Noisy number of rows.
         cells: Most cells of the column.

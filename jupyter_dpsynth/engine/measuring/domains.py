@@ -53,7 +53,7 @@ def discover_table(
 
     Args:
         source: The private table.
-        df_meta: Its schema.
+        df_meta: Its metadata.
         releases: What is planned.
         plan: Sizes.
         report: Called with the name of each column before it is measured; may raise to stop.
@@ -64,7 +64,7 @@ def discover_table(
         of that second measurement.
     """
     found: list[Discovered | CategorySearch] = []
-    chance = FIRST_DELTA * plan.selection_delta / max(len(df_meta.open_names), 1)
+    chance = FIRST_DELTA * plan.selection_delta / max(len(df_meta.undeclared), 1)
     histogram = releases.allowance(VALUE_HISTOGRAMS, Fraction(1, len(df_meta.learned)))
     learned_resolutions = sum(needs_resolution(meta) for meta in df_meta.learned)
     for meta in df_meta.learned:
@@ -98,7 +98,7 @@ def _measure_categories(
 
     Args:
         source: The private table.
-        meta: Schema of the column.
+        meta: Metadata of the column.
         histogram: For one histogram.
         plan: Sizes.
         delta: Chance that a category which one row brought in is published.

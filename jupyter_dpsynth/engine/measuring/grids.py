@@ -25,36 +25,38 @@ def branches(span: float) -> int:
     return int(np.clip(np.ceil(span ** (1 / LEVELS)), 4, BRANCHES))
 
 
-def coarsest_cells(meta: ContinuousMeta | DatetimeMeta, unit: float) -> tuple[NDArray[np.float64], bool]:
+def coarsest_cells(
+    meta: ContinuousMeta | DatetimeMeta, resolution: float
+) -> tuple[NDArray[np.float64], bool]:
     """Public edges of the coarsest intervals, in points, and whether bounds were declared.
 
     Without bounds: powers of two on both sides of an exact zero for numbers and durations, calendar
     years for points in time. With bounds: equal cells, with 0 and both bounds in cells of their own.
     """
     if meta.bounds is not None:
-        return _declared_grid(meta, unit), True
+        return _declared_grid(meta, resolution), True
     if isinstance(meta, DatetimeMeta) and not meta.is_duration:
         years = [np.datetime64(str(year), "us") for year in range(*TIME_GRID_YEARS)]
         starts = np.array(years).astype(np.int64)
-        return np.unique(starts // int(unit)).astype(np.float64), False
-    lowest_power = 0 if unit > 0 else -30
+        return np.unique(starts // int(resolution)).astype(np.float64), False
+    lowest_power = 0 if resolution > 0 else -30
     powers = 2.0 ** np.arange(lowest_power, 63)
     if isinstance(meta, DatetimeMeta):
-        powers = powers[powers * unit <= LARGEST]  # in microseconds: what a duration can be
-    zero = np.array([0.0] if unit > 0 else [0.0, np.nextafter(0.0, 1.0)])
+        powers = powers[powers * resolution <= LARGEST]  # in microseconds: what a duration can be
+    zero = np.array([0.0] if resolution > 0 else [0.0, np.nextafter(0.0, 1.0)])
     return np.concatenate([-powers[::-1], zero, powers]), False
 
 
-def _declared_grid(meta: ContinuousMeta | DatetimeMeta, unit: float) -> NDArray[np.float64]:
+def _declared_grid(meta: ContinuousMeta | DatetimeMeta, resolution: float) -> NDArray[np.float64]:
     low, high = meta.bounds or (0.0, 0.0)
-    if unit == 0:
+    if resolution == 0:
         cells = np.linspace(low, high, BRANCHES + 1)
         after_high = np.nextafter(high, np.inf)
         extra = [np.nextafter(low, np.inf), high, after_high]
         if low <= 0 <= high:
             extra += [0.0, np.nextafter(0.0, 1.0)]
         return np.unique(np.append(cells, extra))
-    low, high = np.floor(in_steps(low, unit) + 1e-9), np.ceil(in_steps(high, unit) - 1e-9)
+    low, high = np.floor(in_steps(low, resolution) + 1e-9), np.ceil(in_steps(high, resolution) - 1e-9)
     low, high = max(low, -LARGEST), min(high, LARGEST)
     span = high - low + 1
     if span <= FLAT_SPAN:

@@ -66,7 +66,7 @@ def measure_table(
 
     Args:
         source: The private table.
-        df_meta: Its schema.
+        df_meta: Its metadata.
         plan: Sizes.
         releases: What is planned.
         report: Called with what comes next, in words; may raise to stop.
@@ -101,7 +101,7 @@ def _marginal_allowance(df_meta: DataFrameMeta, releases: Releases, *, measured_
     """For one column's marginal; what the second measurement of rare categories does not need is added."""
     share = Fraction(1, len(df_meta.learned))
     marginal = releases.allowance(MARGINALS, share)
-    if not df_meta.open_names or measured_again:
+    if not df_meta.undeclared or measured_again:
         return marginal
     return marginal.joined(releases.allowance(RARE_CATEGORIES, share))
 
@@ -131,13 +131,13 @@ def _warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows
     Privacy:
         Post-processing of noisy counts.
     """
-    if codec.unlisted:
+    if codec.without_categories:
         logger.warning(
             "no value of column%s %s is frequent enough to be published: all rows become 'other'. If the "
             "values are dates written as text, convert them (pandas.to_datetime). Otherwise leave the "
             "column out (ignore), group its values, or declare its categories if they are public.",
-            "s" if len(codec.unlisted) > 1 else "",
-            ", ".join(map(repr, codec.unlisted)),
+            "s" if len(codec.without_categories) > 1 else "",
+            ", ".join(map(repr, codec.without_categories)),
         )
     for column in columns:
         found = column.counts.sum() + NOTHING_SEEN * np.sqrt(column.variances.sum())

@@ -92,7 +92,7 @@ def grow_bins(
 
     Args:
         values: The column's values, which are overwritten.
-        meta: Its schema.
+        meta: Its metadata.
         resolution: What `measure_resolution` found, or what is declared.
         allowance: For the whole column.
         rows: Noisy number of rows.

@@ -43,7 +43,7 @@ def present_cells(
         counts: Noisy counts `[cells]`.
         sigma: Noise of each count.
         starts: First point of each cell, in steps of the resolution.
-        meta: The column's schema.
+        meta: The column's metadata.
         resolution: Size of one step.
 
     Privacy:

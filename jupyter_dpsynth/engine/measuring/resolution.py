@@ -50,7 +50,7 @@ def measure_resolution(
 
     Args:
         values: The column's values.
-        meta: Its schema.
+        meta: Its metadata.
         allowance: For one histogram.
         rows: Noisy number of rows.
 

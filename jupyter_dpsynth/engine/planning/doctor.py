@@ -128,7 +128,7 @@ def examine(
         source: The private table; it is closed. Of a table in parts not all rows are looked at, and the
             findings say so.
         config: The parameters of the run.
-        df_meta: Its schema, if there is one already.
+        df_meta: Its metadata, if there is one already.
         declared: Otherwise, what is declared: arguments of `MetaExtractor.extract`.
 
     Returns:
@@ -163,7 +163,7 @@ def _examine(
     ]
     source = source.without(list(source.refused)) if odd else source
     df, rows = rows_for_owner(source), source.rows
-    metas, found = _schema(FrameSource(df), df_meta, options)
+    metas, found = _metadata(FrameSource(df), df_meta, options)
     found += odd
     # the column of the privacy unit is not checked further
     names = [name for name in df.columns if name in metas and name != config.privacy_unit]
@@ -181,7 +181,7 @@ def _examine(
     return sorted(found, key=lambda each: LEVELS.index(each.level))
 
 
-def _schema(
+def _metadata(
     source: Source, df_meta: DataFrameMeta | None, declared: dict[str, dict[str, Any]]
 ) -> tuple[dict[str, ColumnMeta], list[Finding]]:
     """Meta of every column that can be learned, and a finding for every one that cannot."""
@@ -209,7 +209,7 @@ def _plan(config: ResolvedConfig, columns: list[_Column], rows: int) -> RunPlan 
 
 def _threshold(plan: RunPlan | None, columns: list[_Column]) -> float:
     """How many rows a value needs to be published in a column without declared categories."""
-    many = len(DataFrameMeta(tuple(column.meta for column in columns)).open_names)
+    many = len(DataFrameMeta(tuple(column.meta for column in columns)).undeclared)
     if plan is None or plan.privacy is None or not many:
         return 0.0
     # both measurements of a column's categories, with the second one shared by all of them

@@ -1,6 +1,6 @@
 """The forecast of a run, made before anything is read: noise, epsilon over the steps, error, time, memory.
 
-Everything here is a function of the parameters, the public schema and a row count that somebody names. The
+Everything here is a function of the parameters, the public metadata and a row count that somebody names. The
 table is not touched.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import ColumnMeta
     from jupyter_dpsynth.privacy.accounting import Accountant, EpsilonCurve
 
-__all__ = ["Forecast", "assumed_schema", "forecast"]
+__all__ = ["Forecast", "assumed_metadata", "forecast"]
 
 ASSUMED_ROWS = 10_000  # where nobody says how many: a fixed number, so that it tells nothing
 ASSUMED_COLUMNS = 12
@@ -73,7 +73,7 @@ class Forecast:
         wanted_steps: Steps that were asked for; the budget may end before.
         curve: Epsilon over the steps, as far as is worth showing; None without differential privacy.
         lasts: Step at which the budget ends, or `FAR` times the steps if it has not ended by then.
-        width: Cells of all columns together, if columns of names that are not declared have few values.
+        width: Cells of all columns together, if columns of undeclared categories have few.
         most_width: The same if they have as many as are told apart.
         column_error: Expected total-variation distance of one column's shares from the true ones, mean
             over the columns.
@@ -106,7 +106,7 @@ class Forecast:
         return self.plan.ends_by is StopReason.BUDGET
 
 
-def assumed_schema(columns: int = ASSUMED_COLUMNS, privacy_unit: str | None = None) -> DataFrameMeta:
+def assumed_metadata(columns: int = ASSUMED_COLUMNS, privacy_unit: str | None = None) -> DataFrameMeta:
     """Metadata for a table that was not given: half numbers, half categories, and the privacy unit."""
     numbers = [ContinuousMeta(f"number {i + 1}", "float64") for i in range(columns // 2)]
     names = [CategoricalMeta(f"name {i + 1}", "str") for i in range(columns - columns // 2)]
@@ -128,7 +128,7 @@ def forecast(
 
     Args:
         config: The frozen parameters.
-        df_meta: The table's schema.
+        df_meta: The table's metadata.
         rows: Assumed number of rows.
         accountant: 'pld' for what a run would report (up to seconds); 'quick' for an upper bound in
             milliseconds.
@@ -167,7 +167,7 @@ def forecast(
         curve=curve,
         lasts=lasts,
         width=width,
-        most_width=width + sum(plan.cells - _cells(meta, plan) for meta in df_meta.open_names),
+        most_width=width + sum(plan.cells - _cells(meta, plan) for meta in df_meta.undeclared),
         column_error=statistics.fmean(
             _column_error(meta, size, plan) for meta, size in zip(df_meta.learned, sizes, strict=True)
         ),

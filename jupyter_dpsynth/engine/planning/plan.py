@@ -117,7 +117,7 @@ def check_feasible(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | N
 
     Args:
         config: The frozen parameters.
-        df_meta: The table's schema.
+        df_meta: The table's metadata.
         rows: The row count if it is public; otherwise the most favourable one is tried.
 
     Raises:
@@ -144,7 +144,7 @@ def plan_run(
 
     Args:
         config: The frozen parameters.
-        df_meta: The table's schema.
+        df_meta: The table's metadata.
         rows: Noisy row count, or the exact one if it is public.
         accountant: 'pld' for a run; 'quick' for a forecast in milliseconds.
 
@@ -165,7 +165,7 @@ def plan_run(
     base = PrivacyPlan(
         measurements if count is None else (count.measurement, *measurements),
         None,
-        SELECTION_SHARE * delta if df_meta.open_names else 0.0,
+        SELECTION_SHARE * delta if df_meta.undeclared else 0.0,
         _count_delta(count, config, rows, delta),
         config.unit_text,
     )
@@ -191,7 +191,7 @@ def plan_run(
 
 def _shares(df_meta: DataFrameMeta, snr: float) -> dict[str, tuple[float, str]]:
     """For each measurement but the row count its share of the squared budget, and what it consists of."""
-    columns, undeclared = len(df_meta.learned), len(df_meta.open_names)
+    columns, undeclared = len(df_meta.learned), len(df_meta.undeclared)
     pairs = columns * (columns - 1) // 2
     resolutions = sum(needs_resolution(meta) for meta in df_meta.learned)
     orderings = planned_orderings(df_meta)

@@ -92,10 +92,10 @@ def _allow_missing(column: NumericCodec | CategoryCodec, share: NDArray[np.float
 
 
 def _categories(column: CategoryCodec, wanted: object) -> tuple[NDArray[np.float64], CategoryCodec]:
-    """A kept category is a cell; of the pool's cell only the wanted categories are left."""
+    """A published category is a cell; of the pool's cell only the wanted categories are left."""
     name, share = column.meta.name, np.zeros(column.size)
     weights = np.zeros(len(column.pool))
-    if isinstance(wanted, tuple) and wanted not in (*column.kept, *column.pool):
+    if isinstance(wanted, tuple) and wanted not in (*column.published, *column.pool):
         raise ConfigError(
             f"where: ranges do not apply to column {name!r}: give a value, None or a list of values."
         )
@@ -104,20 +104,20 @@ def _categories(column: CategoryCodec, wanted: object) -> tuple[NDArray[np.float
             _allow_missing(column, share)
             continue
         found = False
-        if value in column.kept:
-            share[column.kept.index(value)], found = 1, True
+        if value in column.published:
+            share[column.published.index(value)], found = 1, True
         if value in column.pool:  # published ones that are rare, or 'other'
             at = column.pool.index(value)
             weights[at], found = column.pool_weights[at], True
         if not found:
-            known = dict.fromkeys(map(str, (*column.kept, *column.pool)))
+            known = dict.fromkeys(map(str, (*column.published, *column.pool)))
             some = ", ".join(list(known)[:MOST_LISTED]) + ", \u2026" * (len(known) > MOST_LISTED)
             raise ConfigError(
                 f"where: {shown(value)} is not a published category of column "
                 f"{name!r}.{did_you_mean(str(value), known)} Published: {some}."
             )
     if weights.any():
-        share[len(column.kept)] = weights.sum() / column.pool_weights.sum()
+        share[len(column.published)] = weights.sum() / column.pool_weights.sum()
         column = replace(column, pool_weights=weights)
     return share, column
 
@@ -134,7 +134,7 @@ def _numbers(column: NumericCodec, wanted: object) -> tuple[NDArray[np.float64],
     pieces: list[tuple[float, float, float]] = []
     first: list[int] = []
     last = np.append(column.first_leaf[1:], len(column.starts))
-    points = column.leaf_points() if column.unit == 0 else np.full(len(column.starts), np.nan)
+    points = column.leaf_points() if column.resolution == 0 else np.full(len(column.starts), np.nan)
     for cell, (a, z) in enumerate(zip(column.first_leaf, last, strict=True)):
         cut = [piece for leaf in range(a, z) for piece in _cut(column, leaf, points[leaf], intervals)]
         share[cell] = sum(piece[2] for piece in cut) / column.weights[a:z].sum()
@@ -171,7 +171,7 @@ def _cut(
 
 
 def _interval(column: NumericCodec, value: object) -> tuple[float, float]:
-    """A value or a range as a half-open interval on the column's line of units."""
+    """A value or a range as a half-open interval of points of the column."""
     name, ends = column.meta.name, value if isinstance(value, tuple) else (value, value)
     if len(ends) != 2:
         raise ConfigError(
@@ -187,11 +187,11 @@ def _interval(column: NumericCodec, value: object) -> tuple[float, float]:
         ) from None
     if low is not None and high is not None and low > high:
         raise ConfigError(f"where: the range {shown(value)} of column {name!r} ends before it starts.")
-    if column.unit == 0:
+    if column.resolution == 0:
         return -np.inf if low is None else low, np.inf if high is None else float(np.nextafter(high, np.inf))
-    # whole units: from the first one inside to the one after the last; 1e-9 for decimals such as 0.1
-    first = -np.inf if low is None else np.ceil(in_steps(low, column.unit) - 1e-9)
-    return first, np.inf if high is None else np.floor(in_steps(high, column.unit) + 1e-9) + 1
+    # whole points: from the first one inside to the one after the last; 1e-9 for decimals such as 0.1
+    first = -np.inf if low is None else np.ceil(in_steps(low, column.resolution) - 1e-9)
+    return first, np.inf if high is None else np.floor(in_steps(high, column.resolution) + 1e-9) + 1
 
 
 def _number(column: NumericCodec, value: Any) -> float:  # noqa: ANN401 - what a user writes

@@ -204,7 +204,7 @@ def impute_table(
 
     Args:
         learned: The released state.
-        df: A frame with the schema of the learned table.
+        df: A DataFrame with the columns and types of the learned table.
         generator: Source of randomness; it does not concern privacy.
         constraints: Constraints, checked. A row that cannot keep them keeps its missing cells.
 

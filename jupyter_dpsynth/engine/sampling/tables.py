@@ -146,7 +146,7 @@ def plan_table(
         rows: How many rows.
         generator: Source of randomness; it does not concern privacy.
         where: Conditions by column.
-        balance: A column of names whose categories get equal shares, or shares by column and value.
+        balance: A categorical column whose categories get equal shares, or shares by column and value.
         constraints: Constraints, checked.
 
     Raises:
@@ -223,12 +223,12 @@ def _portions(
         raise ConfigError(f"balance names {shown(name)}, which {reason}")
     column = codec.columns[codec.names.index(name)]
     if shares is None:
-        if not isinstance(column, CategoryCodec) or not column.kept:
+        if not isinstance(column, CategoryCodec) or not column.published:
             raise ConfigError(
                 f"balance = {name!r} has no published categories: give shares of values or ranges, like "
                 f"{{{name!r}: {{(0, 9): 0.5, (10, 19): 0.5}}}}."
             )
-        shares = dict.fromkeys(column.kept, 1.0)
+        shares = dict.fromkeys(column.published, 1.0)
     valid = isinstance(shares, dict) and all(
         isinstance(share, int | float) and 0 <= share < math.inf for share in shares.values()
     )

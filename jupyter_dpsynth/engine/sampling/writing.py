@@ -73,7 +73,7 @@ def write_table(
             the star's place. A table of at most `PART_ROWS` rows needs no star.
         seed: Fixes the output.
         where: Conditions by column.
-        balance: A column of names whose categories get equal shares, or shares by column and value; they
+        balance: A categorical column whose categories get equal shares, or shares by column and value; they
             hold for the table, and in every part as nearly as whole rows allow.
         constraints: Constraints, checked.
         overwrite: Whether files that are there may be replaced.

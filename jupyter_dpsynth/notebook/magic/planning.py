@@ -22,7 +22,7 @@ def calc(session: Session, parsed: ParsedLine) -> None:
     from jupyter_dpsynth.engine.planning.forecast import (
         ASSUMED_COLUMNS,
         ASSUMED_ROWS,
-        assumed_schema,
+        assumed_metadata,
         forecast,
     )
     from jupyter_dpsynth.notebook.show.forecast import forecast_html, forecast_text
@@ -37,7 +37,7 @@ def calc(session: Session, parsed: ParsedLine) -> None:
             raise ConfigError(
                 "to declare something about columns, name the DataFrame: %dpsynth calc DATAFRAME."
             )
-        df_meta = assumed_schema(columns or ASSUMED_COLUMNS, config.privacy_unit)
+        df_meta = assumed_metadata(columns or ASSUMED_COLUMNS, config.privacy_unit)
         what = "a table that you have not named"
     else:
         if columns is not None:

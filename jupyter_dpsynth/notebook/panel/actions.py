@@ -93,7 +93,7 @@ class Actions:
 
         Args:
             source: The private table.
-            df_meta: Its schema.
+            df_meta: Its metadata.
             config: The parameters.
             dataset: Name of the dataset in the ledger, None for none.
             label: What else the ledger may call it.

@@ -36,7 +36,7 @@ class LiveCalculator:
 
     Args:
         config: The config.
-        schema: Gives the public schema; may raise a DPSynthError.
+        metadata: Gives the public metadata; may raise a DPSynthError.
         told: Called with each new forecast, or with what is wrong.
         public_rows: The row count if it is stated to be public, else None.
         busy: Whether the machine is training, so that steps cannot be timed.
@@ -52,7 +52,7 @@ class LiveCalculator:
     def __init__(
         self,
         config: HighDimConfig,
-        schema: Callable[[], DataFrameMeta],
+        metadata: Callable[[], DataFrameMeta],
         told: Callable[[Forecast | None, str], None],
         public_rows: Callable[[], int | None] = lambda: None,
         busy: Callable[[], bool] = lambda: False,
@@ -60,7 +60,7 @@ class LiveCalculator:
         partitioned: bool = False,
         copied: bool = False,
     ) -> None:
-        self.config, self._schema, self._told = config, schema, told
+        self.config, self._metadata, self._told = config, metadata, told
         self._public_rows, self._busy = public_rows, busy
         self._partitioned, self._copied = partitioned, copied
         self.forecast: Forecast | None = None
@@ -121,7 +121,7 @@ class LiveCalculator:
                 self._worker.start()
             self._done.notify_all()
 
-    def settle(self, seconds: float = 60) -> bool:
+    def wait(self, seconds: float = 60) -> bool:
         """Wait until the exact figures of the current parameters are shown; returns whether they are."""
         with self._done:
             return self._done.wait_for(lambda: self._worker is None, seconds)
@@ -167,7 +167,7 @@ class LiveCalculator:
         try:
             timed = accountant == "pld" and not self._busy()
             found = forecast(
-                *(self.config.resolve(), self._schema(), rows, accountant),
+                *(self.config.resolve(), self._metadata(), rows, accountant),
                 timed=timed,
                 partitioned=self._partitioned,
                 copied=self._copied,

@@ -175,7 +175,7 @@ class SchemaDraft:
         fixed = (isinstance(meta, CategoricalMeta) and meta.categories is not None) or (
             isinstance(meta, ContinuousMeta) and meta.decimals is not None
         )
-        # of a categorical type that of its categories counts, which is schema like the type
+        # of a categorical type that of its categories counts, which is metadata like the type
         values = getattr(series.dtype, "categories", series)
         texts = meta.value_type == "str" or (meta.kind == "category" and is_string_dtype(values.dtype))
         return ColumnDraft(name, meta.kind, meta.dtype, meta.value_type, texts=texts, fixed=fixed)

@@ -357,10 +357,10 @@ class ConfigPanel:
         return self.schema.rows() if self.config.n_public and self.schema is not None else None
 
     def _meta_or_assumed(self) -> DataFrameMeta:
-        from jupyter_dpsynth.engine.planning.forecast import assumed_schema
+        from jupyter_dpsynth.engine.planning.forecast import assumed_metadata
 
         unit = self.config.privacy_unit
-        return assumed_schema(privacy_unit=unit) if self.schema is None else self.schema.meta()
+        return assumed_metadata(privacy_unit=unit) if self.schema is None else self.schema.meta()
 
     def _told(self, forecast: Forecast | None, error: str) -> None:
         """Show the forecast's figures in the empty fields, or its error beside the field that it names."""
