@@ -26,7 +26,7 @@ from benchmarks import record
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.privacy.audit import CANARY_ALPHA
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from tests.support.canary_audit import audit_canary, privacy_profile, rate_bounds
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
     from jupyter_dpsynth.engine.training.adam import AdamUpdate, Start
     from jupyter_dpsynth.engine.training.gradient import BatchGradient
     from jupyter_dpsynth.engine.training.release import NativeRelease, NoisySums, TFPrivacyRelease
-    from jupyter_dpsynth.metadata.extracting import MetaExtractor
+    from jupyter_dpsynth.metadata import MetaExtractor
     from jupyter_dpsynth.privacy.accounting import SampledTraining
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.privacy.releases import StepSample, TrainingReleases

@@ -43,7 +43,7 @@ def measure(threads: int) -> dict[str, float]:
     from jupyter_dpsynth.engine.training.distribute import ReplicatedRelease, Workers
     from jupyter_dpsynth.engine.training.gradient import BatchGradient
     from jupyter_dpsynth.engine.training.release import GradientRelease, NativeRelease
-    from jupyter_dpsynth.metadata.extracting import MetaExtractor
+    from jupyter_dpsynth.metadata import MetaExtractor
     from jupyter_dpsynth.privacy.accounting import SampledTraining
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.privacy.releases import TrainingReleases

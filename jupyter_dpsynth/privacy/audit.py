@@ -92,8 +92,8 @@ class TrainingAudit:
     def explanation(self) -> str:
         """How it was done and what it is worth."""
         return (
-            f"{self.runs} trainings of {self.steps} steps on a simulated table with the same columns, with the "
-            "same noise and sampling; the attacker knew every other row and which rows each step drew, and "
+            f"{self.runs} trainings of {self.steps} steps on a simulated table with the same columns, noise "
+            "and sampling; the attacker knew every other row and which rows each step drew, and "
             f"saw everything that the steps released (delta = {self.delta:.2g}). An audit can find bugs; it "
             "cannot prove that there are none. It read no private row and cost no epsilon."
         )

@@ -11,7 +11,7 @@ import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, NotLearnedError
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.audit import TrainingAudit
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.tables import mixed_table

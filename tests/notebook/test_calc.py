@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.engine.planning.plan import plan_run
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 
 if TYPE_CHECKING:
     from tests.support.notebooks import Outcome, Shell

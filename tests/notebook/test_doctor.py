@@ -12,7 +12,7 @@ import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.doctor import BANNER, Finding, examine
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_for_owner
 from tests.support.tables import every_type_table, mixed_table

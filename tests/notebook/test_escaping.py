@@ -11,14 +11,14 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.doctor import Finding, Remedy
 from jupyter_dpsynth.engine.planning.forecast import assumed_metadata, forecast
 from jupyter_dpsynth.evaluation.report import UtilityReport
-from jupyter_dpsynth.notebook.panel.panel import ConfigPanel
+from jupyter_dpsynth.notebook.panel import ConfigPanel
 from jupyter_dpsynth.notebook.show.drawing import cell_html, live_html, picture_bundle, static_html
 from jupyter_dpsynth.notebook.show.drilldown import DrillDown
 from jupyter_dpsynth.notebook.show.findings import finding_html, findings_html
 from jupyter_dpsynth.notebook.show.forecast import forecast_html
 from jupyter_dpsynth.notebook.show.ledger import ledger_html
 from jupyter_dpsynth.notebook.show.moment import Moment
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from tests.support.markup import NASTY, Tags, assert_escaped
 from tests.support.tables import mixed_table

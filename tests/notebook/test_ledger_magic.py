@@ -12,7 +12,7 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 
 from jupyter_dpsynth.notebook.show.ledger import ledger_html
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.estimator import SklearnSynthesizer
 from jupyter_dpsynth.evaluation.report import UtilityReport
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.notebook.panel import ConfigPanel
 from jupyter_dpsynth.sources import csv
 from jupyter_dpsynth.sources.base import FrameSource

@@ -14,7 +14,7 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.console import progress_text
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.notebook.show.drawing import live_html, static_html
 from jupyter_dpsynth.notebook.show.moment import moment_of
 from jupyter_dpsynth.notebook.show.worker import TrainingRun

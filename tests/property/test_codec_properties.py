@@ -17,7 +17,7 @@ from jupyter_dpsynth.engine.measuring.grids import LEVELS, coarsest_cells
 from jupyter_dpsynth.engine.measuring.numbers import read_values
 from jupyter_dpsynth.engine.measuring.resolution import measure_resolution
 from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, RESOLUTION_HISTOGRAMS, VALUE_HISTOGRAMS
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource

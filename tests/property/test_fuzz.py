@@ -26,9 +26,9 @@ from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.evaluation.report import UtilityReport
 from jupyter_dpsynth.files.archive import ARRAYS, SCHEMA
 from jupyter_dpsynth.files.jsonschema import read_json
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.verification import verify_receipt
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.models import untrained

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, gaussian_epsilon, gaussian_mu
 from jupyter_dpsynth.privacy.composition import Spending
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 
 pytestmark = pytest.mark.slow

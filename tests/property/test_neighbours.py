@@ -27,11 +27,11 @@ from ipywidgets import HTML
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.evaluation.private import evaluate_privately
 from jupyter_dpsynth.evaluation.report import UtilityReport
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.notebook.show.drawing import live_html
 from jupyter_dpsynth.notebook.show.moment import moment_of
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.odd_values import ODD_VALUES, PLAIN_COLUMNS

@@ -14,7 +14,7 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.doctor import examine
 from jupyter_dpsynth.evaluation.private import PrivateEvaluation
 from jupyter_dpsynth.evaluation.report import UtilityReport
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit

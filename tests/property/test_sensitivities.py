@@ -27,8 +27,8 @@ from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, measure_or
 from jupyter_dpsynth.engine.model.plan import ORDERINGS, PAIRS
 from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
 from jupyter_dpsynth.errors import DPSynthError
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource

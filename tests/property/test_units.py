@@ -16,8 +16,7 @@ from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.model.network import Layout
 from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
 from jupyter_dpsynth.errors import ConfigError, MetadataError
-from jupyter_dpsynth.metadata.columns import IdMeta
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import IdMeta, MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources import bounding as units_module

@@ -14,7 +14,7 @@ from jupyter_dpsynth.engine.model.learned import Learned
 from jupyter_dpsynth.engine.model.network import Layout, TabularModel
 from jupyter_dpsynth.engine.model.reference import to_shares
 from jupyter_dpsynth.engine.planning.plan import plan_run
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt

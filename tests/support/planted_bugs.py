@@ -27,7 +27,7 @@ from jupyter_dpsynth.engine.training.gradient import BatchGradient
 from jupyter_dpsynth.engine.training.recording import AuditedTraining
 from jupyter_dpsynth.engine.training.release import GradientRelease, NativeRelease, NoisySums
 from jupyter_dpsynth.engine.training.trainer import DPTrainer, training_parts
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy import releases as releases_module
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, SampledTraining
 from jupyter_dpsynth.privacy.audit import CANARY_ALPHA

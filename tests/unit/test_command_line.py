@@ -18,7 +18,7 @@ from jupyter_dpsynth.cli.progress import LearningProgress
 from jupyter_dpsynth.cli.tables import open_table, read_table, write_table
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ArtifactError, DataError, MissingDependencyError
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.reports import StepReport
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.errors import MetadataError
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer

@@ -15,7 +15,7 @@ from jupyter_dpsynth.evaluation.metrics import (
     total_variation,
 )
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.sample import LOOKED_AT
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer

@@ -8,7 +8,7 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.forecast import FAR, assumed_metadata, forecast
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import (
     GaussianMeasurement,
     PrivacyPlan,

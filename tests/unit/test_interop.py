@@ -9,8 +9,7 @@ import pytest
 
 from jupyter_dpsynth.errors import MetadataError, SchemaWarning
 from jupyter_dpsynth.interop.sdv import sdv_metadata
-from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, IdMeta
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import CategoricalMeta, ContinuousMeta, IdMeta, MetaExtractor
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.sources.base import FrameSource
 

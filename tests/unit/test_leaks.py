@@ -23,7 +23,7 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.sampling.provenance import STAMP
 from jupyter_dpsynth.errors import DPSynthError, NotLearnedError, shielded
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.leaks import (

@@ -30,8 +30,8 @@ from jupyter_dpsynth.privacy.composition import (
     total_delta,
     total_epsilon,
 )
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger import file as ledger_file
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 
 DELTA = 2e-6

@@ -11,9 +11,9 @@ from jupyter_dpsynth.datasets import load_census_sample
 from jupyter_dpsynth.display.console import ConsoleProgress
 from jupyter_dpsynth.engine.learning import run as run_module
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, DataError, NotLearnedError
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.errors import DataError, DPSynthError, MetadataError
-from jupyter_dpsynth.metadata.columns import (
+from jupyter_dpsynth.metadata import (
     CategoricalMeta,
     ContinuousMeta,
     DatetimeMeta,
     IdMeta,
+    MetaExtractor,
     column_meta_from_dict,
 )
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
 
 
 @pytest.fixture

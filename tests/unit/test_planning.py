@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.plan import check_feasible, plan_run
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from tests.support.tables import mixed_table

@@ -12,7 +12,7 @@ from jupyter_dpsynth.errors import BudgetExhaustedError, ConfigError, DataError
 from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter
 from jupyter_dpsynth.evaluation.private import FINENESS, PrivateEvaluation, evaluate_privately
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer

@@ -11,7 +11,7 @@ from jupyter_dpsynth.engine.sampling import provenance
 from jupyter_dpsynth.errors import DataError
 from jupyter_dpsynth.evaluation.private import evaluate_privately
 from jupyter_dpsynth.evaluation.report import UtilityReport
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from tests.support.models import untrained
 from tests.support.tables import mixed_table
 

@@ -16,9 +16,9 @@ from jupyter_dpsynth.engine.measuring import measure as measure_module
 from jupyter_dpsynth.engine.model.plan import MARGINALS, PAIRS, ROW_COUNT, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
 from jupyter_dpsynth.errors import UnplannedReleaseError
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, SampledTraining
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import (
     GRADIENT_NOISE,

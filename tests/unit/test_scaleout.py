@@ -23,9 +23,9 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.training import distribute as scaleout
 from jupyter_dpsynth.engine.training import trainer as training
 from jupyter_dpsynth.engine.training.distribute import Workers
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy import releases
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.sampling import poisson_sample
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer

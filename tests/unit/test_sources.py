@@ -21,7 +21,7 @@ from jupyter_dpsynth.engine.measuring.categories import DistinctValues
 from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import DataError, DPSynthError, MetadataError, NotLearnedError
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource, KeptRows

@@ -11,7 +11,7 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.model.network import Layout
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, DPSynthError, NotLearnedError
-from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
