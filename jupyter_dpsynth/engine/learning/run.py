@@ -89,7 +89,7 @@ def learn_table(
     """
     config = entry.config
     progress.report()
-    source.after_part = lambda: _pause(entry, progress)
+    source.after_part = lambda: _report(entry, progress)
     # 1. Who trains together: a worker that is not the first one trains on what that one measures.
     workers = workers_of(strategy, config)
     participants = Participants(entry, progress, _own_noise(noise, workers), workers, checkpoint)
@@ -109,13 +109,13 @@ def learn_table(
             task = _resume(task, source, df_meta, entry, progress)
         importer = BackgroundImport()  # takes seconds, while the table is read
         # 5. At most so many rows of each privacy unit are kept.
-        kept, units = _bound(source, config, generator, progress)
+        limited, units = _bound(source, config, generator, progress)
         if task is None:
             # 6. The row count is released: everything else follows from it.
             count = planned_count(config)
             exact = not config.differential_privacy
             releases = Releases(participants.noise, () if count is None else (count,), exact=exact)
-            rows = _count_rows(kept, releases, entry, progress)
+            rows = _count_rows(limited, releases, entry, progress)
             # 7. The plan replaces the reservation in the ledger; then only what it has may be released.
             plan = _plan(rows, df_meta, config, progress)
             entry.record_plan(plan)
@@ -123,11 +123,11 @@ def learn_table(
             _warn_of_large_delta(plan, config)
             # 8. Domains, marginals, dependences and orderings are measured.
             measured = measure_table(
-                kept, df_meta, plan, releases, functools.partial(_pause, entry, progress)
+                limited, df_meta, plan, releases, functools.partial(_report, entry, progress)
             )
             codes, task = measured.codes, _task_of(measured, plan, entry)
         else:
-            codes = encode_table(kept, task.codec).codes
+            codes = encode_table(limited, task.codec).codes
         # 9. The network is trained.
         fitted = train_model(task, codes, units, participants, importer)
         # 10. What is left is post-processing: the model, and the receipt of what was spent.
@@ -153,13 +153,13 @@ def _learn_after_the_first_worker(
     entry.take_part_in(task)
     importer = BackgroundImport()
     source.after_part = progress.tick  # a stop request holds from the first step on: the others wait for it
-    kept, units = _bound(source, entry.config, generator, progress)
-    codes = encode_table(kept, task.codec).codes
+    limited, units = _bound(source, entry.config, generator, progress)
+    codes = encode_table(limited, task.codec).codes
     return _finish(task, train_model(task, codes, units, participants, importer), participants)
 
 
-def _pause(entry: LedgerEntry, progress: RunProgress, what: str = "") -> None:
-    """Show that time passes, and stop if that is asked for.
+def _report(entry: LedgerEntry, progress: RunProgress, what: str = "") -> None:
+    """Report what is measured next, or that time passes; end the run if somebody asked for that.
 
     Args:
         entry: Knows whether anything is spent.
@@ -208,7 +208,7 @@ def _count_rows(source: Source, releases: Releases, entry: LedgerEntry, progress
     config, exact = entry.config, source.rows
     if config.n_public or not config.differential_privacy:
         return float(exact)
-    _pause(entry, progress, "loading the accountant and counting rows")
+    _report(entry, progress, "loading the accountant and counting rows")
     return max(float(releases.allowance(ROW_COUNT).counts(np.array([exact]))[0]), 2.0)
 
 
