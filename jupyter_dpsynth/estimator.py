@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SklearnSynthesizer"]
 
 DECLARATIONS = {"bounds": None, "categories": None, "decimals": None, "ids": (), "schema": None}
-DATASET = "dataset"
+LEDGER = {"dataset": None, "new_dataset": False, "infinite_total": False}
 
 
 class SklearnSynthesizer:
@@ -27,8 +27,9 @@ class SklearnSynthesizer:
 
     Args:
         **parameters: Those of `HighDimConfig`, the declarations of `MetaExtractor.extract` (bounds,
-            categories, decimals, ids, schema), and dataset, the ledger's name of the data. As with every
-            estimator they are kept as given and checked by `fit`.
+            categories, decimals, ids, schema), and for the ledger dataset, new_dataset and infinite_total
+            as `HighDimSynthesizer.learn` takes them. As with every estimator they are kept as given and
+            checked by `fit`.
 
     Attributes:
         synthesizer_: The learned `HighDimSynthesizer`, with its receipt, after `fit`.
@@ -84,12 +85,12 @@ class SklearnSynthesizer:
         if y is not None:
             raise ConfigError("y is given: pass the target as a column of X; it is learned like the others.")
         given = self.get_params()
-        dataset = given.pop(DATASET)
+        recorded = {name: given.pop(name) for name in LEDGER}
         declared = {name: given.pop(name) for name in DECLARATIONS}
         config = HighDimConfig(**given)
         with open_source(X) as source:
             synthesizer = HighDimSynthesizer(MetaExtractor.extract(source, **declared), config)
-            self.synthesizer_ = synthesizer.learn(source, dataset=dataset)
+            self.synthesizer_ = synthesizer.learn(source, **recorded)
         self.feature_names_in_ = list(synthesizer.df_meta.names)
         self.n_features_in_ = len(self.feature_names_in_)
         return self
@@ -136,4 +137,4 @@ class SklearnSynthesizer:
 
 
 def _defaults() -> dict[str, Any]:
-    return {**HighDimConfig().to_dict(), **DECLARATIONS, DATASET: None}
+    return {**HighDimConfig().to_dict(), **DECLARATIONS, **LEDGER}

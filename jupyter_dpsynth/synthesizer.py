@@ -79,6 +79,8 @@ class HighDimSynthesizer:
         *,
         dataset: str | None = None,
         label: str = UNNAMED,
+        new_dataset: bool = False,
+        infinite_total: bool = False,
         ledger: PrivacyLedger | None = None,
         strategy: Any = None,  # noqa: ANN401 - TensorFlow ships no types
         checkpoint: str | Path | None = None,
@@ -97,8 +99,12 @@ class HighDimSynthesizer:
             noise: For tests only: a `NoiseSource` with a fixed seed. There is then no guarantee and
                 `epsilon` is None; the ledger counts the run as infinite.
             dataset: Name of the dataset in the ledger: all tables learned under one name count together.
-                By default `df.attrs["dataset"]`, or else the table is known by its content alone.
+                By default `df.attrs["dataset"]`, or else the table is known by its columns and rows.
             label: What the ledger calls a table that is new to it and has no such name.
+            new_dataset: Your word that the table is about other people than all tables in the ledger: it
+                then does not count together with one that has mostly the same columns or rows.
+            infinite_total: Whether the dataset's total in the ledger may become infinite, because this run
+                protects another unit (rows or persons) than the runs before it.
             ledger: By default the one in Jupyter's data directory.
             strategy: A `tf.distribute` strategy to train with, on several devices or workers; by default
                 the one in whose `scope()` this is called. With several workers each of them calls this with
@@ -112,7 +118,8 @@ class HighDimSynthesizer:
         Raises:
             ArtifactError: The ledger cannot record the run; nothing was spent. Or the checkpoint cannot be
                 used.
-            BudgetExhaustedError: The run could exceed the dataset's cap in the ledger.
+            BudgetExhaustedError: The run could exceed the dataset's cap in the ledger, or would make its
+                total infinite.
             ConfigError: Parameters contradict each other or cannot reach epsilon; nothing was spent.
             DataError: The frame does not fit, or (spent, and said so) it has too few rows.
             NotLearnedError: Stopped before there was a model.
@@ -120,8 +127,8 @@ class HighDimSynthesizer:
 
         Privacy:
             Everything that is kept, shown or saved is (epsilon, delta)-differentially private for
-            adding or removing one row, with epsilon at most `config.epsilon`. Not covered: that the
-            ledger knows the table again, which the progress tells the owner.
+            adding or removing one row, with epsilon at most `config.epsilon`. Not covered: with which
+            earlier tables the ledger counts this one, which the progress tells the owner.
         """
         if self.state != "new":
             raise ConfigError(
@@ -146,7 +153,15 @@ class HighDimSynthesizer:
             ledger = PrivacyLedger() if ledger is None else ledger
             noise = noise or NoiseSource()
             strategy = current_strategy() if strategy is None else strategy
-            entry = LedgerEntry(ledger, dataset, label, config, test_only=noise.test_only)
+            entry = LedgerEntry(
+                ledger,
+                dataset,
+                label,
+                config,
+                test_only=noise.test_only,
+                new_dataset=new_dataset,
+                infinite_total=infinite_total,
+            )
             target = config.epsilon if config.differential_privacy else math.inf
             spent = None if noise.test_only else 0.0
             progress = RunProgress(callback or ConsoleProgress(), stop, target, spent)
@@ -196,6 +211,8 @@ class HighDimSynthesizer:
         callback: Callable[[StepReport], None] | None = None,
         *,
         dataset: str | None = None,
+        new_dataset: bool = False,
+        infinite_total: bool = False,
         ledger: PrivacyLedger | None = None,
         strategy: Any = None,  # noqa: ANN401 - TensorFlow ships no types
         checkpoint: str | Path | None = None,
@@ -209,6 +226,8 @@ class HighDimSynthesizer:
             df: The private table.
             callback: Called with a `StepReport` at every phase and step, in the event loop's thread.
             dataset: As for `learn`.
+            new_dataset: As for `learn`.
+            infinite_total: As for `learn`.
             ledger: As for `learn`.
             strategy: As for `learn`.
             checkpoint: As for `learn`.
@@ -224,7 +243,14 @@ class HighDimSynthesizer:
         from jupyter_dpsynth.engine.learning.strategy import current_strategy
 
         strategy = current_strategy() if strategy is None else strategy  # a scope belongs to its thread
-        run_with = {"dataset": dataset, "ledger": ledger, "strategy": strategy, "checkpoint": checkpoint}
+        run_with = {
+            "dataset": dataset,
+            "new_dataset": new_dataset,
+            "infinite_total": infinite_total,
+            "ledger": ledger,
+            "strategy": strategy,
+            "checkpoint": checkpoint,
+        }
         await in_thread(
             lambda tell, stop: self.learn(df, tell, stop, **run_with), callback or ConsoleProgress()
         )

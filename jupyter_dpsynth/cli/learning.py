@@ -65,6 +65,18 @@ def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type f
     parser.add_argument(
         "--dataset", help="the dataset's name in the ledger; all tables learned under it count together"
     )
+    parser.add_argument(
+        "--new-dataset",
+        action="store_true",
+        help="your word that the table is about other people than all tables in the ledger, even if its "
+        "columns or rows are like theirs",
+    )
+    parser.add_argument(
+        "--infinite-total",
+        action="store_true",
+        help="let the dataset's total become infinite, where this run protects another unit (rows or "
+        "persons) than the runs before it",
+    )
     group = parser.add_argument_group("parameters")
     traits = HighDimConfig.class_traits()
     for name in HighDimConfig.option_names():
@@ -108,7 +120,15 @@ def learn(options: argparse.Namespace) -> int:
     progress = LearningProgress()
     try:
         with stopped_by_interrupt(progress.stop), quiet_native_stderr():
-            synthesizer.learn(table, progress, progress.stop, dataset=options.dataset, label=label)
+            synthesizer.learn(
+                table,
+                progress,
+                progress.stop,
+                dataset=options.dataset,
+                label=label,
+                new_dataset=options.new_dataset,
+                infinite_total=options.infinite_total,
+            )
     except NotLearnedError as error:
         if not progress.stop.is_set():
             raise

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_dpsynth.display.console import ConsoleProgress
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.planning.plan import LARGE_DELTA, NOMINAL_DELTA
 from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
@@ -26,21 +27,22 @@ from jupyter_dpsynth.evaluation.report import check_columns
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, compute_epsilon, gaussian_mu
 from jupyter_dpsynth.privacy.composition import Spending
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
-from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED, TableIdentity
+from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import PlannedRelease, Releases
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
-from jupyter_dpsynth.sources.fingerprint import table_fingerprint
+from jupyter_dpsynth.sources.identity import identify_table
 from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
-    from jupyter_dpsynth.privacy.ledger.book import RunStatus
+    from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
+    from jupyter_dpsynth.privacy.ledger.runs import RunStatus
     from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -65,7 +67,10 @@ def evaluate_privately(
     target: str | None = None,
     dataset: str | None = None,
     label: str = UNNAMED,
+    new_dataset: bool = False,
+    infinite_total: bool = False,
     ledger: PrivacyLedger | None = None,
+    tell: Callable[[str], object] | None = None,
     noise: NoiseSource | None = None,
     synthetic: bool = False,
 ) -> PrivateReport:
@@ -80,13 +85,18 @@ def evaluate_privately(
         target: A categorical column, to be predicted by a model that is trained on the synthetic table.
         dataset: Name of the dataset in the ledger; by default `df.attrs["dataset"]`, or none.
         label: What the ledger calls a table that is new to it and has no such name.
+        new_dataset: Your word that the table is about other people than all tables in the ledger.
+        infinite_total: Whether the dataset's total in the ledger may become infinite, because this report
+            protects another unit (rows or persons) than the runs before it.
         ledger: By default the one in Jupyter's data directory.
+        tell: Told what the data has cost so far, for their owner; by default a line goes to stderr.
         noise: For tests only: a fixed seed, and so no guarantee.
         synthetic: Your word that `df_synth` is synthetic, for a table that is not known to be.
 
     Raises:
         ArtifactError: The ledger cannot record it; nothing was spent.
-        BudgetExhaustedError: It would exceed the dataset's cap; nothing was spent.
+        BudgetExhaustedError: It would exceed the dataset's cap or make its total infinite; nothing was
+            spent.
         ConfigError: `epsilon` is not above 0; nothing was spent.
         DataError: A table does not fit, or (spent, and said so) epsilon is too small for it.
         MissingDependencyError: `target` is given and scikit-learn is missing; nothing was spent.
@@ -116,8 +126,11 @@ def evaluate_privately(
         def run() -> PrivateReport:
             # whether arithmetic overflows depends on single values: no warning may tell
             with np.errstate(all="ignore"):
-                identity = TableIdentity(table_fingerprint(source), dataset, label)
-                return evaluation.execute(source, identity, PrivacyLedger() if ledger is None else ledger)
+                identity = identify_table(source, dataset, label, new=new_dataset)
+                book = PrivacyLedger() if ledger is None else ledger
+                words = book.account(identity).sentence(evaluation.reserves, evaluation.plan.unit)
+                (tell or ConsoleProgress().line.keep)(words)
+                return evaluation.execute(source, identity, book, infinite_total=infinite_total)
 
         return shielded(run, "the evaluation failed")
 
@@ -225,18 +238,31 @@ class PrivateEvaluation:
                 lambda: prediction_counter(self.synthetic, place), "training a model on df_synth failed"
             )
 
-    def execute(self, source: Source, identity: TableIdentity, ledger: PrivacyLedger) -> PrivateReport:
+    @property
+    def reserves(self) -> float:
+        """What the ledger reserves; infinite with a test-only seed."""
+        return math.inf if self.noise.test_only else self.asked
+
+    def execute(
+        self,
+        source: Source,
+        identity: TableIdentity,
+        ledger: PrivacyLedger,
+        *,
+        infinite_total: bool = False,
+    ) -> PrivateReport:
         """Record the plan in the ledger, then measure.
 
         Args:
             source: The private table.
             identity: The same for the ledger.
             ledger: Where it is recorded.
+            infinite_total: Whether the dataset's total may become infinite.
         """
-        guaranteed = not self.noise.test_only
-        epsilon = self.asked if guaranteed else math.inf
-        entry = ledger.reserve(identity, epsilon, self.delta, self.plan.unit)
-        if guaranteed:
+        entry = ledger.reserve(
+            identity, self.reserves, self.delta, self.plan.unit, infinite_total=infinite_total
+        )
+        if not self.noise.test_only:
             ledger.record(entry, Spending(self.plan, self.delta, self.epsilon))
         status: RunStatus = "failed"
         try:

@@ -31,7 +31,14 @@ from jupyter_dpsynth.privacy.loss import DISCRETIZATION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RenyiFilter", "Spending", "provisional_spending", "total_delta", "total_epsilon"]
+__all__ = [
+    "RenyiFilter",
+    "Spending",
+    "filter_order",
+    "provisional_spending",
+    "total_delta",
+    "total_epsilon",
+]
 
 PROVISIONAL = "everything, until the row count is known"
 # A planned run's Renyi divergence over that of the Gaussian that stands for it before the row count is
@@ -162,17 +169,36 @@ def _divergence(spending: Spending, order: float) -> float:
     return margin * (order * plan.base_mu**2 / 2 + trained)
 
 
+def filter_order(cap: float, first: Spending) -> float:
+    """The Renyi order at which a cap allows most runs like a given one.
+
+    Args:
+        cap: Largest total epsilon.
+        first: What the first run reserved: nothing that depends on data.
+    """
+    most, best = -math.inf, ORDERS[0]
+    for order in ORDERS:
+        allowance = cap - _conversion(order, first.accountant_delta)
+        divergence = _divergence(first, order)
+        runs = allowance / divergence if divergence else allowance / order
+        if runs > most:
+            most, best = runs, order
+    return best
+
+
 class RenyiFilter:
     """Decides whether a cap allows one more run, however that run was chosen.
 
     A run may go ahead if the Renyi divergences of all runs, it included, add up to no more than what the
-    cap allows at one order. That order and delta are fixed by the cap and the first run alone, that is
-    before any result could influence them: with an order picked afterwards the theorem would not hold.
-    The first run itself follows nothing, so that its own exact epsilon may decide as well.
+    cap allows at one order. That order and delta are fixed before any result could influence them: with
+    an order picked afterwards the theorem would not hold. The first run itself follows nothing, so that its
+    own exact epsilon may decide as well.
 
     Args:
         cap: Largest total epsilon.
-        first: The first run on the table.
+        order: The order, as `filter_order` finds it.
+        delta: Delta at which the cap holds whatever is chosen. Where all runs have smaller ones, the
+            smaller ones count, so that the total that is shown keeps within the cap too.
 
     Source:
         Feldman and Zrnic 2021, 'Individual privacy accounting via a Renyi filter'; Lecuyer 2021,
@@ -181,19 +207,14 @@ class RenyiFilter:
         privacy-loss parameters'.
     """
 
-    def __init__(self, cap: float, first: Spending) -> None:
-        self.cap = cap
-        self.delta = first.accountant_delta
-        self.order, self.allowance = 2.0, -math.inf
-        if first.plan is None:
-            return
-        most = -math.inf
-        for order in ORDERS:
-            allowance = cap - _conversion(order, self.delta)
-            divergence = _divergence(first, order)
-            runs = allowance / divergence if divergence else allowance / order
-            if runs > most:  # how many runs like the first one this order would allow
-                most, self.order, self.allowance = runs, order, allowance
+    def __init__(self, cap: float, order: float, delta: float) -> None:
+        self.cap, self.order, self.delta = cap, order, delta
+
+    def _allowance(self, spendings: Sequence[Spending]) -> float:
+        """Largest sum of divergences."""
+        planned = [each.accountant_delta for each in spendings if not each.provisional]
+        delta = min(self.delta, max(planned, default=self.delta))
+        return self.cap - _conversion(self.order, delta)
 
     def allows(self, earlier: Sequence[Spending], further: Spending) -> bool:
         """Whether a run may go ahead.
@@ -208,7 +229,8 @@ class RenyiFilter:
             return further.epsilon <= self.cap
         if any(each.plan is None or each.plan.unit != further.plan.unit for each in earlier):
             return False
-        return self._spent([*earlier, further]) <= self.allowance
+        together = [*earlier, further]
+        return self._spent(together) <= self._allowance(together)
 
     def room(self, earlier: Sequence[Spending], delta: float) -> float:
         """Largest epsilon of a further run that would be allowed, rounded down to three digits.
@@ -219,7 +241,7 @@ class RenyiFilter:
         """
         if not earlier:
             return self.cap
-        left = self.allowance - self._spent(earlier)
+        left = self._allowance(earlier) - self._spent(earlier)
         if not left > 0:
             return 0.0
         fits = gaussian_epsilon(math.sqrt(2 * left / (self.order * PROVISIONAL_MARGIN)), delta)

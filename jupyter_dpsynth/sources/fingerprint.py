@@ -17,11 +17,24 @@ from jupyter_dpsynth.sources.objects import as_text, key_of
 from jupyter_dpsynth.sources.values import DAYS, factorize, number_values, stored_times
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["WORDS", "keyed_words", "mix", "row_hashes", "rows_digest", "table_fingerprint", "text_hashes"]
+__all__ = [
+    "WORDS",
+    "hash_columns",
+    "keyed_words",
+    "mix",
+    "row_hashes",
+    "rows_digest",
+    "table_digest",
+    "table_fingerprint",
+    "text_hashes",
+    "value_hashes",
+]
 
 WORDS = 2  # of 64 bits, that tell values apart
 MISSING = np.uint64(0x9E3779B97F4A7C15)
@@ -44,8 +57,21 @@ def table_fingerprint(source: Source, *, ordered: bool = False) -> bytes:
     Privacy:
         A function of the exact rows: never shown, never logged, and stored only as its HMAC.
     """
-    names = list(source.described.columns)
-    rows = source.concatenate(source.map(row_hashes, names), np.dtype(np.uint64))
+    return table_digest(source, source.map(row_hashes, list(source.described.columns)), ordered=ordered)
+
+
+def table_digest(source: Source, hashes: Iterable[NDArray[np.uint64]], *, ordered: bool = False) -> bytes:
+    """The same as `table_fingerprint`, of row hashes that a pass has found.
+
+    Args:
+        source: The table.
+        hashes: Its row hashes, part by part.
+        ordered: Whether the order of the rows counts as well.
+
+    Raises:
+        DataError: As `table_fingerprint`.
+    """
+    rows = source.concatenate(hashes, np.dtype(np.uint64))
     if source.volatile:
         found = TableChecksum.of(rows)
         source.require(found)
@@ -69,14 +95,30 @@ def rows_digest(rows: NDArray[np.uint64]) -> bytes:
 
 def row_hashes(df: pd.DataFrame) -> NDArray[np.uint64]:
     """One hash per row, uint64 `[n]`."""
+    return hash_columns(df, ())[0]
+
+
+def hash_columns(
+    df: pd.DataFrame, wanted: Collection[int]
+) -> tuple[NDArray[np.uint64], dict[int, NDArray[np.uint64]]]:
+    """One hash per row, and those of single values in some columns.
+
+    Args:
+        df: The rows.
+        wanted: Positions of these columns.
+    """
     rows = np.zeros(len(df), dtype=np.uint64)
+    kept = {}
     for position, name in enumerate(text_hashes([str(name) for name in df.columns])):
+        values = value_hashes(df.iloc[:, position])
         # mixed with the name before it is added: columns may change places, values may not
-        rows += mix(_value_hashes(df.iloc[:, position]) ^ name)
-    return rows
+        rows += mix(values ^ name)
+        if position in wanted:
+            kept[position] = values
+    return rows, kept
 
 
-def _value_hashes(series: pd.Series) -> NDArray[np.uint64]:
+def value_hashes(series: pd.Series) -> NDArray[np.uint64]:
     """One hash per value, uint64 `[n]`; equal values have equal hashes."""
     if pd.api.types.is_numeric_dtype(series.dtype):
         numbers = number_values(series) + 0.0  # minus zero is zero

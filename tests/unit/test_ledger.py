@@ -26,6 +26,7 @@ from jupyter_dpsynth.privacy.accounting import (
 from jupyter_dpsynth.privacy.composition import (
     RenyiFilter,
     Spending,
+    filter_order,
     provisional_spending,
     total_delta,
     total_epsilon,
@@ -116,7 +117,7 @@ def test_runs_that_protect_different_units_are_said_not_to_add_up_before_and_aft
     before = ledger.account(TableIdentity(ONE))
     assert "infinite" not in before.sentence(1.0)
     assert "runs that protect one row and runs that protect one person" in before.sentence(1.0, "one person")
-    ledger.reserve(TableIdentity(ONE), 1.0, DELTA, "one person")
+    ledger.reserve(TableIdentity(ONE), 1.0, DELTA, "one person", infinite_total=True)
     ledger.set_cap(3.0)
     (dataset,) = ledger.summary().datasets
     assert "runs that protect one row and runs that protect one person cannot be added up" in dataset.words
@@ -154,10 +155,16 @@ def test_the_ledger_stores_events_that_an_accountant_can_compose_again(ledger, t
 # ---- the filter
 
 
+def filter_of(cap, first):
+    """The filter that a first reservation of this epsilon and delta fixes."""
+    reserved = provisional_spending(first.epsilon, DELTA)
+    return RenyiFilter(cap, filter_order(cap, reserved), DELTA)
+
+
 @pytest.mark.parametrize("cap", [0.3, 1.0, 3.0, 10.0])
 def test_whatever_the_filter_allows_keeps_the_exact_total_within_the_cap(cap):
     each = spending(cap / 5)
-    renyi, runs = RenyiFilter(cap, each), []
+    renyi, runs = filter_of(cap, each), []
     while renyi.allows(runs, each):
         runs.append(each)
     assert total_epsilon(runs) <= cap
@@ -167,17 +174,17 @@ def test_whatever_the_filter_allows_keeps_the_exact_total_within_the_cap(cap):
 
 def test_the_first_run_may_use_the_whole_cap_and_then_nothing_fits():
     each = spending(1.0)
-    renyi = RenyiFilter(each.epsilon, each)
+    renyi = filter_of(each.epsilon, each)
     assert renyi.allows([], each)
     assert not renyi.allows([each], spending(0.05))
     assert renyi.room([each], DELTA) == 0.0
-    assert not RenyiFilter(0.99 * each.epsilon, each).allows([], each)
+    assert not filter_of(0.99 * each.epsilon, each).allows([], each)
 
 
 @pytest.mark.parametrize(("cap", "earlier"), [(3.0, 1), (3.0, 4), (1.0, 1), (10.0, 3)])
 def test_the_room_that_is_stated_fits_and_a_little_more_does_not(cap, earlier):
     runs = [spending(cap / 4)] * earlier
-    renyi = RenyiFilter(cap, runs[0])
+    renyi = filter_of(cap, runs[0])
     room = renyi.room(runs, DELTA)
     assert room > 0
     assert renyi.allows(runs, provisional_spending(room, DELTA))
@@ -186,18 +193,48 @@ def test_the_room_that_is_stated_fits_and_a_little_more_does_not(cap, earlier):
     assert renyi.allows(runs, spending(room, probability=0.02 * max(1, room)))
 
 
-def test_the_order_depends_on_the_cap_and_the_first_run_alone():
-    one, other = spending(1.0), spending(0.2, 0.001)
-    renyi = RenyiFilter(3.0, one)
-    order, allowance = renyi.order, renyi.allowance
-    renyi.allows([one, other], other)
-    assert (renyi.order, renyi.allowance) == (order, allowance)
-
-
 def test_nothing_is_allowed_on_data_that_was_learned_without_a_guarantee():
     nothing = provisional_spending(math.inf, 0.0)
-    assert not RenyiFilter(100.0, nothing).allows([nothing], spending(0.1))
-    assert not RenyiFilter(100.0, spending()).allows([], nothing)
+    assert not filter_of(100.0, spending()).allows([nothing], spending(0.1))
+    assert not filter_of(100.0, spending()).allows([], nothing)
+
+
+def filter_in(ledger):
+    with sqlite3.connect(ledger.path) as db:
+        found = db.execute("SELECT first_epsilon, first_delta, filter_order FROM budgets").fetchall()
+    db.close()
+    return found
+
+
+@pytest.mark.parametrize("delta", [1e-6, 3e-6])
+def test_the_filter_follows_from_the_first_reservation_and_not_from_the_noisy_plan(tmp_path, delta):
+    found = []
+    for number, exact in enumerate((spending(0.8), spending(0.6, 0.02, 200))):
+        ledger = PrivacyLedger(tmp_path / f"{number}.sqlite3")
+        ledger.set_cap(3.0)
+        run = ledger.reserve(TableIdentity(ONE), 1.0, delta)
+        ledger.record(run, replace(exact, delta=DELTA * (1 + number)))
+        ledger.reserve(TableIdentity(ONE), 0.2, 1e-7)
+        found.append(filter_in(ledger))
+    assert found == [[(1.0, delta, filter_order(3.0, provisional_spending(1.0, delta)))]] * 2
+
+
+def test_another_cap_has_another_filter_that_still_follows_from_the_first_reservation(ledger):
+    ledger.reserve(TableIdentity(ONE, "a"), 1.0, DELTA)
+    for cap in (1.5, 20.0):
+        ledger.set_cap(cap, "a")
+        ledger.reserve(TableIdentity(ONE), 0.01, DELTA)
+        assert filter_in(ledger) == [(1.0, DELTA, filter_order(cap, provisional_spending(1.0, DELTA)))]
+
+
+def test_a_filter_of_a_larger_delta_keeps_the_total_at_the_runs_own_delta_within_the_cap():
+    each = replace(spending(0.3), delta=1e-8)
+    each = replace(each, plan=replace(each.plan, selection_delta=0.0))
+    renyi, runs = filter_of(2.0, each), []
+    while renyi.allows(runs, each):
+        runs.append(each)
+    assert len(runs) > 5
+    assert total_epsilon(runs) <= 2.0
 
 
 # ---- caps

@@ -12,9 +12,8 @@ from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA, planned_count
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError, NotLearnedError
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
 from jupyter_dpsynth.privacy.composition import Spending
-from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.reports import StopReason
-from jupyter_dpsynth.sources.fingerprint import table_fingerprint
+from jupyter_dpsynth.sources.identity import identify_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.learning.checkpoint import TrainingTask
     from jupyter_dpsynth.engine.learning.progress import RunProgress
     from jupyter_dpsynth.engine.model.plan import RunPlan
-    from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger, RunStatus
+    from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+    from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
+    from jupyter_dpsynth.privacy.ledger.runs import RunStatus
     from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["LedgerEntry"]
@@ -40,6 +41,8 @@ class LedgerEntry:
         label: What the ledger calls a new dataset without a name.
         config: The frozen parameters.
         test_only: Whether the noise is from a test-only seed.
+        new_dataset: Whether the user says that the table is about other people than all in the ledger.
+        infinite_total: Whether the dataset's total may become infinite.
 
     Attributes:
         run: The run's identifier in the ledger, None before it is there.
@@ -54,8 +57,11 @@ class LedgerEntry:
         config: ResolvedConfig,
         *,
         test_only: bool,
+        new_dataset: bool = False,
+        infinite_total: bool = False,
     ) -> None:
         self.ledger, self.config, self.test_only = ledger, config, test_only
+        self._new, self._infinite_total = new_dataset, infinite_total
         self._dataset, self._label = dataset, label
         self.run: str | None = None
         self.reserved: tuple[float | None, float] | None = None
@@ -65,8 +71,8 @@ class LedgerEntry:
         """Whether the run has a guarantee; without one the ledger counts it as infinite."""
         return self.config.differential_privacy and not self.test_only
 
-    def _identity(self, source: Source) -> TableIdentity:
-        return TableIdentity(table_fingerprint(source), self._dataset, self._label)
+    def _identity(self, source: Source, *, new: bool = False) -> TableIdentity:
+        return identify_table(source, self._dataset, self._label, new=new)
 
     def reserve(self, source: Source, progress: RunProgress) -> None:
         """Enter the whole budget, before a value is measured.
@@ -81,18 +87,20 @@ class LedgerEntry:
 
         Privacy:
             What the data has cost so far is told to the observer, for the owner. That the ledger knows
-            the table comes from its exact rows.
+            the table, or takes it for a version of one, may come from its exact rows.
         """
         config = self.config
         if source.partitioned:
             progress.report(message="reading the table, so that the ledger can recognise it")
-        identity = self._identity(source)
+        identity = self._identity(source, new=self._new)
         account = self.ledger.account(identity)
         epsilon = config.epsilon if self._guaranteed else math.inf
         progress.report(ledger=account.sentence(epsilon, config.unit_text))
         # an earlier run's delta tells about how many rows there are
         delta = config.delta or max(NOMINAL_DELTA, account.run_delta)
-        self.run = self.ledger.reserve(identity, epsilon, delta, config.unit_text)
+        self.run = self.ledger.reserve(
+            identity, epsilon, delta, config.unit_text, infinite_total=self._infinite_total
+        )
         if config.differential_privacy:
             self.reserved = (config.epsilon if self._guaranteed else None), config.delta or NOMINAL_DELTA
         else:

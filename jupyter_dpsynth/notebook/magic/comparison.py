@@ -13,7 +13,7 @@ from jupyter_dpsynth.notebook.magic.namespace import (
     read_value,
     variable_name,
 )
-from jupyter_dpsynth.notebook.magic.settings import dataset_of
+from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of
 from jupyter_dpsynth.notebook.magic.synthesis import current_synthesizer
 from jupyter_dpsynth.notebook.output import say
 
@@ -116,6 +116,8 @@ def evaluate(session: Session, parsed: ParsedLine) -> None:
         target=None if target is None else expand(target, namespace, "--target"),
         dataset=dataset,
         label=label,
+        tell=say,
+        **answers_of(parsed),
         synthetic="synthetic" in parsed.options,
     )
     if output is not None:

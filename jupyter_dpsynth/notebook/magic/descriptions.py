@@ -98,6 +98,18 @@ _DATASET = Option(
     "DATASET",
     "The dataset's name in the ledger; all tables learned under one name count together.",
 )
+_NEW_DATASET = Option(
+    "new-dataset",
+    "",
+    "Your word that the table is about other people than all tables in the ledger, even if its columns or "
+    "rows are like theirs.",
+)
+_INFINITE_TOTAL = Option(
+    "infinite-total",
+    "",
+    "Let the dataset's total become infinite, where this run protects another unit (rows or persons) than "
+    "the runs before it.",
+)
 _OUTPUT = Option("output", "NAME", "Name of the variable for the synthesizer.", "o")
 _INTERRUPT = Option(
     "on-interrupt",
@@ -178,8 +190,9 @@ Instead of df you can pass a Dask DataFrame, or files that are read part by part
 _LEDGER_DETAILS = """\
 A run is recorded before anything is measured, and stays recorded however it ends. Tables with the same
 content are the same dataset, whatever the variable is called. Tables learned with the same --dataset NAME
-are the same dataset, whatever their content. The ledger takes a changed copy of a table for a new dataset:
-link the two. What the ledger shows is for the owner of the data; epsilon does not cover it."""
+are the same dataset, whatever their content. A table with mostly the columns or the rows of a known one
+counts together with it, unless you learn it with --new-dataset. What the ledger shows is for the owner of the
+data; epsilon does not cover it."""
 
 
 _CONFIG_DETAILS = """\
@@ -193,7 +206,7 @@ LEARN = Command(
     "learn",
     ("DATAFRAME",),
     "Learn a DataFrame under differential privacy.",
-    (_OUTPUT, _DATASET, _CONFIG, _META, _BACKGROUND, _INTERRUPT),
+    (_OUTPUT, _DATASET, _NEW_DATASET, _INFINITE_TOTAL, _CONFIG, _META, _BACKGROUND, _INTERRUPT),
     _LEARN_DETAILS,
     body=True,
     plans_run=True,
@@ -279,6 +292,8 @@ EVALUATE = Command(
         ),
         _SYNTHETIC,
         _DATASET,
+        _NEW_DATASET,
+        _INFINITE_TOTAL,
         Option("output", "NAME", "Name of the variable for the report.", "o"),
         _SYNTHESIZER,
     ),

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.notebook.magic.namespace import instances, variable_name
-from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, settings, table_of
+from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, meta_of, settings, table_of
 from jupyter_dpsynth.notebook.output import one_line, say
 from jupyter_dpsynth.notebook.show.following import (
     DEFAULT_NAME,
@@ -34,7 +34,7 @@ def learn(session: Session, parsed: ParsedLine) -> None:
     namespace = session.namespace
     name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
     dataset, label = dataset_of(session, parsed)
-    run = TrainingRun(*_prepare(session, parsed), name, dataset, label)
+    run = TrainingRun(*_prepare(session, parsed), name, dataset, label, answers_of(parsed))
     background = "background" in parsed.options
     progress = TrainingProgress(run, session.front_end(), background=background)
     try:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
     from jupyter_dpsynth.notebook.session import Session
+    from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["dataset_of", "meta_of", "settings", "table_of"]
+__all__ = ["answers_of", "dataset_of", "meta_of", "settings", "table_of"]
 
 
 def settings(session: Session, parsed: ParsedLine) -> tuple[HighDimConfig, dict[str, Any]]:
@@ -80,6 +81,14 @@ def dataset_of(session: Session, parsed: ParsedLine) -> tuple[str | None, str]:
         name = expand(name, session.namespace, "--dataset")
         check_dataset_name(name, "--dataset")
     return name, label_of(table)
+
+
+def answers_of(parsed: ParsedLine) -> LedgerAnswers:
+    """What a line answers to the ledger beforehand."""
+    return {
+        "new_dataset": "new-dataset" in parsed.options,
+        "infinite_total": "infinite-total" in parsed.options,
+    }
 
 
 def meta_of(session: Session, parsed: ParsedLine, table: Source, schema: dict[str, Any]) -> DataFrameMeta:

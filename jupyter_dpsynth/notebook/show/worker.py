@@ -16,6 +16,7 @@ from jupyter_dpsynth.engine.learning.strategy import current_strategy
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 
 if TYPE_CHECKING:
+    from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
     from jupyter_dpsynth.reports import StepReport
     from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -49,6 +50,7 @@ class TrainingRun:
         name: The variable under which the user has the synthesizer.
         dataset: Name of the dataset in the ledger, None if the user gave none.
         label: What the ledger calls a table that is new to it and has no name.
+        answers: What the user answers to the ledger beforehand; no by default.
 
     Attributes:
         latest: The last report, None until the first.
@@ -66,8 +68,10 @@ class TrainingRun:
         name: str,
         dataset: str | None = None,
         label: str = UNNAMED,
+        answers: LedgerAnswers | None = None,
     ) -> None:
         self.synthesizer = synthesizer
+        self._answers: LedgerAnswers = answers or {"new_dataset": False, "infinite_total": False}
         self.dataset, self.label = dataset, label
         self._strategy = current_strategy()  # of the user's thread
         self.name = name
@@ -132,6 +136,7 @@ class TrainingRun:
                     stop=self._stop,
                     dataset=self.dataset,
                     label=self.label,
+                    **self._answers,
                     strategy=self._strategy,
                 )
         except BaseException as error:  # noqa: BLE001 - handed to the thread that shows it

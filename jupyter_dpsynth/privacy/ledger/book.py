@@ -11,34 +11,27 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import math
 import uuid
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.config import ONE_ROW
-from jupyter_dpsynth.display.words import epsilon_text
-from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError, shown
-from jupyter_dpsynth.privacy.accounting import PrivacyPlan
-from jupyter_dpsynth.privacy.composition import (
-    RenyiFilter,
-    Spending,
-    provisional_spending,
-    total_delta,
-    total_epsilon,
-)
+from jupyter_dpsynth.errors import ArtifactError
+from jupyter_dpsynth.privacy.composition import Spending, provisional_spending, total_delta, total_epsilon
+from jupyter_dpsynth.privacy.ledger.caps import budget_room, check_cap, check_total, note_first, set_cap
 from jupyter_dpsynth.privacy.ledger.datasets import (
-    DEFAULT_CAP,
     TableIdentity,
     cap_of,
     find_dataset,
-    merge_budgets,
+    link_datasets,
     resolve_dataset,
+    version_root,
 )
 from jupyter_dpsynth.privacy.ledger.file import LedgerFile, default_path
+from jupyter_dpsynth.privacy.ledger.runs import RunStatus, read_run, read_spending, spending_row, spendings_of
 from jupyter_dpsynth.privacy.ledger.step_reservations import check_same_run, reserve_steps, reserved_steps
-from jupyter_dpsynth.privacy.ledger.summary import Account, DatasetEntry, LedgerSummary, RunEntry, runs_words
+from jupyter_dpsynth.privacy.ledger.summary import Account, DatasetEntry, LedgerSummary, RunEntry
 
 if TYPE_CHECKING:
     import sqlite3
@@ -46,10 +39,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from jupyter_dpsynth.privacy.accounting import PrivacyPlan
+
 __all__ = ["PrivacyLedger"]
 
-RunStatus = Literal["reserved", "finished", "stopped", "failed"]
-LARGEST_CAP = 1e6
 ACCOUNTANT = 2  # changes when the same events are given another total: older ones are computed again
 
 
@@ -57,7 +50,8 @@ class PrivacyLedger:
     """Records what is spent, and refuses runs that would exceed a cap.
 
     Args:
-        path: The SQLite file; by default in Jupyter's data directory.
+        path: The SQLite file; by default the one that the environment variable JUPYTER_DPSYNTH_LEDGER
+            names, or else one in Jupyter's data directory.
 
     Example:
         >>> ledger = PrivacyLedger()
@@ -65,8 +59,9 @@ class PrivacyLedger:
         >>> ledger.set_cap(3.0, "patients")  # doctest: +SKIP
 
     Privacy:
-        That a table is known again is derived from its exact rows. It is for the owner of the data: it
-        reaches the line above a training and this file, and nothing that is made to be passed on.
+        That a table is known again is derived from its columns and from its exact rows. It is for the
+        owner of the data: it reaches the line above a training and this file, and nothing that is made to be
+        passed on.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -81,19 +76,22 @@ class PrivacyLedger:
         """What a table has cost so far, before it is learned once more. Changes nothing.
 
         Args:
-            identity: The table.
+            identity: The table; without its content, by what its name and its columns say.
         """
         with self._file.transaction(keep=False) as db:
             before = _count(db, "datasets")
-            dataset = resolve_dataset(db, self._file.keyed_digest(db, identity.content), identity)
+            dataset = resolve_dataset(self._file, db, identity)
             name, budget = db.execute("SELECT name, budget FROM datasets WHERE id = ?", (dataset,)).fetchone()
-            spendings = _spendings(db, budget)
+            (origin,) = db.execute(
+                "SELECT name FROM datasets WHERE id = ?", (version_root(db, dataset),)
+            ).fetchone()
+            spendings, unfinished = spendings_of(db, budget), spendings_of(db, budget, "reserved")
             cap = cap_of(db, budget)
             is_new = _count(db, "datasets") > before and not spendings
             namesake = is_new and identity.name is None and name != identity.label
         epsilon = self._total(spendings)
         return Account(
-            dataset=name,
+            dataset=name if identity.name is not None else origin,
             runs=len(spendings),
             epsilon=epsilon,
             delta=total_delta(spendings),
@@ -101,9 +99,21 @@ class PrivacyLedger:
             cap=cap,
             namesake=identity.label if namesake else None,
             units=tuple({each.plan.unit: None for each in spendings if each.plan is not None}),
+            unfinished=len(unfinished),
+            reserved=self._total(unfinished),
+            version_of=origin if identity.name is not None and origin != name else None,
+            named=identity.name is not None,
         )
 
-    def reserve(self, identity: TableIdentity, epsilon: float, delta: float, unit: str = ONE_ROW) -> str:
+    def reserve(
+        self,
+        identity: TableIdentity,
+        epsilon: float,
+        delta: float,
+        unit: str = ONE_ROW,
+        *,
+        infinite_total: bool = False,
+    ) -> str:
         """Record a whole budget before a value of the table is measured.
 
         Args:
@@ -111,19 +121,26 @@ class PrivacyLedger:
             epsilon: The run's budget; infinite without a guarantee.
             delta: Its delta, or a nominal one while the row count is not known.
             unit: Whose privacy it protects.
+            infinite_total: Whether the dataset's total may become infinite, because the run protects
+                another unit than the runs before it.
 
         Returns:
             The run's identifier, for `record`.
 
         Raises:
-            BudgetExhaustedError: The dataset's total could exceed its cap; nothing is recorded.
+            BudgetExhaustedError: The dataset's total could exceed its cap, or would become infinite without
+                leave; nothing is recorded.
             ArtifactError: The ledger cannot be used.
         """
         spending = provisional_spending(epsilon, delta, unit)
         run = uuid.uuid4().hex
         with self._file.transaction() as db:
-            dataset = resolve_dataset(db, self._file.keyed_digest(db, identity.content), identity)
-            _check_cap(db, dataset, spending)
+            dataset = resolve_dataset(self._file, db, identity)
+            budget = db.execute("SELECT budget FROM datasets WHERE id = ?", (dataset,)).fetchone()[0]
+            note_first(db, budget, spending)
+            check_cap(db, dataset, spending)
+            if not infinite_total:
+                check_total(db, dataset, spending)
             db.execute(
                 "INSERT INTO runs (id, dataset, began, status, plan, delta, epsilon, provisional) "
                 "VALUES (?, ?, ?, 'reserved', ?, ?, ?, ?)",
@@ -131,7 +148,7 @@ class PrivacyLedger:
                     run,
                     dataset,
                     dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-                    *_row(spending),
+                    *spending_row(spending),
                 ),
             )
         return run
@@ -159,10 +176,10 @@ class PrivacyLedger:
             if spending is not None:
                 if not provisional:
                     raise ArtifactError("the plan of this run is already fixed and cannot be replaced.")
-                _check_cap(db, dataset, spending, run)
+                check_cap(db, dataset, spending, run)
                 db.execute(
                     "UPDATE runs SET plan = ?, delta = ?, epsilon = ?, provisional = ? WHERE id = ?",
-                    (*_row(spending), run),
+                    (*spending_row(spending), run),
                 )
             if status is not None:
                 db.execute("UPDATE runs SET status = ? WHERE id = ?", (status, run))
@@ -213,7 +230,7 @@ class PrivacyLedger:
         """
         with self._file.transaction(keep=False) as db:
             dataset, spending = self._own_run(db, run)
-            same = dataset == resolve_dataset(db, self._file.keyed_digest(db, identity.content), identity)
+            same = dataset == resolve_dataset(self._file, db, identity)
             check_same_run(spending, plan, same_data=same)
             return reserved_steps(db, run)
 
@@ -227,7 +244,7 @@ class PrivacyLedger:
                 f"the ledger {self._file} does not contain this run: it was recorded in another ledger. "
                 "Nothing is learned unless the ledger can record it."
             )
-        return int(found[0]), _spending(found[1:])
+        return int(found[0]), read_spending(found[1:])
 
     def epsilon(self, dataset: str) -> float:
         """Upper bound on what all runs on a dataset and on those linked with it cost together.
@@ -236,7 +253,7 @@ class PrivacyLedger:
             dataset: Its name.
         """
         with self._file.transaction(keep=False) as db:
-            spendings = _spendings(db, find_dataset(db, dataset)[1])
+            spendings = spendings_of(db, find_dataset(db, dataset)[1])
         return self._total(spendings)
 
     def link(self, first: str, second: str) -> None:
@@ -253,8 +270,7 @@ class PrivacyLedger:
             ConfigError: A name is not in the ledger.
         """
         with self._file.transaction() as db:
-            budgets = [find_dataset(db, name)[1] for name in (first, second)]
-            merge_budgets(db, *budgets)
+            link_datasets(db, *(find_dataset(db, name)[0] for name in (first, second)))
 
     def set_cap(self, cap: float | None, dataset: str | None = None) -> None:
         """Limit what may be spent on a dataset in total.
@@ -266,23 +282,14 @@ class PrivacyLedger:
         Raises:
             ConfigError: The cap is not a positive number, or the dataset is not in the ledger.
         """
-        number = isinstance(cap, int | float) and not isinstance(cap, bool)
-        if cap is not None and not (number and 0 < cap <= LARGEST_CAP):
-            raise ConfigError(
-                f"cap = {shown(cap)} is not allowed: give a number above 0, or None for no limit."
-            )
         with self._file.transaction() as db:
-            if dataset is not None:
-                budget = find_dataset(db, dataset)[1]
-                db.execute("UPDATE budgets SET cap = ? WHERE id = ?", (cap, budget))
-            else:
-                db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (DEFAULT_CAP, cap))
+            set_cap(db, cap, dataset)
 
     def summary(self) -> LedgerSummary:
         """All datasets and runs, to be shown."""
         with self._file.transaction(keep=False) as db:
             groups = [
-                (budget, cap_of(db, budget), _spendings(db, budget))
+                (budget, cap_of(db, budget), spendings_of(db, budget), budget_room(db, budget))
                 for (budget,) in db.execute("SELECT id FROM budgets ORDER BY id").fetchall()
             ]
             names: dict[int, list[str]] = {}
@@ -294,17 +301,20 @@ class PrivacyLedger:
             ).fetchall()
         entries: dict[int, list[RunEntry]] = {}
         for run, name, budget, began, status, *row in runs:
-            entries.setdefault(budget, []).append(_run_entry(run, name, began, status, row))
+            entries.setdefault(budget, []).append(read_run(run, name, began, status, row))
         datasets = tuple(
             DatasetEntry(
                 names=tuple(names[budget]),
                 epsilon=self._total(spendings),
                 delta=total_delta(spendings),
                 cap=cap,
-                room=_room(cap, spendings, self._total(spendings)),
+                room=room,
                 runs=tuple(entries.get(budget, ())),
+                reserved=self._total(
+                    [each.spending for each in entries.get(budget, ()) if each.status == "reserved"]
+                ),
             )
-            for budget, cap, spendings in groups
+            for budget, cap, spendings, room in groups
             if budget in names
         )
         return LedgerSummary(str(self.path), datasets)
@@ -343,102 +353,3 @@ class PrivacyLedger:
 
 def _count(db: sqlite3.Connection, table: str) -> int:
     return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - our own names
-
-
-def _row(spending: Spending) -> tuple[str | None, float, float, int]:
-    plan = None if spending.plan is None else json.dumps(spending.plan.to_dict())
-    return plan, spending.delta, spending.epsilon, int(spending.provisional)
-
-
-def _spending(row: Sequence[Any]) -> Spending:
-    """A run's spending from the database columns plan, delta, epsilon and provisional."""
-    plan, delta, epsilon, provisional = row
-    try:
-        events = None if plan is None else PrivacyPlan.from_dict(json.loads(plan))
-        spending = Spending(events, float(delta), float(epsilon), provisional == 1)
-        possible = provisional in (0, 1) and (
-            spending.epsilon == math.inf
-            if events is None
-            else 0 < spending.accountant_delta < 1 and 0 <= spending.epsilon < math.inf
-        )
-    except (ValueError, TypeError, KeyError, AttributeError):
-        possible = False
-    if not possible:
-        raise _damaged_run()
-    return spending
-
-
-def _run_entry(run: Any, dataset: Any, began: Any, status: Any, row: Sequence[Any]) -> RunEntry:  # noqa: ANN401
-    """A run from its database columns, which may be damaged."""
-    try:
-        dt.datetime.fromisoformat(began)
-    except (ValueError, TypeError):
-        raise _damaged_run() from None
-    if status not in get_args(RunStatus):
-        raise _damaged_run()
-    return RunEntry(run, dataset, began, status, _spending(row))
-
-
-def _damaged_run() -> ArtifactError:
-    return ArtifactError(
-        "the ledger is damaged: a run in it cannot be read. Restore it from a backup. Nothing is learned "
-        "unless the ledger can record it."
-    )
-
-
-def _runs(db: sqlite3.Connection, budget: int) -> list[tuple[str, Spending]]:
-    """All runs that count to a budget, oldest first, with their identifiers."""
-    rows = db.execute(
-        "SELECT r.id, r.plan, r.delta, r.epsilon, r.provisional FROM runs r "
-        "JOIN datasets d ON d.id = r.dataset WHERE d.budget = ? ORDER BY r.number",
-        (budget,),
-    ).fetchall()
-    return [(run, _spending(row)) for run, *row in rows]
-
-
-def _spendings(db: sqlite3.Connection, budget: int) -> list[Spending]:
-    return [spending for _, spending in _runs(db, budget)]
-
-
-def _check_cap(db: sqlite3.Connection, dataset: int, spending: Spending, run: str | None = None) -> None:
-    """Raise BudgetExhaustedError if a run, new or with a new plan, would exceed its dataset's cap."""
-    name, budget = db.execute("SELECT name, budget FROM datasets WHERE id = ?", (dataset,)).fetchone()
-    cap = cap_of(db, budget)
-    if cap is None:
-        return
-    recorded = _runs(db, budget)
-    others = [each for other, each in recorded if other != run]
-    first = recorded[0][1] if recorded and recorded[0][0] != run else spending
-    renyi = RenyiFilter(cap, first)
-    if renyi.allows(others, spending):
-        return
-    if spending.plan is not None:
-        units = {each.plan.unit for each in others if each.plan is not None} - {spending.plan.unit}
-        if units:
-            raise BudgetExhaustedError(
-                f"the dataset {name!r} has runs that protect {units.pop()}: with one that protects "
-                f"{spending.plan.unit} they cannot be added up, and there is a cap of {cap:g}. Learn with "
-                "the same privacy_unit and max_rows_per_unit, or remove the cap: %dpsynth ledger --cap None "
-                f"--dataset {name!r}."
-            )
-    if math.isinf(spending.epsilon):
-        wanted = "a run without a guarantee (epsilon is infinite)"
-    else:
-        wanted = f"a run of epsilon = {epsilon_text(spending.epsilon)}"
-    room = renyi.room(others, spending.delta) if spending.delta else 0.0
-    fits = f"at most epsilon = {room:.3g} is left" if room else "nothing is left"
-    raise BudgetExhaustedError(
-        f"{wanted} would take the dataset {name!r} over its cap of {cap:g} ({runs_words(len(others))} so "
-        f"far): {fits}. Use a smaller epsilon, or raise the cap: %dpsynth ledger --cap VALUE --dataset "
-        f"{name!r}."
-    )
-
-
-def _room(cap: float | None, spendings: Sequence[Spending], total: float) -> float | None:
-    """Largest epsilon of a further run, None without a cap."""
-    if cap is None or not spendings:
-        return cap
-    if math.isinf(total):  # also of runs that protect different units: no further one is let through
-        return 0.0
-    delta = max(each.accountant_delta for each in spendings)
-    return RenyiFilter(cap, spendings[0]).room(spendings, delta)

@@ -24,21 +24,30 @@ if TYPE_CHECKING:
 __all__ = ["LedgerFile", "default_path"]
 
 APPLICATION_ID = 0x64705379  # says in the file's head whose it is
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 30.0
 SECRET_BYTES = 32
+LEDGER_VARIABLE = "JUPYTER_DPSYNTH_LEDGER"
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 
 SCHEMA = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value);
-CREATE TABLE budgets (id INTEGER PRIMARY KEY, cap REAL);
+CREATE TABLE budgets (
+    id INTEGER PRIMARY KEY, cap REAL, first_epsilon REAL, first_delta REAL, filter_order REAL
+);
 CREATE TABLE datasets (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     named INTEGER NOT NULL,
-    budget INTEGER NOT NULL REFERENCES budgets (id)
+    budget INTEGER NOT NULL REFERENCES budgets (id),
+    version_of INTEGER REFERENCES datasets (id)
 );
-CREATE TABLE contents (digest TEXT PRIMARY KEY, dataset INTEGER NOT NULL REFERENCES datasets (id));
+CREATE TABLE contents (
+    digest TEXT PRIMARY KEY,
+    dataset INTEGER NOT NULL REFERENCES datasets (id),
+    columns TEXT,
+    sketch BLOB
+);
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -52,11 +61,28 @@ CREATE TABLE runs (
 );
 CREATE TABLE totals (events TEXT PRIMARY KEY, epsilon REAL NOT NULL);
 """
+# Version 1 knew a table by its exact content only, and took what a cap's filter needs from the first run.
+FROM_VERSION_1 = """
+ALTER TABLE budgets ADD COLUMN first_epsilon REAL;
+ALTER TABLE budgets ADD COLUMN first_delta REAL;
+ALTER TABLE budgets ADD COLUMN filter_order REAL;
+ALTER TABLE datasets ADD COLUMN version_of INTEGER REFERENCES datasets (id);
+ALTER TABLE contents ADD COLUMN columns TEXT;
+ALTER TABLE contents ADD COLUMN sketch BLOB;
+UPDATE budgets SET (first_epsilon, first_delta) = (
+    SELECT r.epsilon, r.delta FROM runs r JOIN datasets d ON d.id = r.dataset
+    WHERE d.budget = budgets.id AND r.plan IS NOT NULL ORDER BY r.number LIMIT 1
+);
+"""
 
 
 def default_path() -> Path:
-    """The ledger of this user: in Jupyter's data directory, which JUPYTER_DATA_DIR may name."""
+    """The ledger of this user: what JUPYTER_DPSYNTH_LEDGER names, or else one in Jupyter's data directory."""
     from jupyter_core.paths import jupyter_data_dir
+
+    named = os.environ.get(LEDGER_VARIABLE)
+    if named:
+        return Path(named).expanduser()
 
     return Path(jupyter_data_dir()) / "jupyter_dpsynth" / "ledger.sqlite3"
 
@@ -127,6 +153,19 @@ class LedgerFile:
             raise self._unusable(error.strerror or type(error).__name__) from None
         return hmac.new(secret, content, hashlib.sha256).hexdigest()
 
+    def sealed(self, connection: sqlite3.Connection, digest: str, content: bytes) -> bytes:
+        """Encrypt or decrypt a content's sketch: the file by itself tells nothing of the rows.
+
+        Args:
+            connection: An open transaction.
+            digest: The content's keyed digest, another one for every content.
+            content: The sketch, plain or sealed.
+        """
+        secret = self._secret(connection)
+        stream = hashlib.shake_256(b"sketch" + secret + digest.encode()).digest(len(content))
+        mixed = int.from_bytes(content, "big") ^ int.from_bytes(stream, "big")
+        return mixed.to_bytes(len(content), "big")
+
     def _secret(self, connection: sqlite3.Connection) -> bytes:
         known = connection.execute("SELECT value FROM settings WHERE key = 'secret check'").fetchone()
         if known is None:
@@ -173,8 +212,7 @@ class LedgerFile:
         if version == 0 and owner == 0:
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
                 raise self._damaged()
-            for statement in filter(str.strip, SCHEMA.split(";")):
-                connection.execute(statement)
+            _execute(connection, SCHEMA)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
             return
@@ -187,6 +225,9 @@ class LedgerFile:
             )
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise self._damaged()
+        if version == 1:
+            _execute(connection, FROM_VERSION_1)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def _damaged(self) -> ArtifactError:
         return ArtifactError(
@@ -197,10 +238,16 @@ class LedgerFile:
 
     def _unusable(self, reason: str) -> ArtifactError:
         return ArtifactError(
-            f"the ledger {self} cannot be used ({reason}): make its folder writable, or set JUPYTER_DATA_DIR "
-            "to another folder. Nothing is learned unless the ledger can record it."
+            f"the ledger {self} cannot be used ({reason}): make its folder writable, or name "
+            f"another file in {LEDGER_VARIABLE}. Nothing is learned unless the ledger can record it."
         )
 
     def __str__(self) -> str:
         """The path, quoted."""
         return repr(str(self.path))
+
+
+def _execute(connection: sqlite3.Connection, statements: str) -> None:
+    """Execute statements one by one: `executescript` would end the transaction."""
+    for statement in filter(str.strip, statements.split(";")):
+        connection.execute(statement)

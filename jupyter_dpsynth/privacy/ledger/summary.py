@@ -28,14 +28,21 @@ __all__ = [
     "cap_words",
     "check_dataset_name",
     "runs_words",
+    "unfinished_words",
 ]
 
 LONGEST_NAME = 100
 BAR_WIDTH = 24
+VERSIONS = (
+    "Tables with mostly the same columns or rows count together; if this one is about other people, say "
+    "--new-dataset (in Python: new_dataset=True)."
+)
 NOTES = (
     "Totals compose all runs of a dataset exactly, assuming that their parameters were chosen beforehand.",
     "Caps also hold if a run was chosen after seeing earlier results: they are enforced by a Renyi filter.",
-    "Status 'reserved': the run is going on or was killed; its whole budget counts in either case.",
+    "Status 'reserved': the run is going on, in any notebook, or was killed; its whole budget counts.",
+    "Status 'stopped' counts in full, too: the decision to stop may have followed from what was shown.",
+    "Tables with mostly the same columns or rows count together, as versions of one dataset.",
     "For the owner of the data only: tables are recognised by comparing their exact rows.",
 )
 
@@ -67,6 +74,18 @@ def runs_words(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
 
 
+def unfinished_words(count: int, reserved: float) -> str:
+    """Which part of a total belongs to runs that have not ended; empty if there are none.
+
+    >>> unfinished_words(1, 0.5)
+    ', epsilon = 0.5 of it reserved by 1 that has not ended'
+    """
+    if not count:
+        return ""
+    ended = "1 that has not ended" if count == 1 else f"{count} that have not ended"
+    return f", epsilon = {epsilon_text(reserved)} of it reserved by {ended}"
+
+
 def cap_words(cap: float | None, dataset: str | None) -> str:
     """A sentence on a cap that was set or removed.
 
@@ -96,6 +115,10 @@ class Account:
         cap: Largest total that is allowed, None for no limit.
         namesake: Another dataset that was called the same before, None if there is none.
         units: Whose privacy its runs protect.
+        unfinished: How many of the runs have not ended.
+        reserved: Upper bound on what those have reserved together.
+        version_of: The dataset that a named table is counted with as a version of it, None if there is none.
+        named: Whether the user gave the name.
     """
 
     dataset: str
@@ -106,6 +129,10 @@ class Account:
     cap: float | None
     namesake: str | None = None
     units: tuple[str, ...] = ()
+    unfinished: int = 0
+    reserved: float = 0.0
+    version_of: str | None = None
+    named: bool = False
 
     def sentence(self, further: float, unit: str = ONE_ROW) -> str:
         """What was spent and what a further run reserves, for the owner of the data.
@@ -114,19 +141,27 @@ class Account:
             further: Epsilon of the further run.
             unit: Whose privacy it protects.
 
-        >>> Account("patients", 2, 1.98, 2e-6, 2e-6, 3.0).sentence(1.0)
+        >>> Account("patients", 2, 1.98, 2e-6, 2e-6, 3.0, named=True).sentence(1.0)
         "This data ('patients') has cost epsilon = 1.98 so far (2 runs, cap 3); this run reserves 1 more."
+
+        Privacy:
+            It says with what the table counts, and not why: the same words whether the rows are exactly
+            those of an earlier table, or only the columns are.
         """
         cap = "" if self.cap is None else f", cap {self.cap:g}"
         if self.runs:
-            spent = f"has cost epsilon = {epsilon_text(self.epsilon)} so far ({runs_words(self.runs)}{cap})"
+            runs = f"{runs_words(self.runs)}{unfinished_words(self.unfinished, self.reserved)}{cap}"
+            spent = f"has cost epsilon = {epsilon_text(self.epsilon)} so far ({runs})"
             more = f"reserves {epsilon_text(further)} more"
         else:
             spent = f"has cost nothing so far (no runs{cap})"
             more = f"reserves epsilon = {epsilon_text(further)}"
         if math.isinf(further):
             more = "has no guarantee at all"
-        words = f"This data ({self.dataset!r}) {spent}; this run {more}."
+        counted = "" if self.version_of is None else f", counted with {self.version_of!r}"
+        words = f"This data ({self.dataset!r}{counted}) {spent}; this run {more}."
+        if self.runs and (self.version_of is not None or not self.named):
+            words += f" {VERSIONS}"
         if math.isfinite(further) and set(self.units) - {unit}:
             words += (
                 f" The total is then infinite: {_no_sum((*self.units, unit))}. Give all runs on a dataset "
@@ -217,6 +252,7 @@ class DatasetEntry:
         cap: Largest total that is allowed, None for no limit.
         room: Largest epsilon of a further run under the cap, None without one.
         runs: The runs, oldest first.
+        reserved: Upper bound on what the runs that have not ended have reserved together.
     """
 
     names: tuple[str, ...]
@@ -225,6 +261,7 @@ class DatasetEntry:
     cap: float | None
     room: float | None
     runs: tuple[RunEntry, ...]
+    reserved: float = 0.0
 
     @property
     def title(self) -> str:
@@ -250,7 +287,9 @@ class DatasetEntry:
             spent = f"epsilon is infinite: {_no_sum(units)}"
         cap = "no cap" if self.cap is None else f"cap {self.cap:g}"
         room = "" if self.room is None else f"; epsilon = {self.room:.3g} is left"
-        return f"{spent}, {runs_words(len(self.runs))}, {cap}{room}"
+        open_runs = sum(run.status == "reserved" for run in self.runs)
+        runs = f"{runs_words(len(self.runs))}{unfinished_words(open_runs, self.reserved)}"
+        return f"{spent}, {runs}, {cap}{room}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, with the runs and their events."""
@@ -260,6 +299,7 @@ class DatasetEntry:
             "delta": self.delta,
             "cap": self.cap,
             "room": self.room,
+            "reserved": None if math.isinf(self.reserved) else self.reserved,
             "runs": [run.to_dict() for run in self.runs],
         }
 
