@@ -17,6 +17,7 @@ FILES = {
     "C": "tests/property/test_codec_properties.py",
     "S": "tests/unit/test_synthesizer.py",
     "G": "tests/unit/test_ledger.py",
+    "V": "tests/unit/test_ledger_versions.py",
     "D": "tests/notebook/test_drilldown.py",
     "W": "tests/unit/test_sources.py",
     "E": "tests/unit/test_private_evaluation.py",

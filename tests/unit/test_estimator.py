@@ -7,14 +7,14 @@ import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ConfigError, NotLearnedError
-from jupyter_dpsynth.estimator import DECLARATIONS, SklearnSynthesizer
+from jupyter_dpsynth.estimator import DECLARATIONS, LEDGER, SklearnSynthesizer
 from tests.support.tables import mixed_table
 
 
 def test_every_parameter_is_there_and_given_back_as_it_was_given():
     bounds = {"age": (0, 120)}
     estimator = SklearnSynthesizer(epsilon=0.5, bounds=bounds)
-    assert set(estimator.get_params()) == {*HighDimConfig.option_names(), *DECLARATIONS, "dataset"}
+    assert set(estimator.get_params()) == {*HighDimConfig.option_names(), *DECLARATIONS, *LEDGER}
     assert estimator.get_params()["bounds"] is bounds
     assert SklearnSynthesizer(**estimator.get_params()).get_params() == estimator.get_params()
     assert repr(estimator) == "SklearnSynthesizer(epsilon=0.5, bounds={'age': (0, 120)})"

@@ -1,5 +1,6 @@
 """The ledger under real processes: two that want the same last bit of a budget, and kills at any moment."""
 
+import contextlib
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+from jupyter_dpsynth.errors import BudgetExhaustedError
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 
@@ -59,6 +61,27 @@ for number in range(100_000):
     print("finished", run, flush=True)
 """
 
+HOLDER = """
+import sys
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
+
+ledger = PrivacyLedger(sys.argv[1])
+run = ledger.reserve(TableIdentity(b"table"), 1.0, 1e-6)
+print("reserved", flush=True)
+sys.stdin.readline()
+ledger.record(run, status="finished")
+print("finished", flush=True)
+"""
+NEW_COLUMNS = (
+    ("budgets", "first_epsilon"),
+    ("budgets", "first_delta"),
+    ("budgets", "filter_order"),
+    ("datasets", "version_of"),
+    ("contents", "columns"),
+    ("contents", "sketch"),
+)
+
 LEARNER = """
 import sys, time
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
@@ -76,6 +99,7 @@ HighDimSynthesizer(MetaExtractor.extract(df), config).learn(df, callback=tell, d
 def start(code, *arguments, **environment):
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -114,6 +138,39 @@ def test_of_two_processes_that_want_the_last_of_a_budget_exactly_one_gets_it(tmp
         assert {one, other} == {"won", "refused"}
     assert [len(each.runs) for each in ledger.summary().datasets] == [2] * ROUNDS
     assert_sound(ledger.path)
+
+
+def test_a_process_sees_what_another_one_has_reserved_and_has_not_ended(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    other = start(HOLDER, path)
+    assert other.stdout.readline() == "reserved\n"
+    ledger = PrivacyLedger(path)
+    account = ledger.account(TableIdentity(b"table"))
+    assert (account.runs, account.unfinished, account.reserved) == (1, 1, pytest.approx(1.0))
+    assert "epsilon = 1 of it reserved by 1 that has not ended" in ledger.summary().to_text()
+    ledger.set_cap(1.5)
+    with pytest.raises(BudgetExhaustedError, match="over its cap"):
+        ledger.reserve(TableIdentity(b"table"), 1.0, DELTA)
+    other.stdin.write("end\n")
+    other.stdin.flush()
+    assert other.stdout.readline() == "finished\n"
+    assert ledger.account(TableIdentity(b"table")).unfinished == 0
+    assert "has not ended" not in ledger.summary().to_text()
+    other.communicate()
+
+
+def test_two_processes_that_find_an_old_file_upgrade_it_once(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    PrivacyLedger(path).reserve(TableIdentity(b"table 0"), 0.1, DELTA)
+    with contextlib.closing(sqlite3.connect(path)) as db:  # as earlier releases left it
+        for table, column in NEW_COLUMNS:
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 1")
+    racers = [start(RACER, path, tmp_path, name, 5, 0.1, DELTA) for name in "ab"]
+    outcomes = [racer.communicate(timeout=120)[0].split() for racer in racers]
+    assert outcomes == [["won"] * 5] * 2
+    assert [len(each.runs) for each in PrivacyLedger(path).summary().datasets] == [3, 2, 2, 2, 2]
+    assert_sound(path)
 
 
 def test_two_processes_that_begin_a_ledger_together_share_one_secret(tmp_path):

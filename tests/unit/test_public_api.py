@@ -39,8 +39,12 @@ PARAMETERS = {
     "ConfigPanel": "config df name output declared dataset",
     "HighDimSynthesizer": "df_meta config",
     "HighDimSynthesizer.audit": "self seconds callback stop",
-    "HighDimSynthesizer.learn": "self df callback stop dataset label ledger strategy checkpoint",
-    "HighDimSynthesizer.learn_async": "self df callback dataset ledger strategy checkpoint",
+    "HighDimSynthesizer.learn": (
+        "self df callback stop dataset label new_dataset infinite_total ledger strategy checkpoint"
+    ),
+    "HighDimSynthesizer.learn_async": (
+        "self df callback dataset new_dataset infinite_total ledger strategy checkpoint"
+    ),
     "HighDimSynthesizer.load": "path",
     "HighDimSynthesizer.save": "self path",
     "HighDimSynthesizer.impute": "self df seed constraints",
@@ -57,7 +61,9 @@ PARAMETERS = {
     "datasets.make_hospital_stays": "patients seed",
     "estimator.SklearnSynthesizer.fit": "self X y",
     "estimator.SklearnSynthesizer.sample": "self n_samples random_state",
-    "evaluate_privately": "synthesizer df df_synth epsilon target dataset label ledger",
+    "evaluate_privately": (
+        "synthesizer df df_synth epsilon target dataset label new_dataset infinite_total ledger"
+    ),
     "interop.sdv.sdv_metadata": "df_meta",
 }
 REQUIRED = {
