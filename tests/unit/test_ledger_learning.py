@@ -156,9 +156,8 @@ def test_too_few_rows_and_a_stop_are_recorded_as_what_they_were(ledger):
         synthesizer_for(few, epsilon=0.5).learn(few, callback=quiet, ledger=ledger, dataset="few")
     stop = threading.Event()
     stop.set()
-    df = mixed_table()
+    df, others = mixed_table(), {"dataset": "many", "new_dataset": True}
     with pytest.raises(NotLearnedError):
-        others = {"dataset": "many", "new_dataset": True}
         synthesizer_for(df).learn(df, callback=quiet, stop=stop, ledger=ledger, **others)
     assert [(run.dataset, run.status) for run in runs_of(ledger)] == [("few", "failed"), ("many", "stopped")]
     assert [each.epsilon for each in ledger.summary().datasets] == pytest.approx([0.5, 1.0])

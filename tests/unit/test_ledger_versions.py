@@ -10,7 +10,7 @@ import pytest
 
 from jupyter_dpsynth.errors import BudgetExhaustedError
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan
-from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.privacy.ledger.likeness import read_sketch, row_share
 from jupyter_dpsynth.sources.base import FrameSource
