@@ -1,4 +1,4 @@
-"""The command `jupyter dpsynth`: learn, synthesize, verify, ledger, demo.
+"""The command `jupyter dpsynth`: learn, synthesize, receipt, verify, ledger, demo.
 
 The exit status is 0 for success, 1 for failure, 2 if the command line was not understood and 130 after
 Ctrl-C. Errors and progress go to stderr, one line each; results go to stdout.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jupyter_dpsynth.cli.learning import add_learn
+from jupyter_dpsynth.cli.receipts import add_receipt
 from jupyter_dpsynth.cli.status import FAILED, INTERRUPTED, USAGE, in_terminal
 from jupyter_dpsynth.cli.synthesizing import add_synthesize
 from jupyter_dpsynth.errors import (
@@ -93,6 +94,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_learn(commands)
     add_synthesize(commands)
+    add_receipt(commands)
     verify_parser = commands.add_parser(
         "verify",
         help="recompute the figures of a receipt from its events",

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.privacy.accounting import COARSEST, LEAST_SIGMA
 from jupyter_dpsynth.privacy.gaussian import check_range
 from jupyter_dpsynth.privacy.loss import DISCRETIZATION, compositions_of, rounding_delta
@@ -37,13 +38,25 @@ if TYPE_CHECKING:
 
     Points: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-__all__ = ["FALSE_POSITIVE_RATES", "MembershipBound", "membership_bound"]
+__all__ = [
+    "FALSE_POSITIVE_RATES",
+    "RATES",
+    "TITLE",
+    "MembershipBound",
+    "in_words",
+    "membership_bound",
+    "rates_in_words",
+]
 
 FALSE_POSITIVE_RATES = (0.001, 0.01, 0.05, 0.1)
 POINTS = 1400  # of the curve: more of them lower the bound by less than a thousandth
 LARGEST_EPSILON = 60.0  # beyond it the distribution is large and every rate is near 1
 NOMINAL_DELTA = 1e-6  # of the epsilon that tells how large the distribution is
 DELTAS = 10.0 ** -np.arange(0.25, 6, 0.25)  # of the points that stand for the curve
+
+TITLE = "What an attacker could find out"
+RATES = ("Wrongly suspected, of 1,000 who were not in the table", "Recognised at most, of 1,000 who were")
+TOLD = 0.01  # the false-positive rate of the sentence
 
 
 @dataclass(frozen=True)
@@ -66,9 +79,7 @@ class MembershipBound:
 
 
 @functools.lru_cache(maxsize=64)
-def membership_bound(
-    plan: PrivacyPlan, rates: tuple[float, ...] = FALSE_POSITIVE_RATES
-) -> MembershipBound:
+def membership_bound(plan: PrivacyPlan, rates: tuple[float, ...] = FALSE_POSITIVE_RATES) -> MembershipBound:
     """Bound what all releases of a plan together tell about one privacy unit.
 
     What is reserved of delta counts as the probability of a release that tells everything. As for epsilon,
@@ -150,3 +161,41 @@ def _of_points(
     advantages = 1 - 2 * (1 - deltas) / (factors[:, 0] + 1)
     smallest = np.minimum(first, second).min(axis=0, initial=1.0)
     return smallest, float(advantages.min(initial=1.0))
+
+
+def in_words(bound: MembershipBound, unit: str) -> str:
+    """What an attacker could find out, for readers who know nothing of statistics.
+
+    Args:
+        bound: The bound, with the rate of `TOLD` among its rates.
+        unit: Whose privacy is protected.
+    """
+    true = dict(bound.rates)[TOLD]
+    rows = unit == ONE_ROW
+    known = "every row of the table but one" if rows else "everything in the table but the rows of one person"
+    limit = (
+        "A person with several rows is easier to recognise than this says."
+        if rows
+        else f"A person is here {unit}: somebody with several such values is easier to recognise."
+    )
+    return (
+        f"Suppose that somebody knows {known}, sees all that was released, and wants to find out whether "
+        f"this one person was in the table. If they wrongly suspect {_of_thousand(TOLD)} of 1,000 people who "
+        f"were not in it, they recognise at most {_of_thousand(true)} of 1,000 people who were; if nothing "
+        f"had been released, it would be {_of_thousand(TOLD)}. Where 'was in it' and 'was not' are equally "
+        f"likely beforehand, their best guess is right in at most {_rounded_up(100 * bound.accuracy)} of 100 "
+        f"cases; a tossed coin is right in 50. {limit} Other releases from the same data add to it."
+    )
+
+
+def rates_in_words(bound: MembershipBound) -> list[tuple[str, str]]:
+    """For each false-positive rate, both rates as whole people of 1,000."""
+    return [(_of_thousand(false), _of_thousand(true)) for false, true in bound.rates]
+
+
+def _of_thousand(rate: float) -> str:
+    return f"{_rounded_up(1000 * rate):,}"
+
+
+def _rounded_up(figure: float) -> int:
+    return math.ceil(round(figure, 6))  # 10.000000001 is 10

@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.display.words import epsilon_text, item_text
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, shown
 from jupyter_dpsynth.files.jsonschema import check_document, read_json
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
+from jupyter_dpsynth.privacy.membership import (
+    RATES,
+    TITLE,
+    MembershipBound,
+    in_words,
+    membership_bound,
+    rates_in_words,
+)
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.privacy.registry import DeploymentRecord
 
 __all__ = ["FORMAT", "PrivacyReceipt", "budget_shares", "epsilon_text", "relation_of"]
 
@@ -122,9 +133,31 @@ class PrivacyReceipt:
         return f"epsilon = {epsilon_text(self.epsilon)} at delta = {self.delta:.3g} ({self.relation})"
 
     @property
+    def covered(self) -> str:
+        """What the guarantee covers, in words."""
+        return COVERED
+
+    @property
     def not_covered(self) -> str:
         """What the guarantee does not cover, in words."""
         return NOT_COVERED + MORE_ROWS[self.unit == ONE_ROW]
+
+    @property
+    def membership(self) -> MembershipBound | None:
+        """What an attacker could find out of one privacy unit at most; None without a guarantee."""
+        if self.guarantee != "dp" or self.plan is None:
+            return None
+        return membership_bound(self.plan)
+
+    def registry(self) -> DeploymentRecord:
+        """The record for the public registry of deployments, and for the questions of NIST SP 800-226.
+
+        Raises:
+            ConfigError: The receipt states no guarantee.
+        """
+        from jupyter_dpsynth.privacy.registry import deployment_record
+
+        return deployment_record(self)
 
     def spending(self) -> list[tuple[str, str, float]]:
         """Item, detail and share of the squared privacy loss of each part of the run."""
@@ -150,7 +183,7 @@ class PrivacyReceipt:
             )
             facts.append(("epsilon of the completed steps", text))
         if self.guarantee == "dp":
-            facts += [("covered", COVERED), ("not covered", self.not_covered)]
+            facts += [("covered", self.covered), ("not covered", self.not_covered)]
         if self.ledger_entry is not None:
             facts.append(("ledger", f"recorded as run {self.ledger_entry[:8]} in the owner's ledger"))
         facts.append(("versions", ", ".join(f"{k} {v}" for k, v in self.versions.items())))
@@ -176,7 +209,7 @@ class PrivacyReceipt:
             **values,
             "epsilon_rdp": None if self.epsilon is None else _finite(self.recompute_epsilon("rdp")),
             "spending": [{"item": i, "detail": d, "share": s} for i, d, s in self.spending()],
-            "covered": COVERED if self.guarantee == "dp" else "",
+            "covered": self.covered if self.guarantee == "dp" else "",
             "not_covered": self.not_covered if self.guarantee == "dp" else "",
         }
 
@@ -224,6 +257,16 @@ class PrivacyReceipt:
         for name, detail, share in self._shown_spending():
             lines.append(f"  {share:6.1%}  {name}: {detail}" if detail else f"  {share:6.1%}  {name}")
         lines += ["", *(f"  {name}: {text}" for name, text in self.facts())]
+        if self.membership is not None:
+            lines += [
+                "",
+                f"{TITLE}:",
+                f"  {in_words(self.membership, self.unit)}",
+                "",
+                f"  {' | '.join(RATES)}",
+            ]
+            width = len(RATES[0])
+            lines += [f"  {false:>{width}} | {true}" for false, true in rates_in_words(self.membership)]
         if self.second_opinion:
             lines += ["", f"{OPINION_TITLE}:"]
             lines += [f"  {line}" for line in self.second_opinion.strip().splitlines()]
@@ -234,7 +277,11 @@ class PrivacyReceipt:
         from jupyter_dpsynth.display.documents import receipt_html
 
         opinion = OPINION_TITLE, self.second_opinion or ""
-        return receipt_html(self.headline, self._shown_spending(), self.facts(), opinion)
+        bound = self.membership
+        attack = None
+        if bound is not None:
+            attack = TITLE, in_words(bound, self.unit), RATES, rates_in_words(bound)
+        return receipt_html(self.headline, self._shown_spending(), self.facts(), opinion, attack)
 
     def __str__(self) -> str:
         """The text form."""

@@ -22,7 +22,9 @@ ROUNDING = 1 + 1e-9
 
 @pytest.mark.parametrize("mu", [0.05, 1.0, 4.0])
 def test_the_rates_of_gaussian_noise_are_those_in_closed_form(mu):
-    plan = PrivacyPlan((GaussianMeasurement("a", math.sqrt(2) / mu), GaussianMeasurement("b", math.sqrt(2) / mu)))
+    plan = PrivacyPlan(
+        (GaussianMeasurement("a", math.sqrt(2) / mu), GaussianMeasurement("b", math.sqrt(2) / mu))
+    )
     bound = membership_bound(plan)
     for false, true in bound.rates:
         assert true == pytest.approx(norm.cdf(norm.ppf(false) + mu), rel=1e-9)
@@ -56,7 +58,9 @@ def test_the_rates_of_a_run_are_those_of_an_exact_accountant(measured, training)
     def line(epsilon):
         return false * math.exp(epsilon) + math.exp(exact_log_delta(parts, epsilon))
 
-    exact = minimize_scalar(line, bounds=(0.01, -math.log(false)), method="bounded", options={"xatol": 0.01}).fun
+    exact = minimize_scalar(
+        line, bounds=(0.01, -math.log(false)), method="bounded", options={"xatol": 0.01}
+    ).fun
     ((_, true),) = found.rates
     assert exact * (1 - 1e-5) <= true <= exact * 1.002  # the search ends a little above the smallest value
     assert found.advantage == pytest.approx(math.exp(exact_log_delta(parts, 1e-9)), rel=2e-3)
@@ -82,7 +86,8 @@ def test_what_is_reserved_of_delta_counts_in_full():
 
 
 @pytest.mark.parametrize(
-    "training", [SampledTraining(10**10, 1e-4, 0.5), SampledTraining(10**6, 0.5, 0.31), SampledTraining(3, 0.5, 0.01)]
+    "training",
+    [SampledTraining(10**10, 1e-4, 0.5), SampledTraining(10**6, 0.5, 0.31), SampledTraining(3, 0.5, 0.01)],
 )
 def test_hardly_any_noise_is_answered_at_once_and_gives_the_attacker_everything(training):
     bound = membership_bound(PrivacyPlan((GaussianMeasurement("a", 1e-3),), training))

@@ -187,6 +187,15 @@ and every figure has an error bar:
 Instead of df you can pass a Dask DataFrame, or files that are read part by part: data/*.parquet."""
 
 
+_RECEIPT_DETAILS = """\
+With --registry it makes the record that the Differential Privacy Deployments Registry asks for (tier 3), and
+answers the questions of NIST SP 800-226. What a receipt cannot answer is marked TO BE ANSWERED:
+
+    %dpsynth receipt --registry                     # to look at
+    %dpsynth receipt --registry --to record.yaml    # for the registry
+    %dpsynth receipt --registry --to record.md      # to read and fill in"""
+
+
 _LEDGER_DETAILS = """\
 A run is recorded before anything is measured, and stays recorded however it ends. Tables with the same
 content are the same dataset, whatever the variable is called. Tables learned with the same --dataset NAME
@@ -308,7 +317,18 @@ STATUS = Command("status", (), "Show what is running and what has been learned."
 
 STOP = Command("stop", (), "End a background training after its current step; the model is kept.")
 
-RECEIPT = Command("receipt", (), "Show what epsilon was spent on.", (_SYNTHESIZER,))
+RECEIPT = Command(
+    "receipt",
+    (),
+    "Show what epsilon was spent on, and what an attacker could find out at most.",
+    (
+        Option("registry", "", "Show the record for the public registry, with NIST's questions."),
+        Option("to", "FILE", "With --registry: write it to a .yaml, .md or .json file."),
+        Option("overwrite", "", "With --to: replace an existing file."),
+        _SYNTHESIZER,
+    ),
+    _RECEIPT_DETAILS,
+)
 
 LEDGER = Command(
     "ledger",

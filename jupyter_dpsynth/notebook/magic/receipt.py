@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.display.words import epsilon_text
+from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.notebook.magic.namespace import expand
 from jupyter_dpsynth.notebook.magic.synthesis import current_synthesizer
 from jupyter_dpsynth.notebook.output import mime_bundle, publish, say
 
@@ -43,7 +45,20 @@ def epsilon(session: Session, parsed: ParsedLine) -> None:
 
 
 def receipt(session: Session, parsed: ParsedLine) -> None:
-    """Show what epsilon was spent on."""
+    """Show what epsilon was spent on; or make the record for a registry."""
+    options = parsed.options
+    for name, needed in (("to", "registry"), ("overwrite", "to")):
+        if name in options and needed not in options:
+            raise ConfigError(f"--{name} needs --{needed}: %dpsynth receipt --registry --to record.yaml.")
     _, synthesizer = current_synthesizer(session, parsed)
     spent = synthesizer.receipt
-    publish(mime_bundle(spent.to_text(), spent.to_html()))
+    if "registry" not in options:
+        publish(mime_bundle(spent.to_text(), spent.to_html()))
+        return
+    record = spent.registry()
+    if "to" not in options:
+        publish(mime_bundle(record.to_markdown(), record.to_html()))
+        return
+    path = expand(options["to"], session.namespace, "--to")
+    record.save(path, overwrite="overwrite" in options)
+    say(f"The record is in {path}. {record.left}")
