@@ -20,8 +20,8 @@ def add_receipt(commands: Any) -> None:  # noqa: ANN401 - argparse names no type
         "receipt",
         help="show what a run spent epsilon on, or make its record for the public registry",
         description="Show what a run spent epsilon on, and what an attacker could find out at most. With "
-        "--registry, make the record that the Differential Privacy Deployments Registry asks for (tier 3), and "
-        "answer the questions of NIST SP 800-226. What a receipt cannot answer is marked TO BE ANSWERED.",
+        "--registry, make the record that the Differential Privacy Deployments Registry asks for (tier 3), "
+        "and answer the questions of NIST SP 800-226. What a receipt cannot answer is marked TO BE ANSWERED.",
         allow_abbrev=False,
     )
     parser.add_argument("file", type=Path, help="a receipt (JSON) or a saved model")

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import (
-    WARN,
     card,
     details,
     heading,
     join,
     paragraph,
     preformatted,
-    sign,
     strong,
     table,
 )
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["audit_html", "receipt_html", "record_html"]
 
+SHARES, FACTS = "What epsilon was spent on", "What else belongs to the promise"
 SPENDING = ("Share of the budget", "Item", "Detail")
 
 
@@ -52,9 +51,11 @@ def receipt_html(
     return str(
         card(
             paragraph(strong(headline)),
-            table(shares, SPENDING, numbers={0}, bold=False) if shares else "",
-            table(facts),
             "" if attack is None else attack_html(attack),
+            heading(SHARES) if shares else "",
+            table(shares, SPENDING, numbers={0}, bold=False) if shares else "",
+            heading(FACTS),
+            table(facts),
             details(title, preformatted(text)) if text else "",
             kind="receipt",
         )
@@ -70,6 +71,7 @@ def attack_html(attack: Attack) -> Markup:
 
 def record_html(
     headline: str,
+    left: str,
     attack: Attack,
     groups: Sequence[tuple[str, Sequence[tuple[str, str, str]]]],
     mark: str,
@@ -78,6 +80,7 @@ def record_html(
 
     Args:
         headline: The guarantee in one sentence.
+        left: How much is left to be answered, in one sentence.
         attack: What an attacker could find out at most.
         groups: Title, and for each question the question, the answer and what is left to be answered.
         mark: What stands before that.
@@ -86,7 +89,7 @@ def record_html(
     def cell(answer: str, blank: str) -> Markup:
         lines: list[str] = answer.splitlines()
         if blank:
-            lines.append(join((sign(mark, WARN), f": {blank}")))
+            lines.append(join((strong(mark), f": {blank}")))
         return Markup("<br>").join(lines)
 
     parts = [
@@ -95,7 +98,7 @@ def record_html(
         )
         for title, entries in groups
     ]
-    return str(card(paragraph(strong(headline)), attack_html(attack), *parts, kind="record"))
+    return str(card(paragraph(strong(headline)), paragraph(left), attack_html(attack), *parts, kind="record"))
 
 
 def audit_html(verdict: str, figures: Sequence[tuple[str, str]], explanation: str) -> str:

@@ -254,19 +254,14 @@ class PrivacyReceipt:
     def to_text(self) -> str:
         """The receipt for a terminal."""
         lines = [self.headline, ""]
+        bound = self.membership
+        if bound is not None:
+            lines += [f"{TITLE}:", f"  {in_words(bound, self.unit)}", "", f"  {' | '.join(RATES)}"]
+            lines += [f"  {false:>{len(RATES[0])}} | {true}" for false, true in rates_in_words(bound)]
+            lines.append("")
         for name, detail, share in self._shown_spending():
             lines.append(f"  {share:6.1%}  {name}: {detail}" if detail else f"  {share:6.1%}  {name}")
         lines += ["", *(f"  {name}: {text}" for name, text in self.facts())]
-        if self.membership is not None:
-            lines += [
-                "",
-                f"{TITLE}:",
-                f"  {in_words(self.membership, self.unit)}",
-                "",
-                f"  {' | '.join(RATES)}",
-            ]
-            width = len(RATES[0])
-            lines += [f"  {false:>{width}} | {true}" for false, true in rates_in_words(self.membership)]
         if self.second_opinion:
             lines += ["", f"{OPINION_TITLE}:"]
             lines += [f"  {line}" for line in self.second_opinion.strip().splitlines()]

@@ -14,6 +14,8 @@ from tests.support.models import untrained
 from tests.support.tables import mixed_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.notebooks import Shell
 
 HEAVY = ("tensorflow", "pandas", "matplotlib", "ipywidgets", "dp_accounting")
@@ -219,3 +221,19 @@ def test_epsilon_says_whom_it_protects(shell: Shell) -> None:
     assert "any one row of the table" in shell.run("%dpsynth epsilon").text
     synthesizer.config.privacy_unit = "person"
     assert "all rows of any one value of 'person'" in shell.run("%dpsynth epsilon").text
+
+
+def test_the_record_for_a_registry_is_shown_or_written_and_never_overwritten_by_itself(
+    shell: Shell, tmp_path: Path
+) -> None:
+    shell.names["synthesizer"] = untrained(mixed_table(300, seed=5))
+    record = shell.names["synthesizer"].receipt.registry()
+    (bundle,) = shell.run("%dpsynth receipt --registry").displays
+    assert bundle == {"text/plain": record.to_markdown(), "text/html": record.to_html()}
+    shell.names["target"] = str(tmp_path / "record.yaml")
+    assert "questions can be answered by a person only" in shell.run("%dpsynth receipt --registry --to {target}").text
+    assert (tmp_path / "record.yaml").read_text(encoding="utf-8") == record.to_yaml()
+    assert "--overwrite" in shell.run("%dpsynth receipt --registry --to {target}").error
+    assert "record.yaml" in shell.run("%dpsynth receipt --registry --to {target} --overwrite").text
+    assert "--to needs --registry" in shell.run("%dpsynth receipt --to {target}").error
+    assert "--overwrite needs --to" in shell.run("%dpsynth receipt --registry --overwrite").error

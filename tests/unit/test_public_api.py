@@ -65,6 +65,8 @@ PARAMETERS = {
         "synthesizer df df_synth epsilon target dataset label new_dataset infinite_total ledger"
     ),
     "interop.sdv.sdv_metadata": "df_meta",
+    "privacy.receipt.PrivacyReceipt.registry": "self",
+    "privacy.registry.DeploymentRecord.save": "self path overwrite",
 }
 REQUIRED = {
     "HighDimSynthesizer": {"df_meta"},
@@ -84,6 +86,7 @@ REQUIRED = {
     "estimator.SklearnSynthesizer.fit": {"self", "X"},
     "evaluate_privately": {"synthesizer", "df", "epsilon"},
     "interop.sdv.sdv_metadata": {"df_meta"},
+    "privacy.registry.DeploymentRecord.save": {"self", "path"},
 }
 
 

@@ -103,10 +103,11 @@ def composition(receipt: PrivacyReceipt) -> str:
             f"{training.sampling_probability:.4g}; Gaussian noise, standard deviation "
             f"{training.noise_multiplier:.4g} times the sensitivity"
         )
+    renyi = epsilon_text(receipt.recompute_epsilon("rdp"))
     return (
         "All parts are composed as one event (dp_accounting); their epsilons are not added up. By the Renyi "
-        f"accountant alone epsilon would be {epsilon_text(receipt.recompute_epsilon('rdp'))}. The parts:\n"
-        + "\n".join(f"- {line}" for line in lines)
+        f"accountant alone epsilon would be {renyi}. The parts (the sensitivity is the most by which one "
+        "unit can change a result):\n" + "\n".join(f"- {line}" for line in lines)
     )
 
 

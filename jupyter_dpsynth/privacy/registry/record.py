@@ -74,7 +74,9 @@ class DeploymentRecord:
     @property
     def left(self) -> str:
         """How much is left to do, in a sentence."""
-        return f"{len(self.blanks)} questions are left for a person: search for '{TO_BE_ANSWERED}'."
+        return (
+            f"{len(self.blanks)} questions can be answered by a person only: search for '{TO_BE_ANSWERED}'."
+        )
 
     def registry(self) -> dict[str, Any]:
         """The registry's record, nested as its schema wants it. Texts are Markdown."""
@@ -218,7 +220,7 @@ class DeploymentRecord:
             )
         ]
         attack = TITLE, self.explanation, RATES, self.rates
-        return record_html(self.headline, attack, groups, TO_BE_ANSWERED)
+        return record_html(self.headline, self.left, attack, groups, TO_BE_ANSWERED)
 
 
 def markdown_text(text: str) -> str:
@@ -247,14 +249,21 @@ def _written(entries: tuple[Entry, ...], level: int) -> Iterator[str]:
 
 def _in_lines(receipt: PrivacyReceipt) -> PrivacyReceipt:
     """The receipt with its texts in one line each: a text from a file cannot add a line to a document."""
-    names = ("unit", "relation", "sampler", "noise", "backend", "ledger_entry")
-    texts = {name: _one_line(text) for name in names if (text := getattr(receipt, name)) is not None}
     versions = {_one_line(name): _one_line(version) for name, version in receipt.versions.items()}
     plan = receipt.plan
     if plan is not None:
         measured = (replace(m, name=_one_line(m.name), detail=_one_line(m.detail)) for m in plan.measurements)
         plan = replace(plan, measurements=tuple(measured))
-    return replace(receipt, plan=plan, versions=versions, **texts)
+    return replace(
+        receipt,
+        plan=plan,
+        unit=_one_line(receipt.unit),
+        relation=_one_line(receipt.relation),
+        sampler=_one_line(receipt.sampler),
+        noise=_one_line(receipt.noise),
+        ledger_entry=None if receipt.ledger_entry is None else _one_line(receipt.ledger_entry),
+        versions=versions,
+    )
 
 
 def _one_line(text: str) -> str:
