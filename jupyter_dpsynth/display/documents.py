@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["audit_html", "receipt_html", "record_html"]
 
-SHARES, FACTS = "What epsilon was spent on", "What else belongs to the promise"
+SHARES, FACTS = "What the budget was spent on", "Facts of the run"
 SPENDING = ("Share of the budget", "Item", "Detail")
 
 
