@@ -44,6 +44,7 @@ def receipt(options: argparse.Namespace) -> int:
     """
     from jupyter_dpsynth.persistence import read_receipt
     from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
+    from jupyter_dpsynth.privacy.registry import deployment_record
 
     if options.to is not None and not options.registry:
         raise ConfigError("--to needs --registry: a receipt itself is printed.")
@@ -53,7 +54,7 @@ def receipt(options: argparse.Namespace) -> int:
     if not options.registry:
         sys.stdout.write(f"{spent.to_text()}\n")
         return 0
-    record = spent.registry()
+    record = deployment_record(spent)
     if options.to is None:
         sys.stdout.write(record.to_markdown())
         return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.display.words import epsilon_text, item_text
@@ -20,9 +20,6 @@ from jupyter_dpsynth.privacy.membership import (
     membership_bound,
     rates_in_words,
 )
-
-if TYPE_CHECKING:
-    from jupyter_dpsynth.privacy.registry import DeploymentRecord
 
 __all__ = ["FORMAT", "PrivacyReceipt", "budget_shares", "epsilon_text", "relation_of"]
 
@@ -148,16 +145,6 @@ class PrivacyReceipt:
         if self.guarantee != "dp" or self.plan is None:
             return None
         return membership_bound(self.plan)
-
-    def registry(self) -> DeploymentRecord:
-        """The record for the public registry of deployments, and for the questions of NIST SP 800-226.
-
-        Raises:
-            ConfigError: The receipt states no guarantee.
-        """
-        from jupyter_dpsynth.privacy.registry import deployment_record
-
-        return deployment_record(self)
 
     def spending(self) -> list[tuple[str, str, float]]:
         """Item, detail and share of the squared privacy loss of each part of the run."""

@@ -66,7 +66,8 @@ CELLS = {
     "receipt": "%dpsynth receipt",
     "receipt as a value": "first.receipt",
     "record for a registry": "%dpsynth receipt --registry",
-    "record for a registry as a value": "first.receipt.registry()",
+    "record for a registry as a value": "from jupyter_dpsynth.privacy.registry import deployment_record\n"
+    "deployment_record(first.receipt)",
     "synthesize": "%dpsynth synthesize 300 -o made -s first\nmade.drop(columns='key')",
     "compare": "%dpsynth compare made -s first -o report",
     "compare as a value": "[report, report.per_column, report.to_frame()]",

@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS
+from jupyter_dpsynth.privacy.registry import deployment_record
 from tests.support.models import untrained
 from tests.support.tables import mixed_table
 
@@ -227,11 +228,14 @@ def test_the_record_for_a_registry_is_shown_or_written_and_never_overwritten_by_
     shell: Shell, tmp_path: Path
 ) -> None:
     shell.names["synthesizer"] = untrained(mixed_table(300, seed=5))
-    record = shell.names["synthesizer"].receipt.registry()
+    record = deployment_record(shell.names["synthesizer"].receipt)
     (bundle,) = shell.run("%dpsynth receipt --registry").displays
     assert bundle == {"text/plain": record.to_markdown(), "text/html": record.to_html()}
     shell.names["target"] = str(tmp_path / "record.yaml")
-    assert "questions can be answered by a person only" in shell.run("%dpsynth receipt --registry --to {target}").text
+    assert (
+        "questions can be answered by a person only"
+        in shell.run("%dpsynth receipt --registry --to {target}").text
+    )
     assert (tmp_path / "record.yaml").read_text(encoding="utf-8") == record.to_yaml()
     assert "--overwrite" in shell.run("%dpsynth receipt --registry --to {target}").error
     assert "record.yaml" in shell.run("%dpsynth receipt --registry --to {target} --overwrite").text

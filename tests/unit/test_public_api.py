@@ -30,6 +30,7 @@ MODULES = {
     "notebook.panel": {"ConfigPanel"},
     "privacy.ledger": {"PrivacyLedger"},
     "privacy.receipt": {"FORMAT", "PrivacyReceipt", "budget_shares", "epsilon_text", "relation_of"},
+    "privacy.registry": {"TO_BE_ANSWERED", "DeploymentRecord", "Entry", "deployment_record"},
     "privacy.verification": {"Check", "Verification", "verify_receipt"},
     "synthesizer": {"HighDimSynthesizer"},
 }
@@ -65,7 +66,7 @@ PARAMETERS = {
         "synthesizer df df_synth epsilon target dataset label new_dataset infinite_total ledger"
     ),
     "interop.sdv.sdv_metadata": "df_meta",
-    "privacy.receipt.PrivacyReceipt.registry": "self",
+    "privacy.registry.deployment_record": "receipt",
     "privacy.registry.DeploymentRecord.save": "self path overwrite",
 }
 REQUIRED = {
@@ -87,6 +88,7 @@ REQUIRED = {
     "evaluate_privately": {"synthesizer", "df", "epsilon"},
     "interop.sdv.sdv_metadata": {"df_meta"},
     "privacy.registry.DeploymentRecord.save": {"self", "path"},
+    "privacy.registry.deployment_record": {"receipt"},
 }
 
 

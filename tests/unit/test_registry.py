@@ -14,11 +14,12 @@ import yaml
 from markdown_it import MarkdownIt
 
 from jupyter_dpsynth import cli
+from jupyter_dpsynth.display.words import item_text
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, SampledTraining
 from jupyter_dpsynth.privacy.membership import rates_in_words
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, relation_of
-from jupyter_dpsynth.privacy.registry import TO_BE_ANSWERED
+from jupyter_dpsynth.privacy.registry import TO_BE_ANSWERED, deployment_record
 from jupyter_dpsynth.privacy.verification import verify_receipt
 from tests.support.markup import NASTY, assert_escaped
 from tests.support.registry_schema import REGISTRY_SCHEMA
@@ -36,7 +37,7 @@ def receipt():
 
 @pytest.fixture(scope="module")
 def record(receipt):
-    return receipt.registry()
+    return deployment_record(receipt)
 
 
 def problems(record):
@@ -132,7 +133,7 @@ def test_the_figures_are_the_receipts_own(receipt, record):
     assert loss["privacy_unit"] == receipt.unit
     composition = record.registry()["deployment"]["accounting"]["composition"]
     for measurement in receipt.plan.measurements:
-        assert f"{measurement.name}" in composition
+        assert item_text(measurement.name) in composition
         assert f"{measurement.sigma:.4g}" in composition
     assert str(receipt.plan.training.steps) in composition
 
@@ -153,7 +154,7 @@ def test_what_only_a_person_knows_has_no_answer(record):
 
 
 def answers(receipt):
-    record = receipt.registry()
+    record = deployment_record(receipt)
     return {entry.name or entry.group: str(entry.answer) for entry in (*record.fields, *record.questions)}
 
 
@@ -191,15 +192,15 @@ def test_another_fact_on_the_receipt_changes_the_answers_that_it_belongs_to_and_
 
 
 def test_a_stopped_run_says_so_and_a_finished_one_does_not(receipt):
-    assert "stopped after" not in receipt.registry().to_markdown()
+    assert "stopped after" not in deployment_record(receipt).to_markdown()
     stopped = replace(receipt, completed_steps=receipt.planned_steps - 1)
-    assert "stopped after" in stopped.registry().to_markdown()
+    assert "stopped after" in deployment_record(stopped).to_markdown()
 
 
 def test_a_run_without_training_names_no_training():
     plan = PrivacyPlan((GaussianMeasurement("row count", 5.0),))
     receipt = PrivacyReceipt(plan, 1e-6, 1.0, 1.0, 1.0, 0, 0, "-", "system", True, "native", {}, None, "dp")
-    assert "DP-SGD" not in receipt.registry().to_markdown()
+    assert "DP-SGD" not in deployment_record(receipt).to_markdown()
 
 
 def test_texts_of_a_receipt_become_no_markup_in_any_form(receipt):
@@ -216,7 +217,7 @@ def test_texts_of_a_receipt_become_no_markup_in_any_form(receipt):
         sampler=MARKUP,
         versions={MARKUP: MARKUP},
     )
-    record = receipt.registry()
+    record = deployment_record(receipt)
     assert_escaped(record.to_html())
     assert_escaped(receipt.to_html())
     rendered = MarkdownIt("commonmark").enable("table").render(record.to_markdown())
@@ -292,7 +293,7 @@ def test_a_run_without_guarantee_has_nothing_to_register(receipt, change):
     assert changed.membership is None
     assert "What an attacker could find out" not in changed.to_text()
     with pytest.raises(ConfigError, match="nothing to register"):
-        changed.registry()
+        deployment_record(changed)
 
 
 def test_a_file_with_answers_is_replaced_only_if_it_is_said(record, tmp_path):

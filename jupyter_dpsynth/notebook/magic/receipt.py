@@ -55,7 +55,9 @@ def receipt(session: Session, parsed: ParsedLine) -> None:
     if "registry" not in options:
         publish(mime_bundle(spent.to_text(), spent.to_html()))
         return
-    record = spent.registry()
+    from jupyter_dpsynth.privacy.registry import deployment_record
+
+    record = deployment_record(spent)
     if "to" not in options:
         publish(mime_bundle(record.to_markdown(), record.to_html()))
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.config import ONE_ROW
-from jupyter_dpsynth.display.words import epsilon_text
+from jupyter_dpsynth.display.words import epsilon_text, item_text
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
@@ -91,17 +91,18 @@ def composition(receipt: PrivacyReceipt) -> str:
     plan = receipt.plan
     if plan is None:
         raise TypeError
+    noise = "Gaussian noise, standard deviation"
     lines = [
-        f"{each.name}{f' ({each.detail})' if each.detail else ''}: Gaussian noise, standard deviation "
-        f"{each.sigma:.4g} times the sensitivity"
+        f"{item_text(each.name)}{f' ({each.detail})' if each.detail else ''}: {noise} {each.sigma:.4g} times "
+        "the sensitivity"
         for each in plan.measurements
     ]
     training = plan.training
     if training is not None and training.steps:
         lines.append(
             f"training: {training.steps} steps, each on a sample that has every unit with probability "
-            f"{training.sampling_probability:.4g}; Gaussian noise, standard deviation "
-            f"{training.noise_multiplier:.4g} times the sensitivity"
+            f"{training.sampling_probability:.4g}; {noise} {training.noise_multiplier:.4g} times the "
+            "sensitivity"
         )
     renyi = epsilon_text(receipt.recompute_epsilon("rdp"))
     return (
