@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # A test has the same examples in every run, as in CI, and no time for them that a busy machine could exceed.
 # Others are tried with --hypothesis-profile=default.
@@ -45,3 +50,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if REPEATED & set(item.path.relative_to(Path(__file__).parent).parts):
                 item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ledgers() -> Iterator[None]:
+    """Give each test of this process a ledger of its own: tables of many tests have the same columns.
+
+    Processes that a test starts share the session's, and so does a test that names another folder itself.
+    """
+    from jupyter_dpsynth.privacy.ledger import book
+
+    folder, usual = os.environ["JUPYTER_DATA_DIR"], book.default_path
+
+    def of_this_test() -> Path:
+        path = usual()
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+        if not path.is_relative_to(folder):
+            return path
+        return path.parent / hashlib.sha256(test.encode()).hexdigest()[:16] / path.name
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(book, "default_path", of_this_test)
+        yield

@@ -29,8 +29,9 @@ class StepReport:
         message: The same in words, with the column's name while columns are measured.
         step: Completed training steps.
         total_steps: Planned training steps, 0 before they are known.
-        epsilon: Upper bound on what has been spent so far; infinite without differential privacy, None
-            for a test-only seed.
+        epsilon: What the completed steps would cost if their number had been fixed beforehand; infinite
+            without differential privacy, None for a test-only seed. It is no figure to stop by: see
+            `reserved`.
         epsilon_target: The budget.
         delta: Delta of both, None before it is known.
         loss: Private running mean of the loss in nats a row, None before training.
@@ -39,6 +40,9 @@ class StepReport:
         seconds: Time since `learn` was called.
         ledger: What the data has cost so far, in words for its owner; empty before it is known. It is
             derived from the exact rows: no part of epsilon covers it.
+        reserved: Epsilon that the ledger has recorded for the run, and that counts however it ends, because
+            a stop may follow from what was shown; 0 before it is recorded. At the end it is
+            `HighDimSynthesizer.epsilon`.
     """
 
     phase: Phase
@@ -53,3 +57,4 @@ class StepReport:
     rows: int = 0
     seconds: float = 0.0
     ledger: str = ""
+    reserved: float | None = 0.0

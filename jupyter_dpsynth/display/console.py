@@ -26,20 +26,20 @@ def progress_text(report: StepReport) -> str:
     """A report as one line of text.
 
     >>> from jupyter_dpsynth.reports import StepReport
-    >>> progress_text(StepReport("training", "training", 120, 500, 0.61, 1.0, loss=23.4, seconds=4))
-    'training: step 120/500, epsilon 0.61 of 1, loss 23.40, 4 s'
+    >>> progress_text(StepReport("training", "training", 120, 500, loss=23.4, reserved=0.9994, seconds=4))
+    'training: step 120/500, epsilon 0.9994 reserved, loss 23.40, 4 s'
     >>> progress_text(StepReport("measuring", "measuring column 'age'", seconds=1))
     "measuring column 'age', 1 s"
     """
     parts = [report.message]
     if report.total_steps:
         parts[0] += f": step {report.step}/{report.total_steps}"
-        if report.epsilon is None:
+        if report.reserved is None:
             parts.append("TEST ONLY, no guarantee")
-        elif math.isinf(report.epsilon):
+        elif math.isinf(report.epsilon_target):
             parts.append("epsilon infinite (no guarantee)")
         else:
-            parts.append(f"epsilon {epsilon_text(report.epsilon)} of {report.epsilon_target:g}")
+            parts.append(f"epsilon {epsilon_text(report.reserved)} reserved")
     if report.loss is not None:
         parts.append(f"loss {report.loss:.2f}")
     parts.append(f"{report.seconds:.0f} s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-__all__ = ["compact", "duration", "epsilon_text", "item_text", "seconds_left"]
+__all__ = ["compact", "duration", "epsilon_text", "item_text", "reserved_words", "seconds_left"]
 
 # of a run's budget, by the names that receipts and ledgers keep
 ITEMS = {"second look at unlisted names": "second measurement of rare categories"}
@@ -26,6 +26,21 @@ def epsilon_text(value: float) -> str:
     exact = Decimal(repr(float(value)))
     rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), rounding=ROUND_CEILING)
     return f"{float(rounded):.4g}"
+
+
+def reserved_words(epsilon: float, target: float) -> str:
+    """What a run has reserved of its budget: the figure that counts, while it goes on and however it ends.
+
+    Args:
+        epsilon: What is recorded in the ledger, 0 for nothing yet.
+        target: The budget.
+
+    >>> reserved_words(0.9994, 1.0), reserved_words(0.0, 1.0)
+    ('epsilon = 0.9994 of 1 reserved', 'epsilon: nothing of 1 reserved yet')
+    """
+    if not epsilon:
+        return f"epsilon: nothing of {target:g} reserved yet"
+    return f"epsilon = {epsilon_text(epsilon)} of {target:g} reserved"
 
 
 def item_text(name: str) -> str:

@@ -69,7 +69,7 @@ def test_bars_tell_their_value_to_those_who_cannot_see_them() -> None:
     drawn = live_html(moment(epsilon=0.25))
     assert 'role="progressbar" aria-label="privacy"' in drawn
     assert 'aria-valuenow="25"' in drawn
-    assert 'aria-valuetext="epsilon at most 0.25 of 1, delta = 1e-06"' in drawn
+    assert 'aria-valuetext="epsilon = 0.25 of 1 reserved, delta = 1e-06"' in drawn
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,13 @@ def test_the_table_has_a_bar_with_words_for_every_dataset_and_escapes_names(
     ledger.set_cap(4, "patients")
     (bundle,) = shell.run("%dpsynth ledger").displays
     text, markup = bundle["text/plain"], bundle["text/html"]
-    assert re.search(r"patients\n  \[######-+\] epsilon = 1 at delta = 1e-06, 1 run, cap 4; epsilon = ", text)
+    assert re.search(
+        r"patients\n  \[######-+\] epsilon = 1 at delta = 1e-06, 1 run, .*, cap 4; epsilon = ", text
+    )
     assert "epsilon is infinite" in text
-    assert 'aria-valuetext="epsilon = 1 at delta = 1e-06, 1 run, cap 4; epsilon = ' in markup
+    assert (
+        'aria-valuetext="epsilon = 1 at delta = 1e-06, 1 run, epsilon = 1 of it reserved by 1 that' in markup
+    )
     assert "25 % of the cap of 4" in markup
     assert "<b>bold" not in markup
     assert "&lt;b&gt;bold &amp; cold&lt;/b&gt;" in markup
@@ -184,7 +188,7 @@ def test_the_ledger_outlives_the_kernel_that_was_killed(kernel: Kernel) -> None:
     doomed = Kernel()
     for code in (EXTENSION, TABLE, "doomed = df.head(2800).copy()"):
         assert not doomed.run(code).error
-    cell = doomed.start("%dpsynth learn doomed --steps 20000 --dataset 'killed one'")
+    cell = doomed.start("%dpsynth learn doomed --steps 20000 --dataset 'killed one' --new-dataset")
     doomed.follow(cell, r"step [1-9]\d*/20000")
     doomed.close()  # the process is killed, not asked
     text = kernel.run("%dpsynth ledger").displays.popitem()[1]["text/plain"]
@@ -209,7 +213,7 @@ def test_of_two_notebooks_that_want_the_same_rest_of_a_budget_one_learns(kernel:
         # rows that no other test learns or limits
         for each in (kernel, other):
             assert not each.run("rest = df.head(2700).copy()").error
-        assert not kernel.run("%dpsynth learn rest -o first --steps 5 --dataset shared").error
+        assert not kernel.run("%dpsynth learn rest -o first --steps 5 --dataset shared --new-dataset").error
         assert not kernel.run("%dpsynth ledger --cap 1.7 --dataset shared").error
         learn = "%dpsynth learn rest -o last --steps 5 --dataset shared"
         cells = [(each, each.start(learn)) for each in (kernel, other)]

@@ -20,7 +20,9 @@ from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, setting
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.notebook.panel.fields import PRESETS
 from jupyter_dpsynth.notebook.session import Session
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.identity import identify_table
 from tests.support.tables import every_type_table, mixed_table
 
 if TYPE_CHECKING:
@@ -492,4 +494,42 @@ def test_a_panel_outside_a_notebook_still_edits_the_config() -> None:
     panel = ConfigPanel(HighDimConfig(), mixed_table(50))
     panel.fields["epsilon"].control.value = "0.2"
     assert panel.config.epsilon == 0.2
+    panel.close()
+
+
+def test_train_asks_before_it_spends_on_data_that_has_cost_something(shell: Shell, tmp_path: Any) -> None:
+    df = mixed_table(300)
+    panel = ConfigPanel(HighDimConfig(epsilon=0.5), df, name="df")
+    begun: list[dict[str, Any]] = []
+    panel._actions.train = lambda *_, **given: begun.append(given)  # type: ignore[method-assign]
+    box, train = panel._question.box, control(panel, "Train")
+    train.click()
+    assert (box.layout.display, len(begun)) == ("none", 1)  # nothing was spent before: no question
+
+    earlier = mixed_table(200, seed=1)  # other rows; that it is the same data follows from the columns
+    book = PrivacyLedger()
+    book.reserve(identify_table(FrameSource(earlier), None, "df"), 1.0, 1e-6)
+    train.click()
+    assert (box.layout.display, len(begun)) == ("", 1)
+    question = panel._question._words.value
+    assert 'role="alert"' in question
+    assert "has cost epsilon = 1 so far (1 run" in question
+    assert "this run reserves 0.5 more" in question
+    control(panel, "Cancel").click()
+    assert (box.layout.display, len(begun)) == ("none", 1)
+
+    train.click()
+    control(panel, "Train again and spend more").click()
+    assert begun[-1]["answers"] == {"new_dataset": False, "infinite_total": False}
+    train.click()
+    control(panel, "It is about other people").click()
+    assert begun[-1]["answers"] == {"new_dataset": True, "infinite_total": False}
+    assert begun[-1]["cell"].startswith("%%dpsynth learn df --new-dataset\n")
+    assert len(begun) == 3
+
+    panel.config.privacy_unit = "group"
+    train.click()
+    assert "The total is then infinite" in panel._question._words.value
+    control(panel, "Train again and spend more").click()
+    assert begun[-1]["answers"] == {"new_dataset": False, "infinite_total": True}
     panel.close()

@@ -105,10 +105,13 @@ def test_a_private_report_is_shown_with_its_cost_and_entered_into_the_ledger(ker
 def test_an_interrupt_keeps_the_model_and_the_cell_succeeds(kernel: Kernel) -> None:
     cell = kernel.start(f"%%dpsynth learn df -o stopped\n{LONG}")
     kernel.follow(cell, TRAINING)
+    running = final(cell)["text/plain"]
     kernel.manager.interrupt_kernel()
     kernel.follow(cell, seconds=30)
     assert not cell.error
     epsilon = kernel.value("stopped.epsilon")
+    assert f"epsilon = {epsilon_text(epsilon)} of 1 reserved" in running  # what is charged
+    assert "Stopping early does not change what it cost" in final(cell)["text/plain"]
     assert re.search(
         rf"Stopped by you at step \d+ of 20000, epsilon = {re.escape(epsilon_text(epsilon))}: the model",
         final(cell)["text/plain"],

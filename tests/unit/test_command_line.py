@@ -326,9 +326,11 @@ def without_controls(screen):
 def test_a_narrow_terminal_shows_steps_and_figures_in_full_in_one_line(width, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))
     screen = Terminal()
-    LearningProgress(screen)(StepReport("training", "training", 1234, 4000, 0.8471, 1.0, loss=14.58))
+    report = StepReport("training", "training", 1234, 4000, 0.61, 1.0, loss=14.58, reserved=0.8471)
+    LearningProgress(screen)(report)
     shown = without_controls(screen)
-    assert "step 1234/4000, epsilon 0.8471 of 1, loss 14.58" in shown
+    assert "step 1234/4000, epsilon 0.8471 reserved, loss " in shown
+    assert ("14.58" in shown) == (width > 60)
     assert len(shown) < width
     assert ("━" in shown) == (width > 70)
 
@@ -347,10 +349,10 @@ def test_a_log_gets_a_line_for_every_tenth_of_the_steps():
     stream = io.StringIO()
     progress = LearningProgress(stream)
     for step in range(501):
-        progress(StepReport("training", "training", step, 500, 0.1, 1.0, loss=3.0))
+        progress(StepReport("training", "training", step, 500, 0.05, 1.0, loss=3.0, reserved=0.1))
     lines = stream.getvalue().splitlines()
     assert len(lines) == 11
-    assert lines[-1].startswith("training: step 500/500, epsilon 0.1 of 1")
+    assert lines[-1].startswith("training: step 500/500, epsilon 0.1 reserved")
 
 
 def test_a_terminal_s_line_is_written_over_and_its_last_state_stays(monkeypatch):
@@ -359,12 +361,12 @@ def test_a_terminal_s_line_is_written_over_and_its_last_state_stays(monkeypatch)
     screen = Terminal()
     progress = LearningProgress(screen)
     for step, phase in ((1, "training"), (2, "training"), (3, "training"), (4, "finished")):
-        progress(StepReport(phase, phase, step, 4, 0.1, 1.0, loss=3.0, seconds=now[0]))
+        progress(StepReport(phase, phase, step, 4, loss=3.0, reserved=0.1, seconds=now[0]))
         now[0] += 30
     states = without_controls(screen).split("\r")
     assert len(states) == 4
-    assert "step 2/4, epsilon 0.1 of 1, loss 3.00, 30 s, about 1 min 0 s left" in states[1]
-    assert states[-1].startswith("finished: step 4/4, epsilon 0.1 of 1, loss 3.00, 90 s")
+    assert "step 2/4, epsilon 0.1 reserved, loss 3.00, 30 s, about 1 min 0 s left" in states[1]
+    assert states[-1].startswith("finished: step 4/4, epsilon 0.1 reserved, loss 3.00, 90 s")
     assert "".join(states).count("\n") == 1
     assert screen.getvalue().endswith("\n")
 

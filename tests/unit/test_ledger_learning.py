@@ -8,7 +8,8 @@ import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.datasets import load_census_sample
-from jupyter_dpsynth.display.console import ConsoleProgress
+from jupyter_dpsynth.display.console import ConsoleProgress, progress_text
+from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.engine.learning import run as run_module
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, DataError, NotLearnedError
 from jupyter_dpsynth.metadata import MetaExtractor
@@ -209,9 +210,11 @@ def test_a_finished_run_and_its_receipt_name_each_other(ledger):
 
 @pytest.mark.tensorflow
 def test_a_stopped_run_keeps_its_whole_reservation(ledger):
-    df, stop = mixed_table(), threading.Event()
+    df, stop, told, recorded = mixed_table(), threading.Event(), [], []
 
     def stop_at_three(report):
+        told.append(report)
+        recorded.append(next((run.spending.epsilon for run in runs_of(ledger)), 0.0))
         if report.step == 3:
             stop.set()
 
@@ -219,7 +222,16 @@ def test_a_stopped_run_keeps_its_whole_reservation(ledger):
     synthesizer.learn(df, callback=stop_at_three, stop=stop, ledger=ledger)
     (run,) = runs_of(ledger)
     assert (run.status, run.steps) == ("stopped", 500)
-    assert run.spending.epsilon == synthesizer.epsilon
+    assert run.spending.epsilon == synthesizer.epsilon == synthesizer.receipt.epsilon
+    # one figure: what is shown at every moment is what the ledger has recorded, and what is charged
+    assert [report.reserved for report in told if report.phase != "starting"] == [
+        epsilon for epsilon, report in zip(recorded, told, strict=True) if report.phase != "starting"
+    ]
+    assert {report.reserved for report in told if report.total_steps} == {synthesizer.epsilon}
+    assert {progress_text(report).split(", ")[1] for report in told if report.total_steps} == {
+        f"epsilon {epsilon_text(synthesizer.epsilon)} reserved"
+    }
+    assert synthesizer.receipt.epsilon_completed_steps < synthesizer.epsilon
 
 
 @pytest.mark.tensorflow

@@ -37,7 +37,11 @@ class RunProgress:
         self._observer, self._stop = observer, stop or threading.Event()
         self._began = self._told = time.monotonic()
         self._report = StepReport(
-            "starting", "reading the column names and types", epsilon=spent, epsilon_target=target
+            "starting",
+            "reading the column names and types",
+            epsilon=spent,
+            epsilon_target=target,
+            reserved=spent,
         )
 
     def report(self, **changes: Any) -> None:  # noqa: ANN401 - the report's own fields
@@ -45,6 +49,15 @@ class RunProgress:
         self._told = time.monotonic()
         self._report = replace(self._report, seconds=self._told - self._began, **changes)
         self._observer(self._report)
+
+    def note_reserved(self, reserved: tuple[float | None, float] | None) -> None:
+        """Let the next reports say what the ledger has recorded.
+
+        Args:
+            reserved: Epsilon and delta, None for nothing yet.
+        """
+        if reserved is not None:
+            self._report = replace(self._report, reserved=reserved[0])
 
     def tick(self) -> None:
         """Pass the last report on again, if that is some time ago: called after every part of a table.

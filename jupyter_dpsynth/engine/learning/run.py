@@ -107,6 +107,7 @@ def learn_table(
             entry.reserve(source, progress)
         else:
             task = _resume(task, source, df_meta, entry, progress)
+        progress.note_reserved(entry.reserved)
         importer = BackgroundImport()  # takes seconds, while the table is read
         # 5. At most so many rows of each privacy unit are kept.
         limited, units = _bound(source, config, generator, progress)
@@ -119,6 +120,7 @@ def learn_table(
             # 7. The plan replaces the reservation in the ledger; then only what it has may be released.
             plan = _plan(rows, df_meta, config, progress)
             entry.record_plan(plan)
+            progress.note_reserved(entry.reserved)
             releases.admit(plan.releases)
             _warn_of_large_delta(plan, config)
             # 8. Domains, marginals, dependences and orderings are measured.
@@ -151,6 +153,7 @@ def _learn_after_the_first_worker(
     task = TrainingTask.from_bytes(receive(workers))
     task.check(entry.config, df_meta)
     entry.take_part_in(task)
+    progress.note_reserved(entry.reserved)
     importer = BackgroundImport()
     source.after_part = progress.tick  # a stop request holds from the first step on: the others wait for it
     limited, units = _bound(source, entry.config, generator, progress)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.output import FrontEnd
     from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.notebook.show.drilldown import DrillDown
+    from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
     from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -87,6 +88,7 @@ class Actions:
         *,
         dataset: str | None,
         label: str,
+        answers: LedgerAnswers,
         cell: str,
     ) -> None:
         """Start a training in its worker thread; its display goes under the panel.
@@ -97,13 +99,16 @@ class Actions:
             config: The parameters.
             dataset: Name of the dataset in the ledger, None for none.
             label: What else the ledger may call it.
+            answers: What the user answers to the ledger.
             cell: The code of a cell that does the same, to leave under the result.
         """
         from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
         self.session.check_nothing_runs()
         config.resolve()
-        run = TrainingRun(HighDimSynthesizer(df_meta, config=config), source, self.output, dataset, label)
+        run = TrainingRun(
+            HighDimSynthesizer(df_meta, config=config), source, self.output, dataset, label, answers
+        )
         progress = TrainingProgress(
             run, self._front_end, background=True, slots=self._results.training, cell=cell
         )

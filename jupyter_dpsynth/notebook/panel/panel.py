@@ -7,6 +7,7 @@ The one exception, made only on request and labelled as such, are the findings o
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,15 @@ from jupyter_dpsynth.notebook.panel.fields import (
     preset_buttons,
     short_text,
 )
+from jupyter_dpsynth.notebook.panel.question import SpendingQuestion
 from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session
 from jupyter_dpsynth.notebook.show.drawing import cell_html
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.notebook.show.moment import moment_of
-from jupyter_dpsynth.privacy.ledger.datasets import label_of
+from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity, label_of
 from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
+from jupyter_dpsynth.sources.identity import columns_of
 from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.engine.planning.forecast import Forecast
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
 
 __all__ = ["ConfigPanel"]
 
@@ -112,6 +117,7 @@ class ConfigPanel:
         self._dataset.value, self._dataset.style = dataset, {"description_width": LABEL_WIDTH}
         self.fields = all_fields(self.config)
         self._scale = EpsilonScale(self.config)
+        self._question = SpendingQuestion(self._train_as_answered, self.say)
         self._message = widgets.HTML(layout={"min_height": "22px", "margin": "2px 0"})
         self._message.add_class("dpsynth-message")
         self.calculator = LiveCalculator(
@@ -144,7 +150,15 @@ class ConfigPanel:
             layout={"width": "calc(100% - 4px)", "display": "none"},
         )
         self.box = widgets.VBox(
-            [style_widget(), self._title(), upper, self._buttons(), self._message, self._code],
+            [
+                style_widget(),
+                self._title(),
+                upper,
+                self._buttons(),
+                self._question.box,
+                self._message,
+                self._code,
+            ],
             layout={"overflow": "visible", "width": "100%", "max_width": "1180px"},
         )
         self.box.add_class(STYLED)
@@ -200,7 +214,9 @@ class ConfigPanel:
         )
         self._file = short_text("file", "File for the model", "synthesizer.dps", "190px")
         self._file.value = f"{self._actions.output}.dps"
-        self._train = button("Train", "play", "Learn the table; spends epsilon", self.train, "primary")
+        self._train = button(
+            "Train", "play", "Learn the table; spends epsilon", self._ask_or_train, "primary"
+        )
         self._stop = button(
             "Stop", "stop", "End training after the current step and keep the model", self._actions.stop
         )
@@ -284,13 +300,18 @@ class ConfigPanel:
             '<div role="status" style="color:{};font-size:13px;line-height:18px;white-space:normal">{}</div>'
         ).format(INK, words)
 
-    def code(self) -> str:
-        """The `%%dpsynth learn` cell that trains with the same parameters and columns."""
+    def code(self, answers: LedgerAnswers | None = None) -> str:
+        """The `%%dpsynth learn` cell that trains with the same parameters and columns.
+
+        Args:
+            answers: What is answered to the ledger; no by default.
+        """
         usual = HighDimConfig().to_dict(), self._actions.session.defaults().to_dict()
         output = self._actions.output
         head = f"%%dpsynth learn {self.name}" + (f" -o {output}" if output != DEFAULT_NAME else "")
         if self.dataset is not None:
             head += f" --dataset {self.dataset if self.dataset.isidentifier() else repr(self.dataset)}"
+        head += "".join(f" --{name.replace('_', '-')}" for name, given in (answers or {}).items() if given)
         lines = [
             f"{key} = {value!r}"
             for key, value in self.config.to_dict().items()
@@ -304,14 +325,55 @@ class ConfigPanel:
         """Name of the dataset in the ledger, None if none is given."""
         return self._dataset.value.strip() or None
 
-    def train(self) -> None:
-        """Start a training with the panel's settings.
+    def train(self, *, new_dataset: bool = False, infinite_total: bool = False) -> None:
+        """Start a training with the panel's settings, without the question that the button may ask.
+
+        Args:
+            new_dataset: As for `HighDimSynthesizer.learn`.
+            infinite_total: As for `HighDimSynthesizer.learn`.
 
         Raises:
             ConfigError: A field is not allowed, or a training runs already.
             MetadataError: A declaration does not fit.
             DataError: There is no table.
         """
+        schema = self._checked()
+        self._question.hide()
+        answers: LedgerAnswers = {"new_dataset": new_dataset, "infinite_total": infinite_total}
+        self._actions.train(
+            schema.table(),
+            schema.meta(),
+            self.config,
+            dataset=self.dataset,
+            label=label_of(self.name),
+            answers=answers,
+            cell=self.code(answers),
+        )
+
+    def _train_as_answered(self, answers: LedgerAnswers) -> None:
+        self.train(**answers)
+
+    def _ask_or_train(self) -> None:
+        """What the button does: ask first if the data has cost something, by its name or its columns.
+
+        Privacy:
+            The question follows from public names alone; no row is read for it.
+        """
+        schema = self._checked()
+        self._actions.session.check_nothing_runs()
+        config = self.config.resolve()
+        with schema.table() as table:
+            name = self.dataset or table.described.attrs.get("dataset")
+            identity = TableIdentity(None, name, label_of(self.name), columns_of(table))
+        account = PrivacyLedger().account(identity)
+        if account.runs:
+            epsilon = config.epsilon if config.differential_privacy else math.inf
+            self._question.ask(account, epsilon, config.unit_text)
+        else:
+            self.train()
+
+    def _checked(self) -> SchemaDraft:
+        """The schema, if everything in the panel is allowed."""
         if self.schema is None:
             raise DataError(f"there is {NO_TABLE}.")
         wrong = [field.label for field in self.fields.values() if field.error]
@@ -319,14 +381,7 @@ class ConfigPanel:
             raise ConfigError(f"correct {', '.join(wrong)} first: the message is beside the field.")
         if self.dataset is not None:
             check_dataset_name(self.dataset, "Dataset")
-        self._actions.train(
-            self.schema.table(),
-            self.schema.meta(),
-            self.config,
-            dataset=self.dataset,
-            label=label_of(self.name),
-            cell=self.code(),
-        )
+        return self.schema
 
     def stop(self) -> None:
         """End the training after the current step; the model is kept."""

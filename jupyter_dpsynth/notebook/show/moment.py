@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jupyter_dpsynth.display.words import compact, duration, epsilon_text
+from jupyter_dpsynth.display.words import compact, duration, epsilon_text, reserved_words
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["Moment", "moment_of"]
 
 MAX_POINTS = 200  # of the loss curve: more than the eye can tell apart
-INTERRUPT_HINT = "Interrupt the kernel (■) to stop early and keep the model."
-BUTTON_HINT = "Press the button to stop early and keep the model."
+INTERRUPT_HINT = "Interrupt the kernel (■) to stop early and keep the model. It costs the same."
+BUTTON_HINT = "Press the button to stop early and keep the model. It costs the same."
 SIGNS = {"finished": "✓", "budget": "✓", "stopped": "■", "failed": "✗"}
 
 
@@ -29,7 +29,8 @@ class Moment:
         headline: The state in words.
         step: Completed steps.
         total: Planned steps, 0 before they are known.
-        epsilon: Spent so far (an upper bound); at the end what the synthesizer says. None in tests.
+        epsilon: What is reserved, and counts however it ends; at the end what the synthesizer says. None
+            in tests.
         target: The budget; infinite without differential privacy.
         delta: Delta of both, None before it is known.
         rows: Expected number of row visits.
@@ -76,8 +77,7 @@ class Moment:
             return "TEST ONLY: noise from a fixed seed, no privacy guarantee"
         if math.isinf(self.target):
             return "NO privacy guarantee: differential_privacy is False, epsilon is infinite"
-        sign = "=" if self.ended else "at most"
-        return f"epsilon {sign} {epsilon_text(self.epsilon)} of {self.target:g}"
+        return reserved_words(self.epsilon, self.target)
 
     @property
     def privacy_words(self) -> str:
@@ -172,7 +172,7 @@ def moment_of(run: TrainingRun, hint: str = INTERRUPT_HINT) -> Moment:
     if report is not None:
         state, headline = report.phase, report.message[:1].upper() + report.message[1:]
         step, total, rows = report.step, report.total_steps, report.rows
-        epsilon, delta = report.epsilon, report.delta
+        epsilon, delta = report.reserved, report.delta
     if not running:
         epsilon, delta = _spent(run)
         state, headline = _end(run, epsilon)

@@ -30,9 +30,13 @@ UNFINISHED = (
     "This notebook was saved during the training, or the kernel ended during it: count epsilon = {:g} as "
     "spent."
 )
+IN_FULL = (
+    "Stopping early does not change what it cost: the decision to stop may have followed from what was "
+    "shown. The receipt states epsilon of the completed steps, which holds only if it did not."
+)
 COVERED = (
     "Everything shown here is covered by epsilon: no exact count, no exact loss. The only exception is the "
-    "ledger's line, which is for you, the owner: it says whether these rows were learned before."
+    "ledger's line, which is for you, the owner: it says with which dataset these rows count."
 )
 
 
@@ -113,6 +117,8 @@ class TrainingProgress:
         """Show the last moment for good, with further lines of plain text below it."""
         moment = self._moment()
         notes = (*(f"⚠ {warning}" for warning in self.run.warnings), *notes)
+        if moment.state == "stopped" and moment.private and moment.epsilon:
+            notes = (IN_FULL, *notes)
         self._tell_ledger(moment)
         if self._line is not None:
             self._show_line(moment, end=True)

@@ -134,12 +134,13 @@ class Account:
     version_of: str | None = None
     named: bool = False
 
-    def sentence(self, further: float, unit: str = ONE_ROW) -> str:
+    def sentence(self, further: float, unit: str = ONE_ROW, *, hint: bool = True) -> str:
         """What was spent and what a further run reserves, for the owner of the data.
 
         Args:
             further: Epsilon of the further run.
             unit: Whose privacy it protects.
+            hint: Whether to name the option that makes the table a new dataset.
 
         >>> Account("patients", 2, 1.98, 2e-6, 2e-6, 3.0, named=True).sentence(1.0)
         "This data ('patients') has cost epsilon = 1.98 so far (2 runs, cap 3); this run reserves 1 more."
@@ -160,7 +161,7 @@ class Account:
             more = "has no guarantee at all"
         counted = "" if self.version_of is None else f", counted with {self.version_of!r}"
         words = f"This data ({self.dataset!r}{counted}) {spent}; this run {more}."
-        if self.runs and (self.version_of is not None or not self.named):
+        if hint and self.runs and (self.version_of is not None or not self.named):
             words += f" {VERSIONS}"
         if math.isfinite(further) and set(self.units) - {unit}:
             words += (

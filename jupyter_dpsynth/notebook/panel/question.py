@@ -1,0 +1,80 @@
+"""The panel's question before more is spent on data that has cost something already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ipywidgets as widgets
+from markupsafe import Markup
+
+from jupyter_dpsynth.display.html import INK, WARN
+from jupyter_dpsynth.notebook.output import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
+    from jupyter_dpsynth.privacy.ledger.summary import Account
+
+__all__ = ["SpendingQuestion"]
+
+AGAIN, OTHERS, CANCEL = "Train again and spend more", "It is about other people", "Cancel"
+
+
+class SpendingQuestion:
+    """A sentence and three buttons, shown while the question is open.
+
+    Args:
+        train: Called with the answers to the ledger, to go on.
+        say: Shows a sentence.
+
+    Attributes:
+        box: The widget.
+    """
+
+    def __init__(self, train: Callable[[LedgerAnswers], None], say: Callable[[str], None]) -> None:
+        self._train, self._say = train, say
+        self._mixed = False
+        self._words = widgets.HTML()
+        self._others = self._button(OTHERS, "users", "Count it as a new dataset", lambda: self._go(new=True))
+        buttons = [
+            self._button(AGAIN, "play", "Learn the table once more", lambda: self._go(new=False), "warning"),
+            self._others,
+            self._button(CANCEL, "times", "Spend nothing", self.hide),
+        ]
+        layout = {"flex_flow": "row wrap", "align_items": "center"}
+        self.box = widgets.VBox([self._words, widgets.HBox(buttons, layout=layout)])
+        self.hide()
+
+    def _button(
+        self, words: str, icon: str, tooltip: str, action: Callable[[], None], style: str = ""
+    ) -> widgets.Button:
+        made = widgets.Button(
+            description=words, icon=icon, tooltip=tooltip, button_style=style, layout={"width": "auto"}
+        )
+        made.on_click(guarded(action, self._say))
+        return made
+
+    def ask(self, account: Account, epsilon: float, unit: str) -> None:
+        """Show what was spent and what would be.
+
+        Args:
+            account: What the data has cost, by its name and its columns.
+            epsilon: What the run would reserve.
+            unit: Whose privacy it would protect.
+        """
+        self._mixed = bool(set(account.units) - {unit})
+        self._others.layout.display = "none" if account.named and account.version_of is None else ""
+        self._words.value = Markup(
+            '<div role="alert" style="color:{};font-size:13px;line-height:18px;white-space:normal">'
+            '<b style="color:{}">⚠ Spend more on the same data?</b> {}</div>'
+        ).format(INK, WARN, account.sentence(epsilon, unit, hint=False))
+        self.box.layout.display = ""
+
+    def hide(self) -> None:
+        """Close the question; nothing is spent."""
+        self.box.layout.display = "none"
+
+    def _go(self, *, new: bool) -> None:
+        self.hide()
+        self._train({"new_dataset": new, "infinite_total": self._mixed and not new})
