@@ -239,7 +239,8 @@ def test_a_learning_run_that_is_killed_stays_counted_and_the_next_one_is_told(tm
     again = start(LEARNER, JUPYTER_DATA_DIR=str(tmp_path))
     line = next(line for line in again.stdout if "This data" in line)
     kill(again)
-    assert "so far (1 run); this run reserves 1 more." in line
+    assert "so far (1 run, epsilon = " in line
+    assert "reserved by 1 that has not ended); this run reserves 1 more." in line
 
 
 def test_a_killed_holder_of_the_lock_does_not_keep_the_others_out(tmp_path):
