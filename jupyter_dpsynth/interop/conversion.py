@@ -53,7 +53,7 @@ class ConvertedSchema:
     left_out: dict[str, list[str]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
-    def lose(self, what: str, column: object) -> None:
+    def leave_out(self, what: str, column: object) -> None:
         """Record that something about a column has no counterpart here."""
         self.left_out.setdefault(what, []).append(str(column))
 
@@ -63,7 +63,7 @@ class ConvertedSchema:
             self.options["bounds"][column] = (low, high)
         elif low is not None or high is not None:
             side = "a lowest" if high is None else "a highest"
-            self.lose(f"{side} value alone (bounds need both)", column)
+            self.leave_out(f"{side} value alone (bounds need both)", column)
 
     def fit(self, names: Collection[str], kind_of: Callable[[str], str]) -> None:
         """Drop declarations that do not fit the table, and record them.
@@ -75,7 +75,7 @@ class ConvertedSchema:
         for name in dict.fromkeys([*self.kinds, *(n for by in self.options.values() for n in by)]):
             if name not in names:
                 self._drop(name)
-                self.lose("columns that the table does not have", name)
+                self.leave_out("columns that the table does not have", name)
             elif name not in self.options["id"]:
                 self._fit_column(name, kind_of(name))
 
@@ -88,17 +88,17 @@ class ConvertedSchema:
             change = f"convert with {CONVERSIONS[said]} first"
             if said == "category":
                 change = f"give the categories, or {change}"
-            self.lose(
+            self.leave_out(
                 f"the stated type, because the columns contain {KINDS[kind]}, not {KINDS[said]} ({change})",
                 name,
             )
         elif categories is not None and not _can_hold(kind, categories):
             self._drop(name)
-            self.lose(f"categories that columns of {KINDS[kind]} cannot contain", name)
+            self.leave_out(f"categories that columns of {KINDS[kind]} cannot contain", name)
         if kind != "number":
             self.options["decimals"].pop(name, None)
         if kind == "category" and self.options["bounds"].pop(name, None):
-            self.lose(f"ranges of columns that contain {KINDS[kind]}", name)
+            self.leave_out(f"ranges of columns that contain {KINDS[kind]}", name)
 
     def _drop(self, name: str) -> None:
         for by_column in self.options.values():

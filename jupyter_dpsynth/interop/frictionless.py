@@ -94,18 +94,18 @@ def _read_field(converted: ConvertedSchema, described: Mapping[str, Any]) -> Non
     if kind in KINDS:
         converted.kinds[name] = KINDS[kind]
     elif kind != "any":
-        converted.lose(f"type {kind!r} (learned according to the column's own type)", name)
+        converted.leave_out(f"type {kind!r} (learned according to the column's own type)", name)
     if kind == "integer":
         converted.options["decimals"][name] = 0
     _read_domain(converted, name, kind, constraints.get("enum") or described.get("categories"), constraints)
     for key in constraints:
         if key == "required" and constraints[key]:
-            converted.lose(NO_MISSING, name)
+            converted.leave_out(NO_MISSING, name)
         elif key not in READ:
-            converted.lose(f"the constraint {key!r}", name)
+            converted.leave_out(f"the constraint {key!r}", name)
     for key in described:
         if key not in FIELD_KEYS:
-            converted.lose(str(key), name)
+            converted.leave_out(str(key), name)
 
 
 def _read_domain(
@@ -116,7 +116,7 @@ def _read_domain(
     constraints: Mapping[str, Any],
 ) -> None:
     if values and KINDS.get(kind) == "datetime":
-        converted.lose("a list of dates", name)
+        converted.leave_out("a list of dates", name)
     elif values:
         converted.options["categories"][name] = tuple(_value(each, kind) for each in values)
     else:

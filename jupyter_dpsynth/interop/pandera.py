@@ -34,7 +34,7 @@ def read_pandera(source: Any) -> ConvertedSchema:  # noqa: ANN401 - a type of pa
     schema = source.to_schema() if hasattr(source, "to_schema") else source
     for name, column in schema.columns.items():
         if column.regex:
-            converted.lose("columns given by a pattern (declare them by name)", name)
+            converted.leave_out("columns given by a pattern (declare them by name)", name)
         else:
             _read_column(converted, name, column)
     remarks = {"checks of whole rows": schema.checks, "unique combinations": schema.unique}
@@ -60,15 +60,15 @@ def _read_column(converted: ConvertedSchema, name: str, column: Any) -> None:  #
             low = below if low is None or (below is not None and below > low) else low
             high = above if high is None or (above is not None and above < high) else high
         else:
-            converted.lose(f"the check {check.name!r}", name)
+            converted.leave_out(f"the check {check.name!r}", name)
     if values is not None:
         converted.options["categories"][name] = tuple(values)
     else:
         converted.limit(name, low, high)
     if column.unique:
-        converted.lose("unique = True (ids = [...] makes a column an identifier)", name)
+        converted.leave_out("unique = True (ids = [...] makes a column an identifier)", name)
     if not column.nullable and str(column.dtype) not in NEVER_MISSING:
-        converted.lose(NO_MISSING, name)
+        converted.leave_out(NO_MISSING, name)
 
 
 def _limits(check: str, statistics: dict[str, Any], *, whole: bool) -> tuple[Any, Any]:

@@ -114,20 +114,20 @@ def _read_column(converted: ConvertedSchema, name: str, column: Mapping[str, Any
             converted.options["categories"][name] = tuple(column["order"])
     elif column.get("pii", True):  # SDV's own default
         converted.options["id"][name] = True
-        converted.lose(f"realistic values of sdtype {sdtype!r} (they get new numbers instead)", name)
+        converted.leave_out(f"realistic values of sdtype {sdtype!r} (they get new numbers instead)", name)
     else:
-        converted.lose(f"sdtype {sdtype!r} (learned according to the column's own type)", name)
+        converted.leave_out(f"sdtype {sdtype!r} (learned according to the column's own type)", name)
     if RANGES & set(column):
-        converted.lose(
+        converted.leave_out(
             "ranges and values, because SDV reads them from the rows (declare bounds and categories that "
             "are public)",
             name,
         )
     if column.get("range_is_nullable") is False:
-        converted.lose("range_is_nullable = False (whether values are missing is measured)", name)
+        converted.leave_out("range_is_nullable = False (whether values are missing is measured)", name)
     for key in column:
         if key not in COLUMN_KEYS | RANGES:
-            converted.lose(str(key), name)
+            converted.leave_out(str(key), name)
 
 
 class Column(Protocol):
