@@ -36,10 +36,8 @@ def reserved_words(epsilon: float, target: float) -> str:
         target: The budget.
 
     >>> reserved_words(0.9994, 1.0), reserved_words(0.0, 1.0)
-    ('epsilon = 0.9994 of 1 reserved', 'epsilon: nothing of 1 reserved yet')
+    ('epsilon = 0.9994 of 1 reserved', 'epsilon = 0 of 1 reserved')
     """
-    if not epsilon:
-        return f"epsilon: nothing of {target:g} reserved yet"
     return f"epsilon = {epsilon_text(epsilon)} of {target:g} reserved"
 
 

@@ -72,6 +72,13 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     assert ast.literal_eval(notebook.run(5)) == [epsilon]
     shoot(notebook, "panel-stopped")
 
+    cell.get_by_role("button", name="Train", exact=True).click()  # asked before more is spent
+    until_shown(notebook, 1, r"Spend more on the same data\? This data \('df'\) has cost epsilon = ")
+    shoot(notebook, "panel-asks")
+    cell.get_by_role("button", name="Cancel").click()
+    until(lambda: not cell.get_by_role("button", name="Cancel").count(), "the question to be gone")
+    assert ast.literal_eval(notebook.run(5)) == [epsilon]
+
     cell.get_by_role("button", name="Synthesize").click()
     until_shown(notebook, 1, r"synthetic rows\. This cost no epsilon")
     cell.get_by_role("button", name="Compare").click()

@@ -31,6 +31,19 @@ def test_a_tutorial_runs_from_beginning_to_end(path, tmp_path):  # the quickstar
         assert cell.outputs[-1].output_type == "error"
 
 
+@pytest.mark.slow
+def test_the_ledger_tutorial_leaves_the_users_own_ledger_as_it_was_when_it_stops_half_way(tmp_path):
+    notebook = nbformat.read(NOTEBOOKS[0].with_name("receipt-and-ledger.ipynb"), as_version=4)
+    (cap,) = (
+        place for place, cell in enumerate(notebook.cells) if cell.source.startswith("%dpsynth ledger --cap")
+    )
+    notebook.cells = notebook.cells[: cap + 1]
+    nbformat.write(notebook, tmp_path / "half.ipynb")
+    execute(tmp_path / "half.ipynb", tmp_path)
+    assert not list(tmp_path.glob(".local/share/jupyter/jupyter_dpsynth/*"))
+    assert not list(tmp_path.glob("work/*/*"))  # and its own goes with the kernel
+
+
 @each_notebook
 def test_a_kept_notebook_has_the_outputs_of_one_clean_run(path):
     notebook = nbformat.read(path, as_version=4)
