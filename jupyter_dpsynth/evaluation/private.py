@@ -25,7 +25,7 @@ from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter
 from jupyter_dpsynth.evaluation.private_report import Measured, PrivateReport
 from jupyter_dpsynth.evaluation.report import check_columns
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, compute_epsilon, gaussian_mu
-from jupyter_dpsynth.privacy.composition import Spending
+from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 from jupyter_dpsynth.privacy.noise import NoiseSource
@@ -128,7 +128,9 @@ def evaluate_privately(
             with np.errstate(all="ignore"):
                 identity = identify_table(source, dataset, label, new=new_dataset)
                 book = PrivacyLedger() if ledger is None else ledger
-                words = book.account(identity).sentence(evaluation.reserves, evaluation.plan.unit)
+                reserves, unit = evaluation.reserves, evaluation.plan.unit
+                further = provisional_spending(reserves, evaluation.delta, unit)
+                words = book.account(identity, further).sentence(reserves, unit)
                 (tell or ConsoleProgress().line.keep)(words)
                 return evaluation.execute(source, identity, book, infinite_total=infinite_total)
 

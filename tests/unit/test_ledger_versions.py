@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_dpsynth.errors import BudgetExhaustedError
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan
+from jupyter_dpsynth.privacy.composition import provisional_spending, total_epsilon
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.privacy.ledger.likeness import read_sketch, row_share
@@ -172,6 +173,13 @@ def test_the_words_are_the_same_for_the_same_rows_and_for_the_same_columns_only(
     (words,) = {ledger.account(identity(df)).sentence(1.0) for df in (same, fewer, others)}
     assert words.startswith("This data ('export') has cost epsilon = 1 so far (1 run")
     assert "--new-dataset (in Python: new_dataset=True)" in words
+
+
+def test_the_new_total_is_told_before_a_run(ledger):
+    further = provisional_spending(1.0, DELTA)
+    account = ledger.account(identity(export()), further)
+    assert account.together == pytest.approx(total_epsilon([further, further]))
+    assert "this run reserves 1 more. Together that is about epsilon = 1.4" in account.sentence(1.0)
 
 
 def test_nothing_is_asked_about_a_table_whose_name_the_user_gave(ledger):

@@ -11,7 +11,7 @@ from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA, planned_count
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError, NotLearnedError
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
-from jupyter_dpsynth.privacy.composition import Spending
+from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
 from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.sources.identity import identify_table
 
@@ -93,8 +93,9 @@ class LedgerEntry:
         if source.partitioned:
             progress.report(message="reading the table, so that the ledger can recognise it")
         identity = self._identity(source, new=self._new)
-        account = self.ledger.account(identity)
         epsilon = config.epsilon if self._guaranteed else math.inf
+        further = provisional_spending(epsilon, config.delta or NOMINAL_DELTA, config.unit_text)
+        account = self.ledger.account(identity, further)
         progress.report(ledger=account.sentence(epsilon, config.unit_text))
         # an earlier run's delta tells about how many rows there are
         delta = config.delta or max(NOMINAL_DELTA, account.run_delta)

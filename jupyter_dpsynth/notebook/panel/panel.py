@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.html import INK, MUTED, details, join, note
+from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA
 from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.notebook.output import STYLED, guarded, mime_bundle, publish, style_widget
 from jupyter_dpsynth.notebook.panel.actions import Actions
@@ -37,6 +38,7 @@ from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session
 from jupyter_dpsynth.notebook.show.drawing import cell_html
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.notebook.show.moment import moment_of
+from jupyter_dpsynth.privacy.composition import provisional_spending
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity, label_of
 from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
@@ -365,9 +367,10 @@ class ConfigPanel:
         with schema.table() as table:
             name = self.dataset or table.described.attrs.get("dataset")
             identity = TableIdentity(None, name, label_of(self.name), columns_of(table))
-        account = PrivacyLedger().account(identity)
+        epsilon = config.epsilon if config.differential_privacy else math.inf
+        further = provisional_spending(epsilon, config.delta or NOMINAL_DELTA, config.unit_text)
+        account = PrivacyLedger().account(identity, further)
         if account.runs:
-            epsilon = config.epsilon if config.differential_privacy else math.inf
             self._question.ask(account, epsilon, config.unit_text)
         else:
             self.train()

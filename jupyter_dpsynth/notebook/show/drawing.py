@@ -17,6 +17,7 @@ from jupyter_dpsynth.display.html import (
     BRAND,
     DONE,
     ERROR,
+    INK,
     MUTED,
     WARN,
     card,
@@ -103,7 +104,7 @@ def _head(moment: Moment) -> Markup:
 
 def _ledger(moment: Moment) -> Markup:
     """What the data have cost so far, shown above the training."""
-    return Markup('<div style="color:{};min-height:20px">{}</div>').format(MUTED, moment.ledger)
+    return Markup('<div style="color:{};min-height:20px">{}</div>').format(INK, moment.ledger)
 
 
 def _bars(moment: Moment) -> Markup:

@@ -72,11 +72,12 @@ class PrivacyLedger:
         """The SQLite file."""
         return self._file.path
 
-    def account(self, identity: TableIdentity) -> Account:
+    def account(self, identity: TableIdentity, further: Spending | None = None) -> Account:
         """What a table has cost so far, before it is learned once more. Changes nothing.
 
         Args:
             identity: The table; without its content, by what its name and its columns say.
+            further: What a further run would reserve, to know the total with it.
         """
         with self._file.transaction(keep=False) as db:
             before = _count(db, "datasets")
@@ -103,6 +104,7 @@ class PrivacyLedger:
             reserved=self._total(unfinished),
             version_of=origin if identity.name is not None and origin != name else None,
             named=identity.name is not None,
+            together=None if further is None else self._total([*spendings, further]),
         )
 
     def reserve(

@@ -119,6 +119,7 @@ class Account:
         reserved: Upper bound on what those have reserved together.
         version_of: The dataset that a named table is counted with as a version of it, None if there is none.
         named: Whether the user gave the name.
+        together: Total with the further run that was asked about, None if none was.
     """
 
     dataset: str
@@ -133,6 +134,7 @@ class Account:
     reserved: float = 0.0
     version_of: str | None = None
     named: bool = False
+    together: float | None = None
 
     def sentence(self, further: float, unit: str = ONE_ROW, *, hint: bool = True) -> str:
         """What was spent and what a further run reserves, for the owner of the data.
@@ -161,6 +163,8 @@ class Account:
             more = "has no guarantee at all"
         counted = "" if self.version_of is None else f", counted with {self.version_of!r}"
         words = f"This data ({self.dataset!r}{counted}) {spent}; this run {more}."
+        if self.runs and self.together is not None and math.isfinite(self.together):
+            words += f" Together that is about epsilon = {epsilon_text(self.together)}."
         if hint and self.runs and (self.version_of is not None or not self.named):
             words += f" {VERSIONS}"
         if math.isfinite(further) and set(self.units) - {unit}:
