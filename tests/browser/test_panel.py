@@ -72,7 +72,7 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     assert ast.literal_eval(notebook.run(5)) == [epsilon]
     shoot(notebook, "panel-stopped")
 
-    cell.get_by_role("button", name="Train", exact=True).click()  # asked before more is spent
+    cell.get_by_title("Learn the table; spends epsilon").click()  # asked before more is spent
     until_shown(notebook, 1, r"Spend more on the same data\? This data \('df'\) has cost epsilon = ")
     shoot(notebook, "panel-asks")
     cell.get_by_role("button", name="Cancel").click()
