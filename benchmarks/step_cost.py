@@ -68,13 +68,14 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
     def optimizer() -> Any:  # noqa: ANN401
         return AdamUpdate(Start(layout, shares, [size if size > 15 else 0 for size in SIZES]), plan)
 
-    native = NativeRelease(gradient)
+    natives = {size: NativeRelease(gradient, size) for size in BATCHES}
+    native = natives[BATCHES[0]]
     training, noise = SampledTraining(10**9, 1.0, NOISE), NoiseSource()
     planned = TrainingReleases(training, native.sensitivity, noise)
 
     def private(size: int) -> Callable[[], Any]:
         update, rows = optimizer(), np.arange(size)
-        return lambda: apply(update, native, rows)
+        return lambda: apply(update, natives[size], rows)
 
     def apply(update: Any, release: Any, rows: Any) -> None:  # noqa: ANN401
         sample = StepSample(planned, rows)
@@ -82,14 +83,15 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
         update.apply(sums, len(rows), 300)
 
     def traced(function: Any) -> Any:  # noqa: ANN401
-        shapes = (layout.width,) * 2, (layout.width,), (None, len(SIZES))
-        return function.get_concrete_function(*map(tf.TensorSpec, shapes, (tf.float32, tf.float32, tf.int32)))
+        shapes = (layout.width,) * 2, (layout.width,), (None, len(SIZES)), (None,)
+        types = tf.float32, tf.float32, tf.int32, tf.bool
+        return function.get_concrete_function(*map(tf.TensorSpec, shapes, types))
 
     def to_free(sums: Any) -> Any:  # noqa: ANN401
         return tf.gather(tf.reshape(sums, [-1]), layout.free)
 
     @tf.function
-    def plain_sum(weights: Any, bias: Any, rows: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401
+    def plain_sum(weights: Any, bias: Any, rows: Any, present: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401, ARG001
         one_hot, error, losses = gradient.errors(weights, bias, rows)
         sums = to_free(tf.matmul(one_hot, error, transpose_a=True) * mask)
         return sums, tf.reduce_sum(error, axis=0), tf.reduce_sum(losses)
@@ -97,19 +99,19 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
     class NotPrivate(NativeRelease):
         """The private release with clipping and noise switched off, and all else the same."""
 
-        def __init__(self) -> None:
-            super().__init__(gradient)
+        def __init__(self, size: int) -> None:
+            super().__init__(gradient, size)
             self._clipped_sum = traced(plain_sum)
 
         def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:  # noqa: ANN401
             return self.clipped_sums(weights, bias, codes, sample.indices)
 
     def not_private(size: int) -> Callable[[], Any]:
-        update, release, rows = optimizer(), NotPrivate(), np.arange(size)
+        update, release, rows = optimizer(), NotPrivate(size), np.arange(size)
         return lambda: apply(update, release, rows)
 
     @tf.function
-    def tape_sum(weights: Any, bias: Any, rows: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401
+    def tape_sum(weights: Any, bias: Any, rows: Any, present: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401, ARG001
         with tf.GradientTape() as tape:
             tape.watch((weights, bias))
             labels = [tf.one_hot(rows[:, j], size) for j, size in enumerate(SIZES)]
@@ -128,8 +130,8 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
             update, rows, compute = optimizer(), np.arange(size), traced(function)
 
             def step() -> None:
-                batch = tf.constant(codes[rows].astype(np.int32))
-                sums = compute(tf.constant(update.weights), tf.constant(update.bias), batch)
+                batch, present = tf.constant(codes[rows].astype(np.int32)), tf.ones([size], tf.bool)
+                sums = compute(tf.constant(update.weights), tf.constant(update.bias), batch, present)
                 update.apply(NoisySums(sums[0].numpy(), sums[1].numpy(), float(sums[2])), size, 300)
 
             return step

@@ -29,7 +29,7 @@ from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 from jupyter_dpsynth.privacy.noise import NoiseSource
-from jupyter_dpsynth.privacy.releases import PlannedRelease, Releases
+from jupyter_dpsynth.privacy.releases import ROW_PARTS, PlannedRelease, Releases
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
 from jupyter_dpsynth.sources.identity import identify_table
 from jupyter_dpsynth.sources.opening import open_source
@@ -51,7 +51,6 @@ __all__ = ["PrivateEvaluation", "evaluate_privately", "plan_evaluation"]
 logger = logging.getLogger(__name__)
 
 MOST_PAIRS = 300  # more tell little about the mean, and each single one less
-FINENESS = 256  # distances are whole numbers of such parts of a row: whole noise leaves no trace
 SHARES = {"row count": 0.2, "columns": 0.25, "pairs": 0.35, "independent pairs": 0.1, "prediction": 0.1}
 LARGEST_ERROR = 0.25  # of the mean distance, in shares of all rows; beyond, a report would be noise alone
 MARGIN = 1 - 1e-5  # of mu, for the accountant's rounding
@@ -309,7 +308,7 @@ class PrivateEvaluation:
             apart = self.whole_distances(counts, self.independent, self.pairs, rows)
             # each of the pairs changes by at most one, so their sum by at most so many
             allowance = releases.allowance("independent pairs", sensitivity=len(self.pairs))
-            noisy = allowance.counts(np.array([apart.sum()]), FINENESS)[0] / len(self.pairs)
+            noisy = allowance.counts(np.array([apart.sum()]), ROW_PARTS)[0] / len(self.pairs)
             independent = noisy / (2 * rows), self._error("independent pairs", rows, count_error)
         prediction = None
         if self._predict is not None:
@@ -379,12 +378,12 @@ class PrivateEvaluation:
             rows: Noisy row count.
 
         Privacy:
-            Not private. One row more or less changes each by at most `FINENESS`.
+            Not private. One row more or less changes each by at most `ROW_PARTS`.
         """
         out = np.zeros(len(sets), dtype=np.int64)
         for place, (exact, columns) in enumerate(zip(counts, sets, strict=True)):
-            expected = np.rint(FINENESS * rows * self._shares(synthetic, columns))
-            out[place] = np.abs(FINENESS * exact - expected.astype(np.int64)).sum()
+            expected = np.rint(ROW_PARTS * rows * self._shares(synthetic, columns))
+            out[place] = np.abs(ROW_PARTS * exact - expected.astype(np.int64)).sum()
         return out
 
     def _shares(self, codes: NDArray[np.integer[Any]], columns: tuple[int, ...]) -> NDArray[np.float64]:
@@ -408,7 +407,7 @@ class PrivateEvaluation:
         """
         allowance = releases.allowance(name, sensitivity=math.sqrt(len(sets)))
         distances = self.whole_distances(counts, self.synthetic, sets, rows)
-        noisy = allowance.counts(distances, FINENESS) / (2 * rows)
+        noisy = allowance.counts(distances, ROW_PARTS) / (2 * rows)
         total = math.hypot(allowance.noise, count_error) / (2 * rows)
         return [
             Measured(

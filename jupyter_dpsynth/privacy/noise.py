@@ -1,4 +1,4 @@
-"""The noise that the guarantee rests on: float64, from the operating system's entropy, with full tails."""
+"""The noise that the guarantee rests on: whole numbers, from a cryptographic generator, with full tails."""
 
 from __future__ import annotations
 
@@ -12,28 +12,33 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["NoiseSource"]
+__all__ = ["NoiseSource", "keyed_generator"]
 
-AT_ONCE = 2**20  # draws that are under way together
+ROUNDS = 20  # of ChaCha, as in RFC 8439
 
 
 class NoiseSource:
     """Draws the noise and the batch samples of one run.
 
-    Each instance is keyed anew, with 128 bits made of 256 bits of the operating system's entropy. numpy's
-    Philox is a counter-based generator, not a cryptographic one; its ziggurat normals reach beyond 8
-    standard deviations. The residual: float64 noise is not the exact real-valued Gaussian; noise on counts
-    is therefore discrete.
+    Each instance is keyed anew with 256 bits of the operating system's entropy. The generator is ChaCha20, a
+    stream cipher: who does not know the key cannot tell its output from random bits, whatever part of it they
+    see. All noise is of whole numbers: a normal of numpy's ziggurat, in float64, rounded. Where what it is
+    added to is whole, that is the same as to round the sum, so it is post-processing of the Gaussian
+    mechanism.
 
     Args:
         test_only_seed: Makes the noise repeatable, for tests. There is then no guarantee, and nobody
             may state an epsilon.
+
+    Source:
+        Bernstein 2008, 'ChaCha, a variant of Salsa20'; the implementation is the package randomgen's.
     """
 
     def __init__(self, test_only_seed: int | Sequence[int] | None = None) -> None:
         self.test_only, self._seed = test_only_seed is not None, test_only_seed
-        seed = int.from_bytes(os.urandom(32), "little") if test_only_seed is None else test_only_seed
-        self.generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+        self.generator = keyed_generator(
+            os.urandom(32) if test_only_seed is None else _test_key(test_only_seed)
+        )
 
     def of_worker(self, number: int) -> NoiseSource:
         """The source of one of several workers: independent of the others', even from a test-only seed.
@@ -43,38 +48,27 @@ class NoiseSource:
         """
         return NoiseSource((self._seed, number)) if isinstance(self._seed, int) else self
 
-    def normal(self, size: int, scale: float) -> NDArray[np.float64]:
-        """Independent normals, float64 `[size]`, of standard deviation `scale`."""
-        noise = self.generator.standard_normal(size)
-        if scale != 1:  # a pass over all weights of a network takes a while
-            noise *= scale
-        return noise
+    def whole(self, scales: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Independent rounded normals, whole numbers in float64 `[n]`.
 
-    def discrete_gaussian(self, size: int, sigma: float) -> NDArray[np.int64]:
-        """Independent draws from the discrete Gaussian of parameter `sigma`, int64 `[size]`.
-
-        Its variance is at most sigma^2. For sensitivity 1 its concentrated privacy is that of the normal;
-        its epsilon at a given delta is too, once it is composed with other noise (a test compares them).
-
-        Source:
-            Canonne, Kamath and Steinke 2020, algorithm 3: rejection from the discrete Laplace. Their
-            Bernoulli draws are exact; here they are float64 comparisons.
+        Args:
+            scales: Standard deviation of each before it is rounded, float64 `[n]`.
         """
-        out = np.zeros(size, dtype=np.int64)
-        for start in range(0, size, AT_ONCE):
-            self._fill_discrete(out[start : start + AT_ONCE], sigma)
-        return out
+        noise = self.generator.standard_normal(len(scales))
+        noise *= scales
+        return np.rint(noise, out=noise)
 
-    def _fill_discrete(self, out: NDArray[np.int64], sigma: float) -> None:
-        """Draw into `out`, int64 `[n]`; temporarily needs several times its memory."""
-        todo = np.arange(len(out))
-        scale = np.floor(sigma) + 1
-        while len(todo):
-            magnitude = self.generator.geometric(-np.expm1(-1 / scale), len(todo)) - 1
-            negative = self.generator.random(len(todo)) < 0.5
-            gap = np.abs(magnitude - sigma**2 / scale)
-            chance = np.exp(-(gap**2) / (2 * sigma**2))
-            accepted = self.generator.random(len(todo)) < chance
-            accepted &= ~(negative & (magnitude == 0))  # zero has one sign, not two
-            out[todo[accepted]] = np.where(negative, -magnitude, magnitude)[accepted]
-            todo = todo[~accepted]
+
+def keyed_generator(key: bytes) -> np.random.Generator:
+    """Distributions of numpy on ChaCha20.
+
+    Args:
+        key: 256 bits.
+    """
+    from randomgen.chacha import ChaCha
+
+    return np.random.Generator(ChaCha(key=int.from_bytes(key, "little"), rounds=ROUNDS))
+
+
+def _test_key(seed: int | Sequence[int]) -> bytes:
+    return np.random.SeedSequence(seed).generate_state(8, np.uint32).tobytes()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GRADIENT_NOISE",
     "LOSS_NOISE",
+    "ROW_PARTS",
     "WHOLE",
     "Allowance",
     "PlannedRelease",
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 WHOLE = Fraction(1)
+ROW_PARTS = 256  # distances in rows are whole numbers of such parts: whole noise leaves no trace of them
 SAME = 1e-9  # relative difference by which rounding may separate two statements of one sensitivity
 LOSS_COST = 0.01  # extra squared sensitivity of a step for the loss that is shown
 # A step releases one vector: the gradient sum over its sensitivity, and the loss over LOSS_COST^-0.5 times
@@ -68,8 +70,7 @@ def partition_threshold(sigma: float, delta: float, rows: int = 1) -> float:
     """
     from scipy.stats import norm
 
-    # the discrete Gaussian's tail at whole numbers is below the normal's half a step earlier, so a mean
-    # of several is stochastically below the normal plus half a step
+    # a rounded normal is at most half a step above the normal, and so is a mean of several
     return rows + 0.5 + sigma * float(norm.isf(delta / rows))
 
 
@@ -176,15 +177,8 @@ class Releases:
         if self.exact:
             return np.asarray(exact) / parts
         self._use_up(allowance.shares)
-        noise = self._noise.discrete_gaussian(len(exact), parts * allowance.noise)
+        noise = self._noise.whole(np.full(len(exact), parts * allowance.noise))
         return (np.asarray(exact) + noise) / parts
-
-    def release_reals(self, allowance: Allowance, exact: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What `Allowance.reals` gives."""
-        if self.exact:
-            return exact
-        self._use_up(allowance.shares)
-        return exact + self._noise.normal(len(exact), allowance.noise)
 
     def subsample(self, rows: int, probability: float) -> NDArray[np.int64]:
         """A Poisson sample, for a measurement that is planned as if it saw all rows."""
@@ -242,7 +236,7 @@ class Allowance:
         return Allowance(self.releases, shares)
 
     def counts(self, exact: NDArray[np.int64], parts: int = 1) -> NDArray[np.float64]:
-        """Release counts with discrete Gaussian noise, float64 `[counts]`.
+        """Release counts with rounded Gaussian noise, float64 `[counts]`.
 
         Args:
             exact: Exact figures in whole parts of a row, int64 `[counts]`.
@@ -255,17 +249,6 @@ class Allowance:
             Integer noise on integers leaves no floating-point trace of the counts.
         """
         return self.releases.release_counts(self, exact, parts)
-
-    def reals(self, exact: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Release real numbers with Gaussian noise, float64 `[numbers]`.
-
-        Args:
-            exact: Exact figures, float64 `[numbers]`.
-
-        Raises:
-            UnplannedReleaseError: Less than the shares that it takes is left of a measurement.
-        """
-        return self.releases.release_reals(self, exact)
 
 
 @dataclass(frozen=True)
@@ -340,7 +323,9 @@ class TrainingReleases:
         indices = poisson_sample(population, self.training.sampling_probability, self._noise.generator)
         return StepSample(self, indices)
 
-    def noise_of_a_step(self, size: int, sensitivity: StepSensitivity) -> NDArray[np.float64]:
+    def noise_of_a_step(
+        self, steps: NDArray[np.float64], sensitivity: StepSensitivity
+    ) -> NDArray[np.float64]:
         """What `StepSample.noise` gives; counts the step."""
         self._require_a_step()
         if not self.sensitivity.same(sensitivity):
@@ -349,10 +334,9 @@ class TrainingReleases:
                 f"with {self.sensitivity}."
             )
         self._made += 1
-        noise = self._noise.normal(size + 1, self._scale)
-        noise[:-1] *= self.gradient_noise
-        noise[-1] *= self.loss_noise
-        return noise
+        scales = self._scale * self.gradient_noise / steps
+        scales[-1] = self._scale * self.loss_noise / steps[-1]
+        return self._noise.whole(scales)
 
     def _require_a_step(self) -> None:
         if not self.left:
@@ -373,11 +357,12 @@ class StepSample:
         self.releases, self.indices = releases, indices
         self._released = False
 
-    def noise(self, size: int, sensitivity: StepSensitivity) -> NDArray[np.float64]:
-        """The noise of this step's one release, to be added to its sums, float64 `[size + 1]`, the loss last.
+    def noise(self, steps: NDArray[np.float64], sensitivity: StepSensitivity) -> NDArray[np.float64]:
+        """The noise of this step's one release, to be added to its sums, in whole steps, the loss last.
 
         Args:
-            size: Figures of the gradient sum; 0 if another library adds noise of `gradient_noise` to it.
+            steps: Size of one whole number of each figure of the sums, `[figures + 1]`. Only the loss's if
+                another library adds noise of `gradient_noise` to the gradient sum.
             sensitivity: Largest change by one privacy unit of what is released.
 
         Raises:
@@ -385,12 +370,13 @@ class StepSample:
                 sensitivity is not the planned one.
 
         Privacy:
-            Gaussian mechanism on the joint vector of gradient and loss.
+            Gaussian mechanism on the joint vector of gradient and loss, rounded: post-processing, as the sums
+            are whole numbers too.
         """
         if self._released:
             raise UnplannedReleaseError(
                 "The code asked to release the sample of a training step a second time."
             )
-        noise = self.releases.noise_of_a_step(size, sensitivity)
+        noise = self.releases.noise_of_a_step(steps, sensitivity)
         self._released = True
         return noise

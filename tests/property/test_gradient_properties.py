@@ -13,9 +13,14 @@ pytestmark = pytest.mark.tensorflow
 tf = pytest.importorskip("tensorflow")
 
 from jupyter_dpsynth.engine.training import distribute as scaleout
-from jupyter_dpsynth.engine.training import release as release_module
-from jupyter_dpsynth.engine.training.gradient import CLIP_SLACK, BatchGradient, full_precision
-from jupyter_dpsynth.engine.training.release import MicrobatchRelease, NativeRelease, TFPrivacyRelease
+from jupyter_dpsynth.engine.training.gradient import BatchGradient, full_precision
+from jupyter_dpsynth.engine.training.grid import Grid
+from jupyter_dpsynth.engine.training.release import (
+    MicrobatchRelease,
+    NativeRelease,
+    NoisySums,
+    TFPrivacyRelease,
+)
 from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import GRADIENT_NOISE, LOSS_NOISE
@@ -45,6 +50,8 @@ def make_parameters(layout, seed=0, factor=1.0):
 
 
 def make_release(kind=NativeRelease, *, clip=1.0, **options):
+    if kind is NativeRelease:
+        options.setdefault("expected", 200.0)
     return kind(BatchGradient(make_layout(), clip, 10.0), **options)
 
 
@@ -80,19 +87,96 @@ def test_adding_a_row_changes_the_sum_by_at_most_the_clip_norm(seed, rows):
     assert change <= 0.7
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_rounding_of_a_whole_chunks_sum_does_not_add_to_a_rows_effect(seed):
-    """Equal rows make the largest sums, and the row moves every one of them to another rounding."""
-    release = make_release(clip=0.3)
-    parameters = make_parameters(release.gradient.layout, seed, 0.1)
-    rows = release_module.MAX_CHUNK - seed * 700
+def change_by_the_first_row(release, parameters, codes):
+    """Norm of what the first row changes in the sums; without it every chunk holds other rows."""
+    everyone = np.arange(len(codes))
+    with_row = release.clipped_sums(*parameters, codes, everyone)
+    without = release.clipped_sums(*parameters, codes, everyone[1:])
+    return norm_of(NoisySums(with_row.weights - without.weights, with_row.bias - without.bias, 0.0))
+
+
+def two_kinds_of_rows(rows, seed):
+    """Equal rows make the largest sums, and each row moves every one of them to another rounding."""
     codes = np.repeat(make_codes(1, seed), rows, axis=0)
     codes[::7] = make_codes(len(codes[::7]), seed)
-    codes[-1] = codes[1]
-    with_row = release.clipped_sums(*parameters, codes, np.arange(rows))
-    without = release.clipped_sums(*parameters, codes, np.arange(rows - 1))
-    squares = ((with_row.weights - without.weights) ** 2).sum() + ((with_row.bias - without.bias) ** 2).sum()
-    assert 0.29 < np.sqrt(squares) <= 0.3
+    return codes
+
+
+class Unrounded(BatchGradient):
+    """A planted bug: clipped gradients are summed as they are, in float32."""
+
+    def _whole(self, error, factor, finite):
+        return tf.math.multiply_no_nan(error, tf.where(finite, factor, 0.0)[:, None])
+
+
+@pytest.mark.parametrize(("seed", "rows"), [(0, 24_577), (1, 24_577), (2, 8_193), (3, 700)])
+@pytest.mark.parametrize("clip", [1e-3, 0.3])
+def test_a_row_among_many_equal_ones_changes_the_sum_by_what_it_changes_alone(seed, rows, clip):
+    release = make_release(clip=clip, expected=rows)
+    parameters = make_parameters(release.gradient.layout, seed, 0.1)
+    codes = two_kinds_of_rows(rows, seed)
+    alone = norm_of(release.clipped_sums(*parameters, codes, np.array([0])))
+    change = change_by_the_first_row(release, parameters, codes)
+    assert change == pytest.approx(alone, rel=1e-12)
+    assert 0.98 * clip < change <= clip
+
+
+def test_sums_that_are_not_rounded_to_a_grid_would_be_found():
+    changes = []
+    for seed in range(3):
+        release = NativeRelease(Unrounded(make_layout(), 0.3, 10.0), 24_577)
+        parameters = make_parameters(release.gradient.layout, seed, 0.1)
+        codes = two_kinds_of_rows(24_577, seed)
+        alone = norm_of(release.clipped_sums(*parameters, codes, np.array([0])))
+        changes.append(abs(change_by_the_first_row(release, parameters, codes) / alone - 1))
+    assert max(changes) > 1e-6
+
+
+@pytest.mark.parametrize("clip", [1e-3, 1.0, 30.0])
+def test_sums_are_the_same_in_any_order_and_division(clip):
+    release = make_release(clip=clip, expected=9_000)
+    parameters = make_parameters(release.gradient.layout, 5)
+    codes = make_codes(9_000, 5)
+    order = np.random.default_rng(0).permutation(len(codes))
+    whole = release.clipped_sums(*parameters, codes, np.arange(len(codes)))
+    shuffled = release.clipped_sums(*parameters, codes, order)
+    divided = NativeRelease(release.gradient, 100).clipped_sums(*parameters, codes, order)
+    for other in (shuffled, divided):
+        assert np.array_equal(whole.weights, other.weights)
+        assert np.array_equal(whole.bias, other.bias)
+        assert whole.loss == other.loss
+
+
+def test_a_row_is_rounded_alike_at_every_place_but_for_one_step():
+    """So one row more, which takes the place of another, changes that one by no more than is kept for it."""
+    generator = np.random.default_rng(1)
+    sizes = np.array([7, 19, 3, 40, 11])
+    layout = Layout(sizes, np.triu(generator.uniform(0.2, 2, (5, 5)), 1))
+    gradient = BatchGradient(layout, 4.0, 10.0)
+    weights, bias = make_parameters(layout)
+    row = np.array([[3, 11, 0, 25, 7]], dtype=np.int32)
+    found = []
+    for size in (16, 272, 1_040):
+        for place in (0, 5, size // 2, size - 1):
+            codes = np.stack([generator.integers(0, each, size) for each in sizes], axis=1).astype(np.int32)
+            codes[place] = row
+            present = np.arange(size) == place
+            sums = gradient.clipped_sum(weights, bias, tf.constant(codes), tf.constant(present))
+            found.append(np.concatenate([part.numpy().ravel() for part in sums]))
+    assert np.ptp(np.array(found), axis=0).max() <= 1
+
+
+@pytest.mark.parametrize("clip", [1e-4, 0.3, 20.0])
+@pytest.mark.parametrize("unit_rows", [1, 40, 3_000])
+@pytest.mark.parametrize(("columns", "cells"), [(4, 5), (60, 30)])
+def test_the_grid_is_so_fine_that_it_takes_little_of_the_clip_norm(clip, unit_rows, columns, cells):
+    scale = np.triu(np.ones((columns, columns)), 1)
+    layout = Layout(np.full(columns, cells), scale)
+    grid = Grid.of(layout, clip, 10.0, unit_rows)
+    assert 0.99 * clip < grid.limit < clip
+    assert unit_rows <= grid.rows_at_once
+    largest = grid.rows_at_once * (min(1, clip) / grid.step + 1)
+    assert largest <= {tf.float32: 2**24, tf.float64: 2**53}[grid.dtype]
 
 
 @settings(max_examples=20, deadline=None)
@@ -120,11 +204,12 @@ def test_one_pass_clipping_equals_clipping_every_rows_own_gradient():
     weights, bias = (part.numpy() for part in gradient.row_gradients(*parameters, tf.constant(codes)))
     norms = np.sqrt((weights**2).sum(axis=(1, 2)) + (bias**2).sum(axis=1))
     assert (norms > 0.9).any()
-    factors = np.minimum(1, 0.9 * CLIP_SLACK / norms)
+    factors = np.minimum(1, gradient.grid.limit / norms)
+    rounding = 25 * gradient.steps.max() / 2
     sums = release.clipped_sums(*parameters, codes, np.arange(25))
     expected = (weights * factors[:, None, None]).sum(0).ravel()[layout.free]
-    assert np.allclose(sums.weights, expected, atol=3e-5)
-    assert np.allclose(sums.bias, (bias * factors[:, None]).sum(0), atol=3e-5)
+    assert np.abs(sums.weights - expected).max() <= rounding
+    assert np.abs(sums.bias - (bias * factors[:, None]).sum(0)).max() <= rounding
 
 
 def test_row_gradients_are_those_of_automatic_differentiation():
@@ -148,17 +233,6 @@ def test_row_gradients_are_those_of_automatic_differentiation():
     ours = gradient.row_gradients(weights, bias, codes)
     for mine, theirs in zip(ours, expected, strict=True):
         assert np.allclose(mine.numpy(), theirs.numpy(), atol=5e-6)
-
-
-def test_an_oversize_batch_is_summed_whole(monkeypatch):
-    monkeypatch.setattr(release_module, "MAX_CHUNK", 64)
-    release = make_release(clip=100.0)
-    parameters = make_parameters(release.gradient.layout)
-    codes = make_codes(300)
-    whole = release.clipped_sums(*parameters, codes, np.arange(300))
-    parts = [release.clipped_sums(*parameters, codes, part) for part in np.split(np.arange(300), 6)]
-    assert np.allclose(whole.weights, sum(part.weights for part in parts), atol=1e-4)
-    assert whole.loss == pytest.approx(sum(part.loss for part in parts), rel=1e-5)
 
 
 def test_an_empty_batch_still_gets_noise():
@@ -201,10 +275,12 @@ def test_tf_privacys_query_gives_the_same_clipped_sums():
     codes = make_codes(70)
     ours = native.clipped_sums(*parameters, codes, np.arange(70))
     _, sums = theirs.clipped_sums(*parameters, codes, np.arange(70))
-    # ours clips with a slack of 2e-4 against float32 rounding
-    assert np.abs(ours.weights - sums.weights).max() <= 2.1e-4 * max(1, np.abs(sums.weights).max())
-    assert np.abs(ours.bias - sums.bias).max() <= 2.1e-4 * max(1, np.abs(sums.bias).max())
-    assert ours.loss == pytest.approx(sums.loss, rel=1e-5)
+    # ours rounds every row's gradient, and clips it to a little less
+    grid = native.gradient.grid
+    rounding = 70 * native.gradient.steps.max() / 2 + 70 * (0.9 - grid.limit)
+    assert np.abs(ours.weights - sums.weights).max() <= rounding
+    assert np.abs(ours.bias - sums.bias).max() <= rounding
+    assert ours.loss == pytest.approx(sums.loss * grid.loss_step)
     released = theirs.release(*parameters, codes, step)
     assert norm_of(released) != pytest.approx(norm_of(sums))
     with pytest.raises(UnplannedReleaseError, match="TensorFlow Privacy's query adds"):
@@ -231,12 +307,12 @@ def test_training_multiplies_with_all_bits_and_leaves_the_switch_of_the_process_
     assert found == [False] * (2 * setting.steps)
 
 
-def test_rounding_of_factors_to_ten_bits_would_exceed_the_slack():
-    """Why products must be made with all bits: a row's norm, computed from rounded factors, is too small."""
-    generator = np.random.default_rng(0)
-    squares = generator.uniform(0.5, 1, (2_000, 8)).astype(np.float32)
-    rounded = (squares.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
-    assert np.sqrt(squares.sum(axis=1) / rounded.sum(axis=1)).max() > 1 / CLIP_SLACK
+def test_rounding_of_factors_to_ten_bits_would_change_whole_numbers():
+    """Why products must be made with all bits: the grid's numbers have up to twelve."""
+    grid = make_release().gradient.grid
+    numbers = np.arange(round(1 / grid.step), dtype=np.float32)
+    rounded = (numbers.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+    assert (rounded != numbers).any()
 
 
 def test_codes_on_a_gpu_are_picked_there():

@@ -48,7 +48,7 @@ def _sums_computed_once(release: GradientRelease) -> contextlib.AbstractContextM
     known: dict[tuple[int, bytes], list[Any]] = {}
 
     def parts(weights: Any, bias: Any, codes: NDArray[Any], indices: NDArray[np.int64]) -> Iterator[Any]:
-        key = len(codes), indices.tobytes()
+        key = len(codes), np.sort(indices).tobytes()
         if key not in known:
             known[key] = list(compute(weights, bias, codes, indices))
         return iter(known[key])

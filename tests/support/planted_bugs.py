@@ -21,7 +21,6 @@ from scipy.stats import norm
 from jupyter_dpsynth.config import HighDimConfig, ResolvedConfig
 from jupyter_dpsynth.engine.model.network import Layout
 from jupyter_dpsynth.engine.planning.plan import plan_run
-from jupyter_dpsynth.engine.training import release as release_module
 from jupyter_dpsynth.engine.training.adam import Start
 from jupyter_dpsynth.engine.training.gradient import BatchGradient
 from jupyter_dpsynth.engine.training.recording import AuditedTraining
@@ -33,7 +32,6 @@ from jupyter_dpsynth.privacy.accounting import PrivacyPlan, SampledTraining
 from jupyter_dpsynth.privacy.audit import CANARY_ALPHA
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import StepSample
-from jupyter_dpsynth.privacy.sampling import chunks
 from tests.support.canary_audit import CanaryAudit, audit_canary, fit_shift, privacy_profile
 from tests.support.canary_runs import STATISTICS, canary_draws
 
@@ -172,17 +170,16 @@ def noise_per_chunk(training: AuditedTraining) -> Iterator[GradientRelease]:
         def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:
             parts = [
                 super(PerChunk, self).release(weights, bias, codes, _another_step(sample, part, training))
-                for part in chunks(sample.indices, release_module.MAX_CHUNK)
+                for part in np.split(sample.indices, np.arange(16, len(sample.indices), 16))
             ]
-            sample.noise(0, self.sensitivity)  # the loop goes on as if one release had been made
+            sample.noise(self.steps, self.sensitivity)  # the loop goes on as if one release had been made
             return NoisySums(
                 np.sum([part.weights for part in parts], axis=0),
                 np.sum([part.bias for part in parts], axis=0),
                 sum(part.loss for part in parts),
             )
 
-    with mock.patch.object(release_module, "MAX_CHUNK", 16):
-        yield PerChunk(_gradient(training))
+    yield PerChunk(_gradient(training), training.plan.batch_size)
 
 
 def _another_step(sample: StepSample, indices: NDArray[np.int64], training: AuditedTraining) -> StepSample:
@@ -202,7 +199,7 @@ def divided_by_actual_batch(training: AuditedTraining) -> Iterator[GradientRelea
             factor = training.plan.batch_size / max(len(sample.indices), 1)
             return NoisySums(sums.weights * factor, sums.bias * factor, sums.loss * factor)
 
-    yield Divided(_gradient(training))
+    yield Divided(_gradient(training), training.plan.batch_size)
 
 
 @contextlib.contextmanager
@@ -211,20 +208,21 @@ def clipped_per_layer(training: AuditedTraining) -> Iterator[GradientRelease]:
 
     class PerLayer(BatchGradient):
         @tf.function  # type: ignore[untyped-decorator, unused-ignore]
-        def clipped_sum(self, weights: Any, bias: Any, codes: Any) -> Any:
+        def clipped_sum(self, weights: Any, bias: Any, codes: Any, present: Any) -> Any:
             rows, error, losses = self.errors(weights, bias, codes)
-            squares = error * error
 
-            def scaled(block_weights: Any) -> Any:
-                norm = tf.sqrt(tf.linalg.matvec(squares, block_weights))
-                return error * tf.minimum(1.0, self._limit / norm)[:, None]
+            def whole(block_weights: Any) -> Any:
+                factor = self._factor(tf.linalg.matvec(error * error, block_weights))
+                return self._whole(error, factor, present)
 
-            gradient = self._to_free(tf.matmul(rows, scaled(self._block_weights - 1), transpose_a=True))
-            for_bias = tf.reduce_sum(scaled(tf.ones_like(self._block_weights)), axis=0)
-            return gradient, for_bias, tf.reduce_sum(tf.clip_by_value(losses, 0.0, self.loss_bound))
+            gradient, _ = self._summed(rows, whole(self._block_weights - 1))
+            for_bias = tf.reduce_sum(whole(tf.ones_like(self._block_weights)), axis=0)
+            counted = tf.where(present, self._whole_losses(losses, present), 0.0)
+            return gradient, for_bias, tf.reduce_sum(counted)
 
     real = _gradient(training)
-    yield NativeRelease(PerLayer(real.layout, real.clip_norm, real.loss_bound))
+    double = PerLayer(real.layout, real.clip_norm, real.loss_bound)
+    yield NativeRelease(double, training.plan.batch_size)
 
 
 @contextlib.contextmanager
@@ -232,8 +230,8 @@ def clipped_at_sqrt_2(training: AuditedTraining) -> Iterator[GradientRelease]:
     """Rows are clipped to sqrt(2) times the clip norm that the noise was made for."""
     real = _gradient(training)
     gradient = BatchGradient(real.layout, real.clip_norm, real.loss_bound)
-    gradient._limit *= math.sqrt(2)
-    yield NativeRelease(gradient)
+    gradient.grid = replace(gradient.grid, limit=gradient.grid.limit * math.sqrt(2))
+    yield NativeRelease(gradient, training.plan.batch_size)
 
 
 class _Changed(StepSample):
@@ -243,8 +241,8 @@ class _Changed(StepSample):
         super().__init__(sample.releases, sample.indices)
         self._factors = factor, loss_factor
 
-    def noise(self, size: int, sensitivity: Any) -> NDArray[np.float64]:
-        noise = super().noise(size, sensitivity)
+    def noise(self, steps: NDArray[np.float64], sensitivity: Any) -> NDArray[np.float64]:
+        noise = super().noise(steps, sensitivity)
         noise[:-1] *= self._factors[0]
         noise[-1] *= self._factors[1]
         return noise
@@ -258,7 +256,7 @@ def noise_10_percent_low(training: AuditedTraining) -> Iterator[GradientRelease]
         def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:
             return super().release(weights, bias, codes, _Changed(sample, 0.9, 0.9))
 
-    yield Low(_gradient(training))
+    yield Low(_gradient(training), training.plan.batch_size)
 
 
 @contextlib.contextmanager
@@ -269,7 +267,7 @@ def loss_without_noise(training: AuditedTraining) -> Iterator[GradientRelease]:
         def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:
             return super().release(weights, bias, codes, _Changed(sample, 1.0, 0.0))
 
-    yield Exact(_gradient(training))
+    yield Exact(_gradient(training), training.plan.batch_size)
 
 
 @contextlib.contextmanager

@@ -41,10 +41,10 @@ KILLED_STEPS = 300  # of a run that is killed: seconds, so that the kill does no
 def release_of(workers, units=None):
     """A release on every replica."""
     layout = Layout.from_dependence(SIZES, np.full((4, 4), 0.3), 0.5)
-    gradient = BatchGradient(layout, CLIP, LOSS_BOUND)
-    native = NativeRelease(gradient)
+    gradient = BatchGradient(layout, CLIP, LOSS_BOUND, 1 if units is None else 3)
+    native = NativeRelease(gradient, ROWS)
     if units is not None:
-        native = UnitRelease(gradient, PrivacyUnits.adjacent(units), 3)
+        native = UnitRelease(gradient, ROWS, PrivacyUnits.adjacent(units))
     return ReplicatedRelease(native, workers)
 
 
@@ -77,9 +77,11 @@ def row_effects(workers, units=None):
         held = [part.numpy() for part in release.sums(weights, bias, codes, everyone)]
         total = vector(without_noise(release, weights, bias, codes, everyone))
         for row in range(count):
-            others = np.delete(everyone, row)
+            others = everyone[:-1].copy()
+            others[row:] = np.where(others[row:] == row, count - 1, others[row:])  # the last takes its place
             without = [part.numpy() for part in release.sums(weights, bias, codes, others)]
-            changes = [float(np.linalg.norm((a - b)[:-1])) for a, b in zip(held, without, strict=True)]
+            moved = [(one - other) * release.native.steps for one, other in zip(held, without, strict=True)]
+            changes = [float(np.linalg.norm(each[:-1])) for each in moved]
             replicas.add(sum(change > 1e-6 * CLIP for change in changes))
             change = total - vector(without_noise(release, weights, bias, codes, others))
             effect = max(effect, float(np.linalg.norm(change)), *changes)
@@ -211,7 +213,7 @@ def worker():
 
     persons = mixed_table(LEARNED_ROWS, seed=74).assign(person=np.arange(LEARNED_ROWS) // 2)
     by_person = synthesizer_of(persons, n_public=False, privacy_unit="person", max_rows_per_unit=2)
-    by_person.learn(persons, callback=lambda _: None, strategy=strategy, new_dataset=True)
+    by_person.learn(persons, callback=lambda _: None, strategy=strategy)
     found["by_person"] = [len(by_person.learned.losses), two_way_distance(by_person, persons)]
 
     found["apart"] = apart(workers, strategy)
@@ -238,7 +240,7 @@ def apart(workers, strategy):
     synthesizer = synthesizer_of(persons, n_public=False, privacy_unit="person", max_rows_per_unit=2)
     run_module.limit_rows_per_unit = own_choice
     try:
-        synthesizer.learn(persons, callback=lambda _: None, strategy=strategy, new_dataset=True)
+        synthesizer.learn(persons, callback=lambda _: None, strategy=strategy)
     except DPSynthError as error:
         return f"{type(error).__name__}: {error}"
     finally:

@@ -44,11 +44,11 @@ def measured(monkeypatch):
         found.append(allowance.noise)
         return original(self, allowance, exact, parts)
 
-    def drawn(self, size, *_):
+    def drawn(self, scales):
         raise AssertionError("noise was drawn before the reservation")
 
     monkeypatch.setattr(Releases, "release_counts", release_counts)
-    monkeypatch.setattr(NoiseSource, "normal", drawn)
+    monkeypatch.setattr(NoiseSource, "whole", drawn)
     return found
 
 

@@ -10,10 +10,11 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import BudgetExhaustedError, ConfigError, DataError
 from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter
-from jupyter_dpsynth.evaluation.private import FINENESS, PrivateEvaluation, evaluate_privately
+from jupyter_dpsynth.evaluation.private import PrivateEvaluation, evaluate_privately
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.releases import ROW_PARTS
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.models import untrained
@@ -58,7 +59,7 @@ def test_one_row_changes_every_measured_figure_by_no_more_than_the_plan_pays_for
     tables = [evaluation.codec.encode(table) for table in (df, neighbour)]
     first, second = (exact(evaluation, codes, 2987.0) for codes in tables)
     for one, other in zip(first[:3], second[:3], strict=True):
-        assert 0 < np.abs(one - other).max() <= FINENESS
+        assert 0 < np.abs(one - other).max() <= ROW_PARTS
     assert abs(first[3] - second[3]) <= 1
 
 
@@ -69,9 +70,9 @@ class Noted(NoiseSource):
         super().__init__(seed)
         self.drawn = []
 
-    def discrete_gaussian(self, size, sigma):
-        self.drawn.append((size, sigma / FINENESS))
-        return super().discrete_gaussian(size, sigma)
+    def whole(self, scales):
+        self.drawn.append((len(scales), scales[0] / ROW_PARTS))
+        return super().whole(scales)
 
 
 def test_the_noise_of_a_group_is_that_of_its_whole_sensitivity(synthesizer):

@@ -31,6 +31,7 @@ from jupyter_dpsynth.privacy.releases import (
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.tables import mixed_table
 
+SIZES = np.full(5, 1e-3)  # of one whole number
 COUNTS = np.array([5, 0, 7])
 COUNT = PlannedRelease(GaussianMeasurement("count", 3.0))
 PLAN = (COUNT, PlannedRelease(GaussianMeasurement("sums", 2.0), math.sqrt(3), unit_rows=4))
@@ -40,10 +41,7 @@ SENSITIVITY = StepSensitivity(0.5, 9.0)
 class NoNoise(NoiseSource):
     """Nothing may be drawn from it."""
 
-    def normal(self, size, scale):
-        raise AssertionError("noise was drawn")
-
-    def discrete_gaussian(self, size, sigma):
+    def whole(self, scales):
         raise AssertionError("noise was drawn")
 
 
@@ -165,14 +163,13 @@ def test_without_differential_privacy_everything_leaves_as_it_is_and_no_noise_is
     assert allowance.noise == 0
     for _ in range(5):
         assert allowance.counts(COUNTS).tolist() == COUNTS.tolist()
-    assert allowance.reals(np.array([0.5])).tolist() == [0.5]
 
 
 def test_a_training_step_too_many_is_refused():
     releases = training(steps=2)
     for left in (2, 1):
         assert releases.left == left
-        releases.sample(9).noise(4, SENSITIVITY)
+        releases.sample(9).noise(SIZES, SENSITIVITY)
     with pytest.raises(UnplannedReleaseError, match="step 3; 2 are planned"):
         releases.sample(9)
 
@@ -180,9 +177,9 @@ def test_a_training_step_too_many_is_refused():
 def test_a_step_that_was_sampled_before_the_last_one_was_released_does_not_add_one():
     releases = training(steps=1)
     first, second = releases.sample(9), releases.sample(9)
-    first.noise(4, SENSITIVITY)
+    first.noise(SIZES, SENSITIVITY)
     with pytest.raises(UnplannedReleaseError, match="1 are planned"):
-        second.noise(4, SENSITIVITY)
+        second.noise(SIZES, SENSITIVITY)
 
 
 def test_a_resumed_training_makes_only_the_steps_that_are_left():
@@ -193,16 +190,16 @@ def test_a_resumed_training_makes_only_the_steps_that_are_left():
 
 def test_a_second_release_of_one_sample_is_refused():
     sample = training(steps=5).sample(9)
-    sample.noise(4, SENSITIVITY)
+    sample.noise(SIZES, SENSITIVITY)
     with pytest.raises(UnplannedReleaseError, match="a second time"):
-        sample.noise(4, SENSITIVITY)
+        sample.noise(SIZES, SENSITIVITY)
 
 
 @pytest.mark.parametrize("other", [StepSensitivity(1.0, 9.0), StepSensitivity(0.5, 18.0)])
 def test_a_step_of_another_sensitivity_is_refused_before_noise_is_drawn(other):
     releases = training(noise=NoNoise())
     with pytest.raises(UnplannedReleaseError, match=r"planned with 0\.5 of the gradient and 9 of the loss"):
-        releases.sample(9).noise(4, other)
+        releases.sample(9).noise(SIZES, other)
     assert releases.left == 2
 
 
@@ -210,7 +207,10 @@ def test_a_steps_noise_is_that_of_the_joint_vector_and_the_workers_shares_add_up
     steps, size = 400, 50
     for share in (1.0, 0.25):
         releases = training(steps, share=share)
-        noise = np.array([releases.sample(1).noise(size, SENSITIVITY) for _ in range(steps)])
+        sizes = np.append(np.geomspace(1e-3, 1e-5, size), 1e-2)
+        whole = np.array([releases.sample(1).noise(sizes, SENSITIVITY) for _ in range(steps)])
+        assert (whole == np.round(whole)).all()
+        noise = whole * sizes
         expected = math.sqrt(share) * 1.5 * np.array([GRADIENT_NOISE * 0.5, LOSS_NOISE * 9.0])
         assert noise[:, :-1].std() == pytest.approx(expected[0], rel=0.03)
         assert noise[:, -1].std() == pytest.approx(expected[1], rel=0.15)
@@ -251,17 +251,13 @@ def test_what_a_whole_run_draws_is_what_the_accountant_composed(parameters, tmp_
 
     class Recording(Releases):
         def release_counts(self, allowance, exact, parts):
-            # one row changes one cell by one
-            drawn.append((allowance.shares, 1 / allowance.noise**2))
+            # one row changes every distance by one, or one cell by one
+            changed = len(exact) if PAIRS in dict(allowance.shares) else 1
+            drawn.append((allowance.shares, changed / allowance.noise**2))
             return super().release_counts(allowance, exact, parts)
 
-        def release_reals(self, allowance, exact):
-            # one row changes every distance by one
-            drawn.append((allowance.shares, len(exact) / allowance.noise**2))
-            return super().release_reals(allowance, exact)
-
-    def noise_of_a_step(self, size, sensitivity):
-        made = step(self, size, sensitivity)
+    def noise_of_a_step(self, sizes, sensitivity):
+        made = step(self, sizes, sensitivity)
         squares = (sensitivity.gradient / self.gradient_noise) ** 2 + (
             sensitivity.loss / self.loss_noise
         ) ** 2
@@ -286,7 +282,7 @@ def test_what_a_whole_run_draws_is_what_the_accountant_composed(parameters, tmp_
 
 def test_noise_is_drawn_in_privacy_and_nowhere_else():
     root = Path(jupyter_dpsynth.__file__).parent
-    calls = re.compile(r"\.(normal|discrete_gaussian)\(|standard_normal|random\.normal|poisson_sample\(")
+    calls = re.compile(r"\.(normal|whole)\(|standard_normal|random\.normal|poisson_sample\(")
     found = {
         str(path.relative_to(root))
         for path in root.rglob("*.py")

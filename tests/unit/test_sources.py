@@ -497,6 +497,26 @@ def test_hashes_of_values_have_128_bits_and_another_key_each_time(tmp_path, monk
     assert keyed_words(["a"], b"0" * 32).shape == (1, 2)
 
 
+def test_one_rows_text_does_not_take_the_place_of_anothers_as_it_would_with_hashes_that_collide(
+    tmp_path, monkeypatch
+):
+    """A planted bug: hashes that anybody can compute, so a row can hold a text with the hash of another."""
+    df = pd.DataFrame({"x": ["flu"] * 99 + ["written by one person"] + ["flu"] * 200})
+    df.to_parquet(tmp_path / "t.parquet", row_group_size=100)
+
+    def most_frequent():
+        source = open_source(tmp_path / "t.parquet")
+        values = DistinctValues(source, MetaExtractor.extract(source)["x"])
+        (found,) = values.at(np.array([np.argmax(values.counts)]))
+        source.close()
+        return found
+
+    assert most_frequent() == "flu"
+    name = "jupyter_dpsynth.engine.measuring.categories.keyed_words"
+    monkeypatch.setattr(name, lambda values, _: np.zeros((len(values), 2), dtype=np.uint64))
+    assert most_frequent() == "written by one person"  # the check finds the mistake
+
+
 def persons_table():
     """About three rows of each of 500 persons, and 200 of nobody; persons named in every way."""
     df = wide_mix().drop(columns="text")

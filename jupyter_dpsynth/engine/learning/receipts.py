@@ -30,9 +30,9 @@ def make_receipt(plan: RunPlan, entry: LedgerEntry, steps: int, workers: int) ->
     config = entry.config
     noise = (
         "training: TensorFlow Privacy's GaussianSumQuery on tf.random, whose float32 normals are cut "
-        "at 5.7 sigma; measurements: operating-system entropy, float64"
+        "at 5.7 sigma; measurements: operating-system entropy (ChaCha20), rounded to whole numbers"
         if config.dp_backend == "tensorflow_privacy"
-        else "operating-system entropy (numpy Philox), float64"
+        else "operating-system entropy (ChaCha20), rounded to whole numbers"
     )
     if workers > 1:
         noise += f", in {workers} shares whose variances add up to the planned one"

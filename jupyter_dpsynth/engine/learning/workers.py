@@ -9,15 +9,15 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from jupyter_dpsynth.errors import DataError, NotLearnedError
+from jupyter_dpsynth.privacy.noise import keyed_generator
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.config import ResolvedConfig
@@ -111,7 +111,7 @@ def compare_tables(
     )
     key = _compare(workers, table_fingerprint(source, ordered=True) + parameters, problem)
     source.in_order = True
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(int.from_bytes(key, "little"))))
+    return keyed_generator(key)
 
 
 def shard(

@@ -9,6 +9,7 @@ import numpy as np
 
 from jupyter_dpsynth.engine.model.plan import PAIRS
 from jupyter_dpsynth.engine.model.reference import PAIR_ROWS, dependence_from, pair_distances
+from jupyter_dpsynth.privacy.releases import ROW_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,5 +85,5 @@ def measure_pairs(
     if rows > PAIR_ROWS:
         sample = releases.subsample(len(codes), PAIR_ROWS / rows)
         codes, rows = np.asfortranarray(codes[sample]), PAIR_ROWS
-    distances = allowance.reals(pair_distances(codes, sizes, shares, rows))
+    distances = allowance.counts(pair_distances(codes, sizes, shares, rows), ROW_PARTS)
     return dependence_from(distances, columns, rows), allowance.noise / (2 * rows)

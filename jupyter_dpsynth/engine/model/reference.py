@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_dpsynth.privacy.releases import ROW_PARTS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -99,7 +101,7 @@ def pair_dependence(codes: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -
     """
     rows = len(codes)
     shares = [np.bincount(codes[:, j], minlength=size) / rows for j, size in enumerate(sizes)]
-    return dependence_from(pair_distances(codes, sizes, shares, rows), len(sizes), rows)
+    return dependence_from(pair_distances(codes, sizes, shares, rows) / ROW_PARTS, len(sizes), rows)
 
 
 def pair_distances(
@@ -107,8 +109,8 @@ def pair_distances(
     sizes: NDArray[np.int64],
     shares: Sequence[NDArray[np.float64]],
     rows: float,
-) -> NDArray[np.float64]:
-    """L1 distance in rows of every pair of columns from independence, `[m (m - 1) / 2]`, exact.
+) -> NDArray[np.int64]:
+    """L1 distance of every pair of columns from independence, in parts of a row, `[m (m - 1) / 2]`, exact.
 
     The distance that sampling alone would show between independent columns is subtracted.
 
@@ -117,20 +119,25 @@ def pair_distances(
         sizes: Number of cells of each column.
         shares: One-way shares of each column.
         rows: Number of rows to compare with.
+
+    Privacy:
+        Not private. One row more or less changes each by at most `ROW_PARTS`.
     """
     columns = len(sizes)
-    out = np.zeros(columns * (columns - 1) // 2)
+    out = np.zeros(columns * (columns - 1) // 2, dtype=np.int64)
     for place, (first, second) in enumerate(itertools.combinations(range(columns), 2)):
         shape = int(sizes[first]), int(sizes[second])
         key = codes[:, first].astype(np.intp) * shape[1] + codes[:, second]
         table = np.bincount(key, minlength=shape[0] * shape[1]).reshape(shape)
         expected = np.outer(shares[first], shares[second])
-        out[place] = np.abs(table - rows * expected).sum() - chance_distance(expected, rows)
+        whole = np.rint(ROW_PARTS * rows * expected).astype(np.int64)
+        chance = round(ROW_PARTS * chance_distance(expected, rows))
+        out[place] = np.abs(ROW_PARTS * table - whole).sum() - chance
     return out
 
 
 def dependence_from(distances: NDArray[np.float64], columns: int, rows: float) -> NDArray[np.float64]:
-    """Dependence of each pair of columns, `[m, m]`, in [0, 1], from what `pair_distances` gave."""
+    """Dependence of each pair of columns, `[m, m]`, in [0, 1], from their distances in rows."""
     out = np.zeros((columns, columns))
     for place, (first, second) in enumerate(itertools.combinations(range(columns), 2)):
         out[first, second] = out[second, first] = np.clip(distances[place] / (2 * rows), 0, 1)

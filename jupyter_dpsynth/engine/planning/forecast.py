@@ -42,7 +42,7 @@ TREE_COST = 8  # how much noisier a bin of a number is after discovery than one 
 BINS_USED = 0.65  # of the bins of a number: few values need fewer
 CURVE_POINTS = {"quick": 40, "pld": 12}
 FAR = 20  # times the planned steps: how far the end of the budget is looked for
-MAX_CHUNK = 8_192  # rows that are in the network at once
+MAX_CHUNK = 4_096  # rows that are in the network at once
 
 # Seconds of a step by its parts, fitted to runs of 70 to 2,000 cells and batches of 256 to 27,000 rows on two
 # cores, and how long the yardstick below took there. They serve until a step can be timed.

@@ -9,12 +9,14 @@ row is in one shard and so in at most one replica's clipped sum, which it change
 their total. The accountant's event is unchanged, for any number of replicas.
 
 **Noise.** The planned noise has standard deviation sigma C in every coordinate of the total. A process that
-has the fraction s of all replicas adds, once, float64 normals of standard deviation sqrt(s) sigma C from its
-own operating-system entropy, drawn by the planned training. Independent normals add up in variance and the
-fractions add up to 1, so that the total has the planned noise: with one process the share is all of it. It is
-added before the all-reduce, to each worker's exact float64 sum; an empty sample is noised like any other. The
-all-reduce itself is done in float64, whose rounding (1e-16 of a sum) is far below the slack that clipping
-leaves for rounding.
+has the fraction s of all replicas adds, once, normals of standard deviation sqrt(s) sigma C from its own
+operating-system entropy, drawn by the planned training and rounded to the grid of the sums. Independent
+normals add up in variance and the fractions add up to 1, so that the total has the planned noise: with one
+process the share is all of it. (A sum of w rounded normals is, but for terms below exp(-2 pi^2 r^2) where
+each has a standard deviation of r steps, the rounded sum of the normals and of w - 1 uniform draws from
+[-1/2, 1/2]: post-processing of the sum of the normals.) It is added before the all-reduce, to each worker's
+exact sum; an empty sample is noised like any other. The all-reduce adds whole numbers in float64, which is
+exact.
 
 **What is trusted.** The guarantee is about what the run releases: the totals, and everything made from them.
 The workers are trusted, since each reads private rows, and so is the network between them: TensorFlow's
@@ -252,11 +254,13 @@ class ReplicatedRelease:
         self.meanwhile: Callable[[], object] = lambda: None
         known = native.gradient
         self._gradients, zeros = [], []
-        self._size = native.size
+        self._size = len(native.steps)
         for device in workers.devices:
             with tf.device(device):  # so that no step copies constants from one device to another
-                self._gradients.append(BatchGradient(known.layout, known.clip_norm, known.loss_bound))
-                zeros.append(tf.zeros([self._size + 1], tf.float64))
+                self._gradients.append(
+                    BatchGradient(known.layout, known.clip_norm, known.loss_bound, known.unit_rows)
+                )
+                zeros.append(tf.zeros([self._size], tf.float64))
         self._zeros = tuple(zeros)
         self._codes: Any = None  # the array that the step was traced for
         self._tables: tuple[Tensor, ...] = ()  # the same on each device, if it fits
@@ -286,13 +290,12 @@ class ReplicatedRelease:
         with self.workers.watched():
             total = self.workers.read(self._finish(held, noise))
         self.workers.receive(total[-1])
-        split = self._size - self.native.gradient.layout.width
-        return NoisySums(total[:split], total[split:-2], float(total[-2]))
+        return NoisySums.of(total[:-1], self.native.steps, self.native.gradient.layout.width)
 
     def sums(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> tuple[Tensor, ...]:
-        """Each local replica's sums before noise (private!), `[F + D + 1]`, where it computed them."""
+        """Each local replica's sums before noise (private!), in whole steps, `[F + D + 1]`, on its device."""
         if self._codes is not codes:
             self._prepare(codes)
         held = self._zeros
@@ -302,7 +305,7 @@ class ReplicatedRelease:
 
     def _noise(self, sample: StepSample) -> Tensor:
         """This worker's share of the noise, and whether it was asked to stop, `[F + D + 2]`."""
-        noise = sample.noise(self._size, self.native.sensitivity)
+        noise = sample.noise(self.native.steps, self.native.sensitivity)
         return tf.constant(np.append(noise, self.workers.stop_request()))
 
     def _chunks(self, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]) -> Iterator[Any]:
@@ -337,9 +340,9 @@ class ReplicatedRelease:
         parameters = tf.TensorSpec((width, width)), tf.TensorSpec((width,))
         places = tuple(tf.TensorSpec(table.shape, table.dtype) for table in tables)
         chunks = ((first, *others),) * len(self.workers.devices)
-        held = (tf.TensorSpec([self._size + 1], tf.float64),) * len(self.workers.devices)
+        held = (tf.TensorSpec([self._size], tf.float64),) * len(self.workers.devices)
         self._accumulate = tf.function(self._accumulated, input_signature=[*parameters, places, chunks, held])
-        noise = tf.TensorSpec([self._size + 2], tf.float64)
+        noise = tf.TensorSpec([self._size + 1], tf.float64)
         self._finish = tf.function(self._finished, input_signature=[held, noise])
 
     def _accumulated(
@@ -358,8 +361,8 @@ class ReplicatedRelease:
             codes = tf.cast(tf.gather(tables[number], rows), tf.int32) if tables else rows
             kernel = self.native.kernel(self._gradients[number])
             for_weights, for_bias, loss = kernel(weights, bias, codes, *others)
-            sums = tf.concat([for_weights, for_bias, loss[None]], axis=0)
-            return held[number] + tf.cast(sums, tf.float64)
+            sums = [tf.cast(part, tf.float64) for part in (for_weights, for_bias, loss[None])]
+            return held[number] + tf.concat(sums, axis=0)
 
         results: tuple[Tensor, ...] = self.workers.strategy.experimental_local_results(
             self.workers.strategy.run(one)

@@ -1,19 +1,23 @@
 """The clipped gradient sum of a batch: one pass, no per-row gradient is ever formed.
 
-A row enters as one-hot vectors, so its gradient is an outer product: for column j's logits it is
-`g_j = softmax - onehot`, once for the bias and once, times `scale_ij`, for the cell of every earlier
-column i. Its squared norm is therefore `sum_j |g_j|^2 (1 + sum_i scale_ij^2)`, and the clipped sum is
-`X^T (w * g)` with the rows' clip factors w.
+A row enters as one-hot vectors, so its gradient is an outer product: for column j's logits it is `g_j =
+softmax - onehot`, once for the bias and once, times `scale_ij`, for the cell of every earlier column i. Its
+squared norm is therefore `sum_j |g_j|^2 (1 + sum_i scale_ij^2)`, and the clipped sum is `X^T (w * g)` with
+the rows' clip factors w, times `scale_ij`. `w * g` is rounded to whole numbers of a small step (see `grid`),
+so that the sums are exact; `scale_ij` and the step are applied to what is released.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+
+from jupyter_dpsynth.engine.training.grid import OTHER_OPERATIONS, ROUNDING, Grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +28,8 @@ __all__ = ["LOSS_BOUND_FACTOR", "BatchGradient", "Tensor", "full_precision"]
 
 Tensor = Any  # TensorFlow ships no types
 
-# Float32 rounding must not push a row's effect over the clip norm: neither that of its own gradient nor that
-# of the sum of a whole chunk, which the row moves to another rounding (up to 6e-5 of C in 8,192 equal rows).
-CLIP_SLACK = 1 - 2e-4
 LOSS_BOUND_FACTOR = 1.5
+GROUP_LEVELS = 2.0**32  # whole numbers of a microbatch's clip norm
 LEAST_LOGIT = -80.0  # below a row's largest; exp(-80) is still a normal float32
 _switching = threading.Lock()
 _switched_from: list[bool] = []  # by trainings that are under way: whoever ends last puts back the first
@@ -38,8 +40,8 @@ def full_precision() -> Iterator[None]:
     """Multiply float32 matrices in full float32 precision inside this context.
 
     By default TensorFlow lets newer GPUs round the factors to 10 bits (TensorFloat-32). Norms and sums would
-    then be wrong by up to 1e-3 of themselves, more than `CLIP_SLACK` allows for. There is one switch for the
-    whole process; it is put back when no thread trains any more.
+    then be wrong by up to 1e-3 of themselves, and whole numbers would not stay whole. There is one switch for
+    the whole process; it is put back when no thread trains any more.
     """
     config = tf.config.experimental
     with _switching:
@@ -57,24 +59,43 @@ class BatchGradient:
 
     Args:
         layout: Blocks and interactions.
-        clip_norm: C, the largest L2 norm of one row's contribution (one group's, for microbatches).
+        clip_norm: C, the largest L2 norm of one privacy unit's contribution (one group's, for microbatches).
         loss_bound: L, the largest loss in nats that one row contributes.
+        unit_rows: Most rows of a privacy unit.
+
+    Attributes:
+        grid: To what gradients and losses are rounded.
+        steps: Size of one whole number of each figure of a clipped sum, float64 `[F + D + 1]`: of the weights
+            that exist, of the biases, and of the loss.
+        group_steps: The same for `clipped_mean`.
     """
 
-    def __init__(self, layout: Layout, clip_norm: float, loss_bound: float) -> None:
+    def __init__(self, layout: Layout, clip_norm: float, loss_bound: float, unit_rows: int = 1) -> None:
         self.layout = layout
         self.clip_norm = clip_norm
         self.loss_bound = loss_bound
+        self.unit_rows = unit_rows
+        self.grid = Grid.of(layout, clip_norm, loss_bound, unit_rows)
+        scale = layout.mask.ravel()[layout.free].astype(np.float64)
+        figures, loss_step = len(layout.free) + layout.width, [self.grid.loss_step]
+        self.steps = np.concatenate([scale, np.ones(layout.width)]) * self.grid.step
+        self.steps = np.concatenate([self.steps, loss_step])
+        self.group_steps = np.concatenate([np.full(figures, clip_norm / GROUP_LEVELS), loss_step])
         self._cells = tf.constant(np.concatenate([np.arange(size) for size in layout.sizes]), tf.float32)
         self._mask = tf.constant(layout.mask)
         blocks = np.eye(len(layout.sizes), dtype=np.float32)[layout.owner]
         self._free = tf.constant(layout.free)
-        self._free_mask = tf.constant(layout.mask.ravel()[layout.free])
+        self._free_mask = tf.constant(scale)
         self._blocks = tf.constant(blocks)
         self._owners = tf.constant(np.ascontiguousarray(blocks.T))
         self._block_weights = tf.constant(blocks @ layout.squared_inputs.astype(np.float32))
         self._squared_scale = tf.constant(layout.scale**2, tf.float32)
-        self._limit = clip_norm * CLIP_SLACK
+        # relative error of a product of two rows' gradients: sums over a block's cells, over inputs, over
+        # blocks
+        terms = int(layout.sizes.max()) + 2 * len(layout.sizes) + OTHER_OPERATIONS
+        self._product_error = terms * ROUNDING
+        # rounding of a group's vector and of its norm in float64
+        self._group_limit = GROUP_LEVELS * (1 - figures * 2.0**-52) - math.sqrt(figures) / 2
 
     def errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One-hot rows, gradients of the logits and losses of a batch.
@@ -100,56 +121,93 @@ class BatchGradient:
         losses = tf.reduce_sum(tf.math.log(totals), axis=1) - tf.reduce_sum(shifted * rows, axis=1)
         return rows, error, losses
 
-    def _bounded(self, losses: Tensor, finite: Tensor) -> Tensor:
-        """Losses in [0, L]; L where a row is not finite."""
-        return tf.where(finite, tf.clip_by_value(losses, 0.0, self.loss_bound), self.loss_bound)
+    def _whole_losses(self, losses: Tensor, finite: Tensor) -> Tensor:
+        """Losses in [0, L] in whole steps; L where a row is not finite."""
+        most = float(round(self.loss_bound / self.grid.loss_step))
+        bounded = tf.where(finite, tf.clip_by_value(losses / self.grid.loss_step, 0.0, most), most)
+        return tf.round(bounded)
+
+    def _summed(self, rows: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums of whole numbers for the weights that exist, `[F]`, and for the biases, `[D]`: exact."""
+        products = tf.matmul(tf.cast(rows, self.grid.dtype), whole, transpose_a=True)
+        return self._to_free(products), tf.reduce_sum(whole, axis=0)
 
     @tf.function
-    def clipped_sum(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Sum of the clipped gradients of the rows, of which there may be none.
+    def clipped_sum(
+        self, weights: Tensor, bias: Tensor, codes: Tensor, present: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Exact sum of the clipped gradients of at most `grid.rows_at_once` rows, of which there may be none.
 
         Rows that are not finite count as zero: a NaN would pass through any clip.
 
+        Args:
+            weights: Unscaled weights, float32 `[D, D]`.
+            bias: Biases, float32 `[D]`.
+            codes: `int32 [B, m]`.
+            present: Which of them are rows; the others are not counted, bool `[B]`.
+
         Returns:
-            Sum for the weights that exist, `[F]`, for the bias `[D]`, and of the clipped losses.
+            Sum for the weights that exist, `[F]`, for the bias `[D]`, and of the clipped losses, in whole
+            numbers of `steps`.
 
         Privacy:
-            Adding or removing one row changes the first two by at most C in joint L2 norm, the loss by
-            at most L.
+            Adding or removing one row changes the first two, times their steps, by at most C in joint L2
+            norm, the loss by at most L; also if another row, whose place it takes, is rounded differently
+            elsewhere.
         """
         rows, error, losses = self.errors(weights, bias, codes)
         squares = tf.linalg.matvec(error * error, self._block_weights)
         finite = tf.math.is_finite(squares)  # if the error is, so is the loss: both come from `shifted`
-        factor = tf.minimum(1.0, self._limit * tf.math.rsqrt(squares))
+        whole = self._whole(error, self._factor(squares), finite & present)
+        counted = tf.where(present, self._whole_losses(losses, finite), 0.0)
+        return *self._summed(rows, whole), tf.reduce_sum(counted)
+
+    def _factor(self, squares: Tensor) -> Tensor:
+        """What a gradient of this squared norm is multiplied by: clipped, in steps."""
+        return tf.minimum((self.grid.limit / self.grid.step) * tf.math.rsqrt(squares), 1 / self.grid.step)
+
+    def _whole(self, error: Tensor, factor: Tensor, finite: Tensor) -> Tensor:
+        """Clipped errors in whole steps; zero where a row is not finite or none."""
+        error, factor = tf.cast(error, self.grid.dtype), tf.cast(factor, self.grid.dtype)
         # where the factor is zero the product is, whatever it multiplies
-        scaled = tf.math.multiply_no_nan(error, tf.where(finite, factor, 0.0)[:, None])
-        gradient = self._to_free(tf.matmul(rows, scaled, transpose_a=True))
-        return gradient, tf.reduce_sum(scaled, axis=0), tf.reduce_sum(self._bounded(losses, finite))
+        return tf.round(tf.math.multiply_no_nan(error, tf.where(finite, factor, 0.0)[:, None]))
 
     def _to_free(self, products: Tensor) -> Tensor:
-        """Gradient of the weights that exist, `[F]`, from inputs times errors, `[D, D]`."""
-        return tf.gather(tf.reshape(products, [-1]), self._free) * self._free_mask
+        """What belongs to weights that exist, `[F]`, of inputs times errors, `[D, D]`."""
+        return tf.gather(tf.reshape(products, [-1]), self._free)
 
     def _finite_errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `errors`, with zero gradients and the largest loss where a row is not finite."""
+        """As `errors`, with no gradient and the largest loss where a row is not finite; losses in steps."""
         rows, error, losses = self.errors(weights, bias, codes)
         finite = tf.reduce_all(tf.math.is_finite(error), axis=1) & tf.math.is_finite(losses)
-        return rows, tf.where(finite[:, None], error, 0.0), self._bounded(losses, finite)
+        return rows, tf.where(finite[:, None], error, 0.0), self._whole_losses(losses, finite)
 
     @tf.function(reduce_retracing=True)
-    def clipped_mean(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def clipped_mean(
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        codes: Tensor,
+        present: Tensor,  # noqa: ARG002 - all of them: groups are not padded
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The clipped mean gradient of one microbatch `[B, m]`, and its summed clipped losses.
+
+        Returns:
+            As `clipped_sum`, in whole numbers of `group_steps`.
 
         Privacy:
             One row turns the group's vector of norm at most C into another one: sensitivity 2 C.
         """
         rows, error, losses = self._finite_errors(weights, bias, codes)
-        size = tf.maximum(tf.cast(tf.shape(codes)[0], tf.float32), 1.0)
-        gradient = self._to_free(tf.matmul(rows, error, transpose_a=True)) / size
-        for_bias = tf.reduce_sum(error, axis=0) / size
+        size = tf.maximum(tf.cast(tf.shape(codes)[0], tf.float64), 1.0)
+        products = tf.cast(tf.matmul(rows, error, transpose_a=True), tf.float64)
+        gradient = self._to_free(products) * self._free_mask / size
+        for_bias = tf.reduce_sum(tf.cast(error, tf.float64), axis=0) / size
         norm = tf.sqrt(tf.reduce_sum(gradient**2) + tf.reduce_sum(for_bias**2))
-        factor = tf.minimum(1.0, self._limit / tf.maximum(norm, 1e-30))
-        return gradient * factor, for_bias * factor, tf.reduce_sum(losses)
+        factor = tf.minimum(self._group_limit / tf.maximum(norm, 1e-300), GROUP_LEVELS / self.clip_norm)
+        # a group may be of any size
+        loss = tf.reduce_sum(tf.cast(losses, tf.float64))
+        return tf.round(gradient * factor), tf.round(for_bias * factor), loss
 
     @tf.function(reduce_retracing=True)
     def clipped_unit_sum(
@@ -158,21 +216,22 @@ class BatchGradient:
         """Sum over units of the clipped sum of their rows' gradients.
 
         The squared norm of a unit's sum is the sum, over all pairs of its rows, of the products of their
-        gradients: column by column the product of their errors, once for the bias and `scale_ij^2` times
-        for every earlier column i in whose cell both rows are.
+        gradients: column by column the product of their errors, once for the bias and `scale_ij^2` times for
+        every earlier column i in whose cell both rows are. Products of opposite signs cancel and leave their
+        rounding errors, at most a known part of the square of the rows' summed norms: that part is added.
 
         Args:
             weights: Unscaled weights, float32 `[D, D]`.
             bias: Biases, float32 `[D]`.
-            codes: `int32 [units, rows, m]`.
+            codes: `int32 [units, rows, m]`, together at most `grid.rows_at_once` rows.
             present: Which of the rows exist, bool `[units, rows]`.
 
         Returns:
             As `clipped_sum`.
 
         Privacy:
-            Adding or removing one unit changes the first two by at most C in joint L2 norm, the loss by
-            at most L for each of its rows.
+            Adding or removing one unit changes the first two, times their steps, by at most C in joint L2
+            norm, the loss by at most L for each of its rows.
         """
         units, most = tf.shape(codes)[0], tf.shape(codes)[1]
         flat = tf.reshape(codes, [-1, codes.shape[2]])
@@ -182,14 +241,18 @@ class BatchGradient:
         apart = tf.reshape(error, [units, most, self.layout.width])
         products = tf.matmul(apart[:, :, None] * apart[:, None], self._blocks)
         together = tf.cast(tf.equal(codes[:, :, None], codes[:, None]), tf.float32)
-        squares = tf.reduce_sum(products * (1 + tf.matmul(together, self._squared_scale)), axis=[1, 2, 3])
-        factor = tf.minimum(1.0, self._limit * tf.math.rsqrt(tf.maximum(squares, 1e-30)))
-        scaled = error * tf.repeat(factor, most)[:, None]
-        gradient = self._to_free(tf.matmul(rows, scaled, transpose_a=True))
-        return gradient, tf.reduce_sum(scaled, axis=0), tf.reduce_sum(tf.where(exists, losses, 0.0))
+        pairs = tf.reduce_sum(products * (1 + tf.matmul(together, self._squared_scale)), axis=3)
+        norms = tf.sqrt(tf.linalg.matvec(error * error, self._block_weights))
+        summed = tf.reduce_sum(tf.cast(tf.reshape(norms, [units, most]), tf.float64), axis=1)
+        squares = tf.reduce_sum(tf.cast(pairs, tf.float64), axis=[1, 2])
+        squares = tf.maximum(squares + self._product_error * summed**2, 0.0)
+        factor = tf.repeat(self._factor(squares), most)
+        return *self._summed(rows, self._whole(error, factor, exists)), tf.reduce_sum(
+            tf.where(exists, losses, 0.0)
+        )
 
-    def bounded_losses(self, weights: Tensor, bias: Tensor, codes: Tensor) -> Tensor:
-        """Each row's loss `[B]`, in [0, L]."""
+    def whole_losses(self, weights: Tensor, bias: Tensor, codes: Tensor) -> Tensor:
+        """Each row's loss `[B]`, in [0, L], in whole numbers of the loss's step."""
         return self._finite_errors(weights, bias, codes)[2]
 
     @tf.function(reduce_retracing=True)

@@ -1,8 +1,9 @@
 """How the gradient of a step is released: clipped, summed, with noise. Several ways with one contract.
 
-`release` takes the sample of one step and returns noisy sums in float64. The planned training drew the
-sample and draws the noise (`privacy.releases`); what is here states by how much a privacy unit changes the
-sums. The caller divides by the expected number of rows, never by the actual one.
+`release` takes the sample of one step and returns noisy sums. The planned training drew the sample and draws
+the noise (`privacy.releases`), both in whole numbers of small steps; what is here states how large the steps
+are, and by how much a privacy unit changes the sums. The caller divides by the expected number of rows, never
+by the actual one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tensorflow as tf
 from jupyter_dpsynth.engine.training.tf_privacy import gaussian_sum_query
 from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.privacy.releases import StepSensitivity
-from jupyter_dpsynth.privacy.sampling import chunks
+from jupyter_dpsynth.privacy.sampling import FixedChunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,6 @@ __all__ = [
     "UnitRelease",
 ]
 
-MAX_CHUNK = 8_192
 PAIR_CELLS = 2**24
 
 
@@ -53,6 +53,12 @@ class NoisySums:
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
     loss: float
+
+    @classmethod
+    def of(cls, whole: NDArray[np.float64], steps: NDArray[np.float64], width: int) -> NoisySums:
+        """From whole numbers of steps, both float64 `[F + D + 1]`, of which D = width are the biases'."""
+        sums = whole * steps
+        return cls(sums[: -width - 1], sums[-width - 1 : -1], float(sums[-1]))
 
 
 class GradientRelease(Protocol):
@@ -73,11 +79,14 @@ class NativeRelease:
     """Clips each row in one pass and adds operating-system noise once to the sum.
 
     Args:
-        gradient: Gradients and clip norm.
+        gradient: Gradients and clip norm. expected: How many rows a step is expected to sample. It decides
+        about the sizes of chunks, which must not
+            depend on the rows.
     """
 
-    def __init__(self, gradient: BatchGradient) -> None:
+    def __init__(self, gradient: BatchGradient, expected: float) -> None:
         self.gradient = gradient
+        self._chunks = FixedChunks(expected, gradient.grid.rows_at_once)
         self._free = len(gradient.layout.free)
         width = gradient.layout.width
         parameters = tf.TensorSpec((width, width)), tf.TensorSpec((width,))
@@ -94,9 +103,9 @@ class NativeRelease:
         return len(codes)
 
     @property
-    def size(self) -> int:
-        """F + D: figures of the gradient sum."""
-        return self._free + self.gradient.layout.width
+    def steps(self) -> NDArray[np.float64]:
+        """Size of one whole number of each figure of a sum, float64 `[F + D + 1]`."""
+        return self.gradient.steps
 
     @property
     def sensitivity(self) -> StepSensitivity:
@@ -105,19 +114,22 @@ class NativeRelease:
 
     @property
     def row_specs(self) -> tuple[Tensor, ...]:
-        """Forms of what `kernel` takes beside the parameters: codes, and what else `batches` yields."""
-        return (tf.TensorSpec((None, len(self.gradient.layout.sizes)), tf.int32),)
+        """Forms of what `kernel` takes beside the parameters: codes, and which of them are rows."""
+        return (
+            tf.TensorSpec((None, len(self.gradient.layout.sizes)), tf.int32),
+            tf.TensorSpec((None,), tf.bool),
+        )
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
-        """Positions of one chunk's rows after the other, at least one chunk, and what else `kernel` takes."""
-        for chunk in chunks(indices, MAX_CHUNK):
-            yield (chunk,)
+        """Positions of one chunk's rows after the other, at least one chunk, and which of them are rows."""
+        yield from self._chunks.of(indices)
 
     def clipped_sums(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> NoisySums:
-        """The sums before noise (private!), accumulated in float64."""
-        return self._add_sums(np.zeros(self.size), weights, bias, codes, indices)
+        """The sums before noise (private!)."""
+        whole = self._add_sums(np.zeros(len(self.steps)), weights, bias, codes, indices)
+        return NoisySums.of(whole, self.steps, self.gradient.layout.width)
 
     def _add_sums(
         self,
@@ -126,22 +138,21 @@ class NativeRelease:
         bias: Tensor,
         codes: NDArray[np.integer[Any]],
         indices: NDArray[np.int64],
-    ) -> NoisySums:
-        """Add the clipped sums, in place, to what the gradient sums start from, float64 `[F + D]`."""
-        for_weights, for_bias, loss = start[: self._free], start[self._free :], 0.0
+    ) -> NDArray[np.float64]:
+        """Add the clipped sums, in place, to the whole numbers that they start from, `[F + D + 1]`: exact."""
         for sums in self.parts(weights, bias, codes, indices):
-            for_weights += sums[0].numpy()
-            for_bias += sums[1].numpy()
-            loss += float(sums[2])
-        return NoisySums(for_weights, for_bias, loss)
+            start[: self._free] += sums[0].numpy()
+            start[self._free : -1] += sums[1].numpy()
+            start[-1] += float(sums[2])
+        return start
 
     def parts(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Clipped sums of one chunk of rows after the other (private!)."""
-        for rows, *others in self.batches(indices):
+        for rows, present in self.batches(indices):
             found = tf.constant(codes[rows].astype(np.int32))
-            yield self._clipped_sum(weights, bias, found, *map(tf.constant, others))
+            yield self._clipped_sum(weights, bias, found, tf.constant(present))
 
     def release(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], sample: StepSample
@@ -149,11 +160,12 @@ class NativeRelease:
         """Noisy sums over the sampled rows.
 
         Privacy:
-            Gaussian mechanism on one vector, gradient and loss, of the stated sensitivity.
+            Gaussian mechanism on one vector, gradient and loss, of the stated sensitivity, rounded to a grid
+            on which the sums are.
         """
-        noise = sample.noise(self.size, self.sensitivity)
-        sums = self._add_sums(noise[:-1], weights, bias, codes, sample.indices)
-        return NoisySums(sums.weights, sums.bias, sums.loss + float(noise[-1]))
+        noise = sample.noise(self.steps, self.sensitivity)
+        whole = self._add_sums(noise, weights, bias, codes, sample.indices)
+        return NoisySums.of(whole, self.steps, self.gradient.layout.width)
 
 
 class MicrobatchRelease(NativeRelease):
@@ -166,8 +178,13 @@ class MicrobatchRelease(NativeRelease):
     """
 
     def __init__(self, gradient: BatchGradient, groups: int, generator: np.random.Generator) -> None:
-        super().__init__(gradient)
+        super().__init__(gradient, 1.0)
         self.groups, self._generator = groups, generator
+
+    @property
+    def steps(self) -> NDArray[np.float64]:
+        """As of `NativeRelease`; a group's vector is rounded as a whole."""
+        return self.gradient.group_steps
 
     @property
     def sensitivity(self) -> StepSensitivity:
@@ -182,10 +199,12 @@ class MicrobatchRelease(NativeRelease):
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
         """Positions of one group's rows after the other."""
         group = self._generator.integers(self.groups, size=len(indices))
-        order = np.argsort(group, kind="stable")
+        order = np.lexsort(
+            (indices, group)
+        )  # a group's mean depends on which rows are in it, and on nothing else
         bounds = np.searchsorted(group[order], np.arange(1, self.groups))
         for members in np.split(indices[order], bounds):
-            yield (members,)
+            yield members, np.ones(len(members), dtype=bool)
 
 
 class UnitRelease(NativeRelease):
@@ -193,16 +212,17 @@ class UnitRelease(NativeRelease):
 
     Args:
         gradient: Gradients and clip norm.
+        expected: How many units a step is expected to sample.
         units: Which rows belong to which privacy unit.
-        unit_rows: Most rows of a privacy unit.
     """
 
-    def __init__(self, gradient: BatchGradient, units: PrivacyUnits, unit_rows: int) -> None:
-        self.units, self.unit_rows = units, unit_rows
-        super().__init__(gradient)
+    def __init__(self, gradient: BatchGradient, expected: float, units: PrivacyUnits) -> None:
+        self.units, self.unit_rows = units, gradient.unit_rows
+        super().__init__(gradient, expected)
         # the products of all pairs of a unit's rows are in memory at once
-        pairs = unit_rows**2 * self.gradient.layout.width
-        self.units_at_once = max(1, min(MAX_CHUNK // unit_rows, PAIR_CELLS // pairs))
+        pairs = self.unit_rows**2 * gradient.layout.width
+        most = max(1, min(gradient.grid.rows_at_once // self.unit_rows, PAIR_CELLS // pairs))
+        self._chunks = FixedChunks(expected, most)
 
     @staticmethod
     def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
@@ -221,7 +241,7 @@ class UnitRelease(NativeRelease):
     @property
     def row_specs(self) -> tuple[Tensor, ...]:
         """Codes of each unit's rows, and which of those rows exist."""
-        (codes,) = super().row_specs
+        codes, _ = super().row_specs
         return (
             tf.TensorSpec((None, self.unit_rows, codes.shape[1]), tf.int32),
             tf.TensorSpec((None, self.unit_rows), tf.bool),
@@ -229,8 +249,9 @@ class UnitRelease(NativeRelease):
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
         """Positions of the rows of one chunk of units after the other, `[units, rows]`, and which exist."""
-        for chunk in chunks(indices, self.units_at_once):
-            yield self.units.of(chunk, self.unit_rows)
+        for chunk, present in self._chunks.of(indices):
+            rows, exists = self.units.of(chunk, self.unit_rows)
+            yield rows, exists & present[:, None]
 
 
 class TFPrivacyRelease:
@@ -266,7 +287,10 @@ class TFPrivacyRelease:
         codes: NDArray[np.integer[Any]],
         indices: NDArray[np.int64],
     ) -> tuple[Any, NoisySums]:
-        """The query's own sample state and, for comparison, its sums before noise (private!)."""
+        """The query's own sample state and, for comparison, its sums before noise (private!).
+
+        The loss is in whole numbers of its step.
+        """
         template = [tf.zeros_like(weights), tf.zeros_like(bias)]
         state = self.query.initial_sample_state(template)
         loss = 0.0
@@ -284,7 +308,7 @@ class TFPrivacyRelease:
     def _clip_and_sum(self, weights: Tensor, bias: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """The query's own clipping of every row's gradient, summed; and the rows' summed losses."""
         clipped = tf.vectorized_map(self._clip, list(self.native.gradient.row_gradients(weights, bias, rows)))
-        losses = self.native.gradient.bounded_losses(weights, bias, rows)
+        losses = self.native.gradient.whole_losses(weights, bias, rows)
         return (*(tf.reduce_sum(part, axis=0) for part in clipped), tf.reduce_sum(losses))
 
     def _clip(self, record: list[Any]) -> list[Any]:
@@ -300,10 +324,11 @@ class TFPrivacyRelease:
                 f"a training step is planned with noise {sample.releases.gradient_noise:g}; TensorFlow "
                 f"Privacy's query adds {self._gradient_noise:g}."
             )
-        (loss_noise,) = sample.noise(0, self.native.sensitivity)
+        loss_step = self.native.steps[-1:]
+        (loss_noise,) = sample.noise(loss_step, self.native.sensitivity)
         state, sums = self.clipped_sums(weights, bias, codes, sample.indices)
         noisy, self._state, _ = self.query.get_noised_result(state, self._state)
         # positions without a weight got noise too: it tells nothing and is dropped
         weights_sum = self._to_free(noisy[0])
         bias_sum = noisy[1].numpy().astype(np.float64)
-        return NoisySums(weights_sum, bias_sum, sums.loss + float(loss_noise))
+        return NoisySums(weights_sum, bias_sum, float((sums.loss + loss_noise) * loss_step[0]))

@@ -121,16 +121,18 @@ def training_parts(
     factor = plan.clip_factor * math.sqrt(plan.unit_rows)
     clip = config.l2_norm_clip or start.layout.clip_norm(list(start.shares), factor)
     entropy = sum(float(-(share * np.log(share)).sum()) for share in start.shares)
-    gradient = BatchGradient(start.layout, clip, LOSS_BOUND_FACTOR * max(entropy, 1.0))
+    loss_bound = LOSS_BOUND_FACTOR * max(entropy, 1.0)
+    gradient = BatchGradient(start.layout, clip, loss_bound, plan.unit_rows)
     share = 1.0 if workers is None else workers.share
-    releases = plan.training_releases(clip, gradient.loss_bound, noise, made=made, share=share)
+    releases = plan.training_releases(clip, loss_bound, noise, made=made, share=share)
+    expected = plan.batch_size * (1.0 if workers is None else share / len(workers.devices))
     release: NativeRelease
     if config.num_microbatches is not None:
         release = MicrobatchRelease(gradient, config.num_microbatches, noise.generator)
     elif units is not None:
-        release = UnitRelease(gradient, units, plan.unit_rows)
+        release = UnitRelease(gradient, expected, units)
     else:
-        release = NativeRelease(gradient)
+        release = NativeRelease(gradient, expected)
     outer: GradientRelease = release
     if workers is not None:
         outer = ReplicatedRelease(release, workers)

@@ -1,0 +1,74 @@
+"""The grid of whole numbers to which clipped gradients are rounded, so that their sums are exact.
+
+Sums of floating-point numbers depend on their order, and one row more moves all later roundings: in float32
+by more than one row may. Here each row's clipped gradient is rounded to whole numbers of a small step before
+it is summed. Sums of whole numbers are exact while they stay below the largest number to which the type
+counts in ones, in any order, on any device, over any number of workers.
+
+Rounding may lengthen a gradient, by at most half a step in every coordinate. And another row, whose place in
+its chunk the row takes (`privacy.sampling`), may be rounded to the neighbouring whole numbers, by at most one
+step in every coordinate. The clip norm is made shorter by both beforehand.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.engine.model.network import Layout
+
+__all__ = ["Grid"]
+
+WHOLE_NUMBERS = {tf.float32: 2**24, tf.float64: 2**53}  # up to which the type counts in ones
+ROWS_AT_ONCE = (4_096, 2_048, 1_024, 512, 256)  # the fewer, the finer is the grid
+MOST_LOST = 0.005  # of the clip norm, for rounding
+ROUNDING = 2.0**-24  # largest relative error of one float32 operation
+OTHER_OPERATIONS = 16  # of a row's norm, beside the sum over its cells
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How finely the gradients of the logits and the losses are rounded.
+
+    Attributes:
+        dtype: TensorFlow's type in which rows are summed.
+        rows_at_once: Most rows of one exact sum.
+        step: Size of one whole number of a gradient.
+        loss_step: Size of one whole number of a loss, nats.
+        limit: Norm to which a privacy unit's gradient is clipped, so that it is at most C when it is rounded.
+    """
+
+    dtype: Any
+    rows_at_once: int
+    step: float
+    loss_step: float
+    limit: float
+
+    @classmethod
+    def of(cls, layout: Layout, clip_norm: float, loss_bound: float, unit_rows: int) -> Grid:
+        """The coarsest grid that loses next to nothing of the clip norm; in float64 if float32 has none.
+
+        Args:
+            layout: Blocks and interactions.
+            clip_norm: C, the largest L2 norm of one privacy unit's contribution.
+            loss_bound: The largest loss in nats that one row contributes.
+            unit_rows: Most rows of a privacy unit. Each row is rounded by itself.
+        """
+        weights = layout.squared_inputs[layout.owner]
+        moved = unit_rows * math.sqrt(float(weights.sum())) * (0.5 + 1)
+        fitting = [rows for rows in ROWS_AT_ONCE if rows >= unit_rows]
+        choices = [(tf.float32, rows) for rows in fitting] + [(tf.float64, max(ROWS_AT_ONCE[0], unit_rows))]
+        for dtype, rows in choices:
+            # half a step is left for the rounding of each row
+            levels = WHOLE_NUMBERS[dtype] // rows - 1
+            # no coordinate is larger than 1, a share, or than the clip norm
+            step = min(1.0, clip_norm) / levels
+            if moved * step <= MOST_LOST * clip_norm:
+                break
+        slack = 1 - (layout.width + OTHER_OPERATIONS) * ROUNDING
+        limit = (clip_norm - moved * step) * slack
+        return cls(dtype, rows, step, loss_bound / (WHOLE_NUMBERS[tf.float32] // rows - 1), limit)
