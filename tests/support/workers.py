@@ -213,7 +213,7 @@ def worker():
 
     persons = mixed_table(LEARNED_ROWS, seed=74).assign(person=np.arange(LEARNED_ROWS) // 2)
     by_person = synthesizer_of(persons, n_public=False, privacy_unit="person", max_rows_per_unit=2)
-    by_person.learn(persons, callback=lambda _: None, strategy=strategy)
+    by_person.learn(persons, callback=lambda _: None, strategy=strategy, new_dataset=True)
     found["by_person"] = [len(by_person.learned.losses), two_way_distance(by_person, persons)]
 
     found["apart"] = apart(workers, strategy)
@@ -240,7 +240,7 @@ def apart(workers, strategy):
     synthesizer = synthesizer_of(persons, n_public=False, privacy_unit="person", max_rows_per_unit=2)
     run_module.limit_rows_per_unit = own_choice
     try:
-        synthesizer.learn(persons, callback=lambda _: None, strategy=strategy)
+        synthesizer.learn(persons, callback=lambda _: None, strategy=strategy, new_dataset=True)
     except DPSynthError as error:
         return f"{type(error).__name__}: {error}"
     finally:
