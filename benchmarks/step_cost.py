@@ -62,13 +62,14 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
     meta = MetaExtractor.extract(load_census_sample())
     plan = plan_run(HighDimConfig(epsilon=1.0).resolve(), meta, 50_000.0)
     shares = [np.full(size, 1 / size) for size in SIZES]
-    gradient = BatchGradient(layout, CLIP, 40.0)
+    gradients = {size: BatchGradient(layout, CLIP, 40.0, size) for size in BATCHES}
+    gradient = gradients[BATCHES[0]]
     mask = layout.mask
 
     def optimizer() -> Any:  # noqa: ANN401
         return AdamUpdate(Start(layout, shares, [size if size > 15 else 0 for size in SIZES]), plan)
 
-    natives = {size: NativeRelease(gradient, size) for size in BATCHES}
+    natives = {size: NativeRelease(each) for size, each in gradients.items()}
     native = natives[BATCHES[0]]
     training, noise = SampledTraining(10**9, 1.0, NOISE), NoiseSource()
     planned = TrainingReleases(training, native.sensitivity, noise)
@@ -100,7 +101,7 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
         """The private release with clipping and noise switched off, and all else the same."""
 
         def __init__(self, size: int) -> None:
-            super().__init__(gradient, size)
+            super().__init__(gradients[size])
             self._clipped_sum = traced(plain_sum)
 
         def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:  # noqa: ANN401

@@ -57,14 +57,13 @@ def measure(threads: int) -> dict[str, float]:
     shares = [np.full(size, 1 / size) for size in SIZES]
     update = AdamUpdate(Start(layout, shares, [size if size > 15 else 0 for size in SIZES]), plan)
     noise = NoiseSource()
-    gradient = BatchGradient(layout, CLIP, 40.0)
     share = 1.0 if workers is None else workers.share
     codes = random_codes(ROWS)
     if workers is not None:
         codes = codes[workers.rows(ROWS)]
     found = {}
     for batch in BATCHES:
-        native = NativeRelease(gradient, batch * share)
+        native = NativeRelease(BatchGradient(layout, CLIP, 40.0, batch * share))
         release: GradientRelease = native if workers is None else ReplicatedRelease(native, workers)
         training = SampledTraining(WARM_UP + STEPS, batch / ROWS, NOISE)
         planned = TrainingReleases(training, native.sensitivity, noise, share=share)

@@ -54,6 +54,11 @@ class FixedChunks:
         self._size = min(most, _aligned(enough / self._count))
         self._spare = min(most, _aligned(2 * ENOUGH * deviation))
 
+    @property
+    def largest(self) -> int:
+        """Places of the largest chunk."""
+        return max(self._size, self._spare)
+
     def of(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
         """Chunks of a sample, at least one: its indices, 0 where a place is empty, and which are not.
 

@@ -1,6 +1,7 @@
 """R1-R3: every row's contribution is bounded, whatever the parameters; sums are exact."""
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from jupyter_dpsynth.engine.training.release import (
 from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import GRADIENT_NOISE, LOSS_NOISE
+from jupyter_dpsynth.privacy.sampling import FixedChunks
 from tests.support.plans import step_of
 from tests.support.planted_bugs import Setting, table_of, trainer_of, training_of
 
@@ -49,10 +51,8 @@ def make_parameters(layout, seed=0, factor=1.0):
         return tf.constant(weights * np.float32(factor)), tf.constant(bias * np.float32(factor))
 
 
-def make_release(kind=NativeRelease, *, clip=1.0, **options):
-    if kind is NativeRelease:
-        options.setdefault("expected", 200.0)
-    return kind(BatchGradient(make_layout(), clip, 10.0), **options)
+def make_release(kind=NativeRelease, *, clip=1.0, expected=200.0, **options):
+    return kind(BatchGradient(make_layout(), clip, 10.0, expected), **options)
 
 
 def norm_of(sums):
@@ -124,7 +124,7 @@ def test_a_row_among_many_equal_ones_changes_the_sum_by_what_it_changes_alone(se
 def test_sums_that_are_not_rounded_to_a_grid_would_be_found():
     changes = []
     for seed in range(3):
-        release = NativeRelease(Unrounded(make_layout(), 0.3, 10.0), 24_577)
+        release = NativeRelease(Unrounded(make_layout(), 0.3, 10.0, 24_577))
         parameters = make_parameters(release.gradient.layout, seed, 0.1)
         codes = two_kinds_of_rows(24_577, seed)
         alone = norm_of(release.clipped_sums(*parameters, codes, np.array([0])))
@@ -133,14 +133,16 @@ def test_sums_that_are_not_rounded_to_a_grid_would_be_found():
 
 
 @pytest.mark.parametrize("clip", [1e-3, 1.0, 30.0])
-def test_sums_are_the_same_in_any_order_and_division(clip):
+def test_sums_are_the_same_in_any_order_and_division(clip, monkeypatch):
     release = make_release(clip=clip, expected=9_000)
     parameters = make_parameters(release.gradient.layout, 5)
     codes = make_codes(9_000, 5)
     order = np.random.default_rng(0).permutation(len(codes))
     whole = release.clipped_sums(*parameters, codes, np.arange(len(codes)))
     shuffled = release.clipped_sums(*parameters, codes, order)
-    divided = NativeRelease(release.gradient, 100).clipped_sums(*parameters, codes, order)
+    grid = replace(release.gradient.grid, chunks=FixedChunks(100, 100))
+    monkeypatch.setattr(release.gradient, "grid", grid)
+    divided = release.clipped_sums(*parameters, codes, order)
     for other in (shuffled, divided):
         assert np.array_equal(whole.weights, other.weights)
         assert np.array_equal(whole.bias, other.bias)
@@ -152,7 +154,7 @@ def test_a_row_is_rounded_alike_at_every_place_but_for_one_step():
     generator = np.random.default_rng(1)
     sizes = np.array([7, 19, 3, 40, 11])
     layout = Layout(sizes, np.triu(generator.uniform(0.2, 2, (5, 5)), 1))
-    gradient = BatchGradient(layout, 4.0, 10.0)
+    gradient = BatchGradient(layout, 4.0, 10.0, 1_000)
     weights, bias = make_parameters(layout)
     row = np.array([[3, 11, 0, 25, 7]], dtype=np.int32)
     found = []
@@ -168,14 +170,14 @@ def test_a_row_is_rounded_alike_at_every_place_but_for_one_step():
 
 @pytest.mark.parametrize("clip", [1e-4, 0.3, 20.0])
 @pytest.mark.parametrize("unit_rows", [1, 40, 3_000])
+@pytest.mark.parametrize("expected", [3, 10_000])
 @pytest.mark.parametrize(("columns", "cells"), [(4, 5), (60, 30)])
-def test_the_grid_is_so_fine_that_it_takes_little_of_the_clip_norm(clip, unit_rows, columns, cells):
+def test_the_grid_is_so_fine_that_it_takes_little_of_the_clip_norm(clip, unit_rows, expected, columns, cells):
     scale = np.triu(np.ones((columns, columns)), 1)
     layout = Layout(np.full(columns, cells), scale)
-    grid = Grid.of(layout, clip, 10.0, unit_rows)
+    grid = Grid.of(layout, clip, 10.0, unit_rows, expected, 10**6)
     assert 0.99 * clip < grid.limit < clip
-    assert unit_rows <= grid.rows_at_once
-    largest = grid.rows_at_once * (min(1, clip) / grid.step + 1)
+    largest = grid.chunks.largest * unit_rows * (min(1, clip) / grid.step + 1)
     assert largest <= {tf.float32: 2**24, tf.float64: 2**53}[grid.dtype]
 
 

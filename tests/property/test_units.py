@@ -266,12 +266,12 @@ def test_a_units_gradient_is_the_clipped_sum_of_its_rows(seed, rows_of, clip):
     generator = np.random.default_rng(seed)
     sizes = np.array([3, 2, 4])
     layout = Layout.from_dependence(sizes, generator.uniform(0, 0.5, (3, 3)), 0.7)
-    gradient = BatchGradient(layout, clip, 10.0, unit_rows=3)
+    gradient = BatchGradient(layout, clip, 10.0, 4, unit_rows=3)
     weights = tf.constant(generator.normal(0, 1, (9, 9)).astype(np.float32))
     bias = tf.constant(generator.normal(0, 1, 9).astype(np.float32))
     starts = np.concatenate([[0], np.cumsum(rows_of)])
     codes = np.stack([generator.integers(0, size, starts[-1]) for size in sizes], axis=1).astype(np.int32)
-    release = UnitRelease(gradient, 4, PrivacyUnits.adjacent(starts))
+    release = UnitRelease(gradient, PrivacyUnits.adjacent(starts))
     sums = release.clipped_sums(weights, bias, codes, np.arange(len(rows_of)))
 
     for_weights, for_bias = (
@@ -316,7 +316,7 @@ def test_a_person_whose_rows_cancel_is_clipped_like_any_other(copies, clip):
     units = PrivacyUnits.adjacent(np.array([0, len(codes)]))
     longest = {}
     for kind in (BatchGradient, Trusting):
-        release = UnitRelease(kind(layout, clip, 10.0, len(codes)), 1, units)
+        release = UnitRelease(kind(layout, clip, 10.0, 1, len(codes)), units)
         norms = []
         for seed, size in itertools.product(range(4), (1.0, 3.0)):
             generator = np.random.default_rng(seed)

@@ -179,7 +179,7 @@ def noise_per_chunk(training: AuditedTraining) -> Iterator[GradientRelease]:
                 sum(part.loss for part in parts),
             )
 
-    yield PerChunk(_gradient(training), training.plan.batch_size)
+    yield PerChunk(_gradient(training))
 
 
 def _another_step(sample: StepSample, indices: NDArray[np.int64], training: AuditedTraining) -> StepSample:
@@ -199,7 +199,7 @@ def divided_by_actual_batch(training: AuditedTraining) -> Iterator[GradientRelea
             factor = training.plan.batch_size / max(len(sample.indices), 1)
             return NoisySums(sums.weights * factor, sums.bias * factor, sums.loss * factor)
 
-    yield Divided(_gradient(training), training.plan.batch_size)
+    yield Divided(_gradient(training))
 
 
 @contextlib.contextmanager
@@ -221,17 +221,17 @@ def clipped_per_layer(training: AuditedTraining) -> Iterator[GradientRelease]:
             return gradient, for_bias, tf.reduce_sum(counted)
 
     real = _gradient(training)
-    double = PerLayer(real.layout, real.clip_norm, real.loss_bound)
-    yield NativeRelease(double, training.plan.batch_size)
+    double = PerLayer(real.layout, real.clip_norm, real.loss_bound, real.expected)
+    yield NativeRelease(double)
 
 
 @contextlib.contextmanager
 def clipped_at_sqrt_2(training: AuditedTraining) -> Iterator[GradientRelease]:
     """Rows are clipped to sqrt(2) times the clip norm that the noise was made for."""
     real = _gradient(training)
-    gradient = BatchGradient(real.layout, real.clip_norm, real.loss_bound)
+    gradient = BatchGradient(real.layout, real.clip_norm, real.loss_bound, real.expected)
     gradient.grid = replace(gradient.grid, limit=gradient.grid.limit * math.sqrt(2))
-    yield NativeRelease(gradient, training.plan.batch_size)
+    yield NativeRelease(gradient)
 
 
 class _Changed(StepSample):
@@ -256,7 +256,7 @@ def noise_10_percent_low(training: AuditedTraining) -> Iterator[GradientRelease]
         def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:
             return super().release(weights, bias, codes, _Changed(sample, 0.9, 0.9))
 
-    yield Low(_gradient(training), training.plan.batch_size)
+    yield Low(_gradient(training))
 
 
 @contextlib.contextmanager
@@ -267,7 +267,7 @@ def loss_without_noise(training: AuditedTraining) -> Iterator[GradientRelease]:
         def release(self, weights: Any, bias: Any, codes: Any, sample: StepSample) -> NoisySums:
             return super().release(weights, bias, codes, _Changed(sample, 1.0, 0.0))
 
-    yield Exact(_gradient(training), training.plan.batch_size)
+    yield Exact(_gradient(training))
 
 
 @contextlib.contextmanager

@@ -41,10 +41,10 @@ KILLED_STEPS = 300  # of a run that is killed: seconds, so that the kill does no
 def release_of(workers, units=None):
     """A release on every replica."""
     layout = Layout.from_dependence(SIZES, np.full((4, 4), 0.3), 0.5)
-    gradient = BatchGradient(layout, CLIP, LOSS_BOUND, 1 if units is None else 3)
-    native = NativeRelease(gradient, ROWS)
+    gradient = BatchGradient(layout, CLIP, LOSS_BOUND, ROWS, 1 if units is None else 3)
+    native = NativeRelease(gradient)
     if units is not None:
-        native = UnitRelease(gradient, ROWS, PrivacyUnits.adjacent(units))
+        native = UnitRelease(gradient, PrivacyUnits.adjacent(units))
     return ReplicatedRelease(native, workers)
 
 

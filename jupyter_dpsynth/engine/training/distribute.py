@@ -258,7 +258,9 @@ class ReplicatedRelease:
         for device in workers.devices:
             with tf.device(device):  # so that no step copies constants from one device to another
                 self._gradients.append(
-                    BatchGradient(known.layout, known.clip_norm, known.loss_bound, known.unit_rows)
+                    BatchGradient(
+                        known.layout, known.clip_norm, known.loss_bound, known.expected, known.unit_rows
+                    )
                 )
                 zeros.append(tf.zeros([self._size], tf.float64))
         self._zeros = tuple(zeros)

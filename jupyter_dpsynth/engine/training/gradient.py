@@ -29,6 +29,7 @@ __all__ = ["LOSS_BOUND_FACTOR", "BatchGradient", "Tensor", "full_precision"]
 Tensor = Any  # TensorFlow ships no types
 
 LOSS_BOUND_FACTOR = 1.5
+PAIR_CELLS = 2**24
 GROUP_LEVELS = 2.0**32  # whole numbers of a microbatch's clip norm
 LEAST_LOGIT = -80.0  # below a row's largest; exp(-80) is still a normal float32
 _switching = threading.Lock()
@@ -61,21 +62,28 @@ class BatchGradient:
         layout: Blocks and interactions.
         clip_norm: C, the largest L2 norm of one privacy unit's contribution (one group's, for microbatches).
         loss_bound: L, the largest loss in nats that one row contributes.
+        expected: How many privacy units a step is expected to sample. It decides about the sizes of chunks,
+            which must not depend on the rows.
         unit_rows: Most rows of a privacy unit.
 
     Attributes:
-        grid: To what gradients and losses are rounded.
+        grid: To what gradients and losses are rounded, and how many units are summed at once.
         steps: Size of one whole number of each figure of a clipped sum, float64 `[F + D + 1]`: of the weights
             that exist, of the biases, and of the loss.
         group_steps: The same for `clipped_mean`.
     """
 
-    def __init__(self, layout: Layout, clip_norm: float, loss_bound: float, unit_rows: int = 1) -> None:
+    def __init__(
+        self, layout: Layout, clip_norm: float, loss_bound: float, expected: float, unit_rows: int = 1
+    ) -> None:
         self.layout = layout
         self.clip_norm = clip_norm
         self.loss_bound = loss_bound
+        self.expected = expected
         self.unit_rows = unit_rows
-        self.grid = Grid.of(layout, clip_norm, loss_bound, unit_rows)
+        # the products of all pairs of a unit's rows are in memory at once
+        pairs = unit_rows**2 * layout.width if unit_rows > 1 else 1
+        self.grid = Grid.of(layout, clip_norm, loss_bound, unit_rows, expected, max(1, PAIR_CELLS // pairs))
         scale = layout.mask.ravel()[layout.free].astype(np.float64)
         figures, loss_step = len(layout.free) + layout.width, [self.grid.loss_step]
         self.steps = np.concatenate([scale, np.ones(layout.width)]) * self.grid.step
@@ -136,7 +144,7 @@ class BatchGradient:
     def clipped_sum(
         self, weights: Tensor, bias: Tensor, codes: Tensor, present: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Exact sum of the clipped gradients of at most `grid.rows_at_once` rows, of which there may be none.
+        """Exact sum of the clipped gradients of the rows of one chunk, of which there may be none.
 
         Rows that are not finite count as zero: a NaN would pass through any clip.
 
@@ -223,7 +231,7 @@ class BatchGradient:
         Args:
             weights: Unscaled weights, float32 `[D, D]`.
             bias: Biases, float32 `[D]`.
-            codes: `int32 [units, rows, m]`, together at most `grid.rows_at_once` rows.
+            codes: `int32 [units, rows, m]`.
             present: Which of the rows exist, bool `[units, rows]`.
 
         Returns:

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from jupyter_dpsynth.privacy.sampling import FixedChunks
+
 if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.network import Layout
 
 __all__ = ["Grid"]
 
 WHOLE_NUMBERS = {tf.float32: 2**24, tf.float64: 2**53}  # up to which the type counts in ones
-ROWS_AT_ONCE = (4_096, 2_048, 1_024, 512, 256)  # the fewer, the finer is the grid
+ROWS_AT_ONCE = (8_192, 4_096, 2_048, 1_024, 512, 256)  # at most; the fewer, the finer is the grid
 MOST_LOST = 0.005  # of the clip norm, for rounding
 ROUNDING = 2.0**-24  # largest relative error of one float32 operation
 OTHER_OPERATIONS = 16  # of a row's norm, beside the sum over its cells
@@ -36,20 +38,22 @@ class Grid:
 
     Attributes:
         dtype: TensorFlow's type in which rows are summed.
-        rows_at_once: Most rows of one exact sum.
+        chunks: How many units are summed at once.
         step: Size of one whole number of a gradient.
         loss_step: Size of one whole number of a loss, nats.
         limit: Norm to which a privacy unit's gradient is clipped, so that it is at most C when it is rounded.
     """
 
     dtype: Any
-    rows_at_once: int
+    chunks: FixedChunks
     step: float
     loss_step: float
     limit: float
 
     @classmethod
-    def of(cls, layout: Layout, clip_norm: float, loss_bound: float, unit_rows: int) -> Grid:
+    def of(
+        cls, layout: Layout, clip_norm: float, loss_bound: float, unit_rows: int, expected: float, most: int
+    ) -> Grid:
         """The coarsest grid that loses next to nothing of the clip norm; in float64 if float32 has none.
 
         Args:
@@ -57,12 +61,15 @@ class Grid:
             clip_norm: C, the largest L2 norm of one privacy unit's contribution.
             loss_bound: The largest loss in nats that one row contributes.
             unit_rows: Most rows of a privacy unit. Each row is rounded by itself.
+            expected: How many units a step is expected to sample: public.
+            most: Most units that memory has room for at once.
         """
         weights = layout.squared_inputs[layout.owner]
         moved = unit_rows * math.sqrt(float(weights.sum())) * (0.5 + 1)
-        fitting = [rows for rows in ROWS_AT_ONCE if rows >= unit_rows]
-        choices = [(tf.float32, rows) for rows in fitting] + [(tf.float64, max(ROWS_AT_ONCE[0], unit_rows))]
-        for dtype, rows in choices:
+        sizes = [rows // unit_rows for rows in ROWS_AT_ONCE if rows >= unit_rows]
+        for dtype, size in [*((tf.float32, size) for size in sizes), (tf.float64, max([1, *sizes]))]:
+            chunks = FixedChunks(expected, min(most, size))
+            rows = chunks.largest * unit_rows
             # half a step is left for the rounding of each row
             levels = WHOLE_NUMBERS[dtype] // rows - 1
             # no coordinate is larger than 1, a share, or than the clip norm
@@ -71,4 +78,4 @@ class Grid:
                 break
         slack = 1 - (layout.width + OTHER_OPERATIONS) * ROUNDING
         limit = (clip_norm - moved * step) * slack
-        return cls(dtype, rows, step, loss_bound / (WHOLE_NUMBERS[tf.float32] // rows - 1), limit)
+        return cls(dtype, chunks, step, loss_bound / (WHOLE_NUMBERS[tf.float32] // rows - 1), limit)

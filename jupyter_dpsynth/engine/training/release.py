@@ -17,7 +17,6 @@ import tensorflow as tf
 from jupyter_dpsynth.engine.training.tf_privacy import gaussian_sum_query
 from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.privacy.releases import StepSensitivity
-from jupyter_dpsynth.privacy.sampling import FixedChunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +35,6 @@ __all__ = [
     "TFPrivacyRelease",
     "UnitRelease",
 ]
-
-PAIR_CELLS = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,14 +76,11 @@ class NativeRelease:
     """Clips each row in one pass and adds operating-system noise once to the sum.
 
     Args:
-        gradient: Gradients and clip norm. expected: How many rows a step is expected to sample. It decides
-        about the sizes of chunks, which must not
-            depend on the rows.
+        gradient: Gradients and clip norm.
     """
 
-    def __init__(self, gradient: BatchGradient, expected: float) -> None:
+    def __init__(self, gradient: BatchGradient) -> None:
         self.gradient = gradient
-        self._chunks = FixedChunks(expected, gradient.grid.rows_at_once)
         self._free = len(gradient.layout.free)
         width = gradient.layout.width
         parameters = tf.TensorSpec((width, width)), tf.TensorSpec((width,))
@@ -122,7 +116,7 @@ class NativeRelease:
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
         """Positions of one chunk's rows after the other, at least one chunk, and which of them are rows."""
-        yield from self._chunks.of(indices)
+        yield from self.gradient.grid.chunks.of(indices)
 
     def clipped_sums(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
@@ -178,7 +172,7 @@ class MicrobatchRelease(NativeRelease):
     """
 
     def __init__(self, gradient: BatchGradient, groups: int, generator: np.random.Generator) -> None:
-        super().__init__(gradient, 1.0)
+        super().__init__(gradient)
         self.groups, self._generator = groups, generator
 
     @property
@@ -212,17 +206,12 @@ class UnitRelease(NativeRelease):
 
     Args:
         gradient: Gradients and clip norm.
-        expected: How many units a step is expected to sample.
         units: Which rows belong to which privacy unit.
     """
 
-    def __init__(self, gradient: BatchGradient, expected: float, units: PrivacyUnits) -> None:
+    def __init__(self, gradient: BatchGradient, units: PrivacyUnits) -> None:
         self.units, self.unit_rows = units, gradient.unit_rows
-        super().__init__(gradient, expected)
-        # the products of all pairs of a unit's rows are in memory at once
-        pairs = self.unit_rows**2 * gradient.layout.width
-        most = max(1, min(gradient.grid.rows_at_once // self.unit_rows, PAIR_CELLS // pairs))
-        self._chunks = FixedChunks(expected, most)
+        super().__init__(gradient)
 
     @staticmethod
     def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
@@ -249,7 +238,7 @@ class UnitRelease(NativeRelease):
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
         """Positions of the rows of one chunk of units after the other, `[units, rows]`, and which exist."""
-        for chunk, present in self._chunks.of(indices):
+        for chunk, present in self.gradient.grid.chunks.of(indices):
             rows, exists = self.units.of(chunk, self.unit_rows)
             yield rows, exists & present[:, None]
 

@@ -122,17 +122,17 @@ def training_parts(
     clip = config.l2_norm_clip or start.layout.clip_norm(list(start.shares), factor)
     entropy = sum(float(-(share * np.log(share)).sum()) for share in start.shares)
     loss_bound = LOSS_BOUND_FACTOR * max(entropy, 1.0)
-    gradient = BatchGradient(start.layout, clip, loss_bound, plan.unit_rows)
     share = 1.0 if workers is None else workers.share
-    releases = plan.training_releases(clip, loss_bound, noise, made=made, share=share)
     expected = plan.batch_size * (1.0 if workers is None else share / len(workers.devices))
+    gradient = BatchGradient(start.layout, clip, loss_bound, expected, plan.unit_rows)
+    releases = plan.training_releases(clip, loss_bound, noise, made=made, share=share)
     release: NativeRelease
     if config.num_microbatches is not None:
         release = MicrobatchRelease(gradient, config.num_microbatches, noise.generator)
     elif units is not None:
-        release = UnitRelease(gradient, expected, units)
+        release = UnitRelease(gradient, units)
     else:
-        release = NativeRelease(gradient, expected)
+        release = NativeRelease(gradient)
     outer: GradientRelease = release
     if workers is not None:
         outer = ReplicatedRelease(release, workers)
