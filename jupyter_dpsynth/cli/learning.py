@@ -135,9 +135,10 @@ def learn(options: argparse.Namespace) -> int:
         sys.stderr.write(f"jupyter dpsynth: {error}\n")
         return INTERRUPTED
     _save(synthesizer, output)
+    lines = (synthesizer.receipt.headline, *synthesizer.receipt.structure_lines())
     sys.stdout.write(
-        f"{synthesizer.receipt.headline}\n"
-        f"Saved as {output}. Next: jupyter dpsynth synthesize {output} -n 1000 -o synthetic.csv\n"
+        "".join(f"{line}\n" for line in lines)
+        + f"Saved as {output}. Next: jupyter dpsynth synthesize {output} -n 1000 -o synthetic.csv\n"
     )
     return INTERRUPTED if progress.stop.is_set() else 0
 

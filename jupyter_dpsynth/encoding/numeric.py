@@ -126,6 +126,10 @@ class NumericCodec:
         scale = self.resolution or 1.0
         return float(self.starts[low] * scale), float(self.ends[min(high, len(self.ends) - 1)] * scale)
 
+    def bin_starts(self) -> NDArray[np.float64]:
+        """Where each bin begins, in values (microseconds for times); the first one holds what is below it."""
+        return self.starts[self.first_leaf] * (self.resolution or 1.0)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The label of each cell."""

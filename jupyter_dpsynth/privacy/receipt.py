@@ -100,6 +100,8 @@ class PrivacyReceipt:
         relation: Which tables are neighbours.
         unit: Whose privacy is protected.
         ledger_entry: The run's identifier in its owner's ledger; None if it is in none.
+        imposed: Relations between columns that every synthetic row keeps, in words.
+        untold: What the noise hides of the table's structure, in words.
     """
 
     plan: PrivacyPlan | None
@@ -119,6 +121,8 @@ class PrivacyReceipt:
     relation: str = relation_of(ONE_ROW)
     unit: str = ONE_ROW
     ledger_entry: str | None = None
+    imposed: tuple[str, ...] = ()
+    untold: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -153,6 +157,15 @@ class PrivacyReceipt:
     def _shown_spending(self) -> list[tuple[str, str, float]]:
         return [(item_text(name), detail, share) for name, detail, share in self.spending()]
 
+    def structure(self) -> list[tuple[str, str]]:
+        """What every synthetic row keeps, and what the noise does not tell, as names and texts."""
+        told = [("every synthetic row keeps", self.imposed), ("the noise does not tell", self.untold)]
+        return [(name, "; ".join(texts)) for name, texts in told if texts]
+
+    def structure_lines(self) -> list[str]:
+        """The same as sentences."""
+        return [f"{name[:1].upper()}{name[1:]}: {text}." for name, text in self.structure()]
+
     def facts(self) -> list[tuple[str, str]]:
         """The facts behind the guarantee, as names and texts."""
         rows = "private, measured with noise" if self.row_count_private else "declared public"
@@ -171,6 +184,7 @@ class PrivacyReceipt:
             facts.append(("epsilon of the completed steps", text))
         if self.guarantee == "dp":
             facts += [("covered", self.covered), ("not covered", self.not_covered)]
+        facts += self.structure()
         if self.ledger_entry is not None:
             facts.append(("ledger", f"recorded as run {self.ledger_entry[:8]} in the owner's ledger"))
         facts.append(("versions", ", ".join(f"{k} {v}" for k, v in self.versions.items())))
@@ -190,6 +204,7 @@ class PrivacyReceipt:
         """
         values = {field.name: _finite(getattr(self, field.name)) for field in fields(self)}
         values["plan"] = None if self.plan is None else self.plan.to_dict()
+        values |= {"imposed": list(self.imposed), "untold": list(self.untold)}
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -226,7 +241,8 @@ class PrivacyReceipt:
         except ConfigError as error:
             problem = str(error)
         else:
-            return cls(**{**values, "plan": plan})
+            words = {name: tuple(values.get(name, ())) for name in ("imposed", "untold")}
+            return cls(**{**values, **words, "plan": plan})
         raise ArtifactError(f"the receipt's plan: {problem}")
 
     def to_json(self) -> str:

@@ -89,6 +89,14 @@ def test_the_text_says_what_is_covered_and_what_is_not(receipt):
     assert "if the stop did not depend on what was shown" in text
 
 
+def test_what_is_imposed_and_what_the_noise_hides_is_said_and_comes_back(receipt):
+    told = replace(receipt, imposed=("'a' is never above 'b'",), untold=("whether 'c' determines 'd'",))
+    assert PrivacyReceipt.from_json(told.to_json()) == told
+    assert "every synthetic row keeps: 'a' is never above 'b'" in told.to_text()
+    assert told.structure_lines()[1] == "The noise does not tell: whether 'c' determines 'd'."
+    assert receipt.structure_lines() == []
+
+
 def test_the_html_has_no_script_and_escapes_texts(receipt):
     shown = receipt.to_html()
     assert "<script" not in shown

@@ -1,5 +1,6 @@
 """Relations that hold exactly in the private table hold exactly in the synthetic one."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,9 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
-from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, comparable, measure_orderings
+from jupyter_dpsynth.engine.measuring.measure import measure_table
+from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, Orderings, comparable, measure_orderings
+from jupyter_dpsynth.engine.model.reference import pair_dependence
 from jupyter_dpsynth.engine.sampling.relations import functional_relations
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import Releases
@@ -48,8 +51,9 @@ def test_what_a_column_determines_stays_determined(learned):
 @pytest.mark.tensorflow
 def test_only_what_is_a_function_is_taken_for_one(learned):
     names = learned.codec.names
-    relations = {(names[a], names[b]) for a, b in functional_relations(learned.reference)}
-    assert relations == {("grade", "region")}
+    found = functional_relations(learned.reference)
+    assert {(names[a], names[b]) for a, b in found.kept} == {("grade", "region")}
+    assert "'grade' determines 'region'" in learned.receipt.imposed
 
 
 @pytest.mark.tensorflow
@@ -74,35 +78,117 @@ def test_each_ordering_costs_one_histogram_of_the_planned_noise(learned):
             return super().release_counts(allowance, exact, parts)
 
     df = stays()
-    columns = len(learned.codec.columns)
     plan = plan_of_noise(learned.codec.df_meta, len(df), histograms=3.0)
     releases = releases_of(plan, NoiseSource(test_only_seed=1), Counting)
-    found = measure_orderings(FrameSource(df), learned.codec, np.ones((columns, columns)), releases, len(df))
-    assert found == (("admitted", "discharged"),)
+    found = measure_orderings(FrameSource(df), learned.codec, learned.reference, releases)
+    assert found == Orderings(kept=(("admitted", "discharged"),))
     assert len(log) <= MAX_ORDERINGS
     assert all(rows <= len(df) and noise == pytest.approx(3.0) for rows, noise in log)
 
 
 @pytest.mark.tensorflow
 def test_an_order_is_kept_where_persons_are_protected():
-    df = stays(5_000, seed=3).drop(columns="score")
-    df["person"] = np.arange(5_000) // 2
-    config = HighDimConfig(epsilon=2.0, steps=50, privacy_unit="person", max_rows_per_unit=2)
+    df = stays(12_000, seed=3).drop(columns="score")
+    df["person"] = np.arange(12_000) // 2
+    config = HighDimConfig(epsilon=3.0, steps=50, privacy_unit="person", max_rows_per_unit=2)
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), config)
     synthesizer.learn(df, callback=lambda _: None, noise=NoiseSource(test_only_seed=1))
     df_synth = synthesizer.synthesize(3_000, seed=0)
     assert not (df_synth["admitted"] > df_synth["discharged"]).any()
 
 
-def test_orderings_are_not_measured_where_noise_would_decide():
+@pytest.mark.tensorflow
+def test_orderings_are_not_measured_where_noise_would_decide(learned):
     class Untouched(Releases):
         def release_counts(self, allowance, exact, parts):
             raise AssertionError
 
-    meta = MetaExtractor.extract(stays(10))
-    releases = releases_of(plan_of_noise(meta, 10, histograms=3.0), NoiseSource(), Untouched)
-    codec = SimpleNamespace(df_meta=meta)
-    assert measure_orderings(FrameSource(stays(10)), codec, None, releases, 10.0) == ()
+    few = replace(learned.reference, rows=500)
+    releases = releases_of(
+        plan_of_noise(learned.codec.df_meta, 500, histograms=3.0), NoiseSource(), Untouched
+    )
+    found = measure_orderings(FrameSource(stays(10)), learned.codec, few, releases)
+    assert found == Orderings(untold=(("admitted", "discharged"),))
+
+
+def pair(broken, seed, rows=20_000):
+    """Two columns of numbers, of which the first is above the second in this share of the rows."""
+    random = np.random.default_rng(seed)
+    low = random.integers(0, 50, rows)
+    df = pd.DataFrame({"low": low, "high": low + random.integers(0, 30, rows)})
+    turned = random.random(rows) < broken
+    df.loc[turned, ["low", "high"]] = df.loc[turned, ["high", "low"]].to_numpy()
+    return df.clip(0, 99)
+
+
+def orderings_of(df, noise, seed):
+    meta = MetaExtractor.extract(df, bounds=dict.fromkeys(df, (0, 99)))
+    plan = plan_of_noise(meta, len(df), histograms=noise)
+    releases = releases_of(plan, NoiseSource(test_only_seed=seed))
+    found = measure_table(FrameSource(df), meta, plan, releases, lambda _: None)
+    return found.codec.orderings, found.untold
+
+
+@pytest.mark.parametrize("noise", [1.0, 20.0, 70.0])
+def test_an_order_that_a_few_percent_of_the_rows_break_is_never_imposed(noise):
+    for seed in range(10):
+        kept, _ = orderings_of(pair(0.03, seed), noise, seed)
+        assert kept == ()
+
+
+def test_an_order_that_holds_is_imposed_and_one_that_noise_hides_is_named():
+    for seed in range(5):
+        assert orderings_of(pair(0, seed), 50.0, seed) == ((("low", "high"),), ())
+        assert orderings_of(pair(0, seed), 300.0, seed) == ((), ("whether 'low' is never above 'high'",))
+
+
+@pytest.mark.parametrize("noise", [5.0, 40.0])
+def test_an_order_that_would_move_measured_shares_is_ruled_out_for_free(noise):
+    df = pair(0, 0)
+    df["high"] = df["high"].to_numpy()[::-1]  # in other rows: the shares allow the order, the rows do not
+    assert orderings_of(df, noise, 0)[0] == ()
+    df = pair(0, 0).assign(
+        low=lambda df: (df["high"] + 3).clip(0, 99)
+    )  # the reverse order holds in most rows
+    assert ("low", "high") not in orderings_of(df, noise, 0)[0]
+
+
+def function_of(broken, seed, rows=30_000):
+    """Three columns; the second is the first one's last digit but in this share of the rows."""
+    random = np.random.default_rng(seed)
+    source = random.integers(0, 100, rows)
+    target = np.where(random.random(rows) < broken, random.integers(0, 10, rows), source % 10)
+    return pd.DataFrame({"source": source, "target": target, "other": random.integers(0, 4, rows)}).astype(
+        str
+    )
+
+
+@pytest.mark.parametrize(("broken", "noise"), [(0.0, 20.0), (0.03, 1.0), (0.03, 60.0), (0.05, 200.0)])
+def test_a_function_is_imposed_where_it_is_sure_and_not_where_rows_break_it(broken, noise):
+    for seed in range(5):
+        df = function_of(broken, seed)
+        domain = {name: sorted(df[name].unique()) for name in df}
+        meta = MetaExtractor.extract(df, categories=domain)
+        plan = plan_of_noise(meta, len(df), histograms=noise)
+        releases = releases_of(plan, NoiseSource(test_only_seed=seed))
+        reference = measure_table(FrameSource(df), meta, plan, releases, lambda _: None).reference
+        assert functional_relations(reference).kept == (() if broken else ((0, 1),))
+
+
+def test_what_breaks_a_function_of_rare_values_is_not_taken_for_chance():
+    df = function_of(0.04, 0, rows=4_000)
+    df["source"] = (df["source"].astype(int) * 40 + np.arange(4_000) % 40).astype(str)  # a row or so for each
+    codes = df.apply(lambda series: series.astype("category").cat.codes).to_numpy(np.int32)
+    sizes = codes.max(axis=0) + 1
+    shares = [np.bincount(code, minlength=size) / len(df) for code, size in zip(codes.T, sizes, strict=True)]
+    reference = SimpleNamespace(
+        columns=tuple(df),
+        shares=shares,
+        dependence=pair_dependence(codes, sizes),
+        dependence_noise=0.0,
+        rows=len(df),
+    )
+    assert functional_relations(reference).kept == ()
 
 
 def test_only_columns_of_one_kind_are_compared():

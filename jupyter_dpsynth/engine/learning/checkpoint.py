@@ -76,6 +76,7 @@ class TrainingTask:
         entry: The run's identifier in the ledger.
         reserved: Epsilon (None for a test-only seed) and delta.
         seed: Fixes the post-processing of the model, so that all workers end with the same.
+        untold: What the noise of the measurements hides, in words.
         released: How many steps may have been made already.
         state: The optimizer's vectors, float32 `[F + D]` by name; empty before the first step.
         losses: Noisy mean loss of each completed step whose result is known, `[k]`.
@@ -92,6 +93,7 @@ class TrainingTask:
     released: int = 0
     state: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     losses: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    untold: tuple[str, ...] = ()
 
     @property
     def layout(self) -> Layout:
@@ -147,6 +149,7 @@ class TrainingTask:
             "released": self.released,
             "updates": len(self.losses),
             "started": bool(self.state),
+            "untold": list(self.untold),
         }
         arrays = {"counts": np.concatenate(self.counts), "losses": self.losses, **self.state}
         return pack(CHECKPOINT, document, arrays, compressed=False)
@@ -192,6 +195,7 @@ class TrainingTask:
             counts=tuple(np.split(arrays["counts"].astype(np.float64), np.cumsum(codec.sizes)[:-1])),
             losses=arrays["losses"].astype(np.float64),
             state={name: arrays[name].astype(np.float32) for name in VECTORS if name in arrays},
+            untold=tuple(document.get("untold", ())),
         )
 
     def write(self, path: Path) -> None:

@@ -12,13 +12,22 @@ from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, relation_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jupyter_dpsynth.engine.learning.spending import LedgerEntry
     from jupyter_dpsynth.engine.model.plan import RunPlan
 
 __all__ = ["make_receipt", "software_versions"]
 
 
-def make_receipt(plan: RunPlan, entry: LedgerEntry, steps: int, workers: int) -> PrivacyReceipt:
+def make_receipt(
+    plan: RunPlan,
+    entry: LedgerEntry,
+    steps: int,
+    workers: int,
+    imposed: Sequence[str] = (),
+    untold: Sequence[str] = (),
+) -> PrivacyReceipt:
     """The receipt of a run after so many steps.
 
     Args:
@@ -26,6 +35,8 @@ def make_receipt(plan: RunPlan, entry: LedgerEntry, steps: int, workers: int) ->
         entry: The run in the ledger.
         steps: How many steps may have been made, at most.
         workers: How many workers there were.
+        imposed: Relations between columns that every synthetic row keeps, in words.
+        untold: What the noise hides of the table's structure, in words.
     """
     config = entry.config
     noise = (
@@ -59,6 +70,8 @@ def make_receipt(plan: RunPlan, entry: LedgerEntry, steps: int, workers: int) ->
         relation=relation_of(config.unit_text),
         guarantee="test-only" if entry.test_only else guarantee,
         ledger_entry=entry.run,
+        imposed=tuple(imposed),
+        untold=tuple(untold),
     )
 
 

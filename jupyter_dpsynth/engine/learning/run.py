@@ -23,6 +23,7 @@ from jupyter_dpsynth.engine.learning.workers import (
 )
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.measuring.measure import measure_table
+from jupyter_dpsynth.engine.model.evidence import function_text, ordering_text
 from jupyter_dpsynth.engine.model.learned import Learned
 from jupyter_dpsynth.engine.model.plan import ROW_COUNT
 from jupyter_dpsynth.engine.planning.plan import (
@@ -247,14 +248,19 @@ def _task_of(measured: MeasuredTable, plan: RunPlan, entry: LedgerEntry) -> Trai
         entry=entry.run or "",
         reserved=entry.reserved or (None, plan.delta),
         seed=secrets.randbits(SEED_BITS),
+        untold=measured.untold,
     )
 
 
 def _finish(task: TrainingTask, fitted: FittedModel, participants: Participants) -> Learned:
     """What the run leaves."""
     workers = 1 if participants.workers is None else participants.workers.workers
-    model = sharpen(fitted.model, task.reference, np.random.default_rng(task.seed))
-    receipt = make_receipt(task.plan, participants.entry, fitted.released, workers)
+    model, functions = sharpen(fitted.model, task.reference, np.random.default_rng(task.seed))
+    names = task.codec.names
+    imposed = [ordering_text(low, high) for low, high in task.codec.orderings]
+    imposed += [function_text(names[a], names[b]) for a, b in functions.kept]
+    untold = [*task.untold, *(f"whether {function_text(names[a], names[b])}" for a, b in functions.untold)]
+    receipt = make_receipt(task.plan, participants.entry, fitted.released, workers, imposed, untold)
     reason = fitted.stop_reason
     participants.progress.report(phase="finished", message=reason.value, epsilon=receipt.epsilon)
     return Learned(task.codec, model, task.reference, receipt, reason, fitted.losses)

@@ -14,6 +14,7 @@ from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.marginals import measure_one_way, measure_pairs
 from jupyter_dpsynth.engine.measuring.orderings import measure_orderings
+from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, ordering_text, several
 from jupyter_dpsynth.engine.model.plan import MARGINALS, RARE_CATEGORIES
 from jupyter_dpsynth.engine.model.reference import reference_from, to_shares
 
@@ -47,12 +48,14 @@ class MeasuredTable:
         reference: The noisy measurements.
         codes: Codes of all rows, `[n, m]`: private.
         counts: Noisy count of each cell, `[cells]` for each column.
+        untold: What the noise hides, in words.
     """
 
     codec: TableCodec
     reference: MeasuredReference
     codes: NDArray[np.integer[Any]]
     counts: list[NDArray[np.float64]]
+    untold: tuple[str, ...] = ()
 
 
 def measure_table(
@@ -84,9 +87,11 @@ def measure_table(
     shares = [to_shares(count, LEAST_COUNT) for count in counts]
     report("measuring pairs of columns")
     dependence, dependence_noise = measure_pairs(table.codes, codec.sizes, shares, plan.rows, releases)
-    codec = replace(codec, orderings=measure_orderings(source, codec, dependence, releases, plan.rows))
+    lost = []
     for column, share, count, variance in zip(codec.columns, shares, counts, variances, strict=True):
-        _drop_absent_cells(list(column.optional_cells), share, count, variance)
+        dropped = _drop_absent_cells(list(column.optional_cells), share, count, variance)
+        if (dropped * np.sqrt(variance)).max() * NOTHING_SEEN > RARE_BREAKS * plan.rows:
+            lost.append(column.meta.name)
     measured = {
         "shares": shares,
         "noise": [np.sqrt(variance) / plan.rows for variance in variances],
@@ -94,7 +99,13 @@ def measure_table(
         "dependence_noise": dependence_noise,
         "rows": max(1, round(plan.rows)),
     }
-    return MeasuredTable(codec, reference_from(codec, measured), table.codes, counts)
+    reference = reference_from(codec, measured)
+    orderings = measure_orderings(source, codec, reference, releases)
+    codec = replace(codec, orderings=orderings.kept)
+    untold = [f"whether {ordering_text(low, high)}" for low, high in orderings.untold]
+    if lost:
+        untold.append(f"whether rare rows of {several(lost)} are missing or 'other': none are made")
+    return MeasuredTable(codec, reference, table.codes, counts, tuple(untold))
 
 
 def _marginal_allowance(df_meta: DataFrameMeta, releases: Releases, *, measured_again: bool) -> Allowance:
@@ -111,13 +122,20 @@ def _drop_absent_cells(
     share: NDArray[np.float64],
     count: NDArray[np.float64],
     variance: NDArray[np.float64],
-) -> None:
-    """Set, in place, the shares of optional cells to zero that do not stand out of the noise."""
+) -> NDArray[np.bool_]:
+    """Set, in place, the shares of optional cells to zero that do not stand out of the noise.
+
+    Returns:
+        Which cells these are, `[cells]`.
+    """
     absent = count[cells] < NOTHING_SEEN * np.sqrt(variance[cells])
-    share[np.array(cells, dtype=int)[absent]] = 0.0
+    dropped = np.zeros(len(share), dtype=bool)
+    dropped[np.array(cells, dtype=int)[absent]] = True
+    share[dropped] = 0.0
     if not share.any():  # nothing stood out anywhere: the likeliest cell is all there is
         share[np.argmax(count)] = 1.0
     share[:] = share / share.sum()
+    return dropped
 
 
 def _warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows: float) -> None:

@@ -117,6 +117,8 @@ class TrainingProgress:
         """Show the last moment for good, with further lines of plain text below it."""
         moment = self._moment()
         notes = (*(f"⚠ {warning}" for warning in self.run.warnings), *notes)
+        if self.run.learned:
+            notes = (*self.run.synthesizer.receipt.structure_lines(), *notes)
         if moment.state == "stopped" and moment.private and moment.epsilon:
             notes = (IN_FULL, *notes)
         self._tell_ledger(moment)

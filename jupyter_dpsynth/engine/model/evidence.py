@@ -1,0 +1,57 @@
+"""How sure the noisy evidence must be before a relation between columns is imposed on every synthetic row.
+
+A relation that is imposed wrongly changes the table more than one that is left to the network, which then
+keeps it nearly. So it is imposed only where a test rejects that more than `RARE_BREAKS` of the rows break it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["RARE_BREAKS", "certainty", "function_text", "ordering_text", "several"]
+
+RARE_BREAKS = 0.02  # of the rows: what fewer rows break may be imposed
+FALSE_RELATIONS = 0.005  # of all tables, for each kind: one is imposed that more rows break
+MOST_NAMED = 5
+LONGEST_NAME = 60
+
+
+def certainty(tests: int) -> float:
+    """By how many standard deviations of noise each of so many tests must reject.
+
+    None of them then rejects wrongly but in `FALSE_RELATIONS` of all tables (Bonferroni).
+
+    >>> round(certainty(1), 2), round(certainty(100), 2)
+    (2.58, 3.89)
+    """
+    from scipy.stats import norm
+
+    return float(norm.isf(FALSE_RELATIONS / max(tests, 1)))
+
+
+def ordering_text(low: str, high: str) -> str:
+    """An ordering in words."""
+    return f"{_short(low)} is never above {_short(high)}"
+
+
+def function_text(source: str, target: str) -> str:
+    """A function in words."""
+    return f"{_short(source)} determines {_short(target)}"
+
+
+def several(names: Iterable[str]) -> str:
+    """Names of columns, not more than fit into a sentence.
+
+    >>> several(["age", "sex"])
+    "'age', 'sex'"
+    """
+    every = list(names)
+    more = f" and {len(every) - MOST_NAMED} more" if len(every) > MOST_NAMED else ""
+    return ", ".join(map(_short, every[:MOST_NAMED])) + more
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}\u2026")
