@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -34,11 +36,27 @@ def pytest_configure(config: pytest.Config) -> None:
     # tests. This name of an older Keras, which is not installed, halves the time; see test_quickstart.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # jsonschema would import it for a format that no schema here has, and it builds its grammars for 3 s
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     # this process chooses for the workers of xdist, which are told all paths and the marks
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr:
         config.option.markexpr = "not long"
     if config.pluginmanager.hasplugin("xdist"):
         config.option.loadscopereorder = False  # files in the order that is given below
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _distributions_are_built_once() -> Iterator[None]:
+    """Keep the privacy-loss distributions of single steps, each of which dp_accounting builds many times.
+
+    It is asked for the same one with every number of steps. No figure changes.
+    """
+    from dp_accounting.pld import privacy_loss_distribution as library
+
+    with pytest.MonkeyPatch.context() as patch:
+        kept = functools.lru_cache(maxsize=64)(library.from_gaussian_mechanism)
+        patch.setattr(library, "from_gaussian_mechanism", kept)
+        yield
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ from jupyter_dpsynth.errors import ConfigError, NotLearnedError
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.audit import TrainingAudit
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.support.tables import mixed_table
+from tests.support.tables import EVERY_ROW, mixed_table
 
 if TYPE_CHECKING:
     from tests.support.notebooks import Kernel, Shell
@@ -82,7 +82,7 @@ def test_an_audit_is_free_reads_no_private_row_and_works_after_loading(tmp_path)
 def test_without_a_guarantee_there_is_nothing_to_audit() -> None:
     df = mixed_table()[["group", "member"]]
     open_one = HighDimSynthesizer(
-        MetaExtractor.extract(df), HighDimConfig(differential_privacy=False, steps=2)
+        MetaExtractor.extract(df), HighDimConfig(differential_privacy=False, steps=2, batch_size=EVERY_ROW)
     )
     open_one.learn(df, callback=lambda _: None)
     with pytest.raises(ConfigError, match="no privacy guarantee to audit"):
@@ -91,7 +91,7 @@ def test_without_a_guarantee_there_is_nothing_to_audit() -> None:
 
 @pytest.mark.tensorflow
 def test_a_cell_shows_the_bound_beside_the_claim_and_can_be_interrupted(kernel: Kernel) -> None:
-    kernel.run("%dpsynth learn df -o audited --steps 20")
+    kernel.run("%dpsynth learn df -o audited --steps 20 --batch-size 1000000000")
     cell = kernel.run("%dpsynth audit -s audited --seconds 4")
     assert not cell.error
     (bundle,) = cell.displays.values()

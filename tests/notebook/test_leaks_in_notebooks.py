@@ -36,7 +36,8 @@ df = planted_table()
 %config DPSynthMagics.warm_tensorflow = False
 %config DPSynthMagics.live = "widget"
 """
-BODY = f'epsilon = 1.0\ndelta = {DELTA}\nsteps = {{steps}}\nids = ["key"]'
+SAMPLED = f'epsilon = 1.0\ndelta = {DELTA}\nsteps = {{steps}}\nids = ["key"]'
+BODY = SAMPLED + "\nbatch_size = 1_000_000_000"  # every row in each step: the accountant has a closed form
 INTERRUPT = """\
 import _thread, threading, time
 
@@ -60,7 +61,7 @@ print(len(chain), chain)
 #: Name and source of each cell; the names say what is looked at.
 CELLS = {
     "set-up": SETUP,
-    "learn": "%%dpsynth learn df -o first\n" + BODY.format(steps=20),
+    "learn": "%%dpsynth learn df -o first\n" + SAMPLED.format(steps=20),
     "status": "%dpsynth status",
     "epsilon": "%dpsynth epsilon",
     "receipt": "%dpsynth receipt",

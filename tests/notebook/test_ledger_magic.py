@@ -14,11 +14,12 @@ from IPython.core.completer import provisionalcompleter
 from jupyter_dpsynth.notebook.show.ledger import ledger_html
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
+from tests.support.notebooks import EXTENSION, QUICK, TABLE, Kernel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.notebooks import Cell, Kernel, Shell
+    from tests.support.notebooks import Cell, Shell
 
 
 @pytest.fixture
@@ -157,11 +158,11 @@ def summary(cell: Cell) -> dict[str, str]:
 @pytest.mark.tensorflow
 def test_running_a_cell_again_shows_what_the_data_has_cost_before_it_spends_more(kernel: Kernel) -> None:
     kernel.run("people = df.head(2900).copy()")
-    first = kernel.run("%dpsynth learn people -o one --steps 5")
+    first = kernel.run(f"%dpsynth learn people -o one {QUICK}")
     assert "This data ('people') has cost nothing so far (no runs)" in summary(first)["text/plain"]
     spent = kernel.value("one.epsilon")
     kernel.run("other_name = people.sample(frac=1)")  # the same rows in another order
-    cell = kernel.start("%dpsynth learn other_name -o two --steps 5")
+    cell = kernel.start(f"%dpsynth learn other_name -o two {QUICK}")
     line = r"This data \('people'\) has cost epsilon = ([\d.]+) so far \(1 run\); this run reserves 1 more\."
     kernel.follow(cell, line)
     assert not cell.ended  # it is there before the cell is done
@@ -172,7 +173,7 @@ def test_running_a_cell_again_shows_what_the_data_has_cost_before_it_spends_more
     assert spent <= shown < spent + 1e-3
     assert "has cost epsilon = " in bundle["text/html"]  # and it stays in the saved notebook
     assert not kernel.run("%dpsynth ledger --cap 1.2 --dataset people").error
-    third = kernel.run("%dpsynth learn people -o three --steps 5")
+    third = kernel.run(f"%dpsynth learn people -o three {QUICK}")
     assert third.error.startswith(
         "BudgetExhaustedError: a run of epsilon = 1 would take the dataset 'people'"
     )
@@ -183,19 +184,18 @@ def test_running_a_cell_again_shows_what_the_data_has_cost_before_it_spends_more
 
 @pytest.mark.tensorflow
 def test_the_ledger_outlives_the_kernel_that_was_killed(kernel: Kernel) -> None:
-    from tests.support.notebooks import EXTENSION, TABLE, Kernel
-
     doomed = Kernel()
     for code in (EXTENSION, TABLE, "doomed = df.head(2800).copy()"):
         assert not doomed.run(code).error
-    cell = doomed.start("%dpsynth learn doomed --steps 20000 --dataset 'killed one' --new-dataset")
+    options = "--steps 20000 --batch-size 1000000000 --dataset 'killed one' --new-dataset"
+    cell = doomed.start(f"%dpsynth learn doomed {options}")
     doomed.follow(cell, r"step [1-9]\d*/20000")
     doomed.close()  # the process is killed, not asked
     text = kernel.run("%dpsynth ledger").displays.popitem()[1]["text/plain"]
     row = next(line for line in text.splitlines() if "killed one" in line and "20000" in line)
     assert row.endswith("reserved")
     kernel.run("again = df.head(2800).copy()")
-    told = kernel.run("%dpsynth learn again --steps 5")
+    told = kernel.run(f"%dpsynth learn again {QUICK}")
     line = r"\('killed one'\) has cost epsilon = [\d.]+ so far \(1 run, .* has not ended\)"
     assert re.search(line, summary(told)["text/plain"])
 
@@ -203,8 +203,6 @@ def test_the_ledger_outlives_the_kernel_that_was_killed(kernel: Kernel) -> None:
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_of_two_notebooks_that_want_the_same_rest_of_a_budget_one_learns(kernel: Kernel) -> None:
-    from tests.support.notebooks import EXTENSION, TABLE, Kernel
-
     other = Kernel()
     try:
         for code in (EXTENSION, TABLE):
@@ -212,9 +210,10 @@ def test_of_two_notebooks_that_want_the_same_rest_of_a_budget_one_learns(kernel:
         # rows that no other test learns or limits
         for each in (kernel, other):
             assert not each.run("rest = df.head(2700).copy()").error
-        assert not kernel.run("%dpsynth learn rest -o first --steps 5 --dataset shared --new-dataset").error
+        first = kernel.run(f"%dpsynth learn rest -o first {QUICK} --dataset shared --new-dataset")
+        assert not first.error
         assert not kernel.run("%dpsynth ledger --cap 1.7 --dataset shared").error
-        learn = "%dpsynth learn rest -o last --steps 5 --dataset shared"
+        learn = f"%dpsynth learn rest -o last {QUICK} --dataset shared"
         cells = [(each, each.start(learn)) for each in (kernel, other)]
         errors = sorted(each.follow(cell).error for each, cell in cells)
         assert errors[0] == ""

@@ -18,7 +18,7 @@ from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.partitions import FilesSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.support.tables import mixed_table
+from tests.support.tables import EVERY_ROW, mixed_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,14 +109,16 @@ def test_a_source_and_those_made_of_it_are_closed_by_themselves(seen: Seen) -> N
 @pytest.mark.tensorflow
 def test_learning_opens_a_table_once(seen: Seen) -> None:
     meta = MetaExtractor.extract(seen.pattern)
-    HighDimSynthesizer(meta, HighDimConfig(epsilon=3.0, steps=2)).learn(seen.pattern, callback=lambda _: None)
+    HighDimSynthesizer(meta, HighDimConfig(epsilon=3.0, steps=2, batch_size=EVERY_ROW)).learn(
+        seen.pattern, callback=lambda _: None
+    )
     assert seen.openings == 2  # extract's and learn's
     assert max(seen.heads.values()) <= 2
 
 
 @pytest.mark.tensorflow
 def test_fitting_an_estimator_opens_a_table_once(seen: Seen) -> None:
-    SklearnSynthesizer(epsilon=3.0, steps=2).fit(seen.pattern)
+    SklearnSynthesizer(epsilon=3.0, steps=2, batch_size=EVERY_ROW).fit(seen.pattern)
     assert seen.once
 
 
@@ -132,7 +134,7 @@ def test_comparing_with_the_original_opens_it_once(seen: Seen) -> None:
         "%dpsynth calc {pattern}",
         "%dpsynth doctor {pattern}",
         pytest.param(
-            "%%dpsynth learn {pattern}\nepsilon = 3\nsteps = 2\nignore = ['day']",
+            "%%dpsynth learn {pattern}\nepsilon = 3\nsteps = 2\nbatch_size = 1_000_000_000\nignore = ['day']",
             marks=pytest.mark.tensorflow,
         ),
     ],

@@ -23,7 +23,7 @@ from jupyter_dpsynth.notebook.session import Session
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.identity import identify_table
-from tests.support.tables import every_type_table, mixed_table
+from tests.support.tables import EVERY_ROW, every_type_table, mixed_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -459,7 +459,7 @@ def test_learning_can_be_awaited_and_cancelled() -> None:
     meta = MetaExtractor.extract(mixed_table(50))
 
     async def both() -> tuple[HighDimSynthesizer, HighDimSynthesizer, list[Any]]:
-        first, reports, beats = HighDimSynthesizer(meta, HighDimConfig(steps=5)), [], []
+        first, reports, beats = HighDimSynthesizer(meta, HighDimConfig(steps=5, batch_size=EVERY_ROW)), [], []
 
         async def heart() -> None:
             while True:
@@ -470,7 +470,7 @@ def test_learning_can_be_awaited_and_cancelled() -> None:
         assert await first.learn_async(mixed_table(), reports.append) is first
         beating.cancel()
         assert len(beats) > 5  # the loop went on meanwhile
-        second = HighDimSynthesizer(meta, HighDimConfig(steps=100_000))
+        second = HighDimSynthesizer(meta, HighDimConfig(steps=100_000, batch_size=EVERY_ROW))
         training = asyncio.Event()
         waiting = asyncio.create_task(
             second.learn_async(mixed_table(), lambda report: report.step and training.set())

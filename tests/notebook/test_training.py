@@ -11,6 +11,7 @@ import pytest
 
 from jupyter_dpsynth.display.words import epsilon_text
 from tests.support.leaks import without_pictures
+from tests.support.notebooks import QUICK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.tensorflow
 
-LONG = "steps = 20000"  # minutes: nothing that waits for its end would pass
+LONG = "steps = 20000\nbatch_size = 1_000_000_000"  # minutes: nothing that waits for its end would pass
 TRAINING = r"step [1-9]\d*/20000"
 
 
@@ -46,26 +47,26 @@ def test_a_learn_cell_ends_with_the_true_epsilon_and_readable_outputs(kernel: Ke
 
 
 def test_nothing_that_tensorflow_says_reaches_the_cell(kernel: Kernel) -> None:
-    cell = kernel.run("%dpsynth learn df -o quiet --steps 5")
+    cell = kernel.run(f"%dpsynth learn df -o quiet {QUICK}")
     assert cell.text == ""
 
 
 def test_columns_that_noise_hides_are_named_in_the_display_that_stays(kernel: Kernel) -> None:
     kernel.run("wide = df.assign(note=[f'note {k}' for k in range(len(df))])")
-    cell = kernel.run("%dpsynth learn wide -o hidden --steps 5")
+    cell = kernel.run(f"%dpsynth learn wide -o hidden {QUICK}")
     assert "No value of column 'note' is frequent enough" in html.unescape(final(cell)["text/html"])
     assert "No value of column 'note' is frequent enough" in final(cell)["text/plain"]
     assert cell.text == ""
 
 
 def test_the_row_count_is_shown_nowhere(kernel: Kernel) -> None:
-    cell = kernel.run("%dpsynth learn df -o counted --steps 5")
+    cell = kernel.run(f"%dpsynth learn df -o counted {QUICK}")
     everything = json.dumps([cell.text, cell.updates, list(cell.displays.values())])
     assert not re.search(r"(?<![\w.])3,?000\b", without_pictures(everything))
 
 
 def test_what_was_learned_can_be_used_saved_and_loaded(kernel: Kernel, tmp_path: Path) -> None:
-    assert not kernel.run("%dpsynth learn df -o kept --steps 5").error
+    assert not kernel.run(f"%dpsynth learn df -o kept {QUICK}").error
     assert "cost no epsilon" in kernel.run("%dpsynth synthesize 1_234 -o fake --seed 3").text
     assert kernel.value("fake.shape, list(fake.columns) == list(df.columns)") == ((1234, 3), True)
     kernel.run("%dpsynth synthesize 1234 -o again --seed 3")
@@ -81,7 +82,7 @@ def test_what_was_learned_can_be_used_saved_and_loaded(kernel: Kernel, tmp_path:
 
 
 def test_compare_is_free_by_default_and_warns_when_it_looks_at_the_original(kernel: Kernel) -> None:
-    kernel.run("%dpsynth learn df -o compared --steps 5")
+    kernel.run(f"%dpsynth learn df -o compared {QUICK}")
     kernel.run("%dpsynth synthesize 500 -o fake")
     free = kernel.run("%dpsynth compare fake -o report")
     assert not free.error
@@ -93,7 +94,7 @@ def test_compare_is_free_by_default_and_warns_when_it_looks_at_the_original(kern
 
 
 def test_a_private_report_is_shown_with_its_cost_and_entered_into_the_ledger(kernel: Kernel) -> None:
-    kernel.run("%dpsynth learn df -o judged --steps 5")
+    kernel.run(f"%dpsynth learn df -o judged {QUICK}")
     kernel.run("%dpsynth synthesize 500 -o fake")
     cell = kernel.run("%dpsynth evaluate df fake --epsilon 5 -o quality --dataset quality")
     assert not cell.error
@@ -146,7 +147,7 @@ def test_a_background_training_runs_beside_other_cells_and_a_second_one_is_refus
 
 
 def test_without_privacy_the_cell_says_so_loudly(kernel: Kernel) -> None:
-    cell = kernel.run("%dpsynth learn df -o open --differential-privacy False --steps 5")
+    cell = kernel.run(f"%dpsynth learn df -o open --differential-privacy False {QUICK}")
     assert not cell.error
     assert "NO privacy guarantee" in final(cell)["text/html"]
     assert "NO privacy guarantee" in kernel.run("%dpsynth epsilon -s open").text

@@ -33,7 +33,7 @@ from jupyter_dpsynth.privacy.verification import verify_receipt
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.models import untrained
 from tests.support.notebooks import Shell
-from tests.support.tables import mixed_table
+from tests.support.tables import EVERY_ROW, mixed_table
 
 SECONDS = 60_000  # of one example, in milliseconds: what takes longer counts as a hang
 TOO_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -230,7 +230,7 @@ def test_any_frame_is_learned_or_refused_and_the_ledger_is_right(tmp_path_factor
 
     def work():
         meta = MetaExtractor.extract(df)
-        config = HighDimConfig(epsilon=100, delta=0.1, steps=1, num_bins=4)
+        config = HighDimConfig(epsilon=100, delta=0.1, steps=1, num_bins=4, batch_size=EVERY_ROW)
         made.append(HighDimSynthesizer(meta, config))
         made[0].learn(repeated(df), callback=lambda _: None, ledger=ledger)
         return made[0].synthesize(5)

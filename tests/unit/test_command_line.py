@@ -98,6 +98,8 @@ def test_files_are_learned_part_by_part_and_nothing_is_left_behind(tmp_path, mon
             "3",
             "--steps",
             "2",
+            "--batch-size",
+            "1000000000",
             "--force",
             "-o",
             str(output),
@@ -111,7 +113,17 @@ def test_files_are_learned_part_by_part_and_nothing_is_left_behind(tmp_path, mon
 @pytest.mark.tensorflow
 def test_an_interrupt_keeps_the_model_and_the_status_says_so(tmp_path):
     mixed_table(1500, seed=83).to_csv(tmp_path / "private.csv", index=False)
-    words = [*COMMAND, "learn", "private.csv", "--steps", "20000", "-o", "model.dps"]
+    words = [
+        *COMMAND,
+        "learn",
+        "private.csv",
+        "--steps",
+        "20000",
+        "-o",
+        "model.dps",
+        "--batch-size",
+        "100000",
+    ]
     process = subprocess.Popen(
         words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -41,9 +41,10 @@ from tests.support.leaks import (
     reachable,
 )
 from tests.support.models import untrained
-from tests.support.tables import mixed_table
+from tests.support.tables import EVERY_ROW, mixed_table
 
 trains = pytest.mark.tensorflow
+FAST = {"batch_size": EVERY_ROW}  # the run that `learned` holds is sampled; how does not matter to the others
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ def test_a_comparison_with_the_original_never_comes_without_its_banner(df):
 def test_learning_writes_and_warns_nothing_private(df, meta, watched):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2)).learn(df)
+        HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2, **FAST)).learn(df)
     assert_clean(watched() + "".join(str(w.message) for w in caught), "the output")
 
 
@@ -177,7 +178,7 @@ def test_no_warning_and_no_error_depends_on_a_value(errors):
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(steps=2)).learn(
+            HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(steps=2, **FAST)).learn(
                 df, callback=lambda _: None
             )
     finally:
@@ -192,7 +193,7 @@ def test_the_exact_row_count_is_not_shown(tmp_path):
     shown = []
     for attempt in range(4):
         reports: list = []
-        synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(steps=1))
+        synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(steps=1, **FAST))
         synthesizer.learn(df, callback=reports.append)
         synthesizer.save(tmp_path / f"{attempt}.dps")
         text = repr(reports) + synthesizer.receipt.to_json() + repr(synthesizer)
@@ -229,7 +230,7 @@ def test_an_error_inside_a_library_shows_no_planted_value_at_any_phase(
 ):
     module, name = f"jupyter_dpsynth.{target}".rsplit(".", 1)
     monkeypatch.setattr(pkgutil.resolve_name(module), name, leaking)
-    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=1.0, delta=DELTA, steps=3))
+    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=1.0, delta=DELTA, steps=3, **FAST))
     with pytest.raises(DPSynthError, match="inside a library \\(ValueError at jupyter_dpsynth") as raised:
         synthesizer.learn(df)
     assert [*chain_of(raised.value)] == [raised.value]  # nothing leads to the library's exception
@@ -249,7 +250,9 @@ def test_a_failed_or_stopped_run_lets_go_of_the_table(monkeypatch, meta):
     mine = planted_table()
     stop = threading.Event()
     stop.set()
-    failed, stopped = (HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2)) for _ in range(2))
+    failed, stopped = (
+        HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2, **FAST)) for _ in range(2)
+    )
     with contextlib.suppress(DPSynthError):
         failed.learn(mine, callback=lambda _: None)
     with contextlib.suppress(NotLearnedError):
@@ -268,7 +271,7 @@ def test_a_training_in_the_background_keeps_neither_the_table_nor_a_library_s_er
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
     monkeypatch.setattr("jupyter_dpsynth.engine.measuring.categories.factorize", leaking)
-    synthesizer = HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2))
+    synthesizer = HighDimSynthesizer(meta, HighDimConfig(delta=DELTA, steps=2, **FAST))
     run = TrainingRun(synthesizer, FrameSource(planted_table()), "s")
     run.start()
     assert run.wait(120)
@@ -342,7 +345,7 @@ def test_one_row_does_not_decide_whether_there_is_an_error():
     meta = MetaExtractor.extract(
         df, bounds={"age": (18, 90)}, categories={"group": ["north", "south", "west"]}
     )
-    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=3.0, delta=DELTA, steps=5))
+    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=3.0, delta=DELTA, steps=5, **FAST))
     synthetic = synthesizer.learn(df, callback=lambda _: None).synthesize(2000)
     assert synthetic["age"].between(18, 90).all()
     assert set(synthetic["group"]) <= {"north", "south", "west"}

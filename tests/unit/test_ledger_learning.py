@@ -22,7 +22,7 @@ from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.support.tables import mixed_table
+from tests.support.tables import EVERY_ROW, mixed_table
 
 
 def quiet(report):
@@ -53,7 +53,8 @@ def measured(monkeypatch):
 
 
 def synthesizer_for(df, **parameters):
-    return HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(**{"steps": 20, **parameters}))
+    parameters = {"steps": 20, "batch_size": EVERY_ROW, **parameters}
+    return HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(**parameters))
 
 
 def runs_of(ledger):

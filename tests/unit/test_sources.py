@@ -33,7 +33,7 @@ from jupyter_dpsynth.sources.partitions import apply_to_part
 from jupyter_dpsynth.sources.scratch import PrivateFolder, scratch_array
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.plans import releases_of
-from tests.support.tables import EVERY_TYPE, mixed_table
+from tests.support.tables import EVERY_ROW, EVERY_TYPE, mixed_table
 
 dask = pytest.importorskip("dask")
 dd = pytest.importorskip("dask.dataframe")
@@ -366,7 +366,9 @@ def test_a_dask_dataframe_that_gives_other_rows_in_another_pass_is_noticed():
 @pytest.mark.tensorflow
 def test_a_change_after_measuring_began_leaves_epsilon_spent(parquet):
     df, pattern = parquet
-    synthesizer = HighDimSynthesizer(MetaExtractor.extract(pattern), HighDimConfig(epsilon=3.0, steps=2))
+    synthesizer = HighDimSynthesizer(
+        MetaExtractor.extract(pattern), HighDimConfig(epsilon=3.0, steps=2, batch_size=EVERY_ROW)
+    )
 
     def change(report):
         if "town" in report.message:
@@ -432,7 +434,9 @@ def test_what_fails_inside_a_task_shows_no_value(parquet, monkeypatch):
         raise ValueError("the planted value 4711")
 
     monkeypatch.setattr("jupyter_dpsynth.engine.measuring.categories.factorize", leaking)
-    synthesizer = HighDimSynthesizer(MetaExtractor.extract(pattern), HighDimConfig(steps=2))
+    synthesizer = HighDimSynthesizer(
+        MetaExtractor.extract(pattern), HighDimConfig(steps=2, batch_size=EVERY_ROW)
+    )
     with pytest.raises(DPSynthError, match=r"inside a library \(ValueError at jupyter_dpsynth") as raised:
         synthesizer.learn(pattern, callback=lambda _: None)
     assert "4711" not in str(raised.value)
@@ -443,7 +447,9 @@ def test_a_stop_while_a_table_is_read_for_the_first_time_spends_nothing(parquet)
     _, pattern = parquet
     stop = threading.Event()
     stop.set()
-    synthesizer = HighDimSynthesizer(MetaExtractor.extract(pattern), HighDimConfig(steps=2))
+    synthesizer = HighDimSynthesizer(
+        MetaExtractor.extract(pattern), HighDimConfig(steps=2, batch_size=EVERY_ROW)
+    )
     with pytest.raises(NotLearnedError, match="nothing was spent"):
         synthesizer.learn(pattern, callback=lambda _: None, stop=stop)
     assert synthesizer.state == "new"
@@ -457,7 +463,7 @@ def test_the_number_of_reports_does_not_tell_the_number_of_parts(tmp_path, monke
     for rows_of_part in (900, 100):
         mixed_table(900, seed=4).to_parquet(tmp_path / "t.parquet", row_group_size=rows_of_part)
         synthesizer = HighDimSynthesizer(
-            MetaExtractor.extract(tmp_path / "t.parquet"), HighDimConfig(steps=1)
+            MetaExtractor.extract(tmp_path / "t.parquet"), HighDimConfig(steps=1, batch_size=EVERY_ROW)
         )
         reports, stop = [], threading.Event()
 

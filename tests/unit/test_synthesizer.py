@@ -15,7 +15,7 @@ from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.support.tables import every_type_table, mixed_table
+from tests.support.tables import EVERY_ROW, every_type_table, mixed_table
 
 pytestmark = pytest.mark.tensorflow
 
@@ -26,14 +26,14 @@ def quiet(report):
 
 def learn(df=None, callback=quiet, stop=None, noise=None, **parameters):
     df = mixed_table() if df is None else df
-    parameters = {"epsilon": 2.0, "steps": 30, **parameters}
+    parameters = {"epsilon": 2.0, "steps": 30, "batch_size": EVERY_ROW, **parameters}
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(**parameters))
     return synthesizer.learn(df, callback=callback, stop=stop, noise=noise)
 
 
 @pytest.fixture(scope="module")
 def learned():
-    return learn(epsilon=4.0, steps=100)
+    return learn(epsilon=4.0, steps=100, batch_size="auto")
 
 
 def test_the_synthetic_table_has_the_same_columns_order_and_dtypes(learned):
@@ -45,7 +45,7 @@ def test_the_synthetic_table_has_the_same_columns_order_and_dtypes(learned):
 
 
 def test_the_synthetic_table_resembles_the_original():
-    seeded = learn(epsilon=4.0, steps=100, noise=NoiseSource(test_only_seed=1))
+    seeded = learn(epsilon=4.0, steps=100, batch_size="auto", noise=NoiseSource(test_only_seed=1))
     df, synthetic = mixed_table(), seeded.synthesize(4000, seed=0)
     assert abs(synthetic["member"].mean() - df["member"].mean()) < 0.05
     assert abs(synthetic["income"].isna().mean() - 0.1) < 0.04
@@ -140,8 +140,7 @@ def test_a_stop_before_there_is_a_model_counts_as_spent():
 
 
 def test_a_given_noise_ends_training_at_the_last_step_within_epsilon():
-    # every row in every step: the accountant, which looks for the last step, has a closed form
-    synthesizer = learn(noise_multiplier=10.0, steps=300, batch_size=2000, epsilon=2.0, n_public=True)
+    synthesizer = learn(noise_multiplier=10.0, steps=300, epsilon=2.0, n_public=True)
     assert synthesizer.stop_reason is StopReason.BUDGET
     plan = synthesizer.receipt.plan
     assert plan.training.steps < 300
@@ -153,7 +152,7 @@ def test_a_given_noise_ends_training_at_the_last_step_within_epsilon():
 
 def test_a_noise_that_cannot_reach_epsilon_is_refused_before_anything_is_spent():
     df = mixed_table()
-    config = HighDimConfig(epsilon=0.5, noise_multiplier=0.2)
+    config = HighDimConfig(epsilon=0.5, noise_multiplier=0.2, batch_size=EVERY_ROW)
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), config)
     with pytest.raises(ConfigError, match=r"noise_multiplier = 0\.2 is too small for epsilon") as raised:
         synthesizer.learn(df, callback=quiet)
@@ -164,8 +163,8 @@ def test_a_noise_that_cannot_reach_epsilon_is_refused_before_anything_is_spent()
 
 
 def test_microbatches_halve_what_the_noise_counts():
-    rows = learn(noise_multiplier=4.0, batch_size=200)
-    groups = learn(noise_multiplier=4.0, batch_size=200, num_microbatches=20)
+    rows = learn(noise_multiplier=40.0)
+    groups = learn(noise_multiplier=40.0, num_microbatches=20)
     ratio = rows.receipt.plan.training.noise_multiplier / groups.receipt.plan.training.noise_multiplier
     assert ratio == pytest.approx(2)
 
