@@ -91,7 +91,7 @@ def test_without_a_guarantee_there_is_nothing_to_audit() -> None:
 
 @pytest.mark.tensorflow
 def test_a_cell_shows_the_bound_beside_the_claim_and_can_be_interrupted(kernel: Kernel) -> None:
-    kernel.run("%dpsynth learn df -o audited --steps 20 --batch-size 1000000000")
+    kernel.run("%dpsynth learn df -o audited --steps 20 --batch-size 100000000")
     cell = kernel.run("%dpsynth audit -s audited --seconds 4")
     assert not cell.error
     (bundle,) = cell.displays.values()

@@ -31,7 +31,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.tensorflow
 def test_files_are_learned_and_written_with_the_commands_for_tables(shell: Shell, folder: Path) -> None:
-    body = "epsilon = 4\nsteps = 3\nbatch_size = 1_000_000_000\nignore = ['day']"
+    body = "epsilon = 4\nsteps = 3\nbatch_size = 100_000_000\nignore = ['day']"
     learned = shell.run(f"%%dpsynth learn *.parquet -o s\n{body}")
     assert not learned.error
     assert shell.names["s"].df_meta.names == ("group", "age", "income", "member")

@@ -37,7 +37,7 @@ df = planted_table()
 %config DPSynthMagics.live = "widget"
 """
 SAMPLED = f'epsilon = 1.0\ndelta = {DELTA}\nsteps = {{steps}}\nids = ["key"]'
-BODY = SAMPLED + "\nbatch_size = 1_000_000_000"  # every row in each step: the accountant has a closed form
+BODY = SAMPLED + "\nbatch_size = 100_000_000"  # every row in each step: the accountant has a closed form
 INTERRUPT = """\
 import _thread, threading, time
 

@@ -187,7 +187,7 @@ def test_the_ledger_outlives_the_kernel_that_was_killed(kernel: Kernel) -> None:
     doomed = Kernel()
     for code in (EXTENSION, TABLE, "doomed = df.head(2800).copy()"):
         assert not doomed.run(code).error
-    options = "--steps 20000 --batch-size 1000000000 --dataset 'killed one' --new-dataset"
+    options = "--steps 20000 --batch-size 100000000 --dataset 'killed one' --new-dataset"
     cell = doomed.start(f"%dpsynth learn doomed {options}")
     doomed.follow(cell, r"step [1-9]\d*/20000")
     doomed.close()  # the process is killed, not asked

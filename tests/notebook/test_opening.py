@@ -134,7 +134,7 @@ def test_comparing_with_the_original_opens_it_once(seen: Seen) -> None:
         "%dpsynth calc {pattern}",
         "%dpsynth doctor {pattern}",
         pytest.param(
-            "%%dpsynth learn {pattern}\nepsilon = 3\nsteps = 2\nbatch_size = 1_000_000_000\nignore = ['day']",
+            "%%dpsynth learn {pattern}\nepsilon = 3\nsteps = 2\nbatch_size = 100_000_000\nignore = ['day']",
             marks=pytest.mark.tensorflow,
         ),
     ],

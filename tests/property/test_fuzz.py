@@ -450,7 +450,7 @@ def test_any_magic_cell_is_answered_in_one_line(fuzzed_shell, line, body):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     file = tmp_path_factory.mktemp("fuzz") / "model.dps"
-    untrained(mixed_table(300)).save(file)
+    untrained(mixed_table(300), batch_size="auto").save(file)
     return file
 
 

@@ -22,11 +22,12 @@ from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.plans import releases_of
+from tests.support.tables import EVERY_ROW
 
 
-def untrained(df, completed=20, **declared):
+def untrained(df, completed=20, batch_size=EVERY_ROW, **declared):
     """A synthesizer of a table whose weights are drawn at random, so that tests need no TensorFlow."""
-    config = HighDimConfig(epsilon=2.0, steps=20)
+    config = HighDimConfig(epsilon=2.0, steps=20, batch_size=batch_size)
     df_meta = MetaExtractor.extract(df, **declared)
     plan = plan_run(config.resolve(), df_meta, float(max(len(df), 2)))
     noise = NoiseSource(test_only_seed=0)

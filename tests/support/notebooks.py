@@ -26,7 +26,7 @@ df = pd.DataFrame({
 })
 """
 EXTENSION = "%load_ext jupyter_dpsynth\n%config DPSynthMagics.warm_tensorflow = False"
-QUICK = "--steps 5 --batch-size 1000000000"  # every row in each step: the accountant has a closed form
+QUICK = "--steps 5 --batch-size 100000000"  # every row in each step: the accountant has a closed form
 QUIET = "--log-level=40"  # the kernel warns that local messages are not encrypted
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 #: As a batch size: every row is in every step. Then the accountant has a closed form, where it otherwise
 #: composes distributions for seconds. For tests whose property does not depend on sampling.
-EVERY_ROW = 1_000_000_000
+EVERY_ROW = 100_000_000
 
 
 def mixed_table(rows: int = 2000, seed: int = 0) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import GRADIENT_NOISE, LOSS_NOISE
 from jupyter_dpsynth.sources.bounding import PrivacyUnits, limit_rows_per_unit
 from tests.support.plans import step_of
-from tests.support.tables import mixed_table
+from tests.support.tables import EVERY_ROW, mixed_table
 
 SIZES = np.array([5, 4, 3, 6])
 CLIP, SIGMA, LOSS_BOUND = 1.5, 2.0, 10.0
@@ -212,7 +212,9 @@ def worker():
     found["stopped"] = [stopped.stop_reason.value, len(stopped.learned.losses)]
 
     persons = mixed_table(LEARNED_ROWS, seed=74).assign(person=np.arange(LEARNED_ROWS) // 2)
-    by_person = synthesizer_of(persons, n_public=False, privacy_unit="person", max_rows_per_unit=2)
+    by_person = synthesizer_of(
+        persons, n_public=False, privacy_unit="person", max_rows_per_unit=2, batch_size=EVERY_ROW
+    )
     by_person.learn(persons, callback=lambda _: None, strategy=strategy, new_dataset=True)
     found["by_person"] = [len(by_person.learned.losses), two_way_distance(by_person, persons)]
 
@@ -237,7 +239,9 @@ def apart(workers, strategy):
         return limit_rows_per_unit(source, unit, most, np.random.default_rng(workers.worker))
 
     persons = mixed_table(LEARNED_ROWS, seed=76).assign(person=np.arange(LEARNED_ROWS) // 5)
-    synthesizer = synthesizer_of(persons, n_public=False, privacy_unit="person", max_rows_per_unit=2)
+    synthesizer = synthesizer_of(
+        persons, n_public=False, privacy_unit="person", max_rows_per_unit=2, batch_size=EVERY_ROW
+    )
     run_module.limit_rows_per_unit = own_choice
     try:
         synthesizer.learn(persons, callback=lambda _: None, strategy=strategy, new_dataset=True)

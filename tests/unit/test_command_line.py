@@ -99,7 +99,7 @@ def test_files_are_learned_part_by_part_and_nothing_is_left_behind(tmp_path, mon
             "--steps",
             "2",
             "--batch-size",
-            "1000000000",
+            "100000000",
             "--force",
             "-o",
             str(output),

@@ -14,6 +14,7 @@ import pytest
 from jupyter_dpsynth.errors import BudgetExhaustedError
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
+from tests.support.tables import EVERY_ROW
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
 
@@ -42,7 +43,7 @@ for number in range(int(rounds)):
 """
 
 SPENDER = """
-import sys
+import os, sys
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, SampledTraining
 from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
@@ -50,15 +51,26 @@ from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 
 provisional_spending(1.0, 1e-6)  # loads what it needs
 plan = PrivacyPlan((GaussianMeasurement("counts", 50.0),), SampledTraining(10, 0.1, 5.0), 1e-7)
-ledger = PrivacyLedger(sys.argv[1])
-print("begin", flush=True)
-for number in range(100_000):
-    run = ledger.reserve(TableIdentity(b"table %d" % (number % 3)), 1.0, 1e-6)
-    print("reserved", run, flush=True)
-    ledger.record(run, Spending(plan, 1e-6, 0.4))
-    print("settled", run, flush=True)
-    ledger.record(run, status="finished")
-    print("finished", run, flush=True)
+
+def spend(path, pipe):
+    tell = open(pipe, "w", buffering=1)
+    print("begin", file=tell)
+    ledger = PrivacyLedger(path)
+    for number in range(100_000):
+        run = ledger.reserve(TableIdentity(b"table %d" % (number % 3)), 1.0, 1e-6)
+        print("reserved", run, file=tell)
+        ledger.record(run, Spending(plan, 1e-6, 0.4))
+        print("settled", run, file=tell)
+        ledger.record(run, status="finished")
+        print("finished", run, file=tell)
+
+for line in sys.stdin:
+    child = os.fork()  # which need not load everything again
+    if child == 0:
+        spend(*line.split())
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 HOLDER = """
@@ -91,7 +103,7 @@ def tell(report):
     print(report.phase, report.ledger, flush=True)
 
 df = mixed_table()
-config = HighDimConfig(epsilon=1.0, steps=20_000)
+config = HighDimConfig(epsilon=1.0, steps=20_000, batch_size=int(sys.argv[1]) or "auto")
 HighDimSynthesizer(MetaExtractor.extract(df), config).learn(df, callback=tell, dataset="patients")
 """
 
@@ -105,6 +117,34 @@ def start(code, *arguments, **environment):
         text=True,
         env={**os.environ, **environment},
     )
+
+
+class Spenders:
+    """A process that has loaded all that spending needs, and forks one that spends when it is asked."""
+
+    def __init__(self, pipe):
+        self.pipe = pipe
+        os.mkfifo(pipe)
+        self.parent = start(SPENDER)
+
+    def begin(self, path):
+        """Spend on a ledger; returns the process's number and what it tells."""
+        print(path, self.pipe, file=self.parent.stdin, flush=True)
+        self.child = int(self.parent.stdout.readline())
+        return self.pipe.open()
+
+    def kill(self):
+        """End the spending as a crash would."""
+        os.kill(self.child, signal.SIGKILL)
+        ended = int(self.parent.stdout.readline())
+        assert ended == -signal.SIGKILL, "it ended by itself, so that nothing was tested"
+
+
+@pytest.fixture
+def spenders(tmp_path):
+    one = Spenders(tmp_path / "told")
+    yield one
+    one.parent.communicate()  # closes its input, which ends it
 
 
 def kill(process):
@@ -182,17 +222,18 @@ def test_two_processes_that_begin_a_ledger_together_share_one_secret(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_moment_loses_nothing_that_was_reserved_and_leaves_a_sound_file(tmp_path):
+def test_a_kill_at_any_moment_loses_nothing_that_was_reserved_and_leaves_a_sound_file(tmp_path, spenders):
     seen = {"reserved": 0, "settled": 0, "finished": 0}
     for attempt in range(KILLS):
         # every third time from the very first use of a new ledger, otherwise on the same one
         path = tmp_path / f"ledger-{attempt // 3}.sqlite3"
-        process = start(SPENDER, path)
-        assert process.stdout.readline() == "begin\n"
-        # later from time to time, so that every kind of line is seen on a slow machine too
-        told = [process.stdout.readline() for _ in range(attempt)]
-        time.sleep(random.uniform(0, 0.15))
-        lines = [line.split() for line in told + kill(process)]
+        with spenders.begin(path) as telling:
+            assert telling.readline() == "begin\n"
+            # later from time to time, so that every kind of line is seen on a slow machine too
+            told = [telling.readline() for _ in range(attempt)]
+            time.sleep(random.uniform(0, 0.15))
+            spenders.kill()
+            lines = [line.split() for line in told + telling.readlines()]
         lines = [line for line in lines if len(line) == 2 and len(line[1]) == 32]  # the last may be cut
         ledger = PrivacyLedger(path)
         runs = {run.id: run for dataset in ledger.summary().datasets for run in dataset.runs}
@@ -215,7 +256,9 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_reserved_and_leaves_a_sound
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("moment", ["measuring", "calibrating", "training"])
 def test_a_learning_run_that_is_killed_stays_counted_and_the_next_one_is_told(tmp_path, moment):
-    process = start(LEARNER, JUPYTER_DATA_DIR=str(tmp_path))
+    # where every row is in every step, calibrating takes no time
+    batch_size = 0 if moment == "calibrating" else EVERY_ROW
+    process = start(LEARNER, batch_size, JUPYTER_DATA_DIR=str(tmp_path))
     told = ""
     for line in process.stdout:
         phase, _, words = line.strip().partition(" ")
@@ -236,7 +279,7 @@ def test_a_learning_run_that_is_killed_stays_counted_and_the_next_one_is_told(tm
     if moment == "training":
         assert run.steps == 20_000  # the exact plan stands before training
         assert not run.spending.provisional
-    again = start(LEARNER, JUPYTER_DATA_DIR=str(tmp_path))
+    again = start(LEARNER, batch_size, JUPYTER_DATA_DIR=str(tmp_path))
     line = next(line for line in again.stdout if "This data" in line)
     kill(again)
     assert "so far (1 run, epsilon = " in line

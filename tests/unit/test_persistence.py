@@ -36,7 +36,8 @@ def table():
 
 @pytest.fixture(scope="module")
 def synthesizer():
-    return untrained(table(), ids=["key"], bounds={"age": (18, 90)}, categories={"group": ["north", "south"]})
+    declared = {"bounds": {"age": (18, 90)}, "categories": {"group": ["north", "south"]}}
+    return untrained(table(), batch_size="auto", ids=["key"], **declared)
 
 
 @pytest.fixture(scope="module")
