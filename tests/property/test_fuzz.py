@@ -280,6 +280,7 @@ PARAMETERS = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @many(250)
 @given(PARAMETERS, st.integers(2, 10**7))
 def test_any_config_is_planned_or_refused(parameters, rows):

@@ -29,6 +29,7 @@ SIZES = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     st.sampled_from([0.05, 0.3, 1.0, 4.0, 20.0]),
