@@ -11,6 +11,7 @@ from tests.support.notebooks import EXTENSION, TABLE, Kernel, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -24,9 +25,18 @@ def shell() -> Iterator[Shell]:
     InteractiveShell.clear_instance()
 
 
+@pytest.fixture
+def kernel(running: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kernel:
+    """A kernel with the extension and a table `df`; its ledger, and other kernels', knows no other test."""
+    folder = str(tmp_path / "data")
+    monkeypatch.setenv("JUPYTER_DATA_DIR", folder)
+    running.run(f"__import__('os').environ['JUPYTER_DATA_DIR'] = {folder!r}")
+    return running
+
+
 @pytest.fixture(scope="session")
-def kernel() -> Iterator[Kernel]:
-    """A kernel with the extension and a table `df`."""
+def running() -> Iterator[Kernel]:
+    """The one kernel of all tests, because each loads TensorFlow anew."""
     one = Kernel()
     assert not one.run(EXTENSION).error
     assert not one.run(TABLE).error

@@ -203,7 +203,7 @@ def test_the_exact_row_count_is_not_shown(tmp_path):
 
 
 PHASES = [
-    "engine.learning.spending.table_fingerprint",
+    "engine.learning.spending.identify_table",
     "engine.learning.run.plan_run",
     "engine.learning.fitting.epsilon_curve",
     "privacy.releases.Releases.release_counts",
@@ -237,7 +237,7 @@ def test_an_error_inside_a_library_shows_no_planted_value_at_any_phase(
     assert_clean("".join(traceback.format_exception(raised.value)), "the traceback")
     assert_clean(repr(raised.value.args) + repr(vars(raised.value)), "the exception")
     assert_clean(watched(), "the output")
-    if target == "engine.learning.spending.table_fingerprint":  # nothing was reserved or measured yet
+    if target == "engine.learning.spending.identify_table":  # nothing was reserved or measured yet
         assert synthesizer.state == "new"
         return
     assert synthesizer.state == "failed"
@@ -345,7 +345,7 @@ def test_one_row_does_not_decide_whether_there_is_an_error():
     meta = MetaExtractor.extract(
         df, bounds={"age": (18, 90)}, categories={"group": ["north", "south", "west"]}
     )
-    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=3.0, delta=DELTA, steps=5, **FAST))
+    synthesizer = HighDimSynthesizer(meta, HighDimConfig(epsilon=3.0, delta=DELTA, steps=5))
     synthetic = synthesizer.learn(df, callback=lambda _: None).synthesize(2000)
     assert synthetic["age"].between(18, 90).all()
     assert set(synthetic["group"]) <= {"north", "south", "west"}
