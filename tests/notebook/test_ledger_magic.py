@@ -210,10 +210,10 @@ def test_of_two_notebooks_that_want_the_same_rest_of_a_budget_one_learns(kernel:
         # rows that no other test learns or limits
         for each in (kernel, other):
             assert not each.run("rest = df.head(2700).copy()").error
-        first = kernel.run("%dpsynth learn rest -o first --steps 5 --dataset shared --new-dataset")
+        first = kernel.run(f"%dpsynth learn rest -o first {QUICK} --dataset shared --new-dataset")
         assert not first.error
-        assert not kernel.run("%dpsynth ledger --cap 1.7 --dataset shared").error
-        learn = "%dpsynth learn rest -o last --steps 5 --dataset shared"
+        assert not kernel.run("%dpsynth ledger --cap 2.1 --dataset shared").error
+        learn = f"%dpsynth learn rest -o last {QUICK} --dataset shared"
         cells = [(each, each.start(learn)) for each in (kernel, other)]
         errors = sorted(each.follow(cell).error for each, cell in cells)
         assert errors[0] == ""
