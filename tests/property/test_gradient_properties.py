@@ -181,6 +181,45 @@ def test_the_grid_is_so_fine_that_it_takes_little_of_the_clip_norm(clip, unit_ro
     assert largest <= {tf.float32: 2**24, tf.float64: 2**53}[grid.dtype]
 
 
+class Watched(BatchGradient):
+    """Keeps the whole numbers that are summed."""
+
+    def _summed(self, rows, whole):
+        self.summed = whole.numpy()
+        return super()._summed(rows, whole)
+
+
+@pytest.mark.parametrize("clip", [1e-3, 1e-2, 0.5, 1.0])
+@pytest.mark.parametrize("unit_rows", [2, 64])
+def test_rows_of_a_unit_that_cancel_stay_within_what_is_summed_exactly(clip, unit_rows):
+    """The unit's sum is then far shorter than its rows, and nothing of it is clipped."""
+    gradient = Watched(Layout(np.array([2, 2]), np.triu(np.ones((2, 2)), 1)), clip, 10.0, 9_000, unit_rows)
+    codes = np.zeros((1, unit_rows, 2), dtype=np.int32)
+    codes[0, ::2, 1] = 1
+    bias = tf.constant([20.0, -20.0, 0.0, 0.0])  # the first column is constant and known
+    present = tf.ones((1, unit_rows), tf.bool)
+    eager = BatchGradient.clipped_unit_sum.python_function
+    eager(gradient, tf.zeros((4, 4)), bias, tf.constant(codes), present)
+    exact = {tf.float32: 2**24, tf.float64: 2**53}[gradient.grid.dtype]
+    assert np.abs(gradient.summed).max() > 0
+    assert np.abs(gradient.summed).max() * gradient.grid.chunks.largest * unit_rows <= exact
+
+
+def test_a_row_of_the_largest_loss_leaves_a_step_for_the_row_whose_place_it_takes():
+    gradient = BatchGradient(make_layout(), 1.0, 10.0, 200.0)
+    parameters = make_parameters(gradient.layout, factor=np.nan)
+    (loss,) = gradient.whole_losses(*parameters, tf.constant(make_codes(1))).numpy()
+    assert loss > 0
+    assert (loss + 1) * gradient.grid.loss_step <= gradient.loss_bound * (1 + 1e-12)
+
+
+def test_sums_in_float64_stay_whole_over_several_chunks():
+    scale = np.triu(np.ones((60, 60)), 1)
+    grid = Grid.of(Layout(np.full(60, 30), scale), 20.0, 10.0, 3_000, 10_000, 10**6)
+    assert grid.dtype == tf.float64
+    assert 2**16 / grid.step <= 2**53
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 30), st.integers(1, 4))
 def test_one_row_changes_a_microbatch_sum_by_at_most_twice_the_clip_norm(seed, rows, groups):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from jupyter_dpsynth.engine.training.grid import OTHER_OPERATIONS, ROUNDING, Grid
+from jupyter_dpsynth.engine.training.grid import Grid, product_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,10 +98,7 @@ class BatchGradient:
         self._owners = tf.constant(np.ascontiguousarray(blocks.T))
         self._block_weights = tf.constant(blocks @ layout.squared_inputs.astype(np.float32))
         self._squared_scale = tf.constant(layout.scale**2, tf.float32)
-        # relative error of a product of two rows' gradients: sums over a block's cells, over inputs, over
-        # blocks
-        terms = int(layout.sizes.max()) + 2 * len(layout.sizes) + OTHER_OPERATIONS
-        self._product_error = terms * ROUNDING
+        self._product_error = product_error(layout)
         # rounding of a group's vector and of its norm in float64
         self._group_limit = GROUP_LEVELS * (1 - figures * 2.0**-52) - math.sqrt(figures) / 2
 
@@ -130,8 +127,12 @@ class BatchGradient:
         return rows, error, losses
 
     def _whole_losses(self, losses: Tensor, finite: Tensor) -> Tensor:
-        """Losses in [0, L] in whole steps; L where a row is not finite."""
-        most = float(round(self.loss_bound / self.grid.loss_step))
+        """Losses in whole steps, at most L less one; the largest where a row is not finite.
+
+        The step that is left is for another row, whose place the row takes and which may be rounded
+        differently elsewhere.
+        """
+        most = float(round(self.loss_bound / self.grid.loss_step)) - 1
         bounded = tf.where(finite, tf.clip_by_value(losses / self.grid.loss_step, 0.0, most), most)
         return tf.round(bounded)
 
@@ -253,7 +254,8 @@ class BatchGradient:
         norms = tf.sqrt(tf.linalg.matvec(error * error, self._block_weights))
         summed = tf.reduce_sum(tf.cast(tf.reshape(norms, [units, most]), tf.float64), axis=1)
         squares = tf.reduce_sum(tf.cast(pairs, tf.float64), axis=[1, 2])
-        squares = tf.maximum(squares + self._product_error * summed**2, 0.0)
+        # at least the added part, so that no row of a unit whose rows cancel becomes too large for the grid
+        squares = tf.maximum(squares, 0.0) + self._product_error * summed**2
         factor = tf.repeat(self._factor(squares), most)
         return *self._summed(rows, self._whole(error, factor, exists)), tf.reduce_sum(
             tf.where(exists, losses, 0.0)

@@ -6,8 +6,9 @@ it is summed. Sums of whole numbers are exact while they stay below the largest 
 counts in ones, in any order, on any device, over any number of workers.
 
 Rounding may lengthen a gradient, by at most half a step in every coordinate. And another row, whose place in
-its chunk the row takes (`privacy.sampling`), may be rounded to the neighbouring whole numbers, by at most one
-step in every coordinate. The clip norm is made shorter by both beforehand.
+its chunk the row takes (`privacy.sampling`), may be computed with other last digits, and rounded to the
+neighbouring whole numbers, by at most one step more in every coordinate. The clip norm is made shorter by all
+three beforehand. That the last digits differ by no more than what is kept for them is an assumption.
 """
 
 from __future__ import annotations
@@ -23,13 +24,27 @@ from jupyter_dpsynth.privacy.sampling import FixedChunks
 if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.network import Layout
 
-__all__ = ["Grid"]
+__all__ = ["Grid", "product_error"]
 
 WHOLE_NUMBERS = {tf.float32: 2**24, tf.float64: 2**53}  # up to which the type counts in ones
 ROWS_AT_ONCE = (8_192, 4_096, 2_048, 1_024, 512, 256)  # at most; the fewer, the finer is the grid
+DOUBLE_ROWS = 2**16  # most rows whose largest numbers add up exactly in float64, over all chunks
 MOST_LOST = 0.005  # of the clip norm, for rounding
+PLACE = 2.0**-12  # of the clip norm, for float32 results whose last digits are others at another place
 ROUNDING = 2.0**-24  # largest relative error of one float32 operation
 OTHER_OPERATIONS = 16  # of a row's norm, beside the sum over its cells
+
+
+def product_error(layout: Layout) -> float:
+    """Largest relative error of the float32 product of two rows' gradients.
+
+    A unit's norm is taken to be at least the root of it times its rows' summed norms.
+
+    Args:
+        layout: Blocks and interactions: sums over a block's cells, over inputs, over blocks.
+    """
+    terms = int(layout.sizes.max()) + 2 * len(layout.sizes) + OTHER_OPERATIONS
+    return terms * ROUNDING
 
 
 @dataclass(frozen=True)
@@ -67,15 +82,17 @@ class Grid:
         weights = layout.squared_inputs[layout.owner]
         moved = unit_rows * math.sqrt(float(weights.sum())) * (0.5 + 1)
         sizes = [rows // unit_rows for rows in ROWS_AT_ONCE if rows >= unit_rows]
+        # No coordinate is larger than 1, a share, or than the clip norm. But rows of a unit may cancel: their
+        # sum is then short, and each of them may be longer than the clip norm.
+        longest = clip_norm if unit_rows == 1 else clip_norm / math.sqrt(product_error(layout))
         for dtype, size in [*((tf.float32, size) for size in sizes), (tf.float64, max([1, *sizes]))]:
             chunks = FixedChunks(expected, min(most, size))
             rows = chunks.largest * unit_rows
             # half a step is left for the rounding of each row
-            levels = WHOLE_NUMBERS[dtype] // rows - 1
-            # no coordinate is larger than 1, a share, or than the clip norm
-            step = min(1.0, clip_norm) / levels
+            levels = WHOLE_NUMBERS[dtype] // (rows if dtype is tf.float32 else max(rows, DOUBLE_ROWS)) - 1
+            step = min(1.0, longest) / levels
             if moved * step <= MOST_LOST * clip_norm:
                 break
         slack = 1 - (layout.width + OTHER_OPERATIONS) * ROUNDING
-        limit = (clip_norm - moved * step) * slack
+        limit = (clip_norm * (1 - PLACE) - moved * step) * slack
         return cls(dtype, chunks, step, loss_bound / (WHOLE_NUMBERS[tf.float32] // rows - 1), limit)
