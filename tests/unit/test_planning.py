@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 
+import numpy as np
 import pandas as pd
 import pytest
 from dp_accounting.pld import PLDAccountant
@@ -125,6 +126,19 @@ def test_declared_domains_leave_more_for_training():
     open_plan, declared_plan = plan_run(config, meta(), 5000), plan_run(config, declared, 5000)
     assert declared_plan.noise_multiplier < open_plan.noise_multiplier
     assert declared_plan.privacy.selection_delta == 0 < open_plan.privacy.selection_delta
+
+
+def test_rows_are_clipped_most_where_noise_decides_and_hardly_where_it_does_not():
+    many, few = np.full(15, 14), np.full(16, 2)
+    weak, strong = (
+        plan_run(HighDimConfig(epsilon=epsilon).resolve(), meta(), 40_000, "quick") for epsilon in (1.0, 10.0)
+    )
+    assert weak.clip_factor_of(many) == 0.6
+    assert strong.clip_factor_of(many) < 0.75
+    assert 0.9 < weak.clip_factor_of(few) < 1.1
+    assert strong.clip_factor_of(few) == 1.5
+    exact = plan_run(HighDimConfig(differential_privacy=False).resolve(), meta(), 40_000)
+    assert exact.clip_factor_of(many) == 1.5  # without noise there is nothing to gain
 
 
 def test_epochs_are_expected_passes_over_the_table():

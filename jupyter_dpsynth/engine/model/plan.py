@@ -18,6 +18,9 @@ from jupyter_dpsynth.privacy.releases import (
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from jupyter_dpsynth.privacy.accounting import PrivacyPlan, SampledTraining
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.reports import StopReason
@@ -42,6 +45,8 @@ MARGINALS = "one-way marginals"
 PAIRS = "pair dependence"
 ORDERINGS = "orderings of columns"
 
+SMALLEST_CLIP_FACTOR, LARGEST_CLIP_FACTOR = 0.6, 1.5
+
 
 @dataclass(frozen=True)
 class RunPlan:
@@ -58,7 +63,7 @@ class RunPlan:
         cells: Most cells of a categorical column.
         learning_rate: Peak learning rate.
         weight_decay: Strength of the pull of the weights to zero.
-        clip_factor: The clip norm relative to the root mean square gradient norm at the start.
+        clip_factor: What the signal allows the clip norm to be, see `clip_factor_of`.
         pair_exponent: How strongly a pair's dependence scales its weights.
         ends_by: Whether training ends because the steps are done or because the budget is.
         unit_rows: Most rows of one privacy unit, by which all noise is scaled.
@@ -136,6 +141,23 @@ class RunPlan:
         return tuple(
             PlannedRelease(each, sensitivities.get(each.name, 1.0), self.unit_rows) for each in measurements
         )
+
+    def clip_factor_of(self, sizes: NDArray[np.int64]) -> float:
+        """The clip norm relative to the root mean square gradient norm of a row at the start.
+
+        Noise is proportional to the clip norm. Where noise decides, as in all tables with many cells, nearly
+        all rows are clipped, and nearly alike, which Adam does not notice. Where columns have few cells there
+        is little noise, and rows that the model predicts well have small gradients: to clip the others would
+        bend the result. Found on tables of 16 binary columns (1.0 was best at epsilon 1, 1.5 at 10) and of 15
+        to 18 columns with 14 cells (0.6 at both).
+
+        Args:
+            sizes: Number of cells of each column.
+        """
+        if self.privacy is None:
+            return LARGEST_CLIP_FACTOR
+        factor = self.clip_factor / math.sqrt(float(sizes.mean()))
+        return min(LARGEST_CLIP_FACTOR, max(SMALLEST_CLIP_FACTOR, factor))
 
     def noise_of(self, name: str, share: Fraction = WHOLE) -> float:
         """Noise of every figure of a measurement, in rows; 0 if it is not planned.

@@ -309,7 +309,7 @@ def _model_rules(config: ResolvedConfig, columns: int, snr: float) -> dict[str, 
         "cells": min(MAX_CELLS, room),
         "learning_rate": config.learning_rate or 0.045 * signal**0.3,
         "weight_decay": 1e-3 / snr,
-        "clip_factor": min(1.5, max(0.75, 0.9 * snr**0.25)),
+        "clip_factor": 1.5 * snr**0.25,
         "pair_exponent": min(1.0, 0.5 + weak) - 0.2 * math.log10(signal),
     }
 

@@ -118,7 +118,7 @@ def training_parts(
         MissingDependencyError: The parameters name a library that is not installed.
     """
     # rows of one unit are not all alike: their gradients add up to about the root of their number
-    factor = plan.clip_factor * math.sqrt(plan.unit_rows)
+    factor = plan.clip_factor_of(start.layout.sizes) * math.sqrt(plan.unit_rows)
     clip = config.l2_norm_clip or start.layout.clip_norm(list(start.shares), factor)
     entropy = sum(float(-(share * np.log(share)).sum()) for share in start.shares)
     loss_bound = LOSS_BOUND_FACTOR * max(entropy, 1.0)
