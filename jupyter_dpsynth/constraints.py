@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
+from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
+from jupyter_dpsynth.sources.objects import same_key
+from jupyter_dpsynth.sources.values import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -46,11 +49,18 @@ class Ordering:
 
     def check(self, df_meta: DataFrameMeta) -> None:
         """Raise ConfigError unless the columns' values can be compared."""
-        kinds = {(df_meta[name].kind, getattr(df_meta[name], "is_duration", False)) for name in self.columns}
+        metas = [df_meta[name] for name in self.columns]
+        kinds = {(meta.kind, getattr(meta, "is_duration", False)) for meta in metas}
         if len(kinds) > 1 or not kinds <= {("number", False), ("datetime", False), ("datetime", True)}:
             raise ConfigError(
                 f"Ordering({self.low!r}, {self.high!r}): the columns cannot be compared; give two columns "
                 "of numbers, of dates or of durations."
+            )
+        zoned = [meta.name for meta in metas if zone_of(dtype_of(meta.dtype), meta.value_type)]
+        if len(zoned) == 1:
+            raise ConfigError(
+                f"Ordering({self.low!r}, {self.high!r}): only {zoned[0]!r} has a time zone, so the columns "
+                "cannot be compared; before learning, give the other one its zone with .dt.tz_localize."
             )
 
     def holds(self, df: pd.DataFrame) -> NDArray[np.bool_]:
@@ -58,7 +68,10 @@ class Ordering:
         low, high = df[self.low], df[self.high]
         kept: NDArray[np.bool_] = (low.isna() | high.isna()).to_numpy(bool, copy=True)
         present = ~kept
-        kept[present] = (low[present] <= high[present]).to_numpy(bool)
+        if low.dtype == high.dtype:
+            kept[present] = (low[present] <= high[present]).to_numpy(bool)
+        else:
+            kept[present] = comparable(low[present]) <= comparable(high[present])
         return kept
 
 
@@ -68,7 +81,8 @@ class Combinations:
 
     Attributes:
         columns: The columns.
-        allowed: All combinations that are possible, each with one value a column; None is missing.
+        allowed: All combinations that are possible, each with one value a column; None or NaN is missing.
+            Days and moments are compared by the time they tell, whatever their type.
     """
 
     columns: tuple[str, ...]
@@ -96,8 +110,8 @@ class Combinations:
         """Which rows meet it, `[n]`."""
         import numpy as np
 
-        values = [df[name].astype(object).where(df[name].notna(), None) for name in self.columns]
-        known = set(self.allowed)
+        values = [map(same_key, df[name].astype(object)) for name in self.columns]
+        known = {tuple(map(same_key, row)) for row in self.allowed}
         return np.fromiter((row in known for row in zip(*values, strict=True)), bool, len(df))
 
 

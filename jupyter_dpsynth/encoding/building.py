@@ -8,41 +8,56 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jupyter_dpsynth.metadata.columns import ColumnMeta
 
 
 __all__ = ["build_series"]
 
+LONG = decimal.Context(prec=400)  # digits: enough for any float
 
-def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - array-likes
+# how values of object columns are made of numbers, and of pandas' times
+OBJECTS: dict[str, Callable[[Any], Any]] = {
+    "int": int,
+    "Decimal": decimal.Decimal,
+    "date": lambda moment: moment.date(),
+    "datetime": lambda moment: moment.to_pydatetime(),
+    "datetime[UTC]": lambda moment: moment.to_pydatetime(),
+    "Timestamp[UTC]": lambda moment: moment,
+    "Timestamp": lambda moment: moment,
+    "timedelta": lambda length: length.to_pytimedelta(),
+    "Timedelta": lambda length: length,
+}
+
+
+def build_series(values: Any, meta: ColumnMeta, step: float = 0.0) -> pd.Series:  # noqa: ANN401 - array-likes
     """A Series of the column's original dtype.
 
     Args:
         values: Array-like `[n]` of Python values, numbers, or numpy times in wall time; NaN, NaT and
             None are missing.
         meta: The column's metadata.
+        step: The resolution of numbers, 0 if they have none: decimal numbers get as many digits.
     """
-    if meta.value_type in ("date", "datetime"):
-        moments = (None if pd.isna(v) else v.to_pydatetime() for v in pd.Series(values).astype(object))
-        objects = [v.date() if v is not None and meta.value_type == "date" else v for v in moments]
-        return pd.Series(objects, dtype=object)
-    if meta.value_type == "Decimal":
-        objects = [None if pd.isna(v) else decimal.Decimal(repr(float(v))) for v in values]
-        return pd.Series(objects, dtype=object)
-    if meta.value_type == "int":
-        objects = [None if pd.isna(v) else int(v) for v in values]
-        return pd.Series(objects, dtype=object)
+    if meta.dtype == "object" and meta.value_type in OBJECTS:
+        made = _objects(values, meta, step)
+        box = np.empty(len(made), dtype=object)  # pandas would make a time of its own of Python's
+        box[:] = made
+        return pd.Series(box, dtype=object)
     series = pd.Series(values)
-    timezone = getattr(pd.api.types.pandas_dtype(meta.dtype), "tz", None)
+    dtype = dtype_of(meta.dtype)
+    timezone = zone_of(dtype)
     if timezone is not None:
         # wall times that a change of clocks skips or repeats exist once a year: move or pick them
         standard = np.zeros(len(series), dtype=bool)
         series = series.dt.tz_localize(timezone, ambiguous=standard, nonexistent="shift_forward")
-    dtype = pd.api.types.pandas_dtype(meta.dtype)
     if series.dtype != object:  # categories fit their column: that is looked at when they are declared
         if pd.api.types.is_integer_dtype(dtype):
-            return _to_integers(series, meta.dtype)
+            return _to_integers(series, dtype)
         if pd.api.types.is_float_dtype(dtype):
             # beyond what a narrow type can hold there is infinity
             held = getattr(
@@ -50,14 +65,45 @@ def build_series(values: Any, meta: ColumnMeta) -> pd.Series:  # noqa: ANN401 - 
             )  # of a sparse one, of others
             largest = float(np.finfo(held).max)
             series = series.clip(-largest, largest)
+        elif hasattr(getattr(dtype, "pyarrow_dtype", None), "scale"):
+            return _to_decimals(series, dtype)
     # before pandas 3 'str' is no dtype of its own, and would turn a missing value into its name
-    text = getattr(pd.api.types.pandas_dtype(meta.dtype), "kind", "") == "U"
-    return series.astype(object if text else meta.dtype)
+    text = isinstance(dtype, np.dtype) and dtype.kind == "U"
+    return series.astype(object if text else dtype)
 
 
-def _to_integers(series: pd.Series, dtype: str) -> pd.Series:
+def _objects(values: Any, meta: ColumnMeta, step: float) -> list[Any]:  # noqa: ANN401 - array-likes
+    """Python's own values; None where one is missing."""
+    if meta.value_type == "Decimal":
+        digits = decimal.Decimal(repr(step)).normalize().as_tuple().exponent if 0 < step < 1 else 0
+        places = decimal.Decimal(1).scaleb(int(digits))
+        exact = [None if pd.isna(v) else decimal.Decimal(repr(float(v))) for v in values]
+        return [v if v is None or not step else v.quantize(places, context=LONG) for v in exact]
+    if meta.value_type == "int":
+        return [None if pd.isna(v) else int(v) for v in values]
+    times = pd.Series(values)
+    if meta.value_type.endswith("[UTC]"):
+        times = times.dt.tz_localize("UTC")
+    boxed = [None if pd.isna(v) else v for v in times.astype(object)]
+    convert = OBJECTS[meta.value_type]
+    return [None if v is None else convert(v) for v in boxed]
+
+
+def _to_decimals(series: pd.Series, dtype: Any) -> pd.Series:  # noqa: ANN401 - a pandas dtype
+    """Numbers as decimal numbers of Arrow, clipped to what these can hold."""
+    kind = dtype.pyarrow_dtype
+    places = decimal.Decimal(1).scaleb(-kind.scale)
+    largest = LONG.subtract(LONG.power(10, kind.precision - kind.scale), places)
+    exact = [None if pd.isna(v) else decimal.Decimal(repr(float(v))) for v in series]
+    made = [
+        None if v is None else min(max(v.quantize(places, context=LONG), -largest), largest) for v in exact
+    ]
+    return pd.Series(made, dtype=dtype)
+
+
+def _to_integers(series: pd.Series, dtype: Any) -> pd.Series:  # noqa: ANN401 - a dtype
     """Whole float64 numbers as an integer dtype, clipped to its range (`astype` alone would overflow)."""
-    info = np.iinfo(str(dtype).lower().removesuffix("[pyarrow]"))
+    info = np.iinfo(str(getattr(dtype, "subtype", dtype)).lower().removesuffix("[pyarrow]"))
     # the largest float64 that still fits: float(2**63 - 1) rounds up to 2**63, which does not
     highest = float(info.max) if float(info.max) <= info.max else np.nextafter(float(info.max), 0)
     clipped = series.clip(float(info.min), highest).round()

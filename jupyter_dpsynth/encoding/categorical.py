@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import json
 from dataclasses import dataclass
+from decimal import Decimal
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from jupyter_dpsynth.sources.objects import as_text, key_of
 from jupyter_dpsynth.sources.values import factorize
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from numpy.typing import NDArray
 
@@ -113,10 +115,12 @@ class CategoryCodec:
     def _categorical(self, values: list[Any], index: NDArray[np.int64]) -> pd.Series:
         known = dict.fromkeys((*self.published, *self.pool))
         ordered = dict.fromkeys(value for value in self.order if value in known)
-        present = [*(ordered | known)]
+        # 'other' stands for levels of any height, and must not be above the highest one
+        outside = [value for value in known if value not in ordered]
+        present = [*outside, *ordered] if self.meta.ordered else [*ordered, *outside]
         position = {value: place for place, value in enumerate(present)}
         table = np.array([position.get(value, -1) for value in values[:-1]] + [-1])
-        categories = pd.Index(present)
+        categories = pd.Index(present, tupleize_cols=False)
         return pd.Series(
             pd.Categorical.from_codes(table[index], categories=categories, ordered=self.meta.ordered)
         )
@@ -156,13 +160,50 @@ def _pack(value: Any) -> Any:  # noqa: ANN401 - any category value
         return value
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode()}
+    compound = _parts(value)
+    if compound is not None:
+        return {type(value).__name__: json.dumps(compound)}
     if isinstance(value, dt.datetime):
         return {"datetime": value.isoformat()}
-    if isinstance(value, dt.date):
-        return {"date": value.isoformat()}
+    if isinstance(value, dt.date | Decimal):
+        return {type(value).__name__: str(value)}
     raise ArtifactError(
         f"categories of type {type(value).__name__} cannot be saved: convert the column to text first."
     )
+
+
+def _parts(value: Any) -> list[Any] | None:  # noqa: ANN401 - any category value
+    """What a value of pandas, or a tuple, consists of; None for all else."""
+    found: list[Any] | None = None
+    if isinstance(value, tuple):
+        found = [_pack(part) for part in value]
+    elif isinstance(value, pd.Interval):
+        ends = [end if isinstance(end, float) else _pack(end) for end in (value.left, value.right)]
+        found = [*ends, value.closed]
+    elif isinstance(value, pd.Period):
+        found = [value.ordinal, value.freqstr]
+    elif type(value) is dt.timedelta:
+        found = [value.days, value.seconds, value.microseconds]
+    elif isinstance(value, pd.Timedelta | pd.Timestamp):
+        found = [int(value.asm8.astype(np.int64)), value.unit]
+        zone = getattr(value, "tzinfo", None)
+        found += [] if zone is None else [str(zone)]
+    return found
+
+
+def _timestamp(count: int, unit: str, zone: str | None = None) -> pd.Timestamp:
+    moment = pd.Timestamp(np.int64(count).astype(f"datetime64[{unit}]"))
+    return moment if zone is None else moment.tz_localize("UTC").tz_convert(zone)
+
+
+COMPOUND: dict[str, Callable[..., Any]] = {
+    "tuple": lambda *parts: tuple(map(_unpack, parts)),
+    "Interval": lambda left, right, closed: pd.Interval(_unpack(left), _unpack(right), closed),
+    "Period": lambda ordinal, freq: pd.Period(ordinal=ordinal, freq=freq),
+    "timedelta": dt.timedelta,
+    "Timedelta": lambda count, unit: pd.Timedelta(np.int64(count).astype(f"timedelta64[{unit}]")),
+    "Timestamp": _timestamp,
+}
 
 
 def _unpack(value: Any) -> Any:  # noqa: ANN401 - any category value
@@ -171,5 +212,11 @@ def _unpack(value: Any) -> Any:  # noqa: ANN401 - any category value
     ((kind, text),) = value.items()
     if kind == "bytes":
         return base64.b64decode(text)
-    parse = {"datetime": dt.datetime.fromisoformat, "date": dt.date.fromisoformat}
+    if kind in COMPOUND:
+        return COMPOUND[kind](*json.loads(text))
+    parse: dict[str, Callable[[str], Any]] = {
+        "datetime": dt.datetime.fromisoformat,
+        "date": dt.date.fromisoformat,
+        "Decimal": Decimal,
+    }
     return parse[kind](text)

@@ -185,7 +185,7 @@ class NumericCodec:
         else:
             exact = self.leaf_points()[leaf]
             points = np.where(np.isnan(exact), np.minimum(points, np.nextafter(end, start)), exact)
-        return build_series(self._values(points, missing), self.meta)
+        return build_series(self._values(points, missing), self.meta, self.resolution)
 
     def leaf_points(self) -> NDArray[np.float64]:
         """The repeated value that each very narrow leaf of a continuous column stands for; else NaN.
@@ -258,7 +258,7 @@ class NumericCodec:
         if not sound or not np.isfinite(self.weights.sum() + self.ends[-1] - self.starts[0]):
             raise ArtifactError(f"the bins of column {shown(self.meta.name)} contradict each other.")
         last = self.ends - 1 if self.resolution > 0 else self.ends
-        build_series(self._values(np.append(self.starts, last)), self.meta)
+        build_series(self._values(np.append(self.starts, last)), self.meta, self.resolution)
 
 
 def _shortest(start: float, end: float, most: int) -> float | None:

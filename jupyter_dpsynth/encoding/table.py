@@ -12,8 +12,9 @@ import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.numeric import NumericCodec
-from jupyter_dpsynth.errors import ArtifactError
+from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.metadata.columns import DataFrameMeta, IdMeta, column_meta_from_dict
+from jupyter_dpsynth.sources.dtypes import dtype_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,6 +111,17 @@ class TableCodec:
         }
         return pd.DataFrame(columns, index=rows)
 
+    def check_rows(self, rows: int) -> None:
+        """Raise ConfigError if a table of so many rows would repeat an identifier."""
+        for meta in self.df_meta.columns:
+            most = _most_ids(meta) if isinstance(meta, IdMeta) else None
+            if most is not None and rows > most:
+                raise ConfigError(
+                    f"rows = {rows:,} is too many for the identifier {meta.name!r}: its dtype {meta.dtype} "
+                    f"numbers at most {most:,} rows without repeating one. Ask for fewer, or convert the "
+                    f"column before learning (df[{meta.name!r}] = df[{meta.name!r}].astype('Int64'))."
+                )
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models."""
         ids = [meta.to_dict() for meta in self.df_meta.columns if isinstance(meta, IdMeta)]
@@ -139,8 +151,26 @@ class TableCodec:
 
 def _numbered(meta: IdMeta, numbers: NDArray[np.int64], last: int) -> pd.Series:
     """New identifiers for a column, in its dtype; nothing of the original ones is left."""
-    if pd.api.types.is_numeric_dtype(pd.api.types.pandas_dtype(meta.dtype)):
-        return pd.Series(numbers).astype(meta.dtype)
+    dtype = dtype_of(meta.dtype)
+    if pd.api.types.is_numeric_dtype(dtype):
+        most = _most_ids(meta)  # rows that are drawn and left out again may be more
+        return pd.Series(numbers if most is None else np.minimum(numbers, most)).astype(dtype)
+    if meta.value_type in ("int", "float"):
+        return pd.Series([int(number) for number in numbers], dtype=object)
     digits = len(str(last))
     names = [f"{meta.name}-{number:0{digits}d}" for number in numbers]
-    return pd.Series(names).astype(meta.dtype)
+    return pd.Series(names).astype(dtype)
+
+
+def _most_ids(meta: IdMeta) -> int | None:
+    """The largest whole number up to which an identifier's dtype holds all; None if there is none."""
+    dtype = dtype_of(meta.dtype)
+    if not pd.api.types.is_numeric_dtype(dtype):
+        return None
+    kind: Any = getattr(dtype, "pyarrow_dtype", None)
+    if hasattr(kind, "scale"):  # decimal numbers
+        return int(10 ** max(kind.precision - kind.scale, 0)) - 1
+    held = np.dtype(getattr(dtype, "subtype", getattr(dtype, "numpy_dtype", dtype)))
+    if held.kind == "b":
+        return 1
+    return int(np.iinfo(held).max) if held.kind in "iu" else 2 ** (np.finfo(held).nmant + 1)

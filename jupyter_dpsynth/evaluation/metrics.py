@@ -22,8 +22,9 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from jupyter_dpsynth.errors import MissingDependencyError
-from jupyter_dpsynth.sources.objects import as_float, as_text
-from jupyter_dpsynth.sources.values import factorize, stored_times
+from jupyter_dpsynth.metadata.kinds import column_kind, kind_of
+from jupyter_dpsynth.sources.objects import as_float, as_text, durations, moments
+from jupyter_dpsynth.sources.values import factorize, is_time, stored_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -51,32 +52,37 @@ FEW_VALUES = 20
 
 def _as_numbers(series: pd.Series) -> NDArray[np.float64]:
     """Numbers, dates and durations as float64 `[n]`, NaN where missing."""
-    if _is_time(series.dtype):
-        moments, missing = stored_times(series)
-        return np.where(missing, np.nan, moments.astype(np.float64))
+    if is_time(series.dtype):
+        found, missing = stored_times(series)
+        return np.where(missing, np.nan, found.astype(np.float64))
     if series.dtype == object:
+        for read in (moments, durations):  # what one cannot read is missing to it
+            found, missing = read(series)
+            if not missing.all():
+                return np.where(missing, np.nan, found.astype(np.float64))
         return np.array([as_float(value) for value in series])
     return np.asarray(pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan))
 
 
-def _is_time(dtype: Any) -> bool:  # noqa: ANN401 - a pandas dtype
-    types = pd.api.types
-    return bool(types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype))
-
-
 def _is_number(series: pd.Series) -> bool:
     types = pd.api.types
-    if _is_time(series.dtype):
+    if series.dtype == object:
+        kind = column_kind(series)
+        return kind == "datetime" or (kind == "number" and series.nunique() > FEW_VALUES)
+    if is_time(series.dtype):
         return True
     numeric = types.is_numeric_dtype(series.dtype) and not types.is_bool_dtype(series.dtype)
     return bool(numeric and series.nunique() > FEW_VALUES)
 
 
 def _as_text(series: pd.Series) -> pd.Series:
-    """Values as text, the same for equal values such as 1 and 1.0; missing as '<missing>'."""
+    """Values as text, the same for equal values such as 1 and 1.0, but not for '1' and '01'.
+
+    Missing ones are '<missing>'.
+    """
 
     def name(value: Any) -> str:  # noqa: ANN401 - a cell
-        if isinstance(value, bool):
+        if isinstance(value, bool | str):
             return str(value)
         try:
             number = float(value)
@@ -133,6 +139,7 @@ class Discretizer:
     """
 
     def __init__(self, original: pd.DataFrame) -> None:
+        types = pd.api.types
         self.columns: dict[str, _Cells] = {}
         for name in original.columns:
             series = original[name]
@@ -141,8 +148,9 @@ class Discretizer:
                 values = values[~np.isnan(values)]
                 steps = np.linspace(0, 1, BINS + 1)
                 inner = np.unique(np.quantile(values, steps))[1:-1] if len(values) else np.zeros(0)
-                is_time = pd.api.types.is_datetime64_any_dtype(series.dtype)
-                self.columns[name] = _Cells(inner, (), is_time)
+                objects = series.dtype == object and kind_of(series)[1].lower() != "timedelta"
+                dated = column_kind(series) == "datetime" and not types.is_timedelta64_dtype(series.dtype)
+                self.columns[name] = _Cells(inner, (), dated and (objects or series.dtype != object))
             else:
                 frequent = _as_text(series).value_counts().index[:MOST_CATEGORIES]
                 self.columns[name] = _Cells(None, tuple(frequent))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shown
 from jupyter_dpsynth.sources.base import Source
+from jupyter_dpsynth.sources.dtypes import dtype_text
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -38,7 +39,7 @@ class ColumnMeta:
 
     Attributes:
         name: Column name.
-        dtype: `str(series.dtype)`; the synthetic column gets the same one.
+        dtype: Its dtype as text (`str(series.dtype)`, mostly); the synthetic column gets the same one.
         nullable: Whether the dtype can hold a missing value.
         value_type: For `object` columns the Python type of the values ('str', 'date', ...), else ''.
     """
@@ -96,6 +97,7 @@ class IdMeta(ColumnMeta):
     kind: ClassVar[str] = "id"
 
 
+TEXTS = "object", "str", "large_string", "string_view"  # how the names of dtypes of text begin
 KINDS: dict[str, type[ColumnMeta]] = {
     cls.kind: cls for cls in (CategoricalMeta, ContinuousMeta, DatetimeMeta, IdMeta)
 }
@@ -147,7 +149,7 @@ class DataFrameMeta:
         """
         column = self[name]
         number = isinstance(column, ContinuousMeta) and column.value_type in ("", "int", "float")
-        text = isinstance(column, CategoricalMeta) and column.dtype in ("object", "str", "string")
+        text = isinstance(column, CategoricalMeta) and column.dtype.startswith(TEXTS)
         if not (number or text or isinstance(column, IdMeta)):
             raise MetadataError(
                 f"column {name!r} of dtype {column.dtype} cannot be the privacy unit: identifiers are "
@@ -176,7 +178,7 @@ class DataFrameMeta:
                 "extracted from, or call MetaExtractor.extract again."
             )
         for column in self.columns:
-            dtype = str(frame[column.name].dtype)
+            dtype = dtype_text(frame[column.name].dtype)
             if dtype != column.dtype:
                 raise MetadataError(
                     f"column {column.name!r} has dtype {dtype} but df_meta says {column.dtype}: "

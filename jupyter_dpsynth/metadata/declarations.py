@@ -16,13 +16,16 @@ from jupyter_dpsynth.errors import MetadataError, SchemaWarning, did_you_mean, s
 from jupyter_dpsynth.interop.frictionless import is_frictionless, read_frictionless
 from jupyter_dpsynth.interop.pandera import is_pandera, read_pandera
 from jupyter_dpsynth.interop.sdv import is_sdv, read_sdv
+from jupyter_dpsynth.sources.moments import in_zone, require_clear
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Hashable, Sequence
 
     from jupyter_dpsynth.interop.conversion import ConvertedSchema
 
 __all__ = [
+    "MAX_DECIMALS",
     "by_column",
     "declared_categories",
     "declared_decimals",
@@ -290,19 +293,31 @@ def declared_numbers(name: str, bounds: Sequence[Any] | None) -> tuple[float, fl
     return low, high
 
 
-def declared_times(name: str, bounds: Sequence[Any] | None, *, duration: bool) -> tuple[int, int] | None:
-    """Public bounds of a column of times, in microseconds; MetadataError unless in order."""
+def declared_times(
+    name: str, bounds: Sequence[Any] | None, *, duration: bool, zone: dt.tzinfo | None = None
+) -> tuple[int, int] | None:
+    """Public bounds of a column of times, in microseconds; MetadataError unless clear and in order.
+
+    Args:
+        name: The column.
+        bounds: The first and the last.
+        duration: Whether these are durations.
+        zone: The column's time zone, in whose wall time they are; None if it has none.
+    """
     import pandas as pd
 
     if bounds is None:
         return None
     first, last = _pair(name, bounds)
     parse = pd.Timedelta if duration else pd.Timestamp
+    if not duration:
+        for value in (first, last):
+            require_clear(value, f"bounds of column {name!r} have", MetadataError)
     # pandas would take a plain number for nanoseconds, for durations also as text
     first, last = ("" if _is_plain_number(value) else value for value in (first, last))
     try:
         limits = [parse(value) for value in (first, last)]
-        low, high = (_microseconds(limit) for limit in limits)
+        low, high = (_microseconds(limit, zone) for limit in limits)
     except (TypeError, ValueError, OverflowError):
         what = "durations" if duration else "dates"
         raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give two {what}.") from None
@@ -315,10 +330,9 @@ def _is_plain_number(value: object) -> bool:
     return isinstance(value, numbers.Number) or (isinstance(value, str) and value.strip().isdecimal())
 
 
-def _microseconds(moment: Any) -> int:  # noqa: ANN401 - Timestamp or Timedelta
-    """Since 1970 in local wall time, in which days are whole days; or the length of a duration."""
+def _microseconds(moment: Any, zone: dt.tzinfo | None) -> int:  # noqa: ANN401 - Timestamp or Timedelta
+    """Since 1970 in the column's wall time, in which days are whole days; or the length of a duration."""
     if moment != moment:  # noqa: PLR0124 - not a time
         raise ValueError
-    if getattr(moment, "tzinfo", None) is not None:
-        moment = moment.tz_localize(None)
+    moment = in_zone(moment, zone)
     return int(moment.to_numpy().astype(f"{moment.to_numpy().dtype.kind}8[us]").astype("int64"))

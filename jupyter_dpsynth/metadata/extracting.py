@@ -14,6 +14,7 @@ from jupyter_dpsynth.metadata.columns import (
     check_column_names,
 )
 from jupyter_dpsynth.metadata.declarations import (
+    MAX_DECIMALS,
     by_column,
     declared_categories,
     declared_decimals,
@@ -22,7 +23,8 @@ from jupyter_dpsynth.metadata.declarations import (
     identifier_names,
     read_schema,
 )
-from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, is_nullable, kind_of
+from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, is_nullable, kind_of, number_type
+from jupyter_dpsynth.sources.dtypes import dtype_text, is_kept, zone_of
 from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
@@ -162,20 +164,14 @@ def _column_meta(
     from pandas.api import types
 
     name = str(series.name)
-    dtype = str(series.dtype)
+    dtype = dtype_text(series.dtype)
     nullable = is_nullable(series)
     declared = ("bounds", bounds), ("categories", categories), ("id", id or None)
     given = [option for option, value in declared if value is not None]
     if len(given) > 1:
         raise MetadataError(f"column {name!r} has both {given[0]} and {given[1]}: declare only one of them.")
     if id:
-        text = types.is_object_dtype(series.dtype) or types.is_string_dtype(series.dtype)
-        if not text and not types.is_numeric_dtype(series.dtype):
-            raise MetadataError(
-                f"ids names column {name!r} of dtype {dtype}: identifiers are numbers or text."
-            )
-        value_type = "str" if types.is_object_dtype(series.dtype) else ""
-        return IdMeta(name, dtype, nullable, value_type)
+        return _id_meta(series, name, dtype, nullable=nullable)
     kind, value_type = kind_of(series)
     ordered = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
     if categories is not None:
@@ -200,9 +196,28 @@ def _column_meta(
         return CategoricalMeta(name, dtype, nullable, value_type, public, ordered)
     if kind == "number":
         integer = types.is_integer_dtype(series.dtype) or value_type == "int"
+        # a decimal type of Arrow has its digits in its name
+        scale = getattr(getattr(series.dtype, "pyarrow_dtype", None), "scale", None)
+        if decimals is None and scale is not None and 0 <= scale <= MAX_DECIMALS:
+            decimals = scale
         places = 0 if integer else declared_decimals(name, decimals)
         limits = declared_numbers(name, bounds)
         return ContinuousMeta(name, dtype, nullable, value_type, limits, places)
     duration = types.is_timedelta64_dtype(series.dtype) or value_type in ("timedelta", "Timedelta")
-    span = declared_times(name, bounds, duration=duration)
+    span = declared_times(name, bounds, duration=duration, zone=zone_of(series.dtype, value_type))
     return DatetimeMeta(name, dtype, nullable, value_type, span, duration)
+
+
+def _id_meta(series: pd.Series, name: str, dtype: str, *, nullable: bool) -> IdMeta:
+    """The metadata of an identifier; MetadataError if new ones could not be told apart in its dtype."""
+    from pandas.api import types
+
+    number = types.is_numeric_dtype(series.dtype) and not types.is_complex_dtype(series.dtype)
+    text = types.is_object_dtype(series.dtype) or types.is_string_dtype(series.dtype)
+    if types.is_bool_dtype(series.dtype) or not (number or text) or not is_kept(series.dtype):
+        raise MetadataError(
+            f"ids names column {name!r} of dtype {dtype}: identifiers are numbers or text. Convert it "
+            f"(df[{name!r}] = df[{name!r}].astype(str)), or leave it out of ids."
+        )
+    value_type = (number_type(series) or "str") if series.dtype == object else ""
+    return IdMeta(name, dtype, nullable, value_type)

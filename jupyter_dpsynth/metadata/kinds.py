@@ -11,12 +11,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.errors import MetadataError
-from jupyter_dpsynth.sources.objects import as_plain, type_name, unboxed
+from jupyter_dpsynth.sources.dtypes import conversion_of, dtype_text, is_kept
+from jupyter_dpsynth.sources.objects import LEVELS, as_plain, type_name, unboxed, zoned_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["category_kind", "column_kind", "is_nullable", "kind_of"]
+__all__ = ["category_kind", "column_kind", "is_nullable", "kind_of", "number_type"]
 
 UNKNOWN_CATEGORIES = "__UNKNOWN_CATEGORIES__"  # Dask's own word
 FEW_VALUES = 10  # and this many in a hundred: with fewer, a column counts as one without values
@@ -31,7 +32,9 @@ VALUE_TYPES = {
     "Decimal": "number",
     "date": "datetime",
     "datetime": "datetime",
+    "datetime[UTC]": "datetime",
     "Timestamp": "datetime",
+    "Timestamp[UTC]": "datetime",
     "timedelta": "datetime",
     "Timedelta": "datetime",
 }
@@ -49,7 +52,7 @@ def _object_type(series: pd.Series) -> str:
     Of types that are equally frequent the name decides, text first: the order of the rows never does.
     """
     # not with pandas' isna: it raises on some values (a signalling decimal NaN)
-    counts = Counter(map(type_name, series))
+    counts = Counter(map(zoned_name, series))
     del counts[""]  # what is missing
     # one value must not decide what a column of nothing holds
     if sum(counts.values()) < min(FEW_VALUES, FEW_VALUES * len(series) / 100):
@@ -70,16 +73,28 @@ def _object_type(series: pd.Series) -> str:
 
 
 def kind_of(series: pd.Series) -> tuple[str, str]:
-    """Kind of a column ('category', 'number', 'datetime') and, for object columns, its value type."""
+    """Kind of a column ('category', 'number', 'datetime') and, for object columns, its value type.
+
+    Raises:
+        MetadataError: It cannot be learned, or its dtype would not come back.
+    """
     import pandas as pd
     from pandas.api import types
 
-    dtype = series.dtype
+    dtype, value_type = series.dtype, ""
+    if isinstance(dtype, pd.CategoricalDtype):
+        _check_levels(series)
+        return "category", ""
+    if not is_kept(dtype):
+        raise MetadataError(
+            f"column {series.name!r} has the dtype {dtype}, which would not come back in the synthetic "
+            f"table: convert it ({conversion_of(str(series.name), dtype)})."
+        )
     if types.is_object_dtype(dtype):
         value_type = _object_type(series)
         if value_type in VALUE_TYPES:
             return VALUE_TYPES[value_type], value_type
-    elif types.is_bool_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
+    elif types.is_bool_dtype(dtype):
         return "category", ""
     elif types.is_numeric_dtype(dtype) and not types.is_complex_dtype(dtype):
         return "number", ""
@@ -87,10 +102,32 @@ def kind_of(series: pd.Series) -> tuple[str, str]:
         return "datetime", ""
     elif types.is_string_dtype(dtype):
         return "category", ""
+    holds = f"{dtype} of {value_type}" if value_type else dtype_text(dtype)
     raise MetadataError(
-        f"column {series.name!r} has a type that cannot be learned ({dtype}): convert it to numbers, "
-        "text, categories or dates, or drop it."
+        f"column {series.name!r} has a type that cannot be learned ({holds}): convert it "
+        f"({conversion_of(str(series.name), dtype, value_type)}), or drop it."
     )
+
+
+def _check_levels(series: pd.Series) -> None:
+    """Raise MetadataError if most categories of a `category` column could not be saved."""
+    import pandas as pd
+
+    levels = series.dtype.categories
+    if levels.dtype != object:
+        known = pd.api.types.is_string_dtype(levels.dtype) or column_kind(pd.Series(levels)) != ""
+        odd = (
+            "" if known or isinstance(levels, pd.IntervalIndex | pd.PeriodIndex) else dtype_text(levels.dtype)
+        )
+    else:
+        counts = Counter(map(type_name, levels))
+        odd = max(counts, key=lambda name: (counts[name], name in LEVELS, name), default="")
+        odd = "" if odd in LEVELS else odd
+    if odd:
+        raise MetadataError(
+            f"column {series.name!r} has categories of a type that cannot be saved ({odd}): convert them "
+            f"(df[{series.name!r}] = df[{series.name!r}].astype(str)), or drop the column."
+        )
 
 
 def category_kind(series: pd.Series) -> str:
@@ -119,9 +156,18 @@ def column_kind(series: pd.Series) -> str:
         return ""
 
 
+def number_type(series: pd.Series) -> str:
+    """'int' or 'float' if most values of an object column are that, else ''."""
+    try:
+        found = _object_type(series)
+    except MetadataError:
+        return ""
+    return found if found in ("int", "float") else ""
+
+
 def is_nullable(series: pd.Series) -> bool:
     """Whether the dtype can hold a missing value (numpy integers and booleans cannot)."""
     import numpy as np
 
-    dtype = series.dtype
+    dtype = getattr(series.dtype, "subtype", series.dtype)  # of a sparse one
     return not (isinstance(dtype, np.dtype) and dtype.kind in "iub")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "LEVELS",
     "as_float",
     "as_level",
     "as_plain",
@@ -33,12 +34,16 @@ __all__ = [
     "is_missing",
     "key_of",
     "moments",
+    "same_key",
     "type_name",
     "unboxed",
+    "zoned_name",
 ]
 
 PYTHON_TYPES = bytes, int, float, bool, dt.date, dt.datetime, dt.timedelta, decimal.Decimal
 PLAIN = frozenset((*PYTHON_TYPES, pd.Timestamp, pd.Timedelta))
+COMPOUND = pd.Interval, pd.Period, tuple  # pandas' categories may be these, too
+LEVELS = frozenset(("", "str", "bool_", *(kind.__name__ for kind in (*PLAIN, *COMPOUND))))  # in their names
 ZONES = frozenset(("datetime", "zoneinfo", "pytz", "dateutil", "pandas"))  # whose time zones keep their word
 NOTHING = frozenset(("NoneType", "NaTType", "NAType"))  # types of what stands for a missing value
 FIRST_DAY = dt.date(1970, 1, 1).toordinal()
@@ -97,6 +102,25 @@ def key_of(value: Any) -> Any:  # noqa: ANN401 - any plain value
     return type(value).__name__, value if exact else repr(value)
 
 
+def same_key(value: Any) -> Any:  # noqa: ANN401 - any object
+    """A key that is the same for equal values: numbers of every type, days and moments of every type.
+
+    Text is never a number, nor a truth value one. Missing values have one key, None.
+
+    Args:
+        value: Any object.
+    """
+    plain = as_plain(value)
+    if isinstance(plain, bool):
+        return "bool", plain
+    if isinstance(plain, dt.date):
+        moment = _moment(plain)
+        return ("time", moment, getattr(plain, "tzinfo", None) is not None) if moment is not None else None
+    if isinstance(plain, dt.timedelta):
+        return "duration", _duration(plain)
+    return as_level(value) if plain is None else plain
+
+
 def as_text(value: Any) -> str:  # noqa: ANN401 - any plain value
     """The text of a plain value; of a whole number of more digits than Python prints, its hexadecimal one."""
     try:
@@ -116,7 +140,7 @@ def as_level(value: Any, number: type[int | float] | None = None) -> Any:  # noq
         number: How whole numbers and truth values are spelled; by default as they are.
 
     Returns:
-        The category as it is published, or None if it cannot be read.
+        The category as it is published, or None if it cannot be read, or could not be saved.
     """
     plain = as_plain(value)
     try:
@@ -124,7 +148,7 @@ def as_level(value: Any, number: type[int | float] | None = None) -> Any:  # noq
             if type(value) in PLAIN or issubclass(type(value), np.generic):  # infinite, say
                 return None
             steady = hash(value) == hash(value) and (value == value) is True  # noqa: PLR0124
-            return value if steady and repr(value) else None
+            return value if steady and _is_compound(value) and repr(value) else None
         if isinstance(plain, float):
             plain += 0.0
         if number is not None and isinstance(plain, int | float) and plain == int(plain):
@@ -132,6 +156,15 @@ def as_level(value: Any, number: type[int | float] | None = None) -> Any:  # noq
     except Exception:  # noqa: BLE001 - an object may raise anything
         return None
     return plain
+
+
+def _is_compound(value: Any) -> bool:  # noqa: ANN401 - any object
+    """Whether a value is a period, or an interval or a tuple of plain values."""
+    if type(value) is tuple:
+        return all(as_level(part) is not None for part in value)
+    if type(value) is pd.Interval:
+        return all(isinstance(end, float) or as_plain(end) is not None for end in (value.left, value.right))
+    return type(value) is pd.Period
 
 
 def as_float(value: Any) -> float:  # noqa: ANN401 - any object
@@ -165,6 +198,16 @@ def type_name(value: Any) -> str:  # noqa: ANN401 - any object
     except Exception:  # noqa: BLE001 - a class may raise anything
         return ""
     return "" if name in NOTHING else name
+
+
+def zoned_name(value: Any) -> str:  # noqa: ANN401 - any object
+    """The same, with '[UTC]' for a time with a zone: whatever the zone, its moment is told in UTC."""
+    name = type_name(value)
+    try:
+        zoned = issubclass(type(value), dt.datetime) and name and value.tzinfo is not None
+    except Exception:  # noqa: BLE001 - an object may raise anything
+        zoned = False
+    return f"{name}[UTC]" if zoned else name
 
 
 def moments(values: Iterable[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -29,7 +29,9 @@ __all__ = [
     "DAYS",
     "RESOLUTIONS",
     "WALL_EPOCH",
+    "comparable",
     "factorize",
+    "is_time",
     "levels_of",
     "missing_values",
     "number_values",
@@ -92,6 +94,29 @@ def stored_times(series: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.bool_
         return np.where(missing, 0, whole // 1_000), missing
     most = LARGEST // MICROSECONDS[unit]
     return np.where(missing, 0, np.clip(whole, -most, most)) * MICROSECONDS[unit], missing
+
+
+def comparable(series: pd.Series) -> NDArray[Any]:
+    """Numbers, or microseconds of times and durations, of columns of different types, `[n]`; none is missing.
+
+    Args:
+        series: Numbers, times or durations, also as objects.
+    """
+    if series.dtype == object:
+        times, missing = moments(series)
+        if missing.all():
+            times, missing = durations(series)
+        return number_values(series) if missing.all() else times
+    if is_time(series.dtype):
+        return stored_times(series)[0]
+    return number_values(series)
+
+
+def is_time(dtype: Any) -> bool:  # noqa: ANN401 - a pandas dtype
+    """Whether values of a dtype are points in time, days or durations."""
+    types = pd.api.types
+    days = str(getattr(dtype, "pyarrow_dtype", "")) in DAYS
+    return bool(days or types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype))
 
 
 def _wall_times(utc: NDArray[np.int64], zone: Any) -> NDArray[np.int64]:  # noqa: ANN401 - a time zone

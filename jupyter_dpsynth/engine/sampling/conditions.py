@@ -17,6 +17,8 @@ from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.numeric import in_steps
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import DatetimeMeta
+from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
+from jupyter_dpsynth.sources.moments import in_zone, require_clear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,6 +181,8 @@ def _interval(column: NumericCodec, value: object) -> tuple[float, float]:
         )
     try:
         low, high = (None if _missing(end) else _number(column, end) for end in ends)
+    except ConfigError:
+        raise
     except (TypeError, ValueError, OverflowError):
         what = "dates or durations" if isinstance(column.meta, DatetimeMeta) else "numbers"
         raise ConfigError(
@@ -200,7 +204,10 @@ def _number(column: NumericCodec, value: Any) -> float:  # noqa: ANN401 - what a
         if isinstance(value, str | bytes):
             raise TypeError
         return float(value)
-    moment = pd.Timedelta(value) if column.meta.is_duration else pd.Timestamp(value)
-    if getattr(moment, "tzinfo", None) is not None:
-        moment = moment.tz_localize(None)
+    meta = column.meta
+    if meta.is_duration:
+        moment: Any = pd.Timedelta(value)
+    else:
+        require_clear(value, f"where: column {meta.name!r} has", ConfigError)
+        moment = in_zone(pd.Timestamp(value), zone_of(dtype_of(meta.dtype), meta.value_type))
     return float(moment.as_unit("us").to_numpy().astype(np.int64))

@@ -88,8 +88,10 @@ class TableMaker:
             of: Rows of the whole table, if this is a part of it.
 
         Raises:
-            ConfigError: The model cannot meet conditions or keep constraints.
+            ConfigError: The model cannot meet conditions or keep constraints, or the rows are more than an
+                identifier's dtype has numbers for.
         """
+        self.codec.check_rows(of or first - 1 + sum(each.rows for each in portions))
         frames = [self._kept(each, generator, first, of) for each in portions if each.rows]
         if len(frames) == 1:
             return frames[0]
