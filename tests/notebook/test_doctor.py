@@ -50,8 +50,8 @@ def test_each_illness_is_found_with_its_remedy() -> None:
     assert found["type:nested"].level == "stop"
     assert found["type:nested"].remedy.line == "ignore = ['nested']"
     assert found["levels:remark"].remedy.line == "ignore = ['remark']"
-    assert "pd.to_datetime(df['written']" in found["text form:written"].advice
-    assert "pd.to_numeric(df['amount']" in found["text form:amount"].advice
+    assert "pd.to_datetime(df['written']" in found["text form:written"].remedy.line
+    assert "pd.to_numeric(df['amount']" in found["text form:amount"].remedy.line
     assert found["several rows:patient_id"].remedy.line == "privacy_unit = 'patient_id'"
     assert found["constant:same"].level == "hint"
     assert "missing:empty" in found

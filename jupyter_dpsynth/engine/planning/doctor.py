@@ -1,27 +1,26 @@
 """The check-up: looks in the private table for what would spoil a run, before anything is spent.
 
 The findings are for the owner of the data. No part of epsilon pays for them, and every surface that shows
-them says so. They hold no value of the table and no figure that was counted in it: words do ('a few',
-'many'). Bounds and categories that are read off the table are never proposed, because what is declared is
-stated to be public.
+them says so. They hold no value of the table; of a column that is better converted they tell how many rows
+that concerns. Bounds and categories that are read off the table are never proposed, because what is declared
+is stated to be public.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, VALUE_HISTOGRAMS
-from jupyter_dpsynth.engine.planning.plan import MAX_CELLS, least_rows, plan_run
+from jupyter_dpsynth.engine.planning.columns import ExaminedColumn
+from jupyter_dpsynth.engine.planning.findings import Finding, Remedy, amount
+from jupyter_dpsynth.engine.planning.plan import least_rows, plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError, shielded
 from jupyter_dpsynth.metadata.columns import (
-    CategoricalMeta,
     ContinuousMeta,
     DataFrameMeta,
     DatetimeMeta,
@@ -31,14 +30,10 @@ from jupyter_dpsynth.metadata.columns import (
 from jupyter_dpsynth.metadata.extracting import column_meta, gather_declarations
 from jupyter_dpsynth.privacy.releases import partition_threshold
 from jupyter_dpsynth.sources.base import FrameSource
-from jupyter_dpsynth.sources.objects import type_name
 from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_for_owner
-from jupyter_dpsynth.sources.values import factorize, number_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.engine.model.plan import RunPlan
@@ -52,67 +47,12 @@ BANNER = (
     "output before you pass the notebook on."
 )
 LEVELS = ("stop", "care", "hint")
-ID_NAME = re.compile(r"(^|[_\W])(id|ids|uuid|guid|key|ssn|email|phone|iban|passport|person|patient)([_\W]|$)")
-CAMEL_ID = re.compile(r"[a-z](Id|ID|Key)$")
-DATE_TEXT = re.compile(r"\s*\d{1,4}[-./]\d{1,2}[-./]\d{1,4}([ T]\d{1,2}:\d{2}.*)?\s*")
-NUMBER_TEXT = re.compile(r"\s*[-+]?\d[\d,]*\.?\d*\s*")
-ALMOST_ALL = 0.95
-FEW_DISTINCT = 20  # a column with fewer values identifies nobody
-SAMPLED = 2_000  # distinct texts that are looked at for their form
 NOISY_SHARE = 0.03  # of the rows: noise of a count beside which all but the most frequent values vanish
-RARE_SHARE = 0.2  # of the rows: if so many have rare values, the column is hard to learn
 PART_ADVICE = (
     "Findings about rows are about these rows only. If the rows of one person are in different parts, name "
     "the column that identifies the person: privacy_unit."
 )
 EPSILONS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # a coarse grid tells little of the row count
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """The remedy for a finding, as one line of a cell.
-
-    Attributes:
-        name: A parameter, 'ids', or 'ignore' for a column that is better left out.
-        value: A column's name, or the parameter's value.
-    """
-
-    name: str
-    value: Any
-
-    @property
-    def line(self) -> str:
-        """The line to write.
-
-        >>> Remedy("ids", "person").line, Remedy("epsilon", 2.0).line
-        ("ids = ['person']", 'epsilon = 2')
-        """
-        if self.name in {"ids", "ignore"}:
-            return f"{self.name} = [{self.value!r}]"
-        value = f"{self.value:g}" if isinstance(self.value, float) else repr(self.value)
-        return f"{self.name} = {value}"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One finding.
-
-    Attributes:
-        kind: What sort of thing, for programs.
-        level: 'stop' if learning would be refused, 'care' if it would be poor or the guarantee weaker than
-            it looks, 'hint' otherwise.
-        column: The column's name, or '' for the table.
-        text: What was found.
-        advice: What to do.
-        remedy: The same as one line, if one line does it.
-    """
-
-    kind: str
-    level: Literal["stop", "care", "hint"]
-    column: str
-    text: str
-    advice: str
-    remedy: Remedy | None = None
 
 
 def examine(
@@ -167,7 +107,7 @@ def _examine(
     found += odd
     # the column of the privacy unit is not checked further
     names = [name for name in df.columns if name in metas and name != config.privacy_unit]
-    columns = [_Column(df[name], metas[name]) for name in names]
+    columns = [ExaminedColumn(df[name], metas[name]) for name in names]
     plan = _plan(config, columns, rows)
     # a value is looked for in fewer rows, where it is rarer
     threshold = _threshold(plan, columns) * len(df) / max(rows, 1)
@@ -198,7 +138,7 @@ def _metadata(
     return metas, found
 
 
-def _plan(config: ResolvedConfig, columns: list[_Column], rows: int) -> RunPlan | None:
+def _plan(config: ResolvedConfig, columns: list[ExaminedColumn], rows: int) -> RunPlan | None:
     """The plan of the run, None if it is impossible, which is a finding of its own."""
     learned = tuple(column.meta for column in columns if not isinstance(column.meta, IdMeta))
     try:
@@ -207,7 +147,7 @@ def _plan(config: ResolvedConfig, columns: list[_Column], rows: int) -> RunPlan 
         return None
 
 
-def _threshold(plan: RunPlan | None, columns: list[_Column]) -> float:
+def _threshold(plan: RunPlan | None, columns: list[ExaminedColumn]) -> float:
     """How many rows a value needs to be published in a column without declared categories."""
     many = len(DataFrameMeta(tuple(column.meta for column in columns)).undeclared)
     if plan is None or plan.privacy is None or not many:
@@ -234,7 +174,7 @@ def _many_columns(plan: RunPlan | None) -> list[Finding]:
 
 
 def _table_findings(
-    rows: int, config: ResolvedConfig, columns: list[_Column], identifiers: set[str]
+    rows: int, config: ResolvedConfig, columns: list[ExaminedColumn], identifiers: set[str]
 ) -> list[Finding]:
     """Findings about several columns; no bounds are asked for columns that look like identifiers."""
     found = [*_rows_findings(rows, config), *_repeated_rows(columns)]
@@ -297,7 +237,7 @@ def _least_rows_at(epsilon: float, config: ResolvedConfig, rows: int) -> float:
     return least_rows(replace(config, epsilon=epsilon), rows)
 
 
-def _repeated_rows(columns: list[_Column]) -> list[Finding]:
+def _repeated_rows(columns: list[ExaminedColumn]) -> list[Finding]:
     """Whether there are duplicate rows."""
     usable = [column.codes for column in columns if not isinstance(column.meta, IdMeta)]
     if len(usable) < 2:
@@ -313,140 +253,8 @@ def _repeated_rows(columns: list[_Column]) -> list[Finding]:
             "repeated rows",
             "care" if share > 0.1 else "hint",
             "",
-            f"{_amount(share).capitalize()} rows are the same as another row.",
+            f"{amount(share).capitalize()} rows are the same as another row.",
             "If they are copies by mistake, remove them: df = df.drop_duplicates(). If one person has "
             "several rows, the guarantee for that person is weaker.",
         )
     ]
-
-
-def _amount(share: float) -> str:
-    """A share of rows in a word."""
-    return "a few" if share < 0.02 else "some" if share < 0.1 else "many" if share < 0.5 else "most"
-
-
-class _Column:
-    """One column with its distinct values counted, and what can be said of it."""
-
-    def __init__(self, series: pd.Series, meta: ColumnMeta) -> None:
-        self.meta, self.name = meta, meta.name
-        codes, self.values = factorize(series)
-        self.codes: NDArray[np.int64] = codes
-        self.rows = len(codes)
-        self.counts = np.bincount(codes[codes >= 0], minlength=len(self.values))
-        self.present = int(self.counts.sum())
-        self.distinct = len(self.values) / max(self.present, 1)
-        self.kind_changes = series.dtype == object and self._odd_share(series) > 0
-
-    def _odd_share(self, series: pd.Series) -> float:
-        names = [type_name(value) for value, code in zip(series, self.codes, strict=True) if code >= 0]
-        return sum(name != self.meta.value_type for name in names) / max(len(names), 1)
-
-    @property
-    def named_like_id(self) -> bool:
-        return bool(ID_NAME.search(self.name.lower()) or CAMEL_ID.search(self.name))
-
-    def findings(self, threshold: float) -> list[Finding]:
-        if isinstance(self.meta, IdMeta):
-            return self._several_rows(declared=True)
-        if len(self.values) <= 1:
-            text = (
-                f"{self.name!r} has the same value in all rows, or no value: measuring it only uses up "
-                "budget."
-            )
-            advice = "Leave it out; you can add it to the synthetic table afterwards."
-            return [Finding("constant", "hint", self.name, text, advice, Remedy("ignore", self.name))]
-        form = self._form()
-        found = form or self._identifier() or self._several_rows(declared=False)
-        return [*(found or self._too_many_levels(threshold)), *self._gaps()]
-
-    def _identifier(self) -> list[Finding]:
-        number = isinstance(self.meta, ContinuousMeta)
-        discrete = isinstance(self.meta, CategoricalMeta) or (number and self._whole())
-        limit = 0.5 if self.named_like_id else ALMOST_ALL
-        text_or_name = isinstance(self.meta, CategoricalMeta) or self.named_like_id or self.distinct == 1
-        if not discrete or not text_or_name or self.distinct < limit or len(self.values) <= FEW_DISTINCT:
-            return []
-        if self.named_like_id and self.distinct < ALMOST_ALL:
-            return []
-        text = f"{self.name!r} looks like an identifier: almost every row has a different value."
-        advice = (
-            "Declare it as an identifier: it is then never learned, and gets new numbers in the synthetic "
-            "table."
-        )
-        return [Finding("identifier", "care", self.name, text, advice, Remedy("ids", self.name))]
-
-    def _whole(self) -> bool:
-        """Whether all numbers are whole, as where missing values have made floats of integers."""
-        numbers = number_values(pd.Series(self.values))
-        return bool((numbers == np.rint(numbers)).all())
-
-    def _several_rows(self, *, declared: bool) -> list[Finding]:
-        """An identifier whose values come again: several rows belong to one person."""
-        if (
-            not (declared or self.named_like_id)
-            or len(self.values) <= FEW_DISTINCT
-            or self.distinct >= ALMOST_ALL
-        ):
-            return []
-        text = (
-            f"{self.name!r} looks like an identifier of persons with several rows: such a person is "
-            "protected less than the stated epsilon says, because it protects single rows."
-        )
-        advice = (
-            "Make it the privacy unit, so that persons are protected; max_rows_per_unit limits the rows "
-            "used of each."
-        )
-        return [Finding("several rows", "care", self.name, text, advice, Remedy("privacy_unit", self.name))]
-
-    def _too_many_levels(self, threshold: float) -> list[Finding]:
-        meta = self.meta
-        if (
-            not isinstance(meta, CategoricalMeta)
-            or meta.categories is not None
-            or len(self.values) <= FEW_DISTINCT  # if these are lost, the rows are too few
-        ):
-            return []
-        order = np.sort(self.counts)[::-1]
-        kept = order[: MAX_CELLS - 2]
-        lost = 1 - float(kept[kept > threshold].sum()) / max(self.present, 1)
-        if lost < RARE_SHARE:
-            return []
-        text = (
-            f"{self.name!r} has so many rare values that {_amount(lost)} rows would become 'other' (at most "
-            f"{MAX_CELLS - 2} values are kept apart, and rare ones are never published)."
-        )
-        advice = "Group its values, declare its categories if they are public, or leave it out."
-        return [Finding("levels", "care", self.name, text, advice, Remedy("ignore", self.name))]
-
-    def _form(self) -> list[Finding]:
-        """Text that is numbers or dates, and objects of several types."""
-        found = []
-        if isinstance(self.meta, CategoricalMeta) and len(self.values) > FEW_DISTINCT:
-            texts = [value for value in self.values[:SAMPLED] if isinstance(value, str)]
-            for pattern, what, call in (
-                (NUMBER_TEXT, "numbers", "pd.to_numeric"),
-                (DATE_TEXT, "dates", "pd.to_datetime"),
-            ):
-                if texts and sum(map(bool, map(pattern.fullmatch, texts))) > ALMOST_ALL * len(texts):
-                    text = f"{self.name!r} has {what} written as text: each is then a category without order."
-                    advice = (
-                        f"If they are {what}, convert them: df[{self.name!r}] = {call}(df[{self.name!r}], "
-                        "errors='coerce'). If they are codes, group them, or leave the column out."
-                    )
-                    found.append(Finding("text form", "care", self.name, text, advice))
-                    break
-        if self.kind_changes and self.meta.value_type:
-            text = (
-                f"{self.name!r} mixes types of values: those that are not {self.meta.value_type} may get "
-                "lost."
-            )
-            advice = "Convert the column to a single type."
-            found.append(Finding("mixed types", "hint", self.name, text, advice))
-        return found
-
-    def _gaps(self) -> list[Finding]:
-        if self.present >= (1 - ALMOST_ALL) * self.rows:
-            return []
-        text = f"{self.name!r} is missing in most rows, so there is little to learn."
-        return [Finding("missing", "hint", self.name, text, "Leave it out.", Remedy("ignore", self.name))]

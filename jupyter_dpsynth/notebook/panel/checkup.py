@@ -92,7 +92,10 @@ class CheckUp:
         remedy = finding.remedy
         if remedy is not None:
             button = widgets.Button(
-                description="Apply", icon="check", tooltip=remedy.line, layout={"width": "auto"}
+                description="Convert" if remedy.name == "convert" else "Apply",
+                icon="check",
+                tooltip=remedy.line,
+                layout={"width": "auto"},
             )
             button.on_click(guarded(lambda: self._apply(remedy, button), self._say))
             children.append(button)
@@ -110,7 +113,9 @@ class CheckUp:
         )
 
     def _apply(self, remedy: Remedy, button: Any) -> None:  # noqa: ANN401 - a widget
-        if remedy.name in ROLES:
+        if remedy.name == "convert":
+            self.schema.convert(remedy.value)
+        elif remedy.name in ROLES:
             self.schema.set(remedy.value, role=ROLES[remedy.name])
         else:
             setattr(self.config, remedy.name, remedy.value)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dpsynth.engine.planning.conversions import converted
 from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
 from jupyter_dpsynth.metadata.columns import (
     CategoricalMeta,
@@ -20,6 +21,7 @@ from jupyter_dpsynth.sources.opening import known_columns
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from jupyter_dpsynth.engine.planning.conversions import Conversion
     from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["IDENTIFIER", "IGNORE", "LEARN", "ColumnDraft", "SchemaDraft"]
@@ -193,6 +195,20 @@ class SchemaDraft:
     def table(self) -> Source:
         """The table without the columns that are left out; the caller must close it."""
         return self._source.without(self.ignored)
+
+    def convert(self, conversion: Conversion) -> None:
+        """Convert a column of the table in memory, as its owner would by running the line.
+
+        Raises:
+            ConfigError: The table is not in memory.
+        """
+        if self.partitioned:
+            raise ConfigError(f"the table is not in memory: run {conversion.line} where you read it.")
+        frame = self._source.described
+        frame[conversion.column] = converted(conversion, frame)
+        self.columns[conversion.column] = self._first_draft(conversion.column)
+        for callback in self._observers:
+            callback(conversion.column)
 
     def rows(self) -> int:
         """Exact number of rows: private, unless it is declared public. Parts are counted once."""

@@ -22,8 +22,10 @@ SIGNS = {
     "hint": ("•", "hint", MUTED),
 }
 NOTHING = "Nothing was found that would spoil a run."
+ALL_OF_THEM = "All conversions together, to paste into a cell (df is your table); then check again:"
 APPLY = (
-    "Put a line of code into the %%dpsynth learn cell. In the panel (%dpsynth panel, tab 'Check-up'), a "
+    "Put a line of code into the %%dpsynth learn cell; run one that begins with df[ in a cell before it. "
+    "In the panel (%dpsynth panel, tab 'Check-up'), a "
     "button applies it."
 )
 
@@ -37,7 +39,15 @@ def findings_text(findings: Sequence[Finding]) -> str:
         sign, words, _ = SIGNS[each.level]
         lines += [f"{sign} {words}: {each.text}", f"    {each.advice}"]
         lines += [f"    >>> {each.remedy.line}"] if each.remedy else []
+    block = conversion_lines(findings)
+    if len(block) > 1:
+        lines += ["", ALL_OF_THEM, *(f"    {line}" for line in block)]
     return "\n".join([*lines, "", APPLY])
+
+
+def conversion_lines(findings: Sequence[Finding]) -> list[str]:
+    """The lines of all conversions, to be run together."""
+    return [each.remedy.line for each in findings if each.remedy and each.remedy.name == "convert"]
 
 
 def banner_html() -> Markup:
@@ -79,7 +89,13 @@ def findings_html(findings: Sequence[Finding]) -> Markup:
     if not findings:
         return card(banner_html(), nothing_html(), kind="findings")
     item = Markup('<li style="margin:6px 0">{}</li>')
+    block: str = ""
+    lines = conversion_lines(findings)
+    if len(lines) > 1:
+        block = Markup('<div>{}</div><pre style="background:none;padding:0">{}</pre>').format(
+            ALL_OF_THEM, "\n".join(lines)
+        )
     content = Markup(
-        '<ul style="list-style:none;padding:0;margin:0">{}</ul><div style="color:{}">{}</div>'
-    ).format(join(item.format(finding_html(each)) for each in findings), MUTED, APPLY)
+        '<ul style="list-style:none;padding:0;margin:0">{}</ul>{}<div style="color:{}">{}</div>'
+    ).format(join(item.format(finding_html(each)) for each in findings), block, MUTED, APPLY)
     return card(banner_html(), content, kind="findings")

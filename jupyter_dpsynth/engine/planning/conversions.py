@@ -1,0 +1,295 @@
+"""Finds what text columns and codes of real exports stand for, and the line of Python that converts them.
+
+A line is tried on the column before it is offered: what it would lose is counted. All of it is for the owner
+of the data only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "MISSING_WORDS",
+    "Conversion",
+    "MissingCodes",
+    "TextForm",
+    "converted",
+    "form_of_text",
+    "missing_codes",
+    "missing_days",
+]
+
+# words for a missing value, in small letters
+MISSING_WORDS = frozenset(
+    {"", "-", "--", ".", "?", "na", "n/a", "n.a.", "nan", "none", "null", "nil", "unknown", "missing"}
+    | {"not available", "not known", "#n/v", "#n/a", "unbekannt", "k.a.", "k. a.", "keine angabe", "fehlt"}
+    | {"inconnu", "inconnue", "nc", "n.c.", "non renseigné", "manquant"}
+)
+MISSING_NUMBERS = (-1, -7, -8, -9, -77, -88, -99, -999, -9999, 9, 77, 88, 99, 777, 888, 999, 9999, 99999)
+MISSING_DAYS = ("9999-12-31", "2999-12-31", "2099-12-31", "1111-11-11", "1900-01-01", "1899-12-30")
+SPACES = "[ \u00a0\u202f]"
+GROUPED = r"[-+]?\d{{1,3}}(?:{group}\d{{3}})+(?:{point}\d+)?|[-+]?\d*{point}?\d+"
+# decimal point, thousands separator (as patterns), and what they are called
+NUMBERS = (
+    (r"\.", "", "a decimal point"),
+    (",", "", "a decimal comma"),
+    (r"\.", ",", "a decimal point and thousands commas"),
+    (",", r"\.", "a decimal comma and thousands points"),
+    (",", SPACES, "a decimal comma and thousands spaces"),
+    (r"\.", SPACES, "a decimal point and thousands spaces"),
+    (r"\.", "['\u2019]", "a decimal point and thousands apostrophes"),
+)
+UNITS = re.compile(r"^\s*(?:[€$£%]|EUR|USD|CHF)\s*|\s*(?:[€$£%]|EUR|USD|CHF)\s*$")
+DAYS = (
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%Y/%m/%d",
+    "%d.%m.%y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+)
+CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
+MOST_LOST = 0.02  # of the rows with a value: with more, no conversion is offered
+LEAST_CODED = 0.002  # of the rows, and at least this many, must have a code for it to count as one
+FEWEST = 3
+FAR = 1.0  # how many times the range of nearly all other values a code is away from them
+WORDS = 3.5  # on average, from which a text with hardly any value twice is free text
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A line that converts a column.
+
+    Attributes:
+        column: The column.
+        expression: What becomes of it, in terms of a DataFrame `df`.
+        lost: How many rows with a value would have none afterwards.
+    """
+
+    column: str
+    expression: str
+    lost: int = 0
+
+    @property
+    def line(self) -> str:
+        """The line to run.
+
+        >>> Conversion("x", "df['x'].str.strip()").line
+        "df['x'] = df['x'].str.strip()"
+        """
+        return f"df[{self.column!r}] = {self.expression}"
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """What a column of text stands for.
+
+    Attributes:
+        what: 'numbers', 'dates', 'codes' with leading zeros, 'free text', 'two ways', or 'missing words'.
+        rows: How many rows it concerns.
+        detail: How it is written, in words.
+        conversion: The line that converts it, if there is one that loses (nearly) nothing.
+    """
+
+    what: str
+    rows: int
+    detail: str = ""
+    conversion: Conversion | None = None
+
+
+@dataclass(frozen=True)
+class MissingCodes:
+    """Values that stand for a missing one.
+
+    Attributes:
+        codes: Those of a public list that are there.
+        rows: How many rows have one of them.
+        conversion: The line that makes them missing.
+    """
+
+    codes: tuple[object, ...]
+    rows: int
+    conversion: Conversion
+
+
+def converted(conversion: Conversion, df: pd.DataFrame) -> pd.Series:
+    """What a conversion makes of its column; the table stays as it is."""
+    return eval(conversion.expression, {"df": df, "pd": pd})  # noqa: S307 - ours
+
+
+def form_of_text(name: str, values: list[object], counts: NDArray[np.int64]) -> TextForm | None:
+    """What the texts of a column stand for; None if they are ordinary categories.
+
+    Args:
+        name: The column.
+        values: Its different values; what is no text counts as lost in a conversion.
+        counts: Rows with each of them, `[values]`.
+    """
+    texts = pd.Series(
+        [value if isinstance(value, str) else "\0" for value in values], dtype=object
+    ).str.strip()
+    absent = texts.str.casefold().isin(MISSING_WORDS).to_numpy(bool)
+    if absent.all():
+        return None
+    words = sorted({str(values[place]) for place in np.flatnonzero(absent)})
+    column = f"df[{name!r}]"
+    blank = f"{column}.mask({column}.isin({words!r}))" if words else column
+    present, rows = texts[~absent], counts[~absent]
+    total = int(rows.sum())
+    coded = present.str.fullmatch(r"0\d+").to_numpy(bool)
+    if (
+        rows[coded].sum() >= max(FEWEST, LEAST_CODED * total)
+        and present.str.fullmatch(r"\d+").mean() > 1 - MOST_LOST
+    ):
+        return TextForm("codes", int(rows[coded].sum()))
+    known = Counted(name, present, rows, blank)
+    found = known.as_numbers() or known.as_dates()
+    if found is None and len(present) > total / 2 and present.str.split().str.len().mean() >= WORDS:
+        return TextForm("free text", total)
+    if found is None and words:
+        line = Conversion(name, blank)
+        return TextForm("missing words", int(counts[absent].sum()), ", ".join(map(repr, words)), line)
+    return found
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Different texts of a column, with how many rows have them.
+
+    Attributes:
+        name: The column.
+        texts: The texts, without spaces around them and without words for a missing value.
+        rows: Rows with each of them, `[texts]`.
+        blank: The column in a line, without its words for a missing value.
+    """
+
+    name: str
+    texts: pd.Series
+    rows: NDArray[np.int64]
+    blank: str
+
+    def as_numbers(self) -> TextForm | None:
+        """The form if nearly all are numbers in one way of writing them."""
+        plain = self.texts.str.replace(UNITS, "", regex=True)
+        unit = (plain != self.texts).any()
+        fits = {}
+        for point, group, words in NUMBERS:
+            pattern = GROUPED.format(group=group or "(?!)", point=point)
+            good = plain.str.fullmatch(pattern).to_numpy(bool)
+            read = plain[good].str.replace(group, "", regex=True) if group else plain[good]
+            fits[words] = good, pd.to_numeric(read.str.replace(point, ".", regex=True)), (point, group)
+        lost = {words: int(self.rows[~good].sum()) for words, (good, _, _) in fits.items()}
+        best = min(lost.values())
+        if best > MOST_LOST * self.rows.sum():
+            return None
+        ways = [words for words in fits if lost[words] == best]
+        good, read, (point, group) = fits[ways[0]]
+        if any(not fits[words][1].equals(read) for words in ways[1:]):
+            return TextForm("two ways", int(self.rows.sum()), f"numbers with {ways[0]} or with {ways[1]}")
+        steps = f"{self.blank}.str.strip()"
+        if unit:
+            steps += f".str.replace({UNITS.pattern!r}, '', regex=True)"
+        if group:
+            steps += f".str.replace({group!r}, '', regex=True)"
+        if point == ",":
+            steps += ".str.replace(',', '.')"
+        coerce = ", errors='coerce'" if best else ""
+        whole = bool((read == np.rint(read)).all()) and bool((read.abs() < 2**53).all())
+        expression = f"pd.to_numeric({steps}{coerce})" + ".astype('Int64')" * whole
+        return TextForm("numbers", int(self.rows.sum()), ways[0], Conversion(self.name, expression, best))
+
+    def as_dates(self) -> TextForm | None:
+        """The form if nearly all are dates in one order of day, month and year."""
+        fits = dict(self._readings())
+        lost = {form: int(self.rows[read.isna().to_numpy(bool)].sum()) for form, read in fits.items()}
+        best = min(lost.values())
+        if best > MOST_LOST * self.rows.sum():
+            return None
+        ways = [form for form in fits if lost[form] == best]
+        read = fits[ways[0]]
+        if any(not fits[form].equals(read) for form in ways[1:]):
+            return TextForm("two ways", int(self.rows.sum()), f"dates written {ways[0]} or {ways[1]}")
+        steps = f"{self.blank}.str.strip()"
+        coerce = ", errors='coerce'"
+        if ways[0] == "ISO8601":
+            expression = f"pd.to_datetime({steps}, format='ISO8601'{coerce if best else ''})"
+        else:
+            clocks = [clock for clock in CLOCKS if _read(self.texts, ways[0] + clock).notna().any()]
+            one = coerce if best or len(clocks) > 1 else ""
+            parts = [f"pd.to_datetime({steps}, format={ways[0] + clock!r}{one})" for clock in clocks]
+            expression = parts[0] + "".join(f".fillna({part})" for part in parts[1:])
+        return TextForm(
+            "dates", int(self.rows.sum()), f"as {ways[0]}", Conversion(self.name, expression, best)
+        )
+
+    def _readings(self) -> Iterator[tuple[str, pd.Series]]:
+        yield "ISO8601", _read(self.texts.where(self.texts.str.match(r"\d{4}-\d")), "ISO8601")
+        for form in DAYS:
+            found = _read(self.texts, form)
+            for clock in CLOCKS[1:]:
+                found = found.fillna(_read(self.texts, form + clock))
+            yield form, found
+
+
+def _read(texts: pd.Series, form: str) -> pd.Series:
+    found = pd.to_datetime(texts, format=form, errors="coerce", utc=form == "ISO8601")
+    return found.dt.tz_localize(None) if form == "ISO8601" else found
+
+
+def missing_codes(
+    name: str, values: NDArray[np.float64], counts: NDArray[np.int64], *, whole: bool
+) -> MissingCodes | None:
+    """Numbers of the usual list of codes for a missing value that lie far from all others.
+
+    Args:
+        name: The column.
+        values: Its different numbers.
+        counts: Rows with each of them, `[values]`.
+        whole: Whether its dtype is one of whole numbers without missing ones.
+    """
+    listed = np.isin(values, MISSING_NUMBERS)
+    others = np.sort(values[~listed & np.isfinite(values)])
+    if not listed.any() or len(others) < FEWEST:
+        return None
+    low, high = np.quantile(others, [0.01, 0.99])
+    reach = FAR * max(high - low, 1.0)
+    far = (values > high + reach) | (values < low - reach) | ((values < 0) & (others[0] >= 0))
+    enough = counts >= max(FEWEST, LEAST_CODED * counts.sum())
+    found = np.flatnonzero(listed & far & enough)
+    if not len(found):
+        return None
+    codes = tuple(sorted(int(values[place]) for place in found))
+    column = f"df[{name!r}]" + ".astype('Int64')" * whole  # which would be floats with missing ones
+    line = Conversion(name, f"{column}.mask(df[{name!r}].isin({list(codes)}))")
+    return MissingCodes(codes, int(counts[found].sum()), line)
+
+
+def missing_days(name: str, days: pd.Series) -> MissingCodes | None:
+    """Days of the usual list of those that stand for a missing one.
+
+    Args:
+        name: The column.
+        days: Its points in time, without a zone.
+    """
+    known: Mapping[str, int] = {
+        day: int((days.dt.normalize() == pd.Timestamp(day)).sum()) for day in MISSING_DAYS
+    }
+    codes = tuple(day for day, rows in known.items() if rows >= max(FEWEST, LEAST_CODED * len(days)))
+    if not codes:
+        return None
+    column = f"df[{name!r}]"
+    line = Conversion(name, f"{column}.mask({column}.dt.strftime('%Y-%m-%d').isin({list(codes)}))")
+    return MissingCodes(codes, sum(known[day] for day in codes), line)
