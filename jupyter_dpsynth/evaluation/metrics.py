@@ -68,7 +68,7 @@ def _is_number(series: pd.Series) -> bool:
     types = pd.api.types
     if series.dtype == object:
         kind = column_kind(series)
-        return kind == "datetime" or (kind == "number" and series.nunique() > FEW_VALUES)
+        return kind == "datetime" or (kind == "number" and len(factorize(series)[1]) > FEW_VALUES)
     if is_time(series.dtype):
         return True
     numeric = types.is_numeric_dtype(series.dtype) and not types.is_bool_dtype(series.dtype)
