@@ -21,11 +21,13 @@ from jupyter_dpsynth.engine.training.release import (
     NativeRelease,
     NoisySums,
     TFPrivacyRelease,
+    UnitRelease,
 )
 from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import GRADIENT_NOISE, LOSS_NOISE
 from jupyter_dpsynth.privacy.sampling import FixedChunks
+from jupyter_dpsynth.sources.bounding import PrivacyUnits
 from tests.support.plans import step_of
 from tests.support.planted_bugs import Setting, table_of, trainer_of, training_of
 
@@ -218,6 +220,18 @@ def test_sums_in_float64_stay_whole_over_several_chunks():
     grid = Grid.of(Layout(np.full(60, 30), scale), 20.0, 10.0, 3_000, 10_000, 10**6)
     assert grid.dtype == tf.float64
     assert 2**16 / grid.step <= 2**53
+
+
+def test_a_table_without_rows_gives_sums_of_zero_and_no_error():
+    release = make_release()
+    parameters = make_parameters(release.gradient.layout)
+    nothing = np.zeros(0, dtype=np.int64)
+    sums = release.clipped_sums(*parameters, make_codes(0), nothing)
+    units = UnitRelease(
+        BatchGradient(make_layout(), 1.0, 10.0, 3, 2), PrivacyUnits.adjacent(np.zeros(1, dtype=np.int64))
+    )
+    for found in (sums, units.clipped_sums(*parameters, make_codes(0), nothing)):
+        assert norm_of(found) == found.loss == 0
 
 
 @settings(max_examples=20, deadline=None)

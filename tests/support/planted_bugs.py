@@ -217,7 +217,7 @@ def clipped_per_layer(training: AuditedTraining) -> Iterator[GradientRelease]:
 
             gradient, _ = self._summed(rows, whole(self._block_weights - 1))
             for_bias = tf.reduce_sum(whole(tf.ones_like(self._block_weights)), axis=0)
-            counted = tf.where(present, self._whole_losses(losses, present), 0.0)
+            counted = tf.where(present, tf.round(self._losses_in_steps(losses, present)), 0.0)
             return gradient, for_bias, tf.reduce_sum(counted)
 
     real = _gradient(training)

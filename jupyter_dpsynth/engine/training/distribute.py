@@ -42,7 +42,7 @@ import numpy as np
 import tensorflow as tf
 
 from jupyter_dpsynth.engine.training.gradient import BatchGradient
-from jupyter_dpsynth.engine.training.release import NoisySums
+from jupyter_dpsynth.engine.training.release import NoisySums, codes_at
 from jupyter_dpsynth.errors import ConfigError, WorkerLostError
 
 if TYPE_CHECKING:
@@ -319,7 +319,7 @@ class ReplicatedRelease:
         for parts in itertools.zip_longest(*batches, fillvalue=nothing):
             chunk = []
             for device, (rows, *others) in zip(devices, parts, strict=True):
-                found = rows if self._tables else codes[rows].astype(np.int32)
+                found = rows if self._tables else codes_at(codes, rows)
                 with tf.device(device):
                     chunk.append(tuple(map(tf.constant, (found, *others))))
             yield tuple(chunk)

@@ -126,15 +126,14 @@ class BatchGradient:
         losses = tf.reduce_sum(tf.math.log(totals), axis=1) - tf.reduce_sum(shifted * rows, axis=1)
         return rows, error, losses
 
-    def _whole_losses(self, losses: Tensor, finite: Tensor) -> Tensor:
-        """Losses in whole steps, at most L less one; the largest where a row is not finite.
+    def _losses_in_steps(self, losses: Tensor, finite: Tensor) -> Tensor:
+        """Losses in steps, at most L less two; the largest where a row is not finite.
 
-        The step that is left is for another row, whose place the row takes and which may be rounded
-        differently elsewhere.
+        The steps that are left are for other rows, which may be rounded differently at another place, or in
+        another group: of a group only the sum is rounded.
         """
-        most = float(round(self.loss_bound / self.grid.loss_step)) - 1
-        bounded = tf.where(finite, tf.clip_by_value(losses / self.grid.loss_step, 0.0, most), most)
-        return tf.round(bounded)
+        most = float(round(self.loss_bound / self.grid.loss_step)) - 2
+        return tf.where(finite, tf.clip_by_value(losses / self.grid.loss_step, 0.0, most), most)
 
     def _summed(self, rows: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
         """Sums of whole numbers for the weights that exist, `[F]`, and for the biases, `[D]`: exact."""
@@ -168,7 +167,7 @@ class BatchGradient:
         squares = tf.linalg.matvec(error * error, self._block_weights)
         finite = tf.math.is_finite(squares)  # if the error is, so is the loss: both come from `shifted`
         whole = self._whole(error, self._factor(squares), finite & present)
-        counted = tf.where(present, self._whole_losses(losses, finite), 0.0)
+        counted = tf.where(present, tf.round(self._losses_in_steps(losses, finite)), 0.0)
         return *self._summed(rows, whole), tf.reduce_sum(counted)
 
     def _factor(self, squares: Tensor) -> Tensor:
@@ -189,7 +188,7 @@ class BatchGradient:
         """As `errors`, with no gradient and the largest loss where a row is not finite; losses in steps."""
         rows, error, losses = self.errors(weights, bias, codes)
         finite = tf.reduce_all(tf.math.is_finite(error), axis=1) & tf.math.is_finite(losses)
-        return rows, tf.where(finite[:, None], error, 0.0), self._whole_losses(losses, finite)
+        return rows, tf.where(finite[:, None], error, 0.0), self._losses_in_steps(losses, finite)
 
     @tf.function(reduce_retracing=True)
     def clipped_mean(
@@ -215,7 +214,7 @@ class BatchGradient:
         norm = tf.sqrt(tf.reduce_sum(gradient**2) + tf.reduce_sum(for_bias**2))
         factor = tf.minimum(self._group_limit / tf.maximum(norm, 1e-300), GROUP_LEVELS / self.clip_norm)
         # a group may be of any size
-        loss = tf.reduce_sum(tf.cast(losses, tf.float64))
+        loss = tf.round(tf.reduce_sum(tf.cast(losses, tf.float64)))
         return tf.round(gradient * factor), tf.round(for_bias * factor), loss
 
     @tf.function(reduce_retracing=True)
@@ -258,12 +257,12 @@ class BatchGradient:
         squares = tf.maximum(squares, 0.0) + self._product_error * summed**2
         factor = tf.repeat(self._factor(squares), most)
         return *self._summed(rows, self._whole(error, factor, exists)), tf.reduce_sum(
-            tf.where(exists, losses, 0.0)
+            tf.where(exists, tf.round(losses), 0.0)
         )
 
     def whole_losses(self, weights: Tensor, bias: Tensor, codes: Tensor) -> Tensor:
         """Each row's loss `[B]`, in [0, L], in whole numbers of the loss's step."""
-        return self._finite_errors(weights, bias, codes)[2]
+        return tf.round(self._finite_errors(weights, bias, codes)[2])
 
     @tf.function(reduce_retracing=True)
     def row_gradients(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,7 @@ __all__ = [
     "NoisySums",
     "TFPrivacyRelease",
     "UnitRelease",
+    "codes_at",
 ]
 
 
@@ -70,6 +71,13 @@ class GradientRelease(Protocol):
     ) -> NoisySums:
         """Noisy sums over the sampled rows of `codes` at the given parameters."""
         ...
+
+
+def codes_at(codes: NDArray[np.integer[Any]], places: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Codes of rows, `int32 [*places, m]`; of a table without rows any codes, since none is counted."""
+    if len(codes) == 0:
+        return np.zeros((*places.shape, codes.shape[1]), np.int32)
+    return codes[places].astype(np.int32)
 
 
 class NativeRelease:
@@ -145,7 +153,7 @@ class NativeRelease:
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Clipped sums of one chunk of rows after the other (private!)."""
         for rows, present in self.batches(indices):
-            found = tf.constant(codes[rows].astype(np.int32))
+            found = tf.constant(codes_at(codes, rows))
             yield self._clipped_sum(weights, bias, found, tf.constant(present))
 
     def release(
@@ -239,6 +247,12 @@ class UnitRelease(NativeRelease):
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
         """Positions of the rows of one chunk of units after the other, `[units, rows]`, and which exist."""
         for chunk, present in self.gradient.grid.chunks.of(indices):
+            if len(self.units) == 0:
+                yield (
+                    np.zeros((len(chunk), self.unit_rows), np.int64),
+                    present[:, None].repeat(self.unit_rows, 1),
+                )
+                continue
             rows, exists = self.units.of(chunk, self.unit_rows)
             yield rows, exists & present[:, None]
 
