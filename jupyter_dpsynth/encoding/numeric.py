@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STEPS", "NumericCodec", "from_steps", "in_steps", "points_of", "to_points"]
 
-# Integers beyond 2^62 are cut: float64 carries them to int64 and back without overflow.
+# Times beyond 2^62 microseconds are cut: float64 carries them to int64 and back without overflow.
 LARGEST = 2.0**62
+LARGEST_NUMBER = 2.0**1000  # numbers beyond it are cut: what is computed with them must not overflow
 # in which numbers are usually recorded, coarsest first; 0 is 'continuous'
 STEPS = (1e4, 1e3, 5e2, 1e2, 50.0, 10.0, 5.0, 1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 0.0)
 NUMBER_RESOLUTIONS = {*STEPS, *(10.0**-places for places in range(10))}  # of declared decimals too
@@ -61,7 +62,9 @@ def to_points(
     if resolution == 0:
         return values
     with np.errstate(over="ignore"):  # what overflows is cut
-        multiples: NDArray[np.float64] = np.clip(np.rint(in_steps(values, resolution)), -LARGEST, LARGEST)
+        multiples: NDArray[np.float64] = np.clip(
+            np.rint(in_steps(values, resolution)), -LARGEST_NUMBER, LARGEST_NUMBER
+        )
     return multiples
 
 
@@ -139,13 +142,23 @@ class NumericCodec:
         return (*names, "missing") if self.meta.nullable else tuple(names)
 
     def _label(self, start: float, end: float) -> str:
-        final = end - 1 if self.resolution > 0 else end
+        final = self._last_points(end)
+        if start == final:
+            return self._format(start, exact=True)
         first, last = (self._format(point) for point in (start, final))
         return first if first == last else f"{first} to {last}"
 
-    def _format(self, point: float) -> str:
+    def _last_points(self, ends: Any) -> Any:  # noqa: ANN401 - a number or an array
+        """The last point of leaves with these ends; of a continuous column, where there is none, the end."""
+        if self.resolution == 0:
+            return ends
+        return np.minimum(ends - 1, np.nextafter(ends, -np.inf))  # beyond 2^53, numbers are not 1 apart
+
+    def _format(self, point: float, *, exact: bool = False) -> str:
         value = self._values(np.array([point]))[0]
         if isinstance(self.meta, ContinuousMeta):
+            if exact:
+                return f"{value:.15g}"
             return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.3g}"
         text = str(pd.Timedelta(value) if self.meta.is_duration else pd.Timestamp(value))
         return text.removesuffix(" 00:00:00")
@@ -181,7 +194,7 @@ class NumericCodec:
         start, end = self.starts[leaf], self.ends[leaf]
         points = start + generator.random(len(codes)) * (end - start)
         if self.resolution > 0:
-            points = np.minimum(np.floor(points), end - 1)
+            points = np.minimum(np.floor(points), self._last_points(end))
         else:
             exact = self.leaf_points()[leaf]
             points = np.where(np.isnan(exact), np.minimum(points, np.nextafter(end, start)), exact)
@@ -252,12 +265,12 @@ class NumericCodec:
             and (np.diff(first) > 0).all()
             and first[-1] < leaves
             and self.resolution in allowed
-            and (self.resolution == 0 or np.abs([self.starts[0], self.ends[-1]]).max() <= 2 * LARGEST)
+            and np.abs([self.starts[0], self.ends[-1]]).max() <= 2 * LARGEST_NUMBER
             and (not times or np.abs([self.starts[0], self.ends[-1]]).max() * self.resolution <= LARGEST)
         )
         if not sound or not np.isfinite(self.weights.sum() + self.ends[-1] - self.starts[0]):
             raise ArtifactError(f"the bins of column {shown(self.meta.name)} contradict each other.")
-        last = self.ends - 1 if self.resolution > 0 else self.ends
+        last = self._last_points(self.ends)
         build_series(self._values(np.append(self.starts, last)), self.meta, self.resolution)
 
 
@@ -265,7 +278,8 @@ def _shortest(start: float, end: float, most: int) -> float | None:
     """The number with the fewest decimal digits inside a leaf; None if it needs more than `most`."""
     for digits in range(min(most, 16) + 1):
         factor = 10.0**digits
-        point = float(np.ceil(start * factor - 1e-9) / factor)
+        with np.errstate(over="ignore"):
+            point = float(np.ceil(start * factor - 1e-9) / factor)
         if start <= point < end:
             return point
     return None

@@ -101,7 +101,7 @@ class PrivacyPlan:
         measurements: Gaussian measurements.
         training: Training steps, None if there are none.
         selection_delta: Probability, reserved out of delta, that partition selection publishes a
-            category which a single row brought in.
+            category, or a single value of a number or time, which a single row brought in.
         count_delta: Part of delta that is left unused because the plan, delta included, follows from a
             noisy row count.
         unit: Whose privacy all noise was scaled for.

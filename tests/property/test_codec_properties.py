@@ -17,6 +17,7 @@ from jupyter_dpsynth.engine.measuring.grids import LEVELS, coarsest_cells
 from jupyter_dpsynth.engine.measuring.numbers import read_values
 from jupyter_dpsynth.engine.measuring.resolution import measure_resolution
 from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, RESOLUTION_HISTOGRAMS, VALUE_HISTOGRAMS
+from jupyter_dpsynth.errors import MetadataError
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import Releases
@@ -505,3 +506,87 @@ def test_noise_puts_little_into_the_far_part_of_a_declared_range():
         far = column.starts * (column.resolution or 1) >= 60_000
         shares.append(column.weights[far].sum() / column.weights.sum())
     assert np.mean(shares) < 0.01
+
+
+MOMENTS = pd.to_datetime(["2019-03-14 09:30", "2021-10-02 14:15", "2023-06-30 08:00"])
+FEW_OF_MANY = {
+    "postal codes": [10115, 20095, 50667, 80331],
+    "dates as numbers": [20240101, 20240215, 20240630],
+    "article numbers": [4006381333931, 4012345678901, 5901234123457],
+    "answers and a code for none": [1, 2, 3, 4, 5, 9999],
+    "prices": [101.15, 200.95, 506.67, 803.31],
+    "of many digits": [0.1234567890123, 17.320508075688, -2.2360679774997],
+    "very small": [1.602e-19, 3.204e-19, 4.806e-19],
+    "very large": [5.97e24, 6.42e23, 1.898e27],
+    "moments": list(MOMENTS),
+    "durations": list(MOMENTS - MOMENTS[0]),
+}
+DTYPES = {
+    "postal codes": ["int32", "Int64", "float32", "int64[pyarrow]"],
+    "prices": ["Float64", "double[pyarrow]"],
+}
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize(
+    ("name", "dtype"), [(name, dtype) for name in FEW_OF_MANY for dtype in [None, *DTYPES.get(name, [])]]
+)
+def test_few_values_of_a_long_line_come_back_exactly(name, dtype, bounded):
+    values = pd.Series(FEW_OF_MANY[name]).take(
+        np.random.default_rng(0).integers(0, len(FEW_OF_MANY[name]), 6000)
+    )
+    df = pd.DataFrame({"x": values.astype(dtype or values.dtype).reset_index(drop=True)})
+    bounds = {"bounds": {"x": (min(FEW_OF_MANY[name]), max(FEW_OF_MANY[name]))}} if bounded else {}
+    for seed in range(3):
+        codec, out = round_trip(df, sigma=30.0, seed=seed, **bounds)
+        assert (~out["x"].isin(df["x"].unique())).mean() < 0.01
+        assert set(out["x"]) == set(df["x"])  # and none is lost
+        assert TableCodec.from_dict(codec.to_dict()).columns[0].labels == codec.columns[0].labels
+
+
+def test_decimals_that_come_again_and_again_come_back_exactly():
+    prices = [decimal.Decimal(text) for text in ("8.9", "1250.25", "33710.01")]
+    df = pd.DataFrame({"x": pd.Series(prices * 1500, dtype=object)})
+    _, out = round_trip(df, sigma=30.0)
+    assert set(out["x"]) == set(prices)
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e-9, 1e22, 1e27, 1e290])
+def test_very_small_and_very_large_numbers_keep_their_digits(scale, bounded):
+    values = scale * np.exp(np.random.default_rng(0).normal(0, 1, 5000))
+    bounds = {"bounds": {"x": (values.min(), values.max())}} if bounded else {}
+    _, out = round_trip(pd.DataFrame({"x": values}), sigma=15.0, **bounds)
+    for share in (0.1, 0.5, 0.9):
+        assert out["x"].quantile(share) == pytest.approx(np.quantile(values, share), rel=0.1, abs=0)
+
+
+def test_whole_numbers_beyond_64_bits_are_not_cut():
+    values = [3 * 10**20, 7 * 10**24]
+    _, out = round_trip(pd.DataFrame({"x": pd.Series(values * 1000, dtype=object)}), sigma=15.0)
+    assert set(out["x"].map(float)) == set(map(float, values))
+
+
+EXTREME = [0.0, 1.0, -1.0, 1e-320, 2.0**53, 1e18, 1e19, 1e25, 1e300, 1.7e308, -1.7e308]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint64", "Int8", "object"])
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from(EXTREME), min_size=2, max_size=2, unique=True), st.integers(0, 100))
+def test_no_bounds_that_are_accepted_end_a_run(dtype, ends, seed):
+    low, high = sorted(ends)
+    values = np.random.default_rng(seed).choice(EXTREME, 200)
+    if dtype == "object":
+        column = pd.Series([int(value) for value in values], dtype=object)
+    else:
+        kind = pd.api.types.pandas_dtype(dtype)
+        kind = getattr(kind, "numpy_dtype", kind)
+        info = np.iinfo(kind) if kind.kind in "iu" else np.finfo(kind)
+        column = pd.Series([kind.type(min(max(v, info.min / 2), info.max / 2)) for v in values]).astype(dtype)
+    df = pd.DataFrame({"x": column})
+    try:
+        MetaExtractor.extract(df, bounds={"x": (low, high)})
+    except MetadataError:
+        return
+    _, out = round_trip(df, bounds={"x": (low, high)}, seed=seed)
+    assert_same_schema(df, out)

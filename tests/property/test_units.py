@@ -23,7 +23,7 @@ from jupyter_dpsynth.sources import bounding as units_module
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.bounding import PrivacyUnits, limit_rows_per_unit
 from jupyter_dpsynth.sources.opening import open_source
-from tests.property.test_sensitivities import Watched
+from tests.property.test_sensitivities import Watched, aligned, searches_tell_their_values  # noqa: F401 - a fixture
 from tests.support.plans import releases_of
 from tests.support.tables import mixed_table
 
@@ -235,12 +235,12 @@ def test_a_person_changes_every_histogram_by_at_most_the_rows_allowed(seed, rows
     plan = plan_run(config, meta, 200.0)
     watched = []
     for table in (df[df["who"] >= 0], df):
-        given_answers = watched[0].answers if watched else None
-        one = releases_of(plan, NoiseSource(test_only_seed=seed), Watched, given=given_answers)
+        before = watched[0] if watched else None
+        one = releases_of(plan, NoiseSource(test_only_seed=seed), Watched, given=before)
         kept, _ = limit_rows_per_unit(FrameSource(table), "who", 4, generator)
         measure_table(kept, meta, plan, one, lambda _: None)
         watched.append(one)
-    for (before, _), (after, _) in zip(watched[0].told, watched[1].told, strict=True):
+    for before, after in aligned(*watched):
         # names are counted in the order of their first rows, which the person may change
         orders = (before, after), (np.sort(before), np.sort(after))
         assert min(np.linalg.norm(two - one) for one, two in orders) <= rows

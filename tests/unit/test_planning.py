@@ -125,7 +125,15 @@ def test_declared_domains_leave_more_for_training():
     config = HighDimConfig().resolve()
     open_plan, declared_plan = plan_run(config, meta(), 5000), plan_run(config, declared, 5000)
     assert declared_plan.noise_multiplier < open_plan.noise_multiplier
-    assert declared_plan.privacy.selection_delta == 0 < open_plan.privacy.selection_delta
+
+
+def test_delta_is_reserved_only_where_single_values_may_be_published():
+    df = pd.DataFrame({"age": [18, 40], "sick": [True, False], "income": [10.5, 7.25]})
+    bounds = {"age": (18, 90), "income": (0, 10_000)}
+    for columns, reserved in ((["age", "sick"], False), (["income", "sick"], True)):
+        declared = MetaExtractor.extract(df[columns], bounds={name: bounds[name] for name in columns[:1]})
+        plan = plan_run(HighDimConfig().resolve(), declared, 5000)
+        assert (plan.privacy.selection_delta > 0) == reserved
 
 
 def test_rows_are_clipped_most_where_noise_decides_and_hardly_where_it_does_not():

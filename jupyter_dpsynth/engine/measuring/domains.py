@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.measuring.categories import CategorySearch, measure_declared
 from jupyter_dpsynth.engine.measuring.numbers import grow_bins, read_values
-from jupyter_dpsynth.engine.measuring.resolution import measure_resolution, needs_resolution
+from jupyter_dpsynth.engine.measuring.repeated import Selection, selected_columns
+from jupyter_dpsynth.engine.measuring.resolution import (
+    declared_resolution,
+    measure_resolution,
+    needs_resolution,
+)
 from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, RESOLUTION_HISTOGRAMS, VALUE_HISTOGRAMS
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DataFrameMeta, DatetimeMeta
 
@@ -18,7 +23,6 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.engine.measuring.discovered import Discovered
     from jupyter_dpsynth.engine.model.plan import RunPlan
-    from jupyter_dpsynth.metadata.columns import ColumnMeta
     from jupyter_dpsynth.privacy.releases import Allowance, Releases
     from jupyter_dpsynth.sources.base import Source
 
@@ -59,12 +63,14 @@ def discover_table(
         report: Called with the name of each column before it is measured; may raise to stop.
 
     Privacy:
-        Each column has an equal share of the value histograms, each one whose resolution is learned an equal
+        Each column of which values are selected has an equal share of the delta for that. Each column has an
+        equal share of the value histograms, each one whose resolution is learned an equal
         share of those of resolutions, and each one whose rare categories are measured again an equal share
         of that second measurement.
     """
     found: list[Discovered | CategorySearch] = []
-    chance = FIRST_DELTA * plan.selection_delta / max(len(df_meta.undeclared), 1)
+    each = plan.selection_delta / max(selected_columns(df_meta), 1)
+    chance, selection = FIRST_DELTA * each, Selection(each, plan.unit_rows, plan.rows)
     histogram = releases.allowance(VALUE_HISTOGRAMS, Fraction(1, len(df_meta.learned)))
     learned_resolutions = sum(needs_resolution(meta) for meta in df_meta.learned)
     for meta in df_meta.learned:
@@ -75,17 +81,18 @@ def discover_table(
         if not isinstance(meta, ContinuousMeta | DatetimeMeta):
             raise TypeError
         values = read_values(source, meta)
-        resolution = _declared_resolution(meta)
+        resolution = declared_resolution(meta)
         if needs_resolution(meta):
             share = releases.allowance(RESOLUTION_HISTOGRAMS, Fraction(1, learned_resolutions))
             resolution = measure_resolution(values, meta, share, plan.rows)
-        found.append(grow_bins(values, meta, resolution, histogram, rows=plan.rows, bins=plan.bins))
+        found.append(grow_bins(values, meta, resolution, histogram, selection=selection, bins=plan.bins))
     searches = [column for column in found if isinstance(column, CategorySearch)]
     unfinished = [search for search in searches if search.undeclared(plan.rows)]
     for search in unfinished:
         report(search.meta.name)
         again = releases.allowance(RARE_CATEGORIES, Fraction(1, len(unfinished)))
-        search.measure(again, (1 - FIRST_DELTA) * plan.selection_delta / len(unfinished))
+        delta = (1 - FIRST_DELTA) * each * len(df_meta.undeclared) / len(unfinished)
+        search.measure(again, delta)
     columns = [column.finish() if isinstance(column, CategorySearch) else column for column in found]
     codec = TableCodec(df_meta, tuple(column.codec for column in columns))
     return DiscoveredTable(codec, columns, bool(unfinished))
@@ -108,7 +115,3 @@ def _measure_categories(
     search = CategorySearch(source, meta, plan.cells, plan.unit_rows)
     search.measure(histogram, delta)
     return search
-
-
-def _declared_resolution(meta: ColumnMeta) -> float:
-    return 10.0 ** -(meta.decimals or 0) if isinstance(meta, ContinuousMeta) else 1.0

@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.numeric import LARGEST, in_steps
+from jupyter_dpsynth.encoding.numeric import LARGEST, LARGEST_NUMBER, in_steps
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BRANCHES", "FLAT_SPAN", "LEVELS", "branches", "coarsest_cells"]
+__all__ = ["BRANCHES", "FLAT_SPAN", "LEVELS", "branches", "coarsest_cells", "is_flat"]
 
 LEVELS = 3  # histograms of a tree, the coarsest included
 BRANCHES = 32  # most children of a cell
 FLAT_SPAN = 128  # a declared range of so few whole values needs no tree
+POWERS = round(
+    np.log2(LARGEST_NUMBER)
+)  # of two, up to which numbers are told apart, and down to whose inverse
 TIME_GRID_YEARS = (1700, 2263)  # what a date of nanoseconds can be, from and before
 
 
@@ -39,30 +42,47 @@ def coarsest_cells(
         years = [np.datetime64(str(year), "us") for year in range(*TIME_GRID_YEARS)]
         starts = np.array(years).astype(np.int64)
         return np.unique(starts // int(resolution)).astype(np.float64), False
-    lowest_power = 0 if resolution > 0 else -30
-    powers = 2.0 ** np.arange(lowest_power, 63)
+    powers = 2.0 ** np.arange(0 if resolution > 0 else -POWERS, POWERS + 1)
     if isinstance(meta, DatetimeMeta):
-        powers = powers[powers * resolution <= LARGEST]  # in microseconds: what a duration can be
+        powers = powers[powers <= LARGEST / resolution]  # in microseconds: what a duration can be
     zero = np.array([0.0] if resolution > 0 else [0.0, np.nextafter(0.0, 1.0)])
     return np.concatenate([-powers[::-1], zero, powers]), False
 
 
+def is_flat(meta: ContinuousMeta | DatetimeMeta, resolution: float) -> bool:
+    """Whether so few values are possible, by declared bounds, that each is a cell of the coarsest grid."""
+    if meta.bounds is None or resolution == 0:
+        return False
+    low, high = _declared_steps(meta, resolution)
+    return high - low < FLAT_SPAN
+
+
+def _declared_steps(meta: ContinuousMeta | DatetimeMeta, resolution: float) -> tuple[float, float]:
+    """The first and the last step between declared bounds."""
+    largest = LARGEST if isinstance(meta, DatetimeMeta) else LARGEST_NUMBER
+    with np.errstate(over="ignore"):  # what overflows is cut
+        low, high = in_steps(np.array(meta.bounds, dtype=np.float64), resolution)
+    first, last = np.clip([np.floor(low + 1e-9), np.ceil(high - 1e-9)], -largest, largest)
+    return float(first), float(last)
+
+
 def _declared_grid(meta: ContinuousMeta | DatetimeMeta, resolution: float) -> NDArray[np.float64]:
-    low, high = meta.bounds or (0.0, 0.0)
     if resolution == 0:
+        low, high = np.clip(meta.bounds or (0.0, 0.0), -LARGEST_NUMBER, LARGEST_NUMBER)
         cells = np.linspace(low, high, BRANCHES + 1)
         after_high = np.nextafter(high, np.inf)
         extra = [np.nextafter(low, np.inf), high, after_high]
         if low <= 0 <= high:
             extra += [0.0, np.nextafter(0.0, 1.0)]
         return np.unique(np.append(cells, extra))
-    low, high = np.floor(in_steps(low, resolution) + 1e-9), np.ceil(in_steps(high, resolution) - 1e-9)
-    low, high = max(low, -LARGEST), min(high, LARGEST)
+    low, high = _declared_steps(meta, resolution)
+    after = [max(edge + 1, np.nextafter(edge, np.inf)) for edge in (low, high)]
     span = high - low + 1
     if span <= FLAT_SPAN:
-        return np.arange(low, high + 2)
+        return np.unique(np.append(np.arange(low, high + 1), after))
     width = np.ceil(span / branches(span))
-    edges = np.append(np.arange(low, high + 1, width), [low + 1, high, high + 1])
+    edges = np.append(low + width * np.arange(branches(span)), [*after, high])
+    edges = edges[edges <= after[1]]
     if low <= 0 <= high:
         edges = np.append(edges, [0.0, 1.0])
     return np.unique(edges)

@@ -7,7 +7,7 @@ cell of every histogram.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, NumericCodec, to_points
 from jupyter_dpsynth.engine.measuring.discovered import Discovered, count_in
-from jupyter_dpsynth.engine.measuring.grids import BRANCHES, FLAT_SPAN, LEVELS, branches, coarsest_cells
+from jupyter_dpsynth.engine.measuring.grids import BRANCHES, LEVELS, branches, coarsest_cells, is_flat
 from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells
+from jupyter_dpsynth.engine.measuring.repeated import Repeated, Selection, find_repeated, point_after
+from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, shrink_siblings
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.sources.values import number_values, time_values
 
@@ -32,11 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["ColumnValues", "grow_bins", "read_values"]
 
 NEARLY_ALL = 0.7  # of the rows that are not missing
-CLEAR = 2.0  # standard deviations of noise that a part's count should be
 MOST_BRANCHES = 256
 MOST_JOINED = 64  # years in a coarsest cell of dates
-FINE_STEP = 1e-3  # numbers in smaller steps may repeat few values, which the other levels do not single out
-SPIKE_BRANCHES = 2**14
+# Shares of a column's allowance: of the coarsest cells and of the search for single values; the further
+# levels have equal parts of what is left.
+FIRST_SHARE, SEARCH_SHARE = Fraction(3, 10), Fraction(1, 5)
+RESOLVED = 64  # points of a cell whose single values the tree tells apart
+CLEAR_REST = 3.0  # standard deviations of noise that rows beside single values must exceed
 LEAST_MASS = 1e-3  # rows of a leaf
 
 
@@ -85,7 +89,7 @@ def grow_bins(
     resolution: float,
     allowance: Allowance,
     *,
-    rows: float,
+    selection: Selection,
     bins: int,
 ) -> Discovered:
     """Choose the bins of a column of numbers or times, with their noisy counts.
@@ -95,21 +99,52 @@ def grow_bins(
         meta: Its metadata.
         resolution: What `measure_resolution` found, or what is declared.
         allowance: For the whole column.
-        rows: Noisy number of rows.
+        selection: What a single value needs to be published.
         bins: About how many bins there are to be.
 
     Privacy:
-        As many histograms as the tree has levels, each with an equal share of the allowance; levels that are
-        not needed measure the leaves again with theirs.
+        A histogram of coarse cells; one of single values, whose selection may fail with a chance of at most
+        `selection.delta`; and one for each further level of the tree. Each takes its share of the allowance,
+        and the last one all that is left of it.
     """
-    return _Tree(values, meta, resolution, allowance, rows=rows, bins=bins).grow()
+    return _Tree(values, meta, resolution, allowance, selection=selection, bins=bins).grow()
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Disjoint cells in increasing order, all `[cells]`.
+
+    Attributes:
+        starts: First point of each.
+        ends: Point after each.
+        shrunk: Estimated rows of each.
+        raw: Noisy count of each.
+        variances: Variance of the noise of `raw`.
+    """
+
+    starts: NDArray[np.float64]
+    ends: NDArray[np.float64]
+    shrunk: NDArray[np.float64]
+    raw: NDArray[np.float64]
+    variances: NDArray[np.float64]
+
+    def at(self, chosen: NDArray[Any]) -> _Cells:
+        """Some of them, by a mask or by their places."""
+        return _Cells(*(getattr(self, each.name)[chosen] for each in fields(self)))
+
+    def joined(self, other: _Cells) -> _Cells:
+        """Together with others, in increasing order."""
+        columns = [np.append(getattr(self, each.name), getattr(other, each.name)) for each in fields(self)]
+        return _Cells(*columns).at(np.argsort(columns[0]))
 
 
 class _Tree:
     """Grows one column's adaptive histogram level by level, then merges its leaves into bins.
 
-    Cells are kept as parallel arrays. Level 0 is a public grid; a cell whose noisy count stands out is
-    split into children, which the next level measures. Splitting is post-processing.
+    Level 0 is a public grid; a cell whose noisy count stands out is split into children, which the next level
+    measures, beside the cells that are not split. Where cells are too long for the tree to tell single values
+    apart, those that come again and again are looked for first; the tree then counts the other rows.
+    Splitting is post-processing.
     """
 
     def __init__(
@@ -119,23 +154,24 @@ class _Tree:
         resolution: float,
         allowance: Allowance,
         *,
-        rows: float,
+        selection: Selection,
         bins: int,
     ) -> None:
-        self.meta, self.resolution, self.rows, self.bins = meta, resolution, rows, bins
+        self.meta, self.resolution, self.bins = meta, resolution, bins
+        self.rows, self.selection, self.allowance = selection.rows, selection, allowance
         self.missing = values.missing if meta.nullable else 0
         self.discrete = resolution > 0
         edges, self.declared = coarsest_cells(meta, resolution)
         self.low, self.high = edges[0], edges[-1]
         self.parts = [self._on_the_grid(part) for part in values.parts]
         self.edges = edges
+        flat = is_flat(meta, resolution)
+        self.left = Fraction(1)  # of the allowance
+        self.first = Fraction(1) if flat else FIRST_SHARE
+        self.noise = allowance.part(self.first).noise  # of the coarsest cells
+        self.present = self.rows  # noisy number of rows that are not missing, once it is known
+        self.repeated = Repeated.none()
         span = self.high - self.low
-        self.flat = self.declared and self.discrete and span <= FLAT_SPAN
-        fine = isinstance(meta, ContinuousMeta) and resolution < FINE_STEP
-        self.levels = 1 if self.flat else LEVELS + fine
-        self.allowance = allowance.part(Fraction(1, self.levels))  # of each level
-        self.noise = self.allowance.noise
-        self.present = rows  # noisy number of rows that are not missing, once it is known
         self.branches = branches(span) if self.declared and self.discrete else BRANCHES
 
     def _on_the_grid(self, part: NDArray[Any]) -> NDArray[np.float64]:
@@ -148,39 +184,92 @@ class _Tree:
         return np.clip(steps, self.low, last, out=part.view(np.float64))
 
     def grow(self) -> Discovered:
+        cells, missing, missing_variance = self._coarsest()
+        split = self._splits(cells)
+        if self.left and (cells.ends - cells.starts)[split].max(initial=0.0) > self._resolved():
+            cells = self._search(cells)
+            split = self._splits(cells)
+        share = self.left / (LEVELS - 1)
+        for level in range(1, LEVELS):
+            if not self.left:
+                break
+            share = share if split.any() and level < LEVELS - 1 else self.left
+            noise = self.allowance.part(share).noise
+            parents, leaves = cells.at(split), cells.at(~split)
+            starts, ends, group = self._children(parents, level)
+            raw, absent = self._measure(np.append(starts, leaves.starts), np.append(ends, leaves.ends), share)
+            missing, missing_variance = _weighed(missing, missing_variance, absent, noise**2)
+            leaves = self._measured_again(leaves, raw[len(starts) :], noise)
+            raw = raw[: len(starts)]
+            shrunk = shrink_siblings(raw, group, parents.shrunk, noise, ends - starts)
+            cells = leaves.joined(_Cells(starts, ends, shrunk, raw, np.full(len(raw), noise**2)))
+            split = self._splits(cells)
+        return self._finish(self._with_repeated(cells), missing, missing_variance)
+
+    def _coarsest(self) -> tuple[_Cells, float, float]:
+        """The cells of the public grid that hold rows; the missing rows, and the variance of their noise."""
         starts, ends = self.edges[:-1], self.edges[1:]
-        group = np.zeros(len(starts), dtype=np.int64)
-        parents: NDArray[np.float64]
-        # blocks of rows: start, end, shrunk count, raw count, variance of its noise over that of a cell
-        leaves: list[NDArray[np.float64]] = []
-        missing, used = 0.0, 0
-        for level in range(self.levels):
-            used += 1
-            raw, absent = self._measure(starts, ends, self.allowance)
-            if level == 0:
-                missing = absent
-                self.present = max(self.rows - max(missing, 0.0), 1.0)
-                parents = np.array([self.present])
-            joined = 1
-            if level == 0 and not self.declared:
-                starts, ends, raw, joined = self._found(starts, ends, raw)
-                shrunk = raw
-            else:
-                shrunk = raw if self.flat else _shrink(raw, group, parents, self.noise, ends - starts)
-            if level == LEVELS:
-                leaves.append(_spikes_alone(starts, ends, shrunk, raw, group, self.noise))
-                break
-            split = self._splits(starts, ends, shrunk) & (level < self.levels - 1)
-            if level == LEVELS - 1:
-                split &= _isolated(starts, ends, shrunk, self.noise)
-            leaves.append(np.stack([starts, ends, shrunk, raw, np.full(len(raw), joined)])[:, ~split])
-            if not split.any():
-                break
-            parents = shrunk[split]
-            starts, ends, group = self._children(starts[split], ends[split], parents, level)
-        table = np.concatenate(leaves, axis=1)
-        table = table[:, np.argsort(table[0])]
-        return self._finish(*table, missing=missing, spare=self.levels - used)
+        raw, missing = self._measure(starts, ends, self.first)
+        self.present = max(self.rows - max(missing, 0.0), 1.0)
+        joined = 1
+        if self.declared:
+            whole = np.zeros(len(raw), dtype=np.int64), np.array([self.present])
+            flat = self.first == 1
+            shrunk = raw if flat else shrink_siblings(raw, *whole, self.noise, ends - starts)
+        else:
+            starts, ends, raw, joined = self._found(starts, ends, raw)
+            shrunk = raw
+        variances = np.full(len(raw), joined * self.noise**2)
+        return _Cells(starts, ends, shrunk, raw, variances), missing, self.noise**2
+
+    def _resolved(self) -> float:
+        """How long a cell may be for single values to be told apart without looking for them."""
+        return RESOLVED if self.discrete else 0.0
+
+    def _search(self, cells: _Cells) -> _Cells:
+        """Look for single values that come again and again; what is left of the cells without them."""
+        self.left -= SEARCH_SHARE
+        found = find_repeated(self.parts, self.allowance.part(SEARCH_SHARE), self.selection)
+        self.repeated = found
+        if not len(found.points):
+            return cells
+        counts, many = (
+            found.taken_from(each, cells.starts, cells.ends)
+            for each in (found.counts, np.ones(len(found.counts)))
+        )
+        variances = cells.variances + many * found.variance
+        return replace(cells, shrunk=cells.shrunk - counts, raw=cells.raw - counts, variances=variances)
+
+    def _measured_again(self, leaves: _Cells, raw: NDArray[np.float64], noise: float) -> _Cells:
+        """Leaves with another count of each, joined by precision; what did not stand out stays shrunk."""
+        held = self.repeated.taken_from(self.repeated.counts, leaves.starts, leaves.ends) > 0
+        certain = held | (leaves.raw > SURE * np.sqrt(leaves.variances))
+        both, variances = _weighed(leaves.raw, leaves.variances, raw, noise**2)
+        shrunk, _ = _weighed(leaves.shrunk, leaves.variances, raw, noise**2)
+        return replace(leaves, shrunk=np.where(certain, shrunk, leaves.shrunk), raw=both, variances=variances)
+
+    def _with_repeated(self, cells: _Cells) -> _Cells:
+        """Cells and, among them, the single values; what is left beside those is cut at them.
+
+        Where next to nothing is left, it is noise: values that nobody has would come of it.
+        """
+        found = self.repeated
+        if not len(found.points):
+            return cells
+        held = found.taken_from(np.ones(len(found.points)), cells.starts, cells.ends) > 0
+        nothing = held & (cells.raw < CLEAR_REST * np.sqrt(cells.variances))
+        cells = cells.at(~nothing)
+        after = point_after(found.points, discrete=self.discrete)
+        pieces = [_cut(cells.starts[i], cells.ends[i], found.points, after) for i in range(len(cells.raw))]
+        whole = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
+        bounds = np.concatenate([*pieces, np.zeros((0, 2))])
+        widths = bounds[:, 1] - bounds[:, 0]
+        share = widths / np.bincount(whole, widths, minlength=len(pieces))[whole]
+        rest = cells.at(whole)
+        starts, ends = bounds.T
+        rest = _Cells(starts, ends, rest.shrunk * share, rest.raw * share, rest.variances * share)
+        variances = np.full(len(after), found.variance)
+        return rest.joined(_Cells(found.points, after, found.counts, found.counts, variances))
 
     def _found(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], raw: NDArray[np.float64]
@@ -202,93 +291,80 @@ class _Tree:
             raw = np.add.reduceat(raw, np.arange(0, len(raw), 2))
 
     def _measure(
-        self, starts: NDArray[np.float64], ends: NDArray[np.float64], allowance: Allowance
+        self, starts: NDArray[np.float64], ends: NDArray[np.float64], share: Fraction
     ) -> tuple[NDArray[np.float64], float]:
-        """Noisy counts of disjoint cells and of the missing rows: one histogram."""
+        """Noisy counts of disjoint cells without the single values, of each of those, and of missing rows.
+
+        One histogram, on a share of the allowance. Counts of single values are joined with earlier ones.
+        """
+        self.left -= share
+        allowance, order = self.allowance.part(share), np.argsort(starts)
+        starts, ends, known = starts[order], ends[order], self.repeated
         counts = np.zeros(len(starts), dtype=np.int64)
         for values in self.parts:
             counts += count_in(values, starts, ends)
-        noisy = allowance.counts(np.append(counts, self.missing))
-        return noisy[:-1], float(noisy[-1])
+        # float64 holds whole numbers below 2^53 as they are
+        counts -= known.taken_from(known.exact.astype(np.float64), starts, ends).astype(np.int64)
+        noisy = allowance.counts(np.concatenate([counts, known.exact, [self.missing]]))
+        self.repeated = known.measured_again(noisy[len(counts) : -1], allowance.noise)
+        back = np.empty(len(counts))
+        back[order] = noisy[: len(counts)]
+        return back, float(noisy[-1])
 
-    def _splits(
-        self, starts: NDArray[np.float64], ends: NDArray[np.float64], counts: NDArray[np.float64]
-    ) -> NDArray[np.bool_]:
-        heavy: NDArray[np.bool_] = counts > max(SURE * self.noise, self.rows / 200)
+    def _splits(self, cells: _Cells) -> NDArray[np.bool_]:
+        """Which cells hold so many rows that what is inside them is to be told apart."""
+        least = np.maximum(SURE * np.sqrt(cells.variances), self.rows / 200)
+        heavy: NDArray[np.bool_] = cells.shrunk > least
+        after = point_after(cells.starts, discrete=self.discrete)
         if self.discrete:
-            return heavy & (ends - starts > 1)
-        scale = np.maximum(np.abs(starts), np.abs(ends))
-        return heavy & (ends - starts > 1e-12 * scale) & (ends > np.nextafter(starts, np.inf))
+            return heavy & (cells.ends > after)
+        scale = np.maximum(np.abs(cells.starts), np.abs(cells.ends))
+        return heavy & (cells.ends - cells.starts > 1e-12 * scale) & (cells.ends > after)
 
     def _children(
-        self,
-        starts: NDArray[np.float64],
-        ends: NDArray[np.float64],
-        counts: NDArray[np.float64],
-        level: int,
+        self, cells: _Cells, level: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
         """Cut every cell into equal parts (of whole steps, if there is a resolution).
 
         Without bounds, a cell that holds nearly all rows has as many parts as still stand out: it is too
-        coarse, and all values may lie in a corner of it (latitudes of one city between 48 and 49). What is
-        split after the last level but one holds single values that come again and again.
+        coarse, and all values may lie in a corner of it (latitudes of one city between 48 and 49).
         """
-        fine = np.full(len(counts), SPIKE_BRANCHES if level == LEVELS - 1 else self.branches)
-        if not self.declared and level < LEVELS - 1:
-            nearly_all = counts > NEARLY_ALL * self.present
-            parts = np.clip(counts / max(CLEAR * self.noise, 1e-9), self.branches, MOST_BRANCHES)
+        fine = np.full(len(cells.raw), self.branches)
+        if not self.declared and level < LEVELS:
+            nearly_all = cells.shrunk > NEARLY_ALL * self.present
+            parts = np.clip(cells.shrunk / max(CLEAR * self.noise, 1e-9), self.branches, MOST_BRANCHES)
             fine = np.where(nearly_all, parts, fine).astype(np.int64)
-        edges = []
-        for start, end, count in zip(starts, ends, fine.tolist(), strict=True):
+        edges = [np.zeros(1)]
+        for start, end, count in zip(cells.starts, cells.ends, fine.tolist(), strict=True):
             width = (end - start) / count
             step = max(1.0, np.ceil(width)) if self.discrete else width
             cuts = start + step * np.arange(count + 1)
             edges.append(np.append(np.unique(cuts[cuts < end]), end))
-        group = np.repeat(np.arange(len(edges)), [len(e) - 1 for e in edges])
+        group = np.repeat(np.arange(len(edges) - 1), [len(e) - 1 for e in edges[1:]])
         first = np.concatenate([e[:-1] for e in edges])
         last = np.concatenate([e[1:] for e in edges])
         return first, last, group
 
-    def _finish(
-        self,
-        starts: NDArray[np.float64],
-        ends: NDArray[np.float64],
-        shrunk: NDArray[np.float64],
-        raw: NDArray[np.float64],
-        variances: NDArray[np.float64],
-        *,
-        missing: float,
-        spare: int,
-    ) -> Discovered:
-        """Merge leaves into bins of about equal mass; spend unused levels on measuring leaves again.
+    def _finish(self, leaves: _Cells, missing: float, missing_variance: float) -> Discovered:
+        """Merge leaves into bins of about equal mass.
 
         Values of which there are few stay apart where they stand out: a month, a grade, a number of rooms
         may be what another column is a function of.
         """
-        variances = self.noise**2 * variances
-        missing_variance = self.noise**2
-        if spare:
-            before = shrunk
-            again, absent = self._measure(starts, ends, self.allowance.part(Fraction(spare)))
-            certain = raw > SURE * self.noise
-            shrunk, raw = ((x + spare * again) / (1 + spare) for x in (shrunk, raw))
-            shrunk = np.where(certain, shrunk, before)
-            missing = (missing + spare * absent) / (1 + spare)
-            variances, missing_variance = variances / (1 + spare), missing_variance / (1 + spare)
-        mass = np.maximum(shrunk, 0)
+        starts, ends, raw, variances = leaves.starts, leaves.ends, leaves.raw, leaves.variances
+        mass = np.maximum(leaves.shrunk, 0)
         present = max(self.rows - max(missing, 0.0), 1.0)
         mass = mass * present / max(mass.sum(), 1.0)
-        least = 1.0 if self.discrete else np.maximum(SPIKE_WIDTH * np.abs(ends), np.nextafter(0.0, 1.0))
-        narrow = ends - starts <= least
-        single = narrow & (np.minimum(mass, raw) > SURE * np.sqrt(variances))
+        alone = point_after(starts, discrete=self.discrete)
+        least = alone if self.discrete else np.maximum(starts + SPIKE_WIDTH * np.abs(ends), alone)
+        single = (ends <= least) & (np.minimum(mass, raw) > SURE * np.sqrt(variances))
         if single.sum() > self.bins:
             single[:] = False
         first_leaf = np.asarray(_merge(mass, present / self.bins, single))
         bins = np.repeat(np.arange(len(first_leaf)), np.diff(np.append(first_leaf, len(mass))))
         full = (np.add.reduceat(mass, first_leaf) > 0)[bins]
         if full.any():  # rows in a bin that seems empty count in the one before
-            table = np.stack([starts, ends, mass, raw, variances])[:, full]
-            starts, ends, mass, raw, variances = table
+            starts, ends, mass, raw, variances = (each[full] for each in (starts, ends, mass, raw, variances))
             _, first_leaf = np.unique(bins[full], return_index=True)
         counts = np.add.reduceat(raw, first_leaf)
         variances = np.add.reduceat(variances, first_leaf)
@@ -298,120 +374,30 @@ class _Tree:
         return Discovered(codec, counts, variances)
 
 
-def _shrink(
-    counts: NDArray[np.float64],
-    group: NDArray[np.int64],
-    parents: NDArray[np.float64],
-    sigma: float,
-    widths: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Denoise the counts of siblings: keep those that stand out, and draw the others towards an even spread.
-
-    Args:
-        counts: Noisy counts `[cells]`.
-        group: Which parent each cell has, `[cells]`.
-        parents: Noisy count of each parent.
-        sigma: Noise of each count.
-        widths: Width of each cell.
-
-    Source:
-        James and Stein 1961 (positive part), applied to the deviations from the parent's spread.
-    """
-    out = counts.copy()
-    if sigma == 0:
-        return out
-    for index, parent in enumerate(parents):
-        members = np.flatnonzero(group == index)
-        size = len(members)
-        if size < 4:
-            continue
-        values, share = counts[members], widths[members] / widths[members].sum()
-        # the parent's own count has one unit of variance, the children's sum has `size` of them
-        total = (parent * size + values.sum()) / (size + 1)
-        rest = values <= np.maximum(total, 0) * share + _sure_of(size) * sigma
-        if rest.sum() < 4:
-            continue
-        left, spikes = total - values[~rest].sum(), np.count_nonzero(~rest)
-        if spikes and left < CLEAR * sigma * np.sqrt(1 + spikes):
-            left = 0.0  # beside spikes so little is noise: values that nobody has would come of it
-        if spikes:  # most of what is beside spikes is near them
-            share = share / _to_nearest(np.flatnonzero(~rest), size).clip(1) ** 2
-        even = max(left, 0) * share[rest] / share[rest].sum()
-        spread = max(float(((values[rest] - even) ** 2).sum()), 1e-9)
-        keep = max(0.0, 1 - sigma**2 * rest.sum() / spread)
-        out[members[rest]] = _onto_sum(even + keep * (values[rest] - even), max(left, 0.0))
-    return out
-
-
-def _to_nearest(chosen: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Distance of each of `size` positions from the nearest chosen one.
-
-    >>> _to_nearest(np.array([1, 4]), 6)
-    array([1, 0, 1, 1, 0, 1])
-    """
-    place = np.arange(size)
-    after = np.searchsorted(chosen, place).clip(max=len(chosen) - 1)
-    before = (after - 1).clip(min=0)
-    nearest: NDArray[np.int64] = np.minimum(abs(chosen[after] - place), abs(chosen[before] - place))
-    return nearest
-
-
-def _sure_of(cells: int) -> float:
-    """By how many standard deviations one of so many cells must exceed the noise to stand out."""
-    return float(np.sqrt(SURE**2 + 2 * np.log(max(cells / BRANCHES, 1.0))))
-
-
-def _isolated(
-    starts: NDArray[np.float64], ends: NDArray[np.float64], counts: NDArray[np.float64], sigma: float
-) -> NDArray[np.bool_]:
-    """Cells without a neighbour that stands out from the noise."""
-    holds = counts > CLEAR * sigma
-    touches = ends[:-1] == starts[1:]
-    out = np.ones(len(counts), dtype=bool)
-    out[1:] &= ~(touches & holds[:-1])
-    out[:-1] &= ~(touches & holds[1:])
-    return out
-
-
-def _spikes_alone(
-    starts: NDArray[np.float64],
-    ends: NDArray[np.float64],
-    shrunk: NDArray[np.float64],
-    raw: NDArray[np.float64],
-    group: NDArray[np.int64],
-    sigma: float,
-) -> NDArray[np.float64]:
-    """Leaves of the finest level: each cell that stands out is one, and each gap between such cells.
-
-    What lies between is known from the parent's count and the spikes', not from its many cells.
-    """
-    largest = np.bincount(group).max()
-    alone = raw > _sure_of(largest) * sigma
-    begins = np.ones(len(raw), dtype=bool)
-    begins[1:] = alone[1:] | alone[:-1] | (group[1:] != group[:-1])
-    first = np.flatnonzero(begins)
-    last = np.append(first[1:], len(raw)) - 1
-    spikes = np.bincount(group, alone)[group[first]]
-    sums = np.add.reduceat(shrunk, first)
-    spike = alone[first]
-    return np.stack(
-        [starts[first], ends[last], sums, np.where(spike, raw[first], sums), np.where(spike, 1, 1 + spikes)]
+def _weighed(first: Any, first_variance: Any, second: Any, second_variance: float) -> tuple[Any, Any]:  # noqa: ANN401 - numbers or arrays
+    """Two noisy figures of the same thing joined by their precisions, and the variance of that."""
+    if second_variance == 0:
+        return second, 0.0 * first_variance
+    total = first_variance + second_variance
+    return (
+        (first * second_variance + second * first_variance) / total,
+        first_variance * second_variance / total,
     )
 
 
-def _onto_sum(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:
-    """The nearest non-negative numbers that add up to `total`.
+def _cut(
+    start: float, end: float, points: NDArray[np.float64], after: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What single values leave of a cell: starts and ends of the pieces between them, `[pieces, 2]`.
 
-    Setting negative ones to zero alone would leave the noise of the others: mass where nobody is.
-
-    Source:
-        Duchi et al. 2008, Efficient projections onto the l1-ball.
+    >>> _cut(0.0, 4.0, np.array([0.0, 2.0, 9.0]), np.array([1.0, 3.0, 10.0]))
+    array([[1., 2.],
+           [3., 4.]])
     """
-    falling = np.sort(values)[::-1]
-    excess = (np.cumsum(falling) - total) / np.arange(1, len(values) + 1)
-    held = max(int(np.count_nonzero(falling > excess)), 1)
-    out: NDArray[np.float64] = np.maximum(values - excess[held - 1], 0.0)
-    return out
+    inside = (points >= start) & (points < end)
+    pieces = np.stack([np.append(start, after[inside]), np.append(points[inside], end)], axis=1)
+    left: NDArray[np.float64] = pieces[pieces[:, 0] < pieces[:, 1]]
+    return left
 
 
 def _held_leaves(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["SURE", "present_cells"]
 
 SURE = 4.0  # standard deviations of noise by which a value stands out
-SURE_ALONE = 6.0  # of one of about 200 cells that reach from 1e-9 to 1e19: a false one would be far out
+SURE_ALONE = 6.0  # of one of thousands of cells that reach from 1e-301 to 1e301: a false one would be far out
 REACH = ((2, 2.0), (8, SURE))  # up to so many cells from others it takes so many standard deviations
 SURE_TOGETHER = 3.5  # of the noise of a run of cells beside others
 LONGEST_RUN = 8  # cells

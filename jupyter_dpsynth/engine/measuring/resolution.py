@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.measuring.numbers import ColumnValues
     from jupyter_dpsynth.privacy.releases import Allowance
 
-__all__ = ["measure_resolution", "needs_resolution"]
+__all__ = ["declared_resolution", "measure_resolution", "needs_resolution"]
 
+WHOLE_NUMBERS = 2.0**53  # up to here float64 holds every whole number
 SEEN = 2.0  # standard deviations of noise below which nobody is taken to need a resolution
 EVIDENT = 10.0  # times as many rows as may be rounded must be seen in a resolution above 1
 
@@ -39,6 +40,11 @@ def needs_resolution(meta: object) -> bool:
         return True
     few = meta.bounds is not None and meta.bounds[1] - meta.bounds[0] < FLAT_SPAN
     return meta.decimals == 0 and not few
+
+
+def declared_resolution(meta: ContinuousMeta | DatetimeMeta) -> float:
+    """The resolution of a column of which none is learned: what the declared decimals say."""
+    return 10.0 ** -(meta.decimals or 0) if isinstance(meta, ContinuousMeta) else 1.0
 
 
 def measure_resolution(
@@ -97,7 +103,11 @@ def _level_of_moments(moments: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _level_of_numbers(values: NDArray[np.float64], candidates: list[float]) -> NDArray[np.int64]:
-    """Which is the coarsest resolution of each number; zero, which is a multiple of any, is left out."""
+    """Which is the coarsest resolution of each number; zero, which is a multiple of any, is left out.
+
+    A number far below a step is no multiple of it. Of one that is so large that float64 holds only whole
+    numbers of steps nobody can tell whether it was recorded in them.
+    """
     values = values[values != 0]
     level = np.full(len(values), len(candidates) - 1)
     for index in reversed(range(len(candidates))):
@@ -107,5 +117,6 @@ def _level_of_numbers(values: NDArray[np.float64], candidates: list[float]) -> N
         with np.errstate(over="ignore"):  # 1e308 in small steps overflows, and is then not close
             rounded = from_steps(np.rint(in_steps(values, step)), step)
         close = np.minimum(1e-9 + 1e-12 * np.abs(values), 0.01 * step)
-        level[np.abs(rounded - values) <= close] = index
+        told = (rounded != 0) & (np.abs(values) <= WHOLE_NUMBERS * step)
+        level[told & (np.abs(rounded - values) <= close)] = index
     return level

@@ -118,7 +118,7 @@ class RunPlan:
 
     @property
     def selection_delta(self) -> float:
-        """Chance that an undeclared category which one privacy unit brought in is published."""
+        """Chance that a category or single value which one privacy unit brought in is published."""
         return 0.0 if self.privacy is None else self.privacy.selection_delta
 
     @property

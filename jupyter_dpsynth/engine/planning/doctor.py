@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.columns import ExaminedColumn
 from jupyter_dpsynth.engine.planning.findings import Finding, Remedy, amount
@@ -149,14 +150,15 @@ def _plan(config: ResolvedConfig, columns: list[ExaminedColumn], rows: int) -> R
 
 def _threshold(plan: RunPlan | None, columns: list[ExaminedColumn]) -> float:
     """How many rows a value needs to be published in a column without declared categories."""
-    many = len(DataFrameMeta(tuple(column.meta for column in columns)).undeclared)
+    df_meta = DataFrameMeta(tuple(column.meta for column in columns))
+    many = len(df_meta.undeclared)
     if plan is None or plan.privacy is None or not many:
         return 0.0
     # both measurements of a column's categories, with the second one shared by all of them
     first = plan.noise_of(VALUE_HISTOGRAMS, Fraction(1, plan.columns))
     second = plan.noise_of(RARE_CATEGORIES, Fraction(1, many))
     sigma = 1 / math.sqrt(1 / first**2 + 1 / second**2)
-    return partition_threshold(sigma, plan.privacy.selection_delta / many)
+    return partition_threshold(sigma, plan.privacy.selection_delta / selected_columns(df_meta))
 
 
 def _many_columns(plan: RunPlan | None) -> list[Finding]:

@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.engine.measuring.orderings import planned_orderings
+from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.measuring.resolution import needs_resolution
 from jupyter_dpsynth.engine.model.plan import (
     MARGINALS,
@@ -68,7 +69,7 @@ LARGEST_RESOLUTION_SHARE = 0.03
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.01
 RARE_SHARE = 0.06
-SELECTION_SHARE = 0.1  # of delta, for publishing undeclared categories
+SELECTION_SHARE = 0.1  # of delta, for publishing undeclared categories and single values of numbers
 COUNT_DELTA = 0.01  # of delta, left unused because the plan follows from the noisy row count
 LARGEST_COUNT_DELTA = 0.2
 LARGE_DELTA = (  # with delta, the noisy row count, and what to do
@@ -165,7 +166,7 @@ def plan_run(
     base = PrivacyPlan(
         measurements if count is None else (count.measurement, *measurements),
         None,
-        SELECTION_SHARE * delta if df_meta.undeclared else 0.0,
+        SELECTION_SHARE * delta if selected_columns(df_meta) else 0.0,
         _count_delta(count, config, rows, delta),
         config.unit_text,
     )

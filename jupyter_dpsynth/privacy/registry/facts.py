@@ -47,9 +47,9 @@ def guarantee(receipt: PrivacyReceipt) -> str:
     text = (
         f"- Epsilon {epsilon_text(receipt.epsilon)} and delta {receipt.delta:.3g} hold for all of the run "
         f"together. The budget asked for was epsilon {receipt.epsilon_target:g}.\n"
-        f"- Of delta, {plan.selection_delta:.3g} is reserved for publishing categories that were not "
-        f"declared, and {plan.count_delta:.3g} is left unused because the plan follows from the noisy number "
-        "of rows.\n"
+        f"- Of delta, {plan.selection_delta:.3g} is reserved for publishing categories and single "
+        f"values that were not declared, and {plan.count_delta:.3g} is left unused because the plan follows "
+        "from the noisy number of rows.\n"
         "- Membership inference, from the trade-off curve of the whole composition: advantage at most "
         f"{epsilon_text(bound.advantage)}; largest true-positive rates at false-positive rates: {rates}."
     )
@@ -129,7 +129,7 @@ def small_groups(receipt: PrivacyReceipt) -> str:
     text = "The noise of a count is the same for large groups and small ones: small groups are less exact."
     if receipt.plan is not None and receipt.plan.selection_delta > 0:
         text += (
-            " Categories that were not declared are published only if their noisy count is large enough: "
-            "rare ones are put together."
+            " Categories that were not declared, and single values of numbers and times, are published only "
+            "if their noisy count is large enough: rare ones are put together."
         )
     return text

@@ -1,0 +1,166 @@
+"""Finds, with noise, the single values of a column that come again and again: codes, prices, answers.
+
+What is counted in private rows leaves through `Allowance.counts` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jupyter_dpsynth.engine.measuring.grids import is_flat
+from jupyter_dpsynth.engine.measuring.resolution import declared_resolution, needs_resolution
+from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
+from jupyter_dpsynth.privacy.releases import partition_threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.privacy.releases import Allowance
+
+__all__ = ["Repeated", "Selection", "distinct_values", "find_repeated", "point_after", "selected_columns"]
+
+TOGETHER = 2**22  # values of several parts that are counted at once
+LEAST_SHARE = 1e-3  # of the rows: a rarer value is as well known from its neighbourhood
+SINGLE = 1  # rows of a value that is not looked at: noise for each value of a continuous column is slow
+
+
+def selected_columns(df_meta: DataFrameMeta) -> int:
+    """Of how many columns single values may be published because many rows have them."""
+    numbers = [meta for meta in df_meta.learned if isinstance(meta, ContinuousMeta | DatetimeMeta)]
+    long = (needs_resolution(meta) or not is_flat(meta, declared_resolution(meta)) for meta in numbers)
+    return len(df_meta.undeclared) + sum(long)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a value needs to be published.
+
+    Attributes:
+        delta: Chance that a value which one privacy unit brought in is published.
+        unit_rows: Most rows of one privacy unit.
+        rows: Noisy number of rows.
+    """
+
+    delta: float
+    unit_rows: int
+    rows: float
+
+    def threshold(self, sigma: float) -> float:
+        """Noisy count above which a value is published.
+
+        A privacy unit may bring a value from `SINGLE` rows, where it is not looked at, to so many more.
+        """
+        least = LEAST_SHARE * self.rows
+        if sigma == 0:
+            return least
+        return max(partition_threshold(sigma, self.delta, self.unit_rows + SINGLE), least)
+
+
+@dataclass(frozen=True, eq=False)
+class Repeated:
+    """Single values that come again and again.
+
+    Attributes:
+        points: The values as points, float64 `[values]`, increasing.
+        exact: Rows with each, int64 `[values]`: private.
+        counts: Noisy count of each, float64 `[values]`.
+        variance: Variance of every count's noise.
+    """
+
+    points: NDArray[np.float64]
+    exact: NDArray[np.int64]
+    counts: NDArray[np.float64]
+    variance: float
+
+    @classmethod
+    def none(cls) -> Repeated:
+        """Where there are none, or none were looked for."""
+        empty = np.zeros(0)
+        return cls(empty, empty.astype(np.int64), empty, 1.0)
+
+    def measured_again(self, counts: NDArray[np.float64], noise: float) -> Repeated:
+        """With another noisy count of each, joined by their precisions."""
+        if noise == 0:
+            return replace(self, counts=counts, variance=0.0)
+        before, now = 1 / self.variance, noise**-2
+        joined = (self.counts * before + counts * now) / (before + now)
+        return replace(self, counts=joined, variance=1 / (before + now))
+
+    def taken_from(
+        self, amounts: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The sum of one amount for each value (a count, or one) in each of several disjoint sorted cells.
+
+        Args:
+            amounts: `[values]`.
+            starts: First point of each cell, increasing.
+            ends: Point after each cell.
+        """
+        place = np.searchsorted(starts, self.points, side="right") - 1
+        inside = (place >= 0) & (self.points < ends[place])
+        return np.bincount(place[inside], amounts[inside], minlength=len(starts)).astype(np.float64)
+
+
+def point_after(points: NDArray[np.float64], *, discrete: bool) -> NDArray[np.float64]:
+    """Where the cell of a single value ends: one step further, or the next number that a float can be.
+
+    >>> point_after(np.array([3.0, 2.0**60]), discrete=True) - np.array([3.0, 2.0**60])
+    array([  1., 256.])
+    """
+    following: NDArray[np.float64] = np.nextafter(points, np.inf)
+    return np.maximum(points + 1, following) if discrete else following
+
+
+def find_repeated(parts: list[NDArray[np.float64]], allowance: Allowance, selection: Selection) -> Repeated:
+    """The values of a column whose noisy counts show that many rows share them.
+
+    Args:
+        parts: The points of each part of the table, sorted: private.
+        allowance: For one histogram.
+        selection: What a value needs to be published.
+
+    Privacy:
+        One histogram over all values that at least two rows have, and partition selection: a value that one
+        privacy unit brought above `SINGLE` rows is published with a chance of at most delta.
+
+    Source:
+        Desfontaines, Voss, Gipson, Mandayam, 'Differentially private partition selection', PoPETs 2022.
+    """
+    points, exact = distinct_values(parts)
+    noisy, noise = allowance.counts(exact), allowance.noise
+    chosen = noisy > selection.threshold(noise)
+    return Repeated(points[chosen], exact[chosen], noisy[chosen], noise**2)
+
+
+def distinct_values(parts: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The values that more than `SINGLE` rows have, increasing, and how many rows have each: private.
+
+    >>> distinct_values([np.array([1.0, 1.0, 2.0]), np.array([1.0, 3.0, 3.0])])
+    (array([1., 3.]), array([3, 2]))
+    """
+    points, counts = [np.zeros(0)], [np.zeros(0, np.int64)]
+    for values in _ranges(parts):
+        begins = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
+        rows = np.diff(np.append(begins, len(values)))
+        often = rows > SINGLE
+        points.append(values[begins[often]])
+        counts.append(rows[often])
+    return np.concatenate(points), np.concatenate(counts)
+
+
+def _ranges(parts: list[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
+    """The values of all parts together in increasing order, at most about `TOGETHER` at once."""
+    if len(parts) == 1:
+        yield parts[0]
+        return
+    step = max(TOGETHER // (2 * len(parts)), 1)
+    cuts = np.unique(np.concatenate([part[::step] for part in parts]))[:: len(parts)]
+    for low, high in zip(np.append(-np.inf, cuts), np.append(cuts, np.inf), strict=True):
+        pieces = [part[slice(*np.searchsorted(part, (low, high), side="left"))] for part in parts]
+        yield np.sort(np.concatenate(pieces))

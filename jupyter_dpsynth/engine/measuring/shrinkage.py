@@ -1,0 +1,95 @@
+"""Estimates what noisy counts of sibling cells say of the rows in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jupyter_dpsynth.engine.measuring.grids import BRANCHES
+from jupyter_dpsynth.engine.measuring.presence import SURE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["CLEAR", "shrink_siblings"]
+
+CLEAR = 2.0  # standard deviations of noise that a part's count should be
+
+
+def shrink_siblings(
+    counts: NDArray[np.float64],
+    group: NDArray[np.int64],
+    parents: NDArray[np.float64],
+    sigma: float,
+    widths: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Denoise the counts of siblings: keep those that stand out, and draw the others towards an even spread.
+
+    Args:
+        counts: Noisy counts `[cells]`.
+        group: Which parent each cell has, `[cells]`.
+        parents: Noisy count of each parent.
+        sigma: Noise of each count.
+        widths: Width of each cell.
+
+    Source:
+        James and Stein 1961 (positive part), applied to the deviations from the parent's spread.
+    """
+    out = counts.copy()
+    if sigma == 0:
+        return out
+    for index, parent in enumerate(parents):
+        members = np.flatnonzero(group == index)
+        size = len(members)
+        if size < 4:
+            continue
+        values, share = counts[members], widths[members] / widths[members].sum()
+        # the parent's own count has one unit of variance, the children's sum has `size` of them
+        total = (parent * size + values.sum()) / (size + 1)
+        rest = values <= np.maximum(total, 0) * share + _sure_of(size) * sigma
+        if rest.sum() < 4:
+            continue
+        left, spikes = total - values[~rest].sum(), np.count_nonzero(~rest)
+        if spikes and left < CLEAR * sigma * np.sqrt(1 + spikes):
+            left = 0.0  # beside spikes so little is noise: values that nobody has would come of it
+        if spikes:  # most of what is beside spikes is near them
+            share = share / _to_nearest(np.flatnonzero(~rest), size).clip(1) ** 2
+        even = max(left, 0) * share[rest] / share[rest].sum()
+        spread = max(float(((values[rest] - even) ** 2).sum()), 1e-9)
+        keep = max(0.0, 1 - sigma**2 * rest.sum() / spread)
+        out[members[rest]] = _onto_sum(even + keep * (values[rest] - even), max(left, 0.0))
+    return out
+
+
+def _to_nearest(chosen: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Distance of each of `size` positions from the nearest chosen one.
+
+    >>> _to_nearest(np.array([1, 4]), 6)
+    array([1, 0, 1, 1, 0, 1])
+    """
+    place = np.arange(size)
+    after = np.searchsorted(chosen, place).clip(max=len(chosen) - 1)
+    before = (after - 1).clip(min=0)
+    nearest: NDArray[np.int64] = np.minimum(abs(chosen[after] - place), abs(chosen[before] - place))
+    return nearest
+
+
+def _sure_of(cells: int) -> float:
+    """By how many standard deviations one of so many cells must exceed the noise to stand out."""
+    return float(np.sqrt(SURE**2 + 2 * np.log(max(cells / BRANCHES, 1.0))))
+
+
+def _onto_sum(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:
+    """The nearest non-negative numbers that add up to `total`.
+
+    Setting negative ones to zero alone would leave the noise of the others: mass where nobody is.
+
+    Source:
+        Duchi et al. 2008, Efficient projections onto the l1-ball.
+    """
+    falling = np.sort(values)[::-1]
+    excess = (np.cumsum(falling) - total) / np.arange(1, len(values) + 1)
+    held = max(int(np.count_nonzero(falling > excess)), 1)
+    out: NDArray[np.float64] = np.maximum(values - excess[held - 1], 0.0)
+    return out
