@@ -14,7 +14,7 @@ from jupyter_dpsynth.encoding.numeric import LARGEST
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.grids import LEVELS, coarsest_cells
-from jupyter_dpsynth.engine.measuring.numbers import read_values
+from jupyter_dpsynth.engine.measuring.reading import read_values
 from jupyter_dpsynth.engine.measuring.resolution import measure_resolution
 from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, RESOLUTION_HISTOGRAMS, VALUE_HISTOGRAMS
 from jupyter_dpsynth.errors import MetadataError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.measuring.categories import CategorySearch, measure_declared
-from jupyter_dpsynth.engine.measuring.numbers import grow_bins, read_values
+from jupyter_dpsynth.engine.measuring.numbers import grow_bins
+from jupyter_dpsynth.engine.measuring.reading import read_values
 from jupyter_dpsynth.engine.measuring.repeated import Selection, selected_columns
 from jupyter_dpsynth.engine.measuring.resolution import (
     declared_resolution,

@@ -6,7 +6,6 @@ cell of every histogram.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -20,18 +19,14 @@ from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells
 from jupyter_dpsynth.engine.measuring.repeated import Repeated, Selection, find_repeated, point_after
 from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, shrink_siblings
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
-from jupyter_dpsynth.sources.values import number_values, time_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pandas as pd
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.engine.measuring.reading import ColumnValues
     from jupyter_dpsynth.privacy.releases import Allowance
-    from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["ColumnValues", "grow_bins", "read_values"]
+__all__ = ["grow_bins"]
 
 NEARLY_ALL = 0.7  # of the rows that are not missing
 MOST_BRANCHES = 256
@@ -42,45 +37,6 @@ FIRST_SHARE, SEARCH_SHARE = Fraction(3, 10), Fraction(1, 5)
 RESOLVED = 64  # points of a cell whose single values the tree tells apart
 CLEAR_REST = 3.0  # standard deviations of noise that rows beside single values must exceed
 LEAST_MASS = 1e-3  # rows of a leaf
-
-
-@dataclass(frozen=True, eq=False)
-class ColumnValues:
-    """The private values of a column of numbers or times, sorted.
-
-    Attributes:
-        parts: The present values of each part of the table, sorted: float64 numbers, or int64 microseconds.
-        missing: Exact number of missing values.
-    """
-
-    parts: list[NDArray[Any]]
-    missing: int
-
-
-def read_values(source: Source, meta: ContinuousMeta | DatetimeMeta) -> ColumnValues:
-    """Read a column once; all later counts are made from what this returns."""
-    lengths, missing = [0], 0
-
-    def values() -> Iterator[NDArray[Any]]:
-        nonlocal missing
-        for part, absent in source.map(functools.partial(_sorted_values, meta=meta), [meta.name]):
-            lengths.append(len(part))
-            missing += absent
-            yield part
-
-    dtype = np.dtype(np.int64 if isinstance(meta, DatetimeMeta) else np.float64)
-    together = source.concatenate(values(), dtype)
-    return ColumnValues(np.split(together, np.cumsum(lengths)[1:-1]), missing)
-
-
-def _sorted_values(df: pd.DataFrame, meta: ContinuousMeta | DatetimeMeta) -> tuple[NDArray[Any], int]:
-    series = df[meta.name]
-    if isinstance(meta, DatetimeMeta):
-        moments, missing = time_values(series, duration=meta.is_duration)
-        return np.sort(moments[~missing]), int(missing.sum())
-    values = number_values(series)
-    missing = np.isnan(values)
-    return np.sort(values[~missing]), int(missing.sum())
 
 
 def grow_bins(
@@ -224,7 +180,10 @@ class _Tree:
 
     def _resolved(self) -> float:
         """How long a cell may be for single values to be told apart without looking for them."""
-        return RESOLVED if self.discrete else 0.0
+        if not self.discrete:
+            return 0.0
+        all_told = self.declared and self.branches**LEVELS >= self.high - self.low
+        return np.inf if all_told else RESOLVED
 
     def _search(self, cells: _Cells) -> _Cells:
         """Look for single values that come again and again; what is left of the cells without them."""

@@ -19,7 +19,7 @@ from jupyter_dpsynth.sources.values import RESOLUTIONS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.engine.measuring.numbers import ColumnValues
+    from jupyter_dpsynth.engine.measuring.reading import ColumnValues
     from jupyter_dpsynth.privacy.releases import Allowance
 
 __all__ = ["declared_resolution", "measure_resolution", "needs_resolution"]
