@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Bool
 
 from jupyter_dpsynth.cli.status import INTERRUPTED
+from jupyter_dpsynth.cli.tables import add_reading
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import ArtifactError, DPSynthError, NotLearnedError
 from jupyter_dpsynth.parameters import ColumnName
@@ -45,6 +46,7 @@ def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type f
         help="a .csv, .csv.gz, .tsv, .parquet or .feather file; for several Parquet or CSV files, a folder "
         "or a quoted pattern such as 'data/*.parquet'; - for CSV from stdin",
     )
+    add_reading(parser)
     parser.add_argument(
         "-o", "--output", required=True, help="where to save the model, for example model.dps"
     )
@@ -113,7 +115,7 @@ def learn(options: argparse.Namespace) -> int:
     if options.output == STANDARD:
         raise ArtifactError("--output = '-' is not allowed: give the name of a file for the model.")
     output = checked_output(options.output, replace=options.force, otherwise=PAID)
-    table = leave_out(open_table(options.table), options.ignore, "--ignore")
+    table = leave_out(open_table(options.table, options.sep, options.encoding), options.ignore, "--ignore")
     df_meta = MetaExtractor.extract(table, ids=options.ids, schema=options.schema)
     synthesizer = HighDimSynthesizer(df_meta, config)
     label = label_of(Path(options.table).name.partition(".")[0])

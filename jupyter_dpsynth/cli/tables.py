@@ -6,17 +6,27 @@ import glob
 import io
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import ArtifactError, DataError, MissingDependencyError
+from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, MissingDependencyError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from jupyter_dpsynth.sources.base import Source
+    from jupyter_dpsynth.sources.csv import CsvFile
 
-__all__ = ["STANDARD", "check_format", "checked_output", "open_table", "read_table", "write_table"]
+__all__ = [
+    "STANDARD",
+    "add_reading",
+    "check_format",
+    "checked_output",
+    "open_table",
+    "read_table",
+    "write_table",
+]
 
 STANDARD = "-"  # stdin or stdout, as CSV
 FORMATS = {
@@ -68,13 +78,63 @@ def checked_output(name: str, *, replace: bool, otherwise: str) -> Path:
     return path
 
 
-def open_table(path: str) -> Source:
+def add_reading(parser: Any) -> None:  # noqa: ANN401 - argparse names no type for it
+    """Add the options that say how a CSV file is written."""
+    parser.add_argument(
+        "--sep",
+        metavar="MARK",
+        help="what separates the fields of CSV; by default as in its header, and told",
+    )
+    parser.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="how the text of CSV is written, for example cp1252; by default utf-8, or cp1252 if the header "
+        "is not utf-8, and told",
+    )
+
+
+def _with_options(file: CsvFile, sep: str | None, encoding: str | None) -> CsvFile:
+    """A file of CSV with the separator and encoding that were given, or else those of its header."""
+    from jupyter_dpsynth.sources.csv import detected
+
+    if sep is not None:
+        sep = {"\\t": "\t", "tab": "\t"}.get(sep, sep)
+        if len(sep) != 1 or not sep.isascii() or sep in '"\r\n':
+            raise ConfigError(f"--sep = {sep!r} is not allowed: give one character, such as ';' or 'tab'.")
+        file = replace(file, separator=sep)
+    if encoding is not None:
+        try:
+            good = "\"',;\n".encode(encoding) == b"\"',;\n"
+        except (LookupError, UnicodeError):
+            good = False
+        if not good:
+            raise ConfigError(
+                f"--encoding = {encoding!r} is not allowed: give utf-8, cp1252, or another one that extends "
+                "ASCII."
+            )
+        file = replace(file, encoding=encoding)
+    found = detected(file) if sep is None or encoding is None else file
+    told = [f"{found.separator!r} between fields"] * (sep is None and found.separator != file.separator)
+    told += [f"text in {found.encoding}"] * (encoding is None and found.encoding != file.encoding)
+    if told:
+        sys.stderr.write(f"jupyter dpsynth: {file.name} is read with {' and '.join(told)}.\n")
+    return replace(
+        file,
+        separator=found.separator if sep is None else file.separator,
+        encoding=found.encoding if encoding is None else file.encoding,
+    )
+
+
+def open_table(path: str, sep: str | None = None, encoding: str | None = None) -> Source:
     """Open a private table: Parquet or CSV files part by part if Dask is installed, others in memory.
 
     Args:
         path: A file, a folder of Parquet or CSV files, a pattern of them, or - for CSV from stdin.
+        sep: What separates the fields of CSV; None to take it from the header, and tell.
+        encoding: How the text of CSV is written; None for UTF-8, unless the header shows that it is not.
 
     Raises:
+        ConfigError: There is no such separator or encoding.
         DataError: It cannot be read. The message says nothing of what is in it.
         MissingDependencyError: pyarrow is needed; or Dask, because there are several files.
 
@@ -83,26 +143,34 @@ def open_table(path: str) -> Source:
         rows.
     """
     from jupyter_dpsynth.sources.base import FrameSource
-    from jupyter_dpsynth.sources.opening import open_source
+    from jupyter_dpsynth.sources.csv import CsvFile, CsvSource
+    from jupyter_dpsynth.sources.opening import is_csv, open_source, source_files
 
     place = Path(path)
     several = place.is_dir() or (glob.has_magic(path) and not place.exists())
     if several or (place.is_file() and check_format(path, "the table") in IN_PARTS):
         try:
-            return open_source(path)
+            files = source_files(path)
+            if not is_csv(files):
+                return open_source(path)
+            first = _with_options(CsvFile.at(files[0]), sep, encoding)
+            return CsvSource(files, first.separator, first.encoding)
         except MissingDependencyError:
             if several:
                 raise
-    return FrameSource(read_table(path))
+    return FrameSource(read_table(path, sep, encoding))
 
 
-def read_table(path: str) -> pd.DataFrame:
+def read_table(path: str, sep: str | None = None, encoding: str | None = None) -> pd.DataFrame:
     """Read a private table into memory.
 
     Args:
         path: A file, or - for CSV from stdin.
+        sep: As for `open_table`.
+        encoding: As for `open_table`.
 
     Raises:
+        ConfigError: There is no such separator or encoding.
         DataError: It cannot be read. The message says nothing of what is in it.
         MissingDependencyError: pyarrow is needed.
 
@@ -121,10 +189,11 @@ def read_table(path: str) -> pd.DataFrame:
         if path != STANDARD:
             file = CsvFile.at(Path(path), separator)
             file.opened().close()  # a missing file has a message of its own
-            return read_csv_frame(file)
+            return read_csv_frame(_with_options(file, sep, encoding))
         content = sys.stdin.buffer.read()
-        return read_csv_frame(CsvFile("the table on stdin", lambda: io.BytesIO(content), separator))
-    except DataError:
+        piped = CsvFile("the table on stdin", lambda: io.BytesIO(content), separator)
+        return read_csv_frame(_with_options(piped, sep, encoding))
+    except (ConfigError, DataError):
         raise
     except ImportError:
         failure: Exception = MissingDependencyError(

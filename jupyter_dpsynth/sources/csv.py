@@ -1,6 +1,7 @@
 """CSV files: read once, from beginning to end, into a private Parquet file that can be read by columns.
 
-The table is what `pandas.read_csv` makes of the files, so they are read with it, many rows at a time.
+The table is what `pandas.read_csv` makes of the files, so they are read with it, many rows at a time; but
+codes with leading zeros stay text.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import functools
 import gzip
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["CsvFile", "CsvSource", "read_csv_frame"]
+__all__ = ["CsvFile", "CsvSource", "detected", "read_csv_frame"]
 
 HEAD_ROWS = TYPED_ROWS
 FEW_VALUES = 10  # and this many in a hundred: with fewer, a column counts as one without values
+LEAST_CODES = 0.01  # of the values: if so many have a leading zero, these are codes
 NEARLY_ALL = 0.9  # of their values must fit a type
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 NULLABLE = {"truth": "boolean", "whole": "Int64", "number": "Float64"}
@@ -42,13 +44,17 @@ UNREADABLE = (
 )
 SEPARATED = (
     "{name} has one column, {column}: its fields seem to be separated by {mark!r}, not by commas. Pass "
-    "dask.dataframe.read_csv(path, sep={mark!r}), or save the table as Parquet."
+    "dask.dataframe.read_csv(path, sep={mark!r}), or save the table as Parquet; in a terminal, "
+    "--sep {mark!r}."
 )
 LONGER = (
     "{name}: its rows have more fields than its header has names. Add the missing column names, or save the "
     "table as Parquet."
 )
-NOT_TEXT = "{name}: its header is not text in UTF-8. Save it as 'CSV UTF-8', or as Parquet."
+NOT_TEXT = (
+    "{name}: its header is not text in UTF-8. Save it as 'CSV UTF-8', or as Parquet; in a terminal, name its "
+    "--encoding."
+)
 MARKS = ";\t|"  # that stand between fields where it is not a comma
 DAMAGED = (ValueError, OSError, EOFError, zlib.error)  # pandas' own errors are ValueErrors
 
@@ -61,14 +67,16 @@ class CsvSource(FilesSource):
 
     Args:
         files: The files, in the order of their rows.
+        separator: What stands between fields.
+        encoding: How their text is written.
     """
 
     copied = True
     here = True  # the copy is on this machine's disk
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path], separator: str = ",", encoding: str = "utf-8") -> None:
         super().__init__(files)
-        self._csv = [CsvFile.at(path) for path in self._files]
+        self._csv = [CsvFile.at(path, separator, encoding) for path in self._files]
         self._described, self._at_once = _described(self._csv[0])
         for file in self._csv[1:]:
             if sorted(_head(file, 1).columns) != sorted(self._described.columns):
@@ -137,26 +145,41 @@ class CsvFile:
         name: Its name, for messages.
         opened: Opens it for reading from its beginning.
         separator: What stands between fields.
+        encoding: How its text is written: one in which quotes and line ends are those of ASCII.
     """
 
     name: str
     opened: Callable[[], BinaryIO]
     separator: str = ","
+    encoding: str = "utf-8"
 
     @classmethod
-    def at(cls, path: Path, separator: str = ",") -> CsvFile:
+    def at(cls, path: Path, separator: str = ",", encoding: str = "utf-8") -> CsvFile:
         """The file at a path, which may be packed."""
         packed = path.name.lower().endswith(".gz")
 
         def opened() -> BinaryIO:
             return cast("BinaryIO", gzip.open(path)) if packed else path.open("rb")
 
-        return cls(path.name, opened, separator)
+        return cls(path.name, opened, separator, encoding)
 
     @functools.cached_property
     def header(self) -> list[str]:
         """Names of the columns, read once."""
         return list(_read(self, nrows=0).columns)
+
+
+def detected(file: CsvFile) -> CsvFile:
+    """The same file, read with the separator and the encoding that its header has: no value is looked at.
+
+    Args:
+        file: To be read with commas, in UTF-8, unless its header has other separators or is not in UTF-8.
+    """
+    if any("\ufffd" in name for name in file.header):
+        file = replace(file, encoding="cp1252")
+    names = file.header
+    marks = [mark for mark in MARKS if len(names) == 1 and mark in names[0]]
+    return replace(file, separator=marks[0]) if marks else file
 
 
 def read_csv_frame(file: CsvFile) -> pd.DataFrame:
@@ -218,6 +241,7 @@ def _read(file: CsvFile, **options: Any) -> Any:  # noqa: ANN401 - a frame, or a
             sep=file.separator,
             usecols=names,
             index_col=False,  # the first field is no index
+            encoding=file.encoding,
             encoding_errors="replace",
             low_memory=False,  # types that change within a column would make pandas warn
             **options,
@@ -297,6 +321,9 @@ def _kind_of_texts(texts: pd.Series) -> str:
     present = texts[texts.notna()]
     if len(present) < min(FEW_VALUES, FEW_VALUES * len(texts) / 100) or not len(present):
         return "number"  # as pandas has it where nothing is there
+    # codes such as '01067' are no numbers: these have no leading zeros
+    if present.str.fullmatch(r"0\d+").sum() >= max(FEW_VALUES, LEAST_CODES * len(present)):
+        return "text"
     whole = present.str.fullmatch(r"\s*[-+]?\d{1,18}\s*").to_numpy(bool)
     number = pd.to_numeric(present, errors="coerce").notna().to_numpy(bool)
     truth = present.isin([*TRUE, *FALSE]).to_numpy(bool)

@@ -14,7 +14,7 @@ from jupyter_dpsynth.sources.base import FrameSource, Source
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["is_dask", "known_columns", "leave_out", "open_source", "source_files"]
+__all__ = ["is_csv", "is_dask", "known_columns", "leave_out", "open_source", "source_files"]
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".csv.gz")
@@ -100,7 +100,7 @@ def source_files(path: str | os.PathLike[str]) -> list[Path]:
         found = [
             each
             for each in place.iterdir()
-            if each.name.endswith((*PARQUET, *CSV)) and not each.name.startswith(".")
+            if each.name.lower().endswith((*PARQUET, *CSV)) and not each.name.startswith(".")
         ]
     else:
         found = [Path(each) for each in glob.glob(str(place), recursive=True)]  # noqa: PTH207 - absolute too
@@ -114,12 +114,17 @@ def source_files(path: str | os.PathLike[str]) -> list[Path]:
     return files
 
 
+def is_csv(files: Sequence[Path]) -> bool:
+    """Whether all files are CSV, by their names."""
+    return all(path.name.lower().endswith(CSV) for path in files)
+
+
 def _open_files(files: list[Path]) -> Source:
-    if all(path.name.endswith(PARQUET) for path in files):
+    if all(path.name.lower().endswith(PARQUET) for path in files):
         from jupyter_dpsynth.sources.parquet import ParquetSource
 
         return ParquetSource(files)
-    if all(path.name.endswith(CSV) for path in files):
+    if is_csv(files):
         from jupyter_dpsynth.sources.csv import CsvSource
 
         return CsvSource(files)

@@ -11,8 +11,8 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.conversions import converted
 from jupyter_dpsynth.engine.planning.doctor import Finding, examine
+from jupyter_dpsynth.engine.planning.findings import findings_text
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
-from jupyter_dpsynth.notebook.show.findings import findings_text
 from jupyter_dpsynth.sources.opening import open_source
 
 ROWS = 400

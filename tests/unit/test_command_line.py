@@ -462,3 +462,29 @@ def test_output_and_files_exclude_each_other_and_the_help_shows_the_form(model, 
     with pytest.raises(SystemExit):
         cli.main(["synthesize", "--help"])
     assert """--where '{"sex": "Female", "age": (18, 65)}'""" in capsys.readouterr().out
+
+
+def test_a_german_export_is_read_as_it_is_written_and_the_doctor_tells_what_to_do(tmp_path, capsys):
+    file = tmp_path / "EXPORT.CSV"
+    rows = [f"0{1000 + place % 40};{place % 90 + 30},5;Schönau {place % 3}" for place in range(300)]
+    file.write_text("\n".join(["PLZ;Größe;Ort", *rows]), encoding="cp1252")
+    with open_table(str(file)) as table:
+        assert list(table.described.columns) == ["PLZ", "Größe", "Ort"]
+        (first,) = table.map(lambda df: df.iloc[0].tolist(), ["PLZ", "Größe", "Ort"])
+    assert first == ["01000", "30,5", "Schönau 0"]
+    assert "read with ';' between fields and text in cp1252" in capsys.readouterr().err
+    assert cli.main(["doctor", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "owner's eyes only" in shown
+    assert "df['Größe'] = pd.to_numeric(" in shown
+    assert "'PLZ' has codes with leading zeros" in shown
+
+
+def test_what_is_said_of_a_csv_file_holds_and_is_checked(tmp_path, capsys):
+    file = tmp_path / "t.csv"
+    file.write_text("a|b;c\n" + "1|x;y\n" * 20)
+    with open_table(str(file), sep="|") as table:
+        assert list(table.described.columns) == ["a", "b;c"]
+    assert capsys.readouterr().err == ""
+    for option, value in (("--sep", "ab"), ("--encoding", "utf-16"), ("--encoding", "nonsense")):
+        assert f"{option} = '{value}' is not allowed" in refused(capsys, "doctor", file, option, value)

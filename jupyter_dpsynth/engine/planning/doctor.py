@@ -18,7 +18,7 @@ import numpy as np
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.columns import ExaminedColumn
-from jupyter_dpsynth.engine.planning.findings import Finding, Remedy, amount
+from jupyter_dpsynth.engine.planning.findings import BANNER, Finding, Remedy, amount
 from jupyter_dpsynth.engine.planning.plan import least_rows, plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError, shielded
 from jupyter_dpsynth.metadata.columns import (
@@ -43,10 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BANNER", "Finding", "Remedy", "examine"]
 
-BANNER = (
-    "For the owner's eyes only: computed from the original rows, and not covered by epsilon. Clear this "
-    "output before you pass the notebook on."
-)
 LEVELS = ("stop", "care", "hint")
 NOISY_SHARE = 0.03  # of the rows: noise of a count beside which all but the most frequent values vanish
 PART_ADVICE = (

@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jupyter_dpsynth.engine.planning.conversions import Conversion
 
-__all__ = ["Finding", "Remedy", "amount"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "ALL_OF_THEM",
+    "APPLY",
+    "BANNER",
+    "NOTHING",
+    "SIGNS",
+    "Finding",
+    "Remedy",
+    "amount",
+    "conversion_lines",
+    "findings_text",
+]
+
+BANNER = (
+    "For the owner's eyes only: computed from the original rows, and not covered by epsilon. Clear this "
+    "output before you pass the notebook on."
+)
+SIGNS = {"stop": ("✗", "must change"), "care": ("⚠", "look at this"), "hint": ("•", "hint")}
+NOTHING = "Nothing was found that would spoil a run."
+ALL_OF_THEM = "All conversions together, to paste into a cell (df is your table); then check again:"
+APPLY = (
+    "Put a line of code into the %%dpsynth learn cell; run one that begins with df[ in a cell before it. "
+    "In the panel (%dpsynth panel, tab 'Check-up'), a "
+    "button applies it."
+)
 
 
 @dataclass(frozen=True)
@@ -62,3 +89,28 @@ class Finding:
 def amount(share: float) -> str:
     """A share of rows in a word."""
     return "a few" if share < 0.02 else "some" if share < 0.1 else "many" if share < 0.5 else "most"
+
+
+def findings_text(findings: Sequence[Finding], apply: str = APPLY) -> str:
+    """All findings as text.
+
+    Args:
+        findings: The findings.
+        apply: What to do with their lines, in words.
+    """
+    lines = [f"⚠ {BANNER}", ""]
+    if not findings:
+        return "\n".join([*lines, f"✓ {NOTHING}"])
+    for each in findings:
+        sign, words = SIGNS[each.level]
+        lines += [f"{sign} {words}: {each.text}", f"    {each.advice}"]
+        lines += [f"    >>> {each.remedy.line}"] if each.remedy else []
+    block = conversion_lines(findings)
+    if len(block) > 1:
+        lines += ["", ALL_OF_THEM, *(f"    {line}" for line in block)]
+    return "\n".join([*lines, "", apply])
+
+
+def conversion_lines(findings: Sequence[Finding]) -> list[str]:
+    """The lines of all conversions, to be run together."""
+    return [each.remedy.line for each in findings if each.remedy and each.remedy.name == "convert"]

@@ -70,7 +70,8 @@ def _whole_number(parsed: ParsedLine, namespace: dict[str, Any], name: str) -> i
 def doctor(session: Session, parsed: ParsedLine) -> None:
     """Show the findings of the check-up."""
     from jupyter_dpsynth.engine.planning.doctor import examine
-    from jupyter_dpsynth.notebook.show.findings import findings_html, findings_text
+    from jupyter_dpsynth.engine.planning.findings import findings_text
+    from jupyter_dpsynth.notebook.show.findings import findings_html
 
     config, schema = settings(session, parsed)
     with table_of(session, parsed, schema) as table:

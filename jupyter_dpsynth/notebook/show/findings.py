@@ -1,4 +1,4 @@
-"""The doctor's findings as text and as HTML."""
+"""The doctor's findings as HTML."""
 
 from __future__ import annotations
 
@@ -7,47 +7,23 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import DONE, ERROR, INK, MUTED, WARN, callout, card, join, sign, strong
-from jupyter_dpsynth.engine.planning.doctor import BANNER
+from jupyter_dpsynth.engine.planning.findings import (
+    ALL_OF_THEM,
+    APPLY,
+    BANNER,
+    NOTHING,
+    SIGNS,
+    conversion_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jupyter_dpsynth.engine.planning.doctor import Finding
+    from jupyter_dpsynth.engine.planning.findings import Finding
 
-__all__ = ["banner_html", "finding_html", "findings_html", "findings_text", "nothing_html"]
+__all__ = ["banner_html", "finding_html", "findings_html", "nothing_html"]
 
-SIGNS = {
-    "stop": ("✗", "must change", ERROR),
-    "care": ("⚠", "look at this", WARN),
-    "hint": ("•", "hint", MUTED),
-}
-NOTHING = "Nothing was found that would spoil a run."
-ALL_OF_THEM = "All conversions together, to paste into a cell (df is your table); then check again:"
-APPLY = (
-    "Put a line of code into the %%dpsynth learn cell; run one that begins with df[ in a cell before it. "
-    "In the panel (%dpsynth panel, tab 'Check-up'), a "
-    "button applies it."
-)
-
-
-def findings_text(findings: Sequence[Finding]) -> str:
-    """All findings for a terminal."""
-    lines = [f"⚠ {BANNER}", ""]
-    if not findings:
-        return "\n".join([*lines, f"✓ {NOTHING}"])
-    for each in findings:
-        sign, words, _ = SIGNS[each.level]
-        lines += [f"{sign} {words}: {each.text}", f"    {each.advice}"]
-        lines += [f"    >>> {each.remedy.line}"] if each.remedy else []
-    block = conversion_lines(findings)
-    if len(block) > 1:
-        lines += ["", ALL_OF_THEM, *(f"    {line}" for line in block)]
-    return "\n".join([*lines, "", APPLY])
-
-
-def conversion_lines(findings: Sequence[Finding]) -> list[str]:
-    """The lines of all conversions, to be run together."""
-    return [each.remedy.line for each in findings if each.remedy and each.remedy.name == "convert"]
+COLOURS = {"stop": ERROR, "care": WARN, "hint": MUTED}
 
 
 def banner_html() -> Markup:
@@ -63,7 +39,7 @@ def nothing_html() -> Markup:
 
 def finding_html(finding: Finding) -> Markup:
     """One finding: its severity as a sign and a word, what was found, and what to do."""
-    character, words, colour = SIGNS[finding.level]
+    (character, words), colour = SIGNS[finding.level], COLOURS[finding.level]
     line: str = ""
     if finding.remedy:
         line = Markup('<div><code style="background:none;padding:0">{}</code></div>').format(
