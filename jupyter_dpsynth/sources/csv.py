@@ -175,7 +175,8 @@ def detected(file: CsvFile) -> CsvFile:
     Args:
         file: To be read with commas, in UTF-8, unless its header has other separators or is not in UTF-8.
     """
-    if any("\ufffd" in name for name in file.header):
+    written = "".join(file.header)
+    if "\ufffd" in written and "\0" not in written:  # which text in UTF-16 has
         file = replace(file, encoding="cp1252")
     names = file.header
     marks = [mark for mark in MARKS if len(names) == 1 and mark in names[0]]
