@@ -217,7 +217,7 @@ PHASES = [
     "engine.measuring.measure.measure_orderings",
     "engine.measuring.measure.reference_from",
     "privacy.releases.poisson_sample",
-    "engine.training.release.chunks",
+    "engine.training.release.codes_at",
     "engine.learning.run.sharpen",
     "engine.learning.receipts.tf_privacy_statement",
 ]

@@ -265,7 +265,7 @@ def test_the_receipt_tells_an_attackers_success_in_text_and_html(receipt):
 
 def test_a_receipt_is_stored_and_verified_as_before(receipt):
     before, after = json.loads(SAMPLE), json.loads(receipt.to_json())
-    assert list(after) == list(before)
+    assert [name for name in after if name in before] == list(before)  # others have been added since
     for name in before:
         if name not in {"covered", "not_covered"}:  # these have been worded anew since
             assert after[name] == before[name], name
