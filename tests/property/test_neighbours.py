@@ -174,9 +174,13 @@ ENTRY = re.compile(r"\b[0-9a-f]{8,32}\b")  # what the ledger calls a run, at ran
 PICTURE = re.compile(r"[A-Za-z0-9+/=]{200,}")
 
 
+# which columns this names follows from noisy counts, as figures do
+HIDDEN = re.compile(r"whether rare rows of .*?: none are made", re.DOTALL)
+
+
 def masked(text):
     """A text without its figures, its lines sorted: some are in the order of their figures."""
-    plain = FIGURE.sub("#", ENTRY.sub("#", PICTURE.sub("", text)))
+    plain = FIGURE.sub("#", ENTRY.sub("#", HIDDEN.sub("#", PICTURE.sub("", text))))
     return sorted(plain.replace(">", ">\n").splitlines())
 
 
@@ -187,10 +191,14 @@ def unnamed(text):
     return masked(text)
 
 
+# what was imposed, and what the noise hides: sentences about noisy figures
+FIGURES_IN_WORDS = {"imposed", "untold"}
+
+
 def skeleton(value):
     """What is left of parsed JSON without its figures; how many bins a column has is one of them."""
     if isinstance(value, dict):
-        return {key: skeleton(each) for key, each in value.items()}
+        return {key: "#" if key in FIGURES_IN_WORDS else skeleton(each) for key, each in value.items()}
     if isinstance(value, list):
         found = [skeleton(each) for each in value]
         return [each for place, each in enumerate(found) if each not in found[:place]]
@@ -287,4 +295,5 @@ def test_one_odd_row_is_not_seen_from_outside(number, known, ledgers, tmp_path, 
     found = observe(neighbour(number), tmp_path, caplog, next(ledgers))
     for name, known_value in expected.items():
         both = (pprint.pformat(value, width=200).splitlines() for value in (known_value, found.get(name)))
-        assert [*difflib.unified_diff(*both, "the table", "with one more row", n=0, lineterm="")] == [], name
+        changed = [*difflib.unified_diff(*both, "the table", "with one more row", n=0, lineterm="")]
+        assert not changed, name + "\n".join(changed)

@@ -109,7 +109,7 @@ def test_more_rows_and_a_larger_epsilon_mean_a_smaller_error():
 
 
 def test_too_few_rows_and_too_large_a_delta_are_warned_about():
-    few = forecast(HighDimConfig(epsilon=0.3).resolve(), assumed_metadata(), 300.0, "quick")
+    few = forecast(HighDimConfig(epsilon=0.3).resolve(), assumed_metadata(), 400.0, "quick")
     assert any("too few" in warning for warning in few.warnings)
     loose = forecast(HighDimConfig(delta=0.01).resolve(), assumed_metadata(), 20_000.0, "quick")
     assert any("not below 1" in warning for warning in loose.warnings)

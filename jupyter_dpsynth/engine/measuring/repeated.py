@@ -102,6 +102,8 @@ class Repeated:
             starts: First point of each cell, increasing.
             ends: Point after each cell.
         """
+        if not len(starts):
+            return np.zeros(0)
         place = np.searchsorted(starts, self.points, side="right") - 1
         inside = (place >= 0) & (self.points < ends[place])
         return np.bincount(place[inside], amounts[inside], minlength=len(starts)).astype(np.float64)
