@@ -50,8 +50,8 @@ def execute(path: Path, folder: Path) -> NotebookNode:
         The notebook with its outputs, without timings.
     """
     notebook = nbformat.read(path, as_version=4)
-    work = folder / "work"
-    work.mkdir()
+    here = folder / "notebooks"
+    here.mkdir()
     scripts = str(Path(sys.executable).parent)  # where `!jupyter dpsynth` is, as in a running JupyterLab
     environment = {
         **os.environ,
@@ -60,7 +60,7 @@ def execute(path: Path, folder: Path) -> NotebookNode:
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]),
     }
     client = NotebookClient(notebook, timeout=SECONDS, record_timing=False, extra_arguments=[QUIET])
-    client.execute(cwd=str(work), env=environment)
+    client.execute(cwd=str(here), env=environment)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [each for each in cell.outputs if not from_tensorflow(each) and not is_empty(each)]
