@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["DISCRETIZATION", "LEAST_DELTA", "distribution_holds", "event_epsilon", "rounding_delta"]
 
 DISCRETIZATION = 1e-4  # of the privacy loss, in the reported figures
-LEAST_DELTA = (
-    1e-20  # normals of numpy end at 12.2 standard deviations: 2e-34 of the mass, of 1e11 draws 2e-23
-)
+# Normals of numpy end at 12.2 standard deviations: 2e-34 of the mass, and of 1e11 draws 2e-23.
+LEAST_DELTA = 1e-20
 # Against the same transforms in 80-bit numbers delta came out too small by at most 0.3 of this allowance
 ROUNDING_PER_COMPOSITION = 2.0**-52
 FURTHER_COMPOSITIONS = 1000  # stands for what does not grow: the step's own distribution, the last sum

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FixedChunks", "poisson_sample"]
+__all__ = ["MOST_ROWS", "FixedChunks", "poisson_sample"]
 
+MOST_ROWS = 8_192  # that are in the network at once
 ENOUGH = 2.0  # standard deviations of a sample's size for which there is room from the first
 ALIGNED = 16  # rows
 

@@ -17,9 +17,8 @@ __all__ = ["BRANCHES", "FLAT_SPAN", "LEVELS", "branches", "coarsest_cells", "is_
 LEVELS = 3  # histograms of a tree, the coarsest included
 BRANCHES = 32  # most children of a cell
 FLAT_SPAN = 128  # a declared range of so few whole values needs no tree
-POWERS = round(
-    np.log2(LARGEST_NUMBER)
-)  # of two, up to which numbers are told apart, and down to whose inverse
+# of two, up to which numbers are told apart, and down to whose inverse
+POWERS = round(np.log2(LARGEST_NUMBER))
 TIME_GRID_YEARS = (1700, 2263)  # what a date of nanoseconds can be, from and before
 
 

@@ -24,6 +24,7 @@ from jupyter_dpsynth.engine.training.timing import measured_step_seconds
 from jupyter_dpsynth.errors import ConfigError, MetadataError
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DataFrameMeta, IdMeta
 from jupyter_dpsynth.privacy.accounting import epsilon_curve, max_steps
+from jupyter_dpsynth.privacy.sampling import MOST_ROWS
 from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.sources.partitions import MAX_BYTES
 
@@ -42,7 +43,6 @@ TREE_COST = 8  # how much noisier a bin of a number is after discovery than one 
 BINS_USED = 0.65  # of the bins of a number: few values need fewer
 CURVE_POINTS = {"quick": 40, "pld": 12}
 FAR = 20  # times the planned steps: how far the end of the budget is looked for
-MAX_CHUNK = 4_096  # rows that are in the network at once
 
 # Seconds of a step by its parts, fitted to runs of 70 to 2,000 cells and batches of 256 to 27,000 rows on two
 # cores, and how long the yardstick below took there. They serve until a step can be timed.
@@ -154,7 +154,7 @@ def forecast(
     sizes = [_cells(meta, plan) for meta in df_meta.learned]
     width = sum(sizes)
     wanted, lasts, curve = _budget(config, plan, accountant)
-    batch = min(plan.batch_size, MAX_CHUNK)
+    batch = min(plan.batch_size, MOST_ROWS)
     memory, disk = _room(rows, sizes, partitioned=partitioned, bounded=config.privacy_unit is not None)
     memory += BYTES_PER_CELL * batch * width + BYTES_PER_WEIGHT * width**2
     disk += BYTES_PER_COPIED * rows * len(sizes) if copied else 0

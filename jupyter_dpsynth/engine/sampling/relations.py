@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Functions", "functional_relations", "sharpen"]
 
 LEAST_SPREAD = 0.05  # a column that is almost constant is everybody's function
-LEAST_CERTAINTY = (
-    0.8  # of the largest dependence, after the correction for chance, which is too much for functions
-)
+# of the largest dependence, after the correction for chance, which is too much for functions
+LEAST_CERTAINTY = 0.8
 MODEL_ROWS = 50_000  # drawn from the model to see which cell belongs to which
 LEAST_DRAWS = 10
 FORBIDDEN = 15.0  # nats

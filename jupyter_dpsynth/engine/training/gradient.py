@@ -86,8 +86,9 @@ class BatchGradient:
         self.grid = Grid.of(layout, clip_norm, loss_bound, unit_rows, expected, max(1, PAIR_CELLS // pairs))
         scale = layout.mask.ravel()[layout.free].astype(np.float64)
         figures, loss_step = len(layout.free) + layout.width, [self.grid.loss_step]
-        self.steps = np.concatenate([scale, np.ones(layout.width)]) * self.grid.step
-        self.steps = np.concatenate([self.steps, loss_step])
+        self.steps = np.concatenate(
+            [scale * self.grid.step, np.full(layout.width, self.grid.step), loss_step]
+        )
         self.group_steps = np.concatenate([np.full(figures, clip_norm / GROUP_LEVELS), loss_step])
         self._cells = tf.constant(np.concatenate([np.arange(size) for size in layout.sizes]), tf.float32)
         self._mask = tf.constant(layout.mask)
@@ -191,13 +192,7 @@ class BatchGradient:
         return rows, tf.where(finite[:, None], error, 0.0), self._losses_in_steps(losses, finite)
 
     @tf.function(reduce_retracing=True)
-    def clipped_mean(
-        self,
-        weights: Tensor,
-        bias: Tensor,
-        codes: Tensor,
-        present: Tensor,  # noqa: ARG002 - all of them: groups are not padded
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def clipped_mean(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The clipped mean gradient of one microbatch `[B, m]`, and its summed clipped losses.
 
         Returns:

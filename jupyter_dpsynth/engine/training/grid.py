@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from jupyter_dpsynth.privacy.sampling import FixedChunks
+from jupyter_dpsynth.privacy.sampling import MOST_ROWS, FixedChunks
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.network import Layout
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Grid", "product_error"]
 
 WHOLE_NUMBERS = {tf.float32: 2**24, tf.float64: 2**53}  # up to which the type counts in ones
-ROWS_AT_ONCE = (8_192, 4_096, 2_048, 1_024, 512, 256)  # at most; the fewer, the finer is the grid
+ROWS_AT_ONCE = (MOST_ROWS, 4_096, 2_048, 1_024, 512, 256)  # at most; the fewer, the finer is the grid
 DOUBLE_ROWS = 2**16  # most rows whose largest numbers add up exactly in float64, over all chunks
 MOST_LOST = 0.005  # of the clip norm, for rounding
 PLACE = 2.0**-12  # of the clip norm, for float32 results whose last digits are others at another place

@@ -152,9 +152,9 @@ class NativeRelease:
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Clipped sums of one chunk of rows after the other (private!)."""
-        for rows, present in self.batches(indices):
+        for rows, *others in self.batches(indices):
             found = tf.constant(codes_at(codes, rows))
-            yield self._clipped_sum(weights, bias, found, tf.constant(present))
+            yield self._clipped_sum(weights, bias, found, *map(tf.constant, others))
 
     def release(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], sample: StepSample
@@ -193,6 +193,11 @@ class MicrobatchRelease(NativeRelease):
         """One row turns its group's vector of norm at most C into another one."""
         return StepSensitivity(2 * self.gradient.clip_norm, self.gradient.loss_bound)
 
+    @property
+    def row_specs(self) -> tuple[Tensor, ...]:
+        """Codes: the places of a group are all taken."""
+        return super().row_specs[:1]
+
     @staticmethod
     def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
         """What computes the clipped mean of one group."""
@@ -201,12 +206,11 @@ class MicrobatchRelease(NativeRelease):
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
         """Positions of one group's rows after the other."""
         group = self._generator.integers(self.groups, size=len(indices))
-        order = np.lexsort(
-            (indices, group)
-        )  # a group's mean depends on which rows are in it, and on nothing else
+        # a group's mean depends on which rows are in it, and on nothing else
+        order = np.lexsort((indices, group))
         bounds = np.searchsorted(group[order], np.arange(1, self.groups))
         for members in np.split(indices[order], bounds):
-            yield members, np.ones(len(members), dtype=bool)
+            yield (members,)
 
 
 class UnitRelease(NativeRelease):

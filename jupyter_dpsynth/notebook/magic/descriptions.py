@@ -89,6 +89,7 @@ def _parameters() -> tuple[Option, ...]:
     )
 
 
+_REPORT = Option("output", "NAME", "Name of the variable for the report.", "o")
 _SYNTHESIZER = Option("synthesizer", "NAME", "Which synthesizer; by default the last one learned.", "s")
 _META = Option("meta", "NAME", "A DataFrameMeta from MetaExtractor.extract; by default it is made from df.")
 _CONFIG = Option("config", "NAME", "A HighDimConfig of yours to start from.")
@@ -283,7 +284,7 @@ COMPARE = Command(
             "COLUMN",
             "Also train a model for this column on synthetic rows, and test it on real ones.",
         ),
-        Option("output", "NAME", "Name of the variable for the report.", "o"),
+        _REPORT,
         _SYNTHESIZER,
     ),
 )
@@ -303,7 +304,7 @@ EVALUATE = Command(
         _DATASET,
         _NEW_DATASET,
         _INFINITE_TOTAL,
-        Option("output", "NAME", "Name of the variable for the report.", "o"),
+        _REPORT,
         _SYNTHESIZER,
     ),
     _EVALUATE_DETAILS,
