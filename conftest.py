@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import shutil
@@ -43,20 +42,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = "not long"
     if config.pluginmanager.hasplugin("xdist"):
         config.option.loadscopereorder = False  # files in the order that is given below
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _distributions_are_built_once() -> Iterator[None]:
-    """Keep the privacy-loss distributions of single steps, each of which dp_accounting builds many times.
-
-    It is asked for the same one with every number of steps. No figure changes.
-    """
-    from dp_accounting.pld import privacy_loss_distribution as library
-
-    with pytest.MonkeyPatch.context() as patch:
-        kept = functools.lru_cache(maxsize=64)(library.from_gaussian_mechanism)
-        patch.setattr(library, "from_gaussian_mechanism", kept)
-        yield
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

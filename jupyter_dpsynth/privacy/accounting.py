@@ -22,10 +22,13 @@ from jupyter_dpsynth.privacy.loss import (
     distribution_holds,
     event_epsilon,
     rounding_delta,
+    trainings_epsilon,
 )
 from jupyter_dpsynth.privacy.renyi import quick_epsilon
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dp_accounting import DpEvent
 
 __all__ = [
@@ -48,6 +51,7 @@ __all__ = [
 COARSEST = 1e-3
 ROUND_OFF = 1e-9  # floating-point slack added to every reported epsilon
 CALIBRATION_TOLERANCE = 0.001  # of sigma
+LEAST_COST = 1e-12  # of which there is still a logarithm
 LEAST_SIGMA = 0.3  # below it the discretised loss of a sampled step needs too much memory
 SMALLEST_SIGMA, LARGEST_SIGMA = 0.05, 1e6
 Accountant = Literal["pld", "rdp", "quick"]
@@ -261,10 +265,13 @@ def composed_epsilon(
     closed = gaussian_epsilon(unsampled, delta) + ROUND_OFF
     if all(probability == 1 for _, probability, _ in trainings):  # exact in closed form
         return closed
+    compositions = sum(steps for steps, _, _ in trainings) + 1
     least_sigma = min(sigma for _, _, sigma in trainings)
-    accountant = "rdp" if least_sigma < LEAST_SIGMA else "pld"
-    event = _event(trainings, base_mu)
-    return min(closed, event_epsilon(event, delta, accountant, discretization) + ROUND_OFF)
+    if least_sigma < LEAST_SIGMA or not distribution_holds(compositions, delta):
+        epsilon = event_epsilon(_event(trainings, base_mu), delta, "rdp")
+    else:
+        epsilon = trainings_epsilon(trainings, base_mu, delta, discretization)
+    return min(closed, epsilon + ROUND_OFF)
 
 
 def _event(trainings: tuple[tuple[int, float, float], ...], base_mu: float) -> DpEvent:
@@ -315,34 +322,36 @@ def calibrate_noise_multiplier(
 
     # central limit: T sampled steps are about sqrt(T) q / sigma Gaussian-DP; exact without sampling
     guess = max(sampling_probability * math.sqrt(steps / spare), SMALLEST_SIGMA)
-    low, high = _bracket(cost, epsilon, guess)
-    while high / low > 1 + CALIBRATION_TOLERANCE:
-        middle = math.sqrt(low * high)
-        if cost(middle) <= epsilon:
-            high = middle
-        else:
-            low = middle
+    high = _where_it_costs(cost, epsilon, guess)
     while cost(high, DISCRETIZATION) > epsilon:
         high *= 1 + CALIBRATION_TOLERANCE
     return high
 
 
-def _bracket(cost: Any, epsilon: float, guess: float) -> tuple[float, float]:  # noqa: ANN401
-    """A sigma that is too small and one that is large enough, close together around a guess."""
-    factor = 1.02
-    if cost(guess) <= epsilon:
-        high, low = guess, guess / factor
-        while cost(low) <= epsilon and low > SMALLEST_SIGMA:
-            factor **= 2
-            high, low = low, low / factor
-        return low, high
-    low, high = guess, guess * factor
-    while cost(high) > epsilon:
-        if high > LARGEST_SIGMA:
+def _where_it_costs(cost: Callable[[float], float], epsilon: float, guess: float) -> float:
+    """The sigma that costs epsilon, within half of the tolerance, or the least one if even that costs less.
+
+    Raises:
+        ConfigError: The largest sigma costs more.
+    """
+    from scipy.optimize import brentq
+
+    @functools.cache
+    def excess(log_sigma: float) -> float:
+        return math.log(max(cost(math.exp(log_sigma)), LEAST_COST) / epsilon)
+
+    tolerance = CALIBRATION_TOLERANCE / 2
+    lowest, highest = math.log(SMALLEST_SIGMA), math.log(LARGEST_SIGMA)
+    near = far = math.log(guess)
+    # epsilon falls about in proportion to sigma: this step usually leads just beyond the root
+    step = math.copysign(min(abs(excess(near)) + tolerance, 1.0), excess(near))
+    while (excess(far) > 0) == (excess(near) > 0):
+        if excess(far) > 0 and far == highest:
             raise ConfigError(f"epsilon = {epsilon:g} cannot be reached: use a larger epsilon.")
-        factor **= 2
-        low, high = high, high * factor
-    return low, high
+        if excess(far) <= 0 and far == lowest:
+            return SMALLEST_SIGMA
+        near, far, step = far, min(max(far + step, lowest), highest), 2 * step
+    return math.exp(float(brentq(excess, near, far, xtol=tolerance)))
 
 
 def max_steps(

@@ -1,4 +1,4 @@
-"""Epsilon of any event of dp_accounting, by its two accountants, with an allowance for their rounding.
+"""Epsilon of a run, or of any event of dp_accounting, by its two accountants, with an allowance for rounding.
 
 A composed privacy-loss distribution comes out of a Fourier transform whose rounding grows with the number
 of compositions. It can make delta too small, by about 6e-17 per composition: nothing at delta = 1e-6, more
@@ -8,15 +8,26 @@ where delta is not well above it the distribution is not asked at all.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+    from collections.abc import Sequence
 
-__all__ = ["DISCRETIZATION", "LEAST_DELTA", "distribution_holds", "event_epsilon", "rounding_delta"]
+    from dp_accounting import DpEvent
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+
+__all__ = [
+    "DISCRETIZATION",
+    "LEAST_DELTA",
+    "distribution_holds",
+    "event_epsilon",
+    "rounding_delta",
+    "trainings_epsilon",
+]
 
 DISCRETIZATION = 1e-4  # of the privacy loss, in the reported figures
 # Normals of numpy end at 12.2 standard deviations: 2e-34 of the mass, and of 1e11 draws 2e-23.
@@ -25,6 +36,7 @@ LEAST_DELTA = 1e-20
 ROUNDING_PER_COMPOSITION = 2.0**-52
 FURTHER_COMPOSITIONS = 1000  # stands for what does not grow: the step's own distribution, the last sum
 WELL_ABOVE = 8.0  # times the allowance: below it rounding would be visible in epsilon
+KEPT = 16  # distributions of single releases, each of up to some megabytes
 
 
 def rounding_delta(compositions: int) -> float:
@@ -68,6 +80,40 @@ def event_epsilon(
 
     composed = PLDAccountant(value_discretization_interval=discretization).compose(event)
     return float(composed.get_epsilon(delta - rounding_delta(count)))
+
+
+def trainings_epsilon(
+    trainings: Sequence[tuple[int, float, float]], base_mu: float, delta: float, discretization: float
+) -> float:
+    """Upper bound on epsilon of trainings and measurements, by one privacy-loss distribution.
+
+    It is what `event_epsilon` gives for their events. But the distribution of a single step is kept, so
+    that the figure for another number of the same steps costs a tenth.
+
+    Args:
+        trainings: Steps (1 or more), sampling probability and noise multiplier of each.
+        base_mu: Gaussian-DP parameter of the measurements, 0 for none.
+        delta: Delta of the bound; `distribution_holds` is true of it and of all steps and measurements.
+        discretization: Step of the distribution's privacy loss.
+    """
+    parts = [_release_distribution(1 / base_mu, 1.0, discretization)] if base_mu else []
+    for steps, probability, sigma in trainings:
+        if probability == 1:  # Gaussian releases are one with less noise
+            parts.append(_release_distribution(sigma / math.sqrt(steps), 1.0, discretization))
+        else:
+            parts.append(_release_distribution(sigma, probability, discretization).self_compose(steps))
+    composed = functools.reduce(lambda one, other: one.compose(other), parts)
+    count = sum(steps for steps, _, _ in trainings) + bool(base_mu)
+    return float(composed.get_epsilon_for_delta(delta - rounding_delta(count)))
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _release_distribution(sigma: float, probability: float, discretization: float) -> PrivacyLossDistribution:
+    from dp_accounting.pld import privacy_loss_distribution
+
+    return privacy_loss_distribution.from_gaussian_mechanism(
+        sigma, value_discretization_interval=discretization, sampling_prob=probability
+    )
 
 
 def _renyi_epsilon(event: DpEvent, delta: float, least_delta: float) -> float:

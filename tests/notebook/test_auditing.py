@@ -89,6 +89,7 @@ def test_without_a_guarantee_there_is_nothing_to_audit() -> None:
         open_one.audit()
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_a_cell_shows_the_bound_beside_the_claim_and_can_be_interrupted(kernel: Kernel) -> None:
     kernel.run("%dpsynth learn df -o audited --steps 20 --batch-size 100000000")

@@ -179,6 +179,7 @@ def errors_of(executed: dict[str, Any], name: str) -> list[Any]:
     return [output for output in cell.outputs if output.output_type == "error"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CELLS)
 def test_a_cell_shows_no_planted_value(executed: dict[str, Any], name: str) -> None:
     source = json.dumps(CELLS[name])[1:-1]
@@ -186,6 +187,7 @@ def test_a_cell_shows_no_planted_value(executed: dict[str, Any], name: str) -> N
     assert_clean(shown, f"the cell {name!r}")
 
 
+@pytest.mark.long
 def test_the_cells_did_what_they_are_for(executed: dict[str, Any]) -> None:
     """The search means something only if learning, stopping and failing really happened."""
     for name in CELLS:
@@ -202,6 +204,7 @@ def test_the_cells_did_what_they_are_for(executed: dict[str, Any]) -> None:
     assert "DEBUG" in "".join(of_cell(executed, name) for name in CELLS)
 
 
+@pytest.mark.long
 def test_the_widgets_state_shows_no_planted_value(executed: dict[str, Any]) -> None:
     """What was sent to the widgets while they lived; none of it stays in the notebook."""
     sent = [text for _, text in executed["messages"] if '"comm_id"' in text]
@@ -210,10 +213,12 @@ def test_the_widgets_state_shows_no_planted_value(executed: dict[str, Any]) -> N
     assert_clean(json.dumps(executed["notebook"].metadata), "the notebook's metadata")
 
 
+@pytest.mark.long
 def test_what_the_kernel_writes_elsewhere_shows_no_planted_value(executed: dict[str, Any]) -> None:
     assert_clean(executed["streams"], "the kernel's own stderr")
 
 
+@pytest.mark.long
 def test_the_notebook_shows_no_exact_row_count(executed: dict[str, Any]) -> None:
     """Unless one of the noisy counts happens to be the exact one."""
     noisy = of_cell(executed, "the noisy count")
@@ -224,6 +229,7 @@ def test_the_notebook_shows_no_exact_row_count(executed: dict[str, Any]) -> None
         assert not counts_in(without_pictures(text)), name
 
 
+@pytest.mark.long
 def test_the_comparison_with_the_original_carries_its_banner(executed: dict[str, Any]) -> None:
     outputs = executed["notebook"].cells[-1].outputs
     bundles = [output.data for output in outputs if "data" in output]

@@ -182,6 +182,7 @@ def test_running_a_cell_again_shows_what_the_data_has_cost_before_it_spends_more
     assert kernel.value("'three' in globals()") is False
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_the_ledger_outlives_the_kernel_that_was_killed(kernel: Kernel) -> None:
     doomed = Kernel()
@@ -200,6 +201,7 @@ def test_the_ledger_outlives_the_kernel_that_was_killed(kernel: Kernel) -> None:
     assert re.search(line, summary(told)["text/plain"])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_of_two_notebooks_that_want_the_same_rest_of_a_budget_one_learns(kernel: Kernel) -> None:

@@ -12,6 +12,7 @@ import pytest
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "quickstart.ipynb"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_demo_executes_the_quickstart_and_says_what_came_out(tmp_path):

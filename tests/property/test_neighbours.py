@@ -130,7 +130,7 @@ def _words():
 
 
 KINDS = {name: (series, odd) for name, series, odd in itertools.chain(_numbers(), _times(), _words())}
-PAIRS = 20
+PAIRS, QUICK_PAIRS = 20, 6  # the rest runs with the long tests
 
 
 def table():
@@ -288,7 +288,10 @@ def test_there_are_sixty_kinds_of_columns():
     assert len(KINDS) >= 60
 
 
-@pytest.mark.parametrize("number", range(PAIRS))
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(number, marks=[pytest.mark.long] * (number >= QUICK_PAIRS)) for number in range(PAIRS)],
+)
 def test_one_odd_row_is_not_seen_from_outside(number, known, ledgers, tmp_path, caplog):
     expected = known(caplog)
     assert expected["error"] is None

@@ -23,6 +23,7 @@ def test_a_synthetic_table_at_epsilon_1_keeps_pairs_and_predicts_on_real_rows():
     assert metrics["train on synthetic, test on real"] > 0.86
 
 
+@pytest.mark.long
 def test_more_epsilon_is_more_accurate():
     low, high = (report_at(epsilon).metrics["2-way difference"] for epsilon in (0.3, 8.0))
     assert high < low

@@ -110,6 +110,7 @@ def test_files_are_learned_part_by_part_and_nothing_is_left_behind(tmp_path, mon
     capfd.readouterr()
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_an_interrupt_keeps_the_model_and_the_status_says_so(tmp_path):
     mixed_table(1500, seed=83).to_csv(tmp_path / "private.csv", index=False)

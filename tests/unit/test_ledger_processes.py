@@ -252,6 +252,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_reserved_and_leaves_a_sound
     assert min(seen.values()) > 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("moment", ["measuring", "calibrating", "training"])

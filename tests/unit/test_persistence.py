@@ -339,6 +339,7 @@ def changed_at(document, path, value):
 REMOVED = object()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_any_wrong_value_in_any_field_is_refused_or_harmless(parts, tmp_path):
     """The file is refused, or loads and synthesizes a table: nothing raw, and nothing hangs."""

@@ -23,7 +23,7 @@ def meta(**declared):
     return MetaExtractor.extract(mixed_table(50), **declared)
 
 
-#: Rows and batch sizes. Small shares of many rows take the accountant ten seconds: one example has them.
+#: Rows and batch sizes. A large epsilon takes the accountant seconds: one example has it.
 SIZES = [
     *((rows, "auto") for rows in (300, 5_000, 200_000, 5_000_000)),
     *((300, 64), (5_000, 64), (200_000, 1_024)),
@@ -33,13 +33,13 @@ SIZES = [
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
-    st.sampled_from([0.05, 0.3, 1.0, 4.0, 20.0]),
+    st.sampled_from([0.05, 0.3, 1.0, 4.0]),
     st.sampled_from(SIZES),
     st.sampled_from([None, 1e-7]),
     st.sampled_from(["auto", 1, 100]),
     st.booleans(),
 )
-@example(20.0, (5_000_000, 64), None, 100, False)
+@example(20.0, (5_000_000, 1_024), None, 100, False)
 def test_every_plan_keeps_within_epsilon(epsilon, size, delta, steps, public):
     rows, batch = size
     config = HighDimConfig(epsilon=epsilon, delta=delta, steps=steps, batch_size=batch, n_public=public)

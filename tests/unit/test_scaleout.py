@@ -142,6 +142,7 @@ def is_planned(figures):
     return figures["draws"] >= 20_000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_a_row_or_unit_changes_one_replica_and_the_total_by_at_most_the_clip_norm(by_replicas, count):
     found = by_replicas[count]
@@ -152,6 +153,7 @@ def test_a_row_or_unit_changes_one_replica_and_the_total_by_at_most_the_clip_nor
     assert set(found["unit_touched"]) <= {0, 1}  # a unit without rows changes nothing
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_the_noise_of_all_replicas_together_is_the_planned_one(by_replicas, count):
     assert is_planned(by_replicas[count])
@@ -165,6 +167,7 @@ def test_a_chi_square_of_this_size_finds_a_missing_share():
         assert not is_planned({"draws": draws, "squares": share * draws, "loss_squares": RELEASES})
 
 
+@pytest.mark.long
 def test_epsilon_and_events_do_not_depend_on_the_number_of_replicas(by_replicas, two_workers):
     alone = by_replicas[1]
     for found in (by_replicas[2], by_replicas[4], *two_workers):
@@ -174,16 +177,19 @@ def test_epsilon_and_events_do_not_depend_on_the_number_of_replicas(by_replicas,
         assert found["reason"] == "finished"
 
 
+@pytest.mark.long
 def test_the_result_is_statistically_the_same_for_any_number_of_replicas(by_replicas, two_workers):
     for found in (*by_replicas.values(), *two_workers):
         assert found["distance"] < 0.08  # independent columns of this table: 0.1; another order of them: 0.3
 
 
+@pytest.mark.long
 def test_codes_that_stay_on_the_devices_give_the_same_sums(by_replicas):
     for found in by_replicas.values():
         assert found["resident"] < 1e-5
 
 
+@pytest.mark.long
 def test_two_worker_processes_make_the_sum_of_the_whole_table_with_the_planned_noise(two_workers):
     first, second = two_workers
     assert [first["worker"], second["worker"]] == [0, 1]
@@ -194,6 +200,7 @@ def test_two_worker_processes_make_the_sum_of_the_whole_table_with_the_planned_n
     assert first["first"] == second["first"]  # both get the same totals
 
 
+@pytest.mark.long
 def test_two_workers_end_with_the_same_model_and_one_entry_in_the_first_ones_ledger(two_workers):
     first, second = two_workers
     assert first["losses"] == second["losses"]
@@ -204,11 +211,13 @@ def test_two_workers_end_with_the_same_model_and_one_entry_in_the_first_ones_led
     assert [first["runs"], second["runs"]] == [4, 0]
 
 
+@pytest.mark.long
 def test_a_stop_at_one_worker_ends_all_after_the_same_step(two_workers):
     first, second = two_workers
     assert first["stopped"] == second["stopped"] == ["stopped", 8]
 
 
+@pytest.mark.long
 def test_workers_share_a_table_of_persons(two_workers):
     for found in two_workers:
         steps, distance = found["by_person"]
@@ -216,12 +225,14 @@ def test_workers_share_a_table_of_persons(two_workers):
         assert distance < 0.15
 
 
+@pytest.mark.long
 def test_workers_that_choose_other_rows_of_a_person_do_not_train(two_workers):
     """Otherwise a person could be in two shards."""
     for found in two_workers:
         assert found["apart"].startswith("DataError: the workers do not agree on which rows")
 
 
+@pytest.mark.long
 def test_workers_with_different_tables_are_refused_before_anything_is_spent(two_workers):
     for found in two_workers:
         assert found["mixed_up"].startswith("DataError: the workers do not have the same table")

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditedTraining", "Recorder", "RunRecorder"]
 
+ROWS_AT_ONCE = 32  # of whole gradients, each as large as the parameters
+
 
 @dataclass(frozen=True, eq=False)
 class AuditedTraining:
@@ -94,9 +96,14 @@ class Recorder:
 
     def clean(self, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """The whitened clipped sum of some rows without noise (of rows that are no secret)."""
-        native: Any = getattr(self.inner, "native", self.inner)  # TF-Privacy's own release keeps one
         parameters = tf.constant(self.weights), tf.constant(self.bias)
-        return self.whitened(native.clipped_sums(*parameters, self._rows(codes), indices), self._divisor)
+        return self.whitened(
+            self._native.clipped_sums(*parameters, self._rows(codes), indices), self._divisor
+        )
+
+    @property
+    def _native(self) -> Any:  # noqa: ANN401 - TF-Privacy's own release keeps one
+        return getattr(self.inner, "native", self.inner)
 
     def whitened(self, sums: NoisySums, divisor: float) -> NDArray[np.float64]:
         """A release as the optimizer gets it, divided and scaled to equal noise, `[F + D + 1]`."""
@@ -138,17 +145,22 @@ class RunRecorder(Recorder):
             self._total += released
 
     def aim(self, candidates: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-        """Choose the rows that move a release most as canaries and return them."""
-        size = np.array(
-            [np.linalg.norm(self.clean(candidates, np.array([i]))) for i in range(len(candidates))]
-        )
-        chosen = np.argsort(-size)[:count]
-        self.norms = size[chosen]
-        self._directions = np.stack([self.clean(candidates, chosen[i : i + 1]) for i in range(count)]).astype(
-            np.float32
-        )
-        self._directions /= self.norms[:, None].astype(np.float32)
+        """Choose the rows with the largest gradients as canaries and return them."""
+        chosen = np.argsort(-self._row_norms(candidates))[:count]
+        directions = np.stack([self.clean(candidates, chosen[i : i + 1]) for i in range(count)])
+        self.norms = np.linalg.norm(directions, axis=1)
+        self._directions = (directions / self.norms[:, None]).astype(np.float32)
         return candidates[chosen]
+
+    def _row_norms(self, candidates: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Norm of every row's gradient before it is clipped."""
+        parameters = tf.constant(self.weights), tf.constant(self.bias)
+        norms = []
+        for rows in np.array_split(candidates, math.ceil(len(candidates) / ROWS_AT_ONCE)):
+            parts = self._native.gradient.row_gradients(*parameters, tf.constant(rows))
+            squares = [part.numpy().reshape(len(rows), -1).astype(np.float64) ** 2 for part in parts]
+            norms.append(np.sqrt(sum(part.sum(axis=1) for part in squares)))
+        return np.concatenate(norms)
 
     def own_parts(self, codes: NDArray[np.int32], members: NDArray[np.intp]) -> NDArray[np.float64]:
         """What a run reveals about every canary, to somebody who knows the other sampled rows.
