@@ -88,13 +88,10 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
         types = tf.float32, tf.float32, tf.int32, tf.bool
         return function.get_concrete_function(*map(tf.TensorSpec, shapes, types))
 
-    def to_free(sums: Any) -> Any:  # noqa: ANN401
-        return tf.gather(tf.reshape(sums, [-1]), layout.free)
-
     @tf.function
     def plain_sum(weights: Any, bias: Any, rows: Any, present: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401, ARG001
         one_hot, error, losses = gradient.errors(weights, bias, rows)
-        sums = to_free(tf.matmul(one_hot, error, transpose_a=True) * mask)
+        sums = tf.matmul(one_hot, error, transpose_a=True) * mask
         return sums, tf.reduce_sum(error, axis=0), tf.reduce_sum(losses)
 
     class NotPrivate(NativeRelease):
@@ -124,7 +121,7 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
                 ]
             )
         for_weights, for_bias = tape.gradient(loss, (weights, bias))
-        return to_free(for_weights), for_bias, loss
+        return for_weights, for_bias, loss
 
     def by(function: Any) -> Callable[[int], Callable[[], Any]]:  # noqa: ANN401
         def of_size(size: int) -> Callable[[], Any]:
@@ -133,7 +130,8 @@ def variants(  # noqa: C901, PLR0915 - one small function for each variant
             def step() -> None:
                 batch, present = tf.constant(codes[rows].astype(np.int32)), tf.ones([size], tf.bool)
                 sums = compute(tf.constant(update.weights), tf.constant(update.bias), batch, present)
-                update.apply(NoisySums(sums[0].numpy(), sums[1].numpy(), float(sums[2])), size, 300)
+                for_weights = sums[0].numpy().ravel()[layout.free]
+                update.apply(NoisySums(for_weights, sums[1].numpy(), float(sums[2])), size, 300)
 
             return step
 

@@ -9,6 +9,7 @@ resolution, and whatever Python a package asks for.
 
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,12 +32,17 @@ def main(arguments: list[str]) -> int:
     suffix = f"py{version[0]}{version[1]}.txt"
     locks = [ROOT / "requirements" / f"{name}-{suffix}" for name in ("lock", "docs")[: 1 + len(arguments)]]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pip += ["--no-deps", "--ignore-requires-python"]
+    pip += ["--no-deps", "--ignore-requires-python", "--no-compile"]
     print(f"Installing {locks[0].name} (about 3.3 GB on disk; a few minutes) ...", flush=True)
     for what in (*(["-r", str(lock)] for lock in locks), ["--no-build-isolation", "--editable", str(ROOT)]):
         status = subprocess.run([*pip, *what], check=False).returncode
         if status:
             return status
+    # what pip would do with one core; some packages have templates that are no Python, which is no matter
+    site = sysconfig.get_path("purelib")
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-q", "-j", "0", site], check=False, stdout=subprocess.DEVNULL
+    )
     return 0
 
 

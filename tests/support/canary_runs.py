@@ -12,8 +12,6 @@ from jupyter_dpsynth.engine.training.recording import AuditedTraining, Recorder
 from jupyter_dpsynth.engine.training.release import GradientRelease, MicrobatchRelease, NativeRelease
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.engine.training.release import NoisySums
@@ -44,16 +42,17 @@ def _sums_computed_once(release: GradientRelease) -> contextlib.AbstractContextM
     """Compute the clipped sums of the same rows once: parameters stay, and nothing in them is random."""
     if not isinstance(release, NativeRelease) or isinstance(release, MicrobatchRelease):
         return contextlib.nullcontext()
-    compute = release.parts
-    known: dict[tuple[int, bytes], list[Any]] = {}
+    compute = release.whole_sums
+    known: dict[tuple[int, bytes], NDArray[np.float64]] = {}
 
-    def parts(weights: Any, bias: Any, codes: NDArray[Any], indices: NDArray[np.int64]) -> Iterator[Any]:
-        key = len(codes), np.sort(indices).tobytes()
+    def whole_sums(weights: Any, bias: Any, codes: NDArray[Any], batches: Any) -> NDArray[np.float64]:
+        chunks = list(batches)
+        key = len(codes), np.sort(np.concatenate([rows[present] for rows, present in chunks])).tobytes()
         if key not in known:
-            known[key] = list(compute(weights, bias, codes, indices))
-        return iter(known[key])
+            known[key] = compute(weights, bias, codes, chunks)
+        return known[key].copy()  # the noise is added in place
 
-    return mock.patch.object(release, "parts", parts)
+    return mock.patch.object(release, "whole_sums", whole_sums)
 
 
 def canary_draws(

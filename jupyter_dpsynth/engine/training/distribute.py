@@ -253,7 +253,7 @@ class ReplicatedRelease:
         self.native, self.workers = native, workers
         self.meanwhile: Callable[[], object] = lambda: None
         known = native.gradient
-        self._gradients, zeros = [], []
+        self._gradients, self._free, zeros = [], [], []
         self._size = len(native.steps)
         for device in workers.devices:
             with tf.device(device):  # so that no step copies constants from one device to another
@@ -262,6 +262,7 @@ class ReplicatedRelease:
                         known.layout, known.clip_norm, known.loss_bound, known.expected, known.unit_rows
                     )
                 )
+                self._free.append(tf.constant(known.layout.free))
                 zeros.append(tf.zeros([self._size], tf.float64))
         self._zeros = tuple(zeros)
         self._codes: Any = None  # the array that the step was traced for
@@ -362,7 +363,8 @@ class ReplicatedRelease:
             rows, *others = chunks[number]
             codes = tf.cast(tf.gather(tables[number], rows), tf.int32) if tables else rows
             kernel = self.native.kernel(self._gradients[number])
-            for_weights, for_bias, loss = kernel(weights, bias, codes, *others)
+            products, for_bias, loss = kernel(weights, bias, codes, *others)
+            for_weights = tf.gather(tf.reshape(products, [-1]), self._free[number])
             sums = [tf.cast(part, tf.float64) for part in (for_weights, for_bias, loss[None])]
             return held[number] + tf.concat(sums, axis=0)
 

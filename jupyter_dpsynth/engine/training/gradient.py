@@ -93,8 +93,6 @@ class BatchGradient:
         self._cells = tf.constant(np.concatenate([np.arange(size) for size in layout.sizes]), tf.float32)
         self._mask = tf.constant(layout.mask)
         blocks = np.eye(len(layout.sizes), dtype=np.float32)[layout.owner]
-        self._free = tf.constant(layout.free)
-        self._free_mask = tf.constant(scale)
         self._blocks = tf.constant(blocks)
         self._owners = tf.constant(np.ascontiguousarray(blocks.T))
         self._block_weights = tf.constant(blocks @ layout.squared_inputs.astype(np.float32))
@@ -137,9 +135,9 @@ class BatchGradient:
         return tf.where(finite, tf.clip_by_value(losses / self.grid.loss_step, 0.0, most), most)
 
     def _summed(self, rows: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums of whole numbers for the weights that exist, `[F]`, and for the biases, `[D]`: exact."""
+        """Sums of whole numbers for all weights, `[D, D]`, and for the biases, `[D]`: exact."""
         products = tf.matmul(tf.cast(rows, self.grid.dtype), whole, transpose_a=True)
-        return self._to_free(products), tf.reduce_sum(whole, axis=0)
+        return products, tf.reduce_sum(whole, axis=0)
 
     @tf.function
     def clipped_sum(
@@ -156,8 +154,8 @@ class BatchGradient:
             present: Which of them are rows; the others are not counted, bool `[B]`.
 
         Returns:
-            Sum for the weights that exist, `[F]`, for the bias `[D]`, and of the clipped losses, in whole
-            numbers of `steps`.
+            Sum for all weights `[D, D]`, of which only those count that exist, for the bias `[D]`, and of the
+            clipped losses, in whole numbers of `steps`.
 
         Privacy:
             Adding or removing one row changes the first two, times their steps, by at most C in joint L2
@@ -181,10 +179,6 @@ class BatchGradient:
         # where the factor is zero the product is, whatever it multiplies
         return tf.round(tf.math.multiply_no_nan(error, tf.where(finite, factor, 0.0)[:, None]))
 
-    def _to_free(self, products: Tensor) -> Tensor:
-        """What belongs to weights that exist, `[F]`, of inputs times errors, `[D, D]`."""
-        return tf.gather(tf.reshape(products, [-1]), self._free)
-
     def _finite_errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `errors`, with no gradient and the largest loss where a row is not finite; losses in steps."""
         rows, error, losses = self.errors(weights, bias, codes)
@@ -204,7 +198,7 @@ class BatchGradient:
         rows, error, losses = self._finite_errors(weights, bias, codes)
         size = tf.maximum(tf.cast(tf.shape(codes)[0], tf.float64), 1.0)
         products = tf.cast(tf.matmul(rows, error, transpose_a=True), tf.float64)
-        gradient = self._to_free(products) * self._free_mask / size
+        gradient = products * tf.cast(self._mask, tf.float64) / size
         for_bias = tf.reduce_sum(tf.cast(error, tf.float64), axis=0) / size
         norm = tf.sqrt(tf.reduce_sum(gradient**2) + tf.reduce_sum(for_bias**2))
         factor = tf.minimum(self._group_limit / tf.maximum(norm, 1e-300), GROUP_LEVELS / self.clip_norm)

@@ -8,6 +8,7 @@ by the actual one.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,7 +20,7 @@ from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.privacy.releases import StepSensitivity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -89,9 +90,9 @@ class NativeRelease:
 
     def __init__(self, gradient: BatchGradient) -> None:
         self.gradient = gradient
-        self._free = len(gradient.layout.free)
         width = gradient.layout.width
         parameters = tf.TensorSpec((width, width)), tf.TensorSpec((width,))
+        self._drawing = ThreadPoolExecutor(1, "noise")  # draws the noise while TensorFlow computes the sums
         # traced once for any number of rows: a call then costs a third of what it does otherwise
         self._clipped_sum = self.kernel(gradient).get_concrete_function(*parameters, *self.row_specs)
 
@@ -130,31 +131,25 @@ class NativeRelease:
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
     ) -> NoisySums:
         """The sums before noise (private!)."""
-        whole = self._add_sums(np.zeros(len(self.steps)), weights, bias, codes, indices)
+        whole = self.whole_sums(weights, bias, codes, self.batches(indices))
         return NoisySums.of(whole, self.steps, self.gradient.layout.width)
 
-    def _add_sums(
+    def whole_sums(
         self,
-        start: NDArray[np.float64],
         weights: Tensor,
         bias: Tensor,
         codes: NDArray[np.integer[Any]],
-        indices: NDArray[np.int64],
+        batches: Iterable[tuple[NDArray[Any], ...]],
     ) -> NDArray[np.float64]:
-        """Add the clipped sums, in place, to the whole numbers that they start from, `[F + D + 1]`: exact."""
-        for sums in self.parts(weights, bias, codes, indices):
-            start[: self._free] += sums[0].numpy()
-            start[self._free : -1] += sums[1].numpy()
-            start[-1] += float(sums[2])
-        return start
-
-    def parts(
-        self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], indices: NDArray[np.int64]
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Clipped sums of one chunk of rows after the other (private!)."""
-        for rows, *others in self.batches(indices):
+        """The clipped sums of all chunks (private!), in whole numbers of steps, `[F + D + 1]`: exact."""
+        whole, free = np.zeros(len(self.steps)), self.gradient.layout.free
+        for rows, *others in batches:
             found = tf.constant(codes_at(codes, rows))
-            yield self._clipped_sum(weights, bias, found, *map(tf.constant, others))
+            for_weights, for_bias, loss = self._clipped_sum(weights, bias, found, *map(tf.constant, others))
+            whole[: len(free)] += for_weights.numpy().ravel()[free]
+            whole[len(free) : -1] += for_bias.numpy()
+            whole[-1] += float(loss)
+        return whole
 
     def release(
         self, weights: Tensor, bias: Tensor, codes: NDArray[np.integer[Any]], sample: StepSample
@@ -165,8 +160,10 @@ class NativeRelease:
             Gaussian mechanism on one vector, gradient and loss, of the stated sensitivity, rounded to a grid
             on which the sums are.
         """
-        noise = sample.noise(self.steps, self.sensitivity)
-        whole = self._add_sums(noise, weights, bias, codes, sample.indices)
+        batches = list(self.batches(sample.indices))  # microbatches are drawn here, before the noise
+        noise = self._drawing.submit(sample.noise, self.steps, self.sensitivity)
+        whole = self.whole_sums(weights, bias, codes, batches)
+        whole += noise.result()
         return NoisySums.of(whole, self.steps, self.gradient.layout.width)
 
 
