@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.console import ConsoleProgress, RowsProgress
 from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, shielded, shown
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
-from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.forms import given_as
+from jupyter_dpsynth.sources.opening import form_of, in_memory, open_source
 
 if TYPE_CHECKING:
     import threading
@@ -91,8 +92,8 @@ class HighDimSynthesizer:
 
         Args:
             df: The private table, with the columns and types of `df_meta`: a pandas DataFrame; or, of any
-                size, a Dask DataFrame or the path or pattern of Parquet or CSV files, which are read part by
-                part.
+                size and read part by part, a table of polars, pyarrow, DuckDB or Dask, another one with the
+                Arrow PyCapsule interface, or the path or pattern of Parquet or CSV files.
             callback: Called with a `StepReport` at every phase and step; by default one line of
                 progress goes to stderr.
             stop: Set this event from anywhere to end training after the current step.
@@ -313,7 +314,20 @@ class HighDimSynthesizer:
         where: Mapping[str, Any] | None = None,
         balance: str | Mapping[str, Mapping[Hashable, float]] | None = None,
         constraints: Sequence[Constraint] = (),
+        frame: Literal["pandas"],
     ) -> pd.DataFrame: ...
+
+    @overload
+    def synthesize(
+        self,
+        num_rows: int | None = None,
+        seed: int | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        balance: str | Mapping[str, Mapping[Hashable, float]] | None = None,
+        constraints: Sequence[Constraint] = (),
+        frame: str | None = None,
+    ) -> Any: ...  # noqa: ANN401 - a table of any library
 
     @overload
     def synthesize(
@@ -340,7 +354,8 @@ class HighDimSynthesizer:
         to: str | Path | None = None,
         overwrite: bool = False,
         progress: Callable[[int, int], None] | None = None,
-    ) -> pd.DataFrame | list[Path]:
+        frame: str | None = None,
+    ) -> Any:
         """Make a synthetic table: same columns, order and dtypes.
 
         Args:
@@ -358,6 +373,8 @@ class HighDimSynthesizer:
             overwrite: Whether files that are there may be replaced.
             progress: With `to`: told how many of how many rows are written; by default one line of progress
                 goes to stderr.
+            frame: What kind of table: 'pandas', 'polars', 'polars-lazy', 'pyarrow', 'arrow-stream', 'duckdb'
+                or 'dask'; by default the kind that was learned.
 
         Returns:
             The table; with `to`, the files.
@@ -365,9 +382,10 @@ class HighDimSynthesizer:
         Raises:
             NotLearnedError: Before `learn`.
             ConfigError: `num_rows` is not a positive whole number; conditions, shares or constraints name
-                what is not published, or the model cannot meet them; `to` is no pattern, or is there already.
+                what is not published, or the model cannot meet them; `to` is no pattern, or is there already;
+                `frame` is unknown.
             DataError: A file could not be written.
-            MissingDependencyError: `to` is given and Dask is not installed.
+            MissingDependencyError: `to` is given and Dask is not installed; or the library of `frame` is not.
 
         Privacy:
             Post-processing: free, as often as wanted.
@@ -395,29 +413,34 @@ class HighDimSynthesizer:
         from jupyter_dpsynth.engine.sampling.provenance import mark_synthetic
         from jupyter_dpsynth.engine.sampling.tables import plan_table
 
-        def generate() -> pd.DataFrame:
+        def generate() -> Any:  # noqa: ANN401 - a table of any library
             maker, portions = plan_table(learned, int(rows), generator, **asked)
-            return mark_synthetic(maker.make(portions, generator))
+            return given_as(mark_synthetic(maker.make(portions, generator)), self.df_meta.form, frame)
 
         return shielded(generate, "synthesizing failed")
 
     def impute(
-        self, df: pd.DataFrame, seed: int | None = None, *, constraints: Sequence[Constraint] = ()
-    ) -> pd.DataFrame:
+        self,
+        df: Any,  # noqa: ANN401 - a table of any library
+        seed: int | None = None,
+        *,
+        constraints: Sequence[Constraint] = (),
+    ) -> Any:  # noqa: ANN401 - of the same library
         """Fill the missing values of a table with draws from the model, given the other values of each row.
 
         The missing cells of a row are drawn together, from exactly the model's joint distribution unless
         they have more than some thousands of combinations: then by Gibbs sampling, which comes close.
 
         Args:
-            df: A DataFrame with the columns and types of the learned table; it is not changed.
+            df: A table with the columns and types of the learned one, of any library that `learn` takes; it
+                is not changed.
             seed: Fixes the output. It has no bearing on privacy.
             constraints: What is publicly known to hold in every row, as for `synthesize`. A row that keeps
                 them with none of 1,000 draws, because its given cells contradict them, keeps its missing
                 cells. Orderings that were found when learning are kept wherever the given cells allow it.
 
         Returns:
-            A copy without missing cells, with the same index.
+            A copy without missing cells, of the same kind and with the same index.
 
         Raises:
             NotLearnedError: Before `learn`.
@@ -434,8 +457,14 @@ class HighDimSynthesizer:
         learned = self.learned
         generator = _output_generator(seed)
         checked = check_constraints(constraints, self.df_meta)
-        self.df_meta.check(df)
-        return shielded(lambda: impute_table(learned, df, generator, checked), "imputing failed")
+        kind = form_of(df).kind
+        rows = in_memory(df, "df")
+        self.df_meta.check(rows)
+
+        def impute() -> Any:  # noqa: ANN401 - of the same library
+            return given_as(impute_table(learned, rows, generator, checked), self.df_meta.form, kind)
+
+        return shielded(impute, "imputing failed")
 
     def audit(
         self,

@@ -90,7 +90,7 @@ def synthesize(options: argparse.Namespace) -> int:
         for file in files:
             sys.stdout.write(f"{file}\n")
         return 0
-    df = synthesizer.synthesize(options.rows, options.seed, **asked)
+    df = synthesizer.synthesize(options.rows, options.seed, **asked, frame="pandas")
     try:
         write_table(df, options.output)
     except BrokenPipeError:  # whoever read it, head for example, has seen enough

@@ -15,6 +15,7 @@ from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.metadata.columns import DataFrameMeta, IdMeta, column_meta_from_dict
 from jupyter_dpsynth.sources.dtypes import dtype_of
+from jupyter_dpsynth.sources.forms import PANDAS, TableForm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,6 +131,7 @@ class TableCodec:
             "ids": ids,
             "columns": [codec.to_dict() for codec in self.columns],
             "orderings": [list(pair) for pair in self.orderings],
+            **({} if self.df_meta.form == PANDAS else {"form": self.df_meta.form.to_dict()}),
         }
 
     @classmethod
@@ -146,7 +148,8 @@ class TableCodec:
                 raise ArtifactError("columns of different types cannot be ordered.")
         if len(metas) != len(columns) + len(values["ids"]) or set(metas) != set(values["names"]):
             raise ArtifactError("the names do not fit the columns.")
-        return cls(DataFrameMeta(tuple(metas[name] for name in values["names"])), columns, orderings)
+        form = TableForm(**values["form"]) if "form" in values else PANDAS
+        return cls(DataFrameMeta(tuple(metas[name] for name in values["names"]), form), columns, orderings)
 
 
 def _numbered(meta: IdMeta, numbers: NDArray[np.int64], last: int) -> pd.Series:

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from jupyter_dpsynth.errors import MissingDependencyError
 from jupyter_dpsynth.metadata.kinds import column_kind, kind_of
 from jupyter_dpsynth.sources.objects import as_float, as_text, durations, moments
-from jupyter_dpsynth.sources.values import factorize, is_time, stored_times
+from jupyter_dpsynth.sources.values import factorize, is_duration, is_time, stored_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -139,7 +139,6 @@ class Discretizer:
     """
 
     def __init__(self, original: pd.DataFrame) -> None:
-        types = pd.api.types
         self.columns: dict[str, _Cells] = {}
         for name in original.columns:
             series = original[name]
@@ -149,7 +148,7 @@ class Discretizer:
                 steps = np.linspace(0, 1, BINS + 1)
                 inner = np.unique(np.quantile(values, steps))[1:-1] if len(values) else np.zeros(0)
                 objects = series.dtype == object and kind_of(series)[1].lower() != "timedelta"
-                dated = column_kind(series) == "datetime" and not types.is_timedelta64_dtype(series.dtype)
+                dated = column_kind(series) == "datetime" and not is_duration(series.dtype)
                 self.columns[name] = _Cells(inner, (), dated and (objects or series.dtype != object))
             else:
                 frequent = _as_text(series).value_counts().index[:MOST_CATEGORIES]

@@ -32,7 +32,7 @@ from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import ROW_PARTS, PlannedRelease, Releases
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
 from jupyter_dpsynth.sources.identity import identify_table
-from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.opening import in_memory, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +60,7 @@ AT_ONCE = 2**18  # rows that are counted together
 def evaluate_privately(
     synthesizer: HighDimSynthesizer,
     df: object,
-    df_synth: pd.DataFrame | None = None,
+    df_synth: Any = None,  # noqa: ANN401 - a table of any library
     *,
     epsilon: float,
     target: str | None = None,
@@ -113,7 +113,8 @@ def evaluate_privately(
         check_columns(source.described, codec.df_meta.names, "df", may_be_empty=True)
         codec.df_meta.check(source)
         if df_synth is None:
-            df_synth = synthesizer.synthesize()
+            df_synth = synthesizer.synthesize(frame="pandas")
+        df_synth = in_memory(df_synth, "df_synth")
         check_columns(df_synth, codec.names, "df_synth")
         original = df_synth is opened.described or synthesizer.was_learned_from(df_synth)
         require_synthetic(df_synth, original=original, synthetic=synthetic)

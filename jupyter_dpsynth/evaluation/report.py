@@ -29,8 +29,9 @@ from jupyter_dpsynth.evaluation.distances import (
 )
 from jupyter_dpsynth.evaluation.metrics import Discretizer, cramers_v, one_way_shares
 from jupyter_dpsynth.evaluation.plots import column_figure, dependence_figures, pair_figures
-from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.opening import in_memory, open_source
 from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_for_owner
+from jupyter_dpsynth.sources.values import is_duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +69,11 @@ class UtilityReport(Comparison):
 
     @classmethod
     def against_measurements(
-        cls, synthesizer: HighDimSynthesizer, df_synth: pd.DataFrame, *, synthetic: bool = False
+        cls,
+        synthesizer: HighDimSynthesizer,
+        df_synth: Any,  # noqa: ANN401 - a table of any library
+        *,
+        synthetic: bool = False,
     ) -> UtilityReport:
         """Compare with the noisy measurements that epsilon already paid for: free.
 
@@ -86,6 +91,7 @@ class UtilityReport(Comparison):
             Exact shares of `df_synth` are shown. Of a private table, or a changed copy of it, nothing would
             cover them: what is not known to be synthetic is therefore not compared without your word.
         """
+        df_synth = in_memory(df_synth, "df_synth")
         check_columns(df_synth, synthesizer.reference.columns, "df_synth")
         require_synthetic(df_synth, original=synthesizer.was_learned_from(df_synth), synthetic=synthetic)
         return shielded(lambda: cls._from_measurements(synthesizer, df_synth), "the comparison failed")
@@ -156,7 +162,7 @@ class UtilityReport(Comparison):
     def against_original(
         cls,
         df: object,
-        df_synth: pd.DataFrame,
+        df_synth: Any,  # noqa: ANN401 - a table of any library
         target: str | None = None,
         holdout: object = None,
     ) -> UtilityReport:
@@ -175,6 +181,7 @@ class UtilityReport(Comparison):
             MissingDependencyError: `target` is given and scikit-learn is missing.
         """
         original, in_parts = _original(df)
+        df_synth = in_memory(df_synth, "df_synth")
         names = tuple(name for name in original.columns if name in getattr(df_synth, "columns", ()))
         check_columns(df_synth, names, "df_synth")
         check_columns(original, tuple(df_synth.columns), "df")
@@ -328,7 +335,7 @@ def _holds(dtype: Any) -> str:  # noqa: ANN401 - a pandas dtype
     types = pd.api.types
     if types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype):
         return "numbers"
-    return "times" if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype) else "names"
+    return "times" if types.is_datetime64_any_dtype(dtype) or is_duration(dtype) else "names"
 
 
 def check_columns(df: object, names: tuple[str, ...], parameter: str, *, may_be_empty: bool = False) -> None:

@@ -8,12 +8,13 @@ is not declared (bounds, categories, decimals) is measured later, as a part of e
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shown
 from jupyter_dpsynth.sources.base import Source
 from jupyter_dpsynth.sources.dtypes import dtype_text
+from jupyter_dpsynth.sources.forms import PANDAS, TableForm
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -115,9 +116,15 @@ def column_meta_from_dict(values: Mapping[str, Any]) -> ColumnMeta:
 
 @dataclass(frozen=True)
 class DataFrameMeta:
-    """The public metadata of a table: one `ColumnMeta` per column, in the table's order."""
+    """The public metadata of a table: one `ColumnMeta` per column, in the table's order.
+
+    Attributes:
+        columns: The columns.
+        form: What kind of object the table is; a synthetic one is of the same kind.
+    """
 
     columns: tuple[ColumnMeta, ...]
+    form: TableForm = PANDAS
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -156,7 +163,7 @@ class DataFrameMeta:
                 "numbers or text."
             )
         found = IdMeta(column.name, column.dtype, column.nullable, column.value_type)
-        return DataFrameMeta(tuple(found if each is column else each for each in self.columns))
+        return replace(self, columns=tuple(found if each is column else each for each in self.columns))
 
     def check(self, table: Source | pd.DataFrame) -> None:
         """Raise MetadataError unless the table has exactly these columns and types.

@@ -26,6 +26,7 @@ from jupyter_dpsynth.metadata.declarations import (
 from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, is_nullable, kind_of, number_type
 from jupyter_dpsynth.sources.dtypes import dtype_text, is_kept, zone_of
 from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.values import is_duration
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -56,9 +57,11 @@ class MetaExtractor:
         """Return the public metadata of a table.
 
         Args:
-            df: The table, `[n, columns]`: a pandas or Dask DataFrame, or a path or pattern of Parquet or
-                CSV files. Only names and dtypes are read (and, in object columns of pandas, which Python
-                type most values have). Of CSV files the types of the first 10,000 rows are taken as schema.
+            df: The table, `[n, columns]`: of pandas, polars, pyarrow, DuckDB or Dask, another one with
+                the Arrow PyCapsule interface, or a path or pattern of Parquet or CSV files.
+                Only names and dtypes are read (and, in object columns of pandas, which Python type most
+                values have). Of CSV files the types of the first 10,000 rows are taken as schema.
+                Levels of an enumeration (Enum of polars, ENUM of DuckDB) are public categories.
             bounds: Public lowest and highest value by column: numbers, or dates as text or
                 timestamps. Values outside are clamped.
             categories: Public categories by column. Other values come back as one of these.
@@ -82,7 +85,8 @@ class MetaExtractor:
         declared = gather_declarations(
             source, bounds=bounds, categories=categories, decimals=decimals, ids=ids, schema=schema
         )
-        return DataFrameMeta(tuple(column_meta(source, name, declared) for name in source.described.columns))
+        columns = tuple(column_meta(source, name, declared) for name in source.described.columns)
+        return DataFrameMeta(columns, source.form)
 
 
 def gather_declarations(
@@ -122,12 +126,22 @@ def gather_declarations(
         read_schema(
             schema, declared, list(frame.columns), lambda name: column_kind(source.first_values(name))
         )
+    _add_stated(source, declared)
     for option, values in declared.items():
         for name in values:
             if name not in set(frame.columns):
                 hint = did_you_mean(str(name), map(str, frame.columns))
                 raise MetadataError(f"{option} names column {shown(name)}, which is not in the table.{hint}")
     return declared
+
+
+def _add_stated(source: Source, declared: dict[str, dict[str, Any]]) -> None:
+    """Add what the table itself states, such as levels of an enumeration; what users declare goes first."""
+    taken = {name for option in ("bounds", "categories", "id") for name in declared[option]}
+    for option, by_name in source.declared.items():
+        for name, value in by_name.items():
+            if option == "decimals" or name not in taken:
+                declared[option].setdefault(name, value)
 
 
 def column_meta(source: Source, name: str, declared: Mapping[str, Mapping[str, Any]]) -> ColumnMeta:
@@ -145,8 +159,8 @@ def column_meta(source: Source, name: str, declared: Mapping[str, Mapping[str, A
     if name in source.refused:
         raise MetadataError(
             f"column {name!r} has a type that cannot be learned ({source.refused[name]}): leave it out "
-            f"(ignore = [{name!r}] in a cell; in Python pass dask.dataframe.read_parquet(path, "
-            "columns=[...])), or convert it."
+            f"(ignore = [{name!r}] in a cell, --ignore {name!r} in a terminal; in Python drop it, or pass "
+            "dask.dataframe.read_parquet(path, columns=[...])), or convert it."
         )
     options = {option: declared.get(option, {}).get(name) for option in OPTIONS}
     return _column_meta(source.first_values(name), **options)
@@ -203,7 +217,7 @@ def _column_meta(
         places = 0 if integer else declared_decimals(name, decimals)
         limits = declared_numbers(name, bounds)
         return ContinuousMeta(name, dtype, nullable, value_type, limits, places)
-    duration = types.is_timedelta64_dtype(series.dtype) or value_type in ("timedelta", "Timedelta")
+    duration = is_duration(series.dtype) or value_type in ("timedelta", "Timedelta")
     span = declared_times(name, bounds, duration=duration, zone=zone_of(series.dtype, value_type))
     return DatetimeMeta(name, dtype, nullable, value_type, span, duration)
 

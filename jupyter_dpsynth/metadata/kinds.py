@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from jupyter_dpsynth.errors import MetadataError
 from jupyter_dpsynth.sources.dtypes import conversion_of, dtype_text, is_kept
 from jupyter_dpsynth.sources.objects import LEVELS, as_plain, type_name, unboxed, zoned_name
+from jupyter_dpsynth.sources.values import is_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +99,7 @@ def kind_of(series: pd.Series) -> tuple[str, str]:
         return "category", ""
     elif types.is_numeric_dtype(dtype) and not types.is_complex_dtype(dtype):
         return "number", ""
-    elif types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype):
+    elif types.is_datetime64_any_dtype(dtype) or is_duration(dtype):
         return "datetime", ""
     elif types.is_string_dtype(dtype):
         return "category", ""

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["is_plain", "read_arrow_frame", "text_dictionaries", "to_frame"]
+__all__ = ["decoded_table", "is_plain", "read_arrow_frame", "text_dictionaries", "to_frame"]
 
 
 def is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
@@ -21,8 +21,8 @@ def is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
         return is_plain(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):  # UUIDs, for one
         return False
-    odd = t.is_nested, t.is_binary, t.is_large_binary, t.is_fixed_size_binary, t.is_time
-    return not any(test(kind) for test in odd)
+    odd = t.is_nested, t.is_binary, t.is_large_binary, t.is_fixed_size_binary, t.is_time, t.is_interval
+    return not any(test(kind) for test in odd) and str(kind) not in ("binary_view", "run_end_encoded")
 
 
 def read_arrow_frame(path: str, kind: str) -> pd.DataFrame:
@@ -112,6 +112,44 @@ def _decodable(table: Any, schema: Any) -> Any:  # noqa: ANN401 - a pyarrow.Tabl
         kind = chunks[0].type if chunks else field.type
         table = table.set_column(place, field.with_type(kind), pa.chunked_array(chunks, kind))
     return table
+
+
+def decoded_table(table: Any) -> Any:  # noqa: ANN401 - a pyarrow.Table
+    """The table with text in the forms that pandas can hold, and what is no text in UTF-8 missing.
+
+    A dictionary gets each of its values once, as pandas asks of categories.
+    """
+    import pyarrow as pa
+
+    arrays = []
+    for column in table.columns:
+        chunks = [_as_pandas_holds(chunk) for chunk in column.chunks]
+        kind = chunks[0].type if chunks else _as_pandas_holds(pa.array([], column.type)).type
+        arrays.append(pa.chunked_array(chunks, kind))
+    return pa.table(arrays, names=table.column_names)
+
+
+def _as_pandas_holds(chunk: Any) -> Any:  # noqa: ANN401 - a pyarrow.Array
+    import pyarrow as pa
+
+    if pa.types.is_null(chunk.type):
+        return chunk.cast(pa.string())
+    if str(chunk.type) == "string_view":
+        chunk = chunk.cast(pa.binary_view()).cast(pa.large_binary()).view(pa.large_string())
+    if pa.types.is_dictionary(chunk.type):
+        indices, values = chunk.indices, _as_pandas_holds(chunk.dictionary)
+        if len(values.unique()) < len(values):
+            anew = values.take(indices).dictionary_encode()
+            indices, values = anew.indices.cast(indices.type), anew.dictionary
+        found = pa.DictionaryArray.from_arrays(indices, values, ordered=chunk.type.ordered)
+        return _decoded(found) if values.null_count else found
+    if not _is_text(chunk.type):
+        return chunk
+    try:
+        chunk.validate(full=True)
+    except pa.ArrowInvalid:
+        return _decoded(chunk)
+    return chunk
 
 
 def _decoded(chunk: Any) -> Any:  # noqa: ANN401 - a pyarrow.Array

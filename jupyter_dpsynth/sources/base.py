@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from jupyter_dpsynth.errors import DataError
+from jupyter_dpsynth.sources.forms import PANDAS, TableForm
 from jupyter_dpsynth.sources.scratch import scratch_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -69,6 +70,33 @@ class Source(ABC):
     def refused(self) -> Mapping[str, str]:
         """Columns whose type pandas can store but that cannot be learned, with that type."""
         return {}
+
+    @property
+    def declared(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the table's own types or dictionary state to be public, by option and by column."""
+        return {}
+
+    @property
+    def form(self) -> TableForm:
+        """What kind of object the table is, so that a synthetic one can be of the same kind."""
+        return PANDAS
+
+    @property
+    def lengths(self) -> list[int]:
+        """Exact number of rows of each part: private."""
+        return [self.rows]
+
+    def some(
+        self, numbers: Collection[int], function: Callable[[pd.DataFrame], T], columns: Sequence[str]
+    ) -> Iterator[T]:
+        """What a function makes of some parts.
+
+        Args:
+            numbers: Which parts, from 0.
+            function: As for `map`.
+            columns: As for `map`.
+        """
+        yield from (found for number, found in enumerate(self.map(function, columns)) if number in numbers)
 
     @abstractmethod
     def without(self, names: Sequence[str]) -> Source:

@@ -8,13 +8,27 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shown
+from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.sources.base import FrameSource, Source
+from jupyter_dpsynth.sources.forms import PANDAS, TableForm
+from jupyter_dpsynth.sources.frames import arrow_frame, is_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["is_csv", "is_dask", "known_columns", "leave_out", "open_source", "source_files"]
+    import pandas as pd
+
+__all__ = [
+    "form_of",
+    "in_memory",
+    "is_csv",
+    "is_dask",
+    "is_table",
+    "known_columns",
+    "leave_out",
+    "open_source",
+    "source_files",
+]
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".csv.gz")
@@ -24,7 +38,8 @@ def open_source(data: object) -> Source:
     """A source for a table; the schema of files is read, no value.
 
     Args:
-        data: A pandas or Dask DataFrame, the path of a file or a folder of Parquet or CSV files, a pattern
+        data: A table of pandas, Dask, polars, pyarrow or DuckDB, another one with the Arrow PyCapsule
+            interface, the path of a file or a folder of Parquet or CSV files, a pattern
             such as 'data/*.parquet', or a source.
 
     Raises:
@@ -41,10 +56,14 @@ def open_source(data: object) -> Source:
         from jupyter_dpsynth.sources.partitions import DaskSource
 
         return DaskSource(data)
+    if is_frame(data):
+        from jupyter_dpsynth.sources.arrowtable import ArrowSource
+
+        return ArrowSource(arrow_frame(data))
     if not isinstance(data, str | os.PathLike):
         raise DataError(
-            f"df is a {type(data).__name__}: pass a pandas DataFrame, a Dask DataFrame, or the path of "
-            "Parquet or CSV files."
+            f"df is a {type(data).__name__}: pass a table of pandas, polars, pyarrow, DuckDB or Dask, one "
+            "that offers __arrow_c_stream__, or the path of Parquet or CSV files."
         )
     return _open_files(source_files(data))
 
@@ -73,6 +92,46 @@ def known_columns(source: Source, names: str | Sequence[str], option: str) -> li
             hint = did_you_mean(str(name), map(str, columns))
             raise MetadataError(f"{option} names column {name!r}, which is not in the table.{hint}")
     return wanted
+
+
+def in_memory(data: Any, parameter: str) -> pd.DataFrame:  # noqa: ANN401 - any frame
+    """A synthetic table, or one to be imputed, as a DataFrame of pandas; columns keep their values.
+
+    Args:
+        data: A table in any form but files.
+        parameter: What the user calls it, for the message.
+
+    Raises:
+        DataError: It is no table.
+    """
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        return data
+    if is_dask(data):
+        found: pd.DataFrame = shielded(data.compute, f"computing {parameter} failed")
+        return found
+    if not is_frame(data):
+        raise DataError(
+            f"{parameter} is a {type(data).__name__}: pass a table of pandas, polars, pyarrow, DuckDB or "
+            "Dask."
+        )
+    from jupyter_dpsynth.sources.arrowtable import whole_frame
+
+    return shielded(lambda: whole_frame(data), f"reading {parameter} failed")
+
+
+def form_of(data: object) -> TableForm:
+    """What kind of table something is."""
+    if is_dask(data):
+        return TableForm("dask")
+    return arrow_frame(data).form if is_frame(data) else PANDAS
+
+
+def is_table(data: object) -> bool:
+    """Whether something is a table in memory, or one that a library computes; no path."""
+    frame: Any = getattr(sys.modules.get("pandas"), "DataFrame", ())
+    return isinstance(data, frame) or is_dask(data) or is_frame(data)
 
 
 def is_dask(data: object) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from jupyter_dpsynth.errors import DataError, DPSynthError, shielded
 from jupyter_dpsynth.sources.base import CHANGED, Source
 from jupyter_dpsynth.sources.dask import AHEAD, computed, import_dask
+from jupyter_dpsynth.sources.forms import TableForm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -204,6 +205,11 @@ class DaskSource(Partitioned):
     def described(self) -> pd.DataFrame:
         """Dask's own empty frame."""
         return self._described
+
+    @property
+    def form(self) -> TableForm:
+        """A Dask DataFrame."""
+        return TableForm("dask")
 
     def first_values(self, name: str) -> pd.Series:
         """Of an object column, the first rows of the first part that has any."""

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.sources.partitions import Partitioned
-
 if TYPE_CHECKING:
     from jupyter_dpsynth.sources.base import Source
 
@@ -21,8 +19,8 @@ __all__ = ["LOOKED_AT", "MOST_ROWS", "rows_for_owner"]
 MOST_ROWS = 262_144
 MOST_PARTS = 16
 LOOKED_AT = (
-    f"Of a table in files or a Dask DataFrame, only a part is read for this: at most {MOST_ROWS:,} "
-    f"rows, from up to {MOST_PARTS} of its parts."
+    "Of a table that is not in memory as a pandas DataFrame, only a part is read for this: at most "
+    f"{MOST_ROWS:,} rows, from up to {MOST_PARTS} of its parts."
 )
 
 
@@ -38,7 +36,7 @@ def rows_for_owner(source: Source) -> pd.DataFrame:
     Privacy:
         Exact private rows.
     """
-    if not isinstance(source, Partitioned):
+    if not source.partitioned:
         return source.described
     lengths = source.lengths
     parts = np.arange(len(lengths))

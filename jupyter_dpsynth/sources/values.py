@@ -31,6 +31,7 @@ __all__ = [
     "WALL_EPOCH",
     "comparable",
     "factorize",
+    "is_duration",
     "is_time",
     "levels_of",
     "missing_values",
@@ -70,8 +71,10 @@ def time_values(series: pd.Series, *, duration: bool) -> tuple[NDArray[np.int64]
     if series.dtype == object:
         return durations(series) if duration else moments(series)
     numbers, missing = stored_times(series)
-    # days of pyarrow have no zone, and pandas raises if it is asked for one
-    zone = None if str(getattr(series.dtype, "pyarrow_dtype", "")) in DAYS else getattr(series.dt, "tz", None)
+    # days and durations of pyarrow have no zone, and pandas raises if it is asked for one
+    arrow = getattr(series.dtype, "pyarrow_dtype", None)
+    zoned = series.dtype if arrow is None else arrow
+    zone = None if getattr(zoned, "tz", None) is None else series.dt.tz
     return (numbers if zone is None else _wall_times(numbers, zone)), missing
 
 
@@ -114,9 +117,14 @@ def comparable(series: pd.Series) -> NDArray[Any]:
 
 def is_time(dtype: Any) -> bool:  # noqa: ANN401 - a pandas dtype
     """Whether values of a dtype are points in time, days or durations."""
-    types = pd.api.types
     days = str(getattr(dtype, "pyarrow_dtype", "")) in DAYS
-    return bool(days or types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype))
+    return bool(days or pd.api.types.is_datetime64_any_dtype(dtype) or is_duration(dtype))
+
+
+def is_duration(dtype: Any) -> bool:  # noqa: ANN401 - a pandas dtype
+    """Whether values of a dtype are durations; pandas itself does not count Arrow's."""
+    arrow = str(getattr(dtype, "pyarrow_dtype", "")).startswith("duration")
+    return arrow or bool(pd.api.types.is_timedelta64_dtype(dtype))
 
 
 def _wall_times(utc: NDArray[np.int64], zone: Any) -> NDArray[np.int64]:  # noqa: ANN401 - a time zone

@@ -19,19 +19,20 @@ from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 from jupyter_dpsynth.reports import StopReason
-from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.plans import releases_of
 from tests.support.tables import EVERY_ROW
 
 
-def untrained(df, completed=20, batch_size=EVERY_ROW, **declared):
+def untrained(df, completed=20, batch_size=EVERY_ROW, rows=None, **declared):
     """A synthesizer of a table whose weights are drawn at random, so that tests need no TensorFlow."""
     config = HighDimConfig(epsilon=2.0, steps=20, batch_size=batch_size)
     df_meta = MetaExtractor.extract(df, **declared)
-    plan = plan_run(config.resolve(), df_meta, float(max(len(df), 2)))
+    plan = plan_run(config.resolve(), df_meta, float(max(len(df) if rows is None else rows, 2)))
     noise = NoiseSource(test_only_seed=0)
-    measured = measure_table(FrameSource(df), df_meta, plan, releases_of(plan, noise), lambda _: None)
+    with open_source(df) as source:
+        measured = measure_table(source, df_meta, plan, releases_of(plan, noise), lambda _: None)
     codec, reference = measured.codec, measured.reference
     shares = [to_shares(count, 0.3) for count in measured.counts]
     layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent)

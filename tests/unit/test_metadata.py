@@ -111,7 +111,7 @@ def test_unusable_frames_are_refused(df):
         MetaExtractor.extract(pd.concat([df, df[["age"]]], axis=1))
     with pytest.raises(DataError, match="rename the columns"):
         MetaExtractor.extract(pd.DataFrame({0: [1]}))
-    with pytest.raises(DataError, match="pandas DataFrame"):
+    with pytest.raises(DataError, match="table of pandas"):
         MetaExtractor.extract([1, 2])
 
 

@@ -49,7 +49,9 @@ PARAMETERS = {
     "HighDimSynthesizer.load": "path",
     "HighDimSynthesizer.save": "self path",
     "HighDimSynthesizer.impute": "self df seed constraints",
-    "HighDimSynthesizer.synthesize": "self num_rows seed where balance constraints to overwrite progress",
+    "HighDimSynthesizer.synthesize": (
+        "self num_rows seed where balance constraints to overwrite progress frame"
+    ),
     "MetaExtractor.extract": "df bounds categories decimals ids schema",
     "Combinations": "columns allowed",
     "Ordering": "low high",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean
@@ -16,6 +15,7 @@ from jupyter_dpsynth.notebook.magic.namespace import (
 from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of
 from jupyter_dpsynth.notebook.magic.synthesis import current_synthesizer
 from jupyter_dpsynth.notebook.output import say
+from jupyter_dpsynth.sources.opening import is_table
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
@@ -31,10 +31,10 @@ def compare(session: Session, parsed: ParsedLine) -> None:
     namespace = session.namespace
     name, synthesizer = current_synthesizer(session, parsed)
     given = parsed.argument()
-    if given is None and isinstance(namespace.get(session.synthetic), _frame_type()):
+    if given is None and is_table(namespace.get(session.synthetic)):
         given = session.synthetic
     if given is None:
-        df_synth = synthesizer.synthesize()
+        df_synth = synthesizer.synthesize(frame="pandas")
         say(f"No synthetic table has been made yet, so {len(df_synth):,} new rows of {name} are compared.")
     else:
         df_synth = find_dataframe(given, namespace, "DF_SYNTH")
@@ -61,12 +61,6 @@ def compare(session: Session, parsed: ParsedLine) -> None:
         from jupyter_dpsynth.notebook.show.drilldown import DrillDown
 
         DrillDown(report).show()
-
-
-def _frame_type() -> type:
-    """`pandas.DataFrame`, or a type that nothing has while pandas is not loaded."""
-    pandas = sys.modules.get("pandas")
-    return type("Nothing", (), {}) if pandas is None else pandas.DataFrame
 
 
 def _compare_with_original(parsed: ParsedLine, namespace: dict[str, Any], df_synth: Any) -> Any:  # noqa: ANN401
@@ -99,7 +93,7 @@ def evaluate(session: Session, parsed: ParsedLine) -> None:
         )
     value = read_value(given, namespace, "--epsilon")
     table = parsed.argument(1)
-    if table is None and isinstance(namespace.get(session.synthetic), _frame_type()):
+    if table is None and is_table(namespace.get(session.synthetic)):
         table = session.synthetic
     target = parsed.options.get("target")
     dataset, label = dataset_of(session, parsed)

@@ -162,7 +162,9 @@ def _configs(namespace: dict[str, Any]) -> list[str]:
 def _column_names(words: list[str], namespace: dict[str, Any]) -> list[str]:
     """Columns of the tables named in the line, quoted if they contain a space."""
     named = [namespace[word] for word in words if word in dataframe_names(namespace)]
-    columns = dict.fromkeys(str(column) for frame in named for column in frame.columns)
+    from jupyter_dpsynth.sources.opening import open_source
+
+    columns = dict.fromkeys(str(column) for frame in named for column in open_source(frame).described.columns)
     return [name if name.isidentifier() else repr(name) for name in columns]
 
 

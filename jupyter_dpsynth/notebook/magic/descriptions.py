@@ -126,7 +126,8 @@ As a cell, with two percent signs, it takes lines of the form `name = value`:
     epsilon = 1.0
     bounds = {"age": (0, 120)}     # public knowledge costs no epsilon
 
-Instead of a DataFrame you can pass a Dask DataFrame, or files that are read part by part: data/*.parquet.
+Instead of a DataFrame you can pass a table of polars, pyarrow, DuckDB or Dask,
+or files that are read part by part: data/*.parquet.
 
 A value is a Python literal, one of your variables, or an {expression}. The cell can set the parameters below
 and declare what is public about the columns:
@@ -149,7 +150,8 @@ _PANEL_DETAILS = """\
 Opens a panel with all parameters, a privacy calculator and a table of the columns. The lines of the cell are
 those of learn; the panel starts with these settings.
 
-Instead of a DataFrame you can pass a Dask DataFrame, or files that are read part by part: data/*.parquet."""
+Instead of a DataFrame you can pass a table of polars, pyarrow, DuckDB or Dask,
+or files that are read part by part: data/*.parquet."""
 
 _CALC_DETAILS = """\
 Uses only the column names and types of the DataFrame. The row count is private, so give an approximate
@@ -163,8 +165,8 @@ Reads the private rows and reports what it finds: identifiers, duplicate rows, s
 columns with too many values, missing bounds, types that cannot be learned, too few rows for this epsilon.
 Epsilon does not cover the findings: clear the output before you pass the notebook on.
 
-Instead of a DataFrame you can pass a Dask DataFrame, or files: data/*.parquet. It then reads at most 262,144
-rows, from up to 16 parts."""
+Instead of a DataFrame you can pass a table of polars, pyarrow, DuckDB or Dask,
+or files: data/*.parquet. It then reads at most 262,144 rows, from up to 16 parts."""
 
 
 _SYNTHESIZE_DETAILS = """\
@@ -185,7 +187,8 @@ and every figure has an error bar:
 
     %dpsynth evaluate df df_synth --epsilon 0.1
 
-Instead of df you can pass a Dask DataFrame, or files that are read part by part: data/*.parquet."""
+Instead of df you can pass a table of polars, pyarrow, DuckDB or Dask,
+or files that are read part by part: data/*.parquet."""
 
 
 _RECEIPT_DETAILS = """\

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,6 @@ from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import pandas as pd
 
     from jupyter_dpsynth.config import HighDimConfig
     from jupyter_dpsynth.sources.base import Source
@@ -130,14 +127,14 @@ def instances(namespace: Mapping[str, Any], kind: type) -> list[str]:
 
 
 def dataframe_names(namespace: Mapping[str, Any]) -> list[str]:
-    """Names of the user's DataFrames; pandas is not imported for it."""
-    pandas = sys.modules.get("pandas")
-    frame = getattr(pandas, "DataFrame", None)
-    return [] if frame is None else instances(namespace, frame)
+    """Names of the user's tables, of any library, without hidden ones; none is imported for it."""
+    from jupyter_dpsynth.sources.opening import is_table
+
+    return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_table(value)]
 
 
-def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = "DATAFRAME") -> pd.DataFrame:
-    """The DataFrame with a name, or the value of an `{expression}`.
+def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = "DATAFRAME") -> Any:  # noqa: ANN401
+    """The table with a name, of pandas or another library, or the value of an `{expression}`.
 
     Raises:
         DataError: There is none, or the variable is something else.
@@ -150,15 +147,16 @@ def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = 
     if text.isidentifier() and text not in namespace:
         raise DataError(f"there is no DataFrame {text!r}.{did_you_mean(text, names)}{known}")
     value = evaluate(text, namespace, where)
-    frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
-    if frame is None or not isinstance(value, frame):
+    from jupyter_dpsynth.sources.opening import is_table
+
+    if not is_table(value):
         kind = type(value).__name__
-        raise DataError(f"{where} = {text!r} is a {kind}, not a pandas DataFrame.{known}")
+        raise DataError(f"{where} = {text!r} is a {kind}, not a table.{known}")
     return value
 
 
 def find_table(text: str | None, namespace: Mapping[str, Any], where: str = "DATAFRAME") -> Source:
-    """Open the table that a line names: a pandas or Dask DataFrame, or files.
+    """Open the table that a line names: of pandas or another library, or files.
 
     A path stands there as it is, as `data/*.parquet`, or in quotes; a variable may hold one. A name that is
     no variable may be a folder's.
@@ -174,14 +172,12 @@ def find_table(text: str | None, namespace: Mapping[str, Any], where: str = "DAT
 
 def _named(text: str | None, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - frame or path
     """The table or path that a line names, not opened yet."""
-    from jupyter_dpsynth.sources.opening import is_dask
-
     if text is None or text.startswith("{"):
         return find_dataframe(text, namespace, where)
     if any(sign in text for sign in "/\\*\"'") or text.endswith((".parquet", ".pq", ".csv", ".csv.gz")):
         return expand(text, namespace, where)
     value = namespace.get(text)
-    if isinstance(value, str | os.PathLike) or is_dask(value):
+    if isinstance(value, str | os.PathLike):
         return value
     if value is None and Path(text).is_dir():
         return text

@@ -18,6 +18,7 @@ from jupyter_dpsynth.notebook.magic.namespace import (
 from jupyter_dpsynth.notebook.output import say
 from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, save_model
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
+from jupyter_dpsynth.sources.forms import given_as
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
@@ -70,8 +71,8 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
         return
     if "overwrite" in parsed.options:
         raise ConfigError("--overwrite is for files: name them with --to, such as --to out/*.parquet.")
-    df_synth = synthesizer.synthesize(**given)
-    namespace[output] = df_synth
+    df_synth = synthesizer.synthesize(**given, frame="pandas")
+    namespace[output] = given_as(df_synth, synthesizer.df_meta.form)
     session.synthetic = output
     say(
         f"{output}: {len(df_synth):,} synthetic rows, {len(df_synth.columns)} columns, from {name}. "

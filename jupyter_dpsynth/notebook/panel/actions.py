@@ -11,6 +11,7 @@ from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, save_model
 from jupyter_dpsynth.notebook.show.following import follow_in_background
 from jupyter_dpsynth.notebook.show.progress import TrainingProgress
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
+from jupyter_dpsynth.sources.forms import given_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,8 +150,8 @@ class Actions:
         text = rows.strip().replace(",", "").replace("_", "").replace(" ", "")
         if text and not text.isdigit():
             raise ConfigError(f"rows = {rows.strip()!r} is not allowed: give a whole number from 1.")
-        df_synth = synthesizer.synthesize(int(text) if text else None)
-        self.session.namespace[DEFAULT_SYNTHETIC] = df_synth
+        df_synth = synthesizer.synthesize(int(text) if text else None, frame="pandas")
+        self.session.namespace[DEFAULT_SYNTHETIC] = given_as(df_synth, synthesizer.df_meta.form)
         self.session.synthetic = DEFAULT_SYNTHETIC
         self._say(f"{DEFAULT_SYNTHETIC}: {len(df_synth):,} synthetic rows. This cost no epsilon.")
 
@@ -161,7 +162,7 @@ class Actions:
         synthesizer = self.synthesizer()
         df_synth = self.session.namespace.get(DEFAULT_SYNTHETIC)
         if self.session.synthetic != DEFAULT_SYNTHETIC or df_synth is None:
-            df_synth = synthesizer.synthesize()
+            df_synth = synthesizer.synthesize(frame="pandas")
         report = UtilityReport.against_measurements(synthesizer, df_synth)
         self._clear_comparison()
         self._results.comparison.show(representations(report))

@@ -249,7 +249,8 @@ class SchemaDraft:
         if len(self.ignored) == len(self.columns):
             raise ConfigError("all columns are left out: there is nothing to learn.")
         declared = self._declared(self._kept)
-        return DataFrameMeta(tuple(column_meta(self._source, draft.name, declared) for draft in self._kept))
+        columns = tuple(column_meta(self._source, draft.name, declared) for draft in self._kept)
+        return DataFrameMeta(columns, self._source.form)
 
     def lines(self) -> list[str]:
         """The declarations as lines of a `%%dpsynth learn` cell."""
