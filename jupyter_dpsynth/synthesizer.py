@@ -12,7 +12,9 @@ import numpy as np
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.console import ConsoleProgress, RowsProgress
 from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, shielded, shown
+from jupyter_dpsynth.interop.statistics import write_statistics
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
+from jupyter_dpsynth.sources.endings import WRITTEN_STATISTICS
 from jupyter_dpsynth.sources.forms import given_as
 from jupyter_dpsynth.sources.opening import form_of, in_memory, open_source
 
@@ -369,7 +371,9 @@ class HighDimSynthesizer:
             constraints: What is publicly known to hold in every row: `Ordering(low, high)` and
                 `Combinations(columns, allowed)`.
             to: Write the table into files instead, part by part, such as 'out/*.parquet' or 'out/*.csv': on
-                the workers of Dask's client if one is active, else on the cores of this machine.
+                the workers of Dask's client if one is active, else on the cores of this machine. Or into one
+                file of SPSS, Stata or SAS ('.sav', '.zsav', '.por', '.dta', '.xpt'), with the codebook of the
+                file that was learned.
             overwrite: Whether files that are there may be replaced.
             progress: With `to`: told how many of how many rows are written; by default one line of progress
                 goes to stderr.
@@ -405,6 +409,8 @@ class HighDimSynthesizer:
             "balance": balance,
             "constraints": check_constraints(constraints, self.df_meta),
         }
+        if to is not None and str(to).lower().endswith(WRITTEN_STATISTICS):
+            return [self._write_statistics(int(rows), Path(to), generator, asked, overwrite=overwrite)]
         if to is not None:
             from jupyter_dpsynth.engine.sampling.writing import write_table
 
@@ -418,6 +424,33 @@ class HighDimSynthesizer:
             return given_as(mark_synthetic(maker.make(portions, generator)), self.df_meta.form, frame)
 
         return shielded(generate, "synthesizing failed")
+
+    def _write_statistics(
+        self,
+        rows: int,
+        path: Path,
+        generator: np.random.Generator,
+        asked: dict[str, Any],
+        *,
+        overwrite: bool,
+    ) -> Path:
+        """Write one file of SPSS, Stata or SAS."""
+        from jupyter_dpsynth.engine.sampling.tables import plan_table
+
+        if path.exists() and not overwrite:
+            raise ConfigError(
+                f"to = {shown(str(path))} exists already. Choose another name, or set overwrite = True "
+                "(--overwrite) to replace it."
+            )
+        learned = self.learned
+
+        def generate() -> pd.DataFrame:
+            maker, portions = plan_table(learned, rows, generator, **asked)
+            return maker.make(portions, generator)
+
+        df_synth = shielded(generate, "synthesizing failed")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write_statistics(df_synth, path, self.df_meta)
 
     def impute(
         self,

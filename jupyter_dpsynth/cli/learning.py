@@ -43,8 +43,9 @@ def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type f
     )
     parser.add_argument(
         "table",
-        help="a .csv, .csv.gz, .tsv, .parquet or .feather file; for several Parquet or CSV files, a folder "
-        "or a quoted pattern such as 'data/*.parquet'; - for CSV from stdin",
+        help="a .csv, .csv.gz, .tsv, .parquet or .feather file; .sav, .zsav, .por, .dta, .xpt or .sas7bdat; "
+        "a sheet as 'book.xlsx#Sheet1' (.xlsx, .ods); for several Parquet or CSV files, a folder or a quoted "
+        "pattern such as 'data/*.parquet'; - for CSV from stdin",
     )
     add_reading(parser)
     parser.add_argument(

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.sources.endings import WRITTEN_STATISTICS
 
 if TYPE_CHECKING:
     import argparse
@@ -45,7 +46,8 @@ def add_synthesize(commands: Any) -> None:  # noqa: ANN401 - argparse names no t
         "-o",
         "--output",
         default="-",
-        help="where to write the table: .csv, .csv.gz, .tsv, .parquet or .feather; by default CSV to stdout",
+        help="where to write the table: .csv, .csv.gz, .tsv, .parquet, .feather, .sav, .zsav, .por, .dta or "
+        ".xpt; by default CSV to stdout",
     )
     place.add_argument(
         "--to",
@@ -89,6 +91,11 @@ def synthesize(options: argparse.Namespace) -> int:
         )
         for file in files:
             sys.stdout.write(f"{file}\n")
+        return 0
+    if options.output.lower().endswith(WRITTEN_STATISTICS):
+        synthesizer.synthesize(
+            options.rows, options.seed, **asked, to=options.output, overwrite=options.overwrite
+        )
         return 0
     df = synthesizer.synthesize(options.rows, options.seed, **asked, frame="pandas")
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, MissingDependencyError
+from jupyter_dpsynth.sources.endings import WRITTEN_STATISTICS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,7 @@ FORMATS = {
     ".parquet": "Parquet",
     ".pq": "Parquet",
     ".feather": "Feather",
+    **dict.fromkeys(WRITTEN_STATISTICS, "statistics"),
 }
 IN_PARTS = ("CSV", "Parquet")
 
@@ -129,7 +131,8 @@ def open_table(path: str, sep: str | None = None, encoding: str | None = None) -
     """Open a private table: Parquet or CSV files part by part if Dask is installed, others in memory.
 
     Args:
-        path: A file, a folder of Parquet or CSV files, a pattern of them, or - for CSV from stdin.
+        path: A file, a folder of Parquet or CSV files, a pattern of them, or - for CSV from stdin; a sheet
+            of a workbook is named behind it ('book.xlsx#Sheet1').
         sep: What separates the fields of CSV; None to take it from the header, and tell.
         encoding: How the text of CSV is written; None for UTF-8, unless the header shows that it is not.
 
@@ -144,8 +147,10 @@ def open_table(path: str, sep: str | None = None, encoding: str | None = None) -
     """
     from jupyter_dpsynth.sources.base import FrameSource
     from jupyter_dpsynth.sources.csv import CsvFile, CsvSource
-    from jupyter_dpsynth.sources.opening import is_csv, open_source, source_files
+    from jupyter_dpsynth.sources.opening import is_csv, open_source, reads_by_itself, source_files
 
+    if reads_by_itself(path):
+        return open_source(path)
     place = Path(path)
     several = place.is_dir() or (glob.has_magic(path) and not place.exists())
     if several or (place.is_file() and check_format(path, "the table") in IN_PARTS):

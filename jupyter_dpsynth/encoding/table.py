@@ -14,6 +14,7 @@ from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.metadata.columns import DataFrameMeta, IdMeta, column_meta_from_dict
+from jupyter_dpsynth.sources.codebook import Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_of
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
 
@@ -132,6 +133,7 @@ class TableCodec:
             "columns": [codec.to_dict() for codec in self.columns],
             "orderings": [list(pair) for pair in self.orderings],
             **({} if self.df_meta.form == PANDAS else {"form": self.df_meta.form.to_dict()}),
+            **({"codebook": self.df_meta.codebook.to_dict()} if self.df_meta.codebook else {}),
         }
 
     @classmethod
@@ -149,7 +151,9 @@ class TableCodec:
         if len(metas) != len(columns) + len(values["ids"]) or set(metas) != set(values["names"]):
             raise ArtifactError("the names do not fit the columns.")
         form = TableForm(**values["form"]) if "form" in values else PANDAS
-        return cls(DataFrameMeta(tuple(metas[name] for name in values["names"]), form), columns, orderings)
+        codebook = Codebook.from_dict(values.get("codebook", {}))
+        df_meta = DataFrameMeta(tuple(metas[name] for name in values["names"]), form, codebook)
+        return cls(df_meta, columns, orderings)
 
 
 def _numbered(meta: IdMeta, numbers: NDArray[np.int64], last: int) -> pd.Series:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shown
 from jupyter_dpsynth.sources.base import Source
+from jupyter_dpsynth.sources.codebook import NO_CODEBOOK, Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_text
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
 
@@ -121,10 +122,12 @@ class DataFrameMeta:
     Attributes:
         columns: The columns.
         form: What kind of object the table is; a synthetic one is of the same kind.
+        codebook: What the table's file says about its columns besides.
     """
 
     columns: tuple[ColumnMeta, ...]
     form: TableForm = PANDAS
+    codebook: Codebook = NO_CODEBOOK
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
+from jupyter_dpsynth.errors import MetadataError, SchemaWarning, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import (
     CategoricalMeta,
     ContinuousMeta,
@@ -86,7 +87,7 @@ class MetaExtractor:
             source, bounds=bounds, categories=categories, decimals=decimals, ids=ids, schema=schema
         )
         columns = tuple(column_meta(source, name, declared) for name in source.described.columns)
-        return DataFrameMeta(columns, source.form)
+        return DataFrameMeta(columns, source.form, source.codebook)
 
 
 def gather_declarations(
@@ -137,6 +138,8 @@ def gather_declarations(
 
 def _add_stated(source: Source, declared: dict[str, dict[str, Any]]) -> None:
     """Add what the table itself states, such as levels of an enumeration; what users declare goes first."""
+    if source.note:
+        warnings.warn(source.note, SchemaWarning, stacklevel=4)
     taken = {name for option in ("bounds", "categories", "id") for name in declared[option]}
     for option, by_name in source.declared.items():
         for name, value in by_name.items():

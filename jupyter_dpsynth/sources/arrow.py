@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["decoded_table", "is_plain", "read_arrow_frame", "text_dictionaries", "to_frame"]
+__all__ = ["decoded_table", "is_plain", "nullable_dtype", "read_arrow_frame", "text_dictionaries", "to_frame"]
 
 
 def is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
@@ -74,8 +75,8 @@ def to_frame(table: Any, schema: Any, dtypes: dict[str, Any] | None) -> pd.DataF
 
     table = _decodable(table, schema)
     fields = [_readable(field) for field in table.schema]
-    table = table.cast(pa.schema(fields, table.schema.metadata))
-    mapper = None if table.schema.pandas_metadata else _nullable
+    table = table.cast(pa.schema(fields, _metadata_of(table)))
+    mapper = None if table.schema.pandas_metadata else nullable_dtype
     # whole numbers beside missing ones stay exact, which floats would not
     options = {"types_mapper": mapper, "date_as_object": False, "integer_object_nulls": True}
     frame = table.to_pandas(**options).reset_index(drop=True)
@@ -86,6 +87,18 @@ def to_frame(table: Any, schema: Any, dtypes: dict[str, Any] | None) -> pd.DataF
                 series = pd.Series(np.where(series.isna(), 0, series.to_numpy(object)), dtype=object)
             frame[name] = series.astype(dtype)
     return frame[[name for name in table.column_names if name in frame.columns]]
+
+
+def _metadata_of(table: Any) -> Any:  # noqa: ANN401 - a pyarrow.Table; a dict or None
+    """The metadata of a table's schema, of what pandas wrote into it only the columns that the table has.
+
+    Of the others pyarrow would look for the dtypes, too, and not know all of them.
+    """
+    stored = table.schema.pandas_metadata
+    if not stored:
+        return table.schema.metadata
+    stored["columns"] = [each for each in stored["columns"] if each["field_name"] in table.column_names]
+    return {**table.schema.metadata, b"pandas": json.dumps(stored).encode()}
 
 
 def _decodable(table: Any, schema: Any) -> Any:  # noqa: ANN401 - a pyarrow.Table and Schema
@@ -181,7 +194,8 @@ def _readable(field: Any) -> Any:  # noqa: ANN401 - a pyarrow.Field
     return field.with_type(pa.string()) if pa.types.is_null(field.type) else field
 
 
-def _nullable(kind: Any) -> Any:  # noqa: ANN401 - a pandas extension dtype, or None
+def nullable_dtype(kind: Any) -> Any:  # noqa: ANN401 - a pandas extension dtype, or None
+    """The dtype of whole numbers and truth values that may be missing; None for other types of Arrow."""
     import pandas as pd
     import pyarrow.types as t
 

@@ -8,7 +8,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_dpsynth.errors import DataError, shielded
-from jupyter_dpsynth.sources.arrow import decoded_table, is_plain
+from jupyter_dpsynth.sources.arrow import decoded_table, is_plain, nullable_dtype
 from jupyter_dpsynth.sources.base import CHANGED, Source
 from jupyter_dpsynth.sources.frames import ArrowFrame, arrow_frame
 from jupyter_dpsynth.sources.partitions import rows_at_once
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.sources.codebook import Codebook
     from jupyter_dpsynth.sources.forms import TableForm
 
 __all__ = ["ArrowSource", "whole_frame"]
@@ -58,9 +59,19 @@ class ArrowSource(Source):
 
     @property
     def declared(self) -> Mapping[str, Mapping[str, Any]]:
-        """The levels of enumerations."""
+        """The levels of enumerations, and codes with value labels."""
         columns = self._described.columns
         return {"categories": {name: each for name, each in self._frame.levels.items() if name in columns}}
+
+    @property
+    def codebook(self) -> Codebook:
+        """What the dictionary of a statistical file says."""
+        return self._frame.codebook.only(self._described.columns)
+
+    @property
+    def note(self) -> str:
+        """What of that is not used."""
+        return self._frame.note
 
     @property
     def form(self) -> TableForm:
@@ -94,7 +105,7 @@ class ArrowSource(Source):
         """Apply the function to each part, one after the other."""
         names, place, lengths = list(columns), 0, []
         for part in self._rows.parts():
-            frame = _to_pandas(part.select(names), self._described)
+            frame = _to_pandas(part.select(names), self._described, plain=self._frame.plain)
             lengths.append(len(frame))
             if kept is not None:
                 frame = frame[kept[place : place + len(frame)]].reset_index(drop=True)
@@ -175,7 +186,7 @@ def whole_frame(data: object) -> pd.DataFrame:
     described = _described(frame)
     parts = [each if isinstance(each, pa.Table) else pa.Table.from_batches([each]) for each in frame.parts()]
     table = pa.concat_tables([frame.schema.empty_table(), *parts])
-    return _to_pandas(table.select(list(described.columns)), described)
+    return _to_pandas(table.select(list(described.columns)), described, plain=frame.plain)
 
 
 def _described(frame: ArrowFrame) -> pd.DataFrame:
@@ -188,7 +199,7 @@ def _described(frame: ArrowFrame) -> pd.DataFrame:
         if not is_plain(each.type):
             found.append(pd.Series(dtype=object, name=each.name))
             continue
-        series = _to_pandas(pa.schema([each]).empty_table(), None).iloc[:, 0]
+        series = _to_pandas(pa.schema([each]).empty_table(), None, plain=frame.plain).iloc[:, 0]
         if each.name in frame.orders:
             levels = decoded_table(pa.table({"": frame.orders[each.name]})).column(0).to_pandas()
             series = pd.Series(pd.Categorical([], levels, ordered=True), name=each.name)
@@ -199,11 +210,13 @@ def _described(frame: ArrowFrame) -> pd.DataFrame:
     return pd.concat(kept, axis=1) if kept else pd.DataFrame()
 
 
-def _to_pandas(table: Any, described: Any) -> pd.DataFrame:  # noqa: ANN401 - a pyarrow.Table; a frame or None
-    """A frame whose dtypes follow from the schema alone; Arrow's own, so that they come back as they were."""
+def _to_pandas(table: Any, described: Any, *, plain: bool) -> pd.DataFrame:  # noqa: ANN401 - a pyarrow.Table; a frame or None
+    """A frame whose dtypes follow from the schema alone; Arrow's own, unless pandas' are asked for."""
     import pandas as pd
 
-    frame = decoded_table(table).to_pandas(types_mapper=_dtype, ignore_metadata=True)
+    mapper = nullable_dtype if plain else _dtype
+    options = {"ignore_metadata": True, "date_as_object": False, "integer_object_nulls": True}
+    frame = decoded_table(table).to_pandas(types_mapper=mapper, **options)
     for name in () if described is None else frame.columns:
         dtype = described[name].dtype
         if getattr(dtype, "ordered", False) and frame[name].dtype != dtype:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from jupyter_dpsynth.errors import DataError
+from jupyter_dpsynth.sources.codebook import NO_CODEBOOK, Codebook
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
 from jupyter_dpsynth.sources.scratch import scratch_array
 
@@ -75,6 +76,16 @@ class Source(ABC):
     def declared(self) -> Mapping[str, Mapping[str, Any]]:
         """What the table's own types or dictionary state to be public, by option and by column."""
         return {}
+
+    @property
+    def codebook(self) -> Codebook:
+        """What the table's file says about its columns: public."""
+        return NO_CODEBOOK
+
+    @property
+    def note(self) -> str:
+        """What of the table's own statements is not used, for a warning; empty if nothing."""
+        return ""
 
     @property
     def form(self) -> TableForm:

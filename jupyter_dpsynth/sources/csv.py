@@ -76,7 +76,7 @@ class CsvSource(FilesSource):
 
     def __init__(self, files: Sequence[Path], separator: str = ",", encoding: str = "utf-8") -> None:
         super().__init__(files)
-        self._csv = [CsvFile.at(path, separator, encoding) for path in self._files]
+        self._csv = [self._file_at(path, separator, encoding) for path in self._files]
         self._described, self._at_once = _described(self._csv[0])
         for file in self._csv[1:]:
             if sorted(_head(file, 1).columns) != sorted(self._described.columns):
@@ -86,6 +86,10 @@ class CsvSource(FilesSource):
                 )
         self._folder: PrivateFolder | None = None
         self._copy: ParquetSource | None = None
+
+    def _file_at(self, path: Path, separator: str, encoding: str) -> CsvFile:
+        """What a file is read through."""
+        return CsvFile.at(path, separator, encoding)
 
     def __copy__(self) -> CsvSource:
         """A source for the same files, which makes its own private copy when it is read."""

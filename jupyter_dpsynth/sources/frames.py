@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import DataError, MissingDependencyError, shielded
+from jupyter_dpsynth.sources.codebook import NO_CODEBOOK, Codebook
 from jupyter_dpsynth.sources.forms import DUCKDB_TYPES, TableForm
 
 if TYPE_CHECKING:
@@ -36,15 +37,21 @@ class ArrowFrame:
         levels: By column all values that its type allows: public, because they are part of the type.
         orders: By column the categories in their order, where that is part of the type: an array of Arrow.
         refused: Columns that Arrow cannot read, with their types.
+        codebook: What a file's dictionary says about the columns.
+        plain: Whether pandas' own dtypes hold the columns, as those of a file; else Arrow's do.
+        note: What of the codebook is not used, for a warning.
     """
 
     schema: Any
     form: TableForm
     parts: Callable[[], Iterable[Any]]
     held: bool = False
-    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    levels: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     orders: Mapping[str, Any] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    codebook: Codebook = NO_CODEBOOK
+    plain: bool = False
+    note: str = ""
 
 
 def is_frame(data: object) -> bool:

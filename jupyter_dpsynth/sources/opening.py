@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.sources.base import FrameSource, Source
+from jupyter_dpsynth.sources.endings import CSV, PARQUET, SHEETS, STATISTICS
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
 from jupyter_dpsynth.sources.frames import arrow_frame, is_frame
 
@@ -26,12 +27,12 @@ __all__ = [
     "is_table",
     "known_columns",
     "leave_out",
+    "names_files",
     "open_source",
+    "reads_by_itself",
+    "sheet_of",
     "source_files",
 ]
-
-PARQUET = (".parquet", ".pq")
-CSV = (".csv", ".csv.gz")
 
 
 def open_source(data: object) -> Source:
@@ -65,6 +66,11 @@ def open_source(data: object) -> Source:
             f"df is a {type(data).__name__}: pass a table of pandas, polars, pyarrow, DuckDB or Dask, one "
             "that offers __arrow_c_stream__, or the path of Parquet or CSV files."
         )
+    path, sheet = sheet_of(os.fspath(data))
+    if path.lower().endswith(SHEETS):
+        from jupyter_dpsynth.sources.sheets import SheetSource
+
+        return SheetSource(source_files(path), sheet)
     return _open_files(source_files(data))
 
 
@@ -173,12 +179,40 @@ def source_files(path: str | os.PathLike[str]) -> list[Path]:
     return files
 
 
+def names_files(text: str) -> bool:
+    """Whether a text ends like the name of a table file, or of one and a sheet in it."""
+    return text.lower().endswith((*PARQUET, *CSV)) or reads_by_itself(text)
+
+
+def reads_by_itself(path: str) -> bool:
+    """Whether a path names a file of SPSS, Stata or SAS, or a workbook: these need no options."""
+    return sheet_of(path)[0].lower().endswith((*STATISTICS, *SHEETS))
+
+
+def sheet_of(text: str) -> tuple[str, str | None]:
+    """A workbook's path and the sheet that is named behind it: 'stays.xlsx#2024'.
+
+    >>> sheet_of("stays.xlsx#ward 3"), sheet_of("stays.xlsx"), sheet_of("a#b.csv")
+    (('stays.xlsx', 'ward 3'), ('stays.xlsx', None), ('a#b.csv', None))
+    """
+    path, mark, sheet = text.rpartition("#")
+    named = mark and path.lower().endswith(SHEETS)
+    return (path, sheet) if named else (text, None)
+
+
 def is_csv(files: Sequence[Path]) -> bool:
     """Whether all files are CSV, by their names."""
     return all(path.name.lower().endswith(CSV) for path in files)
 
 
 def _open_files(files: list[Path]) -> Source:
+    if any(path.suffix.lower() in STATISTICS for path in files):
+        from jupyter_dpsynth.sources.arrowtable import ArrowSource
+        from jupyter_dpsynth.sources.statfiles import stat_frame
+
+        if len(files) > 1:
+            raise DataError(f"{files[0].name}: name one file of SPSS, Stata or SAS, or save them as Parquet.")
+        return ArrowSource(stat_frame(files[0]))
     if all(path.name.lower().endswith(PARQUET) for path in files):
         from jupyter_dpsynth.sources.parquet import ParquetSource
 

@@ -174,7 +174,9 @@ def _named(text: str | None, namespace: Mapping[str, Any], where: str) -> Any:  
     """The table or path that a line names, not opened yet."""
     if text is None or text.startswith("{"):
         return find_dataframe(text, namespace, where)
-    if any(sign in text for sign in "/\\*\"'") or text.endswith((".parquet", ".pq", ".csv", ".csv.gz")):
+    from jupyter_dpsynth.sources.opening import names_files
+
+    if any(sign in text for sign in "/\\*\"'") or names_files(text):
         return expand(text, namespace, where)
     value = namespace.get(text)
     if isinstance(value, str | os.PathLike):

@@ -250,7 +250,7 @@ class SchemaDraft:
             raise ConfigError("all columns are left out: there is nothing to learn.")
         declared = self._declared(self._kept)
         columns = tuple(column_meta(self._source, draft.name, declared) for draft in self._kept)
-        return DataFrameMeta(columns, self._source.form)
+        return DataFrameMeta(columns, self._source.form, self._source.codebook)
 
     def lines(self) -> list[str]:
         """The declarations as lines of a `%%dpsynth learn` cell."""
