@@ -66,7 +66,10 @@ class ParquetSource(FilesSource):
 
     def _empty_frame(self, names: list[str]) -> pd.DataFrame:
         """A DataFrame with these columns and the types of the files' schema, without rows."""
-        frame = to_frame(self._schema.empty_table().select(names), self._schema, None)
+        plain = [name for name in names if name not in self._odd]
+        frame = to_frame(self._schema.empty_table().select(plain), self._schema, None)
+        # pandas cannot even name the types of some of them
+        frame = frame.reindex(columns=names) if self._odd else frame
         for name in names:
             if getattr(self._schema.field(name).type, "ordered", False):  # the order is schema
                 frames = (part for place in self._groups for part in _row_group(*place, [name], None))
