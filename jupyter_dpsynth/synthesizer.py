@@ -425,6 +425,32 @@ class HighDimSynthesizer:
 
         return shielded(generate, "synthesizing failed")
 
+    def write_codebook(self, path: str | Path, form: str | None = None) -> Path:
+        """Write the codebook of the synthetic tables: columns, types, categories, labels, missing codes.
+
+        Args:
+            path: Where to; a file that is there is replaced.
+            form: 'frictionless' (Table Schema, version 2), 'csvw' or 'ddi' (DDI Codebook 2.5); by default
+                'ddi' for a path that ends in .xml, 'csvw' for one that ends in -metadata.json, else
+                'frictionless'.
+
+        Returns:
+            The path.
+
+        Raises:
+            NotLearnedError: Before `learn`.
+            ConfigError: There is no such form.
+
+        Privacy:
+            What is public, and categories that epsilon has paid for: free.
+        """
+        from jupyter_dpsynth.encoding.categorical import CategoryCodec
+        from jupyter_dpsynth.interop.codebooks import write_codebook
+
+        columns = [each for each in self.codec.columns if isinstance(each, CategoryCodec)]
+        published = {each.meta.name: tuple(dict.fromkeys((*each.published, *each.pool))) for each in columns}
+        return write_codebook(self.df_meta, path, form, published)
+
     def _write_statistics(
         self,
         rows: int,

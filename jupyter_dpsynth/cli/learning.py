@@ -54,8 +54,8 @@ def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type f
     parser.add_argument("--force", action="store_true", help="replace the output file if it exists")
     parser.add_argument(
         "--schema",
-        help="what is public about the columns, as JSON or YAML: our own form, SDV metadata or a Table "
-        "Schema",
+        help="what is public about the columns, as JSON or YAML: our own form, SDV metadata, a Table "
+        "Schema, CSVW or a data contract (ODCS)",
     )
     several = {"action": "append", "default": [], "metavar": "COLUMN"}
     parser.add_argument(

@@ -54,6 +54,11 @@ def add_synthesize(commands: Any) -> None:  # noqa: ANN401 - argparse names no t
         metavar="PATTERN",
         help="write a table of any size into several files, 'out/*.parquet' or 'out/*.csv'",
     )
+    parser.add_argument(
+        "--codebook",
+        metavar="FILE",
+        help="write the codebook, too: .json as a Table Schema, -metadata.json as CSVW, .xml as DDI",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument("--where", metavar="CONDITIONS", help="conditions by column, see below")
     parser.add_argument(
@@ -81,9 +86,17 @@ def synthesize(options: argparse.Namespace) -> int:
             replace=options.overwrite,
             otherwise=": give another name, or --overwrite to replace it.",
         )
-    elif options.overwrite and options.to is None:
+    elif options.overwrite and options.to is None and options.codebook is None:
         raise ConfigError("--overwrite needs a file: give -o or --to.")
     synthesizer = HighDimSynthesizer.load(options.model)
+    if options.codebook is not None:
+        checked_output(
+            options.codebook,
+            replace=options.overwrite,
+            otherwise=": give another name, or --overwrite to replace it.",
+            option="--codebook",
+        )
+        synthesizer.write_codebook(options.codebook)
     asked = {"where": _where(options.where), "balance": _balance(options.balance, synthesizer)}
     if options.to is not None:
         files = synthesizer.synthesize(

@@ -56,13 +56,14 @@ def check_format(path: str, option: str) -> str:
     raise DataError(f"{option} = {path!r} does not end like a table file: give {', '.join(FORMATS)}, or -.")
 
 
-def checked_output(name: str, *, replace: bool, otherwise: str) -> Path:
-    """The file that --output names; checks that it can be written before anything is spent or made.
+def checked_output(name: str, *, replace: bool, otherwise: str, option: str = "--output") -> Path:
+    """The file that an option names; checks that it can be written before anything is spent or made.
 
     Args:
         name: What the user gave.
         replace: Whether a file that is there may be replaced.
         otherwise: What to do if it is there and may not.
+        option: The option, for messages.
 
     Raises:
         ArtifactError: It cannot be written, or is there already.
@@ -70,13 +71,13 @@ def checked_output(name: str, *, replace: bool, otherwise: str) -> Path:
     path = Path(name)
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise ArtifactError(f"--output = {name!r}: the folder does not exist: create it first.")
+        raise ArtifactError(f"{option} = {name!r}: the folder does not exist: create it first.")
     if path.is_dir():
-        raise ArtifactError(f"--output = {name!r} is a folder: give the name of a file.")
+        raise ArtifactError(f"{option} = {name!r} is a folder: give the name of a file.")
     if not os.access(folder, os.W_OK):
-        raise ArtifactError(f"--output = {name!r} cannot be written: choose a folder in which you may write.")
+        raise ArtifactError(f"{option} = {name!r} cannot be written: choose a folder in which you may write.")
     if path.exists() and not replace:
-        raise ArtifactError(f"--output = {name!r} exists already{otherwise}")
+        raise ArtifactError(f"{option} = {name!r} exists already{otherwise}")
     return path
 
 

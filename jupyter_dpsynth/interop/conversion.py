@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.errors import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 __all__ = ["ConvertedSchema", "listed"]
 
@@ -42,6 +42,7 @@ class ConvertedSchema:
         kinds: What a column is said to hold: 'number', 'datetime' or 'category'.
         left_out: What has no counterpart here, in words; by reason the columns that it is about.
         remarks: The same for what is about no column.
+        labels: By column what its values are called.
 
     Privacy:
         What a schema says is public: whoever passes it states so.
@@ -52,6 +53,12 @@ class ConvertedSchema:
     kinds: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, list[str]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    labels: dict[str, dict[Any, str]] = field(default_factory=dict)
+
+    def categorize(self, column: str, values: Iterable[Any], labels: Mapping[Any, str] | None = None) -> None:
+        """Declare all values of a column; they may be codes, whose labels the column holds instead."""
+        self.options["categories"][column] = tuple(values)
+        self.labels[column] = dict(labels or {})
 
     def leave_out(self, what: str, column: object) -> None:
         """Record that something about a column has no counterpart here."""
@@ -80,6 +87,7 @@ class ConvertedSchema:
                 self._fit_column(name, kind_of(name))
 
     def _fit_column(self, name: str, kind: str) -> None:
+        self._say_labels(name, kind)
         said, categories = self.kinds.get(name, kind), self.options["categories"].get(name)
         if not kind:
             return
@@ -99,6 +107,12 @@ class ConvertedSchema:
             self.options["decimals"].pop(name, None)
         if kind == "category" and self.options["bounds"].pop(name, None):
             self.leave_out(f"ranges of columns that contain {KINDS[kind]}", name)
+
+    def _say_labels(self, name: str, kind: str) -> None:
+        """Declare the labels of codes, if the codes are numbers and the column holds text."""
+        labels, codes = self.labels.get(name), self.options["categories"].get(name, ())
+        if labels and kind == "category" and all(isinstance(code, numbers.Number) for code in codes):
+            self.options["categories"][name] = tuple(labels.get(code, code) for code in codes)
 
     def _drop(self, name: str) -> None:
         for by_column in self.options.values():

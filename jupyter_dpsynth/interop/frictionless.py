@@ -118,7 +118,12 @@ def _read_domain(
     if values and KINDS.get(kind) == "datetime":
         converted.leave_out("a list of dates", name)
     elif values:
-        converted.options["categories"][name] = tuple(_value(each, kind) for each in values)
+        labels = {
+            _value(each, kind): str(each["label"])
+            for each in values
+            if isinstance(each, Mapping) and each.get("label")
+        }
+        converted.categorize(name, (_value(each, kind) for each in values), labels)
     else:
         converted.limit(name, *(_limit(constraints, side, kind) for side in ("inimum", "aximum")))
 

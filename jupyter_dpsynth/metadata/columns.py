@@ -8,7 +8,7 @@ is not declared (bounds, categories, decimals) is measured later, as a part of e
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shown
@@ -54,7 +54,7 @@ class ColumnMeta:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, read back by `column_meta_from_dict`."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {"kind": self.kind, **values}
 
 
@@ -126,8 +126,8 @@ class DataFrameMeta:
     """
 
     columns: tuple[ColumnMeta, ...]
-    form: TableForm = PANDAS
-    codebook: Codebook = NO_CODEBOOK
+    form: TableForm = field(default=PANDAS, compare=False)  # the same columns are the same metadata
+    codebook: Codebook = field(default=NO_CODEBOOK, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import MetadataError, SchemaWarning, did_you_mean, shown
+from jupyter_dpsynth.interop.csvw import is_csvw, read_csvw
 from jupyter_dpsynth.interop.frictionless import is_frictionless, read_frictionless
+from jupyter_dpsynth.interop.odcs import is_odcs, read_odcs
 from jupyter_dpsynth.interop.pandera import is_pandera, read_pandera
 from jupyter_dpsynth.interop.sdv import is_sdv, read_sdv
 from jupyter_dpsynth.sources.moments import in_zone, require_clear
@@ -131,6 +133,10 @@ def _converted(content: Any, names: Sequence[str]) -> ConvertedSchema | None:  #
         return read_pandera(content)
     if is_frictionless(content):
         return read_frictionless(content, names)
+    if is_csvw(content):
+        return read_csvw(content, names)
+    if is_odcs(content):
+        return read_odcs(content, names)
     return read_sdv(content, names) if is_sdv(content) else None
 
 

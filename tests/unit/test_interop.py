@@ -315,3 +315,108 @@ def test_our_metadata_as_sdv_s_says_the_same_when_it_is_read_back(df):
         "rewards": "boolean",
     }
     assert told(df, document) == (meta, "")
+
+
+LIMITED = {"exclusiveMinimum": 0, "maximum": 30}
+CONTRACT = {
+    "kind": "DataContract",
+    "apiVersion": "v3.1.0",
+    "schema": [
+        {
+            "name": "stays",
+            "properties": [
+                {"name": "guest_email", "logicalType": "string", "primaryKey": True},
+                {
+                    "name": "room",
+                    "logicalType": "string",
+                    "quality": [
+                        {
+                            "metric": "invalidValues",
+                            "arguments": {"validValues": ["suite", "single"]},
+                            "mustBe": 0,
+                        },
+                        {"metric": "nullValues", "mustBe": 0},
+                    ],
+                },
+                {
+                    "name": "N",
+                    "physicalName": "nights",
+                    "logicalType": "integer",
+                    "logicalTypeOptions": LIMITED,
+                },
+                {
+                    "name": "fee",
+                    "logicalType": "number",
+                    "logicalTypeOptions": {"minimum": 0, "maximum": 9.5},
+                },
+                {"name": "stars", "logicalType": "integer", "enum": [{"value": 3, "label": "good"}, 4]},
+                {"name": "arrival", "logicalType": "date", "required": True},
+                {"name": "rewards", "logicalType": "boolean", "unique": True},
+            ],
+        }
+    ],
+}
+
+
+def test_a_data_contract_declares_keys_values_and_limits(df):
+    meta, text = told(df, CONTRACT)
+    assert meta["guest_email"].kind == "id"
+    assert meta["room"].categories == ("suite", "single")
+    assert meta["nights"].bounds == (1.0, 30.0)
+    assert meta["fee"].bounds == (0.0, 9.5)
+    assert meta["stars"].categories == (3.0, 4.0)
+    for part in ("quality rules that are no list", "unique = true", "whether values may be missing"):
+        assert part in text
+    old = {"quality": [{"rule": "validValues", "validValues": ["a", "b"], "mustBe": 0}], "name": "room"}
+    table = {**CONTRACT, "schema": [{"name": "t", "properties": [old]}]}
+    assert told(df[["room"]], table)[0]["room"].categories == ("a", "b")
+    twice = {**CONTRACT, "schema": CONTRACT["schema"] * 2}
+    with pytest.raises(MetadataError, match="data contract in which 0 objects"):
+        MetaExtractor.extract(df, schema=twice)
+
+
+def test_an_excluded_limit_of_contract_version_3_0_is_a_truth_value(df):
+    limits = {"minimum": 0, "exclusiveMinimum": True, "maximum": 30}
+    table = [
+        {
+            "name": "t",
+            "properties": [{"name": "nights", "logicalType": "integer", "logicalTypeOptions": limits}],
+        }
+    ]
+    assert told(df[["nights"]], {**CONTRACT, "schema": table})[0]["nights"].bounds == (1.0, 30.0)
+
+
+def test_csvw_declares_keys_values_and_limits(df):
+    columns = [
+        {"name": "email", "titles": "guest_email"},
+        {"name": "room", "datatype": {"base": "string", "format": "^(suite|single\\.bed)$"}, "null": "?"},
+        {"name": "nights", "datatype": {"base": "integer", "minExclusive": 0, "maximum": 30}},
+        {"name": "fee", "datatype": {"base": "decimal", "minimum": 0, "maximum": "9.5"}},
+        {"name": "stars", "datatype": "integer", "required": True},
+        {"name": "arrival", "datatype": {"base": "date", "minimum": "2024-01-01", "maximum": "2024-12-31"}},
+        {"name": "departure", "datatype": {"base": "string", "format": "[a-z]+"}, "aboutUrl": "x"},
+    ]
+    content = {
+        "@context": "http://www.w3.org/ns/csvw",
+        "tableSchema": {"columns": columns, "primaryKey": "email"},
+    }
+    meta, text = told(df, content)
+    assert meta["guest_email"].kind == "id"
+    assert meta["room"].categories == ("suite", "single.bed")
+    assert meta["nights"].bounds == (1.0, 30.0)
+    assert meta["fee"].bounds == (0.0, 9.5)
+    assert meta["stars"].decimals == 0
+    assert meta["arrival"].bounds is not None
+    for part in ("format that is no list", "aboutUrl", "null = ['?']", "whether values may be missing"):
+        assert part in text
+    group = {"@context": ["http://www.w3.org/ns/csvw", {}], "tables": [content, content]}
+    with pytest.raises(MetadataError, match="CSVW metadata in which 0 tables"):
+        MetaExtractor.extract(df, schema=group)
+
+
+def test_labels_count_where_the_column_holds_them():
+    labelled = [{"value": 1, "label": "male"}, {"value": 2, "label": "female"}]
+    schema = {"fields": [{"name": "sex", "type": "integer", "categories": labelled}]}
+    codes, words = pd.DataFrame({"sex": [1, 2]}), pd.DataFrame({"sex": ["male", "female"]})
+    assert told(codes, schema)[0]["sex"].categories == (1, 2)
+    assert told(words, schema)[0]["sex"].categories == ("male", "female")

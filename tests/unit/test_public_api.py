@@ -49,6 +49,7 @@ PARAMETERS = {
     "HighDimSynthesizer.load": "path",
     "HighDimSynthesizer.save": "self path",
     "HighDimSynthesizer.impute": "self df seed constraints",
+    "HighDimSynthesizer.write_codebook": "self path form",
     "HighDimSynthesizer.synthesize": (
         "self num_rows seed where balance constraints to overwrite progress frame"
     ),
@@ -76,6 +77,7 @@ REQUIRED = {
     "HighDimSynthesizer.learn": {"self", "df"},
     "HighDimSynthesizer.impute": {"self", "df"},
     "HighDimSynthesizer.learn_async": {"self", "df"},
+    "HighDimSynthesizer.write_codebook": {"self", "path"},
     "HighDimSynthesizer.load": {"path"},
     "HighDimSynthesizer.save": {"self", "path"},
     "Combinations": {"columns", "allowed"},

@@ -293,3 +293,17 @@ def test_reading_spss_days_gives_no_warning(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_whole(path)["born"].iloc[0] == pd.Timestamp(dt.date(2019, 4, 14))
+
+
+def test_a_terminal_writes_a_statistical_file_and_its_codebook(tmp_path, capsys):
+    from jupyter_dpsynth.cli import main
+
+    write_sav(tmp_path / "table.sav")
+    synthesizer = untrained(tmp_path / "table.sav", rows=ROWS)
+    synthesizer.save(tmp_path / "model.dps")
+    names = [str(tmp_path / name) for name in ("model.dps", "out.sav", "book.xml")]
+    assert main(["synthesize", names[0], "-n", "20", "-o", names[1], "--codebook", names[2]]) == 0
+    assert len(pyreadstat.read_sav(names[1])[0]) == 20
+    assert "Sex of the person" in (tmp_path / "book.xml").read_text()
+    assert main(["synthesize", names[0], "-n", "20", "-o", names[1]]) == 1
+    assert "exists already" in capsys.readouterr().err
