@@ -71,7 +71,8 @@ class MetaExtractor:
             schema: The same declarations as the path of a YAML or JSON file, or its content:
                 `columns: {age: {bounds: [17, 90]}, sex: {categories: [F, M]}, key: {id: true}}`. Or
                 SDV metadata, a Frictionless Table Schema (as a file, its content or an object), CSVW
-                metadata, a data contract (ODCS 3), or a pandera schema. A SchemaWarning says what of those has no counterpart here.
+                metadata, a data contract (ODCS 3), or a pandera schema. A SchemaWarning says what of those
+                has no counterpart here.
 
         Raises:
             MetadataError: A declaration names an unknown column, does not fit its type or
