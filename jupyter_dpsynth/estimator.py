@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SklearnSynthesizer"]
 
-DECLARATIONS = {"bounds": None, "categories": None, "decimals": None, "ids": (), "schema": None}
+DECLARATIONS = {"bounds": None, "categories": None, "decimals": None, "missing": None, "ids": (), "schema": None}
 LEDGER = {"dataset": None, "new_dataset": False, "infinite_total": False}
 
 
@@ -27,8 +27,8 @@ class SklearnSynthesizer:
 
     Args:
         **parameters: Those of `HighDimConfig`, the declarations of `MetaExtractor.extract` (bounds,
-            categories, decimals, ids, schema), and for the ledger dataset, new_dataset and infinite_total
-            as `HighDimSynthesizer.learn` takes them. As with every estimator they are kept as given and
+            categories, decimals, missing, ids, schema), and for the ledger dataset, new_dataset and
+            infinite_total as `HighDimSynthesizer.learn` takes them. As with every estimator they are kept as given and
             checked by `fit`.
 
     Attributes:

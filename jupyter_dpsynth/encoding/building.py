@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
+from jupyter_dpsynth.sources.missing import decoded_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ OBJECTS: dict[str, Callable[[Any], Any]] = {
 
 
 def build_series(values: Any, meta: ColumnMeta, step: float = 0.0) -> pd.Series:  # noqa: ANN401 - array-likes
-    """A Series of the column's original dtype.
+    """A Series of the column's original dtype, or of one that can hold missing values if codes stand for them.
 
     Args:
         values: Array-like `[n]` of Python values, numbers, or numpy times in wall time; NaN, NaT and
@@ -49,7 +50,7 @@ def build_series(values: Any, meta: ColumnMeta, step: float = 0.0) -> pd.Series:
         box[:] = made
         return pd.Series(box, dtype=object)
     series = pd.Series(values)
-    dtype = dtype_of(meta.dtype)
+    dtype = decoded_dtype(meta.dtype) if meta.missing else dtype_of(meta.dtype)
     timezone = zone_of(dtype)
     if timezone is not None:
         # wall times that a change of clocks skips or repeats exist once a year: move or pick them

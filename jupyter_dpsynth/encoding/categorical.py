@@ -80,7 +80,7 @@ class CategoryCodec:
 
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
         """Codes `int32 [n]` of a column; unknown values get the code of the pool."""
-        codes, values = factorize(series)
+        codes, values = factorize(self.meta.present(series))
         published, pooled = list(self.published), len(self.published)
         if self.meta.dtype == "object" and self.meta.categories is None:
             published, values = [key_of(v) for v in published], [key_of(v) for v in values]
@@ -129,8 +129,9 @@ class CategoryCodec:
         """JSON-ready form for saved models."""
         names = {key: [_pack(v) for v in getattr(self, name)] for key, name in STORED.items()}
         meta = self.meta.to_dict()
-        if self.meta.categories is not None:
-            meta["categories"] = [_pack(v) for v in self.meta.categories]
+        for key in ("categories", "missing"):
+            if meta.get(key) is not None:
+                meta[key] = [_pack(v) for v in meta[key]]
         weights = self.pool_weights.tolist()
         return {"codec": "category", "meta": meta, "pool_weights": weights, **names}
 
@@ -138,8 +139,9 @@ class CategoryCodec:
     def from_dict(cls, values: dict[str, Any]) -> CategoryCodec:
         """Rebuild from `to_dict`."""
         meta = dict(values["meta"])
-        if meta["categories"] is not None:
-            meta["categories"] = [_unpack(v) for v in meta["categories"]]
+        for key in ("categories", "missing"):
+            if meta.get(key) is not None:
+                meta[key] = [_unpack(v) for v in meta[key]]
         column = column_meta_from_dict(meta)
         if not isinstance(column, CategoricalMeta):
             raise TypeError

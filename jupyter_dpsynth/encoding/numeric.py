@@ -44,6 +44,7 @@ def points_of(
         meta: Its metadata.
         resolution: The step in which values are recorded, microseconds for times; 0 for a continuous number.
     """
+    series = meta.present(series)
     if isinstance(meta, DatetimeMeta):
         moments, missing = time_values(series, duration=meta.is_duration)
         points = to_points(moments, meta, resolution)

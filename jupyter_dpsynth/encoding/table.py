@@ -17,6 +17,7 @@ from jupyter_dpsynth.metadata.columns import DataFrameMeta, IdMeta, column_meta_
 from jupyter_dpsynth.sources.codebook import Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_of
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
+from jupyter_dpsynth.sources.missing import with_codes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,6 +68,10 @@ class TableCodec:
             codes[:, index] = codec.encode(df[codec.meta.name])
         return codes
 
+    def present(self, df: pd.DataFrame) -> pd.DataFrame:
+        """The learned columns, `[n, m]`, in which what stands for a missing value is missing."""
+        return pd.DataFrame({meta.name: meta.present(df[meta.name]) for meta in self.df_meta.learned})
+
     def decode(
         self, codes: NDArray[np.int32], generator: np.random.Generator, first: int = 1, of: int | None = None
     ) -> pd.DataFrame:
@@ -108,7 +113,7 @@ class TableCodec:
         columns = {
             meta.name: _numbered(meta, numbers, last)
             if isinstance(meta, IdMeta)
-            else df[meta.name].set_axis(rows)
+            else with_codes(df[meta.name].set_axis(rows), meta.dtype, meta.missing)
             for meta in self.df_meta.columns
         }
         return pd.DataFrame(columns, index=rows)

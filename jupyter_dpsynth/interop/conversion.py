@@ -29,7 +29,7 @@ def listed(names: Collection[object]) -> str:
 
 
 def _options() -> dict[str, dict[str, Any]]:
-    return {"bounds": {}, "categories": {}, "decimals": {}, "id": {}}
+    return {"bounds": {}, "categories": {}, "decimals": {}, "id": {}, "missing": {}}
 
 
 @dataclass
@@ -85,6 +85,8 @@ class ConvertedSchema:
                 self.leave_out("columns that the table does not have", name)
             elif name not in self.options["id"]:
                 self._fit_column(name, kind_of(name))
+            else:
+                self.options["missing"].pop(name, None)  # identifiers are not learned
 
     def _fit_column(self, name: str, kind: str) -> None:
         self._say_labels(name, kind)

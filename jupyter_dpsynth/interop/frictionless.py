@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +26,12 @@ KINDS = {
 }
 # what is read here, or describes what reading the file has settled or what nobody computes with
 FIELD_KEYS = {
-    *("name", "type", "constraints", "categories", "categoriesOrdered", "title", "description", "example"),
-    *("format", "decimalChar", "groupChar", "bareNumber", "trueValues", "falseValues", "rdfType"),
+    *("name", "type", "constraints", "missingValues", "categories", "categoriesOrdered", "title"),
+    *("description", "example", "format", "decimalChar", "groupChar", "bareNumber", "rdfType"),
+    *("trueValues", "falseValues"),
 }
 READ = {"required", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")  # of all other markers of dates none is a date
 NO_MISSING = "whether values may be missing (that is measured)"
 
 
@@ -55,6 +59,8 @@ def read_frictionless(content: Mapping[Any, Any], names: Collection[str]) -> Con
     schema = _schema(content, names)
     for described in schema["fields"]:
         _read_field(converted, described)
+        markers = described.get("missingValues", schema.get("missingValues"))
+        _read_missing(converted, described, markers or ())
     key = schema.get("primaryKey") or ()
     keys = [key] if isinstance(key, str) else list(key)
     if len(keys) == 1:
@@ -62,11 +68,6 @@ def read_frictionless(content: Mapping[Any, Any], names: Collection[str]) -> Con
     elif keys:
         converted.remarks.append(
             f"a primaryKey of several columns ({listed(keys)}), which are learned like others"
-        )
-    markers = [text for text in schema.get("missingValues") or () if text != ""]
-    if markers:
-        converted.remarks.append(
-            f"missingValues (read the file with na_values = {markers!r} to make these values missing)"
         )
     converted.remarks += [name for name in ("foreignKeys", "uniqueKeys") if schema.get(name)]
     return converted
@@ -106,6 +107,25 @@ def _read_field(converted: ConvertedSchema, described: Mapping[str, Any]) -> Non
     for key in described:
         if key not in FIELD_KEYS:
             converted.leave_out(str(key), name)
+
+
+def _read_missing(
+    converted: ConvertedSchema,
+    described: Mapping[str, Any],
+    markers: Any,  # noqa: ANN401 - a list
+) -> None:
+    """Declare the markers of missing values that a column of the field's type can hold."""
+    kind = described.get("type", "any")
+    values = [marker["value"] if isinstance(marker, Mapping) else marker for marker in markers]
+    if kind in ("integer", "number"):
+        values = [_number(value, kind) for value in values]
+        found = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
+    elif KINDS.get(kind) == "datetime":
+        found = [value for value in values if DAY.match(str(value))]
+    else:
+        found = [value for value in values if isinstance(value, str) and kind != "boolean"]
+    if found:
+        converted.options["missing"][described["name"]] = found
 
 
 def _read_domain(

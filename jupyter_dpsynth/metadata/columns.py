@@ -2,7 +2,7 @@
 
 `MetaExtractor.extract` reads the names and types of the columns only. It looks at no value, with one stated
 exception: the Python type that most values of an `object` column have counts as metadata, like a dtype. What
-is not declared (bounds, categories, decimals) is measured later, as a part of epsilon.
+is not declared (bounds, categories, decimals, codes for missing values) is measured later, as a part of epsilon.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from jupyter_dpsynth.sources.base import Source
 from jupyter_dpsynth.sources.codebook import NO_CODEBOOK, Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_text
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
+from jupyter_dpsynth.sources.missing import without_codes, without_moments
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -42,8 +43,9 @@ class ColumnMeta:
     Attributes:
         name: Column name.
         dtype: Its dtype as text (`str(series.dtype)`, mostly); the synthetic column gets the same one.
-        nullable: Whether the dtype can hold a missing value.
+        nullable: Whether a value can be missing: the dtype can hold that, or `missing` has codes for it.
         value_type: For `object` columns the Python type of the values ('str', 'date', ...), else ''.
+        missing: Values that are declared to stand for a missing one; of times, microseconds.
     """
 
     kind: ClassVar[str]
@@ -51,10 +53,17 @@ class ColumnMeta:
     dtype: str
     nullable: bool = True
     value_type: str = ""
+    missing: tuple[Any, ...] = field(default=(), kw_only=True)
+
+    def present(self, series: pd.Series) -> pd.Series:
+        """The column as it is learned, `[n]`: what is declared to stand for a missing value is missing."""
+        return without_codes(series, self.missing)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, read back by `column_meta_from_dict`."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
+        if not values["missing"]:
+            del values["missing"]  # which saved models of earlier versions do not have
         return {"kind": self.kind, **values}
 
 
@@ -91,6 +100,10 @@ class DatetimeMeta(ColumnMeta):
     bounds: tuple[int, int] | None = None
     is_duration: bool = False
 
+    def present(self, series: pd.Series) -> pd.Series:
+        """As of every column; midnight stands for all of its day."""
+        return without_moments(series, self.missing, duration=self.is_duration)
+
 
 @dataclass(frozen=True)
 class IdMeta(ColumnMeta):
@@ -109,7 +122,7 @@ def column_meta_from_dict(values: Mapping[str, Any]) -> ColumnMeta:
     """Rebuild a column's meta from `ColumnMeta.to_dict`."""
     rest = dict(values)
     cls = KINDS[rest.pop("kind")]
-    for key in ("bounds", "categories"):
+    for key in ("bounds", "categories", "missing"):
         if rest.get(key) is not None:
             rest[key] = tuple(rest[key])
     return cls(**rest)

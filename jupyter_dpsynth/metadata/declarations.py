@@ -34,6 +34,8 @@ __all__ = [
     "declared_numbers",
     "declared_times",
     "identifier_names",
+    "is_one",
+    "microseconds_of",
     "read_schema",
 ]
 
@@ -150,7 +152,8 @@ def _add_converted(
     taken = {name for option in ("bounds", "categories", "id") for name in declared[option]}
     for option, by_name in converted.options.items():
         for name, value in by_name.items():
-            if option == "decimals" or name not in taken:
+            besides = option in ("decimals", "missing") and name not in declared["id"]
+            if besides or name not in taken:
                 declared[option].setdefault(name, value)
     if converted.note:
         warnings.warn(converted.note, SchemaWarning, stacklevel=5)  # of whoever called extract
@@ -206,7 +209,7 @@ def declared_categories(
                 f"categories of column {name!r} have a missing value: leave it out; missing values have a "
                 "cell of their own anyway."
             )
-        if kind and not _is_one(value, kind):
+        if kind and not is_one(value, kind):
             raise MetadataError(
                 f"categories of column {name!r} have {shown(value)}, a {type(value).__name__}, but the "
                 f"column holds {PLURALS[kind]} (dtype {dtype}): declare values of that type, or convert the "
@@ -219,7 +222,7 @@ def declared_categories(
     return values
 
 
-def _is_one(value: Any, kind: str) -> bool:  # noqa: ANN401 - any category
+def is_one(value: Any, kind: str) -> bool:  # noqa: ANN401 - any category
     """Whether a value is of a kind; numpy's own types count as Python's."""
     value = getattr(value, "item", lambda: value)()
     if isinstance(value, bool):
@@ -310,23 +313,18 @@ def declared_times(
         duration: Whether these are durations.
         zone: The column's time zone, in whose wall time they are; None if it has none.
     """
-    import pandas as pd
-
     if bounds is None:
         return None
-    first, last = _pair(name, bounds)
-    parse = pd.Timedelta if duration else pd.Timestamp
-    if not duration:
-        for value in (first, last):
-            require_clear(value, f"bounds of column {name!r} have", MetadataError)
-    # pandas would take a plain number for nanoseconds, for durations also as text
-    first, last = ("" if _is_plain_number(value) else value for value in (first, last))
+    what = f"bounds of column {name!r} have"
     try:
-        limits = [parse(value) for value in (first, last)]
-        low, high = (_microseconds(limit, zone) for limit in limits)
+        low, high = (
+            microseconds_of(value, what, duration=duration, zone=zone) for value in _pair(name, bounds)
+        )
+    except MetadataError:
+        raise
     except (TypeError, ValueError, OverflowError):
-        what = "durations" if duration else "dates"
-        raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give two {what}.") from None
+        kind = "durations" if duration else "dates"
+        raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give two {kind}.") from None
     if low > high:
         raise MetadataError(f"bounds of column {name!r} are {shown(bounds)}: give the earliest first.")
     return low, high
@@ -336,8 +334,28 @@ def _is_plain_number(value: object) -> bool:
     return isinstance(value, numbers.Number) or (isinstance(value, str) and value.strip().isdecimal())
 
 
-def _microseconds(moment: Any, zone: dt.tzinfo | None) -> int:  # noqa: ANN401 - Timestamp or Timedelta
-    """Since 1970 in the column's wall time, in which days are whole days; or the length of a duration."""
+def microseconds_of(value: Any, what: str, *, duration: bool, zone: dt.tzinfo | None = None) -> int:  # noqa: ANN401
+    """A point in time since 1970 in the column's wall time, or the length of a duration.
+
+    Args:
+        value: As a user declares it.
+        what: The beginning of a message about it, up to the value.
+        duration: Whether it is a duration.
+        zone: The column's time zone; None if it has none.
+
+    Raises:
+        MetadataError: It is a date that can be read in two ways.
+        TypeError: It is no point in time, or no duration.
+        ValueError: As above.
+        OverflowError: It is beyond what 64 bits hold.
+    """
+    import pandas as pd
+
+    if not duration:
+        require_clear(value, what, MetadataError)
+    if _is_plain_number(value):  # which pandas would take for nanoseconds, for durations also as text
+        raise TypeError
+    moment: Any = pd.Timedelta(value) if duration else pd.Timestamp(value)
     if moment != moment:  # noqa: PLR0124 - not a time
         raise ValueError
     moment = in_zone(moment, zone)

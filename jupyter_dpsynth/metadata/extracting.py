@@ -24,8 +24,10 @@ from jupyter_dpsynth.metadata.declarations import (
     identifier_names,
     read_schema,
 )
-from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, is_nullable, kind_of, number_type
+from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, kind_of, number_type
+from jupyter_dpsynth.metadata.missing import check_apart, declared_missing, missing_moments
 from jupyter_dpsynth.sources.dtypes import dtype_text, is_kept, zone_of
+from jupyter_dpsynth.sources.missing import holds_missing
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.values import is_duration
 
@@ -37,9 +39,9 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import ColumnMeta
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["MetaExtractor", "column_meta", "gather_declarations"]
+__all__ = ["OPTIONS", "MetaExtractor", "column_meta", "gather_declarations"]
 
-OPTIONS = ("bounds", "categories", "decimals", "id")  # what can be declared of a column
+OPTIONS = ("bounds", "categories", "decimals", "id", "missing")  # what can be declared of a column
 
 
 class MetaExtractor:
@@ -52,6 +54,7 @@ class MetaExtractor:
         bounds: Mapping[str, Sequence[Any]] | None = None,
         categories: Mapping[str, Sequence[Hashable]] | None = None,
         decimals: Mapping[str, int] | None = None,
+        missing: Mapping[str, Sequence[Any]] | None = None,
         ids: Sequence[str] = (),
         schema: object = None,
     ) -> DataFrameMeta:
@@ -67,6 +70,9 @@ class MetaExtractor:
                 timestamps. Values outside are clamped.
             categories: Public categories by column. Other values come back as one of these.
             decimals: Public number of digits after the point by column, 0 to 9.
+            missing: Values by column that stand for a missing one, such as -9 or 'unknown'; a day stands for
+                all of it. They are learned as missing. In the synthetic table they are missing; in a column
+                of whole numbers or truth values of numpy, which cannot hold that, they are the first code.
             ids: Columns that identify rows: never learned, numbered anew on output.
             schema: The same declarations as the path of a YAML or JSON file, or its content:
                 `columns: {age: {bounds: [17, 90]}, sex: {categories: [F, M]}, key: {id: true}}`. Or
@@ -85,7 +91,13 @@ class MetaExtractor:
         source = open_source(df)
         check_column_names(source.described)
         declared = gather_declarations(
-            source, bounds=bounds, categories=categories, decimals=decimals, ids=ids, schema=schema
+            source,
+            bounds=bounds,
+            categories=categories,
+            decimals=decimals,
+            missing=missing,
+            ids=ids,
+            schema=schema,
         )
         columns = tuple(column_meta(source, name, declared) for name in source.described.columns)
         return DataFrameMeta(columns, source.form, source.codebook)
@@ -97,6 +109,7 @@ def gather_declarations(
     bounds: Mapping[str, Sequence[Any]] | None = None,
     categories: Mapping[str, Sequence[Hashable]] | None = None,
     decimals: Mapping[str, int] | None = None,
+    missing: Mapping[str, Sequence[Any]] | None = None,
     ids: Sequence[str] = (),
     schema: object = None,
 ) -> dict[str, dict[str, Any]]:
@@ -107,11 +120,12 @@ def gather_declarations(
         bounds: As for `MetaExtractor.extract`; so are the others.
         categories: Public categories by column.
         decimals: Public digits after the point by column.
+        missing: Codes for a missing value by column.
         ids: Columns that identify rows.
         schema: The same as a file or its content, or another library's schema.
 
     Returns:
-        What is declared, by option ('bounds', 'categories', 'decimals', 'id') and by column. Whether it fits
+        What is declared, by option ('bounds', 'categories', 'decimals', 'id', 'missing') and by column. Whether it fits
         the column is found out by `column_meta`.
 
     Raises:
@@ -123,6 +137,7 @@ def gather_declarations(
         "categories": by_column("categories", categories),
         "decimals": by_column("decimals", decimals),
         "id": dict.fromkeys(identifier_names(ids), True),
+        "missing": by_column("missing", missing),
     }
     if schema is not None:
         read_schema(
@@ -177,30 +192,34 @@ def _column_meta(
     categories: Sequence[Hashable] | None,
     decimals: int | None,
     id: bool | None,  # noqa: A002 - the schema file's own word
+    missing: Sequence[Any] | None,
 ) -> ColumnMeta:
     import pandas as pd
     from pandas.api import types
 
     name = str(series.name)
     dtype = dtype_text(series.dtype)
-    nullable = is_nullable(series)
+    nullable = holds_missing(series.dtype) or missing is not None
     declared = ("bounds", bounds), ("categories", categories), ("id", id or None)
     given = [option for option, value in declared if value is not None]
+    given += ["missing"] * bool(id and missing is not None)
     if len(given) > 1:
         raise MetadataError(f"column {name!r} has both {given[0]} and {given[1]}: declare only one of them.")
     if id:
         return _id_meta(series, name, dtype, nullable=nullable)
     kind, value_type = kind_of(series)
     ordered = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
+    duration = is_duration(series.dtype) or value_type in ("timedelta", "Timedelta")
+    zone = zone_of(series.dtype, value_type)
+    codes: tuple[Any, ...] = ()
+    if missing is not None and kind == "datetime":
+        codes = missing_moments(name, missing, duration=duration, zone=zone)
+    elif missing is not None:
+        codes = declared_missing(name, missing, category_kind(series))
     if categories is not None:
-        return CategoricalMeta(
-            name,
-            dtype,
-            nullable,
-            value_type,
-            declared_categories(name, categories, category_kind(series), series.dtype),
-            ordered,
-        )
+        known = declared_categories(name, categories, category_kind(series), series.dtype)
+        check_apart(name, known, codes)
+        return CategoricalMeta(name, dtype, nullable, value_type, known, ordered, missing=codes)
     if decimals is not None and kind != "number":
         raise MetadataError(f"decimals names column {name!r}, which does not contain numbers: remove it.")
     if kind == "category":
@@ -211,7 +230,7 @@ def _column_meta(
             )
         boolean = types.is_bool_dtype(series.dtype) or value_type in ("bool", "bool_")
         public = (False, True) if boolean else None
-        return CategoricalMeta(name, dtype, nullable, value_type, public, ordered)
+        return CategoricalMeta(name, dtype, nullable, value_type, public, ordered, missing=codes)
     if kind == "number":
         integer = types.is_integer_dtype(series.dtype) or value_type == "int"
         # a decimal type of Arrow has its digits in its name
@@ -220,10 +239,9 @@ def _column_meta(
             decimals = scale
         places = 0 if integer else declared_decimals(name, decimals)
         limits = declared_numbers(name, bounds)
-        return ContinuousMeta(name, dtype, nullable, value_type, limits, places)
-    duration = is_duration(series.dtype) or value_type in ("timedelta", "Timedelta")
-    span = declared_times(name, bounds, duration=duration, zone=zone_of(series.dtype, value_type))
-    return DatetimeMeta(name, dtype, nullable, value_type, span, duration)
+        return ContinuousMeta(name, dtype, nullable, value_type, limits, places, missing=codes)
+    span = declared_times(name, bounds, duration=duration, zone=zone)
+    return DatetimeMeta(name, dtype, nullable, value_type, span, duration, missing=codes)
 
 
 def _id_meta(series: pd.Series, name: str, dtype: str, *, nullable: bool) -> IdMeta:

@@ -18,7 +18,7 @@ from jupyter_dpsynth.sources.values import is_duration
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["category_kind", "column_kind", "is_nullable", "kind_of", "number_type"]
+__all__ = ["category_kind", "column_kind", "kind_of", "number_type"]
 
 UNKNOWN_CATEGORIES = "__UNKNOWN_CATEGORIES__"  # Dask's own word
 FEW_VALUES = 10  # and this many in a hundred: with fewer, a column counts as one without values
@@ -164,11 +164,3 @@ def number_type(series: pd.Series) -> str:
     except MetadataError:
         return ""
     return found if found in ("int", "float") else ""
-
-
-def is_nullable(series: pd.Series) -> bool:
-    """Whether the dtype can hold a missing value (numpy integers and booleans cannot)."""
-    import numpy as np
-
-    dtype = getattr(series.dtype, "subtype", series.dtype)  # of a sparse one
-    return not (isinstance(dtype, np.dtype) and dtype.kind in "iub")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "CLOCKS",
     "DAYS",
     "RESOLUTIONS",
     "WALL_EPOCH",
@@ -38,6 +39,7 @@ __all__ = [
     "number_values",
     "stored_times",
     "time_values",
+    "wall_times",
 ]
 
 # microseconds in the steps in which points in time are usually recorded, finest first
@@ -75,7 +77,7 @@ def time_values(series: pd.Series, *, duration: bool) -> tuple[NDArray[np.int64]
     arrow = getattr(series.dtype, "pyarrow_dtype", None)
     zoned = series.dtype if arrow is None else arrow
     zone = None if getattr(zoned, "tz", None) is None else series.dt.tz
-    return (numbers if zone is None else _wall_times(numbers, zone)), missing
+    return (numbers if zone is None else wall_times(numbers, zone)), missing
 
 
 def stored_times(series: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -127,7 +129,7 @@ def is_duration(dtype: Any) -> bool:  # noqa: ANN401 - a pandas dtype
     return arrow or bool(pd.api.types.is_timedelta64_dtype(dtype))
 
 
-def _wall_times(utc: NDArray[np.int64], zone: Any) -> NDArray[np.int64]:  # noqa: ANN401 - a time zone
+def wall_times(utc: NDArray[np.int64], zone: Any) -> NDArray[np.int64]:  # noqa: ANN401 - a time zone
     """Local times in a time zone, in microseconds.
 
     Beyond Python's years, and where the offset leads out of what nanoseconds can tell, pandas would raise.

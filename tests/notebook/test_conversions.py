@@ -72,7 +72,8 @@ def test_words_for_a_missing_value_become_missing_and_nothing_else() -> None:
     assert applied(written).isna().sum() == ROWS // 20
     words = ["unbekannt" if place % 20 == 0 else "m" for place in range(ROWS)]
     assert f"{ROWS // 20} rows" in found_in(words)["text form"].text
-    assert applied(words).isna().sum() == ROWS // 20
+    assert found_in(words)["text form"].remedy.line == "missing = {'x': ['unbekannt']}"
+    assert "text form" not in found_in(words, missing={"x": ["unbekannt"]})
 
 
 def test_what_would_be_lost_is_told() -> None:
@@ -111,16 +112,29 @@ def test_codes_far_from_all_other_numbers_are_told_with_their_rows() -> None:
     heights = np.where(np.arange(ROWS) % 20 == 0, 999, RANDOM.integers(150, 200, ROWS))
     finding = found_in(heights)["missing codes"]
     assert f"999 in {ROWS // 20} rows" in finding.text
-    made = converted(finding.remedy.value, pd.DataFrame({"x": heights}))
-    assert made.isna().sum() == ROWS // 20
-    assert str(made.dtype) == "Int64"
+    assert finding.remedy.line == "missing = {'x': [999]}"
+    assert "missing codes" not in found_in(heights, missing={"x": [999]})
     assert "missing codes" not in found_in(RANDOM.integers(1, 1200, ROWS))
 
 
 def test_days_at_the_end_of_time_are_told() -> None:
     ends = pd.Series(DAYS).where(np.arange(ROWS) % 20 != 0, pd.Timestamp("9999-12-31"))
     finding = found_in(ends)["missing codes"]
-    assert converted(finding.remedy.value, pd.DataFrame({"x": ends})).isna().sum() == ROWS // 20
+    assert finding.remedy.line == "missing = {'x': ['9999-12-31']}"
+    assert "missing codes" not in found_in(ends, missing={"x": ["9999-12-31"]})
+
+
+def test_all_declarations_are_one_block_and_the_panel_takes_them() -> None:
+    coded = np.where(np.arange(ROWS) % 20 == 0, 999, RANDOM.integers(150, 200, ROWS))
+    df = pd.DataFrame({"a": coded, "b": -coded - 50.0, "key_id": [f"p{place}" for place in range(ROWS)]})
+    found = examine(open_source(df), HighDimConfig().resolve(), declared={"missing": {"b": [-1049]}})
+    draft = SchemaDraft(open_source(df), {"missing": {"b": [-1049]}})
+    for each in found:
+        if each.kind == "missing codes":
+            draft.declare_missing(each.remedy.value)
+    assert draft.arguments()["missing"] == {"a": [999], "b": [-1049]}
+    block = findings_text(found).partition("All declarations together")[2].splitlines()[1:3]
+    assert [line.strip() for line in block] == ["missing = {'a': [999]}", "ids = ['key_id']"]
 
 
 def test_rows_outside_declared_bounds_are_counted() -> None:

@@ -119,7 +119,7 @@ TABLE_SCHEMA = {
         {"name": "departure", "type": "date", "constraints": {"minimum": "2024-01-01"}},
     ],
     "primaryKey": "guest_email",
-    "missingValues": ["", "NA"],
+    "missingValues": ["", "NA", "-9", "9999-12-31"],
 }
 
 
@@ -140,7 +140,10 @@ def test_a_table_schema_declares_ranges_categories_and_keys_in_every_form(df, fo
     assert meta["stars"].categories == (1, 2, 3)
     low, high = meta["arrival"].bounds
     assert high - low == 365 * 86_400_000_000
-    for part in ("na_values = ['NA']", "'departure'", "the constraint 'unique'", "may be missing"):
+    assert meta["nights"].missing == (-9,)
+    assert meta["room"].missing == ("", "NA", "-9", "9999-12-31")
+    assert meta["arrival"].missing == (253_402_214_400_000_000,)
+    for part in ("'departure'", "the constraint 'unique'", "may be missing"):
         assert part in note
 
 

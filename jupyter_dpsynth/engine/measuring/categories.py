@@ -154,7 +154,7 @@ class DistinctValues:
         self._words: NDArray[np.uint64] | None = None
         self._known: dict[Any, Any] = {}
         self._key = secrets.token_bytes(KEY_BYTES) if source.partitioned else None
-        parts = source.map(functools.partial(_count_values, name=meta.name, key=self._key), [meta.name])
+        parts = source.map(functools.partial(_count_values, meta=meta, key=self._key), [meta.name])
         if self._key is None:
             (part,) = parts
             self._known, self.counts = dict(enumerate(part.found)), part.counts
@@ -180,7 +180,7 @@ class DistinctValues:
         """The values at these positions of `counts`."""
         keys = places.tolist() if self._words is None else _told_apart(self._words[places])
         if self._key is not None and (unknown := set(keys) - self._known.keys()):
-            find = functools.partial(_find_values, name=self._meta.name, key=self._key, wanted=unknown)
+            find = functools.partial(_find_values, meta=self._meta, key=self._key, wanted=unknown)
             for found in self._source.map(find, [self._meta.name]):
                 self._known = found | self._known
         return [self._known[key] for key in keys]
@@ -213,15 +213,15 @@ class _Counted:
     missing: int
 
 
-def _count_values(df: pd.DataFrame, name: str, key: bytes | None) -> _Counted:
+def _count_values(df: pd.DataFrame, meta: CategoricalMeta, key: bytes | None) -> _Counted:
     """Distinct values, their exact counts (which never leave this module) and the number of missing values.
 
     Args:
         df: A part of the table.
-        name: The column.
+        meta: Metadata of the column.
         key: Of the hashes; None if there is one part, whose values are given back however many they are.
     """
-    codes, values = factorize(df[name])
+    codes, values = factorize(meta.present(df[meta.name]))
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
     missing = int((codes < 0).sum())
     if key is None:
@@ -236,10 +236,10 @@ def _are_few(values: Collection[Any]) -> bool:
 
 
 def _find_values(
-    df: pd.DataFrame, name: str, key: bytes, wanted: set[tuple[int, ...]]
+    df: pd.DataFrame, meta: CategoricalMeta, key: bytes, wanted: set[tuple[int, ...]]
 ) -> dict[tuple[int, ...], Any]:
     """The values of a part that have one of these keyed hashes."""
-    _, values = factorize(df[name])
+    _, values = factorize(meta.present(df[meta.name]))
     found = _told_apart(keyed_words(values, key))
     return {each: value for each, value in zip(found, values, strict=True) if each in wanted}
 
@@ -260,7 +260,7 @@ def measure_declared(
         One histogram, in which one row counts in one cell.
     """
     declared = list(meta.categories or ())
-    parts = source.map(functools.partial(_declared_counts, name=meta.name, declared=declared), [meta.name])
+    parts = source.map(functools.partial(_declared_counts, meta=meta, declared=declared), [meta.name])
     total = sum(parts, np.zeros(len(declared) + 2, np.int64))
     if not meta.nullable:
         total[-1] = 0
@@ -283,12 +283,12 @@ def measure_declared(
     counts = np.concatenate([own[keep], [pool_count], noisy[-1:] if meta.nullable else []])
     variance = np.full(codec.size, sigma**2)
     variance[len(kept)] *= pooled_cells
-    return Discovered(codec, counts, variance)
+    return Discovered(codec, counts, variance, (float(undeclared),), sigma)
 
 
-def _declared_counts(df: pd.DataFrame, name: str, declared: list[Any]) -> NDArray[np.int64]:
+def _declared_counts(df: pd.DataFrame, meta: CategoricalMeta, declared: list[Any]) -> NDArray[np.int64]:
     """Exact counts of a part: each declared category, all others, and missing."""
-    part = _count_values(df, name, None)
+    part = _count_values(df, meta, None)
     place = {value: i for i, value in enumerate(declared)}
     total = np.zeros(len(declared) + 2, dtype=np.int64)
     np.add.at(total, [place.get(value, len(declared)) for value in part.found], part.counts)

@@ -24,11 +24,16 @@ class Discovered:
         codec: The column's codec.
         counts: Noisy count of each cell, float64 `[cells]`.
         variances: Variance of each count's noise, infinite where nothing was measured.
+        replaced: Noisy number of rows below and above declared bounds; or of those with none of the declared
+            categories. Empty if nothing of this kind is declared.
+        replaced_noise: Standard deviation of the noise of each of these.
     """
 
     codec: NumericCodec | CategoryCodec
     counts: NDArray[np.float64]
     variances: NDArray[np.float64]
+    replaced: tuple[float, ...] = ()
+    replaced_noise: float = 0.0
 
 
 def count_in(

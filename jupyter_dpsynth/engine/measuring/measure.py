@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.marginals import measure_one_way, measure_pairs
 from jupyter_dpsynth.engine.measuring.orderings import measure_orderings
+from jupyter_dpsynth.engine.measuring.warnings import (
+    NOTHING_SEEN,
+    warn_of_lost_columns,
+    warn_of_moved_rows,
+    warn_of_others,
+)
 from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, ordering_text, several
 from jupyter_dpsynth.engine.model.plan import MARGINALS, RARE_CATEGORIES
 from jupyter_dpsynth.engine.model.reference import reference_from, to_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
-    from jupyter_dpsynth.engine.measuring.discovered import Discovered
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
@@ -33,9 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MeasuredTable", "measure_table"]
 
-logger = logging.getLogger(__name__)
-
-NOTHING_SEEN = 3.0  # standard deviations under which 'other', 'missing' or a column's values count as absent
 LEAST_COUNT = 0.3  # rows of an empty cell, so that no probability is zero
 
 
@@ -78,7 +78,8 @@ def measure_table(
         source, df_meta, releases, plan, lambda name: report(f"measuring column {name!r}")
     )
     codec = discovered.codec
-    _warn_of_lost_columns(codec, discovered.columns, plan.rows)
+    warn_of_lost_columns(codec, discovered.columns, plan.rows)
+    warn_of_moved_rows(discovered.columns, plan.rows)
     report("encoding")
     table = encode_table(source, codec)
     report("measuring marginals")
@@ -100,6 +101,7 @@ def measure_table(
         "rows": max(1, round(plan.rows)),
     }
     reference = reference_from(codec, measured)
+    warn_of_others(codec, reference.shares)
     orderings = measure_orderings(source, codec, reference, releases)
     codec = replace(codec, orderings=orderings.kept)
     untold = [f"whether {ordering_text(low, high)}" for low, high in orderings.untold]
@@ -136,34 +138,3 @@ def _drop_absent_cells(
         share[np.argmax(count)] = 1.0
     share[:] = share / share.sum()
     return dropped
-
-
-def _warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows: float) -> None:
-    """Name the columns of which noise has left next to nothing, with what to do.
-
-    Args:
-        codec: The table's codec.
-        columns: What discovery gave of each column.
-        rows: Noisy number of rows.
-
-    Privacy:
-        Post-processing of noisy counts.
-    """
-    if codec.without_categories:
-        logger.warning(
-            "no value of column%s %s is frequent enough to be published: all rows become 'other'. If the "
-            "values are dates written as text, convert them (pandas.to_datetime). Otherwise leave the "
-            "column out (ignore), group its values, or declare its categories if they are public.",
-            "s" if len(codec.without_categories) > 1 else "",
-            ", ".join(map(repr, codec.without_categories)),
-        )
-    for column in columns:
-        found = column.counts.sum() + NOTHING_SEEN * np.sqrt(column.variances.sum())
-        if isinstance(column.codec, NumericCodec) and found < rows / 2:
-            logger.warning(
-                "the values of column %r are spread so widely that most do not stand out from the noise: "
-                "all of them are moved into %s. Declare its bounds if they are public, or use a larger "
-                "epsilon.",
-                column.codec.meta.name,
-                column.codec.range_text,
-            )

@@ -15,6 +15,7 @@ import numpy as np
 from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, NumericCodec, to_points
 from jupyter_dpsynth.engine.measuring.discovered import Discovered, count_in
 from jupyter_dpsynth.engine.measuring.grids import BRANCHES, LEVELS, branches, coarsest_cells, is_flat
+from jupyter_dpsynth.engine.measuring.leaves import cut, held_leaves, merge
 from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells
 from jupyter_dpsynth.engine.measuring.repeated import Repeated, Selection, find_repeated, point_after
 from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, shrink_siblings
@@ -35,8 +36,9 @@ MOST_JOINED = 64  # years in a coarsest cell of dates
 # levels have equal parts of what is left.
 FIRST_SHARE, SEARCH_SHARE = Fraction(3, 10), Fraction(1, 5)
 RESOLVED = 64  # points of a cell whose single values the tree tells apart
+NO_ROWS = np.zeros(0, dtype=np.int64)
+BOTH_ENDS = np.array([0, -1])  # of declared bounds: the first and the last cell
 CLEAR_REST = 3.0  # standard deviations of noise that rows beside single values must exceed
-LEAST_MASS = 1e-3  # rows of a leaf
 
 
 def grow_bins(
@@ -119,6 +121,8 @@ class _Tree:
         self.discrete = resolution > 0
         edges, self.declared = coarsest_cells(meta, resolution)
         self.low, self.high = edges[0], edges[-1]
+        self.outside = np.zeros(2 if self.declared else 0, dtype=np.int64)  # rows below and above the bounds
+        self.moved = np.zeros(0)  # the same with noise, once it is known
         self.parts = [self._on_the_grid(part) for part in values.parts]
         self.edges = edges
         flat = is_flat(meta, resolution)
@@ -137,6 +141,9 @@ class _Tree:
         """
         # rounding and clipping keep the order
         steps, last = to_points(part, self.meta, self.resolution), np.nextafter(self.high, -np.inf)
+        if self.declared:
+            above = len(steps) - np.searchsorted(steps, last, side="right")
+            self.outside += [np.searchsorted(steps, self.low), above]
         return np.clip(steps, self.low, last, out=part.view(np.float64))
 
     def grow(self) -> Discovered:
@@ -165,7 +172,10 @@ class _Tree:
     def _coarsest(self) -> tuple[_Cells, float, float]:
         """The cells of the public grid that hold rows; the missing rows, and the variance of their noise."""
         starts, ends = self.edges[:-1], self.edges[1:]
-        raw, missing = self._measure(starts, ends, self.first)
+        raw, missing = self._measure(starts, ends, self.first, self.outside)
+        # what is outside declared bounds is moved to these, which have cells of their own
+        moved = np.where(self.moved > SURE * self.noise, self.moved, 0.0)
+        np.add.at(raw, BOTH_ENDS[: len(moved)], moved)
         self.present = max(self.rows - max(missing, 0.0), 1.0)
         joined = 1
         if self.declared:
@@ -176,6 +186,7 @@ class _Tree:
             starts, ends, raw, joined = self._found(starts, ends, raw)
             shrunk = raw
         variances = np.full(len(raw), joined * self.noise**2)
+        np.add.at(variances, BOTH_ENDS[: len(moved)], (moved > 0) * self.noise**2)
         return _Cells(starts, ends, shrunk, raw, variances), missing, self.noise**2
 
     def _resolved(self) -> float:
@@ -219,7 +230,7 @@ class _Tree:
         nothing = held & (cells.raw < CLEAR_REST * np.sqrt(cells.variances))
         cells = cells.at(~nothing)
         after = point_after(found.points, discrete=self.discrete)
-        pieces = [_cut(cells.starts[i], cells.ends[i], found.points, after) for i in range(len(cells.raw))]
+        pieces = [cut(cells.starts[i], cells.ends[i], found.points, after) for i in range(len(cells.raw))]
         whole = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
         bounds = np.concatenate([*pieces, np.zeros((0, 2))])
         widths = bounds[:, 1] - bounds[:, 0]
@@ -250,9 +261,15 @@ class _Tree:
             raw = np.add.reduceat(raw, np.arange(0, len(raw), 2))
 
     def _measure(
-        self, starts: NDArray[np.float64], ends: NDArray[np.float64], share: Fraction
+        self,
+        starts: NDArray[np.float64],
+        ends: NDArray[np.float64],
+        share: Fraction,
+        outside: NDArray[np.int64] = NO_ROWS,
     ) -> tuple[NDArray[np.float64], float]:
         """Noisy counts of disjoint cells without the single values, of each of those, and of missing rows.
+
+        Rows outside declared bounds have cells of their own in the first one.
 
         One histogram, on a share of the allowance. Counts of single values are joined with earlier ones.
         """
@@ -264,8 +281,11 @@ class _Tree:
             counts += count_in(values, starts, ends)
         # float64 holds whole numbers below 2^53 as they are
         counts -= known.taken_from(known.exact.astype(np.float64), starts, ends).astype(np.int64)
-        noisy = allowance.counts(np.concatenate([counts, known.exact, [self.missing]]))
-        self.repeated = known.measured_again(noisy[len(counts) : -1], allowance.noise)
+        np.subtract.at(counts, BOTH_ENDS[: len(outside)], outside)
+        noisy = allowance.counts(np.concatenate([counts, known.exact, outside, [self.missing]]))
+        single = len(counts) + len(known.exact)
+        self.repeated = known.measured_again(noisy[len(counts) : single], allowance.noise)
+        self.moved = noisy[single:-1] if len(outside) else self.moved
         back = np.empty(len(counts))
         back[order] = noisy[: len(counts)]
         return back, float(noisy[-1])
@@ -319,7 +339,7 @@ class _Tree:
         single = (ends <= least) & (np.minimum(mass, raw) > SURE * np.sqrt(variances))
         if single.sum() > self.bins:
             single[:] = False
-        first_leaf = np.asarray(_merge(mass, present / self.bins, single))
+        first_leaf = np.asarray(merge(mass, present / self.bins, single))
         bins = np.repeat(np.arange(len(first_leaf)), np.diff(np.append(first_leaf, len(mass))))
         full = (np.add.reduceat(mass, first_leaf) > 0)[bins]
         if full.any():  # rows in a bin that seems empty count in the one before
@@ -327,10 +347,10 @@ class _Tree:
             _, first_leaf = np.unique(bins[full], return_index=True)
         counts = np.add.reduceat(raw, first_leaf)
         variances = np.add.reduceat(variances, first_leaf)
-        codec = NumericCodec(self.meta, self.resolution, *_held_leaves(starts, ends, mass, first_leaf))
+        codec = NumericCodec(self.meta, self.resolution, *held_leaves(starts, ends, mass, first_leaf))
         if self.meta.nullable:
             counts, variances = np.append(counts, missing), np.append(variances, missing_variance)
-        return Discovered(codec, counts, variances)
+        return Discovered(codec, counts, variances, tuple(self.moved.tolist()), self.noise)
 
 
 def _weighed(first: Any, first_variance: Any, second: Any, second_variance: float) -> tuple[Any, Any]:  # noqa: ANN401 - numbers or arrays
@@ -342,52 +362,3 @@ def _weighed(first: Any, first_variance: Any, second: Any, second_variance: floa
         (first * second_variance + second * first_variance) / total,
         first_variance * second_variance / total,
     )
-
-
-def _cut(
-    start: float, end: float, points: NDArray[np.float64], after: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """What single values leave of a cell: starts and ends of the pieces between them, `[pieces, 2]`.
-
-    >>> _cut(0.0, 4.0, np.array([0.0, 2.0, 9.0]), np.array([1.0, 3.0, 10.0]))
-    array([[1., 2.],
-           [3., 4.]])
-    """
-    inside = (points >= start) & (points < end)
-    pieces = np.stack([np.append(start, after[inside]), np.append(points[inside], end)], axis=1)
-    left: NDArray[np.float64] = pieces[pieces[:, 0] < pieces[:, 1]]
-    return left
-
-
-def _held_leaves(
-    starts: NDArray[np.float64],
-    ends: NDArray[np.float64],
-    mass: NDArray[np.float64],
-    first: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """The leaves with a positive weight, and the first leaf of each bin among them.
-
-    Each leaf has some mass; hundreds of empty ones would put a value far out into a large table.
-    """
-    bins = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(mass))))
-    held = (mass > 0) | (np.add.reduceat(mass, first) <= 0)[bins]
-    held[first[1:]] = True
-    first = np.searchsorted(bins[held], np.arange(len(first)))
-    return starts[held], ends[held], np.maximum(mass[held], LEAST_MASS), first
-
-
-def _merge(mass: NDArray[np.float64], target: float, single: NDArray[np.bool_]) -> list[int]:
-    """First leaf of each bin: heavy and `single` leaves stay alone, light neighbours join up to `target`."""
-    first: list[int] = []
-    alone = False
-    collected = 0.0
-    for index, weight in enumerate(mass):
-        heavy = single[index] or weight >= 0.6 * target
-        if heavy or alone or not first or collected + weight > 1.25 * target:
-            first.append(index)
-            collected = 0.0
-        collected += weight
-        alone = heavy or collected >= target
-    if len(first) > 1 and not alone and collected < 0.3 * target and first[-1] - first[-2] > 1:
-        first.pop()  # a meagre remainder joins its neighbour, unless that is a single spike
-    return first

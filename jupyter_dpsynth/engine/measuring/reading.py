@@ -52,7 +52,7 @@ def read_values(source: Source, meta: ContinuousMeta | DatetimeMeta) -> ColumnVa
 
 
 def _sorted_values(df: pd.DataFrame, meta: ContinuousMeta | DatetimeMeta) -> tuple[NDArray[Any], int]:
-    series = df[meta.name]
+    series = meta.present(df[meta.name])
     if isinstance(meta, DatetimeMeta):
         moments, missing = time_values(series, duration=meta.is_duration)
         return np.sort(moments[~missing]), int(missing.sum())

@@ -58,7 +58,7 @@ FORMS = {  # what is found, and what to do
     ),
     "missing words": (
         "{name} has words for a missing value in {rows}: {detail}.",
-        "Make them missing, unless they are an answer of their own.",
+        "Declare them as missing, unless they are an answer of their own.",
     ),
 }
 
@@ -72,6 +72,7 @@ class ExaminedColumn:
     """
 
     def __init__(self, series: pd.Series, meta: ColumnMeta) -> None:
+        series = meta.present(series)
         self.meta, self.name, self._series = meta, meta.name, series
         codes, self.values = factorize(series)
         self.codes: NDArray[np.int64] = codes
@@ -181,12 +182,14 @@ class ExaminedColumn:
         meta = self.meta
         plain = isinstance(meta, CategoricalMeta) and meta.categories is None and meta.dtype != "category"
         form = form_of_text(self.name, self.values, self.counts) if plain else None
-        if form is not None and (len(self.values) > FEW_DISTINCT or form.conversion is not None):
+        if form is not None and (len(self.values) > FEW_DISTINCT or form.conversion is not None or form.codes):
             told, advice = FORMS[form.what]
             told = told.format(name=repr(self.name), rows=self._told(form.rows), detail=form.detail)
             remedy = self._proved(form.conversion)
             if form.what == "free text":
                 remedy = Remedy("ignore", self.name)
+            elif form.codes:
+                remedy = Remedy("missing", {self.name: list(form.codes)})
             level: Literal["care", "hint"] = "hint" if form.what in {"codes", "missing words"} else "care"
             lost = form.conversion.lost if form.conversion is not None else 0
             if remedy and lost:
@@ -221,7 +224,7 @@ class ExaminedColumn:
         codes = None
         if isinstance(self.meta, ContinuousMeta):
             numbers = number_values(pd.Series(self.values))
-            codes = missing_codes(self.name, numbers, self.counts, whole=not self.meta.nullable)
+            codes = missing_codes(numbers, self.counts)
             if self.meta.bounds is not None:
                 low, high = self.meta.bounds
                 outside = int(self.counts[(numbers < low) | (numbers > high)].sum())
@@ -232,17 +235,16 @@ class ExaminedColumn:
             and self._series.dtype.kind == "M"
         ):
             times, missing = time_values(self._series, duration=False)
-            codes = missing_days(self.name, pd.Series(times[~missing].view("datetime64[us]")))
+            codes = missing_days(pd.Series(times[~missing].view("datetime64[us]")))
             if self.meta.bounds is not None:
                 low, high = self.meta.bounds
                 found += self._outside(int((~missing & ((times < low) | (times > high))).sum()))
         if codes is not None:
             listed = ", ".join(map(str, codes.codes))
             text = f"{self.name!r} has {listed} in {self._told(codes.rows)}: they seem to mean 'missing'."
-            advice = "If they do, make them missing; learned as they are, they would be people of that value."
-            found.append(
-                Finding("missing codes", "care", self.name, text, advice, self._proved(codes.conversion))
-            )
+            advice = "If they do, declare them; learned as they are, they would be people of that value."
+            remedy = Remedy("missing", {self.name: list(codes.codes)})
+            found.append(Finding("missing codes", "care", self.name, text, advice, remedy))
         return found
 
     def _told(self, rows: int) -> str:

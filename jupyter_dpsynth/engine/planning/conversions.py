@@ -102,12 +102,14 @@ class TextForm:
         rows: How many rows it concerns.
         detail: How it is written, in words.
         conversion: The line that converts it, if there is one that loses (nearly) nothing.
+        codes: Of missing words, these words.
     """
 
     what: str
     rows: int
     detail: str = ""
     conversion: Conversion | None = None
+    codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,10 @@ class MissingCodes:
     Attributes:
         codes: Those of a public list that are there.
         rows: How many rows have one of them.
-        conversion: The line that makes them missing.
     """
 
     codes: tuple[object, ...]
     rows: int
-    conversion: Conversion
 
 
 def converted(conversion: Conversion, df: pd.DataFrame) -> pd.Series:
@@ -160,8 +160,8 @@ def form_of_text(name: str, values: list[object], counts: NDArray[np.int64]) -> 
     if found is None and len(present) > total / 2 and present.str.split().str.len().mean() >= WORDS:
         return TextForm("free text", total)
     if found is None and words:
-        line = Conversion(name, blank)
-        return TextForm("missing words", int(counts[absent].sum()), ", ".join(map(repr, words)), line)
+        told = ", ".join(map(repr, words))
+        return TextForm("missing words", int(counts[absent].sum()), told, codes=tuple(words))
     return found
 
 
@@ -249,16 +249,12 @@ def _read(texts: pd.Series, form: str) -> pd.Series:
     return found.dt.tz_localize(None) if form == "ISO8601" else found
 
 
-def missing_codes(
-    name: str, values: NDArray[np.float64], counts: NDArray[np.int64], *, whole: bool
-) -> MissingCodes | None:
+def missing_codes(values: NDArray[np.float64], counts: NDArray[np.int64]) -> MissingCodes | None:
     """Numbers of the usual list of codes for a missing value that lie far from all others.
 
     Args:
-        name: The column.
-        values: Its different numbers.
+        values: The different numbers of a column.
         counts: Rows with each of them, `[values]`.
-        whole: Whether its dtype is one of whole numbers without missing ones.
     """
     listed = np.isin(values, MISSING_NUMBERS)
     others = np.sort(values[~listed & np.isfinite(values)])
@@ -272,17 +268,14 @@ def missing_codes(
     if not len(found):
         return None
     codes = tuple(sorted(int(values[place]) for place in found))
-    column = f"df[{name!r}]" + ".astype('Int64')" * whole  # which would be floats with missing ones
-    line = Conversion(name, f"{column}.mask(df[{name!r}].isin({list(codes)}))")
-    return MissingCodes(codes, int(counts[found].sum()), line)
+    return MissingCodes(codes, int(counts[found].sum()))
 
 
-def missing_days(name: str, days: pd.Series) -> MissingCodes | None:
+def missing_days(days: pd.Series) -> MissingCodes | None:
     """Days of the usual list of those that stand for a missing one.
 
     Args:
-        name: The column.
-        days: Its points in time, without a zone.
+        days: The points in time of a column, without a zone.
     """
     known: Mapping[str, int] = {
         day: int((days.dt.normalize() == pd.Timestamp(day)).sum()) for day in MISSING_DAYS
@@ -290,6 +283,4 @@ def missing_days(name: str, days: pd.Series) -> MissingCodes | None:
     codes = tuple(day for day, rows in known.items() if rows >= max(FEWEST, LEAST_CODED * len(days)))
     if not codes:
         return None
-    column = f"df[{name!r}]"
-    line = Conversion(name, f"{column}.mask({column}.dt.strftime('%Y-%m-%d').isin({list(codes)}))")
-    return MissingCodes(codes, sum(known[day] for day in codes), line)
+    return MissingCodes(codes, sum(known[day] for day in codes))

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "ALL_OF_THEM",
     "APPLY",
     "BANNER",
     "NOTHING",
@@ -19,7 +18,7 @@ __all__ = [
     "Finding",
     "Remedy",
     "amount",
-    "conversion_lines",
+    "blocks",
     "findings_text",
 ]
 
@@ -27,9 +26,11 @@ BANNER = (
     "For the owner's eyes only: computed from the original rows, and not covered by epsilon. Clear this "
     "output before you pass the notebook on."
 )
+DECLARED = ("missing", "ids", "ignore")
 SIGNS = {"stop": ("✗", "must change"), "care": ("⚠", "look at this"), "hint": ("•", "hint")}
 NOTHING = "Nothing was found that would spoil a run."
-ALL_OF_THEM = "All conversions together, to paste into a cell (df is your table); then check again:"
+CONVERSIONS = "All conversions together, to paste into a cell (df is your table); then check again:"
+DECLARATIONS = "All declarations together, to paste into the %%dpsynth learn cell:"
 APPLY = (
     "Put a line of code into the %%dpsynth learn cell; run one that begins with df[ in a cell before it. "
     "In the panel (%dpsynth panel, tab 'Check-up'), a "
@@ -42,8 +43,8 @@ class Remedy:
     """The remedy for a finding, as one line of a cell.
 
     Attributes:
-        name: A parameter, 'ids', 'ignore' for a column that is better left out, or 'convert'.
-        value: A column's name, the parameter's value, or a `Conversion`.
+        name: A parameter, 'ids', 'ignore' for a column that is better left out, 'missing', or 'convert'.
+        value: A column's name, codes for a missing value by column, the parameter's value, or a `Conversion`.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Remedy:
 
         >>> Remedy("ids", "person").line, Remedy("epsilon", 2.0).line
         ("ids = ['person']", 'epsilon = 2')
+        >>> Remedy("missing", {"height": [-9]}).line
+        "missing = {'height': [-9]}"
         """
         if isinstance(self.value, Conversion):
             return self.value.line
@@ -105,12 +108,18 @@ def findings_text(findings: Sequence[Finding], apply: str = APPLY) -> str:
         sign, words = SIGNS[each.level]
         lines += [f"{sign} {words}: {each.text}", f"    {each.advice}"]
         lines += [f"    >>> {each.remedy.line}"] if each.remedy else []
-    block = conversion_lines(findings)
-    if len(block) > 1:
-        lines += ["", ALL_OF_THEM, *(f"    {line}" for line in block)]
+    for heading, block in blocks(findings).items():
+        lines += ["", heading, *(f"    {line}" for line in block)]
     return "\n".join([*lines, "", apply])
 
 
-def conversion_lines(findings: Sequence[Finding]) -> list[str]:
-    """The lines of all conversions, to be run together."""
-    return [each.remedy.line for each in findings if each.remedy and each.remedy.name == "convert"]
+def blocks(findings: Sequence[Finding]) -> dict[str, list[str]]:
+    """Lines to be run together, by what is said above them; none where one finding has its line alone."""
+    remedies = [each.remedy for each in findings if each.remedy]
+    conversions = [each.line for each in remedies if each.name == "convert"]
+    declared = [each for each in remedies if each.name in DECLARED]
+    codes = {name: code for each in declared if each.name == "missing" for name, code in each.value.items()}
+    columns = {key: [each.value for each in declared if each.name == key] for key in ("ids", "ignore")}
+    lines = [f"{key} = {value!r}" for key, value in (("missing", codes), *columns.items()) if value]
+    found = {CONVERSIONS: conversions} if len(conversions) > 1 else {}
+    return found | ({DECLARATIONS: lines} if len(declared) > 1 else {})

@@ -19,6 +19,7 @@ from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import DatetimeMeta
 from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
 from jupyter_dpsynth.sources.moments import in_zone, require_clear
+from jupyter_dpsynth.sources.objects import same_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +81,9 @@ def _listed(wanted: object) -> list[Any]:
     return list(wanted) if several else [wanted]  # type: ignore[call-overload]
 
 
-def _missing(value: object) -> bool:
+def _missing(value: object, column: NumericCodec | CategoryCodec | None = None) -> bool:
+    if column is not None and column.kind != "datetime" and column.meta.missing:
+        return _missing(value) or same_key(value) in map(same_key, column.meta.missing)
     return (
         value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
     )
@@ -102,7 +105,7 @@ def _categories(column: CategoryCodec, wanted: object) -> tuple[NDArray[np.float
             f"where: ranges do not apply to column {name!r}: give a value, None or a list of values."
         )
     for value in _listed(wanted):
-        if _missing(value):
+        if _missing(value, column):
             _allow_missing(column, share)
             continue
         found = False
@@ -129,7 +132,7 @@ def _numbers(column: NumericCodec, wanted: object) -> tuple[NDArray[np.float64],
     share: NDArray[np.float64] = np.zeros(column.size)
     intervals: list[tuple[float, float]] = []
     for value in _listed(wanted):
-        if _missing(value):
+        if _missing(value, column):
             _allow_missing(column, share)
         else:
             intervals.append(_interval(column, value))

@@ -212,7 +212,8 @@ def impute_table(
         The result is as private as `df`.
     """
     codec = replace(learned.codec, orderings=())  # values of given cells do not change places
-    missing = np.stack([missing_values(df[name]) for name in codec.names], axis=1)
+    present = codec.present(df)
+    missing = np.stack([missing_values(present[name]) for name in codec.names], axis=1)
     rows = np.flatnonzero(missing.any(axis=1))
     out = df.copy()
     if not len(rows):
@@ -226,7 +227,7 @@ def impute_table(
         learned.model, calibrated_bias(learned.model, shares, generator), allowed, generator
     )
     orderings = tuple(Ordering(*pair) for pair in learned.codec.orderings)
-    gaps = _Gaps(codec, df.iloc[rows].reset_index(drop=True), missing[rows], constraints, orderings)
+    gaps = _Gaps(codec, present.iloc[rows].reset_index(drop=True), missing[rows], constraints, orderings)
     filled, met = gaps.fill(sampler, generator)
     for place, name in enumerate(codec.names):
         absent = missing[rows, place] & met

@@ -121,7 +121,8 @@ class TableMaker:
             expected = max(kept / tried, LEAST_KEPT) if tried else 1.0
             size = min(math.ceil(1.1 * (rows - kept) / expected) + 64, BATCH_ROWS)
             drawn = codec.decode(draw(size), generator)
-            good = np.logical_and.reduce([constraint.holds(drawn) for constraint in constraints])
+            present = codec.present(drawn)
+            good = np.logical_and.reduce([constraint.holds(present) for constraint in constraints])
             frames.append(drawn[good])
             tried, kept = tried + size, kept + int(good.sum())
             if tried >= TRIED_ROWS and kept < LEAST_KEPT * tried:

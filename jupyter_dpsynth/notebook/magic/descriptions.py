@@ -12,7 +12,7 @@ from functools import lru_cache
 __all__ = ["COMMANDS", "SCHEMA_NAMES", "Command", "Option"]
 
 #: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
-SCHEMA_NAMES = ("bounds", "categories", "decimals", "ids", "ignore", "schema")
+SCHEMA_NAMES = ("bounds", "categories", "decimals", "missing", "ids", "ignore", "schema")
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,7 @@ and declare what is public about the columns:
     bounds = {"age": (0, 120)}               lowest and highest value
     categories = {"city": ["Graz", "Linz"]}  all values that may occur
     decimals = {"income": 2}                 digits after the decimal point
+    missing = {"height": [-9, 999]}          values that stand for a missing one
     ids = ["customer"]                       identifiers: never learned, get new numbers
     ignore = ["note"]                        left out
     schema = "columns.yaml"                  a file with all of these

@@ -115,6 +115,8 @@ class CheckUp:
     def _apply(self, remedy: Remedy, button: Any) -> None:  # noqa: ANN401 - a widget
         if remedy.name == "convert":
             self.schema.convert(remedy.value)
+        elif remedy.name == "missing":
+            self.schema.declare_missing(remedy.value)
         elif remedy.name in ROLES:
             self.schema.set(remedy.value, role=ROLES[remedy.name])
         else:

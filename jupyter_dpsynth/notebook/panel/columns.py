@@ -121,11 +121,15 @@ class _Row:
             tooltip = f"Public number of digits after the decimal point of {name}"
             self._decimals = _declared_text("digits", tooltip, "learned", "104px")
             self._controls.append(self._decimals)
+        tooltip = f"Values of {name} that stand for a missing one, such as -9 or 'unknown'"
+        self._missing = _declared_text("absent", tooltip, "none", "112px")
+        self._controls.append(self._missing)
         self._note = widgets.HTML(layout={"flex": "1 1 100%", "display": "none", "margin": "0 2px 4px"})
         self.box = widgets.HBox([title, *self._controls, self._note], layout=ROW)
         self.show()
         self._role.observe(lambda change: self._edit(role=change["new"]), "value")
         self._domain.observe(lambda change: self._edit(domain=change["new"]), "value")
+        self._missing.observe(lambda change: self._edit(missing=change["new"]), "value")
         if self._decimals is not None:
             self._decimals.observe(lambda change: self._edit(decimals=change["new"]), "value")
 
@@ -140,11 +144,13 @@ class _Row:
         try:
             self._role.value = column.role
             self._domain.value = column.domain
+            self._missing.value = column.missing
             if self._decimals is not None:
                 self._decimals.value = column.decimals
         finally:
             self._showing = False
         learned = column.role == LEARN and bool(column.kind)
+        self._missing.disabled = not learned
         self._domain.disabled = not learned or (column.fixed and column.kind == "category")
         if self._decimals is not None:
             self._decimals.disabled = not learned

@@ -15,11 +15,11 @@ from jupyter_dpsynth.metadata.columns import (
     DataFrameMeta,
     check_column_names,
 )
-from jupyter_dpsynth.metadata.extracting import column_meta, gather_declarations
+from jupyter_dpsynth.metadata.extracting import OPTIONS, column_meta, gather_declarations
 from jupyter_dpsynth.sources.opening import known_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from jupyter_dpsynth.engine.planning.conversions import Conversion
     from jupyter_dpsynth.sources.base import Source
@@ -46,6 +46,7 @@ class ColumnDraft:
         domain: What is declared, as typed: lowest and highest value, or categories, of numbers in braces; ''
             for nothing.
         decimals: Declared digits after the point, as typed; '' for none.
+        missing: Values that are declared to stand for a missing one, as typed; '' for none.
         texts: Whether its values are texts, which then need no quotes.
         fixed: Whether its values follow from the type (True and False), or its decimals do (whole numbers).
         error: What is wrong with the column as it stands, '' if nothing.
@@ -58,6 +59,7 @@ class ColumnDraft:
     role: str = LEARN
     domain: str = ""
     decimals: str = ""
+    missing: str = ""
     texts: bool = False
     fixed: bool = False
     error: str = ""
@@ -125,6 +127,7 @@ class SchemaDraft:
             "id": {"role": IDENTIFIER if value else LEARN},
             "ignore": {"role": IGNORE},
             "decimals": {"decimals": str(value)},
+            "missing": {"missing": _domain_text(value, texts=column.texts)} if key == "missing" else None,
         }.get(key) or {"domain": _domain_text(value, texts=column.texts)}
         if key == "categories" and OPTION.get(column.kind) == "bounds":
             changes["domain"] = f"{{{changes['domain']}}}"
@@ -134,8 +137,19 @@ class SchemaDraft:
         """Have a function called with a column's name after each change of it."""
         self._observers.append(callback)
 
+    def declare_missing(self, codes: Mapping[str, Sequence[Any]]) -> None:
+        """Add values that stand for a missing one.
+
+        Args:
+            codes: By column.
+        """
+        for name, values in codes.items():
+            column = self.columns[name]
+            typed = [column.missing] * bool(column.missing.strip())
+            self.set(name, missing=", ".join([*typed, _domain_text(values, texts=column.texts)]))
+
     def set(self, name: str, **changes: Any) -> None:  # noqa: ANN401 - texts, by name of the attribute
-        """Change a column's role, domain or decimals.
+        """Change a column's role, domain, decimals or missing values.
 
         Raises:
             MetadataError: There is no such column, or no such role.
@@ -227,14 +241,16 @@ class SchemaDraft:
 
     def _declared(self, drafts: list[ColumnDraft]) -> dict[str, dict[str, Any]]:
         """The declarations of some columns, by option and by column."""
-        found: dict[str, dict[str, Any]] = {"bounds": {}, "categories": {}, "decimals": {}, "id": {}}
+        found: dict[str, dict[str, Any]] = {option: {} for option in OPTIONS}
         for draft in drafts:
             if draft.role == IDENTIFIER:
                 found["id"][draft.name] = True
             if draft.role != LEARN or not draft.kind:
                 continue
             if draft.domain.strip() and not (draft.fixed and draft.kind == "category"):
-                found[draft.option][draft.name] = _parse_domain(draft)
+                found[draft.option][draft.name] = _parse_items(draft, draft.domain)
+            if draft.missing.strip():
+                found["missing"][draft.name] = _parse_items(draft, draft.missing)
             if draft.decimals.strip() and draft.kind == "number" and not draft.fixed:
                 found["decimals"][draft.name] = _literal(draft.decimals)
         return found
@@ -281,9 +297,9 @@ def _literal(text: str) -> Any:  # noqa: ANN401 - whatever was typed
         return text.strip()
 
 
-def _parse_domain(draft: ColumnDraft) -> list[Any]:
+def _parse_items(draft: ColumnDraft, typed: str) -> list[Any]:
     """Parse what was typed for a column, item by item."""
-    text = draft.domain.strip()
+    text = typed.strip()
     if text[:1] + text[-1:] in {"[]", "()", "{}"}:
         text = text[1:-1]
     items = [match[1] for match in ITEM.finditer(text) if match[1].strip()]

@@ -8,12 +8,11 @@ from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import DONE, ERROR, INK, MUTED, WARN, callout, card, join, sign, strong
 from jupyter_dpsynth.engine.planning.findings import (
-    ALL_OF_THEM,
     APPLY,
     BANNER,
     NOTHING,
     SIGNS,
-    conversion_lines,
+    blocks,
 )
 
 if TYPE_CHECKING:
@@ -65,13 +64,9 @@ def findings_html(findings: Sequence[Finding]) -> Markup:
     if not findings:
         return card(banner_html(), nothing_html(), kind="findings")
     item = Markup('<li style="margin:6px 0">{}</li>')
-    block: str = ""
-    lines = conversion_lines(findings)
-    if len(lines) > 1:
-        block = Markup('<div>{}</div><pre style="background:none;padding:0">{}</pre>').format(
-            ALL_OF_THEM, "\n".join(lines)
-        )
+    block = Markup('<div>{}</div><pre style="background:none;padding:0">{}</pre>')
+    together = join(block.format(heading, "\n".join(lines)) for heading, lines in blocks(findings).items())
     content = Markup(
         '<ul style="list-style:none;padding:0;margin:0">{}</ul>{}<div style="color:{}">{}</div>'
-    ).format(join(item.format(finding_html(each)) for each in findings), block, MUTED, APPLY)
+    ).format(join(item.format(finding_html(each)) for each in findings), together, MUTED, APPLY)
     return card(banner_html(), content, kind="findings")
