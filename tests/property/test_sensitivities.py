@@ -243,11 +243,11 @@ def test_one_odd_row_changes_one_cell_by_one_however_values_are_looked_for(row, 
 
     found = []  # single values beside which cells are counted
 
-    def watched(tree, starts, ends, share):
+    def watched(tree, starts, ends, share, *outside):
         order = np.argsort(starts)
         cells.append((starts[order], ends[order]))
         found.append(len(tree.repeated.points))
-        return measure(tree, starts, ends, share)
+        return measure(tree, starts, ends, share, *outside)
 
     with mock.patch.object(_Tree, "_measure", watched):
         assert_one_cell_is_changed(base, row, meta, plan, seed)
