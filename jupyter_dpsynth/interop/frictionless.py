@@ -116,6 +116,7 @@ def _read_missing(
 ) -> None:
     """Declare the markers of missing values that a column of the field's type can hold."""
     kind = described.get("type", "any")
+    found: list[Any]
     values = [marker["value"] if isinstance(marker, Mapping) else marker for marker in markers]
     if kind in ("integer", "number"):
         values = [_number(value, kind) for value in values]

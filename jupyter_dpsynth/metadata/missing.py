@@ -57,10 +57,10 @@ def missing_moments(
         duration: Whether these are durations.
         zone: The column's time zone, in whose wall time they are; None if it has none.
     """
-    found = []
+    found, told = [], f"missing of column {name!r} has"
     for code in _listed(name, codes):
         try:
-            found.append(microseconds_of(code, f"missing of column {name!r} has", duration=duration, zone=zone))
+            found.append(microseconds_of(code, told, duration=duration, zone=zone))
         except MetadataError:
             raise
         except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Values that are declared to stand for a missing one, such as -9 or 'unknown': made missing, and put back."""
+"""Values that are declared to stand for a missing one, such as -9 or 'unknown': made missing, put back."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _coded(series: pd.Series, codes: Sequence[Any]) -> NDArray[np.bool_]:
         return np.isin(number_values(series), wanted)
     if types.is_numeric_dtype(series.dtype) and not types.is_integer_dtype(series.dtype):
         return np.isin(number_values(series), [float(code) for code in codes])
-    return series.isin(codes).to_numpy(bool)
+    return np.asarray(series.isin(codes), dtype=bool)
 
 
 def _blanked(series: pd.Series, coded: NDArray[np.bool_]) -> pd.Series:
