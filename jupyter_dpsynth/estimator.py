@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SklearnSynthesizer"]
 
-DECLARATIONS = {"bounds": None, "categories": None, "decimals": None, "missing": None, "ids": (), "schema": None}
+DECLARATIONS = {
+    "bounds": None,
+    "categories": None,
+    "decimals": None,
+    "missing": None,
+    "ids": (),
+    "schema": None,
+}
 LEDGER = {"dataset": None, "new_dataset": False, "infinite_total": False}
 
 

@@ -61,7 +61,8 @@ def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type f
     parser.add_argument(
         "--id",
         dest="ids",
-        help="a column of identifiers: never learned, gets new numbers; may be repeated",
+        help="a column of identifiers: never learned, gets new numbers, or what 'case=H-{:06d}' says; may be "
+        "repeated",
         **several,
     )
     parser.add_argument("--ignore", help="a column to leave out altogether; may be repeated", **several)
@@ -117,7 +118,8 @@ def learn(options: argparse.Namespace) -> int:
         raise ArtifactError("--output = '-' is not allowed: give the name of a file for the model.")
     output = checked_output(options.output, replace=options.force, otherwise=PAID)
     table = leave_out(open_table(options.table, options.sep, options.encoding), options.ignore, "--ignore")
-    df_meta = MetaExtractor.extract(table, ids=options.ids, schema=options.schema)
+    ids = declared_ids_of(options.ids, list(table.described.columns))
+    df_meta = MetaExtractor.extract(table, ids=ids, schema=options.schema)
     synthesizer = HighDimSynthesizer(df_meta, config)
     label = label_of(Path(options.table).name.partition(".")[0])
     progress = LearningProgress()
@@ -144,6 +146,16 @@ def learn(options: argparse.Namespace) -> int:
         + f"Saved as {output}. Next: jupyter dpsynth synthesize {output} -n 1000 -o synthetic.csv\n"
     )
     return INTERRUPTED if progress.stop.is_set() else 0
+
+
+def declared_ids_of(given: list[str], columns: list[str]) -> dict[str, Any]:
+    """What --id says, by column: True, or the format behind the sign of equality.
+
+    >>> declared_ids_of(["person", "case=H-{:06d}"], ["person", "case"])
+    {'person': True, 'case': 'H-{:06d}'}
+    """
+    pairs = ((text, "") if text in columns else text.partition("=")[::2] for text in given)
+    return {name: look or True for name, look in pairs}
 
 
 def _config(options: argparse.Namespace) -> HighDimConfig:

@@ -14,6 +14,7 @@ from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.metadata.columns import DataFrameMeta, IdMeta, column_meta_from_dict
+from jupyter_dpsynth.metadata.identifiers import identifiers
 from jupyter_dpsynth.sources.codebook import Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_of
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
@@ -169,6 +170,8 @@ def _numbered(meta: IdMeta, numbers: NDArray[np.int64], last: int) -> pd.Series:
         return pd.Series(numbers if most is None else np.minimum(numbers, most)).astype(dtype)
     if meta.value_type in ("int", "float"):
         return pd.Series([int(number) for number in numbers], dtype=object)
+    if meta.look:
+        return pd.Series(identifiers(meta.name, meta.look, numbers.tolist())).astype(dtype)
     digits = len(str(last))
     names = [f"{meta.name}-{number:0{digits}d}" for number in numbers]
     return pd.Series(names).astype(dtype)

@@ -107,9 +107,20 @@ class DatetimeMeta(ColumnMeta):
 
 @dataclass(frozen=True)
 class IdMeta(ColumnMeta):
-    """A column of identifiers: never learned; it gets new numbers in the synthetic table."""
+    """A column of identifiers: never learned; it gets new numbers in the synthetic table.
+
+    `look` is a public format of text with one place for the number, or what Faker is to make; '' for numbers.
+    """
 
     kind: ClassVar[str] = "id"
+    look: str = field(default="", kw_only=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As of every column; without `look` if there is none."""
+        values = super().to_dict()
+        if not self.look:
+            del values["look"]
+        return values
 
 
 TEXTS = "object", "str", "large_string", "string_view"  # how the names of dtypes of text begin
@@ -178,6 +189,8 @@ class DataFrameMeta:
                 f"column {name!r} of dtype {column.dtype} cannot be the privacy unit: identifiers are "
                 "numbers or text."
             )
+        if isinstance(column, IdMeta):
+            return self
         found = IdMeta(column.name, column.dtype, column.nullable, column.value_type)
         return replace(self, columns=tuple(found if each is column else each for each in self.columns))
 

@@ -33,7 +33,6 @@ __all__ = [
     "declared_decimals",
     "declared_numbers",
     "declared_times",
-    "identifier_names",
     "is_one",
     "microseconds_of",
     "read_schema",
@@ -58,13 +57,6 @@ def by_column(option: str, values: object) -> dict[Any, Any]:
     if not isinstance(values, Mapping):
         raise MetadataError(f"{option} = {shown(values)} is not allowed: give a dict by column name.")
     return dict(values)
-
-
-def identifier_names(ids: object) -> list[str]:
-    """Names of identifier columns; MetadataError unless they are a list of texts."""
-    if not isinstance(ids, list | tuple | set | frozenset) or not all(isinstance(name, str) for name in ids):
-        raise MetadataError(f"ids = {shown(ids)} is not allowed: give a list of column names.")
-    return list(ids)
 
 
 def read_schema(

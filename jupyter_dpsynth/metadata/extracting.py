@@ -21,9 +21,9 @@ from jupyter_dpsynth.metadata.declarations import (
     declared_decimals,
     declared_numbers,
     declared_times,
-    identifier_names,
     read_schema,
 )
+from jupyter_dpsynth.metadata.identifiers import checked_look, declared_ids
 from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, kind_of, number_type
 from jupyter_dpsynth.metadata.missing import check_apart, declared_missing, missing_moments
 from jupyter_dpsynth.sources.dtypes import dtype_text, is_kept, zone_of
@@ -55,7 +55,7 @@ class MetaExtractor:
         categories: Mapping[str, Sequence[Hashable]] | None = None,
         decimals: Mapping[str, int] | None = None,
         missing: Mapping[str, Sequence[Any]] | None = None,
-        ids: Sequence[str] = (),
+        ids: Sequence[str] | Mapping[str, Any] = (),
         schema: object = None,
     ) -> DataFrameMeta:
         """Return the public metadata of a table.
@@ -73,7 +73,9 @@ class MetaExtractor:
             missing: Values by column that stand for a missing one, such as -9 or 'unknown'; a day stands for
                 all of it. They are learned as missing. In the synthetic table they are missing; in a column
                 of whole numbers or truth values of numpy, which cannot hold that, they are the first code.
-            ids: Columns that identify rows: never learned, numbered anew on output.
+            ids: Columns that identify rows: never learned, numbered anew on output. Or, by column, what new
+                ones look like: a public format such as 'H-{:06d}', or {'realistic': 'name', 'locale':
+                'de_DE'} for what Faker makes (names, addresses, phone numbers, ...).
             schema: The same declarations as the path of a YAML or JSON file, or its content:
                 `columns: {age: {bounds: [17, 90]}, sex: {categories: [F, M]}, key: {id: true}}`. Or
                 SDV metadata, a Frictionless Table Schema (as a file, its content or an object), CSVW
@@ -110,7 +112,7 @@ def gather_declarations(
     categories: Mapping[str, Sequence[Hashable]] | None = None,
     decimals: Mapping[str, int] | None = None,
     missing: Mapping[str, Sequence[Any]] | None = None,
-    ids: Sequence[str] = (),
+    ids: Sequence[str] | Mapping[str, Any] = (),
     schema: object = None,
 ) -> dict[str, dict[str, Any]]:
     """All declarations about the columns of a table, including those in a schema.
@@ -136,7 +138,7 @@ def gather_declarations(
         "bounds": by_column("bounds", bounds),
         "categories": by_column("categories", categories),
         "decimals": by_column("decimals", decimals),
-        "id": dict.fromkeys(identifier_names(ids), True),
+        "id": declared_ids(ids),
         "missing": by_column("missing", missing),
     }
     if schema is not None:
@@ -191,7 +193,7 @@ def _column_meta(
     bounds: Sequence[Any] | None,
     categories: Sequence[Hashable] | None,
     decimals: int | None,
-    id: bool | None,  # noqa: A002 - the schema file's own word
+    id: Any,  # noqa: A002, ANN401 - the schema file's own word; True, or what new ones look like
     missing: Sequence[Any] | None,
 ) -> ColumnMeta:
     import pandas as pd
@@ -206,7 +208,7 @@ def _column_meta(
     if len(given) > 1:
         raise MetadataError(f"column {name!r} has both {given[0]} and {given[1]}: declare only one of them.")
     if id:
-        return _id_meta(series, name, dtype, nullable=nullable)
+        return _id_meta(series, name, dtype, id, nullable=nullable)
     kind, value_type = kind_of(series)
     ordered = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
     duration = is_duration(series.dtype) or value_type in ("timedelta", "Timedelta")
@@ -244,7 +246,7 @@ def _column_meta(
     return DatetimeMeta(name, dtype, nullable, value_type, span, duration, missing=codes)
 
 
-def _id_meta(series: pd.Series, name: str, dtype: str, *, nullable: bool) -> IdMeta:
+def _id_meta(series: pd.Series, name: str, dtype: str, look: object, *, nullable: bool) -> IdMeta:
     """The metadata of an identifier; MetadataError if new ones could not be told apart in its dtype."""
     from pandas.api import types
 
@@ -256,4 +258,5 @@ def _id_meta(series: pd.Series, name: str, dtype: str, *, nullable: bool) -> IdM
             f"(df[{name!r}] = df[{name!r}].astype(str)), or leave it out of ids."
         )
     value_type = (number_type(series) or "str") if series.dtype == object else ""
-    return IdMeta(name, dtype, nullable, value_type)
+    holds_text = value_type == "str" or (text and series.dtype != object)
+    return IdMeta(name, dtype, nullable, value_type, look=checked_look(name, look, text=holds_text))

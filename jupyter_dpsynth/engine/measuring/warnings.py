@@ -118,7 +118,9 @@ def _advice(column: CategoryCodec) -> str:
     if column.meta.ordered:
         return "Join neighbouring levels"
     if not texts:
-        return f"If they are amounts, convert them to numbers (df[{name!r}].astype(float)); if not, group them"
+        return (
+            f"If they are amounts, convert them to numbers (df[{name!r}].astype(float)); if not, group them"
+        )
     if all(len(text) > 2 and any(map(str.isdigit, text)) for text in texts):
         return f"If they are codes, group them by their first characters (df[{name!r}].str[:2])"
     return "Group its values, declare its categories if they are public"

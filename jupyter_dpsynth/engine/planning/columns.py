@@ -182,7 +182,9 @@ class ExaminedColumn:
         meta = self.meta
         plain = isinstance(meta, CategoricalMeta) and meta.categories is None and meta.dtype != "category"
         form = form_of_text(self.name, self.values, self.counts) if plain else None
-        if form is not None and (len(self.values) > FEW_DISTINCT or form.conversion is not None or form.codes):
+        if form is not None and (
+            len(self.values) > FEW_DISTINCT or form.conversion is not None or form.codes
+        ):
             told, advice = FORMS[form.what]
             told = told.format(name=repr(self.name), rows=self._told(form.rows), detail=form.detail)
             remedy = self._proved(form.conversion)

@@ -137,6 +137,7 @@ and declare what is public about the columns:
     decimals = {"income": 2}                 digits after the decimal point
     missing = {"height": [-9, 999]}          values that stand for a missing one
     ids = ["customer"]                       identifiers: never learned, get new numbers
+    ids = {"case": "H-{:06d}"}               the same, with what new ones look like
     ignore = ["note"]                        left out
     schema = "columns.yaml"                  a file with all of these
 

@@ -107,6 +107,7 @@ class SchemaDraft:
         check_column_names(source.described)
         self._source, self._rows = source, 0
         self.partitioned, self.copied = source.partitioned, source.copied
+        self._looks: dict[str, Any] = {}  # of new identifiers
         self._observers: list[Callable[[str], None]] = []
         given = dict(declared or {})
         ignored = known_columns(source, given.pop("ignore", ()), "ignore")
@@ -120,6 +121,8 @@ class SchemaDraft:
 
     def _start_with(self, key: str, name: str, value: Any) -> None:  # noqa: ANN401 - as declared
         column = self.columns[name]
+        if key == "id":
+            self._looks[name] = value
         if column.kind == "category" and key in ("bounds", "categories"):
             # the field shows text, which does not tell what is wrong
             column_meta(self._source, name, {key: {name: value}})
@@ -236,7 +239,8 @@ class SchemaDraft:
     def arguments(self) -> dict[str, Any]:
         """What is declared, as `MetaExtractor.extract` takes it; empty declarations are left out."""
         declared = self._declared(self._kept)
-        identifiers = list(declared.pop("id"))
+        looks = declared.pop("id")
+        identifiers = looks if any(look is not True for look in looks.values()) else list(looks)
         return {key: value for key, value in {**declared, "ids": identifiers}.items() if value}
 
     def _declared(self, drafts: list[ColumnDraft]) -> dict[str, dict[str, Any]]:
@@ -244,7 +248,7 @@ class SchemaDraft:
         found: dict[str, dict[str, Any]] = {option: {} for option in OPTIONS}
         for draft in drafts:
             if draft.role == IDENTIFIER:
-                found["id"][draft.name] = True
+                found["id"][draft.name] = self._looks.get(draft.name) or True
             if draft.role != LEARN or not draft.kind:
                 continue
             if draft.domain.strip() and not (draft.fixed and draft.kind == "category"):
