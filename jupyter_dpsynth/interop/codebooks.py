@@ -163,7 +163,8 @@ def codebook_text(
 
 
 def _entry(column: Column, variable: Variable, published: Sequence[Any]) -> _Entry:
-    declared = getattr(column, "categories", None) or published
+    spanned = variable.categories if getattr(column, "bounds", None) == variable.span else None
+    declared = getattr(column, "categories", None) or spanned or published
     values = tuple(value for value in declared if not variable.is_missing(value))
     kind = _type(column, values)
     bounds = getattr(column, "bounds", None)

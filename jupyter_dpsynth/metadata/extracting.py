@@ -161,7 +161,7 @@ def _add_stated(source: Source, declared: dict[str, dict[str, Any]]) -> None:
     taken = {name for option in ("bounds", "categories", "id") for name in declared[option]}
     for option, by_name in source.declared.items():
         for name, value in by_name.items():
-            if option == "decimals" or name not in taken:
+            if name not in taken:
                 declared[option].setdefault(name, value)
 
 

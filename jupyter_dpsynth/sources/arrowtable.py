@@ -61,7 +61,9 @@ class ArrowSource(Source):
     def declared(self) -> Mapping[str, Mapping[str, Any]]:
         """The levels of enumerations, and codes with value labels."""
         columns = self._described.columns
-        return {"categories": {name: each for name, each in self._frame.levels.items() if name in columns}}
+        levels = {name: each for name, each in self._frame.levels.items() if name in columns}
+        spans = {name: each for name, each in self._frame.spans.items() if name in columns}
+        return {"categories": levels, "bounds": spans, "decimals": dict.fromkeys(spans, 0)}
 
     @property
     def codebook(self) -> Codebook:

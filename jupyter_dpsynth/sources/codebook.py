@@ -65,6 +65,18 @@ class Variable:
         return tuple(dict.fromkeys([*valid, *apart]))
 
     @property
+    def span(self) -> tuple[int, int] | None:
+        """Lowest and highest code, if the codes are all whole numbers between them and may have an order.
+
+        As bounds of whole numbers these say as much as categories, and what is near is measured together.
+        """
+        codes = self.categories or ()
+        if self.measure == "nominal" or self.missing or not codes or not all(map(_is_whole, codes)):
+            return None
+        low, high = int(min(codes)), int(max(codes))
+        return (low, high) if len(codes) == high - low + 1 else None
+
+    @property
     def is_made_from_rows(self) -> bool:
         """Whether its labels are so many and so sorted that a program has probably made them from rows."""
         labels = [label for code, label in sorted(self.labels, key=_order) if not self.is_missing(code)]

@@ -35,6 +35,7 @@ class ArrowFrame:
         parts: Reads the rows: record batches, or tables, of pyarrow.
         held: Whether it is in memory, so that reading it again costs nothing.
         levels: By column all values that its type allows: public, because they are part of the type.
+        spans: By column the lowest and the highest of all whole numbers that it can have: public as well.
         orders: By column the categories in their order, where that is part of the type: an array of Arrow.
         refused: Columns that Arrow cannot read, with their types.
         codebook: What a file's dictionary says about the columns.
@@ -47,6 +48,7 @@ class ArrowFrame:
     parts: Callable[[], Iterable[Any]]
     held: bool = False
     levels: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     orders: Mapping[str, Any] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     codebook: Codebook = NO_CODEBOOK
@@ -120,7 +122,7 @@ def _polars(data: Any) -> ArrowFrame:  # noqa: ANN401 - of polars
     }
     form = TableForm("polars-lazy" if lazy else "polars", told | dict.fromkeys(levels, "Enum"))
     orders = {name: pa.array(names, pa.large_string()) for name, names in levels.items()}
-    return ArrowFrame(pa.schema(fields), form, parts, not lazy, levels, orders, refused)
+    return ArrowFrame(pa.schema(fields), form, parts, not lazy, levels=levels, orders=orders, refused=refused)
 
 
 def _duckdb(data: Any) -> ArrowFrame:  # noqa: ANN401 - a relation of DuckDB

@@ -123,13 +123,16 @@ def stat_frame(path: Path) -> ArrowFrame:
     program = program_of(path)
     columns = [_column(program, meta, name) for name in meta.column_names]
     codebook = Codebook({each.name: each.variable for each in columns})
-    levels = {each.name: tuple(each.variable.categories or ()) for each in columns if each.coded}
+    coded = {each.name: each.variable for each in columns if each.coded}
+    spans = {name: each.span for name, each in coded.items() if each.span is not None}
+    levels = {name: tuple(each.categories or ()) for name, each in coded.items() if name not in spans}
     made = [name for name in meta.column_names if _labels(meta, name).is_made_from_rows]
     return ArrowFrame(
         pa.schema([(each.name, each.type) for each in columns]),
         PANDAS,
         lambda: _batches(path, read, program, columns, meta.file_encoding),
         levels=levels,
+        spans=spans,
         codebook=codebook,
         plain=True,
         note=_note(made),

@@ -1,6 +1,7 @@
 """Files of SPSS, Stata and SAS: read as their dictionary says, and written with the same codebook."""
 
 import datetime as dt
+import json
 import warnings
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.errors import ConfigError, DataError, SchemaWarning
+from jupyter_dpsynth.interop.codebooks import codebook_text
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.persistence import load, save
 from jupyter_dpsynth.sources.codebook import Codebook, Variable
@@ -185,6 +187,35 @@ def test_a_synthetic_file_has_the_codebook_of_the_original(file, tmp_path):
 def test_categories_follow_from_the_codebook(variable, categories):
     assert variable.categories == categories
     assert Variable.from_dict(variable.to_dict()) == variable
+
+
+def test_codes_in_an_order_are_whole_numbers_within_bounds(tmp_path):
+    path, table = tmp_path / "scale.sav", pd.DataFrame({"often": PLACE % 5 + 1.0, "again": PLACE % 5 + 1.0})
+    labels = dict(enumerate(["never", "seldom", "sometimes", "often", "always"], 1))
+    missing, measure = {"again": [5]}, dict.fromkeys(table, "ordinal")
+    pyreadstat.write_sav(
+        table,
+        str(path),
+        variable_value_labels=dict.fromkeys(table, labels),
+        variable_measure=measure,
+        missing_ranges=missing,
+    )
+    df_meta = MetaExtractor.extract(path)
+    assert df_meta["often"].bounds == (1.0, 5.0)
+    assert df_meta["often"].decimals == 0
+    assert df_meta["again"].categories == (
+        1,
+        2,
+        3,
+        4,
+        5,
+    )  # a code of a missing value has no place in the order
+    made = untrained(path, rows=ROWS).synthesize(50, seed=0)
+    assert set(made["often"].dropna()) <= {1.0, 2.0, 3.0, 4.0, 5.0}
+    field = json.loads(codebook_text(df_meta))["fields"][0]
+    assert [each["label"] for each in field["categories"]] == list(labels.values())
+    given = MetaExtractor.extract(path, categories={"often": [1, 5]})
+    assert given["often"].categories == (1.0, 5.0)
 
 
 def test_labels_that_a_program_made_from_the_rows_are_neither_used_nor_written(tmp_path):
