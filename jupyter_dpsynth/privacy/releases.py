@@ -304,6 +304,8 @@ class TrainingReleases:
         self.gradient_noise = multiplier * GRADIENT_NOISE * sensitivity.gradient
         self.loss_noise = multiplier * LOSS_NOISE * sensitivity.loss
         self._noise, self._scale, self._made = noise, math.sqrt(share), made
+        self._steps: NDArray[np.float64] | None = None
+        self._noise_in_steps: NDArray[np.float64] = np.zeros(0)
 
     @property
     def left(self) -> int:
@@ -334,9 +336,10 @@ class TrainingReleases:
                 f"with {self.sensitivity}."
             )
         self._made += 1
-        scales = self._scale * self.gradient_noise / steps
-        scales[-1] = self._scale * self.loss_noise / steps[-1]
-        return self._noise.whole(scales)
+        if self._steps is not steps:  # they are the same in every step
+            self._steps, self._noise_in_steps = steps, self._scale * self.gradient_noise / steps
+            self._noise_in_steps[-1] = self._scale * self.loss_noise / steps[-1]
+        return self._noise.whole(self._noise_in_steps)
 
     def _require_a_step(self) -> None:
         if not self.left:

@@ -201,8 +201,8 @@ class DPTrainer:
             if releases.left:
                 ahead.append(releases.sample(population))
 
-        if isinstance(self.release, ReplicatedRelease):
-            self.release.meanwhile = sample_ahead  # while this step's devices are at work
+        if isinstance(self.release, NativeRelease | ReplicatedRelease):
+            self.release.meanwhile = sample_ahead
         while releases.left:
             if self._ends(stopped()):
                 reason = StopReason.STOPPED
