@@ -35,8 +35,8 @@ class SklearnSynthesizer:
     Args:
         **parameters: Those of `HighDimConfig`, the declarations of `MetaExtractor.extract` (bounds,
             categories, decimals, missing, ids, schema), and for the ledger dataset, new_dataset and
-            infinite_total as `HighDimSynthesizer.learn` takes them. As with every estimator they are kept as given and
-            checked by `fit`.
+            infinite_total as `HighDimSynthesizer.learn` takes them. As with every estimator they are kept as
+            given and checked by `fit`.
 
     Attributes:
         synthesizer_: The learned `HighDimSynthesizer`, with its receipt, after `fit`.

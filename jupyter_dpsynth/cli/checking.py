@@ -14,8 +14,8 @@ __all__ = ["add_doctor"]
 
 APPLY = (
     "Lines that begin with df[ are for pandas: run them where you read the table, and save it as Parquet. Of "
-    "the others, ids is --id, ignore is --ignore, missing belongs into the --schema, and parameters are options "
-    "of 'learn'."
+    "the others, ids is --id, ignore is --ignore, missing belongs into the --schema, and parameters are "
+    "options of 'learn'."
 )
 
 

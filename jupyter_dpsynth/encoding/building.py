@@ -36,7 +36,7 @@ OBJECTS: dict[str, Callable[[Any], Any]] = {
 
 
 def build_series(values: Any, meta: ColumnMeta, step: float = 0.0) -> pd.Series:  # noqa: ANN401 - array-likes
-    """A Series of the column's original dtype, or of one that can hold missing values if codes stand for them.
+    """A Series of the column's original dtype, or of one with missing values if codes stand for them.
 
     Args:
         values: Array-like `[n]` of Python values, numbers, or numpy times in wall time; NaN, NaT and

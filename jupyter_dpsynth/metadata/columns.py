@@ -2,7 +2,7 @@
 
 `MetaExtractor.extract` reads the names and types of the columns only. It looks at no value, with one stated
 exception: the Python type that most values of an `object` column have counts as metadata, like a dtype. What
-is not declared (bounds, categories, decimals, codes for missing values) is measured later, as a part of epsilon.
+is not declared (bounds, categories, decimals) is measured later, as a part of epsilon.
 """
 
 from __future__ import annotations

@@ -127,8 +127,8 @@ def gather_declarations(
         schema: The same as a file or its content, or another library's schema.
 
     Returns:
-        What is declared, by option ('bounds', 'categories', 'decimals', 'id', 'missing') and by column. Whether it fits
-        the column is found out by `column_meta`.
+        What is declared, by option ('bounds', 'categories', 'decimals', 'id', 'missing') and by column.
+        Whether it fits the column is found out by `column_meta`.
 
     Raises:
         MetadataError: A declaration names an unknown column, or has not the form of one.
@@ -213,11 +213,7 @@ def _column_meta(
     ordered = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
     duration = is_duration(series.dtype) or value_type in ("timedelta", "Timedelta")
     zone = zone_of(series.dtype, value_type)
-    codes: tuple[Any, ...] = ()
-    if missing is not None and kind == "datetime":
-        codes = missing_moments(name, missing, duration=duration, zone=zone)
-    elif missing is not None:
-        codes = declared_missing(name, missing, category_kind(series))
+    codes = _codes_for_missing(series, kind, missing, duration=duration, zone=zone)
     if categories is not None:
         known = declared_categories(name, categories, category_kind(series), series.dtype)
         check_apart(name, known, codes)
@@ -244,6 +240,23 @@ def _column_meta(
         return ContinuousMeta(name, dtype, nullable, value_type, limits, places, missing=codes)
     span = declared_times(name, bounds, duration=duration, zone=zone)
     return DatetimeMeta(name, dtype, nullable, value_type, span, duration, missing=codes)
+
+
+def _codes_for_missing(
+    series: pd.Series,
+    kind: str,
+    missing: Sequence[Any] | None,
+    *,
+    duration: bool,
+    zone: Any,  # noqa: ANN401
+) -> tuple[Any, ...]:
+    """The declared values of a column that stand for a missing one, as its own values are."""
+    name = str(series.name)
+    if missing is None:
+        return ()
+    if kind == "datetime":
+        return missing_moments(name, missing, duration=duration, zone=zone)
+    return declared_missing(name, missing, category_kind(series))
 
 
 def _id_meta(series: pd.Series, name: str, dtype: str, look: object, *, nullable: bool) -> IdMeta:

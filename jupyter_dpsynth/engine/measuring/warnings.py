@@ -74,9 +74,9 @@ def warn_of_moved_rows(columns: Sequence[Discovered], rows: float) -> None:
         share = f"{min(sum(shares), 1.0):.0%}"
         if isinstance(column.codec, NumericCodec):
             logger.warning(
-                "about %s of the rows have a value of column %r outside its declared bounds, and are moved to "
-                "these. If such values are codes such as -9 or 999, declare them: missing = {%r: [-9, 999]}. "
-                "If they are right, declare wider bounds.",
+                "about %s of the rows have a value of column %r outside its declared bounds, and are moved "
+                "to these. If such values are codes such as -9 or 999, declare them: "
+                "missing = {%r: [-9, 999]}. If they are right, declare wider bounds.",
                 share,
                 name,
                 name,
