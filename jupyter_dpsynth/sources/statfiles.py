@@ -18,6 +18,7 @@ from jupyter_dpsynth.errors import DataError, MissingDependencyError, shielded
 from jupyter_dpsynth.sources.codebook import Codebook, Variable
 from jupyter_dpsynth.sources.forms import PANDAS
 from jupyter_dpsynth.sources.frames import ArrowFrame
+from jupyter_dpsynth.sources.partitions import MAX_ROWS, rows_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,8 @@ READERS = {  # of pyreadstat, by the end of a file's name
     ".xpt": "read_xport",
     ".sas7bdat": "read_sas7bdat",
 }
-ROWS = 65_536  # that are read at once
+ROWS = MAX_ROWS  # that are read at once; to find its place, each read passes over all rows before it
+CELL_BYTES = 24  # of a value in memory, about
 DAY = 86_400
 SPSS, STATA, SAS = "spss", "stata", "sas"
 # seconds from the first day of each program's calendar to 1970
@@ -199,7 +201,8 @@ def _batches(
     """The rows as record batches of Arrow, in their order."""
     import pyarrow as pa
 
-    options = {"disable_datetime_conversion": True, "row_limit": ROWS, **_user_missing(path)}
+    most = min(ROWS, rows_at_once(CELL_BYTES * len(columns)))
+    options = {"disable_datetime_conversion": True, "row_limit": most, **_user_missing(path)}
     if path.suffix.lower() != ".por":
         options["encoding"] = BYTES
     start = 0
@@ -214,7 +217,7 @@ def _batches(
         ]
         yield pa.record_batch(arrays, pa.schema([(each.name, each.type) for each in columns]))
         start += len(part)
-        if len(part) < ROWS:
+        if len(part) < most:
             return
 
 
@@ -227,15 +230,18 @@ def _array(
     taken_as_bytes: bool,
 ) -> Any:  # noqa: ANN401 - of pyarrow
     """A column's values in its type; what does not fit is missing."""
+    import pandas as pd
     import pyarrow as pa
 
     if column.kind == "text":
-        texts = {text for text in set(series) if type(text) is str}
-        known = {text: _decoded(text, encoding) if taken_as_bytes else text or None for text in texts}
+        codes, texts = pd.factorize(series)
+        known = [_decoded(str(text), encoding) if taken_as_bytes else str(text) or None for text in texts]
         kept = column.variable.categories or () if column.coded else ()
-        hidden = {text for text, value in known.items() if value and column.variable.is_missing(value)}
-        known |= {text: None for text in hidden if known[text] not in kept}
-        return pa.array([known.get(each) if type(each) is str else None for each in series], pa.string())
+        shown_as = [
+            None if text and column.variable.is_missing(text) and text not in kept else text for text in known
+        ]
+        # of what is missing the code is -1
+        return pa.array([None, *shown_as], pa.string()).take(pa.array(codes + 1))
     numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
     if column.kind == "number":
         numbers = _without_codes(numbers, column)

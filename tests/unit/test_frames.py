@@ -121,6 +121,18 @@ def test_extracting_reads_no_row(kind, polars_frame, monkeypatch):
     MetaExtractor.extract(table)
 
 
+def test_a_sample_for_the_owner_is_made_of_some_parts(polars_frame, monkeypatch):
+    from jupyter_dpsynth.sources import arrowtable, sample
+
+    monkeypatch.setattr(arrowtable, "rows_at_once", lambda _: 50)
+    monkeypatch.setattr(sample, "MOST_ROWS", 100)
+    monkeypatch.setattr(sample, "MOST_PARTS", 2)
+    with open_source(polars_frame) as source:
+        assert source.lengths == [50] * 6
+        rows = sample.rows_for_owner(source)
+    assert rows["real"].tolist() == [*(np.arange(50) / 4), *(np.arange(250, 300) / 4)]
+
+
 def test_a_stream_is_read_once_and_refused_before_anything_is_spent_when_it_is_empty(polars_frame):
     stream = KINDS["arrow-stream"][0](polars_frame)
     MetaExtractor.extract(stream)
