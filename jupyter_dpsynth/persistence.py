@@ -16,6 +16,7 @@ import numpy as np
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.table import TableCodec
+from jupyter_dpsynth.engine.model.features import Derived
 from jupyter_dpsynth.engine.model.learned import Learned
 from jupyter_dpsynth.engine.model.network import Layout, TabularModel
 from jupyter_dpsynth.engine.model.reference import reference_from
@@ -36,7 +37,7 @@ from jupyter_dpsynth.reports import StopReason
 
 __all__ = ["SYNTHESIZER", "load", "read_receipt", "save"]
 
-SYNTHESIZER = Kind("synthesizer", 1)
+SYNTHESIZER = Kind("synthesizer", 2)
 ROUNDING = 1e-6  # of sums of shares
 
 
@@ -57,6 +58,7 @@ def save(config: HighDimConfig, learned: Learned, path: str | Path) -> None:
         "reference": learned.reference.to_dict(),
         "receipt": learned.receipt.to_dict(),
         "stop_reason": learned.stop_reason.value,
+        "derived": [feature.to_dict() for feature in learned.model.layout.derived],
     }
     if len(learned.losses) != learned.receipt.completed_steps:  # a crash took some steps' results
         schema["updates"] = len(learned.losses)
@@ -108,11 +110,12 @@ def read_receipt(path: str | Path) -> object:
 def _rebuild(schema: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Learned]:
     receipt = PrivacyReceipt.from_dict(schema["receipt"])
     codec = TableCodec.from_dict(schema["codec"])
-    columns, width = len(codec.columns), int(codec.sizes.sum())
+    columns, width, sizes = len(codec.columns), int(codec.sizes.sum()), codec.sizes.tolist()
+    derived = tuple(Derived.from_dict(each, sizes) for each in schema.get("derived", ()))
     _rehearse(codec)
-    _check_reference(schema["reference"], codec.sizes.tolist())
+    _check_reference(schema["reference"], sizes)
     shapes: dict[str, tuple[int, ...]] = {
-        "weights": (width, width),
+        "weights": (width + sum(feature.size for feature in derived), width),
         "bias": (width,),
         "scale": (columns, columns),
         "losses": (schema.get("updates", receipt.completed_steps),),
@@ -120,7 +123,7 @@ def _rebuild(schema: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Lear
     if shapes["losses"][0] > receipt.completed_steps:
         damaged(SYNTHESIZER, "there are more updates than steps")
     arrays = read_arrays(SYNTHESIZER, packed, shapes)
-    layout = Layout(codec.sizes, arrays["scale"].astype(np.float64))
+    layout = Layout(codec.sizes, arrays["scale"].astype(np.float64), derived)
     if (layout.scale < 0).any() or np.tril(layout.scale).any():
         damaged(SYNTHESIZER, "scale does not belong to an autoregressive model")
     model = TabularModel(layout, arrays["weights"].astype(np.float32), arrays["bias"].astype(np.float32))

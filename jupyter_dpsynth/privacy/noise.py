@@ -22,9 +22,9 @@ class NoiseSource:
 
     Each instance is keyed anew with 256 bits of the operating system's entropy. The generator is ChaCha20, a
     stream cipher: who does not know the key cannot tell its output from random bits, whatever part of it they
-    see. All noise is of whole numbers: a normal of numpy's ziggurat, in float64, rounded. Where what it is
-    added to is whole, that is the same as to round the sum, so it is post-processing of the Gaussian
-    mechanism.
+    see. All noise of what is released is of whole numbers: a normal of numpy's ziggurat, in float64, rounded.
+    Where what it is added to is whole, that is the same as to round the sum, so it is post-processing of the
+    Gaussian mechanism. Of a choice, with Gumbel noise, only the place is released.
 
     Args:
         test_only_seed: Makes the noise repeatable, for tests. There is then no guarantee, and nobody
@@ -57,6 +57,15 @@ class NoiseSource:
         noise = self.generator.standard_normal(len(scales))
         noise *= scales
         return np.rint(noise, out=noise)
+
+    def gumbel(self, scale: float, size: int) -> NDArray[np.float64]:
+        """Independent Gumbel noise, float64 `[size]`, for a choice: only its place is released.
+
+        Args:
+            scale: Its scale.
+            size: How many.
+        """
+        return self.generator.gumbel(0.0, scale, size)
 
 
 def keyed_generator(key: bytes) -> np.random.Generator:

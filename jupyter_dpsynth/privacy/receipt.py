@@ -39,6 +39,7 @@ NOT_COVERED = (
     "column names and types, declared bounds and categories (which count as public), comparisons with the "
     "original table, other runs on the same table (epsilons add up), running times, and "
 )
+IN_WORDS = ("imposed", "together", "untold")
 MORE_ROWS = {
     True: "several rows of the same person as a whole (the privacy unit is one row)",
     False: "persons that this column does not distinguish (rows where it is missing count as one person's)",
@@ -102,6 +103,7 @@ class PrivacyReceipt:
         ledger_entry: The run's identifier in its owner's ledger; None if it is in none.
         imposed: Relations between columns that every synthetic row keeps, in words.
         untold: What the noise hides of the table's structure, in words.
+        together: Interactions of three or four columns that the network has learned, in words.
     """
 
     plan: PrivacyPlan | None
@@ -123,6 +125,7 @@ class PrivacyReceipt:
     ledger_entry: str | None = None
     imposed: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -158,8 +161,12 @@ class PrivacyReceipt:
         return [(item_text(name), detail, share) for name, detail, share in self.spending()]
 
     def structure(self) -> list[tuple[str, str]]:
-        """What every synthetic row keeps, and what the noise does not tell, as names and texts."""
-        told = [("every synthetic row keeps", self.imposed), ("the noise does not tell", self.untold)]
+        """What rows keep, what was learned of columns together, what the noise hides, as names and texts."""
+        told = [
+            ("every synthetic row keeps", self.imposed),
+            ("columns taken together", self.together),
+            ("the noise does not tell", self.untold),
+        ]
         return [(name, "; ".join(texts)) for name, texts in told if texts]
 
     def structure_lines(self) -> list[str]:
@@ -204,7 +211,7 @@ class PrivacyReceipt:
         """
         values = {field.name: _finite(getattr(self, field.name)) for field in fields(self)}
         values["plan"] = None if self.plan is None else self.plan.to_dict()
-        values |= {"imposed": list(self.imposed), "untold": list(self.untold)}
+        values |= {name: list(values[name]) for name in IN_WORDS}
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -241,7 +248,7 @@ class PrivacyReceipt:
         except ConfigError as error:
             problem = str(error)
         else:
-            words = {name: tuple(values.get(name, ())) for name in ("imposed", "untold")}
+            words = {name: tuple(values.get(name, ())) for name in IN_WORDS}
             return cls(**{**values, **words, "plan": plan})
         raise ArtifactError(f"the receipt's plan: {problem}")
 

@@ -38,6 +38,7 @@ __all__ = [
     "StepSample",
     "StepSensitivity",
     "TrainingReleases",
+    "choice_noise",
     "partition_threshold",
 ]
 
@@ -72,6 +73,31 @@ def partition_threshold(sigma: float, delta: float, rows: int = 1) -> float:
 
     # a rounded normal is at most half a step above the normal, and so is a mean of several
     return rows + 0.5 + sigma * float(norm.isf(delta / rows))
+
+
+def choice_noise(mu: float) -> float:
+    """Scale of the Gumbel noise with which choosing the highest of scores is mu-Gaussian-DP.
+
+    With scores that one row changes by at most 1 and noise of scale 2 / e, the logarithm of the ratio of any
+    choice's chances lies in an interval of length e (a bounded range). Of all pairs of distributions with
+    that the worst one has two outcomes, of chances 1 / (1 + exp(e / 2)) and the rest, exchanged. It is as
+    hard to tell apart as normals that are 2 Phi^-1(1 / (1 + exp(-e / 2))) apart, about .63 e.
+
+    Args:
+        mu: Gaussian-DP parameter, above 0, for scores that one row changes by at most 1.
+
+    Source:
+        Durfee and Rogers 2019, 'Practical differentially private top-k selection'; Dong, Durfee and Rogers
+        2020, 'Optimal differential privacy composition for exponential mechanisms' (bounded range, and its
+        worst pairs); Dong, Roth and Su 2022 (Gaussian DP).
+
+    >>> round(choice_noise(0.627), 2)
+    1.98
+    """
+    from scipy.stats import norm
+
+    log_odds = float(norm.logcdf(mu / 2) - norm.logcdf(-mu / 2))
+    return 1 / log_odds  # 2 / e, where e / 2 is the logarithm of the odds
 
 
 @dataclass(frozen=True)
@@ -180,6 +206,14 @@ class Releases:
         noise = self._noise.whole(np.full(len(exact), parts * allowance.noise))
         return (np.asarray(exact) + noise) / parts
 
+    def release_choice(self, allowance: Allowance, exact: NDArray[np.int64], parts: int) -> int:
+        """What `Allowance.choose` gives."""
+        if self.exact:
+            return int(np.argmax(exact))
+        self._use_up(allowance.shares)
+        scale = choice_noise(1 / allowance.noise)
+        return int(np.argmax(np.asarray(exact) + self._noise.gumbel(parts * scale, len(exact))))
+
     def subsample(self, rows: int, probability: float) -> NDArray[np.int64]:
         """A Poisson sample, for a measurement that is planned as if it saw all rows."""
         return poisson_sample(rows, probability, self._noise.generator)
@@ -250,6 +284,23 @@ class Allowance:
         """
         return self.releases.release_counts(self, exact, parts)
 
+    def choose(self, exact: NDArray[np.int64], parts: int = 1) -> int:
+        """Release the place of about the highest of some scores: the highest with Gumbel noise.
+
+        Args:
+            exact: Exact scores in whole parts of a row, int64 `[scores]`, at least one. One row changes each
+                by at most the sensitivity.
+            parts: How many parts a row has; the noise is scaled to them.
+
+        Raises:
+            UnplannedReleaseError: Less than the shares that it takes is left of a measurement.
+
+        Privacy:
+            Exponential mechanism, with the parameter at which it costs as much as the Gaussian mechanism that
+            was planned: `choice_noise`.
+        """
+        return self.releases.release_choice(self, exact, parts)
+
 
 @dataclass(frozen=True)
 class StepSensitivity:
@@ -303,7 +354,7 @@ class TrainingReleases:
         multiplier = 0.0 if exact else training.noise_multiplier
         self.gradient_noise = multiplier * GRADIENT_NOISE * sensitivity.gradient
         self.loss_noise = multiplier * LOSS_NOISE * sensitivity.loss
-        self._noise, self._scale, self._made = noise, math.sqrt(share), made
+        self._noise, self._scale, self._made, self._exact = noise, math.sqrt(share), made, exact
         self._steps: NDArray[np.float64] | None = None
         self._noise_in_steps: NDArray[np.float64] = np.zeros(0)
 
@@ -311,6 +362,16 @@ class TrainingReleases:
     def left(self) -> int:
         """How many steps may still be made."""
         return max(self.training.steps - self._made, 0)
+
+    def handed_over(self, sensitivity: StepSensitivity) -> TrainingReleases:
+        """What draws the steps that are left, for sums of another sensitivity; none is left here.
+
+        Args:
+            sensitivity: Largest change of a step's sums by one privacy unit from now on.
+        """
+        after = TrainingReleases(self.training, sensitivity, self._noise, made=self._made, exact=self._exact)
+        after._scale, self._made = self._scale, self.training.steps
+        return after
 
     def sample(self, population: int) -> StepSample:
         """Draw the sample of the next step.

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jupyter_dpsynth.engine.model.features import Derived
 from jupyter_dpsynth.engine.model.network import Layout
 
 pytestmark = pytest.mark.tensorflow
@@ -37,7 +38,9 @@ SIZES = np.array([3, 5, 2, 4])
 def make_layout(seed=0):
     generator = np.random.default_rng(seed)
     scale = np.triu(generator.uniform(0.2, 2, (len(SIZES), len(SIZES))), 1)
-    return Layout(SIZES, scale)
+    groups = np.array([0, 1, 1]), np.array([0, 1, 2, 2, 0])
+    three = Derived((0, 1, 2), (*groups, np.array([1, 0])), 3, 1.5)
+    return Layout(SIZES, scale, (Derived((0, 1), groups, 2, 0.7), three))
 
 
 def make_codes(rows, seed=0):
@@ -47,7 +50,7 @@ def make_codes(rows, seed=0):
 
 def make_parameters(layout, seed=0, factor=1.0):
     generator = np.random.default_rng(seed)
-    weights = generator.normal(size=(layout.width, layout.width)).astype(np.float32)
+    weights = generator.normal(size=layout.mask.shape).astype(np.float32)
     bias = generator.normal(size=layout.width).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         return tf.constant(weights * np.float32(factor)), tf.constant(bias * np.float32(factor))
@@ -274,7 +277,9 @@ def test_row_gradients_are_those_of_automatic_differentiation():
     offsets, sizes = gradient.layout.offsets, gradient.layout.sizes
     mask = tf.constant(gradient.layout.mask)
     with tf.GradientTape() as tape:
-        rows = tf.concat([tf.one_hot(codes[:, j], int(s)) for j, s in enumerate(sizes)], axis=1)
+        blocks = [tf.one_hot(codes[:, j], int(s)) for j, s in enumerate(sizes)]
+        blocks += [tf.one_hot(each.codes(codes.numpy()), each.size) for each in gradient.layout.derived]
+        rows = tf.concat(blocks, axis=1)
         logits = rows @ (weights * mask) + bias
         losses = -sum(
             tf.reduce_sum(

@@ -19,7 +19,9 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.learning import run as run_module
 from jupyter_dpsynth.engine.measuring import repeated
+from jupyter_dpsynth.engine.measuring.candidates import patterns_of
 from jupyter_dpsynth.engine.measuring.domains import discover_table
+from jupyter_dpsynth.engine.measuring.interactions import interaction_scores
 from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.measuring.numbers import _Tree
 from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, measure_orderings
@@ -34,6 +36,7 @@ from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import ROW_PARTS, Releases
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.support.networks import random_model
 from tests.support.plans import plan_of_noise, releases_of
 from tests.support.tables import every_type_table, mixed_table
 
@@ -309,6 +312,28 @@ def test_one_row_changes_every_pairs_distance_by_at_most_one(rows, seed):
     one, other = (pair_distances(part, sizes, shares, rows + 7.3) for part in (codes, codes[:-1]))
     assert one.dtype == np.int64
     assert 0 < np.abs(one - other).max() <= ROW_PARTS
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 60), st.integers(0, 10_000), st.sampled_from([0.0, 1.0, 30.0, 1e30]))
+def test_one_row_changes_every_interactions_score_by_at_most_one(rows, seed, strength):
+    """Whatever the model is, up to one that is sure of everything, or not finite."""
+    generator = np.random.default_rng(seed)
+    sizes = [3, 2, 9, 2, 4]
+    codes = np.stack([generator.integers(0, size, rows + 1) for size in sizes], axis=1).astype(np.uint8)
+    shares = [generator.dirichlet(np.ones(size)) for size in sizes]
+    model = random_model(sizes, strength=strength, seed=seed)
+    made = np.stack([generator.integers(0, size, 500) for size in sizes], axis=1)
+    patterns = patterns_of(shares, [0, 0, 9, 0, 0], made, generator)
+    found = []
+    for part in (codes, codes[generator.permutation(rows + 1)], codes[:-1]):
+        with np.errstate(all="ignore"):
+            interactions, scores = interaction_scores(part, model, shares, patterns, rows + 7.3)
+        found.append(dict(zip(interactions, scores.tolist(), strict=True)))
+    first, reordered, without = found
+    assert first == reordered
+    assert len(first) > 4
+    assert max(abs(first[each] - without[each]) for each in first) <= ROW_PARTS
 
 
 @settings(max_examples=30, deadline=None)

@@ -154,3 +154,14 @@ def test_a_run_releases_as_often_as_is_accounted_for_and_not_once_more():
     assert len(made) == training.plan.privacy.training.steps == len(outcome.losses) == 7
     assert releases.left == 0
     assert outcome.stop_reason is StopReason.FINISHED
+
+
+def test_a_choice_costs_what_is_planned_and_planted_mistakes_are_caught():
+    from jupyter_dpsynth.privacy.noise import NoiseSource
+    from tests.support.planted_choices import PLAN, WithoutNoise, audit_choice, scores_of, twice_the_scores
+
+    as_it_is, mu = audit_choice(NoiseSource(SEED), scores_of)
+    assert as_it_is.holds
+    assert mu == pytest.approx(PLAN.base_mu, abs=0.2)  # this canary makes the most of what is promised
+    assert not audit_choice(NoiseSource(SEED), twice_the_scores)[0].holds
+    assert not audit_choice(WithoutNoise(SEED), scores_of)[0].holds

@@ -9,9 +9,10 @@ import numpy as np
 from jupyter_dpsynth.engine.model.network import Layout, TabularModel
 
 
-def random_model(sizes, *, strength=1.0, seed=0):
+def random_model(sizes, *, strength=1.0, seed=0, derived=()):
     random = np.random.default_rng(seed)
     layout = Layout.from_dependence(np.array(sizes), np.full((len(sizes),) * 2, 0.3), 0.5)
+    layout = layout.with_derived(derived)
     weights = (strength * random.normal(size=layout.mask.shape) * layout.mask).astype(np.float32)
     return TabularModel(layout, weights, random.normal(size=layout.width).astype(np.float32))
 
@@ -23,7 +24,8 @@ def exact_joint(model):
     for cells in itertools.product(*map(range, sizes)):
         logits, chance = model.bias.astype(float).copy(), 1.0
         for column, cell in enumerate(cells):
-            block = logits[offsets[column] : offsets[column + 1]]
+            block = logits[offsets[column] : offsets[column + 1]].copy()
+            block += np.ravel(model.derived_logits(np.array([cells]), column))
             chance *= np.exp(block[cell]) / np.exp(block).sum()
             logits += model.weights[offsets[column] + cell]
         joint[cells] = chance

@@ -10,6 +10,7 @@ import zipfile
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor, PrivacyLedger
@@ -253,7 +254,7 @@ def test_a_checkpoint_that_holds_the_noise_of_each_measurement_can_be_read(
 @pytest.mark.parametrize(
     ("schema", "arrays", "problem"),
     [
-        (lambda s: s.update(protocol=2), None, "protocol 2"),
+        (lambda s: s.update(protocol=3), None, "protocol 3"),
         (lambda s: s.update(format="other"), None, "format"),
         (lambda s: s["plan"].update(more=1), None, "unknown or missing fields"),
         (lambda s: s["plan"].pop("steps"), None, "unknown or missing fields"),
@@ -333,3 +334,66 @@ def test_surrounding_strategies_are_looked_for_without_loading_tensorflow(monkey
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     assert current_strategy() is None
     assert "tensorflow" not in sys.modules
+
+
+def of_two(rows=3000):
+    """A table in which one column is the exclusive or of two others."""
+    df = pd.DataFrame(np.random.default_rng(9).integers(2, size=(rows, 4)), columns=["a", "b", "c", "d"])
+    return df.assign(y=df["a"] ^ df["b"])
+
+
+def search_of(df, checkpoint, ledger, callback=quiet, stop=None, **parameters):
+    """A run that looks for interactions after step 20 of 60."""
+    meta = MetaExtractor.extract(df, categories={name: [0, 1] for name in df})
+    config = HighDimConfig(**{"epsilon": 8.0, "steps": 60, "batch_size": len(df), **parameters})
+    return HighDimSynthesizer(meta, config).learn(df, callback, stop, ledger=ledger, checkpoint=checkpoint)
+
+
+FOUND = ("'a', 'b' together tell about 'y'",)
+
+
+@pytest.mark.tensorflow
+def test_a_run_that_is_stopped_before_the_search_makes_it_when_it_goes_on(ledger, tmp_path):
+    df, path = of_two(), tmp_path / "run.checkpoint"
+    first = search_of(df, path, ledger, **stop_after(20))
+    assert (len(first.learned.losses), first.receipt.together) == (20, ())
+    second = search_of(df, path, ledger)
+    assert (len(second.learned.losses), second.receipt.together) == (60, FOUND)
+    made = second.synthesize(4000, seed=1).astype(int)
+    assert ((made["a"] ^ made["b"]) == made["y"]).mean() > 0.9
+
+
+@pytest.mark.tensorflow
+def test_a_search_is_made_once_from_however_old_a_checkpoint(ledger, tmp_path):
+    df, path = of_two(), tmp_path / "run.checkpoint"
+    search_of(df, path, ledger, **stop_after(10))
+    old = path.with_name("old")
+    old.write_bytes(path.read_bytes())
+    first = search_of(df, path, ledger, **stop_after(30))
+    assert TrainingTask.read(path).derived[0].sources == (0, 1)
+    # with what was found, and all that was learned since
+    again = search_of(df, path, ledger, **stop_after(40))
+    assert again.receipt.together == first.receipt.together == FOUND
+    assert again.learned.losses[:30].tolist() == first.learned.losses.tolist()
+    late = search_of(df, old, ledger)
+    assert late.receipt.together == ()  # it is not made again, and lost for this one
+    assert len(late.learned.losses) == 10 + 60 - 40
+
+
+@pytest.mark.tensorflow
+def test_interactions_are_looked_for_without_differential_privacy_too(ledger):
+    found = search_of(of_two(), None, ledger, differential_privacy=False)
+    assert found.receipt.together == FOUND
+    assert found.learned.model.weights.shape[0] > found.learned.model.weights.shape[1]
+
+
+@pytest.mark.tensorflow
+def test_a_persons_rows_weigh_on_the_choice_together(ledger):
+    df = of_two(4000).assign(person=np.arange(4000) // 2)
+    meta = MetaExtractor.extract(df, categories={name: [0, 1] for name in df if name != "person"})
+    config = HighDimConfig(
+        epsilon=16.0, steps=60, batch_size=len(df), privacy_unit="person", max_rows_per_unit=2
+    )
+    synthesizer = HighDimSynthesizer(meta, config).learn(df, quiet, ledger=ledger)
+    assert synthesizer.receipt.together == FOUND
+    assert verify_receipt(synthesizer.receipt.to_dict()).passed

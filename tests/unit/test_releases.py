@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import jupyter_dpsynth
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.learning import run as run_module
+from jupyter_dpsynth.engine.learning import training as training_module
 from jupyter_dpsynth.engine.measuring import measure as measure_module
-from jupyter_dpsynth.engine.model.plan import MARGINALS, PAIRS, ROW_COUNT, VALUE_HISTOGRAMS
+from jupyter_dpsynth.engine.model.plan import MARGINALS, PAIRS, ROW_COUNT, STRENGTHS, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
 from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.metadata import MetaExtractor
@@ -27,6 +29,7 @@ from jupyter_dpsynth.privacy.releases import (
     Releases,
     StepSensitivity,
     TrainingReleases,
+    choice_noise,
 )
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.tables import mixed_table
@@ -43,6 +46,8 @@ class NoNoise(NoiseSource):
 
     def whole(self, scales):
         raise AssertionError("noise was drawn")
+
+    gumbel = whole
 
 
 def admitted(noise=None):
@@ -219,6 +224,60 @@ def test_a_steps_noise_is_that_of_the_joint_vector_and_the_workers_shares_add_up
     assert squares == pytest.approx(1 / 1.5**2)
 
 
+def test_a_choice_uses_up_its_share_and_none_is_made_twice():
+    releases = Releases(NoiseSource(test_only_seed=1))
+    releases.admit(PLAN)
+    one = releases.allowance("count", Fraction(1, 2))
+    assert {one.choose(np.array([0, 10**6, 5])) for _ in range(2)} == {1}
+    with pytest.raises(UnplannedReleaseError, match="of which only 0 is left"):
+        one.choose(COUNTS)
+
+
+def test_a_choice_has_the_chances_of_the_exponential_mechanism():
+    """With the noise that makes it as hard to tell apart as was planned, for a unit's rows together."""
+    planned, found = PlannedRelease(GaussianMeasurement("choice", 0.8), unit_rows=3), []
+    noise = NoiseSource(test_only_seed=2)
+    scores = 256 * np.array([0, 2, 6])
+    for _ in range(4000):
+        releases = Releases(noise)
+        releases.admit([planned])
+        found.append(releases.allowance("choice").choose(scores, 256))
+    mu = 1 / 0.8
+    e = 2 * (norm.logcdf(mu / 2) - norm.logcdf(-mu / 2))
+    expected = np.exp(e * np.array([0, 2, 6]) / (2 * 3))
+    assert np.bincount(found) / 4000 == pytest.approx(expected / expected.sum(), abs=0.03)
+
+
+@pytest.mark.parametrize("mu", [0.01, 0.3, 1.0, 4.0])
+def test_no_choice_of_bounded_range_is_easier_to_tell_apart_than_planned(mu):
+    """Of the two outcomes of every worst pair: distances of normals that are as hard to tell apart."""
+    e = 2 / choice_noise(mu)
+    ratios = np.linspace(0, e, 2001)[1:-1]
+    rare = (1 - np.exp(ratios - e)) / (np.exp(ratios) - np.exp(ratios - e))
+    needed = norm.ppf(np.exp(ratios) * rare) - norm.ppf(rare)
+    assert needed.max() == pytest.approx(mu, rel=1e-6)
+
+
+def test_without_differential_privacy_the_highest_is_chosen_and_no_noise_is_drawn():
+    assert Releases(NoNoise(), exact=True).allowance("anything").choose(np.array([3, 9, 4])) == 1
+
+
+def test_steps_that_are_handed_over_are_left_in_one_place_only():
+    releases, louder = training(steps=5, share=0.25), StepSensitivity(0.7, 9.0)
+    for _ in range(2):
+        releases.sample(9).noise(SIZES, SENSITIVITY)
+    waiting = releases.sample(9)
+    after = releases.handed_over(louder)
+    assert (releases.left, after.left) == (0, 3)
+    assert after.gradient_noise == pytest.approx(releases.gradient_noise * 0.7 / 0.5)
+    with pytest.raises(UnplannedReleaseError, match="5 are planned"):
+        waiting.noise(SIZES, SENSITIVITY)
+    with pytest.raises(UnplannedReleaseError, match=r"planned with 0\.7"):
+        after.sample(9).noise(SIZES, SENSITIVITY)
+    whole = after.sample(9).noise(np.full(4000, 1e-4), louder) * 1e-4
+    assert whole[:-1].std() == pytest.approx(0.5 * after.gradient_noise, rel=0.1)
+
+
 def learn(tmp_path, **parameters):
     df = mixed_table(700)
     config = HighDimConfig(**{"epsilon": 5.0, "steps": 3, **parameters})
@@ -244,7 +303,10 @@ def test_a_run_that_releases_something_once_more_is_refused(name, tmp_path, monk
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("parameters", [{}, {"num_microbatches": 8}, {"n_public": True, "l2_norm_clip": 0.3}])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"num_microbatches": 8}, {"n_public": True, "l2_norm_clip": 0.3}, {"epsilon": 20.0, "steps": 60}],
+)
 def test_what_a_whole_run_draws_is_what_the_accountant_composed(parameters, tmp_path, monkeypatch):
     """The draws of a real run are recorded, and their Gaussian-DP parameter computed from them alone."""
     drawn, steps = [], []
@@ -252,9 +314,13 @@ def test_what_a_whole_run_draws_is_what_the_accountant_composed(parameters, tmp_
     class Recording(Releases):
         def release_counts(self, allowance, exact, parts):
             # one row changes every distance by one, or one cell by one
-            changed = len(exact) if PAIRS in dict(allowance.shares) else 1
+            changed = len(exact) if {PAIRS, STRENGTHS} & set(dict(allowance.shares)) else 1
             drawn.append((allowance.shares, changed / allowance.noise**2))
             return super().release_counts(allowance, exact, parts)
+
+        def release_choice(self, allowance, exact, parts):
+            drawn.append((allowance.shares, 1 / allowance.noise**2))  # the chances are tested above
+            return super().release_choice(allowance, exact, parts)
 
     def noise_of_a_step(self, sizes, sensitivity):
         made = step(self, sizes, sensitivity)
@@ -266,6 +332,7 @@ def test_what_a_whole_run_draws_is_what_the_accountant_composed(parameters, tmp_
 
     step = TrainingReleases.noise_of_a_step
     monkeypatch.setattr(run_module, "Releases", Recording)
+    monkeypatch.setattr(training_module, "Releases", Recording)
     monkeypatch.setattr(TrainingReleases, "noise_of_a_step", noise_of_a_step)
     synthesizer = learn(tmp_path, **parameters)
     plan = synthesizer.receipt.plan
@@ -276,13 +343,13 @@ def test_what_a_whole_run_draws_is_what_the_accountant_composed(parameters, tmp_
     total = sum(mu for _, mu in drawn)
     assert total <= plan.base_mu**2 * (1 + 1e-9)
     assert total == pytest.approx(plan.base_mu**2, rel=0.05)  # all that was paid for was used, but orderings
-    assert len(steps) == plan.training.steps == 3
-    assert steps == pytest.approx([plan.training.noise_multiplier] * 3)
+    assert len(steps) == plan.training.steps == parameters.get("steps", 3)
+    assert steps == pytest.approx([plan.training.noise_multiplier] * len(steps))
 
 
 def test_noise_is_drawn_in_privacy_and_nowhere_else():
     root = Path(jupyter_dpsynth.__file__).parent
-    calls = re.compile(r"\.(normal|whole)\(|standard_normal|random\.normal|poisson_sample\(")
+    calls = re.compile(r"\.(normal|whole|gumbel)\(|standard_normal|random\.normal|poisson_sample\(")
     found = {
         str(path.relative_to(root))
         for path in root.rglob("*.py")

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.encoding.table import TableCodec
+from jupyter_dpsynth.engine.model.features import Derived
 from jupyter_dpsynth.engine.model.network import Layout
-from jupyter_dpsynth.engine.model.plan import RunPlan
+from jupyter_dpsynth.engine.model.plan import INTERACTIONS, RunPlan
 from jupyter_dpsynth.engine.model.reference import MeasuredReference, reference_from
 from jupyter_dpsynth.engine.planning.plan import MICROBATCH_SENSITIVITY
 from jupyter_dpsynth.errors import ConfigError
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StepReservations", "TrainingTask", "window"]
 
-CHECKPOINT = Kind("checkpoint", 1)
+CHECKPOINT = Kind("checkpoint", 2)
 PRIVATE_FILE = 0o600
 WINDOWS = 20  # checkpoints of a run
 VECTORS = ("values", "average", "first", "second")
@@ -80,6 +81,7 @@ class TrainingTask:
         released: How many steps may have been made already.
         state: The optimizer's vectors, float32 `[F + D]` by name; empty before the first step.
         losses: Noisy mean loss of each completed step whose result is known, `[k]`.
+        derived: The derived features that were chosen; None before they were looked for.
     """
 
     config: dict[str, Any]
@@ -94,11 +96,20 @@ class TrainingTask:
     state: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     losses: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     untold: tuple[str, ...] = ()
+    derived: tuple[Derived, ...] | None = None
 
     @property
     def layout(self) -> Layout:
         """Blocks and interactions of the model."""
-        return Layout.from_dependence(self.codec.sizes, self.reference.dependence, self.plan.pair_exponent)
+        sizes, exponent = self.codec.sizes, self.plan.pair_exponent
+        layout = Layout.from_dependence(sizes, self.reference.dependence, exponent)
+        return layout.with_derived(self.derived or ())
+
+    @property
+    def search_step(self) -> int | None:
+        """After how many steps with a known result interactions are looked for; None if they are not."""
+        found = self.derived is not None or self.plan.picks == 0 or len(self.losses) > self.plan.search_step
+        return None if found else self.plan.search_step
 
     @property
     def lost(self) -> int:
@@ -136,7 +147,7 @@ class TrainingTask:
     def to_bytes(self) -> bytes:
         """What `from_bytes` reads."""
         epsilon, delta = self.reserved
-        document = {
+        document: dict[str, Any] = {
             "config": self.config,
             "plan": _plan_document(self.plan),
             "codec": self.codec.to_dict(),
@@ -151,6 +162,8 @@ class TrainingTask:
             "started": bool(self.state),
             "untold": list(self.untold),
         }
+        if self.derived is not None:
+            document["derived"] = [feature.to_dict() for feature in self.derived]
         arrays = {"counts": np.concatenate(self.counts), "losses": self.losses, **self.state}
         return pack(CHECKPOINT, document, arrays, compressed=False)
 
@@ -185,6 +198,11 @@ class TrainingTask:
             document["seed"],
             document["released"],
         )
+        if "derived" in document:
+            check_part(document["derived"], "synthesizer", "derived")
+            sizes = codec.sizes.tolist()
+            derived = tuple(Derived.from_dict(each, sizes) for each in document["derived"])
+            task = replace(task, derived=derived)
         width = int(codec.sizes.sum())
         shapes: dict[str, tuple[int, ...]] = {"counts": (width,), "losses": (document["updates"],)}
         if document["started"]:
@@ -253,6 +271,15 @@ class StepReservations:
             self.task.after(update, losses).write(self.path)
         return self._extend()
 
+    def claim_search(self) -> bool:
+        """Whether interactions may be looked for: once in a run, whatever a process that began it came to."""
+        return self.ledger.claim_once(self.task.entry, INTERACTIONS)
+
+    def keep(self, derived: tuple[Derived, ...], update: AdamUpdate, losses: Sequence[float]) -> None:
+        """Keep the derived features that were chosen."""
+        self.task = replace(self.task, derived=derived)
+        self.task.after(update, losses).write(self.path)
+
     def close(self, update: AdamUpdate, losses: Sequence[float], reason: StopReason) -> int:
         """Keep the end, and give back what was reserved and not used.
 
@@ -301,6 +328,7 @@ def _plan_from(document: dict[str, Any], config: dict[str, Any], columns: int) -
         document = {name: value for name, value in document.items() if name not in EARLIER_NOISE}
         grouped = config.get("num_microbatches") is not None
         document |= {"columns": columns, "gradient_sensitivity": MICROBATCH_SENSITIVITY if grouped else 1.0}
+    document = {"picks": 0, **document}  # what earlier versions did not look for
     if sorted(document) != sorted([*_plan_fields(), *TRAINING]):
         damaged(CHECKPOINT, "the plan has unknown or missing fields")
     values = {name: document[name] for name in _plan_fields()}

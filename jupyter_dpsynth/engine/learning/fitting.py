@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.engine.learning.checkpoint import StepReservations
-from jupyter_dpsynth.engine.learning.workers import is_first, send, several, shard
+from jupyter_dpsynth.engine.learning.training import Training
+from jupyter_dpsynth.engine.learning.workers import is_first, send
 from jupyter_dpsynth.engine.model.network import TabularModel
 from jupyter_dpsynth.engine.model.plan import MARGINALS
 from jupyter_dpsynth.engine.model.reference import to_shares
@@ -20,45 +21,22 @@ from jupyter_dpsynth.reports import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.engine.learning.checkpoint import TrainingTask
-    from jupyter_dpsynth.engine.learning.progress import RunProgress
-    from jupyter_dpsynth.engine.learning.spending import LedgerEntry
+    from jupyter_dpsynth.engine.learning.participants import Participants
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.engine.training.adam import AdamUpdate
-    from jupyter_dpsynth.engine.training.distribute import Workers
     from jupyter_dpsynth.engine.training.loading import BackgroundImport
-    from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.sources.bounding import PrivacyUnits
 
-__all__ = ["FittedModel", "Participants", "train_model"]
+__all__ = ["FittedModel", "train_model"]
 
 logger = logging.getLogger(__name__)
 
 START_FLOOR = 0.25  # least count of a cell at the start of training, in standard deviations
 POLL_SECONDS = 0.25
-
-
-@dataclass(frozen=True, eq=False)
-class Participants:
-    """Who and what takes part in a run beside the table.
-
-    Attributes:
-        entry: The run in the ledger.
-        progress: Tells the observer.
-        noise: Source of noise.
-        workers: Who trains together, None for one device.
-        checkpoint: File to keep the training's state in and to go on from, or None.
-    """
-
-    entry: LedgerEntry
-    progress: RunProgress
-    noise: NoiseSource
-    workers: Workers | None
-    checkpoint: Path | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +72,7 @@ def train_model(
         participants: Who takes part.
         importer: Brings the training's module.
     """
-    plan, progress, workers = task.plan, participants.progress, participants.workers
+    plan, progress = task.plan, participants.progress
     spent = _epsilon_by_step(plan, test_only=participants.entry.test_only)
     progress.report(total_steps=plan.steps, delta=plan.delta, epsilon=spent(task.lost))
     floor = START_FLOOR * plan.noise_of(MARGINALS, Fraction(1, plan.columns)) + 1
@@ -103,17 +81,7 @@ def train_model(
         return FittedModel(_untrained(task, shares), StopReason.STOPPED, task.losses, task.lost)
 
     task, reservations = _share(task, participants)
-    codes, units = shard(workers, codes, units)
-    training = importer.trainer
-    start = training.Start(task.layout, shares, [column.ordered_cells for column in task.codec.columns])
-    made = len(task.losses) + task.lost
-    config, noise = participants.entry.config, participants.noise
-    parts = training.training_parts(start, plan, config, noise, units, workers, made)
-    if task.state:
-        parts.update.restore(task.state, len(task.losses))
-    trainer = training.DPTrainer(
-        plan, parts.release, parts.update, parts.divisor, workers=workers, losses=task.losses.tolist()
-    )
+    training = Training(task, shares, codes, units, participants, importer.trainer, reservations)
     progress.report(phase="training", message="training")
 
     def after_step(step: int, loss: float, loss_noise: float) -> None:
@@ -122,16 +90,8 @@ def train_model(
             step=step, epsilon=spent(step + task.lost), loss=loss, loss_noise=loss_noise, rows=rows
         )
 
-    ahead = 2 if several(workers) else 1  # of several workers all make one more step after a stop request
-
-    def stopped() -> bool:
-        upcoming = min(len(trainer.losses) + ahead, task.last_step)
-        return progress.stop_requested or (
-            reservations is not None and not reservations.allows(upcoming, parts.update, trainer.losses)
-        )
-
-    outcome = trainer.train(codes, parts.releases, after_step, stopped)
-    released = _close(reservations, parts.update, outcome.losses.tolist(), outcome.stop_reason, task)
+    outcome = training.run(after_step)
+    released = _close(reservations, training.update, outcome.losses.tolist(), outcome.stop_reason, task)
     return FittedModel(outcome.model, outcome.stop_reason, outcome.losses, released)
 
 

@@ -27,6 +27,7 @@ def make_receipt(
     workers: int,
     imposed: Sequence[str] = (),
     untold: Sequence[str] = (),
+    together: Sequence[str] = (),
 ) -> PrivacyReceipt:
     """The receipt of a run after so many steps.
 
@@ -37,6 +38,7 @@ def make_receipt(
         workers: How many workers there were.
         imposed: Relations between columns that every synthetic row keeps, in words.
         untold: What the noise hides of the table's structure, in words.
+        together: Interactions of three or four columns that the network has learned, in words.
     """
     config = entry.config
     noise = (
@@ -72,6 +74,7 @@ def make_receipt(
         ledger_entry=entry.run,
         imposed=tuple(imposed),
         untold=tuple(untold),
+        together=tuple(together),
     )
 
 

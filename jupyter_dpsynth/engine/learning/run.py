@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.engine.learning.checkpoint import TrainingTask
-from jupyter_dpsynth.engine.learning.fitting import Participants, train_model
+from jupyter_dpsynth.engine.learning.fitting import train_model
+from jupyter_dpsynth.engine.learning.participants import Participants
 from jupyter_dpsynth.engine.learning.receipts import make_receipt
 from jupyter_dpsynth.engine.learning.workers import (
     compare_tables,
@@ -23,7 +24,7 @@ from jupyter_dpsynth.engine.learning.workers import (
 )
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.measuring.measure import measure_table
-from jupyter_dpsynth.engine.model.evidence import function_text, ordering_text
+from jupyter_dpsynth.engine.model.evidence import function_text, interaction_text, ordering_text
 from jupyter_dpsynth.engine.model.learned import Learned
 from jupyter_dpsynth.engine.model.plan import ROW_COUNT
 from jupyter_dpsynth.engine.planning.plan import (
@@ -260,7 +261,11 @@ def _finish(task: TrainingTask, fitted: FittedModel, participants: Participants)
     imposed = [ordering_text(low, high) for low, high in task.codec.orderings]
     imposed += [function_text(names[a], names[b]) for a, b in functions.kept]
     untold = [*task.untold, *(f"whether {function_text(names[a], names[b])}" for a, b in functions.untold)]
-    receipt = make_receipt(task.plan, participants.entry, fitted.released, workers, imposed, untold)
+    together = [
+        interaction_text([names[source] for source in feature.sources], names[feature.target])
+        for feature in model.layout.derived
+    ]
+    receipt = make_receipt(task.plan, participants.entry, fitted.released, workers, imposed, untold, together)
     reason = fitted.stop_reason
     participants.progress.report(phase="finished", message=reason.value, epsilon=receipt.epsilon)
     return Learned(task.codec, model, task.reference, receipt, reason, fitted.losses)

@@ -6,15 +6,19 @@ Training lives elsewhere; what is here needs no TensorFlow, so a loaded synthesi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["Layout", "TabularModel"]
+    from jupyter_dpsynth.engine.model.features import Derived
+
+__all__ = ["Layout", "TabularModel", "pair_strength"]
 
 LEAST_SPREAD = 1e-6  # where every column has one value only, nothing is learned, but divided by the norm
 
@@ -23,20 +27,40 @@ LEAST_SPREAD = 1e-6  # where every column has one value only, nothing is learned
 class Layout:
     """Which weights exist, and how strongly each pair of columns may interact.
 
-    The logits of column j are `b_j + sum over i < j of scale_ij * W[cell of column i, cells of j]`.
+    The logits of column j are `b_j + sum over i < j of scale_ij * W[cell of column i, cells of j]`, and as
+    much of the cell of each derived feature whose target is j.
 
     Attributes:
         sizes: Number of cells of each column, `[m]`.
         scale: Interaction strength of each pair, float64 `[m, m]`, zero on and below the diagonal.
+        derived: Derived features, whose cells come behind those of all columns.
     """
 
     sizes: NDArray[np.int64]
     scale: NDArray[np.float64]
+    derived: tuple[Derived, ...] = ()
 
     @property
     def width(self) -> int:
-        """D: the sum of the numbers of cells."""
+        """D: the sum of the numbers of cells of all columns."""
         return int(self.sizes.sum())
+
+    @property
+    def input_sizes(self) -> NDArray[np.int64]:
+        """Number of cells of each column and then of each derived feature, `[m + f]`."""
+        return np.array([*self.sizes, *(feature.size for feature in self.derived)], np.int64)
+
+    @property
+    def inputs(self) -> int:
+        """I: the sum of the numbers of cells of all columns and derived features."""
+        return int(self.input_sizes.sum())
+
+    def derived_inputs(self, target: int) -> Iterator[tuple[Derived, slice]]:
+        """The derived features of a column, and the positions of their cells among all inputs."""
+        ends = np.cumsum(self.input_sizes)[len(self.sizes) :]
+        for feature, end in zip(self.derived, ends.tolist(), strict=True):
+            if feature.target == target:
+                yield feature, slice(end - feature.size, end)
 
     @property
     def offsets(self) -> NDArray[np.int64]:
@@ -50,18 +74,29 @@ class Layout:
 
     @property
     def mask(self) -> NDArray[np.float32]:
-        """`scale` for every weight, float32 `[D, D]`; zero where there is no weight."""
-        return self.scale[self.owner][:, self.owner].astype(np.float32)
+        """The scale of every weight, float32 `[I, D]`; zero where there is no weight."""
+        out = np.zeros((self.inputs, self.width), np.float32)
+        out[: self.width] = self.scale[self.owner][:, self.owner]
+        for target in {feature.target for feature in self.derived}:
+            for feature, inputs in self.derived_inputs(target):
+                out[inputs, self.owner == target] = feature.scale
+        return out
 
     @property
     def free(self) -> NDArray[np.int64]:
-        """Positions of the F existing weights in the flattened `[D, D]` matrix, in increasing order."""
+        """Positions of the F existing weights in the flattened `[I, D]` matrix, in increasing order."""
         return np.flatnonzero(self.mask)
 
     @property
     def squared_inputs(self) -> NDArray[np.float64]:
-        """Squared norm `[m]` of the inputs of each column's block: the bias, one cell per earlier column."""
-        return 1 + (self.scale**2).sum(axis=0)
+        """Squared norm `[m]` of the inputs of each column's block.
+
+        These are the bias, one cell of every earlier column, and one of every derived feature of the column.
+        """
+        out = 1 + (self.scale**2).sum(axis=0)
+        for feature in self.derived:
+            out[feature.target] += feature.scale**2
+        return out
 
     def clip_norm(self, shares: list[NDArray[np.float64]], factor: float) -> float:
         """`factor` times the root mean square gradient norm of a row at the start of training, not zero.
@@ -85,10 +120,29 @@ class Layout:
         """
         upper = np.triu_indices(len(sizes), 1)
         scale = np.zeros_like(dependence)
-        # twice the distance is the L1 score; the constant keeps every pair a little alive
-        strength = (2 * dependence[upper] + 0.02) ** exponent
-        scale[upper] = strength / np.sqrt((strength**2).mean()) if len(strength) else strength
+        scale[upper] = pair_strength(dependence[upper], dependence, exponent)
         return cls(sizes, scale)
+
+    def with_derived(self, derived: Sequence[Derived]) -> Layout:
+        """The same with these derived features."""
+        return replace(self, derived=tuple(derived))
+
+
+def pair_strength(
+    distance: NDArray[np.float64], dependence: NDArray[np.float64], exponent: float
+) -> NDArray[np.float64]:
+    """Interaction strength for a total-variation distance from what a model without the interaction has.
+
+    Args:
+        distance: Of each interaction, in [0, 1].
+        dependence: Total-variation distance of each pair from independence, `[m, m]`; the mean square of
+            the strengths of all pairs is 1.
+        exponent: 1 selects sharply, 0 treats all alike.
+    """
+    # twice the distance is the L1 score; the constant keeps every pair a little alive
+    pairs = (2 * dependence[np.triu_indices(len(dependence), 1)] + 0.02) ** exponent
+    strength: NDArray[np.float64] = (2 * distance + 0.02) ** exponent
+    return strength / np.sqrt((pairs**2).mean()) if len(pairs) else strength
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +151,8 @@ class TabularModel:
 
     Attributes:
         layout: Blocks and their interactions.
-        weights: Weights with their scale applied, float32 `[D, D]`, block upper triangular.
+        weights: Weights with their scale applied, float32 `[I, D]`: of the columns' cells, block upper
+            triangular, and below them of the derived features' cells.
         bias: Biases, float32 `[D]`.
 
     Privacy:
@@ -107,3 +162,16 @@ class TabularModel:
     layout: Layout
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
+
+    def derived_logits(self, codes: NDArray[np.integer[Any]], target: int) -> NDArray[np.float32] | float:
+        """What derived features add to a column's logits, `[n, cells]`; 0 if it has none.
+
+        Args:
+            codes: Codes `[n, m]`, known up to the column.
+            target: Place of the column.
+        """
+        first, end = self.layout.offsets[target : target + 2]
+        return sum(
+            self.weights[inputs, first:end][feature.codes(codes)]
+            for feature, inputs in self.layout.derived_inputs(target)
+        )

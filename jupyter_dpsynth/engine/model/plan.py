@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.reports import StopReason
 
 __all__ = [
+    "INTERACTIONS",
     "MARGINALS",
     "ORDERINGS",
     "PAIRS",
     "RARE_CATEGORIES",
     "RESOLUTION_HISTOGRAMS",
     "ROW_COUNT",
+    "STRENGTHS",
     "VALUE_HISTOGRAMS",
     "RunPlan",
 ]
@@ -44,7 +46,10 @@ RARE_CATEGORIES = "second look at unlisted names"
 MARGINALS = "one-way marginals"
 PAIRS = "pair dependence"
 ORDERINGS = "orderings of columns"
+INTERACTIONS = "choice of interactions"  # these two after a third of the training steps
+STRENGTHS = "strength of interactions"
 
+IN_TRAINING = (INTERACTIONS, STRENGTHS)
 SMALLEST_CLIP_FACTOR, LARGEST_CLIP_FACTOR = 0.6, 1.5
 
 
@@ -65,6 +70,7 @@ class RunPlan:
         weight_decay: Strength of the pull of the weights to zero.
         clip_factor: What the signal allows the clip norm to be, see `clip_factor_of`.
         pair_exponent: How strongly a pair's dependence scales its weights.
+        picks: How many interactions of three or four columns are chosen at most; 0 if none are looked for.
         ends_by: Whether training ends because the steps are done or because the budget is.
         unit_rows: Most rows of one privacy unit, by which all noise is scaled.
         gradient_sensitivity: L2 change of a step's gradient sum by one privacy unit, in clip norms.
@@ -84,6 +90,7 @@ class RunPlan:
     weight_decay: float
     clip_factor: float
     pair_exponent: float
+    picks: int
     ends_by: StopReason
     unit_rows: int
     gradient_sensitivity: float = 1.0
@@ -134,10 +141,25 @@ class RunPlan:
         return self.privacy.training.noise_multiplier * GRADIENT_NOISE * self.gradient_sensitivity
 
     @property
+    def search_step(self) -> int:
+        """After how many steps interactions are looked for, whether or not the results of all are known."""
+        return self.steps // 3 if self.picks else 0
+
+    @property
     def releases(self) -> tuple[PlannedRelease, ...]:
         """What is measured before training, as `Releases` admits it."""
+        return tuple(each for each in self._planned if each.measurement.name not in IN_TRAINING)
+
+    @property
+    def releases_of_search(self) -> tuple[PlannedRelease, ...]:
+        """What is released when interactions are looked for, as `Releases` admits it."""
+        return tuple(each for each in self._planned if each.measurement.name in IN_TRAINING)
+
+    @property
+    def _planned(self) -> tuple[PlannedRelease, ...]:
         measurements = () if self.privacy is None else self.privacy.measurements
-        sensitivities = {PAIRS: math.sqrt(self.pairs)}
+        # one row moves each pair's distance by 1, and each chosen interaction's strength
+        sensitivities = {PAIRS: math.sqrt(self.pairs), STRENGTHS: math.sqrt(self.picks)}
         return tuple(
             PlannedRelease(each, sensitivities.get(each.name, 1.0), self.unit_rows) for each in measurements
         )
@@ -166,7 +188,7 @@ class RunPlan:
             name: The measurement's name.
             share: Share of the measurement that a figure's release uses up.
         """
-        found = [each.noise(share) for each in self.releases if each.measurement.name == name]
+        found = [each.noise(share) for each in self._planned if each.measurement.name == name]
         return found[0] if found else 0.0
 
     def with_training(self, steps: int, sampling_probability: float) -> RunPlan:
@@ -175,6 +197,15 @@ class RunPlan:
         if self.privacy is None:
             return replace(self, exact_training=training)
         return replace(self, privacy=replace(self.privacy, training=training))
+
+    def step_sensitivity(self, clip_norm: float, loss_bound: float) -> StepSensitivity:
+        """Largest change of a training step's sums by one privacy unit.
+
+        Args:
+            clip_norm: The clip norm.
+            loss_bound: Largest loss of one row, nats.
+        """
+        return StepSensitivity(self.gradient_sensitivity * clip_norm, self.unit_rows * loss_bound)
 
     def training_releases(
         self, clip_norm: float, loss_bound: float, noise: NoiseSource, *, made: int = 0, share: float = 1.0
@@ -191,6 +222,6 @@ class RunPlan:
         Raises:
             UnplannedReleaseError: The plan has no training.
         """
-        sensitivity = StepSensitivity(self.gradient_sensitivity * clip_norm, self.unit_rows * loss_bound)
+        sensitivity = self.step_sensitivity(clip_norm, loss_bound)
         exact = self.privacy is None
         return TrainingReleases(self.training, sensitivity, noise, made=made, share=share, exact=exact)

@@ -23,12 +23,14 @@ from jupyter_dpsynth.engine.measuring.orderings import planned_orderings
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.measuring.resolution import needs_resolution
 from jupyter_dpsynth.engine.model.plan import (
+    INTERACTIONS,
     MARGINALS,
     ORDERINGS,
     PAIRS,
     RARE_CATEGORIES,
     RESOLUTION_HISTOGRAMS,
     ROW_COUNT,
+    STRENGTHS,
     VALUE_HISTOGRAMS,
     RunPlan,
 )
@@ -69,6 +71,10 @@ LARGEST_RESOLUTION_SHARE = 0.03
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.01
 RARE_SHARE = 0.06
+INTERACTION_SHARE = STRENGTH_SHARE = 0.005
+MOST_PICKS = 8  # interactions that are chosen
+SEARCH_SIGNAL = 0.2  # least snr: below it the noise hides all interactions but those of most rows
+SEARCH_STEPS = 60  # least steps: with fewer no derived feature is learned
 SELECTION_SHARE = 0.1  # of delta, for publishing undeclared categories and single values of numbers
 COUNT_DELTA = 0.01  # of delta, left unused because the plan follows from the noisy row count
 LARGEST_COUNT_DELTA = 0.2
@@ -159,7 +165,8 @@ def plan_run(
     delta = config.delta or 1 / (10 * rows)
     mu = gaussian_mu(config.epsilon, delta)
     snr = rows * mu / (REFERENCE_ROWS * config.rows_per_unit)
-    count, shares = planned_count(config), _shares(df_meta, snr)
+    picks = _picks(config, columns) if snr >= SEARCH_SIGNAL else 0
+    count, shares = planned_count(config), _shares(df_meta, snr, picks)
     measurements = tuple(
         GaussianMeasurement(name, _share_sigma(share, mu), detail) for name, (share, detail) in shares.items()
     )
@@ -183,6 +190,7 @@ def plan_run(
         privacy=privacy,
         epsilon=compute_epsilon(privacy, delta, accountant),
         snr=snr,
+        picks=picks,
         ends_by=ends_by,
         unit_rows=config.rows_per_unit,
         gradient_sensitivity=sensitivity,
@@ -190,7 +198,13 @@ def plan_run(
     )
 
 
-def _shares(df_meta: DataFrameMeta, snr: float) -> dict[str, tuple[float, str]]:
+def _picks(config: ResolvedConfig, columns: int) -> int:
+    """How many interactions of three and four columns are chosen at most; 0 if none are looked for."""
+    steps = config.steps or DEFAULT_STEPS
+    return 0 if steps < SEARCH_STEPS else min(MOST_PICKS, math.comb(columns, 3) + math.comb(columns, 4))
+
+
+def _shares(df_meta: DataFrameMeta, snr: float, picks: int) -> dict[str, tuple[float, str]]:
     """For each measurement but the row count its share of the squared budget, and what it consists of."""
     columns, undeclared = len(df_meta.learned), len(df_meta.undeclared)
     pairs = columns * (columns - 1) // 2
@@ -206,6 +220,8 @@ def _shares(df_meta: DataFrameMeta, snr: float) -> dict[str, tuple[float, str]]:
         MARGINALS: (marginals, f"{columns} columns"),
         PAIRS: (PAIR_SHARE if pairs else 0.0, f"{pairs} pairs"),
         ORDERINGS: (ORDER_SHARE if orderings else 0.0, f"up to {orderings} pairs"),
+        INTERACTIONS: (INTERACTION_SHARE if picks else 0.0, f"up to {picks} of three or four columns"),
+        STRENGTHS: (STRENGTH_SHARE if picks else 0.0, f"of {picks} interactions"),
     }
     return {name: each for name, each in shares.items() if each[0]}
 
@@ -329,6 +345,7 @@ def _plan_without_noise(config: ResolvedConfig, df_meta: DataFrameMeta, rows: fl
         privacy=None,
         epsilon=math.inf,
         snr=snr,
+        picks=_picks(config, len(df_meta.learned)),
         exact_training=SampledTraining(steps, probability, 1.0),
         ends_by=StopReason.FINISHED,
         unit_rows=config.rows_per_unit,

@@ -52,7 +52,7 @@ class ConditionalSampler:
     ) -> None:
         self.generator = generator
         self.bias = bias
-        self.weights = model.weights
+        self.model, self.weights = model, model.weights
         self.offsets = model.layout.offsets
         self.blocks = [slice(*pair) for pair in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
 
@@ -124,7 +124,7 @@ class ConditionalSampler:
             part, weight = codes[start : start + PART_ROWS], weights[start : start + PART_ROWS]
             logits = np.tile(self.bias, (len(part), 1))
             for place in range(prefix):
-                chances = _chances(logits[:, self.blocks[place]])
+                chances = self._chances(logits, part, place)
                 chances *= allowed[place] * tilts[place]
                 weight *= chances.sum(axis=1)
                 part[:, place] = self._pick(chances)
@@ -138,7 +138,7 @@ class ConditionalSampler:
             part = codes[start : start + PART_ROWS]
             logits = self._logits(part, range(prefix))
             for place in range(prefix, len(self.blocks)):
-                part[:, place] = self._pick(_chances(logits[:, self.blocks[place]]))
+                part[:, place] = self._pick(self._chances(logits, part, place))
                 self._condition(logits, place, part[:, place])
         return codes
 
@@ -148,6 +148,15 @@ class ConditionalSampler:
         for place in places:
             self._condition(logits, place, codes[:, place])
         return logits
+
+    def _chances(
+        self, logits: NDArray[np.float64], codes: NDArray[np.int32], place: int
+    ) -> NDArray[np.float64]:
+        """Probabilities of a column's cells, which add up to 1 in every row."""
+        own = logits[:, self.blocks[place]] + self.model.derived_logits(codes, place)
+        chances = np.exp(own - own.max(axis=1, keepdims=True))
+        chances /= chances.sum(axis=1, keepdims=True)
+        return chances
 
     def _condition(self, logits: NDArray[np.float64], place: int, cells: NDArray[np.int32]) -> None:
         """Add what one column's cells contribute to the columns behind it."""
@@ -159,10 +168,3 @@ class ConditionalSampler:
         heights = np.cumsum(chances, axis=1)
         points = self.generator.random(len(chances)) * heights[:, -1]
         return np.minimum((heights <= points[:, None]).sum(axis=1), chances.shape[1] - 1)
-
-
-def _chances(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities of the cells, which add up to 1 in every row."""
-    chances = np.exp(logits - logits.max(axis=1, keepdims=True))
-    chances /= chances.sum(axis=1, keepdims=True)
-    return chances

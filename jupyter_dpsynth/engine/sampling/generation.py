@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.engine.model.features import Derived
     from jupyter_dpsynth.engine.model.network import TabularModel
 
 __all__ = ["calibrated_bias", "generate_codes"]
@@ -101,16 +102,15 @@ class _Chain:
         self.width = model.layout.width
         self.generator = generator
         layers = 2 if self.width <= STEERED_WIDTH else 1
-        bounds = model.layout.offsets
-        self.columns = [
-            _Column(
-                share,
-                _to_units(model.bias[first:end]),
-                _to_units(model.weights[:first, first:end].T),
-                layers,
-            )
-            for share, first, end in zip(shares, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
-        ]
+        bounds = model.layout.offsets.tolist()
+        self.columns = []
+        for target, (share, first, end) in enumerate(zip(shares, bounds[:-1], bounds[1:], strict=True)):
+            derived = list(model.layout.derived_inputs(target))
+            weights = [model.weights[:first], *(model.weights[inputs] for _, inputs in derived)]
+            own = np.concatenate(weights)[:, first:end]
+            column = _Column(share, first, _to_units(model.bias[first:end]), _to_units(own.T), layers)
+            column.derived = [feature for feature, _ in derived]
+            self.columns.append(column)
 
     def draw(self, out: NDArray[np.int32], progress: Callable[[int], None] | None) -> None:
         """Fill `out`, `int32 [n, m]`."""
@@ -129,7 +129,8 @@ class _Chain:
             block[0] = 1  # what the biases are multiplied with
             points = self.generator.random((len(self.columns), end - start), dtype=np.float32)
             for place, column in enumerate(self.columns):
-                out[start:end, place] = column.draw(block, points[place], parts, scratch)
+                earlier = column.inputs(block, out[start:end])
+                out[start:end, place] = column.draw(block, earlier, points[place], parts, scratch)
             if progress is not None:
                 progress(end - start)
 
@@ -164,36 +165,63 @@ class _Column:
 
     Args:
         share: Share of each of its cells that the table is to have, `[cells]`.
+        first: Position of its first cell.
         bias: Biases in units, `[cells]`.
-        weights: Weights in units from the earlier columns' cells, `[cells, first]`.
+        weights: Weights in units from the cells of earlier columns and then of derived features,
+            `[cells, inputs]`.
         layers: 2 to steer pairs, 1 not to.
+
+    Attributes:
+        derived: Its derived features.
     """
+
+    derived: Sequence[Derived] = ()
 
     def __init__(
         self,
         share: NDArray[np.float64],
+        first: int,
         bias: NDArray[np.float32],
         weights: NDArray[np.float32],
         layers: int,
     ) -> None:
-        self.first, self.share = 1 + weights.shape[1], share  # the row of ones comes before all cells
+        self.first, self.share = 1 + first, share  # the row of ones comes before all cells
         self.bias = np.where(share == 0, np.float32(NEVER), bias)
         # the model's own weights first, the steered ones last
         self.weights = np.repeat(np.column_stack([self.bias, weights])[None], layers, axis=0)
         self.surplus = np.zeros(len(share))  # rows of each cell beyond its share, so far
-        self.steers_pairs = layers == 2 and self.first > 1
+        self.steers_pairs = layers == 2 and first > 0
         if self.steers_pairs:
             self.blocks = 0
             self.expected = np.zeros(weights.shape)  # rows of each pair, in the first blocks
             self.missing = np.zeros(weights.shape)  # rows of each pair: expected less drawn, so far
 
+    def inputs(self, drawn: NDArray[np.float32], codes: NDArray[np.int32]) -> NDArray[np.float32]:
+        """What its cells depend on, one-hot below a row of ones, `[1 + inputs, rows]`.
+
+        Args:
+            drawn: One-hot rows below a row of ones, `[1 + D, rows]`.
+            codes: Codes of the rows, `[rows, m]`, known up to this column.
+        """
+        earlier = drawn[: self.first]
+        if not self.derived:
+            return earlier
+        extra = [np.arange(feature.size)[:, None] == feature.codes(codes) for feature in self.derived]
+        return np.concatenate([earlier, *extra], dtype=np.float32)
+
     def draw(
-        self, drawn: NDArray[np.float32], points: NDArray[np.float32], parts: int, scratch: _Scratch
+        self,
+        drawn: NDArray[np.float32],
+        inputs: NDArray[np.float32],
+        points: NDArray[np.float32],
+        parts: int,
+        scratch: _Scratch,
     ) -> NDArray[np.integer[Any]]:
         """Draw the cells of a block.
 
         Args:
             drawn: One-hot rows below a row of ones, `[1 + D, rows]`; this column's part is filled in.
+            inputs: What `inputs` gave.
             points: Uniform in [0, 1), `[rows]`.
             parts: In how many equal parts rows are multiplied.
             scratch: Room to work in.
@@ -202,7 +230,7 @@ class _Column:
         correction = STEER_SHARES * self.surplus / (self.share * rows + 1)
         np.clip(correction, -LARGEST_CORRECTION, LARGEST_CORRECTION, out=correction)
         self.weights[:, :, 0] = self.bias - _to_units(correction)
-        earlier = _in_parts(drawn[: self.first], parts)
+        earlier = _in_parts(inputs, parts)
         logits = scratch.logits(layers, cells, rows)
         np.matmul(self.weights[:, None], earlier, out=_in_parts(logits, parts))
         depths = scratch.depths(layers, cells, rows)

@@ -65,6 +65,7 @@ class CellSampler:
         generator: np.random.Generator,
     ) -> None:
         self.weights, self.bias = model.weights.astype(np.float64), bias
+        self.layout = model.layout
         self.allowed, self.generator = allowed, generator
         bounds = model.layout.offsets.tolist()
         self.blocks = [slice(*pair) for pair in itertools.pairwise(bounds)]
@@ -139,7 +140,8 @@ class CellSampler:
         for other in range(len(self.blocks)):
             if other not in places:
                 end = self.blocks[other].stop
-                logits[:, end:] += self.weights[self.blocks[other], end:][codes[:, other]]
+                logits[:, end:] += self.weights[self.blocks[other], end : len(self.bias)][codes[:, other]]
+        joint = [self._joint(codes, places, column, logits) for column in range(len(self.blocks))]
         scores = np.zeros((len(codes), *(self.sizes[place] for place in places)))
         for axis, place in enumerate(places):
             barred = np.where(self.allowed[place], 0.0, -np.inf)
@@ -152,9 +154,40 @@ class CellSampler:
                     scores += _along(effect[None], [axis, places.index(column)], len(places))
                 else:
                     scores += _along(effect[:, codes[:, column]].T, [axis], len(places))
-            normaliser = _log_sums(logits[:, self.blocks[column]], between)
+            for axes, effect in joint[column]:
+                if column in places:
+                    scores += _along(effect, [*axes, places.index(column)], len(places))
+                else:
+                    scores += _along(effect[np.arange(len(codes)), ..., codes[:, column]], axes, len(places))
+            normaliser = _log_sums(logits[:, self.blocks[column]], between, joint[column])
             scores -= _along(normaliser, list(range(len(earlier))), len(places))
         return scores
+
+    def _joint(
+        self, codes: NDArray[np.int32], places: list[int], target: int, logits: NDArray[np.float64]
+    ) -> list[tuple[list[int], NDArray[np.float64]]]:
+        """Effects of a column's derived features; of those whose sources are all known it is added to logits.
+
+        Returns:
+            For each other feature the axes of the sources that are missing, and its effect, `[rows, cells of
+            each of them, cells of the column]`.
+        """
+        found = []
+        for feature, inputs in self.layout.derived_inputs(target):
+            index = np.zeros(len(codes), np.int64)
+            axes = [places.index(source) for source in feature.sources if source in places]
+            for source, addend in zip(feature.sources, feature.addends, strict=True):
+                if source not in places:
+                    index += addend[codes[:, source]]
+            for source, addend in zip(feature.sources, feature.addends, strict=True):
+                if source in places:
+                    index = index[..., None] + addend
+            effect = self.weights[inputs, self.blocks[target]][index]
+            if axes:
+                found.append((axes, effect))
+            else:
+                logits[:, self.blocks[target]] += effect
+        return found
 
 
 def _blocks(places: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
@@ -176,13 +209,28 @@ def _along(values: NDArray[np.float64], axes: Sequence[int], count: int) -> NDAr
     return values.reshape(len(values), *shape)
 
 
-def _log_sums(logits: NDArray[np.float64], effects: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _log_sums(
+    logits: NDArray[np.float64],
+    effects: Sequence[NDArray[np.float64]],
+    joint: Sequence[tuple[list[int], NDArray[np.float64]]] = (),
+) -> NDArray[np.float64]:
     """Log of the sum over cells of exp(logit + effects), `[rows, cells of each earlier column]`.
 
     Args:
         logits: Of one column's cells, `[rows, cells]`.
         effects: Of each earlier column's cells on them, `[earlier cells, cells]`.
+        joint: Of several earlier columns' cells together: which columns, and `[rows, their cells, cells]`.
     """
+    if joint:
+        sums = np.full((len(logits), *(len(effect) for effect in effects)), -np.inf)
+        for cell in range(logits.shape[1]):
+            own = _along(logits[:, cell], [], len(effects))
+            for axis, effect in enumerate(effects):
+                own = own + _along(effect[None, :, cell], [axis], len(effects))
+            for axes, effect in joint:
+                own = own + _along(effect[..., cell], axes, len(effects))
+            np.logaddexp(sums, own, out=sums)
+        return sums
     highest = logits.max(axis=1, keepdims=True)
     factors = np.ones((1, logits.shape[1]))
     logs: NDArray[np.float64] = np.zeros(())

@@ -67,7 +67,7 @@ class AdamUpdate:
         self._values, self._average = self._center.copy(), self._center.copy()
         self._first, self._second = np.zeros_like(self._center), np.zeros_like(self._center)
         self._averaged = 0
-        self.weights = np.zeros((self.layout.width, self.layout.width), dtype=np.float32)
+        self.weights = np.zeros((self.layout.inputs, self.layout.width), dtype=np.float32)
         self._matrix = np.zeros_like(self.weights)
 
     @property
@@ -90,6 +90,18 @@ class AdamUpdate:
             own[:] = state[name]
         self._averaged = sum(each / self.plan.steps > AVERAGED_FROM for each in range(1, step + 1))
         self.weights.ravel()[self._free] = self._values[: len(self._free)]
+
+    def go_on_from(self, earlier: AdamUpdate, step: int) -> None:
+        """Take over what an update of the same columns without derived features has after this many steps.
+
+        The weights of derived features begin at zero, and behind all others.
+        """
+        free, biases = len(earlier._free), self.layout.width
+        grown = {}
+        for name, values in earlier.state().items():
+            grown[name] = np.zeros_like(self._values)
+            grown[name][:free], grown[name][-biases:] = values[:free], values[-biases:]
+        self.restore(grown, step)
 
     def apply(self, sums: NoisySums, divisor: float, step: int) -> None:
         """One step on released sums."""

@@ -339,8 +339,8 @@ class ReplicatedRelease:
         first, *others = self.native.row_specs
         if tables:
             first = tf.TensorSpec(first.shape[:-1], tf.int64)
-        width = self.native.gradient.layout.width
-        parameters = tf.TensorSpec((width, width)), tf.TensorSpec((width,))
+        layout = self.native.gradient.layout
+        parameters = tf.TensorSpec((layout.inputs, layout.width)), tf.TensorSpec((layout.width,))
         places = tuple(tf.TensorSpec(table.shape, table.dtype) for table in tables)
         chunks = ((first, *others),) * len(self.workers.devices)
         held = (tf.TensorSpec([self._size], tf.float64),) * len(self.workers.devices)

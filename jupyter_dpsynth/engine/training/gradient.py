@@ -3,8 +3,9 @@
 A row enters as one-hot vectors, so its gradient is an outer product: for column j's logits it is `g_j =
 softmax - onehot`, once for the bias and once, times `scale_ij`, for the cell of every earlier column i. Its
 squared norm is therefore `sum_j |g_j|^2 (1 + sum_i scale_ij^2)`, and the clipped sum is `X^T (w * g)` with
-the rows' clip factors w, times `scale_ij`. `w * g` is rounded to whole numbers of a small step (see `grid`),
-so that the sums are exact; `scale_ij` and the step are applied to what is released.
+the rows' clip factors w, times `scale_ij`. A derived feature is a further one-hot vector of the row, which
+only the logits of its target see. `w * g` is rounded to whole numbers of a small step (see `grid`), so that
+the sums are exact; `scale_ij` and the step are applied to what is released.
 """
 
 from __future__ import annotations
@@ -90,13 +91,13 @@ class BatchGradient:
             [scale * self.grid.step, np.full(layout.width, self.grid.step), loss_step]
         )
         self.group_steps = np.concatenate([np.full(figures, clip_norm / GROUP_LEVELS), loss_step])
-        self._cells = tf.constant(np.concatenate([np.arange(size) for size in layout.sizes]), tf.float32)
+        self._inputs = _Inputs(layout)
         self._mask = tf.constant(layout.mask)
         blocks = np.eye(len(layout.sizes), dtype=np.float32)[layout.owner]
         self._blocks = tf.constant(blocks)
         self._owners = tf.constant(np.ascontiguousarray(blocks.T))
         self._block_weights = tf.constant(blocks @ layout.squared_inputs.astype(np.float32))
-        self._squared_scale = tf.constant(layout.scale**2, tf.float32)
+        self._squared_scale = tf.constant(_squared_scale(layout), tf.float32)
         self._product_error = product_error(layout)
         # rounding of a group's vector and of its norm in float64
         self._group_limit = GROUP_LEVELS * (1 - figures * 2.0**-52) - math.sqrt(figures) / 2
@@ -105,17 +106,17 @@ class BatchGradient:
         """One-hot rows, gradients of the logits and losses of a batch.
 
         Args:
-            weights: Unscaled weights, float32 `[D, D]`.
+            weights: Unscaled weights, float32 `[I, D]`.
             bias: Biases, float32 `[D]`.
             codes: `int32 [B, m]`.
 
         Returns:
-            One-hot rows `[B, D]`, softmax minus one-hot `[B, D]`, losses `[B]`; the last two may hold
+            One-hot rows `[B, I]`, softmax minus one-hot `[B, D]`, losses `[B]`; the last two may hold
             what is not finite.
         """
-        # each position gets its own column's code, to be compared with the cell it stands for
-        rows = tf.cast(tf.equal(tf.matmul(tf.cast(codes, tf.float32), self._owners), self._cells), tf.float32)
-        logits = tf.matmul(rows, weights * self._mask) + bias
+        inputs = self._inputs.one_hot(codes)
+        rows = inputs[:, : self.layout.width]
+        logits = tf.matmul(inputs, weights * self._mask) + bias
         # all columns' softmaxes at once: sums over a column's cells are a product with its indicator. One
         # shift serves a whole row, so a column far below it is held above the smallest exponential.
         shifted = tf.maximum(logits - tf.reduce_max(logits, axis=1, keepdims=True), LEAST_LOGIT)
@@ -123,7 +124,7 @@ class BatchGradient:
         totals = tf.matmul(exponentials, self._blocks)
         error = exponentials * tf.matmul(1 / totals, self._owners) - rows
         losses = tf.reduce_sum(tf.math.log(totals), axis=1) - tf.reduce_sum(shifted * rows, axis=1)
-        return rows, error, losses
+        return inputs, error, losses
 
     def _losses_in_steps(self, losses: Tensor, finite: Tensor) -> Tensor:
         """Losses in steps, at most L less two; the largest where a row is not finite.
@@ -148,7 +149,7 @@ class BatchGradient:
         Rows that are not finite count as zero: a NaN would pass through any clip.
 
         Args:
-            weights: Unscaled weights, float32 `[D, D]`.
+            weights: Unscaled weights, float32 `[I, D]`.
             bias: Biases, float32 `[D]`.
             codes: `int32 [B, m]`.
             present: Which of them are rows; the others are not counted, bool `[B]`.
@@ -214,11 +215,12 @@ class BatchGradient:
 
         The squared norm of a unit's sum is the sum, over all pairs of its rows, of the products of their
         gradients: column by column the product of their errors, once for the bias and `scale_ij^2` times for
-        every earlier column i in whose cell both rows are. Products of opposite signs cancel and leave their
-        rounding errors, at most a known part of the square of the rows' summed norms: that part is added.
+        every earlier column, or derived feature, i in whose cell both rows are. Products of opposite signs
+        cancel and leave their rounding errors, at most a known part of the square of the rows' summed norms:
+        that part is added.
 
         Args:
-            weights: Unscaled weights, float32 `[D, D]`.
+            weights: Unscaled weights, float32 `[I, D]`.
             bias: Biases, float32 `[D]`.
             codes: `int32 [units, rows, m]`.
             present: Which of the rows exist, bool `[units, rows]`.
@@ -237,7 +239,8 @@ class BatchGradient:
         error = tf.where(exists[:, None], error, 0.0)
         apart = tf.reshape(error, [units, most, self.layout.width])
         products = tf.matmul(apart[:, :, None] * apart[:, None], self._blocks)
-        together = tf.cast(tf.equal(codes[:, :, None], codes[:, None]), tf.float32)
+        cells = tf.reshape(self._inputs.all_codes(flat), [units, most, -1])
+        together = tf.cast(tf.equal(cells[:, :, None], cells[:, None]), tf.float32)
         pairs = tf.reduce_sum(products * (1 + tf.matmul(together, self._squared_scale)), axis=3)
         norms = tf.sqrt(tf.linalg.matvec(error * error, self._block_weights))
         summed = tf.reduce_sum(tf.cast(tf.reshape(norms, [units, most]), tf.float64), axis=1)
@@ -255,6 +258,50 @@ class BatchGradient:
 
     @tf.function(reduce_retracing=True)
     def row_gradients(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Every row's own gradient, `[B, D, D]` and `[B, D]`: large, for libraries that clip it."""
+        """Every row's own gradient, `[B, I, D]` and `[B, D]`: large, for libraries that clip it."""
         rows, error, _ = self._finite_errors(weights, bias, codes)
         return rows[:, :, None] * error[:, None, :] * self._mask, error
+
+
+class _Inputs:
+    """Codes of columns as one-hot rows, derived features included.
+
+    Args:
+        layout: Blocks and interactions.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        sizes, columns = layout.input_sizes, len(layout.sizes)
+        owners = np.eye(len(sizes), dtype=np.float32)[np.repeat(np.arange(len(sizes)), sizes)].T
+        cells = np.concatenate([np.arange(size) for size in sizes])
+        self._width = layout.width
+        self._owners, self._cells = tf.constant(owners), tf.constant(cells, tf.float32)
+        self._own_owners = tf.constant(np.ascontiguousarray(owners[:columns, : layout.width]))
+        addends = np.zeros((layout.width, len(layout.derived)), np.float32)
+        for place, feature in enumerate(layout.derived):
+            for source, addend in zip(feature.sources, feature.addends, strict=True):
+                addends[layout.owner == source, place] = addend
+        self._addends = tf.constant(addends) if layout.derived else None
+
+    def all_codes(self, codes: Tensor) -> Tensor:
+        """Codes of columns `int32 [B, m]`, and of derived features behind them, float32 `[B, m + f]`."""
+        own = tf.cast(codes, tf.float32)
+        if self._addends is None:
+            return own
+        # each position gets its own column's code, to be compared with the cell it stands for
+        rows = tf.equal(tf.matmul(own, self._own_owners), self._cells[: self._width])
+        # sums of whole numbers: exact
+        return tf.concat([own, tf.matmul(tf.cast(rows, tf.float32), self._addends)], axis=1)
+
+    def one_hot(self, codes: Tensor) -> Tensor:
+        """One-hot rows, float32 `[B, I]`."""
+        return tf.cast(tf.equal(tf.matmul(self.all_codes(codes), self._owners), self._cells), tf.float32)
+
+
+def _squared_scale(layout: Layout) -> np.ndarray[Any, Any]:
+    """By what a common cell of two rows multiplies the product of their errors, `[m + f, m]`."""
+    out = np.zeros((len(layout.input_sizes), len(layout.sizes)))
+    out[: len(layout.sizes)] = layout.scale**2
+    for place, feature in enumerate(layout.derived, len(layout.sizes)):
+        out[place, feature.target] = feature.scale**2
+    return out

@@ -43,7 +43,7 @@ def product_error(layout: Layout) -> float:
     Args:
         layout: Blocks and interactions: sums over a block's cells, over inputs, over blocks.
     """
-    terms = int(layout.sizes.max()) + 2 * len(layout.sizes) + OTHER_OPERATIONS
+    terms = int(layout.sizes.max()) + 2 * len(layout.input_sizes) + OTHER_OPERATIONS
     return terms * ROUNDING
 
 

@@ -94,8 +94,8 @@ class NativeRelease:
     def __init__(self, gradient: BatchGradient) -> None:
         self.gradient = gradient
         self.meanwhile: Callable[[], object] = lambda: None
-        width = gradient.layout.width
-        parameters = tf.TensorSpec((width, width)), tf.TensorSpec((width,))
+        layout = gradient.layout
+        parameters = tf.TensorSpec((layout.inputs, layout.width)), tf.TensorSpec((layout.width,))
         self._drawing = ThreadPoolExecutor(1, "noise")
         # traced once for any number of rows: a call then costs a third of what it does otherwise
         self._clipped_sum = self.kernel(gradient).get_concrete_function(*parameters, *self.row_specs)

@@ -87,11 +87,13 @@ class TrainingOutcome:
         model: The averaged model.
         stop_reason: Why it ended.
         losses: Noisy mean loss of each step in nats a row, `[steps]`.
+        paused: Whether it is only paused.
     """
 
     model: TabularModel
     stop_reason: StopReason
     losses: NDArray[np.float64]
+    paused: bool = False
 
 
 def training_parts(
@@ -102,6 +104,7 @@ def training_parts(
     units: PrivacyUnits | None = None,
     workers: Workers | None = None,
     made: int = 0,
+    earlier: TrainingReleases | None = None,
 ) -> TrainingParts:
     """The parts of the training that a plan and a config describe.
 
@@ -113,6 +116,8 @@ def training_parts(
         units: Which rows belong to which privacy unit; None if every row is one.
         workers: The replicas that train together, None for one. Rows and units are then those of this worker.
         made: Steps that were made, or may have been made, before.
+        earlier: What drew the noise before the layout grew; the planned steps that are left go over to the
+            new one.
 
     Raises:
         MissingDependencyError: The parameters name a library that is not installed.
@@ -125,7 +130,10 @@ def training_parts(
     share = 1.0 if workers is None else workers.share
     expected = plan.batch_size * (1.0 if workers is None else share / len(workers.devices))
     gradient = BatchGradient(start.layout, clip, loss_bound, expected, plan.unit_rows)
-    releases = plan.training_releases(clip, loss_bound, noise, made=made, share=share)
+    if earlier is None:
+        releases = plan.training_releases(clip, loss_bound, noise, made=made, share=share)
+    else:
+        releases = earlier.handed_over(plan.step_sensitivity(clip, loss_bound))
     release: NativeRelease
     if config.num_microbatches is not None:
         release = MicrobatchRelease(gradient, config.num_microbatches, noise.generator)
@@ -178,6 +186,7 @@ class DPTrainer:
         releases: TrainingReleases,
         after_step: Callable[[int, float, float], None],
         stopped: Callable[[], bool],
+        until: int | None = None,
     ) -> TrainingOutcome:
         """Make the steps that are planned and left, or fewer if stopped.
 
@@ -187,6 +196,7 @@ class DPTrainer:
             after_step: Called with the step's number, the running mean of the noisy loss and its noise.
             stopped: Asked before every step; True ends training and keeps the model. With several workers
                 it ends after one more step, for all of them.
+            until: Number of completed steps, those of an earlier process included, after which to pause.
 
         Privacy:
             Each step is a Poisson sample and one noisy release; all else is post-processing. The loss
@@ -197,14 +207,18 @@ class DPTrainer:
         population = self.release.population(codes)
         ahead: list[StepSample] = []
 
+        last = math.inf if until is None else until
+
         def sample_ahead() -> None:
-            if releases.left:
+            if releases.left and len(losses) + 1 < last:
                 ahead.append(releases.sample(population))
 
         if isinstance(self.release, NativeRelease | ReplicatedRelease):
             self.release.meanwhile = sample_ahead
         while releases.left:
-            if self._ends(stopped()):
+            if len(losses) >= last:
+                return TrainingOutcome(self.update.model(), reason, np.array(losses), paused=True)
+            if self.ends(stopped()):
                 reason = StopReason.STOPPED
                 break
             sample = ahead.pop() if ahead else releases.sample(population)
@@ -220,5 +234,6 @@ class DPTrainer:
             after_step(len(losses), float(np.mean(recent)), loss_noise / math.sqrt(len(recent)))
         return TrainingOutcome(self.update.model(), reason, np.array(losses))
 
-    def _ends(self, stop_requested: bool) -> bool:  # noqa: FBT001 - the one thing it is about
+    def ends(self, stop_requested: bool) -> bool:  # noqa: FBT001 - the one thing it is about
+        """Whether training ends here: the same answer on all workers."""
         return stop_requested if self._workers is None else self._workers.ends(stop_requested)

@@ -26,6 +26,8 @@ SHORT = {  # of the accountant's items, in the words of a newcomer
     "one-way marginals": "measuring each column",
     "pair dependence": "measuring pairs of columns",
     "orderings of columns": "finding columns in an order",
+    "choice of interactions": "finding columns that belong together",
+    "strength of interactions": "measuring how strongly they do",
     "training": "training",
 }
 

@@ -30,7 +30,12 @@ from jupyter_dpsynth.privacy.ledger.datasets import (
 )
 from jupyter_dpsynth.privacy.ledger.file import LedgerFile, default_path
 from jupyter_dpsynth.privacy.ledger.runs import RunStatus, read_run, read_spending, spending_row, spendings_of
-from jupyter_dpsynth.privacy.ledger.step_reservations import check_same_run, reserve_steps, reserved_steps
+from jupyter_dpsynth.privacy.ledger.step_reservations import (
+    check_same_run,
+    claim_once,
+    reserve_steps,
+    reserved_steps,
+)
 from jupyter_dpsynth.privacy.ledger.summary import Account, DatasetEntry, LedgerSummary, RunEntry
 
 if TYPE_CHECKING:
@@ -206,6 +211,23 @@ class PrivacyLedger:
         """
         with self._file.transaction() as db:
             return reserve_steps(db, run, steps, most, self._own_run(db, run)[1].plan)
+
+    def claim_once(self, run: str, name: str) -> bool:
+        """Claim, before it is made, a measurement that a run makes during training: granted once.
+
+        Args:
+            run: What `reserve` returned.
+            name: The measurement's name.
+
+        Raises:
+            ArtifactError: The ledger cannot be used, or does not hold the run.
+
+        Privacy:
+            As of `reserve_steps`: whichever process makes it, it is made once.
+        """
+        with self._file.transaction() as db:
+            self._own_run(db, run)
+            return claim_once(db, run, name)
 
     def reserved_steps(self, run: str) -> int:
         """How many steps of a run all processes together may have made.

@@ -1,4 +1,4 @@
-"""Training steps are reserved before they are made, so that nothing is spent twice after a crash.
+"""What training releases is reserved before it is made, so that nothing is spent twice after a crash.
 
 A process that trains with a checkpoint reserves the steps that it is going to make, a few at a time, and
 makes only those. Steps that a killed process had reserved count as made. A process that resumes the run, from
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.accounting import PrivacyPlan
     from jupyter_dpsynth.privacy.composition import Spending
 
-__all__ = ["check_same_run", "reserve_steps", "reserved_steps"]
+__all__ = ["check_same_run", "claim_once", "reserve_steps", "reserved_steps"]
 
 
 def reserved_steps(db: sqlite3.Connection, run: str) -> int:
@@ -50,6 +50,20 @@ def reserve_steps(db: sqlite3.Connection, run: str, steps: int, most: int, plan:
     granted = max(min(steps, most - taken), -taken)
     db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?)", (run, taken + granted))
     return granted
+
+
+def claim_once(db: sqlite3.Connection, run: str, name: str) -> bool:
+    """Whether the caller is the first, of all processes that train this run, to release something.
+
+    Args:
+        db: An open transaction.
+        run: The run's identifier.
+        name: The measurement's name.
+    """
+    key = f"{run} {name}"
+    first = reserved_steps(db, key) == 0
+    db.execute("INSERT OR REPLACE INTO claims VALUES (?, 1)", (key,))
+    return first
 
 
 def check_same_run(spending: Spending, plan: PrivacyPlan | None, *, same_data: bool) -> None:

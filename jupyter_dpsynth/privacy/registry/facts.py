@@ -22,6 +22,8 @@ __all__ = [
     "trust",
 ]
 
+CHOICE = "choice of interactions"  # the item that exponential mechanisms are planned as
+
 
 def row_count(receipt: PrivacyReceipt) -> str:
     """Whether the number of rows is protected."""
@@ -116,6 +118,8 @@ def mechanisms(receipt: PrivacyReceipt) -> str:
     """Mechanisms and software."""
     versions = ", ".join(f"{name} {version}" for name, version in receipt.versions.items())
     text = "- Mechanism: Gaussian noise on every measurement.\n"
+    if receipt.plan is not None and any(each.name == CHOICE for each in receipt.plan.measurements):
+        text = f"- Mechanism: Gaussian noise on every measurement, Gumbel noise on the {CHOICE}.\n"
     if receipt.plan is not None and receipt.plan.training is not None:
         text += (
             "- Training: stochastic gradient descent with clipped gradients and Gaussian noise (DP-SGD), by "
