@@ -92,7 +92,7 @@ def choice_noise(mu: float) -> float:
         worst pairs); Dong, Roth and Su 2022 (Gaussian DP).
 
     >>> round(choice_noise(0.627), 2)
-    1.98
+    1.99
     """
     from scipy.stats import norm
 

@@ -110,7 +110,7 @@ def completions(shell: Shell, text: str) -> list[str]:
         ("%%dpsynth learn df\nepsilon = 1\nnoise", ["noise_multiplier"]),
         ("%dpsynth compare --original ", ["df"]),
         ("%dpsynth help syn", ["synthesize"]),
-        ("%dpsynth config mi", ["mine"]),
+        ("%dpsynth config min", ["mine"]),
         ("%dpsynth learn df --config=m", ["--config=mine"]),
         ("%dpsynth learn df --n_public ", ["False", "True"]),
         ("%dpsynth learn df --dp_backend t", ["tensorflow_privacy"]),
