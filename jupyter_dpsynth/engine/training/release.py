@@ -8,7 +8,6 @@ by the actual one.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +19,7 @@ from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.privacy.releases import StepSensitivity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -86,17 +85,12 @@ class NativeRelease:
 
     Args:
         gradient: Gradients and clip norm.
-
-    Attributes:
-        meanwhile: Called in every step, after the noise is drawn and while TensorFlow computes the sums.
     """
 
     def __init__(self, gradient: BatchGradient) -> None:
         self.gradient = gradient
-        self.meanwhile: Callable[[], object] = lambda: None
         layout = gradient.layout
         parameters = tf.TensorSpec((layout.inputs, layout.width)), tf.TensorSpec((layout.width,))
-        self._drawing = ThreadPoolExecutor(1, "noise")
         # traced once for any number of rows: a call then costs a third of what it does otherwise
         self._clipped_sum = self.kernel(gradient).get_concrete_function(*parameters, *self.row_specs)
 
@@ -164,16 +158,9 @@ class NativeRelease:
             Gaussian mechanism on one vector, gradient and loss, of the stated sensitivity, rounded to a grid
             on which the sums are.
         """
-        batches = list(self.batches(sample.indices))  # microbatches are drawn here, before the noise
-        noise = self._drawing.submit(self._noise, sample)
-        whole = self.whole_sums(weights, bias, codes, batches)
-        whole += noise.result()
+        whole = sample.noise(self.steps, self.sensitivity)
+        whole += self.whole_sums(weights, bias, codes, self.batches(sample.indices))
         return NoisySums.of(whole, self.steps, self.gradient.layout.width)
-
-    def _noise(self, sample: StepSample) -> NDArray[np.float64]:
-        noise = sample.noise(self.steps, self.sensitivity)
-        self.meanwhile()
-        return noise
 
 
 class MicrobatchRelease(NativeRelease):

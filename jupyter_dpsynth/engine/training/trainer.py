@@ -213,8 +213,8 @@ class DPTrainer:
             if releases.left and len(losses) + 1 < last:
                 ahead.append(releases.sample(population))
 
-        if isinstance(self.release, NativeRelease | ReplicatedRelease):
-            self.release.meanwhile = sample_ahead
+        if isinstance(self.release, ReplicatedRelease):
+            self.release.meanwhile = sample_ahead  # while this step's devices are at work
         while releases.left:
             if len(losses) >= last:
                 return TrainingOutcome(self.update.model(), reason, np.array(losses), paused=True)
