@@ -14,11 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
+from jupyter_dpsynth.metadata.columns import DatetimeMeta
+from jupyter_dpsynth.metadata.declarations import microseconds_of
+from jupyter_dpsynth.metadata.kinds import kind_of
 from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
+from jupyter_dpsynth.sources.moments import require_clear
 from jupyter_dpsynth.sources.objects import same_key
-from jupyter_dpsynth.sources.values import comparable
+from jupyter_dpsynth.sources.values import comparable, is_duration, time_values
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Hashable, Sequence
 
     import numpy as np
@@ -82,7 +87,8 @@ class Combinations:
     Attributes:
         columns: The columns.
         allowed: All combinations that are possible, each with one value a column; None or NaN is missing.
-            Days and moments are compared by the time they tell, whatever their type.
+            Days and moments are compared by the time they tell, whatever their type; text is read as a date
+            where the column holds dates, and a time with a zone is converted to that of the column.
     """
 
     columns: tuple[str, ...]
@@ -104,15 +110,47 @@ class Combinations:
         object.__setattr__(self, "allowed", rows)
 
     def check(self, df_meta: DataFrameMeta) -> None:
-        """Any columns can be combined."""
+        """Any columns can be combined; raises ConfigError for a value of a column of times that is none."""
+        for place, name in enumerate(self.columns):
+            meta = df_meta[name]
+            if not isinstance(meta, DatetimeMeta):
+                continue
+            for row in self.allowed:
+                _moment(row[place], name, zone_of(dtype_of(meta.dtype), meta.value_type), length=meta.is_duration)
 
     def holds(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         """Which rows meet it, `[n]`."""
         import numpy as np
 
-        values = [map(same_key, df[name].astype(object)) for name in self.columns]
-        known = {tuple(map(same_key, row)) for row in self.allowed}
+        values, wanted = [], []
+        for place, name in enumerate(self.columns):
+            series, allowed = df[name], [row[place] for row in self.allowed]
+            kind, value_type = kind_of(series)
+            if kind == "datetime":
+                length = is_duration(series.dtype) or value_type in ("timedelta", "Timedelta")
+                zone = zone_of(series.dtype, value_type)
+                times, missing = time_values(series, duration=length)
+                values.append([None if no else time for time, no in zip(times.tolist(), missing, strict=True)])
+                wanted.append([_moment(each, name, zone, length=length) for each in allowed])
+            else:
+                values.append(list(map(same_key, series.astype(object))))
+                wanted.append(list(map(same_key, allowed)))
+        known = set(zip(*wanted, strict=True))
         return np.fromiter((row in known for row in zip(*values, strict=True)), bool, len(df))
+
+
+def _moment(value: Any, name: str, zone: dt.tzinfo | None, *, length: bool) -> int | None:  # noqa: ANN401
+    """A value of a column of times in microseconds, in the column's zone; None if it is a missing one."""
+    if same_key(value) is None:
+        return None
+    told = f"Combinations: column {name!r} has"
+    if not length:
+        require_clear(value, told, ConfigError)
+    try:
+        return microseconds_of(value, told, duration=length, zone=zone)
+    except (TypeError, ValueError, OverflowError):
+        what = "durations" if length else "dates"
+        raise ConfigError(f"{told} {shown(value)}, but it holds {what}: give {what}, or None.") from None
 
 
 Constraint = Ordering | Combinations

@@ -198,3 +198,33 @@ def test_conditions_and_bounds_with_a_zone_are_told_in_the_columns_zone(learned:
         for pair in (("2024-01-01T11:00Z", "2024-06-01T11:00Z"), ("2024-01-01 12:00", "2024-06-01 13:00"))
     ]
     assert bounds[0] == bounds[1]
+
+
+MOMENTS = pd.Series(pd.to_datetime(["2024-07-01 00:30", "2024-07-02 00:00", None]))
+ZONED = MOMENTS.dt.tz_localize("Europe/Vienna")
+
+
+@pytest.mark.parametrize(
+    ("column", "allowed"),
+    [
+        (MOMENTS, ["2024-07-01 00:30", None]),
+        (MOMENTS.astype("timestamp[us][pyarrow]"), [pd.Timestamp("2024-07-01 00:30"), float("nan")]),
+        (ZONED, ["2024-07-01 00:30", None]),  # in the column's own clocks
+        (ZONED, ["2024-06-30 22:30Z", pd.NaT]),
+        (ZONED, [pd.Timestamp("2024-06-30 18:30", tz="America/New_York"), None]),
+        (MOMENTS.dt.date.astype(object), ["2024-07-01", None]),
+        (pd.Series(pd.to_timedelta([90, 2, None], unit="s")), ["90 s", None]),
+    ],
+)
+def test_combinations_read_times_as_conditions_do(column, allowed):
+    df = pd.DataFrame({"t": column, "x": ["a", "a", "b"]})
+    rule = Combinations(["t", "x"], [(allowed[0], "a"), (allowed[1], "b")])
+    rule.check(MetaExtractor.extract(df))
+    assert rule.holds(df).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("value", ["01/02/2024", "soon", 5])
+def test_combinations_refuse_what_is_no_clear_time(value):
+    df = pd.DataFrame({"t": MOMENTS, "x": ["a", "a", "b"]})
+    with pytest.raises(ConfigError, match="Combinations: column 't' has"):
+        Combinations(["t", "x"], [(value, "a")]).check(MetaExtractor.extract(df))
