@@ -116,7 +116,9 @@ class Combinations:
             if not isinstance(meta, DatetimeMeta):
                 continue
             for row in self.allowed:
-                _moment(row[place], name, zone_of(dtype_of(meta.dtype), meta.value_type), length=meta.is_duration)
+                _moment(
+                    row[place], name, zone_of(dtype_of(meta.dtype), meta.value_type), length=meta.is_duration
+                )
 
     def holds(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         """Which rows meet it, `[n]`."""
@@ -130,7 +132,9 @@ class Combinations:
                 length = is_duration(series.dtype) or value_type in ("timedelta", "Timedelta")
                 zone = zone_of(series.dtype, value_type)
                 times, missing = time_values(series, duration=length)
-                values.append([None if no else time for time, no in zip(times.tolist(), missing, strict=True)])
+                values.append(
+                    [None if no else time for time, no in zip(times.tolist(), missing, strict=True)]
+                )
                 wanted.append([_moment(each, name, zone, length=length) for each in allowed])
             else:
                 values.append(list(map(same_key, series.astype(object))))

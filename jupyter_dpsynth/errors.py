@@ -88,7 +88,7 @@ class UnplannedReleaseError(DPSynthError, RuntimeError):
 
 
 class SchemaWarning(UserWarning):
-    """Something in another library's schema has no counterpart here and was left out."""
+    """A part of a schema was left out, or a file is read otherwise than is usual."""
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

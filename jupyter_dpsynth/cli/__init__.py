@@ -1,4 +1,4 @@
-"""The command `jupyter dpsynth`: doctor, learn, synthesize, receipt, verify, ledger, demo.
+"""The command `jupyter dpsynth`: calc, doctor, learn, synthesize, compare, evaluate and others.
 
 The exit status is 0 for success, 1 for failure, 2 if the command line was not understood and 130 after
 Ctrl-C. Errors and progress go to stderr, one line each; results go to stdout.
@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jupyter_dpsynth.cli.checking import add_doctor
+from jupyter_dpsynth.cli.comparing import add_compare, add_evaluate
 from jupyter_dpsynth.cli.learning import add_learn
+from jupyter_dpsynth.cli.planning import add_calc
 from jupyter_dpsynth.cli.receipts import add_receipt
 from jupyter_dpsynth.cli.status import FAILED, INTERRUPTED, USAGE, in_terminal
 from jupyter_dpsynth.cli.synthesizing import add_synthesize
@@ -93,9 +95,12 @@ def _parser() -> Parser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_calc(commands)
     add_doctor(commands)
     add_learn(commands)
     add_synthesize(commands)
+    add_compare(commands)
+    add_evaluate(commands)
     add_receipt(commands)
     verify_parser = commands.add_parser(
         "verify",

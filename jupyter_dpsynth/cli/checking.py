@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.cli.tables import add_reading
+from jupyter_dpsynth.cli.options import add_declarations, add_table, declared_ids_of
 
 if TYPE_CHECKING:
     import argparse
@@ -28,12 +28,8 @@ def add_doctor(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
         "printed is computed from the rows and not covered by epsilon: it is for the owner's eyes only.",
         allow_abbrev=False,
     )
-    parser.add_argument("table", help="as for learn")
-    add_reading(parser)
-    parser.add_argument("--schema", help="what is public about the columns, as for learn")
-    several = {"action": "append", "default": [], "metavar": "COLUMN"}
-    parser.add_argument("--id", dest="ids", help="a column of identifiers; may be repeated", **several)
-    parser.add_argument("--ignore", help="a column to leave out; may be repeated", **several)
+    add_table(parser)
+    add_declarations(parser)
     parser.add_argument("--epsilon", type=float, default=1.0, help="of the run (default: %(default)s)")
     parser.add_argument(
         "--privacy-unit", default=None, metavar="COLUMN", help="the column that names persons"
@@ -47,14 +43,15 @@ def doctor(options: argparse.Namespace) -> int:
     Privacy:
         None: they depend on the rows, and no noise is added. They say so.
     """
-    from jupyter_dpsynth.cli.tables import open_table
+    from jupyter_dpsynth.cli.tables import open_table, reading_of
     from jupyter_dpsynth.config import HighDimConfig
     from jupyter_dpsynth.engine.planning.doctor import examine
     from jupyter_dpsynth.engine.planning.findings import findings_text
     from jupyter_dpsynth.sources.opening import leave_out
 
     config = HighDimConfig(epsilon=options.epsilon, privacy_unit=options.privacy_unit).resolve()
-    table = leave_out(open_table(options.table, options.sep, options.encoding), options.ignore, "--ignore")
-    declared = {"ids": options.ids, "schema": options.schema}
+    table = leave_out(open_table(options.table, reading_of(options)), options.ignore, "--ignore")
+    ids = declared_ids_of(options.ids, list(table.described.columns))
+    declared = {"ids": ids, "schema": options.schema}
     sys.stdout.write(f"{findings_text(examine(table, config, declared=declared), APPLY)}\n")
     return 0

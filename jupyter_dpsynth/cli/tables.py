@@ -6,7 +6,7 @@ import glob
 import io
 import os
 import sys
-from dataclasses import replace
+from argparse import BooleanOptionalAction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,12 @@ from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, Missin
 from jupyter_dpsynth.sources.endings import WRITTEN_STATISTICS
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     import pandas as pd
 
     from jupyter_dpsynth.sources.base import Source
-    from jupyter_dpsynth.sources.csv import CsvFile
+    from jupyter_dpsynth.sources.csvfile import CsvOptions
 
 __all__ = [
     "STANDARD",
@@ -26,6 +28,7 @@ __all__ = [
     "checked_output",
     "open_table",
     "read_table",
+    "reading_of",
     "write_table",
 ]
 
@@ -39,7 +42,7 @@ FORMATS = {
     ".feather": "Feather",
     **dict.fromkeys(WRITTEN_STATISTICS, "statistics"),
 }
-IN_PARTS = ("CSV", "Parquet")
+IN_PARTS = ("CSV", "TSV", "Parquet")
 
 
 def check_format(path: str, option: str) -> str:
@@ -82,63 +85,50 @@ def checked_output(name: str, *, replace: bool, otherwise: str, option: str = "-
 
 
 def add_reading(parser: Any) -> None:  # noqa: ANN401 - argparse names no type for it
-    """Add the options that say how a CSV file is written."""
-    parser.add_argument(
-        "--sep",
-        metavar="MARK",
-        help="what separates the fields of CSV; by default as in its header, and told",
+    """Add the options that say how a CSV file is written; their names are those of `CsvOptions`."""
+    group = parser.add_argument_group(
+        "CSV", "What is not given is found in the header and in most of the first 10,000 rows, and told."
     )
-    parser.add_argument(
-        "--encoding",
-        metavar="NAME",
-        help="how the text of CSV is written, for example cp1252; by default utf-8, or cp1252 if the header "
-        "is not utf-8, and told",
+    group.add_argument("--sep", metavar="MARK", help="what separates the fields, for example ';' or tab")
+    group.add_argument("--encoding", metavar="NAME", help="how the text is written, for example cp1252")
+    group.add_argument("--decimal", metavar="MARK", help="the decimal mark, '.' or ','")
+    group.add_argument(
+        "--thousands", metavar="MARK", help="what may stand between groups of three digits; '' for nothing"
     )
-
-
-def _with_options(file: CsvFile, sep: str | None, encoding: str | None) -> CsvFile:
-    """A file of CSV with the separator and encoding that were given, or else those of its header."""
-    from jupyter_dpsynth.sources.csv import detected
-
-    if sep is not None:
-        sep = {"\\t": "\t", "tab": "\t"}.get(sep, sep)
-        if len(sep) != 1 or not sep.isascii() or sep in '"\r\n':
-            raise ConfigError(f"--sep = {sep!r} is not allowed: give one character, such as ';' or 'tab'.")
-        file = replace(file, separator=sep)
-    if encoding is not None:
-        try:
-            good = "\"',;\n".encode(encoding) == b"\"',;\n"
-        except (LookupError, UnicodeError):
-            good = False
-        if not good:
-            raise ConfigError(
-                f"--encoding = {encoding!r} is not allowed: give utf-8, cp1252, or another one that extends "
-                "ASCII."
-            )
-        file = replace(file, encoding=encoding)
-    found = detected(file) if sep is None or encoding is None else file
-    told = [f"{found.separator!r} between fields"] * (sep is None and found.separator != file.separator)
-    told += [f"text in {found.encoding}"] * (encoding is None and found.encoding != file.encoding)
-    if told:
-        sys.stderr.write(f"jupyter dpsynth: {file.name} is read with {' and '.join(told)}.\n")
-    return replace(
-        file,
-        separator=found.separator if sep is None else file.separator,
-        encoding=found.encoding if encoding is None else file.encoding,
+    group.add_argument(
+        "--dayfirst",
+        dest="day_first",
+        action=BooleanOptionalAction,
+        default=None,
+        help="whether 01/02/2024 is in February",
+    )
+    group.add_argument(
+        "--na",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="a text that is a missing value; may be repeated",
     )
 
 
-def open_table(path: str, sep: str | None = None, encoding: str | None = None) -> Source:
+def reading_of(options: Namespace) -> CsvOptions:
+    """How CSV is written, as the command line says."""
+    from jupyter_dpsynth.sources.csvfile import CsvOptions
+
+    named = ("sep", "encoding", "decimal", "thousands", "day_first")
+    return CsvOptions(**{name: getattr(options, name) for name in named}, na=tuple(options.na))
+
+
+def open_table(path: str, reading: CsvOptions | None = None) -> Source:
     """Open a private table: Parquet or CSV files part by part if Dask is installed, others in memory.
 
     Args:
         path: A file, a folder of Parquet or CSV files, a pattern of them, or - for CSV from stdin; a sheet
             of a workbook is named behind it ('book.xlsx#Sheet1').
-        sep: What separates the fields of CSV; None to take it from the header, and tell.
-        encoding: How the text of CSV is written; None for UTF-8, unless the header shows that it is not.
+        reading: How CSV is written; what is not given is found out, and told.
 
     Raises:
-        ConfigError: There is no such separator or encoding.
+        ConfigError: There is no such separator, encoding or mark.
         DataError: It cannot be read. The message says nothing of what is in it.
         MissingDependencyError: pyarrow is needed; or Dask, because there are several files.
 
@@ -147,8 +137,7 @@ def open_table(path: str, sep: str | None = None, encoding: str | None = None) -
         rows.
     """
     from jupyter_dpsynth.sources.base import FrameSource
-    from jupyter_dpsynth.sources.csv import CsvFile, CsvSource
-    from jupyter_dpsynth.sources.opening import is_csv, open_source, reads_by_itself, source_files
+    from jupyter_dpsynth.sources.opening import open_source, reads_by_itself
 
     if reads_by_itself(path):
         return open_source(path)
@@ -156,27 +145,22 @@ def open_table(path: str, sep: str | None = None, encoding: str | None = None) -
     several = place.is_dir() or (glob.has_magic(path) and not place.exists())
     if several or (place.is_file() and check_format(path, "the table") in IN_PARTS):
         try:
-            files = source_files(path)
-            if not is_csv(files):
-                return open_source(path)
-            first = _with_options(CsvFile.at(files[0]), sep, encoding)
-            return CsvSource(files, first.separator, first.encoding)
+            return open_source(path, reading)
         except MissingDependencyError:
             if several:
                 raise
-    return FrameSource(read_table(path, sep, encoding))
+    return FrameSource(read_table(path, reading))
 
 
-def read_table(path: str, sep: str | None = None, encoding: str | None = None) -> pd.DataFrame:
-    """Read a private table into memory.
+def read_table(path: str, reading: CsvOptions | None = None) -> pd.DataFrame:
+    """Read a table into memory.
 
     Args:
         path: A file, or - for CSV from stdin.
-        sep: As for `open_table`.
-        encoding: As for `open_table`.
+        reading: As for `open_table`.
 
     Raises:
-        ConfigError: There is no such separator or encoding.
+        ConfigError: There is no such separator, encoding or mark.
         DataError: It cannot be read. The message says nothing of what is in it.
         MissingDependencyError: pyarrow is needed.
 
@@ -185,20 +169,19 @@ def read_table(path: str, sep: str | None = None, encoding: str | None = None) -
         rows.
     """
     from jupyter_dpsynth.sources.arrow import read_arrow_frame
-    from jupyter_dpsynth.sources.csv import CsvFile, read_csv_frame
+    from jupyter_dpsynth.sources.csv import read_csv_frame
+    from jupyter_dpsynth.sources.csvfile import CsvFile
 
     kind = check_format(path, "the table")
     try:
         if kind in ("Parquet", "Feather"):
             return read_arrow_frame(path, kind)
-        separator = "\t" if kind == "TSV" else ","
         if path != STANDARD:
-            file = CsvFile.at(Path(path), separator)
+            file = CsvFile.at(Path(path))
             file.opened().close()  # a missing file has a message of its own
-            return read_csv_frame(_with_options(file, sep, encoding))
+            return read_csv_frame(file, reading)
         content = sys.stdin.buffer.read()
-        piped = CsvFile("the table on stdin", lambda: io.BytesIO(content), separator)
-        return read_csv_frame(_with_options(piped, sep, encoding))
+        return read_csv_frame(CsvFile("the table on stdin", lambda: io.BytesIO(content)), reading)
     except (ConfigError, DataError):
         raise
     except ImportError:

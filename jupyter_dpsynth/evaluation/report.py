@@ -36,6 +36,7 @@ from jupyter_dpsynth.sources.values import is_duration
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["BANNER", "Metric", "UtilityReport", "check_columns"]
@@ -165,6 +166,7 @@ class UtilityReport(Comparison):
         df_synth: Any,  # noqa: ANN401 - a table of any library
         target: str | None = None,
         holdout: object = None,
+        df_meta: DataFrameMeta | None = None,
     ) -> UtilityReport:
         """Compare with the original table. Not covered by epsilon: for the owner's eyes only.
 
@@ -175,6 +177,7 @@ class UtilityReport(Comparison):
             target: A column to predict: adds train-on-synthetic, test-on-real figures.
             holdout: Original rows that were not learned from, to test on; by default a fifth of `df`,
                 which makes the figure for the original optimistic only by what was learned.
+            df_meta: Metadata of the tables: what it declares to stand for a missing value counts as missing.
 
         Raises:
             DataError: Columns differ, a table is empty, or the target is unknown.
@@ -197,7 +200,13 @@ class UtilityReport(Comparison):
         if ignored:
             banner += f" Not compared, because the synthetic table has no such column: {', '.join(ignored)}."
         return shielded(
-            lambda: cls._from_original(original[list(names)], df_synth, target, unseen, banner),
+            lambda: cls._from_original(
+                _present(original[list(names)], df_meta),
+                _present(df_synth, df_meta),
+                target,
+                None if unseen is None else _present(unseen, df_meta),
+                banner,
+            ),
             "the comparison failed",
         )
 
@@ -350,3 +359,9 @@ def check_columns(df: object, names: tuple[str, ...], parameter: str, *, may_be_
         raise DataError(f"{parameter} lacks column {missing[0]!r}: compare tables with the same columns.")
     if (len(df) == 0 and not may_be_empty) or len(names) == 0:
         raise DataError(f"{parameter} is empty: pass a table with rows and columns.")
+
+
+def _present(df: pd.DataFrame, df_meta: DataFrameMeta | None) -> pd.DataFrame:
+    """A table in which what is declared to stand for a missing value is missing."""
+    coded = [meta for meta in df_meta.columns if meta.missing and meta.name in df] if df_meta else []
+    return df.assign(**{meta.name: meta.present(df[meta.name]) for meta in coded}) if coded else df

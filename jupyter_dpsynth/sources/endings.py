@@ -3,7 +3,7 @@
 __all__ = ["CSV", "PARQUET", "SHEETS", "STATISTICS", "WRITTEN_STATISTICS"]
 
 PARQUET = (".parquet", ".pq")
-CSV = (".csv", ".csv.gz")
+CSV = (".csv", ".csv.gz", ".tsv")
 SHEETS = (".xlsx", ".xlsm", ".ods")
 WRITTEN_STATISTICS = (".sav", ".zsav", ".por", ".dta", ".xpt")
 STATISTICS = (*WRITTEN_STATISTICS, ".sas7bdat")  # which only SAS itself writes

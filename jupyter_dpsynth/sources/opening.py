@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shielded, shown
+from jupyter_dpsynth.errors import ConfigError, DataError, MetadataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.sources.base import FrameSource, Source
 from jupyter_dpsynth.sources.endings import CSV, PARQUET, SHEETS, STATISTICS
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+
+    from jupyter_dpsynth.sources.csvfile import CsvOptions
 
 __all__ = [
     "form_of",
@@ -35,18 +37,29 @@ __all__ = [
 ]
 
 
-def open_source(data: object) -> Source:
+def open_source(data: object, reading: CsvOptions | None = None) -> Source:
     """A source for a table; the schema of files is read, no value.
 
     Args:
         data: A table of pandas, Dask, polars, pyarrow or DuckDB, another one with the Arrow PyCapsule
             interface, the path of a file or a folder of Parquet or CSV files, a pattern
             such as 'data/*.parquet', or a source.
+        reading: How CSV files are written; what is not given is found out, and told by a SchemaWarning.
 
     Raises:
+        ConfigError: `reading` has something that is not allowed.
         DataError: It is none of these, or there is no such file.
         MissingDependencyError: Dask or pyarrow is needed, and is not installed.
     """
+    source = _opened(data, reading)
+    if reading is not None and any(vars(reading).values()) and not getattr(source, "is_csv", False):
+        raise ConfigError(
+            "sep, decimal and the like say how CSV files are written: leave them out for others."
+        )
+    return source
+
+
+def _opened(data: object, reading: CsvOptions | None) -> Source:
     import pandas as pd
 
     if isinstance(data, Source):
@@ -71,7 +84,7 @@ def open_source(data: object) -> Source:
         from jupyter_dpsynth.sources.sheets import SheetSource
 
         return SheetSource(source_files(path), sheet)
-    return _open_files(source_files(data))
+    return _open_files(source_files(data), reading)
 
 
 def leave_out(source: Source, names: str | Sequence[str], option: str) -> Source:
@@ -205,7 +218,7 @@ def is_csv(files: Sequence[Path]) -> bool:
     return all(path.name.lower().endswith(CSV) for path in files)
 
 
-def _open_files(files: list[Path]) -> Source:
+def _open_files(files: list[Path], reading: CsvOptions | None) -> Source:
     if any(path.suffix.lower() in STATISTICS for path in files):
         from jupyter_dpsynth.sources.arrowtable import ArrowSource
         from jupyter_dpsynth.sources.statfiles import stat_frame
@@ -220,7 +233,7 @@ def _open_files(files: list[Path]) -> Source:
     if is_csv(files):
         from jupyter_dpsynth.sources.csv import CsvSource
 
-        return CsvSource(files)
+        return CsvSource(files, reading)
     raise DataError(
         f"{files[0].name}: the files must all end in .parquet, or all in .csv or .csv.gz. Name them with a "
         "pattern such as 'data/*.parquet'."

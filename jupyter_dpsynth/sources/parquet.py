@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["ParquetSource"]
+__all__ = ["ParquetSource", "named_by_folders"]
 
 T = TypeVar("T")
 LEAST_BYTES = 8  # of a value in memory, about
@@ -53,7 +53,7 @@ class ParquetSource(FilesSource):
             if sorted(_types_in_pandas(schema)) != sorted(_types_in_pandas(first)):
                 # a type of one file may have no place for what is missing in another
                 self._schema = first.remove_metadata()
-        for name in sorted(_named_by_folders(self._files) - set(first.names)):
+        for name in sorted(set(named_by_folders(self._files)) - set(first.names)):
             raise DataError(
                 f"column {name!r} exists only in the names of the folders, not in the files: pass "
                 "dask.dataframe.read_parquet(folder), or name the files of a single folder."
@@ -90,14 +90,14 @@ class ParquetSource(FilesSource):
             yield apply(function, next(kept), _row_group, path, group, columns, dtypes)
 
 
-def _named_by_folders(files: Iterable[Path]) -> set[str]:
-    """Columns whose values are names of folders, such as 'year=2024', which differ."""
+def named_by_folders(files: Iterable[Path]) -> dict[str, set[str]]:
+    """Columns whose values are names of folders, such as 'year=2024', which differ, with these values."""
     found: dict[str, set[str]] = {}
     for path in files:
         for name, mark, value in (part.partition("=") for part in path.parent.parts):
             if mark:
                 found.setdefault(name, set()).add(value)
-    return {name for name, values in found.items() if len(values) > 1}
+    return {name: values for name, values in found.items() if len(values) > 1}
 
 
 def _column_names(schema: Any) -> list[str]:  # noqa: ANN401

@@ -8,13 +8,16 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import DataError, MissingDependencyError, shielded, shown
-from jupyter_dpsynth.sources.csv import CsvFile, CsvSource
+from jupyter_dpsynth.sources.csv import CsvSource
+from jupyter_dpsynth.sources.csvfile import CsvFile, CsvOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 __all__ = ["SheetSource"]
+
+AS_MADE = CsvOptions(sep=",", encoding="utf-8")  # the CSV that is made of a sheet
 
 
 class SheetSource(CsvSource):
@@ -28,15 +31,17 @@ class SheetSource(CsvSource):
         sheet: Which sheet; None if there is only one.
     """
 
+    is_csv = False
+
     def __init__(self, files: Sequence[Path], sheet: str | None) -> None:
         if len(files) > 1:
             raise DataError(f"{files[0].name}: name one workbook, and a sheet in it ('book.xlsx#Sheet1').")
         self._sheet = sheet
-        super().__init__(files)
+        super().__init__(files, AS_MADE)
 
-    def _file_at(self, path: Path, separator: str, encoding: str) -> CsvFile:
+    def _file_at(self, path: Path) -> CsvFile:
         content = shielded(lambda: _as_csv(path, self._sheet), f"reading {path.name} failed")
-        return CsvFile(path.name, lambda: io.BytesIO(content), separator, encoding)
+        return CsvFile(path.name, lambda: io.BytesIO(content))
 
 
 def _as_csv(path: Path, sheet: str | None) -> bytes:

@@ -13,7 +13,7 @@ from jupyter_dpsynth.estimator import SklearnSynthesizer
 from jupyter_dpsynth.evaluation.report import UtilityReport
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.notebook.panel import ConfigPanel
-from jupyter_dpsynth.sources import csv
+from jupyter_dpsynth.sources import csv, csvfile
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.partitions import FilesSource
@@ -59,13 +59,13 @@ def seen(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         path = tmp_path / f"part-{number}.{request.param}"
         part.to_csv(path, index=False) if request.param == "csv" else part.to_parquet(path)
     found = Seen(f"{tmp_path}/*.{request.param}")
-    init, read_csv, read_metadata = FilesSource.__init__, csv._read, pq.read_metadata
+    init, read_csv, read_metadata = FilesSource.__init__, csvfile.read, pq.read_metadata
 
     def counting_init(self: FilesSource, files: list[Path]) -> None:
         found.openings += files[0].parent == tmp_path
         init(self, files)
 
-    def counting_read_csv(file: csv.CsvFile, **options: Any) -> Any:
+    def counting_read_csv(file: csvfile.CsvFile, **options: Any) -> Any:
         if "nrows" in options:  # the header alone, or with the first rows
             found.heads[f"{file.name}, {'first rows' if options['nrows'] else 'header'}"] += 1
         return read_csv(file, **options)
@@ -75,7 +75,8 @@ def seen(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         return read_metadata(path)
 
     monkeypatch.setattr(FilesSource, "__init__", counting_init)
-    monkeypatch.setattr(csv, "_read", counting_read_csv)
+    for home in (csv, csvfile):
+        monkeypatch.setattr(home, "read", counting_read_csv)
     monkeypatch.setattr(pq, "read_metadata", counting_read_metadata)
     return found
 

@@ -18,7 +18,8 @@ from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
-from jupyter_dpsynth.sources.csv import CsvFile, read_csv_frame
+from jupyter_dpsynth.sources.csv import read_csv_frame
+from jupyter_dpsynth.sources.csvfile import CsvFile
 from jupyter_dpsynth.sources.fingerprint import row_hashes, table_fingerprint
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.values import factorize, number_values, time_values

@@ -272,7 +272,7 @@ def test_a_table_opens_in_parts_where_that_is_possible_and_in_memory_elsewhere(t
     for name in ("t.csv", "t[1].parquet", "t.tsv", "t.feather"):
         write_table(df, str(tmp_path / name))
         source = open_table(str(tmp_path / name))
-        assert source.partitioned == name.endswith((".csv", ".parquet"))
+        assert source.partitioned == name.endswith((".csv", ".tsv", ".parquet"))
         (rows,) = source.map(lambda part: part["b"].tolist(), ["b"])
         assert rows == ["x", "y"]
         source.close()
@@ -467,25 +467,62 @@ def test_output_and_files_exclude_each_other_and_the_help_shows_the_form(model, 
 
 def test_a_german_export_is_read_as_it_is_written_and_the_doctor_tells_what_to_do(tmp_path, capsys):
     file = tmp_path / "EXPORT.CSV"
-    rows = [f"0{1000 + place % 40};{place % 90 + 30},5;Schönau {place % 3}" for place in range(300)]
-    file.write_text("\n".join(["PLZ;Größe;Ort", *rows]), encoding="cp1252")
-    with open_table(str(file)) as table:
-        assert list(table.described.columns) == ["PLZ", "Größe", "Ort"]
-        (first,) = table.map(lambda df: df.iloc[0].tolist(), ["PLZ", "Größe", "Ort"])
-    assert first == ["01000", "30,5", "Schönau 0"]
-    assert "read with ';' between fields and text in cp1252" in capsys.readouterr().err
-    assert cli.main(["doctor", str(file)]) == 0
-    shown = capsys.readouterr().out
-    assert "owner's eyes only" in shown
-    assert "df['Größe'] = pd.to_numeric(" in shown
-    assert "'PLZ' has codes with leading zeros" in shown
+    rows = [f"0{1000 + place % 40};{place % 90 + 30},5;Schönau {place % 3};k.A. €" for place in range(300)]
+    file.write_text("\n".join(["PLZ;Größe;Ort;Notiz", *rows]), encoding="cp1252")
+    assert cli.main(["doctor", str(file), "--na", "k.A. €"]) == 0
+    shown = capsys.readouterr()
+    assert "read with ';' between fields, text in cp1252, a decimal comma" in shown.err
+    assert "owner's eyes only" in shown.out
+    assert "'PLZ' has codes with leading zeros" in shown.out
+    assert "'Größe'" in shown.out.partition("No bounds are declared for")[2]
+    assert "ignore = ['Notiz']" in shown.out
 
 
-def test_what_is_said_of_a_csv_file_holds_and_is_checked(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("sep", "ab"), ("encoding", "utf-16"), ("encoding", "nonsense"), ("decimal", ";"), ("thousands", "x")],
+)
+def test_what_is_said_of_a_csv_file_is_checked(tmp_path, capsys, option, value):
     file = tmp_path / "t.csv"
     file.write_text("a|b;c\n" + "1|x;y\n" * 20)
-    with open_table(str(file), sep="|") as table:
-        assert list(table.described.columns) == ["a", "b;c"]
-    assert capsys.readouterr().err == ""
-    for option, value in (("--sep", "ab"), ("--encoding", "utf-16"), ("--encoding", "nonsense")):
-        assert f"{option} = '{value}' is not allowed" in refused(capsys, "doctor", file, option, value)
+    assert f"{option} = '{value}' is not allowed" in refused(capsys, "doctor", file, f"--{option}", value)
+
+
+def test_a_run_is_planned_without_a_table_and_with_one(tmp_path, capsys):
+    mixed_table(400, seed=81).to_csv(tmp_path / "t.csv", index=False)
+    assert cli.main(["calc", "--columns", "4", "--rows", "5000", "--steps", "20"]) == 0
+    assert "4 columns to learn, about 5,000 rows." in capsys.readouterr().out
+    assert cli.main(["calc", str(tmp_path / "t.csv"), "--ignore", "age", "--steps", "20"]) == 0
+    shown = capsys.readouterr().out
+    assert "about 10,000 rows (assumed" in shown
+    assert "What epsilon is spent on:" in shown
+    assert "name the table" in refused(capsys, "calc", "--id", "age")
+    assert "leave it out" in refused(capsys, "calc", tmp_path / "t.csv", "--columns", 3)
+    assert "--rows = 0" in refused(capsys, "calc", "--rows", 0)
+
+
+def test_a_table_is_compared_for_free_with_a_word_and_with_the_original_under_a_banner(
+    model, tmp_path, capsys
+):
+    file, original = tmp_path / "s.csv", tmp_path / "t.csv"
+    mixed_table(400, seed=81).to_csv(original, index=False)
+    cli.main(["synthesize", str(model), "-n", "300", "-o", str(file)])
+    capsys.readouterr()
+    assert "--synthetic" in refused(capsys, "compare", model, original)  # whatever is not known to be one
+    assert (
+        cli.main(["compare", str(model), str(file), "--synthetic", "--html", str(tmp_path / "r.html")]) == 0
+    )
+    assert "one-way difference" in capsys.readouterr().out
+    assert "<" in (tmp_path / "r.html").read_text()
+    assert cli.main(["compare", str(model), str(file), "--original", str(original)]) == 0
+    assert "not covered by epsilon" in capsys.readouterr().out
+    assert "add --original" in refused(capsys, "compare", model, file, "--target", "age")
+    assert "exists already" in refused(capsys, "compare", model, file, "--html", tmp_path / "r.html")
+
+
+def test_the_quality_is_measured_with_noise_and_recorded(model, tmp_path, capsys):
+    mixed_table(400, seed=81).to_parquet(tmp_path / "t.parquet")
+    assert cli.main(["evaluate", str(model), str(tmp_path / "t.parquet"), "--epsilon", "5"]) == 0
+    assert "epsilon" in capsys.readouterr().out
+    assert cli.main(["ledger"]) == 0
+    assert "t" in capsys.readouterr().out

@@ -12,12 +12,14 @@ from jupyter_dpsynth.notebook.magic.namespace import (
     read_value,
     variable_name,
 )
-from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of
+from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, reading_of
 from jupyter_dpsynth.notebook.magic.synthesis import current_synthesizer
 from jupyter_dpsynth.notebook.output import say
 from jupyter_dpsynth.sources.opening import is_table
 
 if TYPE_CHECKING:
+    from jupyter_dpsynth.evaluation.report import UtilityReport
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
     from jupyter_dpsynth.notebook.session import Session
 
@@ -50,7 +52,7 @@ def compare(session: Session, parsed: ParsedLine) -> None:
         stated = "synthetic" in parsed.options
         report = UtilityReport.against_measurements(synthesizer, df_synth, synthetic=stated)
     else:
-        report = _compare_with_original(parsed, namespace, df_synth)
+        report = _compare_with_original(session, parsed, df_synth, synthesizer.df_meta)
     output = parsed.options.get("output")
     if output is not None:
         namespace[variable_name(output, "--output", namespace)] = report
@@ -63,20 +65,29 @@ def compare(session: Session, parsed: ParsedLine) -> None:
         DrillDown(report).show()
 
 
-def _compare_with_original(parsed: ParsedLine, namespace: dict[str, Any], df_synth: Any) -> Any:  # noqa: ANN401
+def _compare_with_original(
+    session: Session,
+    parsed: ParsedLine,
+    df_synth: Any,  # noqa: ANN401 - of any library
+    df_meta: DataFrameMeta,
+) -> UtilityReport:
     from jupyter_dpsynth.evaluation.report import UtilityReport
+
+    namespace, reading = session.namespace, reading_of(session, parsed)
 
     holdout = parsed.options.get("holdout")
     target = parsed.options.get("target")
-    with find_table(parsed.options["original"], namespace, "--original") as original:
+    with find_table(parsed.options["original"], namespace, "--original", reading) as original:
         if target is not None:
             target = expand(target, namespace, "--target")
             columns = original.described.columns
             if target not in columns:
                 hint = did_you_mean(target, map(str, columns))
                 raise DataError(f"--target = {target!r} is not a column of the table.{hint}")
-        unseen = None if holdout is None else find_table(holdout, namespace, "--holdout")
-        return UtilityReport.against_original(original, df_synth, target=target, holdout=unseen)
+        unseen = None if holdout is None else find_table(holdout, namespace, "--holdout", reading)
+        return UtilityReport.against_original(
+            original, df_synth, target=target, holdout=unseen, df_meta=df_meta
+        )
 
 
 def evaluate(session: Session, parsed: ParsedLine) -> None:
@@ -84,7 +95,7 @@ def evaluate(session: Session, parsed: ParsedLine) -> None:
     from IPython.display import display
 
     namespace = session.namespace
-    original = find_table(parsed.argument(), namespace)
+    original = find_table(parsed.argument(), namespace, reading=reading_of(session, parsed))
     _, synthesizer = current_synthesizer(session, parsed)
     given = parsed.options.get("epsilon")
     if given is None:

@@ -6,87 +6,12 @@ parameters of a run come from `HighDimConfig`, so that nothing is described twic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from jupyter_dpsynth.notebook.magic.command import READING, Command, Option
 
 __all__ = ["COMMANDS", "SCHEMA_NAMES", "Command", "Option"]
 
 #: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
 SCHEMA_NAMES = ("bounds", "categories", "decimals", "missing", "ids", "ignore", "schema")
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option of a sub-command.
-
-    Attributes:
-        name: Long name without dashes.
-        metavar: What its value is called in the help; empty for a switch without value.
-        help: One sentence.
-        short: One letter, or empty.
-        choices: The allowed values; empty if not a fixed list.
-        parameter: Whether it is a parameter of `HighDimConfig`.
-        values: How many values it takes, if it takes one at all.
-    """
-
-    name: str
-    metavar: str
-    help: str
-    short: str = ""
-    choices: tuple[str, ...] = ()
-    parameter: bool = False
-    values: int = 1
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """How the option may be written."""
-        return (f"-{self.short}", f"--{self.name}") if self.short else (f"--{self.name}",)
-
-
-@dataclass(frozen=True)
-class Command:
-    """One sub-command.
-
-    Attributes:
-        name: Its name.
-        arguments: Names of the positional arguments in order; those in brackets are optional.
-        summary: One sentence.
-        own_options: What it takes besides, without `--help`, which every sub-command takes.
-        details: Further help, as lines.
-        body: Whether the lines of a cell belong to it.
-        plans_run: Whether it takes the parameters of a run as options, too.
-    """
-
-    name: str
-    arguments: tuple[str, ...]
-    summary: str
-    own_options: tuple[Option, ...] = ()
-    details: str = ""
-    body: bool = False
-    plans_run: bool = False
-
-    @property
-    def options(self) -> tuple[Option, ...]:
-        """All options."""
-        return (*self.own_options, *_parameters()) if self.plans_run else self.own_options
-
-    @property
-    def usage(self) -> str:
-        """The line to type."""
-        parts = ["%dpsynth", self.name, *self.arguments]
-        parts += ["[options]"] if self.own_options else []
-        return " ".join(parts)
-
-
-@lru_cache(maxsize=1)
-def _parameters() -> tuple[Option, ...]:
-    """The parameters of a run, as options; made at first use, because they need `HighDimConfig`."""
-    from jupyter_dpsynth.config import HighDimConfig
-
-    traits = HighDimConfig.class_traits()
-    return tuple(
-        Option(name, "VALUE", str(traits[name].help), parameter=True) for name in HighDimConfig.option_names()
-    )
 
 
 _REPORT = Option("output", "NAME", "Name of the variable for the report.", "o")
@@ -221,7 +146,7 @@ LEARN = Command(
     "learn",
     ("DATAFRAME",),
     "Learn a DataFrame under differential privacy.",
-    (_OUTPUT, _DATASET, _NEW_DATASET, _INFINITE_TOTAL, _CONFIG, _META, _BACKGROUND, _INTERRUPT),
+    (_OUTPUT, _DATASET, _NEW_DATASET, _INFINITE_TOTAL, _CONFIG, _META, _BACKGROUND, _INTERRUPT, *READING),
     _LEARN_DETAILS,
     body=True,
     plans_run=True,
@@ -231,7 +156,7 @@ PANEL = Command(
     "panel",
     ("[DATAFRAME]",),
     "Open a panel with fields and buttons for everything: parameters, columns, training.",
-    (_OUTPUT, _DATASET, _CONFIG),
+    (_OUTPUT, _DATASET, _CONFIG, *READING),
     _PANEL_DETAILS,
     body=True,
 )
@@ -240,7 +165,7 @@ CALC = Command(
     "calc",
     ("[DATAFRAME]",),
     "Forecast a run: epsilon, noise, error, time. Reads no value.",
-    (_ROWS, _COLUMNS, _CONFIG, _META),
+    (_ROWS, _COLUMNS, _CONFIG, _META, *READING),
     _CALC_DETAILS,
     body=True,
     plans_run=True,
@@ -250,7 +175,7 @@ DOCTOR = Command(
     "doctor",
     ("DATAFRAME",),
     "Check the rows for problems before anything is spent. For the owner's eyes only.",
-    (_CONFIG, _META),
+    (_CONFIG, _META, *READING),
     _DOCTOR_DETAILS,
     body=True,
     plans_run=True,
@@ -291,6 +216,7 @@ COMPARE = Command(
         ),
         _REPORT,
         _SYNTHESIZER,
+        *READING,
     ),
 )
 
@@ -311,6 +237,7 @@ EVALUATE = Command(
         _INFINITE_TOTAL,
         _REPORT,
         _SYNTHESIZER,
+        *READING,
     ),
     _EVALUATE_DETAILS,
 )

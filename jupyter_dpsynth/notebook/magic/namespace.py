@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.config import HighDimConfig
     from jupyter_dpsynth.sources.base import Source
+    from jupyter_dpsynth.sources.csvfile import CsvOptions
 
 __all__ = [
     "build_config",
@@ -155,19 +156,31 @@ def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = 
     return value
 
 
-def find_table(text: str | None, namespace: Mapping[str, Any], where: str = "DATAFRAME") -> Source:
+def find_table(
+    text: str | None,
+    namespace: Mapping[str, Any],
+    where: str = "DATAFRAME",
+    reading: CsvOptions | None = None,
+) -> Source:
     """Open the table that a line names: of pandas or another library, or files.
 
     A path stands there as it is, as `data/*.parquet`, or in quotes; a variable may hold one. A name that is
     no variable may be a folder's.
 
+    Args:
+        text: What the line says.
+        namespace: The user's variables.
+        where: What it is for, for messages.
+        reading: How CSV files are written.
+
     Raises:
+        ConfigError: `reading` has something that is not allowed.
         DataError: There is no such table.
         MissingDependencyError: Dask or pyarrow is needed, and is not installed.
     """
     from jupyter_dpsynth.sources.opening import open_source
 
-    return open_source(_named(text, namespace, where))
+    return open_source(_named(text, namespace, where), reading)
 
 
 def _named(text: str | None, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - frame or path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.notebook.magic.namespace import find_table, read_value, variable_name
-from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, settings, table_of
+from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, reading_of, settings, table_of
 from jupyter_dpsynth.notebook.output import mime_bundle, publish
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 
@@ -25,7 +25,8 @@ def calc(session: Session, parsed: ParsedLine) -> None:
         assumed_metadata,
         forecast,
     )
-    from jupyter_dpsynth.notebook.show.forecast import forecast_html, forecast_text
+    from jupyter_dpsynth.engine.planning.forecast_words import forecast_text
+    from jupyter_dpsynth.notebook.show.forecast import forecast_html
 
     namespace = session.namespace
     config, schema = settings(session, parsed)
@@ -89,6 +90,6 @@ def panel(session: Session, parsed: ParsedLine) -> None:
     name = parsed.argument()
     output = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
     dataset, _ = dataset_of(session, parsed)
-    table = None if name is None else find_table(name, namespace)
+    table = None if name is None else find_table(name, namespace, reading=reading_of(session, parsed))
     shown = ConfigPanel(config, table, name=name, output=output, declared=schema, dataset=dataset)
     shown.show()

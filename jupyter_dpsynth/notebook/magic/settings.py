@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import AUTO, HighDimConfig
 from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.notebook.magic.command import READING
 from jupyter_dpsynth.notebook.magic.descriptions import SCHEMA_NAMES
 from jupyter_dpsynth.notebook.magic.namespace import (
     build_config,
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
     from jupyter_dpsynth.sources.base import Source
+    from jupyter_dpsynth.sources.csvfile import CsvOptions
 
-__all__ = ["answers_of", "dataset_of", "meta_of", "settings", "table_of"]
+__all__ = ["answers_of", "dataset_of", "meta_of", "reading_of", "settings", "table_of"]
 
 
 def settings(session: Session, parsed: ParsedLine) -> tuple[HighDimConfig, dict[str, Any]]:
@@ -71,7 +73,31 @@ def table_of(session: Session, parsed: ParsedLine, schema: dict[str, Any]) -> So
     """
     from jupyter_dpsynth.sources.opening import leave_out
 
-    return leave_out(find_table(parsed.argument(), session.namespace), schema.pop("ignore", ()), "ignore")
+    table = find_table(parsed.argument(), session.namespace, reading=reading_of(session, parsed))
+    return leave_out(table, schema.pop("ignore", ()), "ignore")
+
+
+def reading_of(session: Session, parsed: ParsedLine) -> CsvOptions | None:
+    """What a line says of how CSV files are written; None if it says nothing."""
+    from jupyter_dpsynth.sources.csvfile import CsvOptions
+
+    given = {option.name: parsed.options[option.name] for option in READING if option.name in parsed.options}
+    if {"dayfirst", "no-dayfirst"} <= given.keys():
+        raise ConfigError("--dayfirst and --no-dayfirst are both given: give one of them.")
+    if not given:
+        return None
+    day_first = True if "dayfirst" in given else False if "no-dayfirst" in given else None
+    named = ("sep", "encoding", "decimal", "thousands")
+    texts = {name: expand(given[name], session.namespace, f"--{name}") for name in named if name in given}
+    return CsvOptions(**texts, day_first=day_first, na=_texts(given.get("na", "[]"), session))
+
+
+def _texts(written: str, session: Session) -> tuple[str, ...]:
+    """One text, or a list of texts, as it stands in a line."""
+    if written[0] not in "[({":
+        return (expand(written, session.namespace, "--na"),)
+    values = read_value(written, session.namespace, "--na")
+    return (values,) if isinstance(values, str) else tuple(map(str, values))
 
 
 def dataset_of(session: Session, parsed: ParsedLine) -> tuple[str | None, str]:

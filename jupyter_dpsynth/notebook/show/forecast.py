@@ -1,4 +1,4 @@
-"""A forecast in words, as text and as HTML with the curve of epsilon over the steps."""
+"""A forecast as HTML, with the curve of epsilon over the steps."""
 
 from __future__ import annotations
 
@@ -9,123 +9,14 @@ from markupsafe import Markup
 
 from jupyter_dpsynth.display.chart import Axis, Chart, empty_chart, ticks
 from jupyter_dpsynth.display.html import BRAND, ERROR, callout, card, join, note, strong, table
-from jupyter_dpsynth.display.words import compact, duration, epsilon_text
-from jupyter_dpsynth.privacy.receipt import budget_shares
+from jupyter_dpsynth.engine.planning.forecast_words import facts, headline, spending
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.engine.planning.forecast import Forecast
 
-__all__ = ["epsilon_svg", "facts", "forecast_html", "forecast_text", "headline"]
+__all__ = ["epsilon_svg", "forecast_html"]
 
 WIDTH, HEIGHT = 460, 190
-SHORT = {  # of the accountant's items, in the words of a newcomer
-    "row count": "counting the rows",
-    "decimals and time resolutions": "resolution of numbers and times",
-    "value histograms": "finding each column's values",
-    "second look at unlisted names": "measuring rare values a second time",
-    "one-way marginals": "measuring each column",
-    "pair dependence": "measuring pairs of columns",
-    "orderings of columns": "finding columns in an order",
-    "choice of interactions": "finding columns that belong together",
-    "strength of interactions": "measuring how strongly they do",
-    "training": "training",
-}
-
-
-def headline(forecast: Forecast) -> str:
-    """How epsilon grows over the steps, in a sentence."""
-    plan = forecast.plan
-    if plan.privacy is None or forecast.curve is None:
-        return f"{plan.steps:,} steps without noise: epsilon is infinite, there is NO privacy guarantee."
-    noise = f"With noise {plan.noise_multiplier:.3g}"
-    verb = "=" if forecast.accountant == "pld" else "is at most"
-    reached = f"epsilon {verb} {epsilon_text(plan.epsilon)} after {plan.steps:,} steps"
-    if forecast.ends_early:
-        return (
-            f"{noise}, {reached}: the budget is used up there, at step {plan.steps:,} of the "
-            f"{forecast.wanted_steps:,} requested."
-            if forecast.wanted_steps > plan.steps
-            else f"{noise}, {reached}: the budget is used up there."
-        )
-    if forecast.lasts > plan.steps:
-        return f"{noise}, {reached}: the budget would last for about {forecast.lasts:,} steps."
-    return f"{noise}, {reached}: the budget is used up with the last step."
-
-
-def facts(forecast: Forecast) -> list[tuple[str, str]]:
-    """Name and value of each figure of a plan."""
-    plan = forecast.plan
-    found = [("assumed rows", f"about {forecast.rows:,.0f}")]
-    if plan.privacy is not None:
-        bound = "" if forecast.accountant == "pld" else " (upper bound)"
-        found += [
-            ("epsilon", f"{epsilon_text(plan.epsilon)}{bound}"),
-            ("delta", f"{plan.delta:.3g}"),
-            ("noise multiplier", f"{plan.noise_multiplier:.3g}"),
-        ]
-    found += [
-        ("steps", f"{plan.steps:,}"),
-        ("batch", f"about {compact(plan.batch_size)} rows, {_passes(forecast)}"),
-        ("model", f"about {forecast.width:,} cells in all columns{_at_most(forecast)}"),
-        ("error of a typical column", error_words(forecast)),
-        ("time", time_words(forecast)),
-        ("memory", f"about {forecast.megabytes / 1000:.1f} GB in addition to your tables"),
-    ]
-    if forecast.disk_megabytes:
-        found.append(
-            ("temporary files", f"about {forecast.disk_megabytes / 1000:.1g} GB, removed at the end")
-        )
-    return found
-
-
-def _at_most(forecast: Forecast) -> str:
-    """The largest possible number of cells if categories are not declared."""
-    if forecast.most_width < 1.5 * forecast.width:
-        return ""
-    return f"; up to {forecast.most_width:,}, and slower, if text columns have many values"
-
-
-def _passes(forecast: Forecast) -> str:
-    """How often training is expected to use each row."""
-    passes = forecast.plan.steps * forecast.plan.sampling_probability
-    return f"each row about {passes:.2g} times" if passes < 100 else f"each row about {passes:,.0f} times"
-
-
-def error_words(forecast: Forecast) -> str:
-    """The expected error of one column."""
-    if forecast.plan.privacy is None:
-        return "no noise"
-    percent = 100 * forecast.column_error
-    return f"about {percent:.2g} % of its values are misplaced" if percent < 50 else "mostly noise"
-
-
-def time_words(forecast: Forecast) -> str:
-    """How long a run takes here."""
-    if forecast.seconds is None:
-        return "not predicted for this backend: it is much slower than 'native'"
-    words = f"about {duration(max(forecast.seconds, 1.0))}"
-    if forecast.starting_seconds:
-        words += f", and about {duration(forecast.starting_seconds)} to start TensorFlow once"
-    return words
-
-
-def _items(forecast: Forecast) -> list[tuple[str, float]]:
-    if forecast.plan.privacy is None:
-        return []
-    return [(SHORT.get(name, name), share) for name, _, share in budget_shares(forecast.plan.privacy)]
-
-
-def forecast_text(forecast: Forecast, title: str) -> str:
-    """The whole forecast for a terminal."""
-    wide = max(len(name) for name, _ in facts(forecast))
-    lines = [title, "", headline(forecast), ""]
-    lines += [f"  {name:{wide}}  {words}" for name, words in facts(forecast)]
-    items = _items(forecast)
-    if items:
-        lines += ["", "What epsilon is spent on:"]
-        lines += [f"  {share:5.1%}  {name}" for name, share in items]
-    lines += [f"⚠ {warning}" for warning in forecast.warnings]
-    return "\n".join(lines)
 
 
 def forecast_html(forecast: Forecast, title: str = "") -> Markup:
@@ -152,7 +43,7 @@ def spending_html(forecast: Forecast) -> Markup:
         'background-color:{};border-radius:2px"></div></div>'
     )
     rows = [
-        (name, bar.format(110 * share, BRAND), f"{100 * share:.0f} %") for name, share in _items(forecast)
+        (name, bar.format(110 * share, BRAND), f"{100 * share:.0f} %") for name, share in spending(forecast)
     ]
     if not rows:
         return Markup("")

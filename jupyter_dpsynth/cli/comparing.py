@@ -1,0 +1,171 @@
+"""`jupyter dpsynth compare` and `evaluate`: the quality of a synthetic table, for free or for an epsilon."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.cli.options import add_dataset, add_table
+from jupyter_dpsynth.cli.tables import add_reading
+from jupyter_dpsynth.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+
+    import pandas as pd
+
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+__all__ = ["add_compare", "add_evaluate"]
+
+SYNTHETIC = "a synthetic table of this model; by default one is made"
+WORD = (
+    "your word that the table is synthetic, where that is not known (it is of Parquet that synthesize wrote)"
+)
+
+
+def add_compare(commands: Any) -> None:  # noqa: ANN401 - argparse names no type for it
+    """Add the command."""
+    parser = commands.add_parser(
+        "compare",
+        help="compare a synthetic table with the noisy measurements (free)",
+        description="Compare a synthetic table with the noisy measurements of the original, which epsilon "
+        "has paid for. With --original, compare with the real table instead: NOT covered by epsilon, for the "
+        "owner's eyes only.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", help="a saved model")
+    parser.add_argument("synthetic", nargs="?", help=SYNTHETIC)
+    parser.add_argument("--synthetic", dest="stated", action="store_true", help=WORD)
+    parser.add_argument("--original", metavar="TABLE", help="the real table: NOT covered by epsilon")
+    parser.add_argument("--holdout", metavar="TABLE", help="with --original: real rows that were not learned")
+    parser.add_argument(
+        "--target",
+        metavar="COLUMN",
+        help="with --original: also train a model for it, and test it on real rows",
+    )
+    _add_html(parser)
+    add_reading(parser)
+    parser.set_defaults(run=compare)
+
+
+def add_evaluate(commands: Any) -> None:  # noqa: ANN401 - argparse names no type for it
+    """Add the command."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure the quality with noise, for an epsilon of its own",
+        description="Measure with noise how close a synthetic table comes to the real one. The cost is "
+        "recorded in the ledger first; the report may be published.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", help="a saved model")
+    add_table(parser)
+    parser.add_argument("synthetic", nargs="?", help=SYNTHETIC)
+    parser.add_argument("--synthetic", dest="stated", action="store_true", help=WORD)
+    parser.add_argument(
+        "--epsilon", type=float, required=True, help="what the report may spend, in addition to learning"
+    )
+    parser.add_argument("--target", metavar="COLUMN", help="also train a model for this categorical column")
+    _add_html(parser)
+    add_dataset(parser)
+    parser.set_defaults(run=evaluate)
+
+
+def _add_html(parser: Any) -> None:  # noqa: ANN401 - argparse names no type for it
+    parser.add_argument("--html", metavar="FILE", help="also write the report, with its plots, as HTML")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Print the comparison.
+
+    Privacy:
+        Against the measurements, what epsilon has paid for; against the original, none.
+    """
+    from jupyter_dpsynth.cli.tables import open_table, reading_of
+    from jupyter_dpsynth.evaluation.report import UtilityReport
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+    for option in ("holdout", "target"):
+        if getattr(options, option) is not None and options.original is None:
+            raise ConfigError(
+                f"--{option} reads the real table: add --original TABLE (not covered by epsilon)."
+            )
+    html = _html_of(options)
+    synthesizer = HighDimSynthesizer.load(options.model)
+    df_synth = _synthetic(options, synthesizer)
+    if options.original is None:
+        stated = options.stated or options.synthetic is None
+        report = UtilityReport.against_measurements(synthesizer, df_synth, synthetic=stated)
+        return _show(report, html)
+    reading = reading_of(options)
+    with open_table(options.original, reading) as original:
+        unseen = None if options.holdout is None else open_table(options.holdout, reading)
+        report = UtilityReport.against_original(
+            original, df_synth, target=options.target, holdout=unseen, df_meta=synthesizer.df_meta
+        )
+    return _show(report, html)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Print the private report.
+
+    Privacy:
+        What is printed is privatised, besides the ledger's line, which is for the owner.
+    """
+    from jupyter_dpsynth.cli.tables import open_table, reading_of
+    from jupyter_dpsynth.evaluation.private import evaluate_privately
+    from jupyter_dpsynth.privacy.ledger.datasets import label_of
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+    html = _html_of(options)
+    synthesizer = HighDimSynthesizer.load(options.model)
+    df_synth = _synthetic(options, synthesizer)
+    report = evaluate_privately(
+        synthesizer,
+        open_table(options.table, reading_of(options)),
+        df_synth,
+        epsilon=options.epsilon,
+        target=options.target,
+        dataset=options.dataset,
+        label=label_of(Path(options.table).name.partition(".")[0]),
+        new_dataset=options.new_dataset,
+        infinite_total=options.infinite_total,
+        synthetic=options.stated or options.synthetic is None,
+    )
+    return _show(report, html)
+
+
+def _synthetic(options: argparse.Namespace, synthesizer: HighDimSynthesizer) -> pd.DataFrame:
+    """The synthetic table that is named, or a new one."""
+    from jupyter_dpsynth.cli.tables import read_table
+
+    if options.synthetic is None:
+        return synthesizer.synthesize(frame="pandas")
+    return read_table(options.synthetic)
+
+
+def _html_of(options: argparse.Namespace) -> Path | None:
+    """Where the report goes; checked before anything is read or spent."""
+    from jupyter_dpsynth.cli.tables import checked_output
+
+    if options.html is None:
+        if options.overwrite:
+            raise ConfigError("--overwrite needs a file: give --html.")
+        return None
+    otherwise = ": give another name, or --overwrite to replace it."
+    return checked_output(options.html, replace=options.overwrite, otherwise=otherwise, option="--html")
+
+
+def _show(report: Any, html: Path | None) -> int:  # noqa: ANN401 - two kinds of reports
+    banner = getattr(report, "banner", "")
+    sys.stdout.write(f"⚠ {banner}\n\n" if banner else "")
+    sys.stdout.write(f"{report.summary()}\n")
+    if html is not None:
+        try:
+            html.write_text(str(report.to_html()), encoding="utf-8")
+        except OSError as error:
+            raise ArtifactError(f"--html = {str(html)!r} cannot be written: {error.strerror}.") from None
+        sys.stdout.write(f"The whole report is in {html}\n")
+    return 0
