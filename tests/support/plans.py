@@ -55,6 +55,7 @@ def plan_of_noise(meta, rows, *, resolutions=2.0, histograms=2.0, rare=2.0, delt
         weight_decay=0.0,
         clip_factor=1.0,
         pair_exponent=0.5,
+        parents=None,
         picks=0,
         ends_by=StopReason.FINISHED,
         unit_rows=1,

@@ -215,8 +215,9 @@ def clipped_per_layer(training: AuditedTraining) -> Iterator[GradientRelease]:
                 factor = self._factor(tf.linalg.matvec(error * error, block_weights))
                 return self._whole(error, factor, present)
 
-            gradient, _ = self._summed(rows, whole(self._block_weights - 1))
-            for_bias = tf.reduce_sum(whole(tf.ones_like(self._block_weights)), axis=0)
+            norms = tf.constant(self.layout.squared_inputs[self.layout.owner], tf.float32)
+            gradient, _ = self._summed(rows, whole(norms - 1))
+            for_bias = tf.reduce_sum(whole(tf.ones_like(norms)), axis=0)
             counted = tf.where(present, tf.round(self._losses_in_steps(losses, present)), 0.0)
             return gradient, for_bias, tf.reduce_sum(counted)
 

@@ -102,7 +102,7 @@ class TrainingTask:
     def layout(self) -> Layout:
         """Blocks and interactions of the model."""
         sizes, exponent = self.codec.sizes, self.plan.pair_exponent
-        layout = Layout.from_dependence(sizes, self.reference.dependence, exponent)
+        layout = Layout.from_dependence(sizes, self.reference.dependence, exponent, self.plan.parents)
         return layout.with_derived(self.derived or ())
 
     @property
@@ -328,7 +328,7 @@ def _plan_from(document: dict[str, Any], config: dict[str, Any], columns: int) -
         document = {name: value for name, value in document.items() if name not in EARLIER_NOISE}
         grouped = config.get("num_microbatches") is not None
         document |= {"columns": columns, "gradient_sensitivity": MICROBATCH_SENSITIVITY if grouped else 1.0}
-    document = {"picks": 0, **document}  # what earlier versions did not look for
+    document = {"picks": 0, "parents": None, **document}  # what earlier versions did not have
     if sorted(document) != sorted([*_plan_fields(), *TRAINING]):
         damaged(CHECKPOINT, "the plan has unknown or missing fields")
     values = {name: document[name] for name in _plan_fields()}

@@ -84,7 +84,7 @@ def measure_orderings(
     planned = planned_orderings(codec.df_meta)
     if not planned:
         return Orderings()
-    candidates = _candidates(codec.columns, reference)[:planned]
+    candidates = _candidates(codec.columns, reference, planned)
     whole, sure = releases.allowance(ORDERINGS), certainty(2 * planned)
     compared = min(_tellable(whole, planned, sure, reference.rows), len(candidates))
     kept: list[tuple[str, str]] = []
@@ -114,14 +114,12 @@ class _Pair:
         second: Codec of the second one.
         first_may_be_low: Whether the measured shares allow that the first is never above the second.
         second_may_be_low: The reverse.
-        dependence: Noisy dependence.
     """
 
     first: NumericCodec
     second: NumericCodec
     first_may_be_low: bool
     second_may_be_low: bool
-    dependence: float
 
     @property
     def names(self) -> tuple[str, str]:
@@ -150,15 +148,18 @@ def _values(series: pd.Series, meta: ContinuousMeta | DatetimeMeta) -> NDArray[n
     return points_of(series, meta, 1.0 if isinstance(meta, DatetimeMeta) else 0.0)
 
 
-def _candidates(columns: Sequence[object], reference: MeasuredReference) -> list[_Pair]:
-    """Comparable columns whose measured shares allow an order, the most dependent first."""
-    pairs = []
-    for i, j in itertools.combinations(range(len(columns)), 2):
+def _candidates(columns: Sequence[object], reference: MeasuredReference, most: int) -> list[_Pair]:
+    """Comparable columns whose measured shares allow an order, so many of the most dependent ones."""
+    places = np.argwhere(np.triu(reference.dependence >= ORDERED_DEPENDENCE, 1))
+    order = np.argsort(-reference.dependence[tuple(places.T)], kind="stable")
+    pairs: list[_Pair] = []
+    for i, j in places[order].tolist():
         first, second = columns[i], columns[j]
+        if len(pairs) == most:
+            break
         if not isinstance(first, NumericCodec) or not isinstance(second, NumericCodec):
             continue
-        dependence = float(reference.dependence[i, j])
-        if not comparable(first.meta, second.meta) or dependence < ORDERED_DEPENDENCE:
+        if not comparable(first.meta, second.meta):
             continue
         (low, high), (other_low, other_high) = first.middle, second.middle
         if max(low, other_low) >= min(high, other_high):
@@ -166,8 +167,7 @@ def _candidates(columns: Sequence[object], reference: MeasuredReference) -> list
         upward = _may_be_low(first, second, (i, j), reference)
         downward = _may_be_low(second, first, (j, i), reference)
         if upward or downward:
-            pairs.append(_Pair(first, second, upward, downward, dependence))
-    pairs.sort(key=lambda pair: -pair.dependence)
+            pairs.append(_Pair(first, second, upward, downward))
     return pairs
 
 

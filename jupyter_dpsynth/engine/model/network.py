@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.engine.model.features import Derived
 
-__all__ = ["Layout", "TabularModel", "pair_strength"]
+__all__ = ["Layout", "TabularModel", "kept_pairs", "pair_strength"]
 
 LEAST_SPREAD = 1e-6  # where every column has one value only, nothing is learned, but divided by the norm
 
@@ -109,7 +109,11 @@ class Layout:
 
     @classmethod
     def from_dependence(
-        cls, sizes: NDArray[np.int64], dependence: NDArray[np.float64], exponent: float
+        cls,
+        sizes: NDArray[np.int64],
+        dependence: NDArray[np.float64],
+        exponent: float,
+        parents: int | None = None,
     ) -> Layout:
         """Scale each pair by its noisy dependence: soft selection of pairs.
 
@@ -117,10 +121,11 @@ class Layout:
             sizes: Number of cells of each column.
             dependence: Total-variation distance of each pair from independence, `[m, m]`.
             exponent: 1 selects sharply, 0 treats all pairs alike.
+            parents: On how many earlier columns each column depends at most: the strongest; None for all.
         """
-        upper = np.triu_indices(len(sizes), 1)
+        kept = kept_pairs(dependence, parents)
         scale = np.zeros_like(dependence)
-        scale[upper] = pair_strength(dependence[upper], dependence, exponent)
+        scale[kept] = pair_strength(dependence[kept], dependence[kept], exponent)
         return cls(sizes, scale)
 
     def with_derived(self, derived: Sequence[Derived]) -> Layout:
@@ -128,21 +133,41 @@ class Layout:
         return replace(self, derived=tuple(derived))
 
 
+def kept_pairs(dependence: NDArray[np.float64], parents: int | None) -> NDArray[np.bool_]:
+    """Which pairs interact, `[m, m]` above the diagonal: of each column those with its strongest parents.
+
+    Args:
+        dependence: Total-variation distance of each pair of columns from independence, `[m, m]`.
+        parents: How many parents a column has at most; None for all earlier columns.
+
+    Privacy:
+        Post-processing of noisy dependences.
+    """
+    kept = np.triu(np.ones(dependence.shape, dtype=bool), 1)
+    if parents is None or parents >= len(dependence) - 1:
+        return kept
+    distances = np.where(kept, dependence, -1.0)
+    strongest = np.argsort(-distances, axis=0, kind="stable")[:parents]
+    chosen = np.zeros_like(kept)
+    np.put_along_axis(chosen, strongest, values=True, axis=0)
+    return chosen & kept
+
+
 def pair_strength(
-    distance: NDArray[np.float64], dependence: NDArray[np.float64], exponent: float
+    distance: NDArray[np.float64], pairs: NDArray[np.float64], exponent: float
 ) -> NDArray[np.float64]:
     """Interaction strength for a total-variation distance from what a model without the interaction has.
 
     Args:
         distance: Of each interaction, in [0, 1].
-        dependence: Total-variation distance of each pair from independence, `[m, m]`; the mean square of
-            the strengths of all pairs is 1.
+        pairs: Total-variation distance of each pair that interacts from independence; the mean square of
+            their strengths is 1.
         exponent: 1 selects sharply, 0 treats all alike.
     """
     # twice the distance is the L1 score; the constant keeps every pair a little alive
-    pairs = (2 * dependence[np.triu_indices(len(dependence), 1)] + 0.02) ** exponent
+    usual = (2 * pairs + 0.02) ** exponent
     strength: NDArray[np.float64] = (2 * distance + 0.02) ** exponent
-    return strength / np.sqrt((pairs**2).mean()) if len(pairs) else strength
+    return strength / np.sqrt((usual**2).mean()) if len(usual) else strength
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,6 +70,7 @@ class RunPlan:
         weight_decay: Strength of the pull of the weights to zero.
         clip_factor: What the signal allows the clip norm to be, see `clip_factor_of`.
         pair_exponent: How strongly a pair's dependence scales its weights.
+        parents: On how many earlier columns each column depends at most; None for all.
         picks: How many interactions of three or four columns are chosen at most; 0 if none are looked for.
         ends_by: Whether training ends because the steps are done or because the budget is.
         unit_rows: Most rows of one privacy unit, by which all noise is scaled.
@@ -90,6 +91,7 @@ class RunPlan:
     weight_decay: float
     clip_factor: float
     pair_exponent: float
+    parents: int | None
     picks: int
     ends_by: StopReason
     unit_rows: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,8 @@ __all__ = [
 
 
 PAIR_ROWS = 131_072  # rows that tell a pair's dependence well enough to weigh it
+ONE_HOT_CELLS = 2**24  # of the rows that are counted at once
+TILE_CELLS = 512  # whose pairs with all later ones are counted at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,27 +124,54 @@ def pair_distances(
     Privacy:
         Not private. One row more or less changes each by at most `ROW_PARTS`.
     """
-    columns = len(sizes)
-    out = np.zeros(columns * (columns - 1) // 2, dtype=np.int64)
-    for place, (first, second) in enumerate(itertools.combinations(range(columns), 2)):
-        shape = int(sizes[first]), int(sizes[second])
-        key = codes[:, first].astype(np.intp) * shape[1] + codes[:, second]
-        table = np.bincount(key, minlength=shape[0] * shape[1]).reshape(shape)
-        expected = np.outer(shares[first], shares[second])
+    counts, starts = _pair_counts(codes, sizes), np.concatenate([[0], np.cumsum(sizes)])
+    together, found = np.concatenate(shares), []
+    for first, share in enumerate(shares[:-1]):
+        own, end = slice(starts[first], starts[first + 1]), starts[first + 1]
+        expected = np.outer(share, together[end:])
         whole = np.rint(ROW_PARTS * rows * expected).astype(np.int64)
-        chance = round(ROW_PARTS * chance_distance(expected, rows))
-        out[place] = np.abs(ROW_PARTS * table - whole).sum() - chance
-    return out
+        blocks = starts[first + 1 : -1] - end
+        distances = np.add.reduceat(
+            np.abs(ROW_PARTS * counts[own, end:].astype(np.int64) - whole).sum(axis=0), blocks
+        )
+        chances = np.add.reduceat(_chance_distances(expected, rows).sum(axis=0), blocks)
+        found.append(distances - np.rint(ROW_PARTS * chances).astype(np.int64))
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def _pair_counts(codes: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Number of rows in each pair of cells, int32 `[D, D]`; only what is above the diagonal is filled in.
+
+    It is a product of one-hot rows: sums of so few ones are exact in float32.
+    """
+    starts, width = np.concatenate([[0], np.cumsum(sizes)]), int(sizes.sum())
+    counts = np.zeros((width, width), dtype=np.int32)
+    at_once = max(1, min(ONE_HOT_CELLS // width, len(codes)))
+    one_hot = np.zeros((at_once, width), dtype=np.float32)
+    lines = np.arange(at_once)[:, None] * width
+    for first in range(0, len(codes), at_once):
+        cells = codes[first : first + at_once] + starts[:-1]
+        part = one_hot[: len(cells)]
+        places = (cells + lines[: len(cells)]).ravel()
+        part.ravel()[places] = 1
+        for start in range(0, width, TILE_CELLS):
+            tile = part[:, start : start + TILE_CELLS]
+            counts[start : start + TILE_CELLS, start:] += (tile.T @ part[:, start:]).astype(np.int32)
+        part.ravel()[places] = 0
+    return counts
 
 
 def dependence_from(distances: NDArray[np.float64], columns: int, rows: float) -> NDArray[np.float64]:
     """Dependence of each pair of columns, `[m, m]`, in [0, 1], from their distances in rows."""
     out = np.zeros((columns, columns))
-    for place, (first, second) in enumerate(itertools.combinations(range(columns), 2)):
-        out[first, second] = out[second, first] = np.clip(distances[place] / (2 * rows), 0, 1)
-    return out
+    out[np.triu_indices(columns, 1)] = np.clip(distances / (2 * rows), 0, 1)
+    return out + out.T
 
 
 def chance_distance(expected: NDArray[np.float64], rows: float) -> float:
     """L1 distance, in rows, between counts and expected shares that chance alone gives."""
-    return float(np.sqrt(2 / np.pi * rows * expected * (1 - expected)).sum())
+    return float(_chance_distances(expected, rows).sum())
+
+
+def _chance_distances(expected: NDArray[np.float64], rows: float) -> NDArray[np.float64]:
+    return np.sqrt(2 / np.pi * rows * expected * (1 - expected))

@@ -74,6 +74,7 @@ RARE_SHARE = 0.06
 INTERACTION_SHARE = STRENGTH_SHARE = 0.005
 MOST_PICKS = 8  # interactions that are chosen
 SEARCH_SIGNAL = 0.2  # least snr: below it the noise hides all interactions but those of most rows
+MOST_SEARCHED_COLUMNS = 60  # of wider tables only a small part of all sets of columns could be looked at
 SEARCH_STEPS = 60  # least steps: with fewer no derived feature is learned
 SELECTION_SHARE = 0.1  # of delta, for publishing undeclared categories and single values of numbers
 COUNT_DELTA = 0.01  # of delta, left unused because the plan follows from the noisy row count
@@ -91,6 +92,8 @@ MAX_WIDTH = 4_096  # about the most cells of all columns: the network has the sq
 MIN_CELLS = 4  # of a column, however many there are
 MAX_COLUMNS = MAX_WIDTH // MIN_CELLS
 MAX_CELLS = 128
+MOST_DENSE_COLUMNS = 24  # up to so many columns each depends on all earlier ones
+FEW_PARENTS = 8  # of a column of a wider table: what the others tell is less than the noise of their weights
 REFERENCE_ROWS = 9000
 MICROBATCH_SENSITIVITY = 2.0  # one row changes one group's mean: from one clipped vector to another
 
@@ -201,7 +204,9 @@ def plan_run(
 def _picks(config: ResolvedConfig, columns: int) -> int:
     """How many interactions of three and four columns are chosen at most; 0 if none are looked for."""
     steps = config.steps or DEFAULT_STEPS
-    return 0 if steps < SEARCH_STEPS else min(MOST_PICKS, math.comb(columns, 3) + math.comb(columns, 4))
+    if steps < SEARCH_STEPS or columns > MOST_SEARCHED_COLUMNS:
+        return 0
+    return min(MOST_PICKS, math.comb(columns, 3) + math.comb(columns, 4))
 
 
 def _shares(df_meta: DataFrameMeta, snr: float, picks: int) -> dict[str, tuple[float, str]]:
@@ -328,6 +333,7 @@ def _model_rules(config: ResolvedConfig, columns: int, snr: float) -> dict[str, 
         "weight_decay": 1e-3 / snr,
         "clip_factor": 1.5 * snr**0.25,
         "pair_exponent": min(1.0, 0.5 + weak) - 0.2 * math.log10(signal),
+        "parents": FEW_PARENTS if columns > MOST_DENSE_COLUMNS else None,
     }
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.engine.model.features import Derived
     from jupyter_dpsynth.engine.model.network import TabularModel
 
 __all__ = ["calibrated_bias", "generate_codes"]
@@ -48,6 +47,8 @@ STEER_PAIRS = 1 / 8  # of a pair's; what its column's other pairs ask for adds u
 STEERED_WIDTH = 1024  # with more cells than this only the one-way tables are steered
 SETTLED_BLOCKS = 16  # after so many blocks the expected shares of pairs are known well enough
 LARGEST_CORRECTION = 4.0  # nats
+MOST_TOGETHER = 16  # columns that are drawn at once
+PADDED = 1.3  # times the weights that there are: so many there may be with those that pad them
 CALIBRATION_BLOCKS, CALIBRATION_ROWS = CHAIN_BLOCKS, 256
 
 # exp(-k / UNITS) for k = 0, 1, ... down to where it is below half a weight unit, and then 0
@@ -99,18 +100,12 @@ class _Chain:
     def __init__(
         self, model: TabularModel, shares: Sequence[NDArray[np.float64]], generator: np.random.Generator
     ) -> None:
-        self.width = model.layout.width
-        self.generator = generator
-        layers = 2 if self.width <= STEERED_WIDTH else 1
-        bounds = model.layout.offsets.tolist()
-        self.columns = []
-        for target, (share, first, end) in enumerate(zip(shares, bounds[:-1], bounds[1:], strict=True)):
-            derived = list(model.layout.derived_inputs(target))
-            weights = [model.weights[:first], *(model.weights[inputs] for _, inputs in derived)]
-            own = np.concatenate(weights)[:, first:end]
-            column = _Column(share, first, _to_units(model.bias[first:end]), _to_units(own.T), layers)
-            column.derived = [feature for feature, _ in derived]
-            self.columns.append(column)
+        self.layout, self.generator = model.layout, generator
+        layers = 2 if model.layout.width <= STEERED_WIDTH else 1
+        parents = _parents(model)
+        self.groups = [
+            _Group(model, shares, columns, parents, layers) for columns in _together(model, parents)
+        ]
 
     def draw(self, out: NDArray[np.int32], progress: Callable[[int], None] | None) -> None:
         """Fill `out`, `int32 [n, m]`."""
@@ -122,36 +117,90 @@ class _Chain:
         blocks += [
             (start, min(start + PART_ROWS, len(out)), 1) for start in range(whole, len(out), PART_ROWS)
         ]
-        drawn = np.empty((1 + self.width, rows), dtype=np.float32)
-        scratch = _Scratch(max(len(column.share) for column in self.columns) * rows)
+        # one-hot rows below a row of ones, with which biases are multiplied, and above one of zeros
+        drawn = np.zeros((2 + self.layout.inputs, rows), dtype=np.float32)
+        drawn[0] = 1
+        scratch = _Scratch(max(group.room for group in self.groups) * rows)
         for start, end, parts in blocks:
-            block = drawn[:, : end - start]
-            block[0] = 1  # what the biases are multiplied with
-            points = self.generator.random((len(self.columns), end - start), dtype=np.float32)
-            for place, column in enumerate(self.columns):
-                earlier = column.inputs(block, out[start:end])
-                out[start:end, place] = column.draw(block, earlier, points[place], parts, scratch)
+            block, codes = drawn[:, : end - start], out[start:end]
+            points = self.generator.random((len(self.layout.sizes), end - start), dtype=np.float32)
+            for group in self.groups:
+                chosen = group.draw(block, codes, points[group.columns], parts, scratch)
+                for column, cells in zip(group.columns, chosen, strict=True):
+                    codes[:, column] = cells
             if progress is not None:
                 progress(end - start)
+
+    def bias(self) -> NDArray[np.float64]:
+        """Biases `[D]` in units, as they are steered by now."""
+        out = np.zeros(self.layout.width)
+        for group in self.groups:
+            real = group.own <= self.layout.width
+            out[group.own[real] - 1] = group.weights[-1, :, :, 0][real]
+        return out
+
+
+def _parents(model: TabularModel) -> list[NDArray[np.intp]]:
+    """The columns on which each column depends directly, in increasing order."""
+    layout = model.layout
+    starts = layout.offsets[:-1]
+    by_input = np.logical_or.reduceat(model.weights[: layout.width] != 0, starts, axis=1)
+    depends = np.logical_or.reduceat(by_input, starts, axis=0)
+    return [np.flatnonzero(depends[:column, column]) for column in range(len(starts))]
+
+
+def _together(model: TabularModel, parents: Sequence[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
+    """Columns that are drawn at once, since none of them depends on another one, in an order to draw them in.
+
+    They have about as many cells and inputs, so that not much is padded.
+    """
+    layout = model.layout
+    depths: list[int] = []
+    inputs = np.zeros(len(parents), np.int64)
+    for column, own in enumerate(parents):
+        features = [feature for feature, _ in layout.derived_inputs(column)]
+        before = {*own.tolist(), *(source for feature in features for source in feature.sources)}
+        depths.append(1 + max((depths[other] for other in before), default=-1))
+        inputs[column] = 1 + layout.sizes[own].sum() + sum(feature.size for feature in features)
+    groups: list[list[int]] = []
+    needed = 0
+    for column in np.lexsort((inputs, layout.sizes, np.array(depths))).tolist():
+        group = groups[-1] if groups else []
+        weights = int(layout.sizes[column] * inputs[column])
+        most = int(layout.sizes[[*group, column]].max() * inputs[[*group, column]].max())
+        fits = (len(group) + 1) * most <= PADDED * (needed + weights)
+        if group and len(group) < MOST_TOGETHER and depths[group[0]] == depths[column] and fits:
+            group.append(column)
+            needed += weights
+        else:
+            groups.append([column])
+            needed = weights
+    return [np.array(group, np.intp) for group in groups]
 
 
 class _Scratch:
     """Arrays that are reused: allocating new ones would take longer than the computation.
 
     Args:
-        size: Most cells of one block.
+        size: Most numbers of one array of a block.
     """
 
     def __init__(self, size: int) -> None:
-        self._logits, self._weights = np.empty((2, 2 * size), np.float32)
-        self._depths = np.empty(2 * size, np.intp)
+        self._inputs, self._logits, self._weights, self._own = np.empty((4, size), np.float32)
+        self._depths = np.empty(size, np.intp)
         self._reached = np.empty(size, np.bool_)
+
+    def inputs(self, *shape: int) -> NDArray[np.float32]:
+        return self._inputs[: math.prod(shape)].reshape(shape)
 
     def logits(self, *shape: int) -> NDArray[np.float32]:
         return self._logits[: math.prod(shape)].reshape(shape)
 
     def weights(self, *shape: int) -> NDArray[np.float32]:
         return self._weights[: math.prod(shape)].reshape(shape)
+
+    def own(self, *shape: int) -> NDArray[np.float32]:
+        return self._own[: math.prod(shape)].reshape(shape)
 
     def depths(self, *shape: int) -> NDArray[np.intp]:
         return self._depths[: math.prod(shape)].reshape(shape)
@@ -160,97 +209,125 @@ class _Scratch:
         return self._reached[: math.prod(shape)].reshape(shape)
 
 
-class _Column:
-    """One column of a chain: draws its cells given those of earlier columns, and steers itself.
+class _Group:
+    """Some columns of a chain: draws their cells given those of columns before, and steers itself.
+
+    Cells and inputs are padded: c is the largest number of cells of a column, P that of its inputs.
 
     Args:
-        share: Share of each of its cells that the table is to have, `[cells]`.
-        first: Position of its first cell.
-        bias: Biases in units, `[cells]`.
-        weights: Weights in units from the cells of earlier columns and then of derived features,
-            `[cells, inputs]`.
+        model: The trained model.
+        shares: Share of each cell of each column that the table is to have.
+        columns: Places of the columns, `[G]`.
+        parents: On which columns each column of the table depends.
         layers: 2 to steer pairs, 1 not to.
 
     Attributes:
-        derived: Its derived features.
+        columns: Places of the columns.
+        own: Lines of their cells among the one-hot rows, `[G, c]`; the last line where there is none.
+        weights: Biases and then weights in units, `[layers, G, c, P]`: the model's own, the steered last.
+        room: Most numbers for each row in an array that is worked on.
     """
-
-    derived: Sequence[Derived] = ()
 
     def __init__(
         self,
-        share: NDArray[np.float64],
-        first: int,
-        bias: NDArray[np.float32],
-        weights: NDArray[np.float32],
+        model: TabularModel,
+        shares: Sequence[NDArray[np.float64]],
+        columns: NDArray[np.intp],
+        parents: Sequence[NDArray[np.intp]],
         layers: int,
     ) -> None:
-        self.first, self.share = 1 + first, share  # the row of ones comes before all cells
-        self.bias = np.where(share == 0, np.float32(NEVER), bias)
-        # the model's own weights first, the steered ones last
-        self.weights = np.repeat(np.column_stack([self.bias, weights])[None], layers, axis=0)
-        self.surplus = np.zeros(len(share))  # rows of each cell beyond its share, so far
-        self.steers_pairs = layers == 2 and first > 0
+        layout, offsets = model.layout, model.layout.offsets
+        self.columns, zeros = columns, 1 + layout.inputs
+        self._features = [each for column in columns for each in layout.derived_inputs(column)]
+        lines = [[np.zeros(1, np.int64)] for _ in columns]
+        for own, column in zip(lines, columns, strict=True):
+            own += [1 + np.arange(offsets[parent], offsets[parent + 1]) for parent in parents[column]]
+            own += [1 + np.arange(inputs.start, inputs.stop) for _, inputs in layout.derived_inputs(column)]
+        inputs = [np.concatenate(own) for own in lines]
+        shape = len(columns), int(layout.sizes[columns].max()), max(map(len, inputs))
+        self._lines = np.full((shape[0], shape[2]), zeros)
+        self.own = np.full(shape[:2], zeros)
+        self._share, self._bias = np.zeros(shape[:2]), np.full(shape[:2], np.float32(NEVER))
+        weights = np.zeros(shape, np.float32)
+        for place, (column, used) in enumerate(zip(columns, inputs, strict=True)):
+            first, end = offsets[column : column + 2]
+            self._lines[place, : len(used)] = used
+            self.own[place, : end - first] = 1 + np.arange(first, end)
+            self._share[place, : end - first] = shares[column]
+            bias = _to_units(model.bias[first:end])
+            self._bias[place, : end - first] = np.where(shares[column] == 0, np.float32(NEVER), bias)
+            weights[place, : end - first, 1 : len(used)] = _to_units(model.weights[used[1:] - 1, first:end].T)
+        self._in_line = len(columns) == 1 and np.array_equal(self._lines[0], np.arange(shape[2]))
+        self.steers_pairs = layers == 2 and shape[2] > 1
+        self.weights = np.repeat(weights[None], layers, axis=0)
+        self.room = max(layers * shape[0] * shape[1], 0 if self._in_line else shape[0] * shape[2])
+        self.surplus = np.zeros(shape[:2])  # rows of each cell beyond its share, so far
+        self._first_counts = shape[1] * np.arange(shape[0])[:, None]
         if self.steers_pairs:
             self.blocks = 0
-            self.expected = np.zeros(weights.shape)  # rows of each pair, in the first blocks
-            self.missing = np.zeros(weights.shape)  # rows of each pair: expected less drawn, so far
+            pairs = shape[0], shape[1], shape[2] - 1
+            self.expected = np.zeros(pairs)  # rows of each pair, in the first blocks
+            self.missing = np.zeros(pairs)  # rows of each pair: expected less drawn, so far
 
-    def inputs(self, drawn: NDArray[np.float32], codes: NDArray[np.int32]) -> NDArray[np.float32]:
-        """What its cells depend on, one-hot below a row of ones, `[1 + inputs, rows]`.
-
-        Args:
-            drawn: One-hot rows below a row of ones, `[1 + D, rows]`.
-            codes: Codes of the rows, `[rows, m]`, known up to this column.
-        """
-        earlier = drawn[: self.first]
-        if not self.derived:
-            return earlier
-        extra = [np.arange(feature.size)[:, None] == feature.codes(codes) for feature in self.derived]
-        return np.concatenate([earlier, *extra], dtype=np.float32)
+    def _inputs(
+        self, drawn: NDArray[np.float32], codes: NDArray[np.int32], scratch: _Scratch
+    ) -> NDArray[np.float32]:
+        """What the cells depend on, one-hot below a row of ones, `[G, P, rows]`."""
+        for feature, inputs in self._features:
+            cells = np.arange(feature.size)[:, None]
+            np.equal(cells, feature.codes(codes), out=drawn[1 + inputs.start : 1 + inputs.stop])
+        if self._in_line:
+            return drawn[None, : self._lines.shape[1]]
+        out = scratch.inputs(*self._lines.shape, drawn.shape[1])
+        return np.take(drawn, self._lines, axis=0, out=out, mode="clip")
 
     def draw(
         self,
         drawn: NDArray[np.float32],
-        inputs: NDArray[np.float32],
+        codes: NDArray[np.int32],
         points: NDArray[np.float32],
         parts: int,
         scratch: _Scratch,
     ) -> NDArray[np.integer[Any]]:
-        """Draw the cells of a block.
+        """Draw the cells of a block, `[G, rows]`.
 
         Args:
-            drawn: One-hot rows below a row of ones, `[1 + D, rows]`; this column's part is filled in.
-            inputs: What `inputs` gave.
-            points: Uniform in [0, 1), `[rows]`.
+            drawn: One-hot rows below a row of ones, `[2 + I, rows]`; these columns' part is filled in.
+            codes: Codes of the rows, `[rows, m]`, known as far as these columns depend on them.
+            points: Uniform in [0, 1), `[G, rows]`.
             parts: In how many equal parts rows are multiplied.
             scratch: Room to work in.
         """
-        layers, cells, rows = len(self.weights), len(self.share), len(points)
-        correction = STEER_SHARES * self.surplus / (self.share * rows + 1)
+        (layers, group, cells, _), rows = self.weights.shape, points.shape[1]
+        correction = STEER_SHARES * self.surplus / (self._share * rows + 1)
         np.clip(correction, -LARGEST_CORRECTION, LARGEST_CORRECTION, out=correction)
-        self.weights[:, :, 0] = self.bias - _to_units(correction)
-        earlier = _in_parts(inputs, parts)
-        logits = scratch.logits(layers, cells, rows)
-        np.matmul(self.weights[:, None], earlier, out=_in_parts(logits, parts))
-        depths = scratch.depths(layers, cells, rows)
-        np.subtract(logits.max(axis=1, keepdims=True), logits, out=depths, casting="unsafe")
-        weights = EXPONENTIALS.take(depths, mode="clip", out=scratch.weights(layers, cells, rows))
+        self.weights[..., 0] = self._bias - _to_units(correction)
+        earlier = _in_parts(self._inputs(drawn, codes, scratch), parts)
+        logits = scratch.logits(layers, group, cells, rows)
+        np.matmul(self.weights[:, :, None], earlier, out=_in_parts(logits, parts))
+        depths = scratch.depths(layers, group, cells, rows)
+        np.subtract(logits.max(axis=2, keepdims=True), logits, out=depths, casting="unsafe")
+        weights = EXPONENTIALS.take(depths, mode="clip", out=scratch.weights(layers, group, cells, rows))
         if self.steers_pairs:
-            chances = np.multiply(weights[0], CHANCE_UNITS / weights[0].sum(axis=0), out=logits[0])
+            units = CHANCE_UNITS / weights[0].sum(axis=1, keepdims=True)
+            chances = np.multiply(weights[0], units, out=logits[0])
             np.rint(chances, out=chances)
         heights = weights[-1]
         for cell in range(1, cells):  # faster than cumsum along the long axis
-            np.add(heights[cell], heights[cell - 1], out=heights[cell])
+            np.add(heights[:, cell], heights[:, cell - 1], out=heights[:, cell])
         points *= BELOW_ONE
-        points *= heights[-1]
-        reached = np.less_equal(heights, points, out=scratch.reached(cells, rows))
-        chosen = np.add.reduce(reached.view(np.uint8), axis=0, dtype=np.min_scalar_type(cells))
-        own = drawn[self.first : self.first + cells]
+        points *= heights[:, -1]
+        reached = np.less_equal(heights, points[:, None], out=scratch.reached(group, cells, rows))
+        chosen = np.add.reduce(reached.view(np.uint8), axis=1, dtype=np.min_scalar_type(cells))
+        own = scratch.own(group, cells, rows)
         # a cell is chosen if its height is not reached, but that of the cell before is
-        np.logical_not(reached[0], out=own[0])
-        np.not_equal(reached[1:], reached[:-1], out=own[1:])
-        self.surplus += np.bincount(chosen, minlength=cells) - rows * self.share
+        np.logical_not(reached[:, 0], out=own[:, 0])
+        np.not_equal(reached[:, 1:], reached[:, :-1], out=own[:, 1:])
+        for lines, found in zip(self.own, own, strict=True):
+            real = np.count_nonzero(lines < len(drawn) - 1)
+            drawn[lines[0] : lines[0] + real] = found[:real]
+        counts = np.bincount((chosen + self._first_counts).ravel(), minlength=group * cells)
+        self.surplus += counts.reshape(group, cells) - rows * self._share
         if self.steers_pairs:
             self._steer(earlier, own, chances, parts)
         return chosen
@@ -270,14 +347,14 @@ class _Column:
         self.missing += _pairs(chances, earlier, parts)
         correction = STEER_PAIRS * self.missing / (self.expected / self.blocks + 1)
         np.clip(correction, -LARGEST_CORRECTION, LARGEST_CORRECTION, out=correction)
-        np.add(self.weights[0, :, 1:], _to_units(correction), out=self.weights[1, :, 1:])
+        np.add(self.weights[0, ..., 1:], _to_units(correction), out=self.weights[1, ..., 1:])
 
 
 def _pairs(chances: NDArray[np.float32], earlier: NDArray[np.float32], parts: int) -> NDArray[np.float64]:
-    """Rows of each pair of cells, `[cells, earlier cells]`, in chances and one-hot rows that are in parts."""
+    """Rows of each pair of cells, `[G, cells, inputs]`, in chances and one-hot rows that are in parts."""
     # products of a 0 or 1 and a whole number, at most 2^24 in sum: exact in any order
-    sums = np.matmul(_in_parts(chances, parts), earlier.swapaxes(1, 2))
-    return sums[:, :, 1:].sum(axis=0, dtype=np.float64) / CHANCE_UNITS
+    sums = np.matmul(_in_parts(chances, parts), earlier.swapaxes(-2, -1))
+    return sums[..., 1:].sum(axis=1, dtype=np.float64) / CHANCE_UNITS
 
 
 def _in_parts(values: NDArray[np.float32], parts: int) -> NDArray[np.float32]:
@@ -308,7 +385,7 @@ def calibrated_bias(
         nonlocal blocks
         blocks += 1
         if blocks > CALIBRATION_BLOCKS // 4:
-            sums[:] += np.concatenate([column.weights[-1, :, 0] for column in chain.columns])
+            sums[:] += chain.bias()
 
     rows = CALIBRATION_BLOCKS * CALIBRATION_ROWS
     with threadpool_limits(1, user_api="blas"):

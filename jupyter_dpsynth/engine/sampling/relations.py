@@ -6,7 +6,6 @@ measurements say that a relation holds (up to their own noise), the synthetic ta
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -59,12 +58,12 @@ def functional_relations(reference: MeasuredReference) -> Functions:
     rows = min(reference.rows, PAIR_ROWS)
     columns = len(reference.columns)
     reach = certainty(columns * (columns - 1)) * reference.dependence_noise
+    largest = np.array([1 - (share**2).sum() for share in reference.shares])
+    likely = (largest >= LEAST_SPREAD) & (reference.dependence - reach >= LEAST_CERTAINTY * largest)
+    np.fill_diagonal(likely, val=False)
     kept, untold = [], []
-    for a, b in itertools.permutations(range(columns), 2):
-        most = 1 - float((reference.shares[b] ** 2).sum())
-        corrected = float(reference.dependence[a, b])
-        if most < LEAST_SPREAD or corrected - reach < LEAST_CERTAINTY * most:
-            continue
+    for a, b in np.argwhere(likely).tolist():
+        most, corrected = float(largest[b]), float(reference.dependence[a, b])
         expected = np.outer(reference.shares[a], reference.shares[b])
         plain = corrected + chance_distance(expected, rows) / (2 * rows)
         if plain - reach >= (1 - RARE_BREAKS) * most + _chance_of_rare(rows * expected) / (2 * rows):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jupyter_dpsynth.engine.model.network import TabularModel
-from jupyter_dpsynth.engine.model.weights import FreeWeights
+from jupyter_dpsynth.engine.training.arrangement import arrange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,21 +61,22 @@ class AdamUpdate:
 
     def __init__(self, start: Start, plan: RunPlan) -> None:
         self.layout, self.plan = start.layout, plan
-        self._free = FreeWeights(self.layout)
-        self._smoothers = _smoothers(self.layout.sizes, start.ordered_cells)
+        self._arrangement = arrange(self.layout)
+        self._places = self._arrangement.places
+        smoothers = _smoothers(self.layout.sizes, start.ordered_cells)
+        self._smooth_array = self._arrangement.smoothing(smoothers)
         logs = np.concatenate([np.log(share) for share in start.shares]).astype(np.float32)
-        self._center = np.concatenate([np.zeros(self._free.size, dtype=np.float32), logs])
-        self._gradient, self._change = np.zeros_like(self._center), np.zeros_like(self._center)
+        self._center = np.concatenate([np.zeros(len(self._places), dtype=np.float32), logs])
         self._values, self._average = self._center.copy(), self._center.copy()
         self._first, self._second = np.zeros_like(self._center), np.zeros_like(self._center)
         self._averaged = 0
-        self.weights = np.zeros((self.layout.inputs, self.layout.width), dtype=np.float32)
-        self._matrix = np.zeros_like(self.weights)
+        self.weights = np.zeros(self._arrangement.shape, dtype=np.float32)
+        self._array = np.zeros_like(self.weights)
 
     @property
     def bias(self) -> NDArray[np.float32]:
         """Biases, float32 `[D]`."""
-        return self._values[self._free.size :]
+        return self._values[len(self._places) :]
 
     def state(self) -> dict[str, NDArray[np.float32]]:
         """The state that a step changes, float32 `[F + D]` each; it depends on released sums only."""
@@ -91,14 +92,14 @@ class AdamUpdate:
         for name, own in self.state().items():
             own[:] = state[name]
         self._averaged = sum(each / self.plan.steps > AVERAGED_FROM for each in range(1, step + 1))
-        self._free.matrix(self._values, self.weights)
+        self.weights.ravel()[self._places] = self._values[: len(self._places)]
 
     def go_on_from(self, earlier: AdamUpdate, step: int) -> None:
         """Take over what an update of the same columns without derived features has after this many steps.
 
         The weights of derived features begin at zero, and behind all others.
         """
-        free, biases = earlier._free.size, self.layout.width
+        free, biases = len(earlier._places), self.layout.width
         grown = {}
         for name, values in earlier.state().items():
             grown[name] = np.zeros_like(self._values)
@@ -111,51 +112,37 @@ class AdamUpdate:
         rate = self.plan.learning_rate * min(1.0, progress / WARM_UP)
         rate *= 0.5 * (1 + math.cos(math.pi * progress))
         # noise has been added in float64; what follows is post-processing
-        gradient, change = self._gradient, self._change
-        gradient[: self._free.size], gradient[self._free.size :] = sums.weights, sums.bias
-        self._smooth(gradient)
+        weights, bias = sums.weights.astype(np.float32), sums.bias.astype(np.float32)
+        gradient = np.concatenate([self._smooth(weights), bias])
         gradient /= divisor
-        np.subtract(self._values, self._center, out=change)
-        change *= self.plan.weight_decay
-        gradient += change
-        np.subtract(gradient, self._first, out=change)
-        change *= 1 - BETA_1
-        self._first += change
+        gradient += self.plan.weight_decay * (self._values - self._center)
+        self._first += (1 - BETA_1) * (gradient - self._first)
         np.square(gradient, out=gradient)
         gradient -= self._second
         gradient *= 1 - BETA_2
         self._second += gradient
-        np.multiply(self._second, 1 / (1 - BETA_2**step), out=gradient)
-        spread = np.sqrt(gradient, out=gradient)
+        spread = np.sqrt(self._second / (1 - BETA_2**step), out=gradient)
         spread += ADAM_EPSILON
-        np.divide(self._first, spread, out=change)
-        change *= rate / (1 - BETA_1**step)
-        self._values -= change
-        self._free.matrix(self._values, self.weights)
+        self._values -= (rate / (1 - BETA_1**step)) * self._first / spread
+        self.weights.ravel()[self._places] = self._values[: len(self._places)]
         if progress > AVERAGED_FROM:
             self._averaged += 1
-            np.subtract(self._values, self._average, out=change)
-            change /= self._averaged
-            self._average += change
+            self._average += (self._values - self._average) / self._averaged
         else:
             self._average[:] = self._values
 
-    def _smooth(self, sums: NDArray[np.float32]) -> None:
-        """Average the noisy gradient sums `[F + D]` of neighbouring bins, in place: post-processing."""
-        matrix, offsets = self._free.matrix(sums, self._matrix), self.layout.offsets
-        for start, end, smoother in zip(offsets[:-1], offsets[1:], self._smoothers, strict=True):
-            if smoother is not None:
-                matrix[start:end, end:] = smoother @ matrix[start:end, end:]
-                matrix[:start, start:end] = matrix[:start, start:end] @ smoother
-                if self.layout.derived:
-                    matrix[self.layout.width :, start:end] = matrix[self.layout.width :, start:end] @ smoother
-        self._free.vector(matrix, sums)
+    def _smooth(self, sums: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Average the noisy gradient sums `[F]` of neighbouring bins: post-processing."""
+        self._array.ravel()[self._places] = sums
+        self._smooth_array(self._array)
+        return self._array.ravel()[self._places]
 
     def model(self) -> TabularModel:
         """The averaged model; before averaging begins that is the latest one."""
-        weights = np.zeros_like(self.weights)
-        self._free.matrix(self._average, weights)
-        return TabularModel(self.layout, weights * self.layout.mask, self._average[self._free.size :].copy())
+        arrangement, layout = self._arrangement, self.layout
+        weights = np.zeros((layout.inputs, layout.width), dtype=np.float32)
+        weights.ravel()[arrangement.cells] = self._average[: len(self._places)] * arrangement.scale
+        return TabularModel(layout, weights, self._average[len(self._places) :].copy())
 
 
 def _smoothers(sizes: NDArray[np.int64], ordered_cells: Sequence[int]) -> list[NDArray[np.float32] | None]:

@@ -262,7 +262,7 @@ class ReplicatedRelease:
                         known.layout, known.clip_norm, known.loss_bound, known.expected, known.unit_rows
                     )
                 )
-                self._free.append(tf.constant(known.layout.free))
+                self._free.append(tf.constant(known.arrangement.places))
                 zeros.append(tf.zeros([self._size], tf.float64))
         self._zeros = tuple(zeros)
         self._codes: Any = None  # the array that the step was traced for
@@ -339,8 +339,7 @@ class ReplicatedRelease:
         first, *others = self.native.row_specs
         if tables:
             first = tf.TensorSpec(first.shape[:-1], tf.int64)
-        layout = self.native.gradient.layout
-        parameters = tf.TensorSpec((layout.inputs, layout.width)), tf.TensorSpec((layout.width,))
+        parameters = self.native.gradient.parameter_specs
         places = tuple(tf.TensorSpec(table.shape, table.dtype) for table in tables)
         chunks = ((first, *others),) * len(self.workers.devices)
         held = (tf.TensorSpec([self._size], tf.float64),) * len(self.workers.devices)

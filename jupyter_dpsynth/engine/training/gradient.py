@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from jupyter_dpsynth.engine.training.arrangement import BlockArrangement, arrange
 from jupyter_dpsynth.engine.training.grid import Grid, product_error
+from jupyter_dpsynth.engine.training.kernels import Tensor, kernel_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,12 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LOSS_BOUND_FACTOR", "BatchGradient", "Tensor", "full_precision"]
 
-Tensor = Any  # TensorFlow ships no types
-
 LOSS_BOUND_FACTOR = 1.5
-PAIR_CELLS = 2**24
+CELLS_AT_ONCE = 2**24  # of the products of all pairs of a unit's rows, or of the inputs of all blocks
 GROUP_LEVELS = 2.0**32  # whole numbers of a microbatch's clip norm
-LEAST_LOGIT = -80.0  # below a row's largest; exp(-80) is still a normal float32
 _switching = threading.Lock()
 _switched_from: list[bool] = []  # by trainings that are under way: whoever ends last puts back the first
 
@@ -82,49 +81,50 @@ class BatchGradient:
         self.loss_bound = loss_bound
         self.expected = expected
         self.unit_rows = unit_rows
-        # the products of all pairs of a unit's rows are in memory at once
-        pairs = unit_rows**2 * layout.width if unit_rows > 1 else 1
-        self.grid = Grid.of(layout, clip_norm, loss_bound, unit_rows, expected, max(1, PAIR_CELLS // pairs))
-        scale = layout.mask.ravel()[layout.free].astype(np.float64)
-        figures, loss_step = len(layout.free) + layout.width, [self.grid.loss_step]
+        self.arrangement = arrange(layout)
+        cells = unit_rows**2 * layout.width if unit_rows > 1 else 1
+        if isinstance(self.arrangement, BlockArrangement):
+            cells = max(cells, unit_rows * self.arrangement.input_cells)
+        self.grid = Grid.of(
+            layout, clip_norm, loss_bound, unit_rows, expected, max(1, CELLS_AT_ONCE // cells)
+        )
+        scale = self.arrangement.scale.astype(np.float64)
+        figures, loss_step = len(scale) + layout.width, [self.grid.loss_step]
         self.steps = np.concatenate(
             [scale * self.grid.step, np.full(layout.width, self.grid.step), loss_step]
         )
         self.group_steps = np.concatenate([np.full(figures, clip_norm / GROUP_LEVELS), loss_step])
-        self._inputs = _Inputs(layout)
-        self._mask = tf.constant(layout.mask)
-        blocks = np.eye(len(layout.sizes), dtype=np.float32)[layout.owner]
-        self._blocks = tf.constant(blocks)
-        self._owners = tf.constant(np.ascontiguousarray(blocks.T))
-        self._block_weights = tf.constant(blocks @ layout.squared_inputs.astype(np.float32))
+        self._kernel = kernel_of(self.arrangement)
+        scales = np.zeros(self.arrangement.shape, np.float32)
+        scales.ravel()[self.arrangement.places] = self.arrangement.scale
+        self._scales = tf.constant(scales)
         self._squared_scale = tf.constant(_squared_scale(layout), tf.float32)
         self._product_error = product_error(layout)
         # rounding of a group's vector and of its norm in float64
         self._group_limit = GROUP_LEVELS * (1 - figures * 2.0**-52) - math.sqrt(figures) / 2
 
+    @property
+    def parameter_specs(self) -> tuple[Tensor, Tensor]:
+        """Forms of weights, in the arrangement's array, and biases."""
+        return tf.TensorSpec(self.arrangement.shape), tf.TensorSpec((self.layout.width,))
+
     def errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One-hot rows, gradients of the logits and losses of a batch.
 
         Args:
-            weights: Unscaled weights, float32 `[I, D]`.
+            weights: Unscaled weights, float32, in the arrangement's array.
             bias: Biases, float32 `[D]`.
             codes: `int32 [B, m]`.
 
         Returns:
-            One-hot rows `[B, I]`, softmax minus one-hot `[B, D]`, losses `[B]`; the last two may hold
-            what is not finite.
+            One-hot rows, softmax minus one-hot, both in the kernel's own order, and losses `[B]`; the last
+            two may hold what is not finite.
         """
-        inputs = self._inputs.one_hot(codes)
-        rows = inputs[:, : self.layout.width]
-        logits = tf.matmul(inputs, weights * self._mask) + bias
-        # all columns' softmaxes at once: sums over a column's cells are a product with its indicator. One
-        # shift serves a whole row, so a column far below it is held above the smallest exponential.
-        shifted = tf.maximum(logits - tf.reduce_max(logits, axis=1, keepdims=True), LEAST_LOGIT)
-        exponentials = tf.exp(shifted)
-        totals = tf.matmul(exponentials, self._blocks)
-        error = exponentials * tf.matmul(1 / totals, self._owners) - rows
-        losses = tf.reduce_sum(tf.math.log(totals), axis=1) - tf.reduce_sum(shifted * rows, axis=1)
-        return inputs, error, losses
+        return self._kernel.errors(weights, bias, codes)
+
+    def _along_rows(self, values: Tensor) -> Tensor:
+        """One value for each row `[B]`, to be combined with gradients of the logits."""
+        return tf.expand_dims(values, 1 - self._kernel.rows_axis)
 
     def _losses_in_steps(self, losses: Tensor, finite: Tensor) -> Tensor:
         """Losses in steps, at most L less two; the largest where a row is not finite.
@@ -136,9 +136,8 @@ class BatchGradient:
         return tf.where(finite, tf.clip_by_value(losses / self.grid.loss_step, 0.0, most), most)
 
     def _summed(self, rows: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums of whole numbers for all weights, `[D, D]`, and for the biases, `[D]`: exact."""
-        products = tf.matmul(tf.cast(rows, self.grid.dtype), whole, transpose_a=True)
-        return products, tf.reduce_sum(whole, axis=0)
+        """Sums of whole numbers for all weights, and for the biases, `[D]`: exact."""
+        return self._kernel.products(rows, whole, self.grid.dtype), self._kernel.bias_sums(whole)
 
     @tf.function
     def clipped_sum(
@@ -149,14 +148,14 @@ class BatchGradient:
         Rows that are not finite count as zero: a NaN would pass through any clip.
 
         Args:
-            weights: Unscaled weights, float32 `[I, D]`.
+            weights: Unscaled weights, float32, in the arrangement's array.
             bias: Biases, float32 `[D]`.
             codes: `int32 [B, m]`.
             present: Which of them are rows; the others are not counted, bool `[B]`.
 
         Returns:
-            Sum for all weights `[D, D]`, of which only those count that exist, for the bias `[D]`, and of the
-            clipped losses, in whole numbers of `steps`.
+            Sum for all weights, of which only those count that exist, for the bias `[D]`, and of the clipped
+            losses, in whole numbers of `steps`.
 
         Privacy:
             Adding or removing one row changes the first two, times their steps, by at most C in joint L2
@@ -164,7 +163,7 @@ class BatchGradient:
             elsewhere.
         """
         rows, error, losses = self.errors(weights, bias, codes)
-        squares = tf.linalg.matvec(error * error, self._block_weights)
+        squares = self._kernel.squares(error)
         finite = tf.math.is_finite(squares)  # if the error is, so is the loss: both come from `shifted`
         whole = self._whole(error, self._factor(squares), finite & present)
         counted = tf.where(present, tf.round(self._losses_in_steps(losses, finite)), 0.0)
@@ -178,13 +177,14 @@ class BatchGradient:
         """Clipped errors in whole steps; zero where a row is not finite or none."""
         error, factor = tf.cast(error, self.grid.dtype), tf.cast(factor, self.grid.dtype)
         # where the factor is zero the product is, whatever it multiplies
-        return tf.round(tf.math.multiply_no_nan(error, tf.where(finite, factor, 0.0)[:, None]))
+        return tf.round(tf.math.multiply_no_nan(error, self._along_rows(tf.where(finite, factor, 0.0))))
 
     def _finite_errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `errors`, with no gradient and the largest loss where a row is not finite; losses in steps."""
         rows, error, losses = self.errors(weights, bias, codes)
-        finite = tf.reduce_all(tf.math.is_finite(error), axis=1) & tf.math.is_finite(losses)
-        return rows, tf.where(finite[:, None], error, 0.0), self._losses_in_steps(losses, finite)
+        cells = 1 - self._kernel.rows_axis
+        finite = tf.reduce_all(tf.math.is_finite(error), axis=cells) & tf.math.is_finite(losses)
+        return rows, tf.where(self._along_rows(finite), error, 0.0), self._losses_in_steps(losses, finite)
 
     @tf.function(reduce_retracing=True)
     def clipped_mean(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -198,9 +198,9 @@ class BatchGradient:
         """
         rows, error, losses = self._finite_errors(weights, bias, codes)
         size = tf.maximum(tf.cast(tf.shape(codes)[0], tf.float64), 1.0)
-        products = tf.cast(tf.matmul(rows, error, transpose_a=True), tf.float64)
-        gradient = products * tf.cast(self._mask, tf.float64) / size
-        for_bias = tf.reduce_sum(tf.cast(error, tf.float64), axis=0) / size
+        products = tf.cast(self._kernel.products(rows, error, tf.float32), tf.float64)
+        gradient = products * tf.cast(self._scales, tf.float64) / size
+        for_bias = self._kernel.bias_sums(tf.cast(error, tf.float64)) / size
         norm = tf.sqrt(tf.reduce_sum(gradient**2) + tf.reduce_sum(for_bias**2))
         factor = tf.minimum(self._group_limit / tf.maximum(norm, 1e-300), GROUP_LEVELS / self.clip_norm)
         # a group may be of any size
@@ -220,7 +220,7 @@ class BatchGradient:
         that part is added.
 
         Args:
-            weights: Unscaled weights, float32 `[I, D]`.
+            weights: Unscaled weights, float32, in the arrangement's array.
             bias: Biases, float32 `[D]`.
             codes: `int32 [units, rows, m]`.
             present: Which of the rows exist, bool `[units, rows]`.
@@ -236,13 +236,15 @@ class BatchGradient:
         flat = tf.reshape(codes, [-1, codes.shape[2]])
         exists = tf.reshape(present, [-1])
         rows, error, losses = self._finite_errors(weights, bias, flat)
-        error = tf.where(exists[:, None], error, 0.0)
-        apart = tf.reshape(error, [units, most, self.layout.width])
-        products = tf.matmul(apart[:, :, None] * apart[:, None], self._blocks)
-        cells = tf.reshape(self._inputs.all_codes(flat), [units, most, -1])
-        together = tf.cast(tf.equal(cells[:, :, None], cells[:, None]), tf.float32)
-        pairs = tf.reduce_sum(products * (1 + tf.matmul(together, self._squared_scale)), axis=3)
-        norms = tf.sqrt(tf.linalg.matvec(error * error, self._block_weights))
+        error = tf.where(self._along_rows(exists), error, 0.0)
+        by_cells = error if self._kernel.rows_axis else tf.transpose(error)
+        apart = tf.reshape(by_cells, [-1, units, most])
+        products = self._kernel.column_sums(apart[:, :, :, None] * apart[:, :, None])
+        cells = tf.reshape(tf.transpose(self._kernel.all_codes(flat)), [-1, units, most])
+        together = tf.cast(tf.equal(cells[:, :, :, None], cells[:, :, None]), tf.float32)
+        inputs = 1 + tf.tensordot(self._squared_scale, together, [[0], [0]])
+        pairs = tf.reduce_sum(products * inputs, axis=0)
+        norms = tf.sqrt(self._kernel.squares(error))
         summed = tf.reduce_sum(tf.cast(tf.reshape(norms, [units, most]), tf.float64), axis=1)
         squares = tf.reduce_sum(tf.cast(pairs, tf.float64), axis=[1, 2])
         # at least the added part, so that no row of a unit whose rows cancel becomes too large for the grid
@@ -258,44 +260,9 @@ class BatchGradient:
 
     @tf.function(reduce_retracing=True)
     def row_gradients(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Every row's own gradient, `[B, I, D]` and `[B, D]`: large, for libraries that clip it."""
+        """Every row's own gradient, `[B, ...]` and `[B, D]`: large, for libraries that clip it."""
         rows, error, _ = self._finite_errors(weights, bias, codes)
-        return rows[:, :, None] * error[:, None, :] * self._mask, error
-
-
-class _Inputs:
-    """Codes of columns as one-hot rows, derived features included.
-
-    Args:
-        layout: Blocks and interactions.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        sizes, columns = layout.input_sizes, len(layout.sizes)
-        owners = np.eye(len(sizes), dtype=np.float32)[np.repeat(np.arange(len(sizes)), sizes)].T
-        cells = np.concatenate([np.arange(size) for size in sizes])
-        self._width = layout.width
-        self._owners, self._cells = tf.constant(owners), tf.constant(cells, tf.float32)
-        self._own_owners = tf.constant(np.ascontiguousarray(owners[:columns, : layout.width]))
-        addends = np.zeros((layout.width, len(layout.derived)), np.float32)
-        for place, feature in enumerate(layout.derived):
-            for source, addend in zip(feature.sources, feature.addends, strict=True):
-                addends[layout.owner == source, place] = addend
-        self._addends = tf.constant(addends) if layout.derived else None
-
-    def all_codes(self, codes: Tensor) -> Tensor:
-        """Codes of columns `int32 [B, m]`, and of derived features behind them, float32 `[B, m + f]`."""
-        own = tf.cast(codes, tf.float32)
-        if self._addends is None:
-            return own
-        # each position gets its own column's code, to be compared with the cell it stands for
-        rows = tf.equal(tf.matmul(own, self._own_owners), self._cells[: self._width])
-        # sums of whole numbers: exact
-        return tf.concat([own, tf.matmul(tf.cast(rows, tf.float32), self._addends)], axis=1)
-
-    def one_hot(self, codes: Tensor) -> Tensor:
-        """One-hot rows, float32 `[B, I]`."""
-        return tf.cast(tf.equal(tf.matmul(self.all_codes(codes), self._owners), self._cells), tf.float32)
+        return self._kernel.row_gradients(rows, error)
 
 
 def _squared_scale(layout: Layout) -> np.ndarray[Any, Any]:

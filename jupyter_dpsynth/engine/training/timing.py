@@ -48,7 +48,7 @@ class _Shape:
 
     def __init__(self, config: ResolvedConfig, plan: RunPlan) -> None:
         self.config, self.plan = config, plan
-        self._key = config.dp_backend, config.num_microbatches
+        self._key = config.dp_backend, config.num_microbatches, plan.parents
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Shape) and self._key == other._key
@@ -65,7 +65,7 @@ def _measure(shape: _Shape, columns: int, width: int, batch: float) -> float:
     rows = int(min(max(2 * batch, 1_000), MOST_ROWS))
     random = np.random.default_rng(0)
     codes = np.stack([random.integers(size, size=rows) for size in sizes], axis=1).astype(np.uint8)
-    layout = Layout.from_dependence(sizes, np.full((columns, columns), DEPENDENCE), 0.5)
+    layout = Layout.from_dependence(sizes, np.full((columns, columns), DEPENDENCE), 0.5, shape.plan.parents)
     start = training.Start(layout, [np.full(size, 1 / size) for size in sizes], [int(s) for s in sizes])
     # a made-up row is a privacy unit of its own
     plan = replace(shape.plan, rows=float(rows), unit_rows=1).with_training(1_000_000, min(1.0, batch / rows))

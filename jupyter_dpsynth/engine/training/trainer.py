@@ -45,7 +45,7 @@ class Update(Protocol):
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """Current weights, float32 `[D, D]`."""
+        """Current weights, float32, in the array of their arrangement."""
         ...
 
     @property

@@ -1,0 +1,257 @@
+"""How the weights lie in memory while a network is trained: as one matrix, or in blocks of columns.
+
+Where every column may depend on all earlier ones, half of the matrix `[I, D]` exists, and one product of
+matrices is the fastest. Where columns depend on few others nearly all of it would be zeros. Then each column
+has a block of its own, with a row for each cell of its inputs only. Blocks of about equal size form a group,
+padded to the largest, so that a group is multiplied at once.
+
+The weights that exist have one order, whatever the arrangement: that of their places in the matrix.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.engine.model.network import Layout
+
+    Smoothing = Callable[[NDArray[np.float32]], None]
+
+__all__ = ["Arrangement", "BlockArrangement", "Group", "MatrixArrangement", "arrange"]
+
+BLOCKS_PAY = 6.0  # so many times as many weights in the matrix as in blocks take the same time
+PADDED = 1.5  # times the cells of a group's smallest column: its largest one
+GROUP_CELLS = 1_000  # input cells of a group, padding included, at most: they then stay in the cache
+
+
+class Arrangement(Protocol):
+    """Where the F weights that exist are in an array that also has places for others.
+
+    Attributes:
+        layout: Blocks and interactions.
+        shape: Shape of the array.
+        places: Place of each weight in the flattened array, int64 `[F]`.
+        cells: Its place in the flattened matrix `[I, D]`, int64 `[F]`, increasing.
+        scale: Its scale, float32 `[F]`.
+    """
+
+    layout: Layout
+    shape: tuple[int, ...]
+    places: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    scale: NDArray[np.float32]
+
+    def smoothing(self, smoothers: Sequence[NDArray[np.float32] | None]) -> Smoothing:
+        """What averages weights of neighbouring cells, in place, in an array of the shape above.
+
+        Args:
+            smoothers: Of each column the symmetric matrix that averages its cells, None for none.
+        """
+        ...
+
+
+def arrange(layout: Layout) -> Arrangement:
+    """The arrangement in which a step of this layout takes less time."""
+    in_blocks = float(_input_cells(layout) @ layout.sizes)
+    pays = BLOCKS_PAY * in_blocks < float(layout.inputs) * layout.width
+    return BlockArrangement(layout) if pays else MatrixArrangement(layout)
+
+
+class MatrixArrangement:
+    """One matrix, a row for each input cell and a column for each cell.
+
+    Args:
+        layout: Blocks and interactions.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.shape: tuple[int, ...] = layout.inputs, layout.width
+        self.mask = layout.mask
+        self.places = self.cells = np.flatnonzero(self.mask)
+        self.scale = self.mask.ravel()[self.cells]
+
+    def smoothing(self, smoothers: Sequence[NDArray[np.float32] | None]) -> Smoothing:
+        """As stated for every arrangement."""
+        offsets = self.layout.offsets
+
+        def smooth(array: NDArray[np.float32]) -> None:
+            for start, end, smoother in zip(offsets[:-1], offsets[1:], smoothers, strict=True):
+                if smoother is not None:
+                    array[start:end] = smoother @ array[start:end]
+                    array[:, start:end] = array[:, start:end] @ smoother
+
+        return smooth
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Columns whose blocks are multiplied at once.
+
+    Attributes:
+        columns: Their places, `[G]`.
+        inputs: Input cells of each block, `[G, P]`; I where a block has fewer.
+        outputs: Cells of each column, `[G, c]`; D where it has fewer.
+        scale: Scale of the weights from each input cell, float32 `[G, P, 1]`, zero where there is none.
+        start: Place of its first weight in the array.
+    """
+
+    columns: NDArray[np.int64]
+    inputs: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+    scale: NDArray[np.float32]
+    start: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of its weights, `[G, P, c]`."""
+        return (*self.inputs.shape, self.outputs.shape[1])
+
+    @property
+    def end(self) -> int:
+        """Place behind its last weight."""
+        return self.start + int(np.prod(self.shape))
+
+
+class BlockArrangement:
+    """A block for each column, with a row for each of its own input cells.
+
+    Args:
+        layout: Blocks and interactions.
+
+    Attributes:
+        groups: The blocks.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        sources = [_sources(layout, column) for column in range(len(layout.sizes))]
+        widths = np.array([len(cells) for cells, _ in sources])
+        order = np.lexsort((widths, layout.sizes))
+        self.groups: list[Group] = []
+        start = taken = 0
+        while taken < len(order):
+            columns = order[taken : taken + _fitting(layout.sizes[order[taken:]], widths[order[taken:]])]
+            group = _group(layout, columns, [sources[column] for column in columns], start)
+            self.groups.append(group)
+            start, taken = group.end, taken + len(columns)
+        self.shape: tuple[int, ...] = (start,)
+        self.places, self.cells, self.scale = self._weights()
+
+    def _weights(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Places in the array and in the matrix of all weights that exist, and their scales."""
+        width, places, cells, scales = self.layout.width, [], [], []
+        for group in self.groups:
+            exists = (group.scale > 0) & (group.outputs < width)[:, None]
+            own = np.flatnonzero(exists)
+            places.append(group.start + own)
+            matrix = group.inputs[:, :, None] * width + group.outputs[:, None]
+            cells.append(matrix.ravel()[own])
+            scales.append(np.broadcast_to(group.scale, group.shape).ravel()[own])
+        together = np.concatenate(cells)
+        order = np.argsort(together)
+        return np.concatenate(places)[order], together[order], np.concatenate(scales)[order]
+
+    @functools.cached_property
+    def columns(self) -> NDArray[np.int64]:
+        """The columns in the order of their blocks, `[m]`."""
+        return np.concatenate([group.columns for group in self.groups])
+
+    @property
+    def input_cells(self) -> int:
+        """Input cells of all blocks, padding included: so many numbers are read of each row."""
+        return sum(group.inputs.size for group in self.groups)
+
+    def smoothing(self, smoothers: Sequence[NDArray[np.float32] | None]) -> Smoothing:
+        """As stated for every arrangement."""
+        averaging = [(group, self._averaging(group, smoothers)) for group in self.groups]
+
+        def smooth(array: NDArray[np.float32]) -> None:
+            for group, matrices in averaging:
+                if matrices is None:
+                    continue
+                inner, outer = matrices
+                block = array[group.start : group.end].reshape(group.shape)
+                block[:] = inner @ block @ outer
+
+        return smooth
+
+    def _averaging(
+        self, group: Group, smoothers: Sequence[NDArray[np.float32] | None]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """What averages a group's inputs, `[G, P, P]`, and outputs, `[G, c, c]`; None if nothing does."""
+        (blocks, rows, cells), sizes = group.shape, self.layout.sizes
+        inner = np.tile(np.eye(rows, dtype=np.float32), (blocks, 1, 1))
+        outer = np.tile(np.eye(cells, dtype=np.float32), (blocks, 1, 1))
+        averages = False
+        for place, column in enumerate(group.columns.tolist()):
+            first = 0
+            for source in np.flatnonzero(self.layout.scale[:, column]).tolist():
+                _put(inner[place], first, smoothers[source])
+                first += sizes[source]
+                averages = averages or smoothers[source] is not None
+            _put(outer[place], 0, smoothers[column])
+            averages = averages or smoothers[column] is not None
+        return (inner, outer) if averages else None
+
+
+def _put(matrix: NDArray[np.float32], first: int, smoother: NDArray[np.float32] | None) -> None:
+    """Put a smoother on a matrix's diagonal."""
+    if smoother is not None:
+        place = slice(first, first + len(smoother))
+        matrix[place, place] = smoother
+
+
+def _input_cells(layout: Layout) -> NDArray[np.float64]:
+    """Number of input cells of each column, `[m]`."""
+    cells = layout.sizes @ (layout.scale > 0)
+    for feature in layout.derived:
+        cells[feature.target] += feature.size
+    return cells.astype(np.float64)
+
+
+def _sources(layout: Layout, column: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Input cells of a column, increasing, and the scale of each one's weights."""
+    cells, scales = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+    for source in np.flatnonzero(layout.scale[:, column]).tolist():
+        cells.append(np.arange(layout.offsets[source], layout.offsets[source + 1]))
+        scales.append(np.full(layout.sizes[source], layout.scale[source, column], np.float32))
+    for feature, inputs in layout.derived_inputs(column):
+        cells.append(np.arange(inputs.start, inputs.stop))
+        scales.append(np.full(feature.size, feature.scale, np.float32))
+    return np.concatenate(cells), np.concatenate(scales)
+
+
+def _fitting(sizes: NDArray[np.int64], widths: NDArray[np.int64]) -> int:
+    """How many of the next columns, in increasing order of their sizes, form a group."""
+    most = 1
+    while most < len(sizes):
+        if sizes[most] > PADDED * sizes[0] or (most + 1) * widths[: most + 1].max() > GROUP_CELLS:
+            break
+        most += 1
+    return most
+
+
+def _group(
+    layout: Layout,
+    columns: NDArray[np.int64],
+    sources: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]],
+    start: int,
+) -> Group:
+    most = max(1, *(len(cells) for cells, _ in sources))
+    shape = len(columns), most
+    inputs, scale = np.full(shape, layout.inputs), np.zeros((*shape, 1), np.float32)
+    outputs = np.full((len(columns), int(layout.sizes[columns].max())), layout.width)
+    for place, (column, (cells, scales)) in enumerate(zip(columns, sources, strict=True)):
+        inputs[place, : len(cells)] = cells
+        scale[place, : len(cells), 0] = scales
+        outputs[place, : layout.sizes[column]] = np.arange(layout.offsets[column], layout.offsets[column + 1])
+    return Group(columns, inputs, outputs, scale, start)
