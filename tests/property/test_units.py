@@ -328,7 +328,7 @@ def test_a_person_whose_rows_cancel_is_clipped_like_any_other(copies, clip):
             norms.append(np.linalg.norm(np.concatenate([sums.weights, sums.bias])))
         longest[kind] = max(norms) / clip
     assert 0 < longest[BatchGradient] <= 1
-    assert longest[Trusting] > 1.1  # the check finds the mistake
+    assert longest[Trusting] > 1.05  # the check finds the mistake; by how much depends on the processor
 
 
 @pytest.mark.tensorflow

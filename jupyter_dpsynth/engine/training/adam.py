@@ -62,11 +62,11 @@ class AdamUpdate:
     def __init__(self, start: Start, plan: RunPlan) -> None:
         self.layout, self.plan = start.layout, plan
         self._arrangement = arrange(self.layout)
-        self._places = self._arrangement.places
         smoothers = _smoothers(self.layout.sizes, start.ordered_cells)
         self._smooth_array = self._arrangement.smoothing(smoothers)
         logs = np.concatenate([np.log(share) for share in start.shares]).astype(np.float32)
-        self._center = np.concatenate([np.zeros(len(self._places), dtype=np.float32), logs])
+        self._center = np.concatenate([np.zeros(self._arrangement.size, dtype=np.float32), logs])
+        self._gradient, self._change = np.zeros_like(self._center), np.zeros_like(self._center)
         self._values, self._average = self._center.copy(), self._center.copy()
         self._first, self._second = np.zeros_like(self._center), np.zeros_like(self._center)
         self._averaged = 0
@@ -76,7 +76,7 @@ class AdamUpdate:
     @property
     def bias(self) -> NDArray[np.float32]:
         """Biases, float32 `[D]`."""
-        return self._values[len(self._places) :]
+        return self._values[self._arrangement.size :]
 
     def state(self) -> dict[str, NDArray[np.float32]]:
         """The state that a step changes, float32 `[F + D]` each; it depends on released sums only."""
@@ -92,14 +92,14 @@ class AdamUpdate:
         for name, own in self.state().items():
             own[:] = state[name]
         self._averaged = sum(each / self.plan.steps > AVERAGED_FROM for each in range(1, step + 1))
-        self.weights.ravel()[self._places] = self._values[: len(self._places)]
+        self._arrangement.array(self._values, self.weights)
 
     def go_on_from(self, earlier: AdamUpdate, step: int) -> None:
         """Take over what an update of the same columns without derived features has after this many steps.
 
         The weights of derived features begin at zero, and behind all others.
         """
-        free, biases = len(earlier._places), self.layout.width
+        free, biases = earlier._arrangement.size, self.layout.width
         grown = {}
         for name, values in earlier.state().items():
             grown[name] = np.zeros_like(self._values)
@@ -112,37 +112,46 @@ class AdamUpdate:
         rate = self.plan.learning_rate * min(1.0, progress / WARM_UP)
         rate *= 0.5 * (1 + math.cos(math.pi * progress))
         # noise has been added in float64; what follows is post-processing
-        weights, bias = sums.weights.astype(np.float32), sums.bias.astype(np.float32)
-        gradient = np.concatenate([self._smooth(weights), bias])
+        gradient, change = self._gradient, self._change
+        gradient[: self._arrangement.size], gradient[self._arrangement.size :] = sums.weights, sums.bias
+        self._smooth(gradient)
         gradient /= divisor
-        gradient += self.plan.weight_decay * (self._values - self._center)
-        self._first += (1 - BETA_1) * (gradient - self._first)
+        np.subtract(self._values, self._center, out=change)
+        change *= self.plan.weight_decay
+        gradient += change
+        np.subtract(gradient, self._first, out=change)
+        change *= 1 - BETA_1
+        self._first += change
         np.square(gradient, out=gradient)
         gradient -= self._second
         gradient *= 1 - BETA_2
         self._second += gradient
-        spread = np.sqrt(self._second / (1 - BETA_2**step), out=gradient)
+        np.multiply(self._second, 1 / (1 - BETA_2**step), out=gradient)
+        spread = np.sqrt(gradient, out=gradient)
         spread += ADAM_EPSILON
-        self._values -= (rate / (1 - BETA_1**step)) * self._first / spread
-        self.weights.ravel()[self._places] = self._values[: len(self._places)]
+        np.divide(self._first, spread, out=change)
+        change *= rate / (1 - BETA_1**step)
+        self._values -= change
+        self._arrangement.array(self._values, self.weights)
         if progress > AVERAGED_FROM:
             self._averaged += 1
-            self._average += (self._values - self._average) / self._averaged
+            np.subtract(self._values, self._average, out=change)
+            change /= self._averaged
+            self._average += change
         else:
             self._average[:] = self._values
 
-    def _smooth(self, sums: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Average the noisy gradient sums `[F]` of neighbouring bins: post-processing."""
-        self._array.ravel()[self._places] = sums
-        self._smooth_array(self._array)
-        return self._array.ravel()[self._places]
+    def _smooth(self, sums: NDArray[np.float32]) -> None:
+        """Average the noisy gradient sums `[F + D]` of neighbouring bins, in place: post-processing."""
+        self._smooth_array(self._arrangement.array(sums, self._array))
+        self._arrangement.vector(self._array, sums)
 
     def model(self) -> TabularModel:
         """The averaged model; before averaging begins that is the latest one."""
         arrangement, layout = self._arrangement, self.layout
         weights = np.zeros((layout.inputs, layout.width), dtype=np.float32)
-        weights.ravel()[arrangement.cells] = self._average[: len(self._places)] * arrangement.scale
-        return TabularModel(layout, weights, self._average[len(self._places) :].copy())
+        weights.ravel()[arrangement.cells] = self._average[: arrangement.size] * arrangement.scale
+        return TabularModel(layout, weights, self._average[arrangement.size :].copy())
 
 
 def _smoothers(sizes: NDArray[np.int64], ordered_cells: Sequence[int]) -> list[NDArray[np.float32] | None]:

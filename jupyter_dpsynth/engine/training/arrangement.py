@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from jupyter_dpsynth.engine.model.weights import FreeWeights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +43,7 @@ class Arrangement(Protocol):
         places: Place of each weight in the flattened array, int64 `[F]`.
         cells: Its place in the flattened matrix `[I, D]`, int64 `[F]`, increasing.
         scale: Its scale, float32 `[F]`.
+        size: F.
     """
 
     layout: Layout
@@ -48,6 +51,15 @@ class Arrangement(Protocol):
     places: NDArray[np.int64]
     cells: NDArray[np.int64]
     scale: NDArray[np.float32]
+    size: int
+
+    def vector(self, array: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+        """Copy the weights of an array of this shape into the first F places of `out`."""
+        ...
+
+    def array(self, vector: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+        """Copy the first F values of a vector into their places in `out`, and no others."""
+        ...
 
     def smoothing(self, smoothers: Sequence[NDArray[np.float32] | None]) -> Smoothing:
         """What averages weights of neighbouring cells, in place, in an array of the shape above.
@@ -78,16 +90,20 @@ class MatrixArrangement:
         self.mask = layout.mask
         self.places = self.cells = np.flatnonzero(self.mask)
         self.scale = self.mask.ravel()[self.cells]
+        weights = FreeWeights(layout)
+        self.size, self.vector, self.array = weights.size, weights.vector, weights.matrix
 
     def smoothing(self, smoothers: Sequence[NDArray[np.float32] | None]) -> Smoothing:
         """As stated for every arrangement."""
-        offsets = self.layout.offsets
+        offsets, width = self.layout.offsets, self.layout.width
 
         def smooth(array: NDArray[np.float32]) -> None:
             for start, end, smoother in zip(offsets[:-1], offsets[1:], smoothers, strict=True):
                 if smoother is not None:
-                    array[start:end] = smoother @ array[start:end]
-                    array[:, start:end] = array[:, start:end] @ smoother
+                    array[start:end, end:] = smoother @ array[start:end, end:]
+                    array[:start, start:end] = array[:start, start:end] @ smoother
+                    if self.layout.derived:
+                        array[width:, start:end] = array[width:, start:end] @ smoother
 
         return smooth
 
@@ -145,6 +161,7 @@ class BlockArrangement:
             start, taken = group.end, taken + len(columns)
         self.shape: tuple[int, ...] = (start,)
         self.places, self.cells, self.scale = self._weights()
+        self.size = len(self.places)
 
     def _weights(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Places in the array and in the matrix of all weights that exist, and their scales."""
@@ -159,6 +176,16 @@ class BlockArrangement:
         together = np.concatenate(cells)
         order = np.argsort(together)
         return np.concatenate(places)[order], together[order], np.concatenate(scales)[order]
+
+    def vector(self, array: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+        """As stated for every arrangement."""
+        out[: self.size] = array[self.places]
+        return out
+
+    def array(self, vector: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+        """As stated for every arrangement."""
+        out[self.places] = vector[: self.size]
+        return out
 
     @functools.cached_property
     def columns(self) -> NDArray[np.int64]:

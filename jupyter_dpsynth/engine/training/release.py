@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from jupyter_dpsynth.engine.training.beside import Beside
 from jupyter_dpsynth.engine.training.tf_privacy import gaussian_sum_query
 from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.privacy.releases import StepSensitivity
@@ -89,6 +90,7 @@ class NativeRelease:
 
     def __init__(self, gradient: BatchGradient) -> None:
         self.gradient = gradient
+        self._beside = Beside()  # draws the noise while TensorFlow computes
         # traced once for any number of rows: a call then costs a third of what it does otherwise
         self._clipped_sum = self.kernel(gradient).get_concrete_function(
             *gradient.parameter_specs, *self.row_specs
@@ -140,12 +142,13 @@ class NativeRelease:
         batches: Iterable[tuple[NDArray[Any], ...]],
     ) -> NDArray[np.float64]:
         """The clipped sums of all chunks (private!), in whole numbers of steps, `[F + D + 1]`: exact."""
-        whole, places = np.zeros(len(self.steps)), self.gradient.arrangement.places
+        whole, arrangement = np.zeros(len(self.steps)), self.gradient.arrangement
+        free, on_weights = arrangement.size, np.zeros(arrangement.size)
         for rows, *others in batches:
             found = tf.constant(codes_at(codes, rows))
             for_weights, for_bias, loss = self._clipped_sum(weights, bias, found, *map(tf.constant, others))
-            whole[: len(places)] += for_weights.numpy().ravel()[places]
-            whole[len(places) : -1] += for_bias.numpy()
+            whole[:free] += arrangement.vector(for_weights.numpy(), on_weights)
+            whole[free:-1] += for_bias.numpy()
             whole[-1] += float(loss)
         return whole
 
@@ -158,8 +161,10 @@ class NativeRelease:
             Gaussian mechanism on one vector, gradient and loss, of the stated sensitivity, rounded to a grid
             on which the sums are.
         """
-        whole = sample.noise(self.steps, self.sensitivity)
-        whole += self.whole_sums(weights, bias, codes, self.batches(sample.indices))
+        batches = list(self.batches(sample.indices))  # before the noise: one generator may draw both
+        noise = self._beside.begin(lambda: sample.noise(self.steps, self.sensitivity))
+        whole = self.whole_sums(weights, bias, codes, batches)
+        whole += noise()
         return NoisySums.of(whole, self.steps, self.gradient.layout.width)
 
 
@@ -302,7 +307,8 @@ class TFPrivacyRelease:
         return state, NoisySums(self._to_free(state[0]), state[1].numpy().astype(np.float64), loss)
 
     def _to_free(self, weights: Tensor) -> NDArray[np.float64]:
-        return weights.numpy().astype(np.float64).ravel()[self.native.gradient.arrangement.places]
+        arrangement = self.native.gradient.arrangement
+        return arrangement.vector(weights.numpy(), np.zeros(arrangement.size))
 
     @tf.function(reduce_retracing=True)
     def _clip_and_sum(self, weights: Tensor, bias: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
