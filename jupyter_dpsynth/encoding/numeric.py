@@ -130,6 +130,13 @@ class NumericCodec:
         scale = self.resolution or 1.0
         return float(self.starts[low] * scale), float(self.ends[min(high, len(self.ends) - 1)] * scale)
 
+    @property
+    def median(self) -> float:
+        """The value in the middle of the noisy weight, about."""
+        reached = np.cumsum(self.weights) / self.weights.sum()
+        place = int(np.searchsorted(reached, 0.5))
+        return float((self.starts[place] + self.ends[place]) / 2 * (self.resolution or 1.0))
+
     def bin_starts(self) -> NDArray[np.float64]:
         """Where each bin begins, in values (microseconds for times); the first one holds what is below it."""
         return self.starts[self.first_leaf] * (self.resolution or 1.0)

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.encoding.difference import DifferenceCodec
 from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
-from jupyter_dpsynth.metadata.columns import DataFrameMeta, IdMeta, column_meta_from_dict
+from jupyter_dpsynth.metadata.columns import DataFrameMeta, DatetimeMeta, IdMeta, column_meta_from_dict
 from jupyter_dpsynth.metadata.identifiers import identifiers
 from jupyter_dpsynth.sources.codebook import Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_of
@@ -23,9 +24,14 @@ from jupyter_dpsynth.sources.missing import with_codes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TableCodec"]
+__all__ = ["ColumnCodec", "TableCodec"]
 
-CODECS: dict[str, Any] = {"numeric": NumericCodec, "category": CategoryCodec}
+ColumnCodec = NumericCodec | CategoryCodec | DifferenceCodec
+CODECS: dict[str, Any] = {
+    "numeric": NumericCodec,
+    "category": CategoryCodec,
+    "difference": DifferenceCodec,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +45,7 @@ class TableCodec:
     """
 
     df_meta: DataFrameMeta
-    columns: tuple[NumericCodec | CategoryCodec, ...]
+    columns: tuple[ColumnCodec, ...]
     orderings: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -66,8 +72,19 @@ class TableCodec:
         """Codes `[n, m]` of the learned columns, of type `code_type`."""
         codes = np.empty((len(df), len(self.columns)), dtype=self.code_type, order="F")
         for index, codec in enumerate(self.columns):
-            codes[:, index] = codec.encode(df[codec.meta.name])
+            if isinstance(codec, DifferenceCodec):
+                base = self.moments(codec.base)
+                codes[:, index] = codec.encode(df[codec.meta.name], df[base.name], base)
+            else:
+                codes[:, index] = codec.encode(df[codec.meta.name])
         return codes
+
+    def moments(self, name: str) -> DatetimeMeta:
+        """Metadata of a column of points in time."""
+        meta = self.df_meta[name]
+        if not isinstance(meta, DatetimeMeta):
+            raise TypeError
+        return meta
 
     def present(self, df: pd.DataFrame) -> pd.DataFrame:
         """The learned columns, `[n, m]`, in which what stands for a missing value is missing."""
@@ -84,13 +101,20 @@ class TableCodec:
             first: Number of the first row, for identifiers.
             of: Rows of the whole table, if this is a part of it.
         """
+        children = generator.spawn(len(self.columns))
+        waiting = {codec.meta.name: codec for codec in self.columns if isinstance(codec, DifferenceCodec)}
+        own = {index: c for index, c in enumerate(self.columns) if not isinstance(c, DifferenceCodec)}
 
-        def decode(index: int, child: np.random.Generator) -> pd.Series:
-            return self.columns[index].decode(codes[:, index], child)
+        def decode(index: int) -> pd.Series:
+            return own[index].decode(codes[:, index], children[index])
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            series = pool.map(decode, range(len(self.columns)), generator.spawn(len(self.columns)))
-            learned = dict(zip(self.names, series, strict=True))
+            series = pool.map(decode, own)
+            learned = {own[index].meta.name: made for index, made in zip(own, series, strict=True)}
+        while waiting:  # a base may be a difference itself
+            name = next(name for name, codec in waiting.items() if codec.base in learned)
+            codec, place = waiting.pop(name), self.names.index(name)
+            learned[name] = codec.decode(codes[:, place], learned[codec.base], children[place])
         # a value out of order sits in the same or a neighbouring bin: the two change places
         for _ in self.orderings:
             for low, high in self.orderings:
@@ -149,17 +173,29 @@ class TableCodec:
         metas = {codec.meta.name: codec.meta for codec in columns}
         metas |= {column["name"]: column_meta_from_dict(column) for column in values["ids"]}
         orderings = tuple((low, high) for low, high in values["orderings"])
-        numeric = {codec.meta.name: codec for codec in columns if isinstance(codec, NumericCodec)}
-        for low, high in orderings:
-            pair = (numeric[low].meta, numeric[high].meta)
-            if pair[0].kind != pair[1].kind or pair[0].dtype != pair[1].dtype:
-                raise ArtifactError("columns of different types cannot be ordered.")
+        _check_pairs(columns, orderings)
         if len(metas) != len(columns) + len(values["ids"]) or set(metas) != set(values["names"]):
             raise ArtifactError("the names do not fit the columns.")
         form = TableForm(**values["form"]) if "form" in values else PANDAS
         codebook = Codebook.from_dict(values.get("codebook", {}))
         df_meta = DataFrameMeta(tuple(metas[name] for name in values["names"]), form, codebook)
         return cls(df_meta, columns, orderings)
+
+
+def _check_pairs(columns: tuple[ColumnCodec, ...], orderings: tuple[tuple[str, str], ...]) -> None:
+    """Raise ArtifactError unless the columns of orderings and differences fit, and each can be decoded."""
+    ordered = {codec.meta.name: codec.meta for codec in columns if not isinstance(codec, CategoryCodec)}
+    found = [codec for codec in columns if isinstance(codec, DifferenceCodec)]
+    for one, other in (*orderings, *((codec.meta.name, codec.base) for codec in found)):
+        pair = ordered[one], ordered[other]
+        if pair[0].kind != pair[1].kind or pair[0].dtype != pair[1].dtype:
+            raise ArtifactError("columns of different types cannot be compared.")
+    bases = {codec.meta.name: codec.base for codec in found}
+    while bases:
+        left = {name: base for name, base in bases.items() if base in bases}
+        if len(left) == len(bases):
+            raise ArtifactError("columns are differences of each other.")
+        bases = left
 
 
 def _numbered(meta: IdMeta, numbers: NDArray[np.int64], last: int) -> pd.Series:

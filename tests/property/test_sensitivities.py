@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.learning import run as run_module
-from jupyter_dpsynth.engine.measuring import repeated
+from jupyter_dpsynth.engine.measuring import reading, repeated
 from jupyter_dpsynth.engine.measuring.candidates import patterns_of
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.interactions import interaction_scores
@@ -135,6 +135,7 @@ DISCOVERY = (
     "decimals and time resolutions",
     "value histograms",
     "second look at unlisted names",
+    "times between columns",
     "one-way marginals",
 )
 
@@ -256,6 +257,38 @@ def test_one_odd_row_changes_one_cell_by_one_however_values_are_looked_for(row, 
         assert_one_cell_is_changed(base, row, meta, plan, seed)
     assert all((starts < ends).all() and (ends[:-1] <= starts[1:]).all() for starts, ends in cells)
     assert max(found) >= 3
+
+
+def stays(rows, seed):
+    """Two columns of dates, of which one is learned as the time since the other."""
+    generator = np.random.default_rng(seed)
+    admitted = np.datetime64("2021-01-01", "ns") + generator.integers(0, 900, rows).astype("timedelta64[D]")
+    discharged = admitted + generator.integers(0, 20, rows).astype("timedelta64[D]")
+    return pd.DataFrame({"in": admitted, "out": discharged}).astype("datetime64[ns]")
+
+
+def assert_one_stay_changes_one_cell(days, seed):
+    base, row = stays(600, seed), pd.DataFrame([days], columns=["in", "out"]).astype("datetime64[ns]")
+    meta = MetaExtractor.extract(base)
+    plan = plan_run(HighDimConfig(epsilon=20.0, delta=1e-4).resolve(), meta, 600.0, "quick")
+    assert "times between columns" in {each.name for each in plan.privacy.measurements}
+    assert_one_cell_is_changed(base, row, meta, plan, seed)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.tuples(*[st.sampled_from(ODD["datetime"])] * 2), st.integers(0, 10_000))
+def test_one_odd_row_changes_one_difference_by_one(days, seed):
+    assert_one_stay_changes_one_cell(days, seed)
+
+
+def test_a_difference_that_counts_a_row_twice_would_be_found():
+    def twice(df, **how):
+        lengths, missing = differences_of(df, **how)
+        return np.sort(np.append(lengths, lengths)), missing
+
+    differences_of = reading._sorted_differences
+    with mock.patch.object(reading, "_sorted_differences", twice), pytest.raises(AssertionError):
+        assert_one_stay_changes_one_cell(("2021-03-01", "2021-03-09"), 0)
 
 
 @settings(max_examples=10, deadline=None)

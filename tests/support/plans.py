@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from jupyter_dpsynth.engine.measuring.orderings import planned_orderings
+from jupyter_dpsynth.engine.measuring.orderings import planned_differences, planned_orderings
 from jupyter_dpsynth.engine.measuring.resolution import needs_resolution
 from jupyter_dpsynth.engine.model.plan import (
+    DIFFERENCES,
     MARGINALS,
     ORDERINGS,
     PAIRS,
@@ -33,6 +34,7 @@ def plan_of_noise(meta, rows, *, resolutions=2.0, histograms=2.0, rare=2.0, delt
         RESOLUTION_HISTOGRAMS: (resolutions, sum(needs_resolution(each) for each in meta.learned)),
         VALUE_HISTOGRAMS: (histograms, columns),
         RARE_CATEGORIES: (rare, 1),
+        DIFFERENCES: (histograms, planned_differences(meta)),
         MARGINALS: (histograms, columns),
         PAIRS: (histograms, columns * (columns - 1) // 2),
         ORDERINGS: (histograms, planned_orderings(meta)),

@@ -1,6 +1,5 @@
 """Relations that hold exactly in the private table hold exactly in the synthetic one."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +8,8 @@ import pytest
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
 from jupyter_dpsynth.engine.measuring.measure import measure_table
-from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, Orderings, comparable, measure_orderings
+from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, comparable
+from jupyter_dpsynth.engine.model.plan import ORDERINGS
 from jupyter_dpsynth.engine.model.reference import pair_dependence
 from jupyter_dpsynth.engine.sampling.relations import functional_relations
 from jupyter_dpsynth.privacy.noise import NoiseSource
@@ -68,22 +68,28 @@ def test_an_order_of_columns_is_kept_and_travels_with_the_model(learned, tmp_pat
         assert df_synth.dtypes.equals(stays(10).dtypes)
 
 
-@pytest.mark.tensorflow
-def test_each_ordering_costs_one_histogram_of_the_planned_noise(learned):
-    log = []
+class Counting(Releases):
+    """What was released: how many rows count, and with which noise."""
 
-    class Counting(Releases):
-        def release_counts(self, allowance, exact, parts):
-            log.append((exact.sum(), allowance.noise))
-            return super().release_counts(allowance, exact, parts)
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.log = []
 
+    def release_counts(self, allowance, exact, parts):
+        if ORDERINGS in dict(allowance.shares):
+            self.log.append((exact.sum(), allowance.noise))
+        return super().release_counts(allowance, exact, parts)
+
+
+def test_each_ordering_costs_one_histogram_of_the_planned_noise():
     df = stays()
-    plan = plan_of_noise(learned.codec.df_meta, len(df), histograms=3.0)
+    meta = MetaExtractor.extract(df)
+    plan = plan_of_noise(meta, len(df), histograms=3.0)
     releases = releases_of(plan, NoiseSource(test_only_seed=1), Counting)
-    found = measure_orderings(FrameSource(df), learned.codec, learned.reference, releases)
-    assert found == Orderings(kept=(("admitted", "discharged"),))
-    assert len(log) <= MAX_ORDERINGS
-    assert all(rows <= len(df) and noise == pytest.approx(3.0) for rows, noise in log)
+    found = measure_table(FrameSource(df), meta, plan, releases, lambda _: None)
+    assert found.codec.orderings == (("admitted", "discharged"),)
+    assert 1 <= len(releases.log) <= MAX_ORDERINGS
+    assert all(rows <= len(df) and noise == pytest.approx(3.0) for rows, noise in releases.log)
 
 
 @pytest.mark.tensorflow
@@ -97,18 +103,15 @@ def test_an_order_is_kept_where_persons_are_protected():
     assert not (df_synth["admitted"] > df_synth["discharged"]).any()
 
 
-@pytest.mark.tensorflow
-def test_orderings_are_not_measured_where_noise_would_decide(learned):
-    class Untouched(Releases):
-        def release_counts(self, allowance, exact, parts):
-            raise AssertionError
-
-    few = replace(learned.reference, rows=500)
-    releases = releases_of(
-        plan_of_noise(learned.codec.df_meta, 500, histograms=3.0), NoiseSource(), Untouched
-    )
-    found = measure_orderings(FrameSource(stays(10)), learned.codec, few, releases)
-    assert found == Orderings(untold=(("admitted", "discharged"),))
+def test_orderings_are_not_measured_where_noise_would_decide():
+    df = pair(0, 0, rows=2000)
+    meta = MetaExtractor.extract(df, bounds=dict.fromkeys(df, (0, 99)))
+    plan = plan_of_noise(meta, 500, histograms=3.0)
+    releases = releases_of(plan, NoiseSource(test_only_seed=1), Counting)
+    found = measure_table(FrameSource(df), meta, plan, releases, lambda _: None)
+    assert found.codec.orderings == ()
+    assert found.untold == ("whether 'low' is never above 'high'",)
+    assert releases.log == []
 
 
 def pair(broken, seed, rows=20_000):

@@ -10,8 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.encoding.categorical import CategoryCodec
-    from jupyter_dpsynth.encoding.numeric import NumericCodec
+    from jupyter_dpsynth.encoding.table import ColumnCodec
 
 __all__ = ["Discovered", "count_in"]
 
@@ -29,7 +28,7 @@ class Discovered:
         replaced_noise: Standard deviation of the noise of each of these.
     """
 
-    codec: NumericCodec | CategoryCodec
+    codec: ColumnCodec
     counts: NDArray[np.float64]
     variances: NDArray[np.float64]
     replaced: tuple[float, ...] = ()

@@ -40,11 +40,13 @@ class DiscoveredTable:
         codec: The codec.
         columns: Cells and noisy counts of every learned column.
         measured_again: Whether the second measurement of rare categories was used.
+        selection: What a single value of one column needs to be published.
     """
 
     codec: TableCodec
     columns: list[Discovered]
     measured_again: bool
+    selection: Selection
 
 
 def discover_table(
@@ -64,7 +66,8 @@ def discover_table(
         report: Called with the name of each column before it is measured; may raise to stop.
 
     Privacy:
-        Each column of which values are selected has an equal share of the delta for that. Each column has an
+        Each column of which values are selected has an equal share of the delta for that (and so has each
+        difference of two columns, later). Each column has an
         equal share of the value histograms, each one whose resolution is learned an equal
         share of those of resolutions, and each one whose rare categories are measured again an equal share
         of that second measurement.
@@ -96,7 +99,7 @@ def discover_table(
         search.measure(again, delta)
     columns = [column.finish() if isinstance(column, CategorySearch) else column for column in found]
     codec = TableCodec(df_meta, tuple(column.codec for column in columns))
-    return DiscoveredTable(codec, columns, bool(unfinished))
+    return DiscoveredTable(codec, columns, bool(unfinished), selection)
 
 
 def _measure_categories(

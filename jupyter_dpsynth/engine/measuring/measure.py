@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.engine.measuring.codes import encode_table
+from jupyter_dpsynth.engine.measuring.differences import measure_differences
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.marginals import measure_one_way, measure_pairs
 from jupyter_dpsynth.engine.measuring.orderings import measure_orderings
@@ -19,7 +20,7 @@ from jupyter_dpsynth.engine.measuring.warnings import (
     warn_of_others,
 )
 from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, ordering_text, several
-from jupyter_dpsynth.engine.model.plan import MARGINALS, RARE_CATEGORIES
+from jupyter_dpsynth.engine.model.plan import DIFFERENCES, MARGINALS, RARE_CATEGORIES
 from jupyter_dpsynth.engine.model.reference import reference_from, to_shares
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def measure_table(
     releases: Releases,
     report: Callable[[str], None],
 ) -> MeasuredTable:
-    """Measure domains, one-way marginals, pair dependences and orderings of columns.
+    """Measure domains, times between columns, one-way marginals, pair dependences and orderings of columns.
 
     Args:
         source: The private table.
@@ -77,13 +78,14 @@ def measure_table(
     discovered = discover_table(
         source, df_meta, releases, plan, lambda name: report(f"measuring column {name!r}")
     )
+    discovered, of_moments, unused = measure_differences(source, discovered, plan, releases, report)
     codec = discovered.codec
     warn_of_lost_columns(codec, discovered.columns, plan.rows)
     warn_of_moved_rows(discovered.columns, plan.rows)
     report("encoding")
     table = encode_table(source, codec)
     report("measuring marginals")
-    marginal = _marginal_allowance(df_meta, releases, measured_again=discovered.measured_again)
+    marginal = _marginal_allowance(df_meta, releases, unused, measured_again=discovered.measured_again)
     counts, variances = measure_one_way(table.counts, discovered.columns, marginal)
     shares = [to_shares(count, LEAST_COUNT) for count in counts]
     report("measuring pairs of columns")
@@ -103,20 +105,32 @@ def measure_table(
     reference = reference_from(codec, measured)
     warn_of_others(codec, reference.shares)
     orderings = measure_orderings(source, codec, reference, releases)
-    codec = replace(codec, orderings=orderings.kept)
-    untold = [f"whether {ordering_text(low, high)}" for low, high in orderings.untold]
+    codec = replace(codec, orderings=of_moments.kept + orderings.kept)
+    hidden = of_moments.untold + orderings.untold
+    untold = [f"whether {ordering_text(low, high)}" for low, high in hidden]
     if lost:
         untold.append(f"whether rare rows of {several(lost)} are missing or 'other': none are made")
     return MeasuredTable(codec, reference, table.codes, counts, tuple(untold))
 
 
-def _marginal_allowance(df_meta: DataFrameMeta, releases: Releases, *, measured_again: bool) -> Allowance:
-    """For one column's marginal; what the second measurement of rare categories does not need is added."""
+def _marginal_allowance(
+    df_meta: DataFrameMeta, releases: Releases, unused: Fraction, *, measured_again: bool
+) -> Allowance:
+    """For one column's marginal; what is left of what was measured before is added.
+
+    Args:
+        df_meta: The table's metadata.
+        releases: What is planned.
+        unused: Share that is left of the times between columns.
+        measured_again: Whether the second measurement of rare categories was used.
+    """
     share = Fraction(1, len(df_meta.learned))
     marginal = releases.allowance(MARGINALS, share)
-    if not df_meta.undeclared or measured_again:
-        return marginal
-    return marginal.joined(releases.allowance(RARE_CATEGORIES, share))
+    if df_meta.undeclared and not measured_again:
+        marginal = marginal.joined(releases.allowance(RARE_CATEGORIES, share))
+    if unused:
+        marginal = marginal.joined(releases.allowance(DIFFERENCES, share * unused))
+    return marginal
 
 
 def _drop_absent_cells(

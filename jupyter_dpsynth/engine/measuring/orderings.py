@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -27,14 +28,26 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.releases import Allowance, Releases
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["MAX_ORDERINGS", "Orderings", "comparable", "measure_orderings", "planned_orderings"]
+__all__ = [
+    "MAX_ORDERINGS",
+    "MeasuredColumn",
+    "Orderings",
+    "comparable",
+    "is_moment",
+    "measure_moment_orderings",
+    "measure_orderings",
+    "planned_differences",
+    "planned_orderings",
+]
 
 MAX_ORDERINGS = 8  # pairs of columns that are compared
+MAX_DIFFERENCES = 3  # columns that are learned as the time since another one, or until it
 ORDERED_DEPENDENCE = 0.1  # columns that keep an order depend on each other
 FOUND = 2.0  # an order that no row breaks is missed once in 44 tables: so many standard deviations
 NOISE_ONLY = 3.0  # rows that seem to break an order that holds: at most so many standard deviations
 LEAST_PRESENT = 0.1  # of the rows have a value in both columns
 SAME_SHARES = 4.0  # standard deviations by which shares may contradict an order that holds
+FEW_BREAKS = 0.1  # of the rows: if fewer break an order of dates, their difference is looked at
 
 
 @dataclass(frozen=True)
@@ -44,10 +57,32 @@ class Orderings:
     Attributes:
         kept: Pairs of names (low, high) in which the first is never above the second.
         untold: Pairs that may keep an order, which the noise does not tell.
+        mostly: Pairs in which the first is above the second in few rows, or in none.
     """
 
     kept: tuple[tuple[str, str], ...] = ()
     untold: tuple[tuple[str, str], ...] = ()
+    mostly: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredColumn:
+    """A column's codec, and the noisy shares of its cells.
+
+    Attributes:
+        codec: The codec.
+        shares: Share of each cell, `[cells]`.
+        noise: Standard deviation of each share's noise, `[cells]`.
+    """
+
+    codec: NumericCodec
+    shares: NDArray[np.float64]
+    noise: NDArray[np.float64]
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        return self.codec.meta.name
 
 
 def comparable(first: ColumnMeta, second: ColumnMeta) -> bool:
@@ -57,16 +92,69 @@ def comparable(first: ColumnMeta, second: ColumnMeta) -> bool:
     return first.dtype == second.dtype != "object"
 
 
+def is_moment(meta: ColumnMeta) -> bool:
+    """Whether a column holds points in time."""
+    return isinstance(meta, DatetimeMeta) and not meta.is_duration
+
+
 def planned_orderings(df_meta: DataFrameMeta) -> int:
     """How many pairs of columns are compared at most."""
-    found = sum(comparable(*pair) for pair in itertools.combinations(df_meta.learned, 2))
-    return min(found, MAX_ORDERINGS)
+    return sum(_planned(df_meta))
+
+
+def planned_differences(df_meta: DataFrameMeta) -> int:
+    """How many columns of points in time may be learned as the time between them and another one."""
+    dtypes = Counter(meta.dtype for meta in df_meta.learned if is_moment(meta) and comparable(meta, meta))
+    return min(sum(count - 1 for count in dtypes.values()), MAX_DIFFERENCES)
+
+
+def _planned(df_meta: DataFrameMeta) -> tuple[int, int]:
+    """How many pairs of points in time are compared at most, and how many other pairs."""
+    pairs = [pair for pair in itertools.combinations(df_meta.learned, 2) if comparable(*pair)]
+    moments = sum(is_moment(first) for first, _ in pairs)
+    others = min(len(pairs) - moments, MAX_ORDERINGS)
+    moments = min(moments, MAX_ORDERINGS - min(others, MAX_ORDERINGS // 2))
+    return moments, min(others, MAX_ORDERINGS - moments)
+
+
+def measure_moment_orderings(
+    source: Source,
+    df_meta: DataFrameMeta,
+    columns: Sequence[MeasuredColumn],
+    rows: float,
+    releases: Releases,
+) -> Orderings:
+    """Find the pairs of points in time in which one is never above the other, or in few rows.
+
+    This is done before marginals are measured, because one of both may then be learned as the difference.
+
+    Args:
+        source: The private table.
+        df_meta: Its metadata.
+        columns: Columns of points in time, and what is known of their shares, which rules out pairs for free.
+        rows: Noisy number of rows.
+        releases: What is planned.
+
+    Privacy:
+        At most `MAX_ORDERINGS` histograms, one for each pair: below, equal, above.
+    """
+    moments, others = _planned(df_meta)
+    if not moments:
+        return Orderings()
+    candidates = [
+        pair
+        for first, second in itertools.combinations(columns, 2)
+        if (pair := _pair(first, second, rows)) is not None
+    ]
+    candidates.sort(key=lambda pair: abs(pair.first.codec.median - pair.second.codec.median))
+    whole = releases.allowance(ORDERINGS).part(Fraction(moments, moments + others))
+    return _compare(source, candidates[:moments], whole, moments + others, rows)
 
 
 def measure_orderings(
     source: Source, codec: TableCodec, reference: MeasuredReference, releases: Releases
 ) -> Orderings:
-    """Find the pairs of columns in which one is never above the other.
+    """Find the pairs of other columns in which one is never above the other.
 
     An order is kept if a test rejects that `RARE_BREAKS` of the rows break it, and if those that seem to
     break it are no more than noise. Then imposing it moves no share of a cell beyond the noise. As many pairs
@@ -81,28 +169,60 @@ def measure_orderings(
     Privacy:
         At most `MAX_ORDERINGS` histograms, one for each pair: below, equal, above.
     """
-    planned = planned_orderings(codec.df_meta)
-    if not planned:
+    moments, others = _planned(codec.df_meta)
+    if not others:
         return Orderings()
-    candidates = _candidates(codec.columns, reference, planned)
-    whole, sure = releases.allowance(ORDERINGS), certainty(2 * planned)
-    compared = min(_tellable(whole, planned, sure, reference.rows), len(candidates))
+    measured = {
+        place: MeasuredColumn(column, reference.shares[place], reference.noise[place])
+        for place, column in enumerate(codec.columns)
+        if isinstance(column, NumericCodec) and not is_moment(column.meta)
+    }
+    places = np.argwhere(np.triu(reference.dependence >= ORDERED_DEPENDENCE, 1))
+    order = np.argsort(-reference.dependence[tuple(places.T)], kind="stable")
+    related = [(i, j) for i, j in places[order].tolist() if i in measured and j in measured]
+    found = (_pair(measured[i], measured[j], reference.rows) for i, j in related)
+    candidates = list(itertools.islice((pair for pair in found if pair is not None), others))
+    whole = releases.allowance(ORDERINGS).part(Fraction(others, moments + others))
+    return _compare(source, candidates, whole, moments + others, reference.rows)
+
+
+def _compare(
+    source: Source, candidates: Sequence[_Pair], whole: Allowance, planned: int, rows: float
+) -> Orderings:
+    """What the noisy counts of below, equal and above say of some pairs.
+
+    Args:
+        source: The private table.
+        candidates: The pairs, the likeliest first.
+        whole: For all of them.
+        planned: How many tests are made in all, at most, each of one pair in both directions.
+        rows: Noisy number of rows.
+    """
+    sure = certainty(2 * planned)
+    compared = _tellable(whole, len(candidates), sure, RARE_BREAKS * rows)
+    moments = all(is_moment(pair.first.codec.meta) for pair in candidates)
+    if not compared and moments:
+        compared = _tellable(whole, len(candidates), sure, FEW_BREAKS * rows)
     kept: list[tuple[str, str]] = []
+    mostly: list[tuple[str, str]] = []
     untold = [pair.names for pair in candidates[compared:]]
     for pair in candidates[:compared]:
         allowance = whole.part(Fraction(1, compared))
-        metas = pair.first.meta, pair.second.meta
+        metas = pair.first.codec.meta, pair.second.codec.meta
         parts = source.map(functools.partial(_sides, metas=metas), [meta.name for meta in metas])
         below, equal, above = allowance.counts(sum(parts, np.zeros(3, np.int64)))
         present = below + equal + above
         breaking = [(above, pair.names)] if pair.first_may_be_low else []
         breaking += [(below, pair.names[::-1])] if pair.second_may_be_low else []
         against, names = min(breaking)
-        if against > NOISE_ONLY * allowance.noise or present < LEAST_PRESENT * reference.rows:
+        if present < LEAST_PRESENT * rows:
             continue
-        told = against + sure * allowance.noise <= RARE_BREAKS * present
-        (kept if told else untold).append(names)
-    return Orderings(tuple(kept), tuple(untold))
+        most = against + sure * allowance.noise
+        if moments and most <= FEW_BREAKS * present:
+            mostly.append(names)
+        if against <= NOISE_ONLY * allowance.noise:
+            (kept if most <= RARE_BREAKS * present else untold).append(names)
+    return Orderings(tuple(kept), tuple(untold), tuple(mostly))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,28 +230,35 @@ class _Pair:
     """Two columns that may keep an order.
 
     Attributes:
-        first: Codec of the first column.
-        second: Codec of the second one.
+        first: The first column.
+        second: The second one.
         first_may_be_low: Whether the measured shares allow that the first is never above the second.
         second_may_be_low: The reverse.
     """
 
-    first: NumericCodec
-    second: NumericCodec
+    first: MeasuredColumn
+    second: MeasuredColumn
     first_may_be_low: bool
     second_may_be_low: bool
 
     @property
     def names(self) -> tuple[str, str]:
         """Names of both columns."""
-        return self.first.meta.name, self.second.meta.name
+        return self.first.name, self.second.name
 
 
-def _tellable(whole: Allowance, planned: int, sure: float, rows: float) -> int:
-    """How many pairs can be compared so that an order which no row breaks is found."""
+def _tellable(whole: Allowance, planned: int, sure: float, breaks: float) -> int:
+    """How many pairs can be compared so that an order which no row breaks is told from one that many do.
+
+    Args:
+        whole: For all pairs.
+        planned: How many pairs there are.
+        sure: Standard deviations of a test.
+        breaks: Rows that break an order, at least, if it is to be rejected.
+    """
     for pairs in range(planned, 0, -1):
         noise = whole.part(Fraction(1, pairs)).noise
-        if (sure + FOUND) * noise <= RARE_BREAKS * rows:
+        if (sure + FOUND) * noise <= breaks:
             return pairs
     return 0
 
@@ -148,46 +275,25 @@ def _values(series: pd.Series, meta: ContinuousMeta | DatetimeMeta) -> NDArray[n
     return points_of(series, meta, 1.0 if isinstance(meta, DatetimeMeta) else 0.0)
 
 
-def _candidates(columns: Sequence[object], reference: MeasuredReference, most: int) -> list[_Pair]:
-    """Comparable columns whose measured shares allow an order, so many of the most dependent ones."""
-    places = np.argwhere(np.triu(reference.dependence >= ORDERED_DEPENDENCE, 1))
-    order = np.argsort(-reference.dependence[tuple(places.T)], kind="stable")
-    pairs: list[_Pair] = []
-    for i, j in places[order].tolist():
-        first, second = columns[i], columns[j]
-        if len(pairs) == most:
-            break
-        if not isinstance(first, NumericCodec) or not isinstance(second, NumericCodec):
-            continue
-        if not comparable(first.meta, second.meta):
-            continue
-        (low, high), (other_low, other_high) = first.middle, second.middle
-        if max(low, other_low) >= min(high, other_high):
-            continue
-        upward = _may_be_low(first, second, (i, j), reference)
-        downward = _may_be_low(second, first, (j, i), reference)
-        if upward or downward:
-            pairs.append(_Pair(first, second, upward, downward))
-    return pairs
+def _pair(first: MeasuredColumn, second: MeasuredColumn, rows: float) -> _Pair | None:
+    """Two columns, if they are comparable and their measured shares allow an order."""
+    if not comparable(first.codec.meta, second.codec.meta):
+        return None
+    (low, high), (other_low, other_high) = first.codec.middle, second.codec.middle
+    if max(low, other_low) >= min(high, other_high):
+        return None
+    upward, downward = _may_be_low(first, second, rows), _may_be_low(second, first, rows)
+    return _Pair(first, second, upward, downward) if upward or downward else None
 
 
-def _may_be_low(
-    low: NumericCodec, high: NumericCodec, places: tuple[int, int], reference: MeasuredReference
-) -> bool:
+def _may_be_low(low: MeasuredColumn, high: MeasuredColumn, rows: float) -> bool:
     """Whether the measured shares allow that one column is never above another, for free.
 
     If it is, then for every value at most as many rows reach it in the low column as in the high one, and
     those where the high one is missing.
-
-    Args:
-        low: Codec of the one.
-        high: Codec of the other.
-        places: Their places in the table.
-        reference: The noisy measurements.
     """
-    shares = [reference.shares[place] for place in places]
-    variances = [reference.noise[place] ** 2 for place in places]
-    from_low, from_high = (codec.bin_starts() for codec in (low, high))
+    shares, variances = [low.shares, high.shares], [low.noise**2, high.noise**2]
+    from_low, from_high = low.codec.bin_starts(), high.codec.bin_starts()
     from_low[0] = -np.inf
     for starts in (from_low[1:], from_high[1:]):
         # bins in which every value reaches a start, and bins in which one may reach it
@@ -196,7 +302,7 @@ def _may_be_low(
         missing = shares[1][len(from_high) :].sum()
         surplus = shares[0][: len(from_low)] @ reaching - shares[1][: len(from_high)] @ may_reach - missing
         noise = np.sqrt(variances[0][: len(from_low)] @ reaching + variances[1][: len(from_high)] @ may_reach)
-        floors = (len(shares[0]) + len(shares[1])) / reference.rows  # empty cells count as part of a row
+        floors = (len(shares[0]) + len(shares[1])) / rows  # empty cells count as part of a row
         if (surplus > SAME_SHARES * noise + floors).any():
             return False
     return True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jupyter_dpsynth.engine.measuring.grids import is_flat
+from jupyter_dpsynth.engine.measuring.orderings import planned_differences
 from jupyter_dpsynth.engine.measuring.resolution import declared_resolution, needs_resolution
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.privacy.releases import partition_threshold
@@ -31,10 +32,10 @@ SINGLE = 1  # rows of a value that is not looked at: noise for each value of a c
 
 
 def selected_columns(df_meta: DataFrameMeta) -> int:
-    """Of how many columns single values may be published because many rows have them."""
+    """Of how many columns, and differences of two, single values may be published as many rows have them."""
     numbers = [meta for meta in df_meta.learned if isinstance(meta, ContinuousMeta | DatetimeMeta)]
     long = (needs_resolution(meta) or not is_flat(meta, declared_resolution(meta)) for meta in numbers)
-    return len(df_meta.undeclared) + sum(long)
+    return len(df_meta.undeclared) + sum(long) + planned_differences(df_meta)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.encoding.difference import DifferenceCodec
 from jupyter_dpsynth.encoding.numeric import NumericCodec
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows:
         )
     for column in columns:
         found = column.counts.sum() + NOTHING_SEEN * np.sqrt(column.variances.sum())
-        if isinstance(column.codec, NumericCodec) and found < rows / 2:
+        if isinstance(column.codec, NumericCodec | DifferenceCodec) and found < rows / 2:
             logger.warning(
                 "the values of column %r are spread so widely that most do not stand out from the noise: "
                 "all of them are moved into %s. Declare its bounds if they are public, or use a larger "

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.reports import StopReason
 
 __all__ = [
+    "DIFFERENCES",
     "INTERACTIONS",
     "MARGINALS",
     "ORDERINGS",
@@ -43,6 +44,7 @@ ROW_COUNT = "row count"
 RESOLUTION_HISTOGRAMS = "decimals and time resolutions"
 VALUE_HISTOGRAMS = "value histograms"
 RARE_CATEGORIES = "second look at unlisted names"
+DIFFERENCES = "times between columns"
 MARGINALS = "one-way marginals"
 PAIRS = "pair dependence"
 ORDERINGS = "orderings of columns"

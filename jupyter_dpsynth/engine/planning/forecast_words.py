@@ -17,6 +17,7 @@ SHORT = {  # of the accountant's items, in the words of a newcomer
     "decimals and time resolutions": "resolution of numbers and times",
     "value histograms": "finding each column's values",
     "second look at unlisted names": "measuring rare values a second time",
+    "times between columns": "measuring the time between dates",
     "one-way marginals": "measuring each column",
     "pair dependence": "measuring pairs of columns",
     "orderings of columns": "finding columns in an order",

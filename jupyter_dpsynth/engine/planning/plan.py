@@ -19,10 +19,11 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.engine.measuring.orderings import planned_orderings
+from jupyter_dpsynth.engine.measuring.orderings import planned_differences, planned_orderings
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.measuring.resolution import needs_resolution
 from jupyter_dpsynth.engine.model.plan import (
+    DIFFERENCES,
     INTERACTIONS,
     MARGINALS,
     ORDERINGS,
@@ -214,14 +215,16 @@ def _shares(df_meta: DataFrameMeta, snr: float, picks: int) -> dict[str, tuple[f
     columns, undeclared = len(df_meta.learned), len(df_meta.undeclared)
     pairs = columns * (columns - 1) // 2
     resolutions = sum(needs_resolution(meta) for meta in df_meta.learned)
-    orderings = planned_orderings(df_meta)
+    orderings, differences = planned_orderings(df_meta), planned_differences(df_meta)
     histograms, marginals = _histogram_shares(df_meta, snr)
+    each = histograms / (columns + differences)
     # a resolution that most rows have is seen in many rows with little
     fine = min(0.01 / math.sqrt(snr), LARGEST_RESOLUTION_SHARE)
     shares = {
         RESOLUTION_HISTOGRAMS: (fine if resolutions else 0.0, f"{resolutions} columns"),
-        VALUE_HISTOGRAMS: (histograms, f"{columns} columns, bounds and categories"),
+        VALUE_HISTOGRAMS: (each * columns, f"{columns} columns, bounds and categories"),
         RARE_CATEGORIES: (RARE_SHARE if undeclared else 0.0, f"of {undeclared} columns"),
+        DIFFERENCES: (each * differences, f"up to {differences} pairs"),
         MARGINALS: (marginals, f"{columns} columns"),
         PAIRS: (PAIR_SHARE if pairs else 0.0, f"{pairs} pairs"),
         ORDERINGS: (ORDER_SHARE if orderings else 0.0, f"up to {orderings} pairs"),

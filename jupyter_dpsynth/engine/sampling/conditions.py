@@ -1,19 +1,21 @@
 """Turns conditions into the share of each cell that they allow, and a codec for the allowed values.
 
 A condition is a value, None (missing), a list of values, or for numbers and times a range (low, high), both
-ends included and None where it is open. It is a public statement of whoever makes it.
+ends included and None where it is open. It is a public statement of whoever makes it. A column that is
+learned as the time since another one has no cells of its own values: rows outside a range are drawn again.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.encoding.difference import DifferenceCodec
 from jupyter_dpsynth.encoding.numeric import in_steps
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import DatetimeMeta
@@ -27,17 +29,41 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.numeric import NumericCodec
-    from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.encoding.table import ColumnCodec, TableCodec
 
-__all__ = ["condition_table"]
+__all__ = ["Within", "condition_table"]
 
 MOST_LISTED = 8
 
 
+@dataclass(frozen=True, eq=False)
+class Within:
+    """The values of a column that is learned as a difference are in some intervals, or missing.
+
+    Attributes:
+        column: The column's codec.
+        intervals: Half-open intervals of its points.
+        missing: Whether a value may be missing.
+    """
+
+    column: DifferenceCodec
+    intervals: tuple[tuple[float, float], ...]
+    missing: bool
+
+    def holds(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which rows meet it, `[n]`."""
+        points = self.column.points(df[self.column.meta.name])
+        inside = [(low <= points) & (points < high) for low, high in self.intervals]
+        return np.logical_or.reduce([self.missing & np.isnan(points), *inside])
+
+
 def condition_table(
     codec: TableCodec, where: Mapping[str, Any]
-) -> tuple[list[NDArray[np.float64]], TableCodec]:
+) -> tuple[list[NDArray[np.float64]], TableCodec, tuple[Within, ...]]:
     """Share of each cell of each column that conditions allow, and a codec that decodes to what is allowed.
+
+    Of columns that are learned as differences the rows must be looked at afterwards: what they must meet is
+    returned, too.
 
     Args:
         codec: The table's codec.
@@ -61,19 +87,23 @@ def condition_table(
             )
             raise ConfigError(f"where names {shown(name)}, which is {known}.{hint}")
     allowed: list[NDArray[np.float64]] = []
-    columns: list[NumericCodec | CategoryCodec] = []
+    columns: list[ColumnCodec] = []
+    checks: list[Within] = []
     for column in codec.columns:
         name = column.meta.name
         share: NDArray[np.float64] = np.ones(column.size)
-        left: NumericCodec | CategoryCodec = column
+        left: ColumnCodec = column
         if name in where:
             if isinstance(column, CategoryCodec):
                 share, left = _categories(column, where[name])
+            elif isinstance(column, DifferenceCodec):
+                share, check = _difference(column, where[name])
+                checks.append(check)
             else:
                 share, left = _numbers(column, where[name])
         allowed.append(share)
         columns.append(left)
-    return allowed, replace(codec, columns=tuple(columns))
+    return allowed, replace(codec, columns=tuple(columns)), tuple(checks)
 
 
 def _listed(wanted: object) -> list[Any]:
@@ -81,7 +111,7 @@ def _listed(wanted: object) -> list[Any]:
     return list(wanted) if several else [wanted]  # type: ignore[call-overload]
 
 
-def _missing(value: object, column: NumericCodec | CategoryCodec | None = None) -> bool:
+def _missing(value: object, column: ColumnCodec | None = None) -> bool:
     if column is not None and column.kind != "datetime" and column.meta.missing:
         return _missing(value) or same_key(value) in map(same_key, column.meta.missing)
     return (
@@ -89,7 +119,7 @@ def _missing(value: object, column: NumericCodec | CategoryCodec | None = None) 
     )
 
 
-def _allow_missing(column: NumericCodec | CategoryCodec, share: NDArray[np.float64]) -> None:
+def _allow_missing(column: ColumnCodec, share: NDArray[np.float64]) -> None:
     name = column.meta.name
     if not column.meta.nullable:
         raise ConfigError(f"where: column {name!r} of dtype {column.meta.dtype} has no missing values.")
@@ -158,6 +188,18 @@ def _numbers(column: NumericCodec, wanted: object) -> tuple[NDArray[np.float64],
     )
 
 
+def _difference(column: DifferenceCodec, wanted: object) -> tuple[NDArray[np.float64], Within]:
+    """All differences are possible if any value is wanted; which values come of them is looked at later."""
+    share: NDArray[np.float64] = np.zeros(column.size)
+    values = _listed(wanted)
+    intervals = tuple(_interval(column, value) for value in values if not _missing(value, column))
+    absent = len(intervals) < len(values)
+    if absent:
+        _allow_missing(column, share)
+    share[: column.ordered_cells] = bool(intervals)
+    return share, Within(column, intervals, absent)
+
+
 def _cut(
     column: NumericCodec, leaf: int, point: float, intervals: Sequence[tuple[float, float]]
 ) -> list[tuple[float, float, float]]:
@@ -175,7 +217,7 @@ def _cut(
     return pieces
 
 
-def _interval(column: NumericCodec, value: object) -> tuple[float, float]:
+def _interval(column: NumericCodec | DifferenceCodec, value: object) -> tuple[float, float]:
     """A value or a range as a half-open interval of points of the column."""
     name, ends = column.meta.name, value if isinstance(value, tuple) else (value, value)
     if len(ends) != 2:
@@ -201,7 +243,7 @@ def _interval(column: NumericCodec, value: object) -> tuple[float, float]:
     return first, np.inf if high is None else np.floor(in_steps(high, column.resolution) + 1e-9) + 1
 
 
-def _number(column: NumericCodec, value: Any) -> float:  # noqa: ANN401 - what a user writes
+def _number(column: NumericCodec | DifferenceCodec, value: Any) -> float:  # noqa: ANN401 - what a user writes
     """A value as a number, or as microseconds in wall time."""
     if not isinstance(column.meta, DatetimeMeta):
         if isinstance(value, str | bytes):

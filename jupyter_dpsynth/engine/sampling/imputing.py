@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.constraints import Ordering
+from jupyter_dpsynth.encoding.building import build_series
+from jupyter_dpsynth.encoding.difference import DifferenceCodec
 from jupyter_dpsynth.engine.sampling.generation import calibrated_bias
 from jupyter_dpsynth.sources.values import missing_values
 
@@ -311,6 +313,7 @@ class _Gaps:
         none does, one that keeps the constraints is taken.
         """
         codes = self.codec.encode(self.df).astype(np.int32)
+        unknown = self._without_base()
         frames: list[pd.DataFrame] = []
         grades = np.full(len(codes), -1)
         taken = np.zeros(len(codes), dtype=np.int64)  # numbers of rows in all frames
@@ -319,8 +322,9 @@ class _Gaps:
             waiting = np.flatnonzero(grades < 2)
             step = max(MOST_CANDIDATES // copies, 1)
             for rows in (waiting[start : start + step] for start in range(0, len(waiting), step)):
-                drawn = sampler.impute(codes[rows], self.missing[rows], copies)
+                drawn = sampler.impute(codes[rows], unknown[rows], copies)
                 df = self.codec.decode(drawn.reshape(-1, codes.shape[1]), generator)
+                df = self._from_known(df, np.repeat(rows, copies))
                 found = self._grades(df, np.repeat(rows, copies)).reshape(len(rows), copies)
                 best = found.argmax(axis=1)  # the first of the best
                 better = found.max(axis=1) > grades[rows]
@@ -331,6 +335,33 @@ class _Gaps:
                 total += len(chosen)
         filled = pd.concat(frames, ignore_index=True).iloc[taken].reset_index(drop=True)
         return filled, grades > 0
+
+    def _without_base(self) -> NDArray[np.bool_]:
+        """Which cells are to be drawn, `[n, m]`: what is missing, and differences whose base is missing."""
+        unknown = self.missing.copy()
+        for place, column in enumerate(self.codec.columns):
+            if isinstance(column, DifferenceCodec):
+                unknown[:, place] |= self.missing[:, self.codec.names.index(column.base)]
+        return unknown
+
+    def _from_known(self, drawn: pd.DataFrame, rows: NDArray[np.intp]) -> pd.DataFrame:
+        """Rows in which a missing base follows from the known value and the difference that was drawn.
+
+        Args:
+            drawn: Candidates, decoded.
+            rows: To which row each belongs.
+        """
+        for place, column in enumerate(self.codec.columns):
+            if not isinstance(column, DifferenceCodec):
+                continue
+            base = self.codec.names.index(column.base)
+            found = np.flatnonzero(self.missing[rows, base] & ~self.missing[rows, place])
+            if len(found):
+                name, part = column.meta.name, drawn.iloc[found]
+                moved = column.base_of(self.df[name].iloc[rows[found]], part[name], part[column.base])
+                meta = self.codec.moments(column.base)
+                drawn[column.base] = _filled(drawn[column.base], found, build_series(moved, meta))
+        return drawn
 
     def _grades(self, drawn: pd.DataFrame, rows: NDArray[np.intp]) -> NDArray[np.int64]:
         """0 for candidates that break a constraint, 1 for those that break an ordering, else 2.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.engine.model.network import TabularModel
+    from jupyter_dpsynth.engine.sampling.conditions import Within
 
 __all__ = ["Portion", "TableMaker", "plan_table", "split_portions"]
 
@@ -102,12 +103,14 @@ class TableMaker:
         self, portion: Portion, generator: np.random.Generator, first: int, of: int | None
     ) -> pd.DataFrame:
         """Rows that meet conditions and constraints; rows that do not are drawn again."""
-        codec, constraints, rows = self.codec, self.constraints, portion.rows
+        codec, rows = self.codec, portion.rows
+        constraints: tuple[Constraint | Within, ...] = self.constraints
         draw: Callable[[int], NDArray[np.int32]] = partial(
             generate_codes, self.model, self.shares, generator=generator
         )
         if self.bias is not None:
-            allowed, codec = condition_table(codec, portion.where)
+            allowed, codec, checks = condition_table(codec, portion.where)
+            constraints += checks
             draw = partial(ConditionalSampler(self.model, self.bias, generator).draw, allowed)
             if any(name in portion.where for pair in codec.orderings for name in pair):
                 # values that change places could leave their conditions
@@ -126,12 +129,22 @@ class TableMaker:
             frames.append(drawn[good])
             tried, kept = tried + size, kept + int(good.sum())
             if tried >= TRIED_ROWS and kept < LEAST_KEPT * tried:
-                raise ConfigError(
-                    "constraints: fewer than 1 in 1,000 rows of the model meet "
-                    f"them{' under these conditions' if portion.where else ''}: check that no columns are "
-                    "swapped and that all combinations are listed, or remove a constraint."
-                )
+                raise ConfigError(_too_rare(self.constraints, portion.where))
         return codec.numbered(pd.concat(frames, ignore_index=True).iloc[:rows], first, of)
+
+
+def _too_rare(constraints: tuple[Constraint, ...], where: Mapping[str, Any]) -> str:
+    """What to do if next to no row of the model is what is asked for."""
+    if not constraints:
+        return (
+            f"where: fewer than 1 in 1,000 rows of the model meet {shown(where)}: give wider ranges of dates "
+            "that lie some time after or before another one."
+        )
+    return (
+        "constraints: fewer than 1 in 1,000 rows of the model meet "
+        f"them{' under these conditions' if where else ''}: check that no columns are "
+        "swapped and that all combinations are listed, or remove a constraint."
+    )
 
 
 def plan_table(

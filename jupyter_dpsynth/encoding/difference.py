@@ -1,0 +1,185 @@
+"""Codec of a column of times that is learned as the time since another column, or until it.
+
+Two dates of one row (admission and discharge) are mostly close together, and far from those of other rows.
+A cell of dates is months long, and which cells two dates are in says nothing about the days between them. So
+the second date is learned as the difference, and made by adding it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.encoding.building import build_series
+from jupyter_dpsynth.encoding.numeric import NumericCodec, points_of, to_points
+from jupyter_dpsynth.errors import ArtifactError, shown
+from jupyter_dpsynth.metadata.columns import DatetimeMeta, column_meta_from_dict
+from jupyter_dpsynth.sources.values import RESOLUTIONS, WALL_EPOCH, stored_times, time_values
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = ["DifferenceCodec", "difference_meta", "differences"]
+
+FARTHEST = 2**61  # microseconds: differences of two times up to here do not overflow
+EARLIEST, LATEST = np.array(["1700-01-01", "2262-01-01"], "datetime64[us]").astype(np.int64).tolist()
+
+
+def difference_meta(name: str) -> DatetimeMeta:
+    """Metadata of the differences, as of a column of durations."""
+    return DatetimeMeta(name, "timedelta64[us]", nullable=True, is_duration=True)
+
+
+def differences(
+    column: pd.Series, meta: DatetimeMeta, base: pd.Series, base_meta: DatetimeMeta, *, later: bool
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Microseconds `[n]` from one column to the other, and a mask of rows in which one of both is missing.
+
+    Args:
+        column: Points in time.
+        meta: Its metadata.
+        base: Other points in time.
+        base_meta: Its metadata.
+        later: Whether they are counted from the base to the column, or the other way.
+    """
+    own, absent = time_values(meta.present(column), duration=False)
+    other, unknown = time_values(base_meta.present(base), duration=False)
+    length = np.clip(own, -FARTHEST, FARTHEST) - np.clip(other, -FARTHEST, FARTHEST)
+    return (length if later else -length), absent | unknown
+
+
+@dataclass(frozen=True, eq=False)
+class DifferenceCodec:
+    """The bins of the time between a column and its base.
+
+    Attributes:
+        meta: The column's metadata.
+        base: Name of the other column.
+        later: Whether the column is the base plus the difference, or the base less it.
+        resolution: The step in which the column's own values are recorded, microseconds.
+        difference: The bins, of a column of durations with the same name.
+
+    Privacy:
+        Everything here is a function of noisy counts and public declarations: post-processing.
+    """
+
+    meta: DatetimeMeta
+    base: str
+    later: bool
+    resolution: float
+    difference: NumericCodec
+
+    @property
+    def kind(self) -> str:
+        """'datetime'."""
+        return self.meta.kind
+
+    @property
+    def ordered_cells(self) -> int:
+        """How many of the first cells are bins, which have an order."""
+        return self.difference.ordered_cells
+
+    @property
+    def size(self) -> int:
+        """Number of cells: the bins, and one for rows in which this column or its base is missing."""
+        return self.difference.size
+
+    @property
+    def optional_cells(self) -> tuple[int, ...]:
+        """The cell of missing values, which exists whether or not the table has any."""
+        return self.difference.optional_cells
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label of each cell."""
+        return tuple(
+            label if place in self.optional_cells else self._told(label)
+            for place, label in enumerate(self.difference.labels)
+        )
+
+    @property
+    def range_text(self) -> str:
+        """The range that the bins cover, as text."""
+        return self._told(self.difference.range_text)
+
+    def _told(self, length: str) -> str:
+        return f"{length} {'after' if self.later else 'before'} {self.base}"
+
+    def encode(self, series: pd.Series, base: pd.Series, base_meta: DatetimeMeta) -> NDArray[np.int32]:
+        """Codes `int32 [n]`.
+
+        Args:
+            series: The column.
+            base: The other column.
+            base_meta: Its metadata.
+        """
+        lengths, absent = differences(series, self.meta, base, base_meta, later=self.later)
+        points = to_points(lengths, self.difference.meta, self.difference.resolution)
+        points[absent] = np.nan
+        return self.difference.encode_points(points)
+
+    def decode(self, codes: NDArray[np.int32], base: pd.Series, generator: np.random.Generator) -> pd.Series:
+        """A column `[n]` of the original dtype, missing where the base is.
+
+        A difference that is not negative is never made negative by the column's own, coarser resolution.
+
+        Args:
+            codes: Codes `int32 [n]`.
+            base: The other column, decoded.
+            generator: Draws the difference within a bin.
+        """
+        lengths, absent = stored_times(self.difference.decode(codes, generator))
+        start, unknown = time_values(base, duration=False)
+        step = int(self.resolution)
+        times = (start + lengths if self.later else start - lengths) // step * step
+        times += np.where(self.later & (lengths >= 0) & (times < start), step, 0)
+        first, last = (EARLIEST, LATEST) if self.meta.bounds is None else self.meta.bounds
+        found: NDArray[Any] = WALL_EPOCH + np.clip(times, first, last).astype("timedelta64[us]")
+        found = np.where(absent | unknown, np.datetime64("NaT", "us"), found)
+        return build_series(found, self.meta, self.resolution)
+
+    def base_of(self, known: pd.Series, drawn: pd.Series, base: pd.Series) -> NDArray[Any]:
+        """What the base is where the column is known and the difference was drawn, numpy times `[n]`.
+
+        Args:
+            known: The column's values, none missing.
+            drawn: The column as it was drawn.
+            base: The base as it was drawn with it.
+        """
+        own, made, start = (time_values(each, duration=False)[0] for each in (known, drawn, base))
+        moved = np.clip(own - made + start, EARLIEST, LATEST)
+        found: NDArray[Any] = WALL_EPOCH + moved.astype("timedelta64[us]")
+        return found
+
+    def points(self, series: pd.Series) -> NDArray[np.float64]:
+        """The column's own values in steps of its resolution, float64 `[n]`, NaN where missing."""
+        return points_of(series, self.meta, self.resolution)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form for saved models."""
+        return {
+            "codec": "difference",
+            "meta": self.meta.to_dict(),
+            "base": self.base,
+            "later": self.later,
+            "unit": self.resolution,
+            "difference": self.difference.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DifferenceCodec:
+        """Rebuild from `to_dict`."""
+        meta, difference = column_meta_from_dict(values["meta"]), NumericCodec.from_dict(values["difference"])
+        if not isinstance(meta, DatetimeMeta):
+            raise TypeError
+        fits = (
+            not meta.is_duration
+            and difference.meta == difference_meta(meta.name)
+            and values["unit"] in RESOLUTIONS
+        )
+        if not fits:
+            raise ArtifactError(f"the differences of column {shown(meta.name)} contradict each other.")
+        return cls(meta, values["base"], bool(values["later"]), float(values["unit"]), difference)

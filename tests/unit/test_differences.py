@@ -1,0 +1,178 @@
+"""Two dates of a row that are close together stay so: one of them is learned as the time since the other."""
+
+import json
+import zipfile
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
+from jupyter_dpsynth.encoding.difference import DifferenceCodec
+from jupyter_dpsynth.encoding.numeric import NumericCodec
+from jupyter_dpsynth.encoding.table import TableCodec
+from jupyter_dpsynth.engine.measuring.measure import measure_table
+from jupyter_dpsynth.engine.measuring.orderings import planned_differences
+from jupyter_dpsynth.engine.planning.plan import plan_run
+from jupyter_dpsynth.errors import ArtifactError, ConfigError
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource
+from tests.support.models import untrained
+from tests.support.plans import releases_of
+
+ROWS = 12_000
+
+
+def stays(rows=ROWS, seed=0, unit="D"):
+    """Admissions over three years, and discharges after a median of six and a half days; some stay on."""
+    random = np.random.default_rng(seed)
+    admitted = pd.Timestamp("2021-01-01") + pd.to_timedelta(random.integers(0, 1095, rows), unit="D")
+    days = np.exp(np.log(6.5) + 0.8 * random.normal(size=rows))
+    length = pd.to_timedelta(np.round(days) if unit == "D" else np.round(days * 1440), unit=unit)
+    discharged = pd.Series(admitted + length)
+    discharged[random.random(rows) < 0.04] = pd.NaT
+    ward = random.choice(["a", "b", "c"], rows)
+    return pd.DataFrame({"person": np.arange(rows) // 5, "in": admitted, "out": discharged, "ward": ward})
+
+
+def measured(df, seed=0, epsilon=1.0, **parameters):
+    """What is measured of a table at this epsilon, and rows of it drawn column by column."""
+    meta = MetaExtractor.extract(df, ids=[name for name in ("person",) if name in df])
+    config = HighDimConfig(epsilon=epsilon, **parameters).resolve()
+    plan = plan_run(config, meta, float(len(df)), "quick")
+    releases = releases_of(plan, NoiseSource(test_only_seed=seed))
+    found = measure_table(FrameSource(df), meta, plan, releases, lambda _: None)
+    generator = np.random.default_rng(seed)
+    shares = found.reference.shares
+    codes = np.stack([generator.choice(len(share), ROWS, p=share) for share in shares], axis=1)
+    return found, found.codec.decode(codes.astype(np.int32), generator)
+
+
+def codec_of(found, name):
+    return found.codec.columns[found.codec.names.index(name)]
+
+
+@pytest.mark.parametrize("unit", ["D", "min"])
+@pytest.mark.parametrize("persons", [{}, {"privacy_unit": "person", "max_rows_per_unit": 5}])
+def test_the_median_stay_is_kept_and_nobody_leaves_before_arriving(unit, persons):
+    for seed in range(3):
+        df = stays(seed=seed, unit=unit)
+        found, made = measured(df, seed, **persons)
+        lengths = (made["out"] - made["in"]).dropna()
+        assert lengths.median() / (df["out"] - df["in"]).median() == pytest.approx(1, abs=0.1)
+        assert lengths.min() >= pd.Timedelta(0)
+        assert made["out"].isna().mean() == pytest.approx(0.04, abs=0.03)
+        assert made.dtypes.equals(df.dtypes)
+        # an order that is not sure is not stated as one
+        text = "whether 'in' is never above 'out'"
+        assert (text in found.untold) != (("in", "out") in found.codec.orderings)
+        assert (text in found.untold) == bool(persons)
+
+
+def test_a_difference_takes_the_place_of_a_column_only_if_it_is_much_narrower():
+    random = np.random.default_rng(0)
+    df = stays(unit="D").drop(columns="out")
+    df["born"] = df["in"] - pd.to_timedelta(random.integers(0, 90 * 365, len(df)), unit="D")
+    found, made = measured(df)
+    assert all(isinstance(codec_of(found, name), NumericCodec) for name in ("born", "in"))
+    assert (made["in"].max() - made["in"].min()).days < 1300
+
+
+def test_an_order_that_a_twentieth_of_the_rows_break_is_broken_as_often_afterwards():
+    df = stays()
+    turned = np.random.default_rng(1).random(len(df)) < 0.05
+    df.loc[turned, ["in", "out"]] = df.loc[turned, ["out", "in"]].to_numpy()
+    df["in"] = df["in"].fillna(df["out"])
+    found, made = measured(df, epsilon=3.0)
+    assert found.codec.orderings == ()
+    assert isinstance(codec_of(found, "out"), DifferenceCodec)
+    assert (made["out"] < made["in"]).mean() == pytest.approx((df["out"] < df["in"]).mean(), abs=0.015)
+
+
+def test_a_column_that_many_rows_lack_is_no_base():
+    random = np.random.default_rng(0)
+    df = stays()
+    length = df["out"] - df["in"]
+    df["operated"] = (
+        (df["in"] + length * random.random(len(df))).dt.floor("D").where(random.random(len(df)) < 0.5)
+    )
+    found, made = measured(df, epsilon=3.0)
+    assert {name: codec_of(found, name).base for name in ("out", "operated")} == {
+        "out": "in",
+        "operated": "in",
+    }
+    assert made["operated"].isna().mean() == pytest.approx(0.52, abs=0.03)
+    assert not (made["in"] > made["operated"]).any()
+    assert not (made["operated"] > made["out"]).any()  # what is out of order changes places
+
+
+def test_dates_in_no_order_are_learned_on_their_own():
+    df = stays()
+    df["other"] = df["in"].sample(frac=1, random_state=0).to_numpy()  # in no order to the others
+    without, _ = measured(df.drop(columns="out"))
+    assert planned_differences(without.codec.df_meta) == 1
+    assert all(isinstance(codec_of(without, name), NumericCodec) for name in ("in", "other"))
+
+
+@pytest.fixture(scope="module")
+def synthesizer():
+    return untrained(stays(3_000).drop(columns="person"))
+
+
+def test_conditions_on_a_difference_hold_for_the_values_that_are_made(synthesizer):
+    make = partial(synthesizer.synthesize, 300, seed=0)
+    inside = make(where={"out": ("2022-01-01", "2022-06-30"), "ward": "a"})
+    assert inside["out"].between("2022-01-01", "2022-06-30").all()
+    assert (inside["ward"] == "a").all()
+    assert make(where={"out": None})["out"].isna().all()
+    either = make(where={"out": [None, ("2022-01-01", None)]})
+    assert (either["out"].isna() | (either["out"] >= "2022-01-01")).all()
+    assert 0 < either["out"].isna().sum() < 300
+    with pytest.raises(ConfigError, match="where: fewer than 1 in 1,000 rows"):
+        make(where={"out": "1999-01-01"})
+
+
+def test_missing_dates_are_filled_in_from_the_other_one(synthesizer):
+    df = stays(400, seed=3).drop(columns="person")
+    holes = df.copy()
+    holes.loc[:150, "in"] = pd.NaT
+    holes.loc[100:250, "out"] = pd.NaT
+    filled = synthesizer.impute(holes, seed=0)
+    assert filled.notna().all(axis=None)
+    for name in holes:
+        known = holes[name].notna()
+        assert (filled[name] == holes[name])[known].all()
+    lengths = filled["out"] - filled["in"]
+    assert lengths.between(pd.Timedelta(0), pd.Timedelta(days=200)).all()
+    assert lengths.median() / pd.Timedelta(days=6.5) == pytest.approx(1, abs=0.4)
+
+
+def test_differences_travel_with_the_model(synthesizer, tmp_path):
+    synthesizer.save(tmp_path / "model.dps")
+    loaded = HighDimSynthesizer.load(tmp_path / "model.dps")
+    assert loaded.codec.to_dict() == synthesizer.codec.to_dict()
+    assert loaded.synthesize(200, seed=0).equals(synthesizer.synthesize(200, seed=0))
+    with zipfile.ZipFile(tmp_path / "model.dps") as archive:
+        document = json.loads(archive.read("schema.json"))
+    assert document["codec"]["columns"][1]["codec"] == "difference"
+
+
+@pytest.mark.parametrize("base", ["out", "ward", "nothing"])
+def test_a_base_that_does_not_fit_is_refused(synthesizer, base):
+    document = synthesizer.codec.to_dict()
+    document["columns"][1]["base"] = base
+    with pytest.raises((ArtifactError, KeyError)):
+        TableCodec.from_dict(document)
+
+
+def test_a_coarser_resolution_of_the_later_date_breaks_no_order():
+    found, _ = measured(stays(unit="min"))
+    codec = codec_of(found, "out")
+    coarse = replace(codec, resolution=86_400_000_000.0)
+    base = pd.Series(pd.to_datetime(["2021-05-05 13:37", None] * 500)).dt.as_unit("us")
+    made = coarse.decode(np.zeros(1000, np.int32), base, np.random.default_rng(0))
+    assert (made >= base)[::2].all()
+    assert made[1::2].isna().all()
+    assert (made.dropna() == made.dropna().dt.floor("D")).all()
