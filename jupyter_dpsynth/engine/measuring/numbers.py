@@ -16,9 +16,10 @@ from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, NumericCodec, to_point
 from jupyter_dpsynth.engine.measuring.discovered import Discovered, count_in
 from jupyter_dpsynth.engine.measuring.grids import BRANCHES, LEVELS, branches, coarsest_cells, is_flat
 from jupyter_dpsynth.engine.measuring.leaves import cut, held_leaves, merge
-from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells
+from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells, sides_of
 from jupyter_dpsynth.engine.measuring.repeated import Repeated, Selection, find_repeated, point_after
 from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, shrink_siblings
+from jupyter_dpsynth.engine.measuring.tails import Tails, tails_of, with_slopes
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ class _Tree:
     Level 0 is a public grid; a cell whose noisy count stands out is split into children, which the next level
     measures, beside the cells that are not split. Where cells are too long for the tree to tell single values
     apart, those that come again and again are looked for first; the tree then counts the other rows.
-    Splitting is post-processing.
+    Where the range is not declared, the further levels also measure what lies beside the cells that stood
+    out. Splitting is post-processing.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class _Tree:
         self.noise = allowance.part(self.first).noise  # of the coarsest cells
         self.present = self.rows  # noisy number of rows that are not missing, once it is known
         self.repeated = Repeated.none()
+        self.tails = Tails.none()
         span = self.high - self.low
         self.branches = branches(span) if self.declared and self.discrete else BRANCHES
 
@@ -153,6 +156,7 @@ class _Tree:
             cells = self._search(cells)
             split = self._splits(cells)
         share = self.left / (LEVELS - 1)
+        beside, beside_variance = np.zeros(len(self.tails.starts)), np.inf
         for level in range(1, LEVELS):
             if not self.left:
                 break
@@ -160,14 +164,28 @@ class _Tree:
             noise = self.allowance.part(share).noise
             parents, leaves = cells.at(split), cells.at(~split)
             starts, ends, group = self._children(parents, level)
-            raw, absent = self._measure(np.append(starts, leaves.starts), np.append(ends, leaves.ends), share)
+            raw, absent = self._measure(
+                np.concatenate([starts, leaves.starts, self.tails.starts]),
+                np.concatenate([ends, leaves.ends, self.tails.ends]),
+                share,
+            )
             missing, missing_variance = _weighed(missing, missing_variance, absent, noise**2)
-            leaves = self._measured_again(leaves, raw[len(starts) :], noise)
-            raw = raw[: len(starts)]
+            raw, again, tails = np.split(raw, np.cumsum([len(starts), len(leaves.starts)]))
+            leaves = self._measured_again(leaves, again, noise)
+            beside, beside_variance = _weighed(beside, beside_variance, tails, noise**2)
             shrunk = shrink_siblings(raw, group, parents.shrunk, noise, ends - starts)
             cells = leaves.joined(_Cells(starts, ends, shrunk, raw, np.full(len(raw), noise**2)))
             split = self._splits(cells)
+        cells = self._with_tails(cells, beside, beside_variance)
         return self._finish(self._with_repeated(cells), missing, missing_variance)
+
+    def _with_tails(self, cells: _Cells, counts: NDArray[np.float64], variance: float) -> _Cells:
+        """Cells, and those beside them that hold rows after all."""
+        tails = self.tails
+        held = tails.held(counts, np.sqrt(variance))
+        found = counts[held]
+        own = tails.starts[held], tails.ends[held], np.maximum(found, 0), found
+        return cells.joined(_Cells(*own, np.full(len(found), variance)))
 
     def _coarsest(self) -> tuple[_Cells, float, float]:
         """The cells of the public grid that hold rows; the missing rows, and the variance of their noise."""
@@ -250,11 +268,13 @@ class _Tree:
         out hold nearly all rows: a sum of k cells has sqrt(k) times the noise of one, and k times its rows.
         """
         joined, noise = 1, self.noise
-        dates = isinstance(self.meta, DatetimeMeta) and not self.meta.is_duration
+        dates = self._is_even
         while True:
             chosen = present_cells(raw, noise, starts, self.meta, self.resolution)
             held = raw[chosen].sum() - CLEAR * noise * np.sqrt(chosen.sum())  # what stands out is also noise
             if held > NEARLY_ALL * self.present or not dates or joined >= MOST_JOINED:
+                edges = np.append(starts, self.high)
+                self.tails = tails_of(edges, chosen, sides_of(starts, self.meta), doubling=not dates)
                 return starts[chosen], ends[chosen], raw[chosen], joined
             joined, noise = 2 * joined, noise * np.sqrt(2)
             starts, ends = starts[::2], np.append(starts[2::2], self.high)
@@ -330,6 +350,7 @@ class _Tree:
         Values of which there are few stay apart where they stand out: a month, a grade, a number of rooms
         may be what another column is a function of.
         """
+        leaves = self._with_slopes(leaves)
         starts, ends, raw, variances = leaves.starts, leaves.ends, leaves.raw, leaves.variances
         mass = np.maximum(leaves.shrunk, 0)
         present = max(self.rows - max(missing, 0.0), 1.0)
@@ -352,11 +373,29 @@ class _Tree:
             counts, variances = np.append(counts, missing), np.append(variances, missing_variance)
         return Discovered(codec, counts, variances, tuple(self.moved.tolist()), self.noise)
 
+    def _with_slopes(self, leaves: _Cells) -> _Cells:
+        """Leaves of a column whose range was found, the long ones in pieces."""
+        if self.declared:
+            return leaves
+        mass, even = np.maximum(leaves.shrunk, 0), self._is_even
+        pieces, whole, share = with_slopes(
+            leaves.starts, leaves.ends, mass, self.noise, discrete=self.discrete, even=even
+        )
+        of, (starts, ends) = leaves.at(whole), pieces.T
+        return _Cells(starts, ends, of.shrunk * share, of.raw * share, of.variances * share)
+
+    @property
+    def _is_even(self) -> bool:
+        """Whether the coarsest grid is one of calendar years, not of powers of two."""
+        return isinstance(self.meta, DatetimeMeta) and not self.meta.is_duration
+
 
 def _weighed(first: Any, first_variance: Any, second: Any, second_variance: float) -> tuple[Any, Any]:  # noqa: ANN401 - numbers or arrays
     """Two noisy figures of the same thing joined by their precisions, and the variance of that."""
     if second_variance == 0:
-        return second, 0.0 * first_variance
+        return second, np.zeros_like(first_variance)
+    if np.all(np.isinf(first_variance)):
+        return second, second_variance
     total = first_variance + second_variance
     return (
         (first * second_variance + second * first_variance) / total,

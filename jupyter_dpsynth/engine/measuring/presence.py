@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.metadata.columns import ContinuousMeta
 
-__all__ = ["SURE", "present_cells"]
+__all__ = ["REACH", "SURE", "SURE_ALONE", "SURE_TOGETHER", "present_cells", "sides_of"]
 
 SURE = 4.0  # standard deviations of noise by which a value stands out
 SURE_ALONE = 6.0  # of one of thousands of cells that reach from 1e-301 to 1e301: a false one would be far out
@@ -49,7 +49,7 @@ def present_cells(
     Privacy:
         Post-processing.
     """
-    sides = _sides(starts, meta)
+    sides = sides_of(starts, meta)
     sure = counts > SURE_ALONE * sigma
     if not sure.any():
         sure = _clearest_run(counts, sides)
@@ -101,7 +101,7 @@ def _runs_beside(
     return out
 
 
-def _sides(starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.bool_]:
+def sides_of(starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.bool_]:
     """On which side of zero each cell is; for points in time, zero has no special meaning."""
     if isinstance(meta, DatetimeMeta) and not meta.is_duration:
         return np.ones(len(starts), dtype=bool)

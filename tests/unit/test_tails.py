@@ -1,0 +1,123 @@
+"""The ends of a column are not cut where its range is learned, and nothing is put where no row is."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth import HighDimConfig, MetaExtractor
+from jupyter_dpsynth.encoding.numeric import NumericCodec, points_of
+from jupyter_dpsynth.engine.measuring.domains import discover_table
+from jupyter_dpsynth.engine.measuring.tails import tails_of, with_slopes
+from jupyter_dpsynth.engine.planning.plan import plan_run
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource
+from tests.support.plans import releases_of
+
+ROWS = 12_000
+
+
+def thin_ends(seed):
+    """Births over ninety years, invoices and waiting times of heavy tails, and four columns more."""
+    random = np.random.default_rng(seed)
+    year = np.clip(random.normal(1965, 19, ROWS), 1921, 2010).astype(int)
+    days = pd.to_timedelta(random.integers(0, 365, ROWS), unit="D")
+    df = pd.DataFrame({"born": pd.to_datetime(pd.Series(year).astype(str)) + days})
+    df["invoice"] = np.exp(5 + 1.5 * random.normal(size=ROWS)).round(2)
+    df["waited"] = pd.to_timedelta((60 * np.exp(3 + random.normal(size=ROWS))).astype(int), unit="s")
+    df["balance"] = (1000 * random.standard_t(4, ROWS)).round(2)
+    for name in "abcd":
+        df[name] = random.choice(list("wxyz"), ROWS)
+    return df
+
+
+def discovered(df, seed=0, epsilon=1.0):
+    meta = MetaExtractor.extract(df)
+    config = HighDimConfig(epsilon=epsilon).resolve()
+    plan = plan_run(config, meta, float(len(df)), "quick")
+    releases = releases_of(plan, NoiseSource(test_only_seed=seed))
+    found = discover_table(FrameSource(df), meta, releases, plan, lambda _: None)
+    return {c.meta.name: c for c in found.codec.columns if isinstance(c, NumericCodec)}
+
+
+def moved(series, codec):
+    """Share of the rows outside of a codec's range."""
+    points = points_of(series, codec.meta, codec.resolution)
+    return ((points < codec.starts[0]) | (points >= codec.ends[-1])).mean()
+
+
+def test_at_most_a_hundredth_of_the_rows_are_moved_and_means_are_kept():
+    shares, ratios = [], []
+    for seed in range(4):
+        df = thin_ends(seed)
+        codecs = discovered(df, seed)
+        shares.append([moved(df[name], codec) for name, codec in codecs.items()])
+        for name in ("invoice", "waited"):
+            made = codecs[name].decode(codecs[name].encode(df[name]), np.random.default_rng(100 + seed))
+            ratios.append(made.mean() / df[name].mean())
+    assert (np.mean(shares, axis=0) < 0.01).all()
+    assert np.max(shares) < 0.02
+    assert np.mean(ratios) == pytest.approx(1, abs=0.05)
+    assert ratios == pytest.approx(np.ones(8), abs=0.15)
+
+
+def test_next_to_nothing_is_put_beyond_the_ends_where_no_row_is():
+    beyond = []
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        whole = pd.DataFrame({"n": random.integers(1024, 2048, 3000), "day": random.integers(0, 365, 3000)})
+        whole["day"] = pd.Timestamp("2021-01-01") + pd.to_timedelta(whole["day"], unit="D")
+        for name, codec in discovered(whole, seed).items():
+            made = codec.decode(codec.encode(whole[name]), np.random.default_rng(100 + seed))
+            beyond.append(((made < whole[name].min()) | (made > whole[name].max())).mean())
+            assert name == "day" or made.min() >= 0  # what is never negative stays so
+    assert np.mean(beyond) < 0.005
+
+
+def test_without_noise_every_value_keeps_its_place():
+    meta = MetaExtractor.extract(df := thin_ends(0))
+    config = HighDimConfig(differential_privacy=False).resolve()
+    plan = plan_run(config, meta, float(len(df)))
+    releases = releases_of(plan, NoiseSource(test_only_seed=0))
+    found = discover_table(FrameSource(df), meta, releases, plan, lambda _: None)
+    codecs = [codec for codec in found.codec.columns if isinstance(codec, NumericCodec)]
+    assert [moved(df[codec.meta.name], codec) for codec in codecs] == [0.0] * len(codecs)
+
+
+@pytest.mark.parametrize("doubling", [True, False])
+def test_cells_beside_those_that_stand_out_are_disjoint_and_far_ones_need_more(doubling):
+    edges = 2.0 ** np.arange(20) if doubling else np.arange(2000.0)
+    chosen = np.zeros(len(edges) - 1, dtype=bool)
+    chosen[[7, 8, 11]] = True
+    tails = tails_of(edges, chosen, np.ones(len(chosen), dtype=bool), doubling=doubling)
+    assert (tails.ends[:-1] <= tails.starts[1:]).all()
+    assert ((tails.distance == 0) == ((tails.starts == edges[9]) & (tails.ends == edges[11]))).all()
+    inside = (tails.starts < edges[12]) & (tails.ends > edges[11])
+    assert not inside.any()
+    assert not tails.held(np.zeros(len(tails.starts)), 1.0).any()
+    counts = np.where((tails.distance == 3) & ~tails.below, 3.9, 0.0)
+    assert not tails.held(counts, 1.0).any()
+    found = tails.held(counts + 0.2 * (counts > 0), 1.0)
+    assert found.tolist() == (~tails.below & np.isin(tails.distance, [1, 2, 3])).tolist()
+
+
+def test_what_is_never_negative_gets_no_negative_tail():
+    edges = np.concatenate([-(2.0 ** np.arange(10))[::-1], [0.0], 2.0 ** np.arange(10)])
+    sides = edges[:-1] >= 0
+    tails = tails_of(edges, edges[:-1] == 1.0, sides, doubling=True)
+    assert tails.across.tolist() == (tails.ends <= 0).tolist()
+    far = tails.held(np.where(tails.ends <= 0, 5.0, 0.0), 1.0)
+    assert not far.any()
+    assert tails.held(np.where(tails.starts == 0, 3.0, 0.0), 1.0).any()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_values_in_a_cell_fall_off_as_around_it(sign):
+    edges = sign * 2.0 ** np.arange(4, 12)[::sign]
+    starts, ends = edges[:-1], edges[1:]
+    mass = 1e4 / np.abs(edges[:-1] * edges[1:]) ** 0.5  # a density that falls with the square
+    pieces, cells, shares = with_slopes(starts, ends, mass, 0.0, discrete=False, even=False)
+    assert np.bincount(cells, shares) == pytest.approx(np.ones(len(starts)))
+    assert (pieces[:-1, 1] == pieces[1:, 0]).all()
+    mean = (pieces.mean(axis=1) * shares)[cells == 3].sum()
+    low = np.abs(edges[3:5]).min()
+    assert np.abs(mean) / low == pytest.approx(2 * np.log(2), rel=0.01)  # of the even cell it would be 1.5
