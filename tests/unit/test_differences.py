@@ -54,6 +54,12 @@ def codec_of(found, name):
     return found.codec.columns[found.codec.names.index(name)]
 
 
+def middle(lengths):
+    """The median in days, where whole days are spread over half a day on both sides."""
+    days = lengths.dropna() / pd.Timedelta(days=1)
+    return (days + np.linspace(-0.5, 0.5, len(days))).median() if (days % 1 == 0).all() else days.median()
+
+
 @pytest.mark.parametrize("unit", ["D", "min"])
 @pytest.mark.parametrize("persons", [{}, {"privacy_unit": "person", "max_rows_per_unit": 5}])
 def test_the_median_stay_is_kept_and_nobody_leaves_before_arriving(unit, persons):
@@ -61,7 +67,7 @@ def test_the_median_stay_is_kept_and_nobody_leaves_before_arriving(unit, persons
         df = stays(seed=seed, unit=unit)
         found, made = measured(df, seed, **persons)
         lengths = (made["out"] - made["in"]).dropna()
-        assert lengths.median() / (df["out"] - df["in"]).median() == pytest.approx(1, abs=0.1)
+        assert middle(lengths) / middle(df["out"] - df["in"]) == pytest.approx(1, abs=0.1)
         assert lengths.min() >= pd.Timedelta(0)
         assert made["out"].isna().mean() == pytest.approx(0.04, abs=0.03)
         assert made.dtypes.equals(df.dtypes)
