@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["DifferenceCodec", "difference_meta", "differences"]
+__all__ = ["DifferenceCodec", "difference_meta", "differences", "follow"]
 
 FARTHEST = 2**61  # microseconds: differences of two times up to here do not overflow
 EARLIEST, LATEST = np.array(["1700-01-01", "2262-01-01"], "datetime64[us]").astype(np.int64).tolist()
@@ -49,6 +49,28 @@ def differences(
     other, unknown = time_values(base_meta.present(base), duration=False)
     length = np.clip(own, -FARTHEST, FARTHEST) - np.clip(other, -FARTHEST, FARTHEST)
     return (length if later else -length), absent | unknown
+
+
+def _added(start: NDArray[np.int64], lengths: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+    """Sums in whole steps; what is not before the start does not come before it by that."""
+    times = (start + lengths) // step * step
+    times += np.where((lengths >= 0) & (times < start), step, 0)
+    return times
+
+
+def follow(known: pd.Series, other: pd.Series, own: pd.Series, resolution: float) -> NDArray[Any]:
+    """What a column is if another one is known and the time between them was drawn, numpy times `[n]`.
+
+    Args:
+        known: The other column's values, none missing.
+        other: The other column as it was drawn.
+        own: The column as it was drawn with it.
+        resolution: The column's resolution, microseconds.
+    """
+    start, drawn, end = (time_values(each, duration=False)[0] for each in (known, other, own))
+    times = np.clip(_added(start, end - drawn, int(resolution)), EARLIEST, LATEST)
+    found: NDArray[Any] = WALL_EPOCH + times.astype("timedelta64[us]")
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,26 +155,11 @@ class DifferenceCodec:
         """
         lengths, absent = stored_times(self.difference.decode(codes, generator))
         start, unknown = time_values(base, duration=False)
-        step = int(self.resolution)
-        times = (start + lengths if self.later else start - lengths) // step * step
-        times += np.where(self.later & (lengths >= 0) & (times < start), step, 0)
+        times = _added(start, lengths if self.later else -lengths, int(self.resolution))
         first, last = (EARLIEST, LATEST) if self.meta.bounds is None else self.meta.bounds
         found: NDArray[Any] = WALL_EPOCH + np.clip(times, first, last).astype("timedelta64[us]")
         found = np.where(absent | unknown, np.datetime64("NaT", "us"), found)
         return build_series(found, self.meta, self.resolution)
-
-    def base_of(self, known: pd.Series, drawn: pd.Series, base: pd.Series) -> NDArray[Any]:
-        """What the base is where the column is known and the difference was drawn, numpy times `[n]`.
-
-        Args:
-            known: The column's values, none missing.
-            drawn: The column as it was drawn.
-            base: The base as it was drawn with it.
-        """
-        own, made, start = (time_values(each, duration=False)[0] for each in (known, drawn, base))
-        moved = np.clip(own - made + start, EARLIEST, LATEST)
-        found: NDArray[Any] = WALL_EPOCH + moved.astype("timedelta64[us]")
-        return found
 
     def points(self, series: pd.Series) -> NDArray[np.float64]:
         """The column's own values in steps of its resolution, float64 `[n]`, NaN where missing."""

@@ -19,7 +19,8 @@ import pandas as pd
 
 from jupyter_dpsynth.constraints import Ordering
 from jupyter_dpsynth.encoding.building import build_series
-from jupyter_dpsynth.encoding.difference import DifferenceCodec
+from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.encoding.difference import DifferenceCodec, follow
 from jupyter_dpsynth.engine.sampling.generation import calibrated_bias
 from jupyter_dpsynth.sources.values import missing_values
 
@@ -345,23 +346,27 @@ class _Gaps:
         return unknown
 
     def _from_known(self, drawn: pd.DataFrame, rows: NDArray[np.intp]) -> pd.DataFrame:
-        """Rows in which a missing base follows from the known value and the difference that was drawn.
+        """Rows in which a missing time follows from one that is known, and the difference that was drawn.
 
         Args:
             drawn: Candidates, decoded.
             rows: To which row each belongs.
         """
-        for place, column in enumerate(self.codec.columns):
-            if not isinstance(column, DifferenceCodec):
-                continue
-            base = self.codec.names.index(column.base)
-            found = np.flatnonzero(self.missing[rows, base] & ~self.missing[rows, place])
+        pairs = [(c.meta.name, c.base) for c in self.codec.columns if isinstance(c, DifferenceCodec)]
+        both = [pair for one in pairs for pair in (one, one[::-1])]
+        names, made = self.codec.names, drawn.copy()
+        known = {name: ~self.missing[rows, names.index(name)] for pair in pairs for name in pair}
+        values = {name: self.df[name].iloc[rows].reset_index(drop=True) for name in known}
+        for own, other in both * len(pairs):  # a time may follow from one that did
+            found = np.flatnonzero(~known[own] & known[other])
             if len(found):
-                name, part = column.meta.name, drawn.iloc[found]
-                moved = column.base_of(self.df[name].iloc[rows[found]], part[name], part[column.base])
-                meta = self.codec.moments(column.base)
-                drawn[column.base] = _filled(drawn[column.base], found, build_series(moved, meta))
-        return drawn
+                part, column = drawn.iloc[found], self.codec.columns[names.index(own)]
+                step = 1.0 if isinstance(column, CategoryCodec) else column.resolution
+                times = follow(values[other].iloc[found], part[other], part[own], step)
+                series = build_series(times, self.codec.moments(own))
+                made[own], values[own] = (_filled(each[own], found, series) for each in (made, values))
+                known[own][found] = True
+        return made
 
     def _grades(self, drawn: pd.DataFrame, rows: NDArray[np.intp]) -> NDArray[np.int64]:
         """0 for candidates that break a constraint, 1 for those that break an ordering, else 2.
