@@ -35,7 +35,7 @@ from jupyter_dpsynth.files.jsonschema import read_json
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 from jupyter_dpsynth.reports import StopReason
 
-__all__ = ["SYNTHESIZER", "load", "read_receipt", "save"]
+__all__ = ["SYNTHESIZER", "load", "model_bytes", "read_receipt", "save"]
 
 SYNTHESIZER = Kind("synthesizer", 2)
 ROUNDING = 1e-6  # of sums of shares
@@ -51,6 +51,16 @@ def save(config: HighDimConfig, learned: Learned, path: str | Path) -> None:
 
     Raises:
         ArtifactError: The file cannot be written.
+    """
+    write_file(path, model_bytes(config, learned))
+
+
+def model_bytes(config: HighDimConfig, learned: Learned) -> bytes:
+    """The content of the file that `save` writes.
+
+    Args:
+        config: The parameters that it was learned with.
+        learned: The privatised state.
     """
     schema: dict[str, Any] = {
         "config": config.to_dict(),
@@ -68,7 +78,7 @@ def save(config: HighDimConfig, learned: Learned, path: str | Path) -> None:
         "scale": learned.model.layout.scale,
         "losses": learned.losses,
     }
-    write_file(path, pack(SYNTHESIZER, schema, arrays))
+    return pack(SYNTHESIZER, schema, arrays)
 
 
 def load(path: str | Path) -> tuple[HighDimConfig, Learned]:

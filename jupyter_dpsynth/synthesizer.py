@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import weakref
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.console import ConsoleProgress, RowsProgress
-from jupyter_dpsynth.errors import ConfigError, DataError, NotLearnedError, shielded, shown
+from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError, shielded, shown
 from jupyter_dpsynth.interop.statistics import write_statistics
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 from jupyter_dpsynth.sources.endings import WRITTEN_STATISTICS
@@ -40,6 +41,16 @@ if TYPE_CHECKING:
 
 __all__ = ["HighDimSynthesizer"]
 
+logger = logging.getLogger(__name__)
+
+LOOK = "%dpsynth status shows how far it is, and with --wait waits for its end."
+NO_MODEL = {  # by state
+    "new": "there is no model yet: call synthesizer.learn(df) first.",
+    "learning": f"there is no model yet, because training is still running: {LOOK}",
+    "failed": "there is no model, because learning ended before there was one: make a new HighDimSynthesizer "
+    "to learn again (which spends epsilon again).",
+}
+
 
 class HighDimSynthesizer:
     """Learns a table under differential privacy and makes synthetic tables with the same columns and types.
@@ -47,6 +58,9 @@ class HighDimSynthesizer:
     Args:
         df_meta: What is public about the table, from `MetaExtractor.extract`.
         config: Parameters; a copy is kept. By default epsilon = 1 with everything else automatic.
+
+    Attributes:
+        kept: Identifier of the run under which the model is kept beside the ledger; None if it is not.
 
     Example:
         >>> from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
@@ -69,6 +83,7 @@ class HighDimSynthesizer:
         self.df_meta = df_meta
         self.config = HighDimConfig() if config is None else config.copy()
         self.state = "new"
+        self.kept: str | None = None
         self._learned: Learned | None = None
         self._spent: tuple[float | None, float] | None = None  # epsilon and delta once reserved
         self._table: weakref.ref[pd.DataFrame] | None = None  # to tell it from a synthetic one
@@ -197,8 +212,21 @@ class HighDimSynthesizer:
             self._spent = entry.reserved
             if self._learned is not None:
                 self.state = "learned"
+                self._keep(entry)
             else:  # what was refused before a value was read can be tried again
                 self.state = "new" if entry.reserved is None else "failed"
+
+    def _keep(self, entry: LedgerEntry) -> None:
+        """Keep the model beside the ledger, for a kernel that restarts."""
+        if entry.run is None or entry.content is None or self.learned.receipt.guarantee != "dp":
+            return
+        from jupyter_dpsynth.kept_models import KeptModels
+
+        try:
+            KeptModels(entry.ledger).keep(entry.run, entry.content, self.config, self.learned)
+            self.kept = entry.run
+        except DPSynthError as error:
+            logger.warning("the model is not kept beside the ledger: %s", error)
 
     def was_learned_from(self, df: pd.DataFrame) -> bool:
         """Whether this is the object that was learned, and is therefore private."""
@@ -276,6 +304,8 @@ class HighDimSynthesizer:
         return self._reserved("delta")[1]
 
     def _reserved(self, wanted: str) -> tuple[float | None, float]:
+        if self._spent is None and self.state == "learning":
+            raise NotLearnedError(f"{wanted} is not known before training has ended: {LOOK}")
         if self._spent is None:
             raise NotLearnedError(f"{wanted} is not known before learning: call synthesizer.learn(df) first.")
         return self._spent
@@ -284,7 +314,7 @@ class HighDimSynthesizer:
     def learned(self) -> Learned:
         """The learned state, for evaluation and saving; it contains only what epsilon has paid for."""
         if self._learned is None:
-            raise NotLearnedError("there is no model yet: call synthesizer.learn(df) first.")
+            raise NotLearnedError(NO_MODEL[self.state])
         return self._learned
 
     @property

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from jupyter_dpsynth.cli.checking import add_doctor
 from jupyter_dpsynth.cli.comparing import add_compare, add_evaluate
 from jupyter_dpsynth.cli.learning import add_learn
+from jupyter_dpsynth.cli.models import add_models
 from jupyter_dpsynth.cli.planning import add_calc
 from jupyter_dpsynth.cli.receipts import add_receipt
 from jupyter_dpsynth.cli.status import FAILED, INTERRUPTED, USAGE, in_terminal
@@ -102,6 +103,7 @@ def _parser() -> Parser:
     add_compare(commands)
     add_evaluate(commands)
     add_receipt(commands)
+    add_models(commands)
     verify_parser = commands.add_parser(
         "verify",
         help="recompute the figures of a receipt from its events",

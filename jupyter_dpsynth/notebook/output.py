@@ -25,6 +25,7 @@ __all__ = [
     "WIDGET_VIEW",
     "FrontEnd",
     "Slot",
+    "ask",
     "detect_front_end",
     "guarded",
     "mime_bundle",
@@ -61,6 +62,16 @@ def detect_front_end(shell: InteractiveShell | None) -> FrontEnd:
 def say(text: str) -> None:
     """Write a line for the user into the cell's output."""
     sys.stdout.write(text + "\n")
+
+
+def ask(question: str) -> str | None:
+    """What the person in front of the notebook answers; None where nobody can be asked."""
+    from IPython.core.error import StdinNotImplementedError
+
+    try:
+        return input(question).strip()
+    except (StdinNotImplementedError, EOFError, OSError):
+        return None
 
 
 def mime_bundle(text: str, markup: str = "", widget: Widget | None = None) -> dict[str, Any]:
@@ -111,9 +122,11 @@ class Slot:
     def __init__(self) -> None:
         self._display_id = f"dpsynth-{os.urandom(16).hex()}"
         self._context: contextvars.Context | None = None
+        self._shown: dict[str, Any] = NOTHING
 
     def show(self, bundle: dict[str, Any]) -> None:
         """Show a mime bundle: the first time below what the cell has shown so far, then in its place."""
+        self._shown = bundle
         if self._context is None:
             self._context = contextvars.copy_context()  # by it the kernel knows the cell
             publish(bundle, self._display_id)
@@ -123,6 +136,14 @@ class Slot:
     def open(self) -> None:
         """Reserve the place, with empty content."""
         self.show(NOTHING)
+
+    def repeat(self) -> None:
+        """Replace the output once more by what it shows, in the name of the cell that runs now.
+
+        Programs that execute notebooks drop what names a cell that has ended.
+        """
+        if self._context is not None:
+            publish(self._shown, self._display_id, update=True)
 
     def clear(self) -> None:
         """Clear the output, but keep its place."""

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.training.loading import BackgroundImport, WarmUp
-from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.errors import ConfigError, NotLearnedError
 from jupyter_dpsynth.notebook.output import detect_front_end
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from jupyter_dpsynth.kept_models import KeptModel
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.notebook.output import FrontEnd
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
+    from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = [
@@ -26,10 +30,12 @@ __all__ = [
     "Preferences",
     "Session",
     "current_session",
+    "kept_model_of",
     "save_model",
 ]
 
 DEFAULT_SYNTHETIC = "df_synth"  # the variable of a synthetic table, where no other name is given
+POLL_SECONDS = 0.05  # so that an interrupt is noticed
 IDLE_SECONDS = 1.0  # after a cell, before the kernel counts as idle
 
 
@@ -58,6 +64,7 @@ class Session:
 
     Attributes:
         run: The last training that was started, None before.
+        follower: The thread that shows a training whose cell has returned, None where there was none.
         current: Name of the synthesizer that is meant where none is named; '' for none.
         synthetic: Name of the last synthetic table; '' for none.
         preferences: The second argument.
@@ -71,6 +78,7 @@ class Session:
         self._shell = shell
         self._own_namespace: dict[str, Any] = {}
         self.run: TrainingRun | None = None
+        self.follower: threading.Thread | None = None
         self.current = ""
         self.synthetic = ""
         self.preferences = preferences
@@ -103,10 +111,43 @@ class Session:
                 "with its Stop button or %dpsynth stop."
             )
 
+    def check_trained(self, synthesizer: HighDimSynthesizer) -> None:
+        """Raise NotLearnedError while a synthesizer is being trained."""
+        if self.run is not None and self.run.running and self.run.synthesizer is synthesizer:
+            from jupyter_dpsynth.notebook.show.moment import moment_of
+
+            raise NotLearnedError(
+                f"{self.run.name} is still training ({moment_of(self.run).step_words}): %dpsynth status "
+                "shows how far it is, and %dpsynth status --wait waits for its end."
+            )
+
     def begin(self, run: TrainingRun) -> None:
         """Register a training that is about to start, and start importing TensorFlow for it."""
         BackgroundImport(quiet=True)  # the run would import it too, but in a terminal not quietly
         self.run, self.current = run, run.name
+
+    def wait(self) -> None:
+        """Wait until no training runs any more and its end is shown; an interrupt ends the waiting only."""
+        while self.run is not None and not self.run.wait(POLL_SECONDS):
+            pass
+        while self.follower is not None and self.follower.is_alive():
+            self.follower.join(POLL_SECONDS)
+
+    def at_cell_ends(self, show: Callable[[], bool]) -> None:
+        """Call a function at the end of every further cell, until it returns True.
+
+        Args:
+            show: Shows again what may have changed since.
+        """
+        if self._shell is None:
+            return
+        events = self._shell.events
+
+        def after_cell(*_: object) -> None:
+            if show():
+                events.unregister("post_run_cell", after_cell)
+
+        events.register("post_run_cell", after_cell)
 
     def start_warm_up(self) -> None:
         """Import TensorFlow while nobody is waiting for it."""
@@ -143,6 +184,29 @@ def current_session() -> Session:
     magics = None if shell is None else shell.magics_manager.registry.get("DPSynthMagics")
     session = getattr(magics, "session", None)
     return session if isinstance(session, Session) else Session(shell)
+
+
+def kept_model_of(config: HighDimConfig, df_meta: DataFrameMeta, table: Source) -> KeptModel | None:
+    """The newest model beside the ledger that was learned from this table with these settings, or None.
+
+    Args:
+        config: The parameters.
+        df_meta: The columns and what is declared of them.
+        table: The private table; it is read only if there are models with these settings.
+
+    Privacy:
+        The answer follows from the exact rows: it is for the owner, like what the ledger says.
+    """
+    from jupyter_dpsynth.kept_models import KeptModels
+    from jupyter_dpsynth.sources.identity import identify_table
+
+    kept = KeptModels()
+    models = kept.learned_with(config, df_meta)
+    if not models:
+        return None
+    content = identify_table(table, None, "").content
+    key = "" if content is None else kept.content_key(content)
+    return next((model for model in models if model.content == key), None)
 
 
 def save_model(synthesizer: HighDimSynthesizer, path: Path) -> str:

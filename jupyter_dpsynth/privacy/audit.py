@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jupyter_dpsynth.display.words import epsilon_text
+from jupyter_dpsynth.display.words import duration, epsilon_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +49,7 @@ class TrainingAudit:
         steps: Training steps in each.
         reach: Size of the strongest canary's gradient relative to the clip norm.
         seconds: Time that it took.
+        useful_seconds: About how long it must last here to prove half of the claim; None if not known.
     """
 
     bound: float
@@ -60,6 +61,14 @@ class TrainingAudit:
     steps: int
     reach: float
     seconds: float
+    useful_seconds: float | None = None
+
+    @property
+    def useful_words(self) -> str:
+        """About how long an audit is useful here, as a sentence; empty if that is not known."""
+        if self.useful_seconds is None:
+            return ""
+        return f"On this machine about {duration(self.useful_seconds)} are needed to prove half of the claim."
 
     @property
     def holds(self) -> bool:
@@ -76,7 +85,8 @@ class TrainingAudit:
                 "and if this repeats, report it."
             )
         if self.bound == 0:
-            return "The attack proved nothing: the claim stands, but the audit was too short to say much."
+            words = "The attack proved nothing: the claim stands, but the audit was too short to say much."
+            return f"{words} {self.useful_words}".rstrip()
         return "The lower bound is below the claim: the audit has found no fault."
 
     @property
@@ -92,9 +102,10 @@ class TrainingAudit:
     def explanation(self) -> str:
         """How it was done and what it is worth."""
         return (
-            f"{self.runs} trainings of {self.steps} steps on a simulated table with the same columns, noise "
-            "and sampling; the attacker knew every other row and which rows each step drew, and "
-            f"saw everything that the steps released (delta = {self.delta:.2g}). An audit can find bugs; it "
+            f"The time ({duration(self.seconds)}) was enough for {self.runs} trainings of {self.steps} steps "
+            "on a simulated table with the same columns, noise and sampling; the attacker knew every other "
+            "row and which rows each step drew, and saw everything that the steps released (delta = "
+            f"{self.delta:.2g}). An audit can find bugs; it "
             "cannot prove that there are none. It read no private row and cost no epsilon."
         )
 

@@ -14,6 +14,7 @@ from jupyter_dpsynth.errors import ConfigError, NotLearnedError
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.audit import TrainingAudit
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.support.models import untrained
 from tests.support.tables import EVERY_ROW, mixed_table
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def test_an_audit_is_free_reads_no_private_row_and_works_after_loading(tmp_path)
 
     audit = loaded.audit(seconds=600, callback=stop_at_twelve, stop=stop)
     assert audit == seen[-1]
-    assert [each.runs for each in seen] == list(range(1, len(seen) + 1))
+    assert [each.runs for each in seen] == list(range(len(seen)))  # also before the first
+    assert seen[0].useful_seconds == audit.useful_seconds > 0
     assert audit.runs > 1
     assert audit.epsilon == loaded.epsilon == one.epsilon
     assert audit.claim < audit.epsilon
@@ -76,6 +78,16 @@ def test_an_audit_is_free_reads_no_private_row_and_works_after_loading(tmp_path)
     for wrong in (0, -1, float("nan"), "long", True):
         with pytest.raises(ConfigError, match="seconds = "):
             loaded.audit(seconds=wrong)
+
+
+@pytest.mark.tensorflow
+def test_an_audit_of_little_time_makes_its_trainings_shorter() -> None:
+    """It used to simulate a whole training, however long that took."""
+    learned = untrained(mixed_table(300))
+    audit = learned.audit(seconds=0.001)
+    assert (audit.runs, audit.steps) == (1, 1)
+    assert "the audit was too short" in audit.verdict
+    assert "are needed to prove half of the claim" in audit.verdict
 
 
 @pytest.mark.tensorflow

@@ -82,6 +82,7 @@ CELLS = {
     "save": "import tempfile, os\n"
     "file = os.path.join(tempfile.mkdtemp(), 'model.dps')\n%dpsynth save {file} -s first",
     "load": "%dpsynth load {file} -o again",
+    "kept models": "%dpsynth models\n%dpsynth load --last -o again",
     "the synthesizer as a value": "[first, again, first.reference, first.codec, first.df_meta]",
     "interrupt": INTERRUPT + "get_ipython().run_cell_magic("
     f"'dpsynth', 'learn df -o stopped', {BODY.format(steps=200_000)!r})",

@@ -61,6 +61,15 @@ def test_unloading_leaves_the_shell_as_it_was(shell: Shell) -> None:
         ("%dpsynth learn df --epsilon", "--epsilon needs a value"),
         ("%dpsynth learn df --epsilon 1 --epsilon 2", "given twice"),
         ("%dpsynth learn df --on-interrupt never", "keep|raise"),
+        ("%dpsynth learn df epsilonn=1", "does not understand 'epsilonn=1'. Did you mean 'epsilon'?"),
+        ("%dpsynth learn df epsilon=-1", "epsilon = -1 is not allowed"),
+        ("%dpsynth learn df epsilon = -1", "epsilon = -1 is not allowed"),
+        ("%dpsynth learn df --epsilon 1,5", "write 1.5."),
+        ("%%dpsynth learn df\nepsilon = 1,05", "line 2 of the cell: epsilon = 1,05 is not a number"),
+        ("%%dpsynth learn df\nbatch_size = 50,000", "write 50000, or"),
+        ("%%dpsynth learn df\nepsilon = $eps", "Write {eps} for the value of a variable, not $eps."),
+        ("%dpsynth learn df --epsilon $eps", "Write {eps} for the value of a variable, not $eps."),
+        ("%%dpsynth calc df\nprivacy_unit = cty", "privacy_unit = 'cty' is not possible"),
         ("%dpsynth learn df extra", "does not understand 'extra'"),
         ("%dpsynth learn dff", "Did you mean 'df'?"),
         ("%dpsynth learn", "DATAFRAME is missing"),
@@ -241,3 +250,14 @@ def test_the_record_for_a_registry_is_shown_or_written_and_never_overwritten_by_
     assert "record.yaml" in shell.run("%dpsynth receipt --registry --to {target} --overwrite").text
     assert "--to needs --registry" in shell.run("%dpsynth receipt --to {target}").error
     assert "--overwrite needs --to" in shell.run("%dpsynth receipt --registry --overwrite").error
+
+
+def test_without_ipywidgets_the_panel_says_what_to_install(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("jupyter_dpsynth.notebook.panel")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    error = shell.run("%dpsynth panel df").error
+    assert error.startswith("MissingDependencyError: the panel needs ipywidgets")
+    assert "%pip install ipywidgets" in error

@@ -141,9 +141,23 @@ def test_a_background_training_runs_beside_other_cells_and_a_second_one_is_refus
     assert "a training is already running" in refused.error
     assert "\n" not in refused.error
     assert "behind" in kernel.run("%dpsynth status").text
+    for asked in ("%dpsynth epsilon", "%dpsynth synthesize 5 -s behind"):
+        assert "behind is still training" in kernel.run(asked).error
     assert "Stopping" in kernel.run("%dpsynth stop").text
     kernel.run("get_ipython().magics_manager.registry['DPSynthMagics'].session.run.wait(60)")
     assert kernel.run("%dpsynth status").text.startswith("behind: ■ Stopped by you")
+
+
+def test_the_end_of_a_background_training_is_shown_where_only_the_running_cell_is_heard(
+    kernel: Kernel,
+) -> None:
+    """nbclient and papermill drop what names a cell that has ended."""
+    started = kernel.run(f"%dpsynth learn df -o apart --background {QUICK}")
+    display = next(iter(started.displays))
+    waited = kernel.run("%dpsynth status --wait")
+    assert "apart: ✓ Finished" in waited.text
+    assert "✓ Finished" in waited.displays[display]["text/plain"]
+    assert kernel.run("1").displays.keys().isdisjoint(started.displays)  # once is enough
 
 
 def test_without_privacy_the_cell_says_so_loudly(kernel: Kernel) -> None:

@@ -23,6 +23,7 @@ FILES = {
     "E": "tests/unit/test_private_evaluation.py",
     "O": "tests/property/test_odd_values.py",
     "B": "tests/property/test_neighbours.py",
+    "K": "tests/unit/test_kept_models.py",
 }
 
 

@@ -162,7 +162,9 @@ def test_too_few_rows_and_a_stop_are_recorded_as_what_they_were(ledger):
     with pytest.raises(NotLearnedError):
         synthesizer_for(df).learn(df, callback=quiet, stop=stop, ledger=ledger, **others)
     assert [(run.dataset, run.status) for run in runs_of(ledger)] == [("few", "failed"), ("many", "stopped")]
-    assert [each.epsilon for each in ledger.summary().datasets] == pytest.approx([0.5, 1.0])
+    counted, whole = (each.epsilon for each in ledger.summary().datasets)
+    assert 0 < counted < 0.1  # what was released: the row count
+    assert whole == pytest.approx(1.0)
 
 
 def test_a_table_made_from_the_sample_counts_as_the_sample(ledger, measured):

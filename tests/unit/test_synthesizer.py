@@ -210,8 +210,18 @@ def test_too_few_rows_are_judged_on_the_noisy_count():
     synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(epsilon=0.5))
     with pytest.raises(DataError, match=r"too few rows for epsilon = 0\.5") as raised:
         synthesizer.learn(df, callback=quiet)
-    assert "used up" in str(raised.value)
+    assert "Only the row count was measured, for epsilon = 0.0" in str(raised.value)
     assert synthesizer.state == "failed"
+    assert 0 < synthesizer.epsilon < 0.1
+
+
+def test_too_few_public_rows_are_refused_before_anything_is_spent():
+    df = mixed_table(10)
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(df), HighDimConfig(epsilon=0.5, n_public=True))
+    with pytest.raises(DataError, match=r"it has 10, but about .* Nothing was spent\.") as raised:
+        synthesizer.learn(df, callback=quiet)
+    assert "with noise" not in str(raised.value)
+    assert synthesizer.state == "new"
 
 
 def test_results_before_learning_are_refused():
@@ -226,6 +236,14 @@ def test_results_before_learning_are_refused():
         with pytest.raises(NotLearnedError, match="learn"):
             ask()
     assert synthesizer.stop_reason is None
+
+
+def test_a_result_asked_for_while_it_trains_is_answered_with_how_to_wait():
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(mixed_table(10)))
+    synthesizer.state = "learning"
+    for ask in (lambda: synthesizer.synthesize(5), lambda: synthesizer.epsilon):
+        with pytest.raises(NotLearnedError, match="%dpsynth status shows how far it is"):
+            ask()
 
 
 @pytest.mark.parametrize("rows", [0, -1, 1.5, True, "ten", np.nan])

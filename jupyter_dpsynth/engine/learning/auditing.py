@@ -18,7 +18,7 @@ from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.engine.sampling.generation import generate_codes
 from jupyter_dpsynth.engine.training.recording import AuditedTraining, RunRecorder
 from jupyter_dpsynth.engine.training.trainer import Start, training_parts
-from jupyter_dpsynth.privacy.accounting import compute_epsilon, gaussian_epsilon
+from jupyter_dpsynth.privacy.accounting import compute_epsilon, gaussian_epsilon, gaussian_mu
 from jupyter_dpsynth.privacy.audit import CANARY_ALPHA, TrainingAudit, shift_bound
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.bounding import PrivacyUnits
@@ -39,6 +39,10 @@ CANARIES = 512
 CANDIDATES = 2048
 LEAST_SHARE = 1e-4  # of a cell, so that its logarithm exists
 LONGEST_PART = 1000  # steps of a simulated training; a longer one is audited in parts
+AIMING = 0.2  # of the time, for choosing canaries
+PROBED_STEPS = 3
+WANTED_RUNS = 16  # simulated trainings in the time; with fewer the bound suffers from their small number
+QUANTILE = 3.7  # of Student's distribution at the audit's confidence and so many runs
 
 
 def audit_training(
@@ -58,8 +62,8 @@ def audit_training(
     Args:
         learned: What was learned: only privatised state is looked at.
         config: The parameters of that run.
-        seconds: About how long.
-        report: Told of the state after each simulated training.
+        seconds: How long; the simulated trainings are as short as it takes to keep to it.
+        report: Told of the state before the first and after each simulated training.
         stopped: Asked before each; True ends the audit with what there is.
 
     Privacy:
@@ -71,27 +75,71 @@ def audit_training(
     began = time.monotonic()
     random = np.random.default_rng()
     plan = _plan_of(learned, config)
-    part = plan.with_training(min(plan.steps, LONGEST_PART), plan.sampling_probability)
+    longest = plan.with_training(min(plan.steps, LONGEST_PART), plan.sampling_probability)
+    recorder = _recorder(learned, longest, config)
+    sizes = learned.codec.sizes
+    candidates = np.stack([random.integers(size, size=CANDIDATES) for size in sizes], axis=1)
+    canaries = recorder.aim(
+        candidates.astype(np.int32), CANARIES, lambda: time.monotonic() - began > AIMING * seconds
+    )
+    attack, count = _Attack(), len(canaries)
+    others = generate_codes(learned.model, learned.reference.shares, TABLE_ROWS - CANARIES, random)
+
+    def simulate() -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        member = random.permutation(count) < count / 2
+        table = np.concatenate([canaries[member], others])
+        return recorder.own_parts(table, np.flatnonzero(member)), member
+
+    step_seconds = _time_of_a_step(recorder, simulate)
+    left = seconds - (time.monotonic() - began)
+    recorder.shorten(int(min(max(left / WANTED_RUNS / step_seconds, 1), longest.steps)))
+    useful = _useful_seconds(plan, count, step_seconds)
+    audit = _outcome(attack, plan, learned, recorder, began, useful)
+    report(audit)
+    took = 0.0  # by the last training: one more must fit
+    while not (attack.shifts and time.monotonic() - began + took > seconds) and not stopped():
+        at = time.monotonic()
+        attack.add(*simulate())
+        took = time.monotonic() - at
+        audit = _outcome(attack, plan, learned, recorder, began, useful)
+        report(audit)
+    return audit
+
+
+def _recorder(learned: Learned, plan: RunPlan, config: ResolvedConfig) -> RunRecorder:
+    """The real training loop of a plan, watched."""
     shares = [to_shares(share, LEAST_SHARE) for share in learned.reference.shares]
     ordered = [column.ordered_cells for column in learned.codec.columns]
     starts = np.arange(CANDIDATES + 1) * plan.unit_rows
     units = None if plan.unit_rows == 1 else PrivacyUnits.adjacent(starts)
     start, noise = Start(learned.model.layout, shares, ordered), NoiseSource()
-    parts = training_parts(start, part, config, noise, units)
-    recorder = RunRecorder(AuditedTraining(part, parts, noise))
-    sizes = learned.codec.sizes
-    candidates = np.stack([random.integers(size, size=CANDIDATES) for size in sizes], axis=1)
-    canaries = recorder.aim(candidates.astype(np.int32), CANARIES)
-    others = generate_codes(learned.model, learned.reference.shares, TABLE_ROWS - CANARIES, random)
-    attack = _Attack()
-    audit = _outcome(attack, plan, part, learned, recorder.norms, began)
-    while not (attack.shifts and time.monotonic() - began > seconds) and not stopped():
-        member = random.permutation(CANARIES) < CANARIES / 2
-        table = np.concatenate([canaries[member], others])
-        attack.add(recorder.own_parts(table, np.flatnonzero(member)), member)
-        audit = _outcome(attack, plan, part, learned, recorder.norms, began)
-        report(audit)
-    return audit
+    parts = training_parts(start, plan, config, noise, units)
+    return RunRecorder(AuditedTraining(plan, parts, noise))
+
+
+def _time_of_a_step(recorder: RunRecorder, simulate: Callable[[], object]) -> float:
+    """Seconds of a training step here, from a few; TensorFlow compiles the first ones."""
+    planned = recorder.plan.steps
+    recorder.shorten(min(PROBED_STEPS, planned))
+    simulate()
+    began = time.monotonic()
+    simulate()
+    return max((time.monotonic() - began) / recorder.plan.steps, 1e-6)
+
+
+def _useful_seconds(plan: RunPlan, canaries: int, step_seconds: float) -> float | None:
+    """About how long an attack must last to prove half of what is claimed of the steps.
+
+    The mean of a run's canaries that were in it and of those that were not differ by the Gaussian-DP
+    parameter of the steps at most, and have a noise of one standard deviation for each canary.
+    """
+    privacy = plan.privacy
+    if privacy is None or privacy.training is None:
+        return None
+    delta = plan.delta - privacy.reserved_delta
+    claim = gaussian_mu(compute_epsilon(replace(privacy, measurements=()), plan.delta), delta)
+    noise = 2 / math.sqrt(canaries) * QUANTILE
+    return step_seconds * plan.steps * (noise / (claim / 2)) ** 2
 
 
 def _plan_of(learned: Learned, config: ResolvedConfig) -> RunPlan:
@@ -128,17 +176,17 @@ class _Attack:
 def _outcome(
     attack: _Attack,
     plan: RunPlan,
-    part: RunPlan,
     learned: Learned,
-    norms: NDArray[np.float64],
+    recorder: RunRecorder,
     began: float,
+    useful: float | None,
 ) -> TrainingAudit:
     """The bound after some simulated trainings."""
-    privacy = plan.privacy
+    privacy, steps = plan.privacy, recorder.plan.steps
     if privacy is None or privacy.training is None:
         raise TypeError
     # parts of a training are alike and independent: their squares add up
-    mu = attack.mu(1 - CANARY_ALPHA) * math.sqrt(plan.steps / part.steps)
+    mu = attack.mu(1 - CANARY_ALPHA) * math.sqrt(plan.steps / steps)
     steps_alone = replace(privacy, measurements=())
     return TrainingAudit(
         bound=gaussian_epsilon(mu, plan.delta - privacy.reserved_delta) if mu else 0.0,
@@ -147,7 +195,8 @@ def _outcome(
         delta=plan.delta,
         confidence=1 - CANARY_ALPHA,
         runs=len(attack.shifts),
-        steps=part.steps,
-        reach=float(norms.max()) * privacy.training.noise_multiplier,
+        steps=steps,
+        reach=float(recorder.norms.max()) * privacy.training.noise_multiplier,
         seconds=time.monotonic() - began,
+        useful_seconds=useful,
     )

@@ -120,7 +120,7 @@ def learn_table(
             releases = Releases(participants.noise, () if count is None else (count,), exact=exact)
             rows = _count_rows(limited, releases, entry, progress)
             # 7. The plan replaces the reservation in the ledger; then only what it has may be released.
-            plan = _plan(rows, df_meta, config, progress)
+            plan = _plan(rows, df_meta, entry, progress)
             entry.record_plan(plan)
             progress.note_reserved(entry.reserved)
             releases.admit(plan.releases)
@@ -184,6 +184,25 @@ def _refuse_what_cannot_work(source: Source, df_meta: DataFrameMeta, config: Res
     if not count_is_private and source.rows == 0:
         raise DataError("df is empty: pass a table with rows.")
     check_feasible(config, df_meta, source.rows if config.n_public else None)
+    if config.n_public and config.differential_privacy:
+        _refuse_few_rows(config, float(source.rows), f"it has {source.rows:,}", "Nothing was spent.")
+
+
+def _refuse_few_rows(config: ResolvedConfig, rows: float, found: str, spent: str) -> None:
+    """Raise DataError if nothing would stand out from the noise.
+
+    Args:
+        config: The frozen parameters.
+        rows: Noisy row count, or the exact one if it is public.
+        found: What is known of the row count, in words.
+        spent: What finding it out has cost, as a sentence.
+    """
+    needed = least_rows(config, rows)
+    if rows < needed:
+        raise DataError(
+            f"the table has too few rows for epsilon = {config.epsilon:g}: {found}, but about {needed:,.0f} "
+            f"are needed for anything to stand out from the noise. {spent} Use more rows or a larger epsilon."
+        )
 
 
 def _resume(
@@ -213,24 +232,30 @@ def _count_rows(source: Source, releases: Releases, entry: LedgerEntry, progress
     config, exact = entry.config, source.rows
     if config.n_public or not config.differential_privacy:
         return float(exact)
-    _report(entry, progress, "loading the accountant and counting rows")
+    needed = least_rows(config, 2.0)
+    words = f"counting rows (at least about {needed:,.0f} are needed for epsilon = {config.epsilon:g})"
+    _report(entry, progress, words)
     return max(float(releases.allowance(ROW_COUNT).counts(np.array([exact]))[0]), 2.0)
 
 
-def _plan(rows: float, df_meta: DataFrameMeta, config: ResolvedConfig, progress: RunProgress) -> RunPlan:
-    """Fix everything else, if the rows are enough for more than noise."""
-    needed = least_rows(config, rows) if config.differential_privacy else 0.0
-    if rows < needed:
-        raise DataError(
-            f"the table has too few rows for epsilon = {config.epsilon:g}: about {rows:,.0f} were counted "
-            f"(with noise), but about {needed:,.0f} are needed for anything to stand out from the noise. "
-            "Counting has used up this synthesizer's budget. Use more rows or a larger epsilon."
-        )
+def _plan(rows: float, df_meta: DataFrameMeta, entry: LedgerEntry, progress: RunProgress) -> RunPlan:
+    """Fix everything else, if the rows are enough for more than noise.
+
+    Privacy:
+        Where the run ends here, that follows from the noisy row count, which is all that was released: the
+        ledger then counts no more than that.
+    """
+    config, counted = entry.config, f"about {rows:,.0f} were counted (with noise)"
+    found = f"it has {rows:,.0f}" if config.n_public else counted
     progress.report(phase="calibrating", message="calibrating the noise")
     try:
+        if config.differential_privacy:
+            _refuse_few_rows(config, rows, found, "")
         return plan_run(config, df_meta, rows)
-    except ConfigError as error:  # feasible for some row counts, but not for this one
-        raise ConfigError(f"{error} Counting the rows has used up this synthesizer's budget.") from None
+    except (DataError, ConfigError) as error:  # feasible for some row counts, but not for this one
+        spent = entry.record_count_only()
+        progress.note_reserved(entry.reserved)
+        raise type(error)(f"{error} {spent}".replace("  ", " ")) from None
 
 
 def _warn_of_large_delta(plan: RunPlan, config: ResolvedConfig) -> None:

@@ -47,6 +47,8 @@ class LedgerEntry:
     Attributes:
         run: The run's identifier in the ledger, None before it is there.
         reserved: Epsilon (None for a test-only seed) and delta; None before anything is reserved.
+        content: The table's fingerprint, for the owner; None before it is taken, and where another worker
+            has entered the run.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class LedgerEntry:
         self._dataset, self._label = dataset, label
         self.run: str | None = None
         self.reserved: tuple[float | None, float] | None = None
+        self.content: bytes | None = None
 
     @property
     def _guaranteed(self) -> bool:
@@ -72,7 +75,9 @@ class LedgerEntry:
         return self.config.differential_privacy and not self.test_only
 
     def _identity(self, source: Source, *, new: bool = False) -> TableIdentity:
-        return identify_table(source, self._dataset, self._label, new=new)
+        identity = identify_table(source, self._dataset, self._label, new=new)
+        self.content = identity.content
+        return identity
 
     def reserve(self, source: Source, progress: RunProgress) -> None:
         """Enter the whole budget, before a value is measured.
@@ -161,15 +166,32 @@ class LedgerEntry:
         try:
             self.ledger.record(self.run, Spending(plan.privacy, plan.delta, plan.epsilon))
         except BudgetExhaustedError as error:
-            count = planned_count(self.config)
-            spent = PrivacyPlan(() if count is None else (count.measurement,), unit=self.config.unit_text)
-            epsilon = compute_epsilon(spent, plan.delta)
-            self.ledger.record(self.run, Spending(spent, plan.delta, epsilon))
-            self.reserved = (epsilon, plan.delta)
-            raise BudgetExhaustedError(
-                f"{error} Only the row count was measured, for epsilon = {epsilon_text(epsilon)}."
-            ) from None
+            raise BudgetExhaustedError(f"{error} {self._record_count(plan.delta)}") from None
         self.reserved = (plan.epsilon, plan.delta)
+
+    def record_count_only(self) -> str:
+        """Replace the reservation by the row count, because the run ends after it was measured.
+
+        Returns:
+            What was spent, as a sentence.
+
+        Raises:
+            ArtifactError: The ledger cannot record it; the reservation stays.
+        """
+        if not self._guaranteed or self.run is None:
+            return ""
+        return self._record_count(self.config.delta or NOMINAL_DELTA)
+
+    def _record_count(self, delta: float) -> str:
+        count = planned_count(self.config)
+        spent = PrivacyPlan(() if count is None else (count.measurement,), unit=self.config.unit_text)
+        epsilon = 0.0 if count is None else compute_epsilon(spent, delta)
+        if self.run is not None:
+            self.ledger.record(self.run, Spending(spent, delta, epsilon))
+        self.reserved = (epsilon, delta)
+        if count is None:
+            return "Nothing was measured, and nothing was spent."
+        return f"Only the row count was measured, for epsilon = {epsilon_text(epsilon)}."
 
     @contextlib.contextmanager
     def recording_end(self) -> Iterator[Callable[[StopReason], None]]:

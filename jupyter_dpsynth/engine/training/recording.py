@@ -7,7 +7,7 @@ they start. A canary is a row whose gradient is clipped.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["AuditedTraining", "Recorder", "RunRecorder"]
 
 ROWS_AT_ONCE = 32  # of whole gradients, each as large as the parameters
+LEAST_CANARIES = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,14 @@ class AuditedTraining:
     plan: RunPlan
     parts: TrainingParts
     noise: NoiseSource
+
+
+def _nothing(step: int, loss: float, loss_noise: float) -> None:
+    pass
+
+
+def _never() -> bool:
+    return False
 
 
 class Recorder:
@@ -68,13 +77,19 @@ class Recorder:
         self.weights, self.bias = parts.update.weights, parts.update.bias
         self.model: Callable[[], TabularModel] = parts.update.model
         self._noise, self._divisor, self._releases = training.noise, parts.divisor, parts.releases
+        self._training = parts.releases.training
         self._copies = self.inner.unit_rows if isinstance(self.inner, UnitRelease) else 1
 
     def run(self, codes: NDArray[np.integer[Any]]) -> None:
         """Run the real loop once on a table."""
         planned = self._releases
-        releases = TrainingReleases(planned.training, planned.sensitivity, self._noise)
+        releases = TrainingReleases(self._training, planned.sensitivity, self._noise)
         DPTrainer(self.plan, self, self, self._divisor).train(codes, releases, _nothing, _never)
+
+    def shorten(self, steps: int) -> None:
+        """Let further runs have only so many steps of the plan."""
+        self._training = replace(self._training, steps=steps)
+        self.plan = self.plan.with_training(steps, self.plan.sampling_probability)
 
     def population(self, codes: NDArray[np.integer[Any]]) -> int:
         """The rows (or persons) that are sampled."""
@@ -113,14 +128,6 @@ class Recorder:
         return out
 
 
-def _nothing(step: int, loss: float, loss_noise: float) -> None:
-    pass
-
-
-def _never() -> bool:
-    return False
-
-
 class RunRecorder(Recorder):
     """Adds up the releases of a run; the attack needs only their sum."""
 
@@ -144,13 +151,26 @@ class RunRecorder(Recorder):
         else:
             self._total += released
 
-    def aim(self, candidates: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-        """Choose the rows with the largest gradients as canaries and return them."""
+    def aim(
+        self, candidates: NDArray[np.int32], count: int, late: Callable[[], bool] = _never
+    ) -> NDArray[np.int32]:
+        """Choose the rows with the largest gradients as canaries and return them.
+
+        Args:
+            candidates: Codes of rows, `[n, m]`.
+            count: How many.
+            late: Whether there is no time for more; at least `LEAST_CANARIES` are chosen.
+        """
         chosen = np.argsort(-self._row_norms(candidates))[:count]
-        directions = np.stack([self.clean(candidates, chosen[i : i + 1]) for i in range(count)])
-        self.norms = np.linalg.norm(directions, axis=1)
-        self._directions = (directions / self.norms[:, None]).astype(np.float32)
-        return candidates[chosen]
+        directions = []
+        for place in range(count):
+            if place >= LEAST_CANARIES and place % 2 == 0 and late():
+                break
+            directions.append(self.clean(candidates, chosen[place : place + 1]))
+        found = np.stack(directions)
+        self.norms = np.linalg.norm(found, axis=1)
+        self._directions = (found / self.norms[:, None]).astype(np.float32)
+        return candidates[chosen[: len(found)]]
 
     def _row_norms(self, candidates: NDArray[np.int32]) -> NDArray[np.float64]:
         """Norm of every row's gradient before it is clipped."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["audit"]
 
 REDRAW_SECONDS = 1.0
+LEAST_SECONDS = 1.0  # for the attack, if starting TensorFlow has taken all of the time
 HINT = "Interrupt the kernel (■) to end the audit and keep what it has found."
 
 
@@ -40,7 +41,7 @@ def _show_audit(name: str, synthesizer: HighDimSynthesizer, seconds: float, *, l
         seconds: About how long.
         live: Whether a display can be changed once it is shown.
     """
-    slot, shown_at, found = Slot(), -REDRAW_SECONDS, None
+    slot, shown_at, found, began = Slot(), -REDRAW_SECONDS, None, time.monotonic()
 
     def follow(audit: TrainingAudit) -> None:
         nonlocal shown_at, found
@@ -49,16 +50,16 @@ def _show_audit(name: str, synthesizer: HighDimSynthesizer, seconds: float, *, l
             shown_at = time.monotonic()
             slot.show(
                 mime_bundle(
-                    f"● Auditing {name}: {audit.runs} simulated trainings, "
-                    f"{audit.seconds:.0f} of {seconds:g} s, epsilon >= {audit.bound:.3f} proved, "
-                    f"{audit.claim:.3f} claimed for the steps. {HINT}"
+                    f"● Auditing {name}: {audit.runs} simulated trainings of {audit.steps} steps, "
+                    f"{time.monotonic() - began:.0f} of {seconds:g} s, epsilon >= {audit.bound:.3f} proved, "
+                    f"{audit.claim:.3f} claimed for the steps. {audit.useful_words} {HINT}"
                 )
             )
 
     slot.show(mime_bundle(f"● Auditing {name}: starting TensorFlow and simulating a table. {HINT}"))
     try:
         import_trainer()
-        found = synthesizer.audit(seconds, follow)
+        found = synthesizer.audit(_left(seconds, began), follow)
     except DPSynthError:
         slot.show(mime_bundle(f"✗ {name} was not audited."))
         raise
@@ -66,3 +67,10 @@ def _show_audit(name: str, synthesizer: HighDimSynthesizer, seconds: float, *, l
         if found is None:
             raise NotLearnedError("interrupted before the first simulated training had ended.") from None
     (slot.show if live else publish)(mime_bundle(found.to_text(), found.to_html()))
+
+
+def _left(seconds: float, began: float) -> float:
+    """What is left of the time; what is no time stays, to be refused."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        return seconds
+    return max(seconds - (time.monotonic() - began), LEAST_SECONDS)

@@ -8,6 +8,7 @@ from jupyter_dpsynth.notebook.magic import (
     audit,
     comparison,
     help,  # noqa: A004 - named for the sub-command
+    kept,
     learn,
     ledger,
     planning,
@@ -32,7 +33,8 @@ HANDLERS: dict[str, Callable[[Session, ParsedLine], None]] = {
     "panel": planning.panel,
     "synthesize": synthesis.synthesize,
     "save": synthesis.save,
-    "load": synthesis.load,
+    "load": kept.load,
+    "models": kept.models,
     "compare": comparison.compare,
     "evaluate": comparison.evaluate,
     "epsilon": receipt.epsilon,

@@ -36,6 +36,12 @@ _INFINITE_TOTAL = Option(
     "Let the dataset's total become infinite, where this run protects another unit (rows or persons) than "
     "the runs before it.",
 )
+_REUSE = Option(
+    "reuse",
+    "",
+    "Where the same table was learned with the same settings before, take that model and spend nothing.",
+)
+_AGAIN = Option("again", "", "Learn and spend again without asking, even if such a model is kept.")
 _OUTPUT = Option("output", "NAME", "Name of the variable for the synthesizer.", "o")
 _INTERRUPT = Option(
     "on-interrupt",
@@ -135,6 +141,21 @@ counts together with it, unless you learn it with --new-dataset. What the ledger
 data; epsilon does not cover it."""
 
 
+_LOAD_DETAILS = """\
+A model that was learned under differential privacy is kept beside the ledger, so that it survives a restart
+of the kernel. Nothing is spent by loading it:
+
+    %dpsynth load --last              # the newest one
+    %dpsynth load --run 3f2a -o model # one of the list that %dpsynth models shows
+    %dpsynth load model.dps           # a file"""
+
+
+_MODELS_DETAILS = """\
+The newest models are kept, 500 MB of them if the environment variable JUPYTER_DPSYNTH_KEEP_MB does not say
+otherwise; 0 keeps none. A file holds only what epsilon has paid for; the folder is for your eyes only,
+because the files' names tell which models are of the same table."""
+
+
 _CONFIG_DETAILS = """\
 Every parameter has a default that you can change, for this session or in an IPython configuration file:
 
@@ -146,7 +167,19 @@ LEARN = Command(
     "learn",
     ("DATAFRAME",),
     "Learn a DataFrame under differential privacy.",
-    (_OUTPUT, _DATASET, _NEW_DATASET, _INFINITE_TOTAL, _CONFIG, _META, _BACKGROUND, _INTERRUPT, *READING),
+    (
+        _OUTPUT,
+        _REUSE,
+        _AGAIN,
+        _DATASET,
+        _NEW_DATASET,
+        _INFINITE_TOTAL,
+        _CONFIG,
+        _META,
+        _BACKGROUND,
+        _INTERRUPT,
+        *READING,
+    ),
     _LEARN_DETAILS,
     body=True,
     plans_run=True,
@@ -246,7 +279,12 @@ EPSILON = Command(
     "epsilon", (), "Say in a sentence what epsilon was spent and what it means.", (_SYNTHESIZER,)
 )
 
-STATUS = Command("status", (), "Show what is running and what has been learned.")
+STATUS = Command(
+    "status",
+    (),
+    "Show what is running and what has been learned.",
+    (Option("wait", "", "Wait for the end of the training that runs in the background."),),
+)
 
 STOP = Command("stop", (), "End a background training after its current step; the model is kept.")
 
@@ -293,7 +331,25 @@ AUDIT = Command(
 
 SAVE = Command("save", ("FILE",), "Save the model; the file contains no row of the table.", (_SYNTHESIZER,))
 
-LOAD = Command("load", ("FILE",), "Load a saved model.", (_OUTPUT,))
+LOAD = Command(
+    "load",
+    ("[FILE]",),
+    "Load a saved model, or one that is kept beside the ledger.",
+    (
+        _OUTPUT,
+        Option("last", "", "The model that was learned last, in any notebook."),
+        Option("run", "RUN", "The model of that run: how its identifier in %dpsynth models begins."),
+    ),
+    _LOAD_DETAILS,
+)
+
+MODELS = Command(
+    "models",
+    (),
+    "List the models that are kept beside the ledger, or delete them.",
+    (Option("delete", "RUN", "Delete the model of that run, or 'all'; what it cost stays in the ledger."),),
+    _MODELS_DETAILS,
+)
 
 CONFIG = Command(
     "config",
@@ -322,6 +378,7 @@ COMMANDS = {
         AUDIT,
         SAVE,
         LOAD,
+        MODELS,
         CONFIG,
         HELP,
     )

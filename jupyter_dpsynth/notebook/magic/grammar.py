@@ -106,6 +106,22 @@ def _further_values(option: Option, flag: str, words: list[str]) -> list[str]:
     return [words.pop(0) for _ in range(wanted)]
 
 
+def _as_options(command: Command, words: list[str]) -> list[str]:
+    """Words with `name=value` and `name = value`, as they stand in a cell, written `--name value`."""
+    names = {each.name.replace("-", "_") for each in command.options if each.metavar}
+    found, rest = [], list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if name.replace("-", "_") in names and (equals or rest[:1] == ["="]):
+            if not equals:
+                rest.pop(0)
+            found += [f"--{name}", *([value] if value else [])]
+        else:
+            found.append(word)
+    return found
+
+
 def parse_line(line: str) -> ParsedLine:
     """Take a magic's line apart.
 
@@ -120,6 +136,7 @@ def parse_line(line: str) -> ParsedLine:
         return ParsedLine(find_command("help"))
     parsed = ParsedLine(find_command(words.pop(0)))
     command = parsed.command
+    words = _as_options(command, words)
     while words:
         word = words.pop(0)
         if word in {"-h", "--help"}:
@@ -141,5 +158,10 @@ def parse_line(line: str) -> ParsedLine:
             parsed.options[option.name] = value
     if len(parsed.arguments) > len(command.arguments):
         extra = parsed.arguments[len(command.arguments)]
-        raise ConfigError(f"%dpsynth {command.name} does not understand {extra!r}. Usage: {command.usage}.")
+        name, equals, _ = extra.partition("=")
+        names = [each.name.replace("-", "_") for each in command.options] if equals else []
+        hint = did_you_mean(name, names)
+        raise ConfigError(
+            f"%dpsynth {command.name} does not understand {extra!r}.{hint} Usage: {command.usage}."
+        )
     return parsed

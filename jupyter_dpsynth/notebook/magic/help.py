@@ -37,7 +37,7 @@ PARAMETERS = "Parameters, on the line or as `name = value` in the cell:"
 GROUPS = {
     "Before anything is spent:": ("panel", "calc", "doctor", "config"),
     "Spend epsilon:": ("learn", "evaluate", "status", "stop"),
-    "Use the model; costs no epsilon:": ("synthesize", "compare", "save", "load"),
+    "Use the model; costs no epsilon:": ("synthesize", "compare", "save", "load", "models"),
     "See what was spent:": ("epsilon", "receipt", "ledger", "audit"),
     "More help:": ("help",),
 }

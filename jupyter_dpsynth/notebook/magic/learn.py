@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from jupyter_dpsynth.notebook.magic.kept import kept_words, take_kept_model
 from jupyter_dpsynth.notebook.magic.namespace import instances, variable_name
 from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, meta_of, settings, table_of
 from jupyter_dpsynth.notebook.output import one_line, say
@@ -34,7 +35,10 @@ def learn(session: Session, parsed: ParsedLine) -> None:
     namespace = session.namespace
     name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
     dataset, label = dataset_of(session, parsed)
-    run = TrainingRun(*_prepare(session, parsed), name, dataset, label, answers_of(parsed))
+    synthesizer, table = _prepare(session, parsed)
+    if take_kept_model(session, parsed, synthesizer, table, name):
+        return
+    run = TrainingRun(synthesizer, table, name, dataset, label, answers_of(parsed))
     background = "background" in parsed.options
     progress = TrainingProgress(run, session.front_end(), background=background)
     try:
@@ -45,7 +49,9 @@ def learn(session: Session, parsed: ParsedLine) -> None:
     if background:
         run.start()
         namespace[name] = run.synthesizer
-        follow_in_background(run, progress)
+        session.follower = follow_in_background(run, progress)
+        if progress.front_end == "text":
+            session.at_cell_ends(progress.repeat)
         return
     try:
         follow(run, progress)
@@ -87,10 +93,12 @@ def stop(session: Session, parsed: ParsedLine) -> None:  # noqa: ARG001 - every 
     say("Stopping after the current step; the model is kept.")
 
 
-def status(session: Session, parsed: ParsedLine) -> None:  # noqa: ARG001 - every sub-command's form
-    """Show what is running and what has been learned."""
+def status(session: Session, parsed: ParsedLine) -> None:
+    """Show what is running and what has been learned; wait for its end if asked to."""
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
+    if "wait" in parsed.options:
+        session.wait()
     if session.run is not None:
         say(f"{session.run.name}: {moment_of(session.run).line()}")
     else:
@@ -99,3 +107,5 @@ def status(session: Session, parsed: ParsedLine) -> None:  # noqa: ARG001 - ever
     for name in instances(namespace, HighDimSynthesizer):
         if session.run is None or namespace[name] is not session.run.synthesizer:
             say(f"{name}: {namespace[name]!r}")
+    for words in kept_words():
+        say(words)

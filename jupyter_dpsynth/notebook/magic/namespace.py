@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 WORDS = ("auto", "native", "tensorflow_privacy")
+_DOLLAR = re.compile(r"\$\{?(\w+)\}?")  # a variable as shells write it
+_COMMA = re.compile(r"([+-]?\d+),(\d+)")  # a number as half of the world writes it
 
 
 def evaluate(expression: str, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
@@ -55,7 +58,8 @@ def evaluate(expression: str, namespace: Mapping[str, Any], where: str) -> Any: 
         hint = did_you_mean(name, [n for n in namespace if not n.startswith("_")])
         raise ConfigError(f"{where}: there is no variable {name!r}.{hint}") from None
     except SyntaxError:
-        raise ConfigError(f"{where}: {expression.strip()!r} is not a Python expression.") from None
+        text = expression.strip()
+        raise ConfigError(f"{where}: {text!r} is not a Python expression.{_meant(text)}") from None
     except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
         kind = type(error).__name__
     # raised here, where no link leads to the other exception and its values
@@ -67,14 +71,31 @@ def read_value(text: str, namespace: Mapping[str, Any], where: str) -> Any:  # n
     text = text.strip()
     if text in WORDS and text not in namespace:
         return text
+    _refuse_decimal_comma(text, where)
     try:
         node = ast.parse(text, mode="eval").body
     except SyntaxError:
         raise ConfigError(
             f"{where} = {text!r} is not a value: give a number, a quoted text, a variable or an "
-            "{expression}."
+            f"{{expression}}.{_meant(text)}"
         ) from None
     return _node_value(node, text, namespace, where)
+
+
+def _meant(text: str) -> str:
+    """What somebody meant who wrote a variable as in a shell, as a sentence; '' if nobody did."""
+    found = _DOLLAR.search(text)
+    return f" Write {{{found[1]}}} for the value of a variable, not {found[0]}." if found else ""
+
+
+def _refuse_decimal_comma(text: str, where: str) -> None:
+    """Raise ConfigError for a number with a comma, which Python takes for two numbers."""
+    found = _COMMA.fullmatch(text)
+    if found is None:
+        return
+    whole, rest = found.groups()
+    wanted = f"{whole}.{rest}" if len(rest) != 3 else f"{whole}{rest}, or {whole}.{rest} for a fraction"
+    raise ConfigError(f"{where} = {text} is not a number, because of its comma: write {wanted}.")
 
 
 def _node_value(node: ast.expr, text: str, namespace: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
@@ -213,23 +234,32 @@ def find_instance(text: str, namespace: Mapping[str, Any], kind: type, where: st
     return value
 
 
-def parse_body(body: str, namespace: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
+def parse_body(
+    body: str, namespace: Mapping[str, Any], known: tuple[str, ...], columns: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Read the `name = value` lines of a cell.
 
     Args:
         body: The cell without its first line.
         namespace: The user's variables.
         known: The names that may be set.
+        columns: Those of them whose value is a column's name.
 
     Raises:
         ConfigError: A line is something else, a name is unknown or given twice. Values are not checked.
     """
     body = textwrap.dedent(body)
+    for number, line in enumerate(body.splitlines(), start=2):
+        name, _, text = line.partition("#")[0].partition("=")
+        _refuse_decimal_comma(text.strip(), f"line {number} of the cell: {name.strip()}")
     try:
         statements = ast.parse(body).body
     except SyntaxError as error:
-        line = (error.lineno or 1) + 1
-        raise ConfigError(f"line {line} of the cell: write one `name = value` per line.") from None
+        number = error.lineno or 1
+        meant = _meant("".join(body.splitlines()[number - 1 : number]))
+        raise ConfigError(
+            f"line {number + 1} of the cell: write one `name = value` per line.{meant}"
+        ) from None
     values: dict[str, Any] = {}
     for statement in statements:
         where = f"line {statement.lineno + 1} of the cell"
@@ -244,8 +274,8 @@ def parse_body(body: str, namespace: Mapping[str, Any], known: tuple[str, ...]) 
         if name in values:
             raise ConfigError(f"{where}: {name} is given twice: give it once.")
         text = ast.get_source_segment(body, statement.value) or ""
-        if text in WORDS and text not in namespace:
-            values[name] = text
+        if text not in namespace and (text in WORDS or (name in columns and text.isidentifier())):
+            values[name] = text  # a column's name needs no quotes
         else:
             values[name] = _node_value(statement.value, text, namespace, name)
     return values

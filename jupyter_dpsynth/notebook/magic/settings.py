@@ -42,15 +42,16 @@ def settings(session: Session, parsed: ParsedLine) -> tuple[HighDimConfig, dict[
     """
     namespace = session.namespace
     names = HighDimConfig.option_names()
-    values = parse_body(parsed.body, namespace, (*names, *SCHEMA_NAMES))
     traits = HighDimConfig.class_traits()
+    columns = tuple(name for name in names if isinstance(traits[name], ColumnName))
+    values = parse_body(parsed.body, namespace, (*names, *SCHEMA_NAMES), columns)
     for option in parsed.command.options:
         if option.parameter and option.name in parsed.options:
             if option.name in values:
                 raise ConfigError(f"{option.name} is given on the line and in the cell: give it once.")
             written = parsed.options[option.name]
             # a column's name needs no quotes
-            read = expand if isinstance(traits[option.name], ColumnName) else read_value
+            read = expand if option.name in columns else read_value
             values[option.name] = read(written, namespace, option.name)
     schema = {key: values.pop(key) for key in SCHEMA_NAMES if key in values}
     named = parsed.options.get("config")

@@ -1,4 +1,4 @@
-"""`synthesize`, `save` and `load`: make synthetic tables, and save and load models."""
+"""`synthesize` and `save`: make synthetic tables, and save models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["current_synthesizer", "load", "save", "synthesize"]
+__all__ = ["current_synthesizer", "path_of", "save", "synthesize"]
 
 REQUESTS = {
     "--where": "Write conditions like {'sex': 'Female', 'age': (18, 65)}.",
@@ -40,10 +40,13 @@ def current_synthesizer(session: Session, parsed: ParsedLine) -> tuple[str, High
     namespace = session.namespace
     named = parsed.options.get("synthesizer")
     if named is not None:
-        return named, find_instance(named, namespace, HighDimSynthesizer, "--synthesizer")
+        found = find_instance(named, namespace, HighDimSynthesizer, "--synthesizer")
+        session.check_trained(found)
+        return named, found
     names = instances(namespace, HighDimSynthesizer)
     for name in (session.current, DEFAULT_NAME, *(names if len(names) == 1 else ())):
         if name in names:
+            session.check_trained(namespace[name])
             return name, namespace[name]
     if names:
         raise ConfigError(f"there are several synthesizers: choose one with -s: {', '.join(names)}.")
@@ -110,23 +113,13 @@ def _write(
 
 def save(session: Session, parsed: ParsedLine) -> None:
     """Save the model to a file."""
-    path = _path(session, parsed)
+    path = path_of(session, parsed)
     name, synthesizer = current_synthesizer(session, parsed)
     say(f"{name} is saved in {save_model(synthesizer, path)}")
 
 
-def load(session: Session, parsed: ParsedLine) -> None:
-    """Load a saved model."""
-    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-
-    namespace = session.namespace
-    name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
-    namespace[name] = HighDimSynthesizer.load(_path(session, parsed))
-    session.current = name
-    say(f"{name}: {namespace[name]!r}")
-
-
-def _path(session: Session, parsed: ParsedLine) -> Path:
+def path_of(session: Session, parsed: ParsedLine) -> Path:
+    """The file that a line names."""
     text = parsed.argument()
     if text is None:
         raise ConfigError(f"FILE is missing. Usage: {parsed.command.usage}.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dpsynth.config import HighDimConfig
+    from jupyter_dpsynth.kept_models import KeptModel
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.notebook.output import FrontEnd
     from jupyter_dpsynth.notebook.session import Session
@@ -67,9 +68,15 @@ class Actions:
         self.session, self.output = session, output
         self._say, self._changed = say, changed
         self.run: TrainingRun | None = None
+        self._used: HighDimSynthesizer | None = None
         self._results = _Results()
         self._drill: DrillDown | None = None
         self._front_end: FrontEnd = "text"
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a model to use."""
+        return self._used is not None or (self.run is not None and self.run.learned)
 
     @property
     def running(self) -> bool:
@@ -116,12 +123,26 @@ class Actions:
         progress.open()
         self._clear_comparison()
         self.session.begin(run)
-        self.run = run
+        self.run, self._used = run, None
         self.session.namespace[self.output] = run.synthesizer
         run.start()
         self._say("")
         self._changed()
-        follow_in_background(run, progress, self._changed)
+        self.session.follower = follow_in_background(run, progress, self._changed)
+
+    def use(self, model: KeptModel) -> None:
+        """Use a kept model instead of training; nothing is spent.
+
+        Args:
+            model: The model.
+        """
+        from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+        self._used = HighDimSynthesizer.load(model.path)
+        self.session.namespace[self.output], self.session.current = self._used, self.output
+        self._clear_comparison()
+        self._changed()
+        self._say(f"{self.output} is the kept model: {model.words}. Nothing was spent.")
 
     def stop(self) -> None:
         """End the training after the current step."""
@@ -131,11 +152,13 @@ class Actions:
         self._say("Stopping after the current step; the model is kept.")
 
     def synthesizer(self) -> HighDimSynthesizer:
-        """The synthesizer that the panel's training gave.
+        """The synthesizer that the panel's training gave, or the kept one that is used instead.
 
         Raises:
             NotLearnedError: Nothing yet.
         """
+        if self._used is not None:
+            return self._used
         if self.run is None or not self.run.learned:
             raise NotLearnedError("there is no model yet: press Train first.")
         return self.run.synthesizer

@@ -34,7 +34,7 @@ from jupyter_dpsynth.notebook.panel.fields import (
     short_text,
 )
 from jupyter_dpsynth.notebook.panel.question import SpendingQuestion
-from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session
+from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session, kept_model_of
 from jupyter_dpsynth.notebook.show.drawing import cell_html
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.notebook.show.moment import moment_of
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from jupyter_dpsynth.engine.planning.forecast import Forecast
+    from jupyter_dpsynth.kept_models import KeptModel
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
 
@@ -119,7 +120,7 @@ class ConfigPanel:
         self._dataset.value, self._dataset.style = dataset, {"description_width": LABEL_WIDTH}
         self.fields = all_fields(self.config)
         self._scale = EpsilonScale(self.config)
-        self._question = SpendingQuestion(self._train_as_answered, self.say)
+        self._question = SpendingQuestion(self._train_as_answered, self._actions.use, self.say)
         self._message = widgets.HTML(layout={"min_height": "22px", "margin": "2px 0"})
         self._message.add_class("dpsynth-message")
         self.calculator = LiveCalculator(
@@ -359,7 +360,8 @@ class ConfigPanel:
         """What the button does: ask first if the data has cost something, by its name or its columns.
 
         Privacy:
-            The question follows from public names alone; no row is read for it.
+            The question follows from public names alone. Where a model with the same settings is kept, the
+            rows are read to see whether it is of the same table, which is told to the owner.
         """
         schema = self._checked()
         self._actions.session.check_nothing_runs()
@@ -371,9 +373,15 @@ class ConfigPanel:
         further = provisional_spending(epsilon, config.delta or NOMINAL_DELTA, config.unit_text)
         account = PrivacyLedger().account(identity, further)
         if account.runs:
-            self._question.ask(account, epsilon, config.unit_text)
+            self._question.ask(account, epsilon, config.unit_text, self._kept_model())
         else:
             self.train()
+
+    def _kept_model(self) -> KeptModel | None:
+        """The kept model of the same table and settings, None if there is none."""
+        schema = self._checked()
+        with schema.table() as table:
+            return kept_model_of(self.config, schema.meta(), table)
 
     def _checked(self) -> SchemaDraft:
         """The schema, if everything in the panel is allowed."""
@@ -434,7 +442,7 @@ class ConfigPanel:
     def _show_state(self) -> None:
         """Enable the buttons that can be used now."""
         actions = self._actions
-        running, learned = actions.running, actions.run is not None and actions.run.learned
+        running, learned = actions.running, actions.ready
         if actions.run is not None and not running:
             self.say(moment_of(actions.run).line())
         self._stop.disabled = not running

@@ -13,31 +13,42 @@ from jupyter_dpsynth.notebook.output import guarded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jupyter_dpsynth.kept_models import KeptModel
     from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
     from jupyter_dpsynth.privacy.ledger.summary import Account
 
 __all__ = ["SpendingQuestion"]
 
 AGAIN, OTHERS, CANCEL = "Train again and spend more", "It is about other people", "Cancel"
+USE = "Use the kept model"
 
 
 class SpendingQuestion:
-    """A sentence and three buttons, shown while the question is open.
+    """A sentence and some buttons, shown while the question is open.
 
     Args:
         train: Called with the answers to the ledger, to go on.
+        use: Called with a kept model that is to be used instead.
         say: Shows a sentence.
 
     Attributes:
         box: The widget.
     """
 
-    def __init__(self, train: Callable[[LedgerAnswers], None], say: Callable[[str], None]) -> None:
-        self._train, self._say = train, say
+    def __init__(
+        self,
+        train: Callable[[LedgerAnswers], None],
+        use: Callable[[KeptModel], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._train, self._use, self._say = train, use, say
         self._mixed = False
+        self._model: KeptModel | None = None
         self._words = widgets.HTML()
         self._others = self._button(OTHERS, "users", "Count it as a new dataset", lambda: self._go(new=True))
+        self._kept = self._button(USE, "history", "Take the model of that run; costs no epsilon", self._take)
         buttons = [
+            self._kept,
             self._button(AGAIN, "play", "Learn the table once more", lambda: self._go(new=False), "warning"),
             self._others,
             self._button(CANCEL, "times", "Spend nothing", self.hide),
@@ -55,25 +66,34 @@ class SpendingQuestion:
         made.on_click(guarded(action, self._say))
         return made
 
-    def ask(self, account: Account, epsilon: float, unit: str) -> None:
+    def ask(self, account: Account, epsilon: float, unit: str, model: KeptModel | None = None) -> None:
         """Show what was spent and what would be.
 
         Args:
             account: What the data has cost, by its name and its columns.
             epsilon: What the run would reserve.
             unit: Whose privacy it would protect.
+            model: The kept model of the same table and settings, None if there is none.
         """
+        self._model = model
+        self._kept.layout.display = "none" if model is None else ""
+        kept = "" if model is None else f" Its model with these settings is kept: {model.words}."
         self._mixed = bool(set(account.units) - {unit})
         self._others.layout.display = "none" if account.named and account.version_of is None else ""
         self._words.value = Markup(
             '<div role="alert" style="color:{};font-size:13px;line-height:18px;white-space:normal">'
             '<b style="color:{}">⚠ Spend more on the same data?</b> {}</div>'
-        ).format(INK, WARN, account.sentence(epsilon, unit, hint=False))
+        ).format(INK, WARN, account.sentence(epsilon, unit, hint=False) + kept)
         self.box.layout.display = ""
 
     def hide(self) -> None:
         """Close the question; nothing is spent."""
         self.box.layout.display = "none"
+
+    def _take(self) -> None:
+        self.hide()
+        if self._model is not None:
+            self._use(self._model)
 
     def _go(self, *, new: bool) -> None:
         self.hide()

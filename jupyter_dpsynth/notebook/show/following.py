@@ -21,6 +21,10 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_NAME = "synthesizer"  # of the variable, where no other is given
 POLL_SECONDS = 0.05
+KEPT = (
+    "The model is kept: after a restart of the kernel, %dpsynth load --run {}{} brings it back for free. "
+    "With --reuse in the cell's first line, 'Restart and Run All' takes it instead of spending again."
+)
 
 
 def follow(run: TrainingRun, progress: TrainingProgress) -> None:
@@ -42,7 +46,11 @@ def finish(run: TrainingRun, progress: TrainingProgress) -> None:
     """Show the final state of a training, with what to do next."""
     if run.learned:
         which = "" if run.name == DEFAULT_NAME else f" -s {run.name}"
-        progress.close(f"Learned as {run.name!r}. Next: %dpsynth synthesize 1000 -o df_synth{which}")
+        notes = [f"Learned as {run.name!r}. Next: %dpsynth synthesize 1000 -o df_synth{which}"]
+        if run.synthesizer.kept is not None:
+            output = "" if run.name == DEFAULT_NAME else f" -o {run.name}"
+            notes.append(KEPT.format(run.synthesizer.kept[:8], output))
+        progress.close(*notes)
     elif run.error is not None and progress.background:  # no cell is left to fail
         progress.close(str(shown_error(run.error)))
     else:
@@ -51,13 +59,16 @@ def finish(run: TrainingRun, progress: TrainingProgress) -> None:
 
 def follow_in_background(
     run: TrainingRun, progress: TrainingProgress, ended: Callable[[], None] = lambda: None
-) -> None:
+) -> threading.Thread:
     """Show a training from a thread of its own, because its cell has returned.
 
     Args:
         run: The training.
         progress: Its display, open.
         ended: Called at the end, from the thread.
+
+    Returns:
+        The thread.
     """
 
     def work() -> None:
@@ -70,7 +81,9 @@ def follow_in_background(
             ended()
 
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(work,), name="dpsynth-display", daemon=True).start()
+    thread = threading.Thread(target=context.run, args=(work,), name="dpsynth-display", daemon=True)
+    thread.start()
+    return thread
 
 
 def shown_error(error: BaseException) -> BaseException:

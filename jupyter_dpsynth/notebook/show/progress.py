@@ -79,6 +79,7 @@ class TrainingProgress:
         self._told = False
         self._html: Any = None
         self._widgets: list[Any] = []
+        self._closed = False
 
     def open(self) -> None:
         """Show the first moment."""
@@ -135,7 +136,14 @@ class TrainingProgress:
             self._picture.show(picture_bundle(picture, words))
         for widget in self._widgets:
             widget.close()
-        self._widgets, self._html = [], None
+        self._widgets, self._html, self._closed = [], None, True
+
+    def repeat(self) -> bool:
+        """Show the same in the name of the cell that runs now; returns whether it is the last moment."""
+        last = self._closed  # asked first: what is shown after it is the last moment
+        self._main.repeat()
+        self._picture.repeat()
+        return last
 
     def _tell_ledger(self, moment: Moment) -> None:
         """In a terminal, where one line is rewritten, show the ledger's sentence on its own line."""

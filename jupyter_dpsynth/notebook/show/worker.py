@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingRun"]
 
-ENGINE = "jupyter_dpsynth.engine"
+PACKAGE = "jupyter_dpsynth"
 
 
 class _Collected(logging.Handler):
@@ -127,7 +127,7 @@ class TrainingRun:
         source, self._source = self._source, None
         collected = _Collected()
         self.warnings = collected.warnings
-        logging.getLogger(ENGINE).addHandler(collected)
+        logging.getLogger(PACKAGE).addHandler(collected)
         try:
             if source is not None and not self._stop.is_set():
                 self.synthesizer.learn(
@@ -143,7 +143,7 @@ class TrainingRun:
             # a traceback would keep the private table alive
             self.error = error.with_traceback(None)
         finally:
-            logging.getLogger(ENGINE).removeHandler(collected)
+            logging.getLogger(PACKAGE).removeHandler(collected)
             del source
             self._ended_at = time.monotonic()
             self._ended.set()

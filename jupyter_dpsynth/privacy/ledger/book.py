@@ -280,6 +280,15 @@ class PrivacyLedger:
             spendings = spendings_of(db, find_dataset(db, dataset)[1])
         return self._total(spendings)
 
+    def keyed_digest(self, content: bytes) -> str:
+        """A digest that only the owner of this ledger can compute.
+
+        Args:
+            content: What is derived from a table.
+        """
+        with self._file.transaction() as db:
+            return self._file.keyed_digest(db, content)
+
     def link(self, first: str, second: str) -> None:
         """Count two datasets together from now on: versions of one table, or tables about the same people.
 
