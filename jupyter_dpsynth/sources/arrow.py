@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
 
-__all__ = ["decoded_table", "is_plain", "nullable_dtype", "read_arrow_frame", "text_dictionaries", "to_frame"]
+__all__ = [
+    "decoded_table",
+    "is_plain",
+    "is_text",
+    "nullable_dtype",
+    "read_arrow_frame",
+    "text_dictionaries",
+    "to_frame",
+]
 
 
 def is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
@@ -50,16 +60,22 @@ def text_dictionaries(schema: Any) -> list[str]:  # noqa: ANN401 - a pyarrow.Sch
     """Columns in which texts are stored once for many rows; pyarrow must be told, or it checks the texts."""
     import pyarrow.types as t
 
-    return [field.name for field in schema if t.is_dictionary(field.type) and _is_text(field.type.value_type)]
+    return [field.name for field in schema if t.is_dictionary(field.type) and is_text(field.type.value_type)]
 
 
-def _is_text(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
+def is_text(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
+    """Whether a type is plain text, no dictionary of it."""
     import pyarrow.types as t
 
     return bool(t.is_string(kind) or t.is_large_string(kind))
 
 
-def to_frame(table: Any, schema: Any, dtypes: dict[str, Any] | None) -> pd.DataFrame:  # noqa: ANN401
+def to_frame(
+    table: Any,  # noqa: ANN401 - pyarrow ships no types
+    schema: Any,  # noqa: ANN401
+    dtypes: dict[str, Any] | None,
+    coded: Collection[str] = (),
+) -> pd.DataFrame:
     """A frame whose dtypes follow from the file's schema alone, never from its values.
 
     Whole numbers and truth values that no data frame of pandas was written from may be missing anywhere, so
@@ -69,6 +85,7 @@ def to_frame(table: Any, schema: Any, dtypes: dict[str, Any] | None) -> pd.DataF
         table: Columns of the file, a pyarrow.Table.
         schema: Schema of the file.
         dtypes: What the columns must have in every part; None to find out.
+        coded: Columns of text that stay categories: each text once, as the table has them.
     """
     import pandas as pd
     import pyarrow as pa
@@ -81,6 +98,8 @@ def to_frame(table: Any, schema: Any, dtypes: dict[str, Any] | None) -> pd.DataF
     options = {"types_mapper": mapper, "date_as_object": False, "integer_object_nulls": True}
     frame = table.to_pandas(**options).reset_index(drop=True)
     for name, dtype in (dtypes or {}).items():
+        if name in coded:
+            continue
         if frame[name].dtype != dtype and dtype != "category":
             series = frame[name]
             if getattr(dtype, "kind", "") in "iub":  # not fillna, which warns where something is missing
@@ -107,7 +126,7 @@ def _decodable(table: Any, schema: Any) -> Any:  # noqa: ANN401 - a pyarrow.Tabl
 
     for place, (field, column) in enumerate(zip(table.schema, table.columns, strict=True)):
         stored = schema.field(field.name).type
-        if not _is_text(getattr(field.type, "value_type", field.type)):
+        if not is_text(getattr(field.type, "value_type", field.type)):
             continue
         ordered = getattr(stored, "ordered", False) and not field.type.ordered  # is lost in reading
         try:
@@ -156,7 +175,7 @@ def _as_pandas_holds(chunk: Any) -> Any:  # noqa: ANN401 - a pyarrow.Array
             indices, values = anew.indices.cast(indices.type), anew.dictionary
         found = pa.DictionaryArray.from_arrays(indices, values, ordered=chunk.type.ordered)
         return _decoded(found) if values.null_count else found
-    if not _is_text(chunk.type):
+    if not is_text(chunk.type):
         return chunk
     try:
         chunk.validate(full=True)
