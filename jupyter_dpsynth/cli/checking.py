@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.cli.options import add_declarations, add_table, declared_ids_of
+from jupyter_dpsynth.cli.options import add_declarations, add_table, declarations_of
 
 if TYPE_CHECKING:
     import argparse
 
 __all__ = ["add_doctor"]
-
-APPLY = (
-    "Lines that begin with df[ are for pandas: run them where you read the table, and save it as Parquet. Of "
-    "the others, ids is --id, ignore is --ignore, missing belongs into the --schema, and parameters are "
-    "options of 'learn'."
-)
 
 
 def add_doctor(commands: Any) -> None:  # noqa: ANN401 - argparse names no type for it
@@ -34,6 +29,12 @@ def add_doctor(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     parser.add_argument(
         "--privacy-unit", default=None, metavar="COLUMN", help="the column that names persons"
     )
+    parser.add_argument(
+        "--convert",
+        metavar="FILE",
+        help="write the table with all conversions that are offered to a .parquet, .feather or .csv file. It "
+        "has private rows",
+    )
     parser.set_defaults(run=doctor)
 
 
@@ -43,15 +44,29 @@ def doctor(options: argparse.Namespace) -> int:
     Privacy:
         None: they depend on the rows, and no noise is added. They say so.
     """
-    from jupyter_dpsynth.cli.tables import open_table, reading_of
+    from jupyter_dpsynth.cli.tables import check_format, checked_output, open_table, reading_of, write_table
     from jupyter_dpsynth.config import HighDimConfig
+    from jupyter_dpsynth.engine.planning.conversions import converted_table
     from jupyter_dpsynth.engine.planning.doctor import examine
-    from jupyter_dpsynth.engine.planning.findings import findings_text
+    from jupyter_dpsynth.engine.planning.findings import Place, conversions_of, findings_text
     from jupyter_dpsynth.sources.opening import leave_out
 
     config = HighDimConfig(epsilon=options.epsilon, privacy_unit=options.privacy_unit).resolve()
-    table = leave_out(open_table(options.table, reading_of(options)), options.ignore, "--ignore")
-    ids = declared_ids_of(options.ids, list(table.described.columns))
-    declared = {"ids": ids, "schema": options.schema}
-    sys.stdout.write(f"{findings_text(examine(table, config, declared=declared), APPLY)}\n")
+    target = options.convert
+    if target is not None:
+        check_format(target, "--convert")
+        checked_output(target, replace=False, otherwise=": give another name.", option="--convert")
+    with leave_out(open_table(options.table, reading_of(options)), options.ignore, "--ignore") as table:
+        declared = declarations_of(options, table)
+        with table.without([]) as examined:
+            findings = examine(examined, config, declared=declared)
+        if target is not None:
+            write_table(converted_table(table, conversions_of(findings)), target, "--convert")
+            sys.stdout.write(
+                f"{target}: the table with all conversions; its rows are private. Next: jupyter dpsynth "
+                f"doctor {shlex.quote(target)}\n"
+            )
+            return 0
+    place = Place(options.table, in_pandas=False, terminal=True)
+    sys.stdout.write(f"{findings_text(findings, place)}\n")
     return 0

@@ -14,7 +14,7 @@ from jupyter_dpsynth.cli.options import (
     add_parameters,
     add_table,
     config_of,
-    declared_ids_of,
+    declarations_of,
 )
 from jupyter_dpsynth.cli.status import INTERRUPTED
 from jupyter_dpsynth.errors import ArtifactError, DPSynthError, NotLearnedError
@@ -78,8 +78,7 @@ def learn(options: argparse.Namespace) -> int:
         raise ArtifactError("--output = '-' is not allowed: give the name of a file for the model.")
     output = checked_output(options.output, replace=options.force, otherwise=PAID)
     table = leave_out(open_table(options.table, reading_of(options)), options.ignore, "--ignore")
-    ids = declared_ids_of(options.ids, list(table.described.columns))
-    df_meta = MetaExtractor.extract(table, ids=ids, schema=options.schema)
+    df_meta = MetaExtractor.extract(table, **declarations_of(options, table))
     synthesizer = HighDimSynthesizer(df_meta, config)
     label = label_of(Path(options.table).name.partition(".")[0])
     progress = LearningProgress()

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import ast
+import csv
+from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool
 
 from jupyter_dpsynth.cli.tables import add_reading
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.metadata.kinds import category_kind, column_kind
 from jupyter_dpsynth.parameters import ColumnName
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.sources.base import Source
 
 __all__ = [
     "add_dataset",
@@ -17,6 +24,7 @@ __all__ = [
     "add_parameters",
     "add_table",
     "config_of",
+    "declarations_of",
     "declared_ids_of",
 ]
 
@@ -46,6 +54,14 @@ def add_declarations(parser: Any) -> None:  # noqa: ANN401 - argparse names no t
         "Schema, CSVW or a data contract (ODCS)",
     )
     several = {"action": "append", "default": [], "metavar": "COLUMN"}
+    listed = {"action": "append", "default": [], "metavar": "COLUMN=VALUES"}
+    parser.add_argument(
+        "--missing", help="values that stand for a missing one: 'height=-9,999'; may be repeated", **listed
+    )
+    parser.add_argument("--bounds", help="lowest and highest value: 'age=0,120'; may be repeated", **listed)
+    parser.add_argument(
+        "--categories", help="all values that may occur: 'city=Graz,Linz'; may be repeated", **listed
+    )
     parser.add_argument(
         "--id",
         dest="ids",
@@ -99,6 +115,52 @@ def config_of(options: argparse.Namespace) -> HighDimConfig:
             column = isinstance(traits[name], ColumnName)  # its name is taken as it is written
             values[name] = text if column else HighDimConfig.parse(name, text)
     return HighDimConfig(**values)
+
+
+def declarations_of(options: argparse.Namespace, table: Source) -> dict[str, Any]:
+    """What is declared of the columns, as `MetaExtractor.extract` takes it.
+
+    Args:
+        options: What was given.
+        table: The table.
+
+    Raises:
+        ConfigError: A declaration has not the form of one.
+    """
+    names = [str(name) for name in table.described.columns]
+    return {
+        "ids": declared_ids_of(options.ids, names),
+        "schema": options.schema,
+        **{
+            name: _by_column(f"--{name}", getattr(options, name), table)
+            for name in ("missing", "bounds", "categories")
+        },
+    }
+
+
+def _by_column(option: str, given: list[str], table: Source) -> dict[str, list[Any]]:
+    """What some options of the form 'column=one,two' say, by column."""
+    names, found = set(table.described.columns), dict[str, list[Any]]()
+    for text in given:
+        # a name may have a sign of equality
+        places = [place for place, letter in enumerate(text) if letter == "="]
+        place = next((each for each in reversed(places) if text[:each] in names), *places[:1] or [-1])
+        if place < 1:
+            raise ConfigError(f"{option} = {text!r} is not allowed: write 'column=one,two'.")
+        name = text[:place]
+        series = table.first_values(name) if name in names else None
+        # numbers, unless the column holds text; of a column that is not there the declaration is refused
+        plain = series is None or column_kind(series) == "datetime" or category_kind(series) == "text"
+        values = next(csv.reader([text[place + 1 :]], skipinitialspace=True), [])
+        found.setdefault(name, []).extend(values if plain else map(_literal, values))
+    return found
+
+
+def _literal(text: str) -> Any:  # noqa: ANN401 - a number, a truth value, or the text
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def declared_ids_of(given: list[str], columns: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from jupyter_dpsynth.cli.options import (
     add_parameters,
     add_table,
     config_of,
-    declared_ids_of,
+    declarations_of,
 )
 from jupyter_dpsynth.errors import ConfigError
 
@@ -78,12 +78,12 @@ def _metadata(options: argparse.Namespace, privacy_unit: str | None) -> tuple[Da
     from jupyter_dpsynth.sources.opening import leave_out
 
     if options.table is None:
-        if options.schema or options.ids or options.ignore:
+        declared = ("schema", "ids", "ignore", "missing", "bounds", "categories")
+        if any(getattr(options, name) for name in declared):
             raise ConfigError("to declare something about columns, name the table: calc TABLE.")
         return assumed_metadata(options.columns or ASSUMED_COLUMNS, privacy_unit), False, False
     if options.columns is not None:
         raise ConfigError("--columns is only for a plan without a table: leave it out.")
     with leave_out(open_table(options.table, reading_of(options)), options.ignore, "--ignore") as table:
-        ids = declared_ids_of(options.ids, list(table.described.columns))
-        df_meta = MetaExtractor.extract(table, ids=ids, schema=options.schema)
+        df_meta = MetaExtractor.extract(table, **declarations_of(options, table))
         return df_meta, table.partitioned, table.copied

@@ -24,6 +24,7 @@ or dates. Quote them, so that the shell does not change them:
   --where '{"sex": "Female", "age": (18, 65)}'
   --balance income
   --balance '{"income": {"<=50K": 0.7, ">50K": 0.3}}'
+  --order 'admitted <= discharged'
 """
 
 
@@ -66,6 +67,13 @@ def add_synthesize(commands: Any) -> None:  # noqa: ANN401 - argparse names no t
         metavar="COLUMN",
         help="equally many rows for each category of a column, or the share of each value, see below",
     )
+    parser.add_argument(
+        "--order",
+        action="append",
+        default=[],
+        metavar="'LOW <= HIGH'",
+        help="two columns of which the first is never above the second; may be repeated",
+    )
     parser.add_argument("--seed", type=int, help="makes the output repeatable; does not affect privacy")
     parser.set_defaults(run=synthesize)
 
@@ -77,6 +85,7 @@ def synthesize(options: argparse.Namespace) -> int:
         Post-processing.
     """
     from jupyter_dpsynth.cli.tables import STANDARD, check_format, checked_output, write_table
+    from jupyter_dpsynth.engine.sampling.requests import ordering_of
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     check_format(options.output, "--output")
@@ -97,7 +106,11 @@ def synthesize(options: argparse.Namespace) -> int:
             option="--codebook",
         )
         synthesizer.write_codebook(options.codebook)
-    asked = {"where": _where(options.where), "balance": _balance(options.balance, synthesizer)}
+    asked = {
+        "where": _where(options.where),
+        "balance": _balance(options.balance, synthesizer),
+        "constraints": [ordering_of(text, synthesizer.codec.names) for text in options.order],
+    }
     if options.to is not None:
         files = synthesizer.synthesize(
             options.rows, options.seed, **asked, to=options.to, overwrite=options.overwrite
@@ -112,7 +125,7 @@ def synthesize(options: argparse.Namespace) -> int:
         return 0
     df = synthesizer.synthesize(options.rows, options.seed, **asked, frame="pandas")
     try:
-        write_table(df, options.output)
+        write_table(df, options.output, form=synthesizer.df_meta.form)
     except BrokenPipeError:  # whoever read it, head for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, MissingDependencyError
 from jupyter_dpsynth.sources.endings import WRITTEN_STATISTICS
+from jupyter_dpsynth.sources.refusals import file_call
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.sources.csvfile import CsvOptions
+    from jupyter_dpsynth.sources.forms import TableForm
 
 __all__ = [
     "STANDARD",
@@ -56,6 +58,9 @@ def check_format(path: str, option: str) -> str:
     for ending, name in FORMATS.items():
         if path.lower().endswith(ending):
             return name
+    call = file_call(path)
+    if call and option == "the table":
+        raise DataError(f"{option} {path!r} is {call}, or save that as Parquet and name the Parquet file.")
     raise DataError(f"{option} = {path!r} does not end like a table file: give {', '.join(FORMATS)}, or -.")
 
 
@@ -109,6 +114,13 @@ def add_reading(parser: Any) -> None:  # noqa: ANN401 - argparse names no type f
         metavar="TEXT",
         help="a text that is a missing value; may be repeated",
     )
+    group.add_argument(
+        "--text",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that stays text, whatever it looks like; may be repeated",
+    )
 
 
 def reading_of(options: Namespace) -> CsvOptions:
@@ -116,7 +128,8 @@ def reading_of(options: Namespace) -> CsvOptions:
     from jupyter_dpsynth.sources.csvfile import CsvOptions
 
     named = ("sep", "encoding", "decimal", "thousands", "day_first")
-    return CsvOptions(**{name: getattr(options, name) for name in named}, na=tuple(options.na))
+    given = {name: getattr(options, name) for name in named}
+    return CsvOptions(**given, na=tuple(options.na), text=tuple(options.text))
 
 
 def open_table(path: str, reading: CsvOptions | None = None) -> Source:
@@ -136,6 +149,7 @@ def open_table(path: str, reading: CsvOptions | None = None) -> Source:
         Names and types of the columns count as public. Of CSV and TSV they are read off the first 10,000
         rows.
     """
+    from jupyter_dpsynth.sources.arrow import file_form
     from jupyter_dpsynth.sources.base import FrameSource
     from jupyter_dpsynth.sources.opening import open_source, reads_by_itself
 
@@ -149,7 +163,9 @@ def open_table(path: str, reading: CsvOptions | None = None) -> Source:
         except MissingDependencyError:
             if several:
                 raise
-    return FrameSource(read_table(path, reading))
+    df = read_table(path, reading)
+    kind = check_format(path, "the table")
+    return FrameSource(df, file_form(path, kind)) if kind in ("Parquet", "Feather") else FrameSource(df)
 
 
 def read_table(path: str, reading: CsvOptions | None = None) -> pd.DataFrame:
@@ -198,22 +214,29 @@ def read_table(path: str, reading: CsvOptions | None = None) -> pd.DataFrame:
     raise failure
 
 
-def write_table(df: pd.DataFrame, path: str) -> None:
-    """Write a synthetic table; to stdout it goes as CSV.
+def write_table(df: pd.DataFrame, path: str, option: str = "--output", form: TableForm | None = None) -> None:
+    """Write a table; to stdout it goes as CSV.
+
+    Args:
+        df: The table.
+        path: The file, or - for stdout.
+        option: What names it, for messages.
+        form: Of the table that was learned.
 
     Raises:
         ArtifactError: It cannot be written.
         MissingDependencyError: pyarrow is needed.
     """
-    kind = check_format(path, "--output")
+    from jupyter_dpsynth.encoding.storing import write_arrow_file
+    from jupyter_dpsynth.sources.forms import PANDAS
+
+    kind = check_format(path, option)
     try:
         if path == STANDARD:
             df.to_csv(sys.stdout, index=False)
             sys.stdout.flush()
-        elif kind == "Parquet":
-            df.to_parquet(path, index=False)
-        elif kind == "Feather":
-            df.to_feather(path)
+        elif kind in ("Parquet", "Feather"):
+            write_arrow_file(df, path, form or PANDAS, feather=kind == "Feather")
         else:
             df.to_csv(path, sep="\t" if kind == "TSV" else ",", index=False)
     except ImportError:
@@ -222,4 +245,4 @@ def write_table(df: pd.DataFrame, path: str) -> None:
         raise
     except OSError as error:
         name = str(Path(path))
-        raise ArtifactError(f"--output = {name!r} cannot be written: {error.strerror or error}.") from None
+        raise ArtifactError(f"{option} = {name!r} cannot be written: {error.strerror or error}.") from None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import ColumnMeta
 
 
-__all__ = ["build_series"]
+__all__ = ["build_series", "to_decimals"]
 
 LONG = decimal.Context(prec=400)  # digits: enough for any float
 
@@ -67,7 +67,7 @@ def build_series(values: Any, meta: ColumnMeta, step: float = 0.0) -> pd.Series:
             largest = float(np.finfo(held).max)
             series = series.clip(-largest, largest)
         elif hasattr(getattr(dtype, "pyarrow_dtype", None), "scale"):
-            return _to_decimals(series, dtype)
+            return to_decimals(series, dtype)
     # before pandas 3 'str' is no dtype of its own, and would turn a missing value into its name
     text = isinstance(dtype, np.dtype) and dtype.kind == "U"
     return series.astype(object if text else dtype)
@@ -90,8 +90,13 @@ def _objects(values: Any, meta: ColumnMeta, step: float) -> list[Any]:  # noqa: 
     return [None if v is None else convert(v) for v in boxed]
 
 
-def _to_decimals(series: pd.Series, dtype: Any) -> pd.Series:  # noqa: ANN401 - a pandas dtype
-    """Numbers as decimal numbers of Arrow, clipped to what these can hold."""
+def to_decimals(series: pd.Series, dtype: Any) -> pd.Series:  # noqa: ANN401 - a pandas dtype
+    """Numbers as decimal numbers of Arrow, clipped to what these can hold.
+
+    Args:
+        series: Numbers.
+        dtype: Arrow's, as a dtype of pandas.
+    """
     kind = dtype.pyarrow_dtype
     places = decimal.Decimal(1).scaleb(-kind.scale)
     largest = LONG.subtract(LONG.power(10, kind.precision - kind.scale), places)

@@ -9,7 +9,7 @@ leaves; the model sees bins.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,6 +90,8 @@ class NumericCodec:
         ends: Point after each leaf, float64 `[leaves]`.
         weights: Noisy mass of each leaf, positive float64 `[leaves]`.
         first_leaf: Index of the first leaf of each bin, `[bins]`.
+        missing_weights: Noisy rows without a value: those without a code, and those with each code that comes
+            back, float64 `[1 + codes]`; `[0]` if none does.
 
     Privacy:
         Everything here is a function of noisy counts and public declarations: post-processing.
@@ -101,6 +103,7 @@ class NumericCodec:
     ends: NDArray[np.float64]
     weights: NDArray[np.float64]
     first_leaf: NDArray[np.int64]
+    missing_weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     @property
     def kind(self) -> str:
@@ -208,6 +211,24 @@ class NumericCodec:
             points = np.where(np.isnan(exact), np.minimum(points, np.nextafter(end, start)), exact)
         return build_series(self._values(points, missing), self.meta, self.resolution)
 
+    def with_codes(self, series: pd.Series, generator: np.random.Generator) -> pd.Series:
+        """A decoded column in which missing values have codes as often as in the table.
+
+        Args:
+            series: What `decode` returned.
+            generator: Draws the codes.
+        """
+        if not len(self.missing_weights):
+            return series
+        places = np.flatnonzero(series.isna().to_numpy(bool))
+        weights = self.missing_weights
+        share = weights / weights.sum() if weights.sum() > 0 else np.eye(len(weights))[0]
+        drawn = generator.choice(len(share), len(places), p=share)
+        found = series.copy()
+        for number, code in enumerate(self.meta.missing, start=1):
+            found.iloc[places[drawn == number]] = code
+        return found
+
     def leaf_points(self) -> NDArray[np.float64]:
         """The repeated value that each very narrow leaf of a continuous column stands for; else NaN.
 
@@ -245,6 +266,8 @@ class NumericCodec:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models."""
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
+        if len(self.missing_weights):
+            arrays["missing_weights"] = self.missing_weights.tolist()
         return {"codec": "numeric", "meta": self.meta.to_dict(), "unit": self.resolution, **arrays}
 
     @classmethod
@@ -256,6 +279,7 @@ class NumericCodec:
         arrays: dict[str, Any] = {
             name: np.asarray(values[name], dtype=dtype) for name, dtype in _ARRAYS.items()
         }
+        arrays["missing_weights"] = np.asarray(values.get("missing_weights", []), dtype=np.float64)
         codec = cls(meta, float(values["unit"]), **arrays)
         codec._check()
         return codec
@@ -264,9 +288,11 @@ class NumericCodec:
         """Raise ArtifactError unless leaves, bins and resolution fit each other and can be decoded."""
         leaves, first = len(self.starts), self.first_leaf
         times = isinstance(self.meta, DatetimeMeta)
+        coded = 1 + len(self.meta.missing) if getattr(self.meta, "coded", False) else 0
         allowed = set(RESOLUTIONS) if times else NUMBER_RESOLUTIONS
         sound = (
-            len(self.ends) == len(self.weights) == leaves
+            len(self.missing_weights) in (0, coded)
+            and len(self.ends) == len(self.weights) == leaves
             and (self.starts < self.ends).all()
             and (self.ends[:-1] <= self.starts[1:]).all()
             and first[0] == 0

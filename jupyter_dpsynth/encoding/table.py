@@ -122,6 +122,9 @@ class TableCodec:
                 above = learned[low].where(wrong, learned[high])
                 learned[low] = learned[low].where(~wrong, learned[high])
                 learned[high] = above
+        for each, child in zip(self.columns, children, strict=True):
+            if isinstance(each, NumericCodec):
+                learned[each.meta.name] = each.with_codes(learned[each.meta.name], child)
         return self.numbered(pd.DataFrame(learned, index=pd.RangeIndex(len(codes))), first, of)
 
     def numbered(self, df: pd.DataFrame, first: int = 1, of: int | None = None) -> pd.DataFrame:

@@ -81,11 +81,21 @@ class ContinuousMeta(ColumnMeta):
     """A column of numbers; `bounds` are the declared (lowest, highest), None if to be measured.
 
     `decimals` is the public number of digits after the point (0 for integers), None if to be learned.
+    `coded` says that synthetic values have the codes for missing ones again, as in statistical files, where
+    it is measured how often each is there; otherwise they are missing.
     """
 
     kind: ClassVar[str] = "number"
     bounds: tuple[float, float] | None = None
     decimals: int | None = None
+    coded: bool = field(default=False, kw_only=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As of every column; without `coded` if it is not."""
+        values = super().to_dict()
+        if not self.coded:
+            del values["coded"]
+        return values
 
 
 @dataclass(frozen=True)

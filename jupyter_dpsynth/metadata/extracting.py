@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import MetadataError, SchemaWarning, did_you_mean, shown
@@ -29,7 +30,8 @@ from jupyter_dpsynth.metadata.missing import check_apart, declared_missing, miss
 from jupyter_dpsynth.sources.dtypes import dtype_text, is_kept, zone_of
 from jupyter_dpsynth.sources.missing import holds_missing
 from jupyter_dpsynth.sources.opening import open_source
-from jupyter_dpsynth.sources.values import is_duration
+from jupyter_dpsynth.sources.refusals import column_call
+from jupyter_dpsynth.sources.values import is_duration, levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -159,9 +161,17 @@ def _add_stated(source: Source, declared: dict[str, dict[str, Any]]) -> None:
     if source.note:
         warnings.warn(source.note, SchemaWarning, stacklevel=4)
     taken = {name for option in ("bounds", "categories", "id") for name in declared[option]}
+    for name, codes in source.declared.get("missing", {}).items():
+        if name not in declared["id"]:  # what users declare comes on top
+            own = declared["missing"].get(name, ())
+            categories = declared["categories"].get(name, ())
+            declared["missing"][name] = [*own, *(c for c in codes if c not in (*own, *categories))]
     for option, by_name in source.declared.items():
+        if option == "missing":
+            continue
         for name, value in by_name.items():
-            if name not in taken:
+            besides = option == "decimals" and name not in declared["id"]
+            if besides or name not in taken:
                 declared[option].setdefault(name, value)
 
 
@@ -180,11 +190,14 @@ def column_meta(source: Source, name: str, declared: Mapping[str, Mapping[str, A
     if name in source.refused:
         raise MetadataError(
             f"column {name!r} has a type that cannot be learned ({source.refused[name]}): leave it out "
-            f"(ignore = [{name!r}] in a cell, --ignore {name!r} in a terminal; in Python drop it, or pass "
-            "dask.dataframe.read_parquet(path, columns=[...])), or convert it."
+            f"(ignore = [{name!r}] in a cell, --ignore {name!r} in a terminal), or convert it "
+            f"({column_call(name, source.refused[name], source.form)})."
         )
     options = {option: declared.get(option, {}).get(name) for option in OPTIONS}
-    return _column_meta(source.first_values(name), **options)
+    meta = _column_meta(source.first_values(name), **options)
+    if isinstance(meta, ContinuousMeta) and meta.missing and name in source.declared.get("missing", ()):
+        return replace(meta, coded=True)
+    return meta
 
 
 def _column_meta(
@@ -217,6 +230,7 @@ def _column_meta(
     if categories is not None:
         known = declared_categories(name, categories, category_kind(series), series.dtype)
         check_apart(name, known, codes)
+        known = _in_order(known, series) if ordered else known
         return CategoricalMeta(name, dtype, nullable, value_type, known, ordered, missing=codes)
     if decimals is not None and kind != "number":
         raise MetadataError(f"decimals names column {name!r}, which does not contain numbers: remove it.")
@@ -240,6 +254,12 @@ def _column_meta(
         return ContinuousMeta(name, dtype, nullable, value_type, limits, places, missing=codes)
     span = declared_times(name, bounds, duration=duration, zone=zone)
     return DatetimeMeta(name, dtype, nullable, value_type, span, duration, missing=codes)
+
+
+def _in_order(categories: tuple[Hashable, ...], series: pd.Series) -> tuple[Hashable, ...]:
+    """Declared categories of an ordered column in its own order, if it has all of them."""
+    place = {level: number for number, level in enumerate(levels_of(series.dtype.categories))}
+    return tuple(sorted(categories, key=place.__getitem__)) if place.keys() >= set(categories) else categories
 
 
 def _codes_for_missing(

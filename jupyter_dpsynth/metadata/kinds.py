@@ -62,7 +62,8 @@ def _object_type(series: pd.Series) -> str:
     if nested * 2 > sum(counts.values()):
         raise MetadataError(
             f"column {series.name!r} holds nested objects (lists, dicts, arrays): split it into plain "
-            "columns, or drop it."
+            f"columns (pandas.json_normalize(df[{series.name!r}]) or df.explode({series.name!r})), or drop "
+            f"it (df.drop(columns={series.name!r}))."
         )
     # int and float mix freely in object columns; which of the two it is, most numbers decide
     whole, broken = counts.pop("int", 0), counts.pop("float", 0)

@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_dpsynth.sources.forms import TableForm
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     import pandas as pd
 
 __all__ = [
     "decoded_table",
+    "file_form",
     "is_plain",
     "is_text",
+    "is_untold",
     "nullable_dtype",
     "read_arrow_frame",
     "text_dictionaries",
     "to_frame",
+    "untold_types",
 ]
 
 
@@ -34,6 +39,36 @@ def is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
         return False
     odd = t.is_nested, t.is_binary, t.is_large_binary, t.is_fixed_size_binary, t.is_time, t.is_interval
     return not any(test(kind) for test in odd) and str(kind) not in ("binary_view", "run_end_encoded")
+
+
+def is_untold(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
+    """Whether a type becomes another one in the frames that `to_frame` makes: decimal numbers and days."""
+    import pyarrow.types as t
+
+    return bool(t.is_decimal(kind) or t.is_date(kind))
+
+
+def untold_types(schema: Any, names: Iterable[str]) -> dict[str, str]:  # noqa: ANN401 - a pyarrow.Schema
+    """The types of some columns that become other ones in pandas, as text."""
+    kinds = {name: schema.field(name).type for name in names}
+    return {name: str(kind) for name, kind in kinds.items() if is_untold(kind)}
+
+
+def file_form(path: str, kind: str) -> TableForm:
+    """What pandas does not tell of the types of a file.
+
+    Args:
+        path: The file.
+        kind: 'Parquet' or 'Feather'.
+    """
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    if kind == "Parquet":
+        schema = pyarrow.parquet.read_schema(path)
+    else:
+        schema = pyarrow.feather.read_table(path).schema
+    return TableForm("pandas", untold_types(schema, schema.names))
 
 
 def read_arrow_frame(path: str, kind: str) -> pd.DataFrame:

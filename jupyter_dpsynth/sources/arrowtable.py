@@ -59,11 +59,17 @@ class ArrowSource(Source):
 
     @property
     def declared(self) -> Mapping[str, Mapping[str, Any]]:
-        """The levels of enumerations, and codes with value labels."""
+        """The levels of enumerations, codes with value labels, and codes for missing values."""
         columns = self._described.columns
         levels = {name: each for name, each in self._frame.levels.items() if name in columns}
         spans = {name: each for name, each in self._frame.spans.items() if name in columns}
-        return {"categories": levels, "bounds": spans, "decimals": dict.fromkeys(spans, 0)}
+        codes = {name: each for name, each in self._frame.missing.items() if name in columns}
+        return {
+            "categories": levels,
+            "bounds": spans,
+            "decimals": dict.fromkeys(spans, 0),
+            "missing": codes,
+        }
 
     @property
     def codebook(self) -> Codebook:

@@ -87,6 +87,14 @@ class Source(ABC):
         """What of the table's own statements is not used, for a warning; empty if nothing."""
         return ""
 
+    def unread(self, most: int) -> Mapping[str, int]:  # noqa: ARG002 - not every source is made of text
+        """By column, in how many rows a text that does not fit was read as missing: private.
+
+        Args:
+            most: How many of the first rows are looked at.
+        """
+        return {}
+
     @property
     def form(self) -> TableForm:
         """What kind of object the table is, so that a synthetic one can be of the same kind."""
@@ -187,12 +195,19 @@ class FrameSource(Source):
 
     Args:
         df: The table.
+        form: What it was made of, if that has types that pandas does not tell.
     """
 
     partitioned = False
 
-    def __init__(self, df: pd.DataFrame) -> None:
+    def __init__(self, df: pd.DataFrame, form: TableForm = PANDAS) -> None:
         self._df: pd.DataFrame | None = df
+        self._form = form
+
+    @property
+    def form(self) -> TableForm:
+        """One of pandas, with types of the file that it was read from."""
+        return self._form
 
     @property
     def described(self) -> pd.DataFrame:
@@ -208,7 +223,7 @@ class FrameSource(Source):
 
     def without(self, names: Sequence[str]) -> FrameSource:
         """A source without these columns; it shares the DataFrame if there are none to leave out."""
-        return FrameSource(self.described.drop(columns=list(names)) if names else self.described)
+        return FrameSource(self.described.drop(columns=list(names)) if names else self.described, self._form)
 
     def map(
         self,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_CODEBOOK", "Codebook", "Variable"]
 
 LONGEST_SCALE = 50  # whole numbers between two labelled ends that count as a scale
+LONGEST_RANGE = 20  # of codes for missing values, each of which is counted
 MOST_SORTED = 20  # labels in alphabetical order: of more, programs have made them from the rows
 
 
@@ -60,9 +61,22 @@ class Variable:
             if high - low <= LONGEST_SCALE:
                 between = [low + step for step in range(int(high - low))]
                 valid += [code for code in between if code not in valid]
+        return tuple(dict.fromkeys([*valid, *self.missing_codes]))
+
+    @property
+    def missing_codes(self) -> tuple[Any, ...]:
+        """The single codes that stand for a missing value: declared as such, or labelled within a range."""
         apart = [low for low, high in self.missing if low == high]
-        apart += [code for code, _ in self.labels if self.is_missing(code)]
-        return tuple(dict.fromkeys([*valid, *apart]))
+        return tuple(dict.fromkeys([*apart, *(code for code, _ in self.labels if self.is_missing(code))]))
+
+    @property
+    def codes_among_numbers(self) -> tuple[Any, ...]:
+        """The same, and all whole numbers of a short range: what stands for a missing value among numbers."""
+        found = list(self.missing_codes)
+        for low, high in self.missing:
+            if _is_whole(low) and _is_whole(high) and high - low <= LONGEST_RANGE:
+                found += [low + step for step in range(int(high - low) + 1)]
+        return tuple(dict.fromkeys(found))
 
     @property
     def span(self) -> tuple[int, int] | None:

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import decimal
 import re
+import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.errors import DataError
+from jupyter_dpsynth.errors import DataError, SchemaWarning, shown
 from jupyter_dpsynth.sources.csvfile import CsvFile, CsvOptions, detected, first_rows, read
 from jupyter_dpsynth.sources.parquet import ParquetSource, named_by_folders
 from jupyter_dpsynth.sources.partitions import TYPED_ROWS, FilesSource, rows_at_once
 from jupyter_dpsynth.sources.scratch import NO_ROOM, PrivateFolder
-from jupyter_dpsynth.sources.written import FALSE, TRUE, kind_of_texts, plain_numbers, times_of
+from jupyter_dpsynth.sources.written import (
+    FALSE,
+    TRUE,
+    ColumnForm,
+    form_of_texts,
+    is_missing_word,
+    plain_numbers,
+    times_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,13 +35,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from jupyter_dpsynth.sources.written import TextForms
-
 __all__ = ["CsvSource", "read_csv_frame"]
 
 HEAD_ROWS = TYPED_ROWS
 NULLABLE = {"truth": "boolean", "whole": "Int64", "number": "Float64"}
-AS_TEXT = ("text", "grouped", "time")  # how kinds begin whose values are read as text
+TEXT, WHOLE_NUMBERS = ColumnForm("text", as_text=True), ColumnForm("whole")  # of what folders tell
 WHOLE = re.compile(r"0|[1-9]\d{0,17}")
 EXACT = 2.0**53  # below it floats hold all whole numbers
 
@@ -59,7 +67,7 @@ class CsvSource(FilesSource):
         self._csv = [first, *(file.like(first) for file in others)]
         self._csv = [file.written(folders=known) for file, known in zip(self._csv, folders, strict=True)]
         first = self._csv[0]
-        self._described, self._at_once, self._kinds = _described(first, head)
+        self._described, self._at_once, self._columns = _described(first, head)
         for file in self._csv[1:]:
             if sorted(first_rows(file, 1).columns) != sorted(head.columns):
                 raise DataError(
@@ -96,7 +104,7 @@ class CsvSource(FilesSource):
         import pyarrow.parquet as pq
 
         self._folder = PrivateFolder()
-        kinds = {name: self._kinds[name] for name in self._described.columns}
+        columns = {name: self._columns[name] for name in self._described.columns}
         schema = pa.Table.from_pandas(self._described, preserve_index=False).schema
         for place, field in enumerate(schema):
             if pa.types.is_null(field.type):  # text is objects to pandas 2, and no row tells arrow so
@@ -104,10 +112,8 @@ class CsvSource(FilesSource):
         try:
             with self._folder.create("table.parquet") as file, pq.ParquetWriter(file, schema) as writer:
                 for csv in self._csv:
-                    for chunk in _exact_chunks(csv, kinds, self._at_once):
-                        table = pa.Table.from_pandas(
-                            _conform(chunk, kinds, csv.forms), schema, preserve_index=False
-                        )
+                    for chunk in _exact_chunks(csv, columns, self._at_once):
+                        table = pa.Table.from_pandas(_conform(chunk, columns), schema, preserve_index=False)
                         writer.write_table(table, row_group_size=self._at_once)
                         self.after_part()
             full = False
@@ -117,6 +123,14 @@ class CsvSource(FilesSource):
             raise DataError(NO_ROOM.format(folder=self._folder.path.parent.parent))
         self._check_unchanged()
         return ParquetSource([self._folder.path / "table.parquet"])
+
+    def unread(self, most: int) -> dict[str, int]:
+        """By column, in how many of the first rows a text that does not fit was read as missing: private."""
+        found = dict.fromkeys(self._described.columns, 0)
+        for csv in self._csv:
+            for name, rows in _unread(csv, self._columns, most).items():
+                found[name] = found.get(name, 0) + rows
+        return {name: rows for name, rows in found.items() if rows and name in self._described.columns}
 
     def close(self) -> None:
         """Remove the private copy."""
@@ -139,25 +153,60 @@ def read_csv_frame(file: CsvFile, options: CsvOptions | None = None) -> pd.DataF
     import pandas as pd
 
     file, head = detected(file, options or CsvOptions(), HEAD_ROWS)
-    described, at_once, kinds = _described(file, head)
-    chunks = [_conform(chunk, kinds, file.forms) for chunk in _exact_chunks(file, kinds, at_once)]
+    described, at_once, columns = _described(file, head)
+    chunks = [_conform(chunk, columns) for chunk in _exact_chunks(file, columns, at_once)]
     return pd.concat([described, *chunks], ignore_index=True) if chunks else described
 
 
-def _described(file: CsvFile, head: pd.DataFrame) -> tuple[pd.DataFrame, int, dict[str, str]]:
+def _unread(file: CsvFile, columns: dict[str, ColumnForm], most: int) -> dict[str, int]:
+    """By column, how many texts of the first rows are no value of its kind and no word for a missing one."""
+    own = {name: columns[name] for name in file.header if columns[name].kind != "text"}
+    found, left = dict.fromkeys(own, 0), most
+    for chunk in read(file, names=file.header, header=0, dtype=str, chunksize=TYPED_ROWS):
+        made = _conform(chunk.head(left), own)
+        left -= len(made)
+        for name in own:
+            lost = made[name].isna().to_numpy(bool) & chunk[name].head(len(made)).notna().to_numpy(bool)
+            found[name] += int((lost & ~is_missing_word(chunk[name].head(len(made)))).sum())
+        if left <= 0:
+            break
+    return found
+
+
+def _described(file: CsvFile, head: pd.DataFrame) -> tuple[pd.DataFrame, int, dict[str, ColumnForm]]:
     """An empty frame with the types of the first rows, how many rows are read at once, and what columns hold.
+
+    What was found out of how the file is written is told by a SchemaWarning.
 
     Args:
         file: The file.
         head: Its first rows, as text.
     """
-    kinds = {str(name): kind_of_texts(head[name], file.forms) for name in head.columns}
+    columns = {
+        str(name): TEXT if name in file.text else form_of_texts(head[name], file.forms, file.others)
+        for name in head.columns
+    }
+    told = [*file.told, *_told(columns, file)]
     for name, value in file.folders:
-        kinds.setdefault(name, "whole" if isinstance(value, int) else "text")
+        columns.setdefault(name, WHOLE_NUMBERS if isinstance(value, int) else TEXT)
         head = head if name in head.columns else head.assign(**{name: value})
-    frame = _conform(head, kinds, file.forms)
+    if told:
+        warnings.warn(f"{file.name} is read with {', '.join(told)}.", SchemaWarning, stacklevel=3)
+    frame = _conform(head, columns)
     at_once = rows_at_once(frame.memory_usage(deep=True).sum() / max(len(frame), 1))
-    return frame.iloc[:0], at_once, kinds
+    return frame.iloc[:0], at_once, columns
+
+
+def _told(columns: dict[str, ColumnForm], file: CsvFile) -> Iterator[str]:
+    """In words which columns are written otherwise than the file, or have a unit."""
+    for name, column in columns.items():
+        if column.unit:
+            yield f"{column.unit!r} at the numbers of {shown(name)}"
+        number = column.as_text and column.kind in ("whole", "number")
+        if number and column.forms.decimal != file.forms.decimal:
+            yield f"a decimal {'comma' if column.forms.decimal == ',' else 'point'} in {shown(name)}"
+        if column.day and column.forms.day_first != file.forms.day_first:
+            yield f"the {'day' if column.forms.day_first else 'month'} first in {shown(name)}"
 
 
 def _folders(files: Sequence[Path]) -> list[tuple[tuple[str, Any], ...]]:
@@ -178,43 +227,43 @@ def _folders(files: Sequence[Path]) -> list[tuple[tuple[str, Any], ...]]:
     return found
 
 
-def _exact_chunks(file: CsvFile, kinds: dict[str, str], rows: int) -> Iterator[pd.DataFrame]:
+def _exact_chunks(file: CsvFile, columns: dict[str, ColumnForm], rows: int) -> Iterator[pd.DataFrame]:
     """The chunks of a file, with whole numbers that pandas has rounded restored to what is written.
 
     Beside a fraction pandas makes floats of all numbers of a chunk, which changes long ones: two persons
     could become one. Such chunks are taken from a second pass, which ends with the last of them.
     """
-    whole = {name: "text" for name, kind in kinds.items() if kind == "whole"}
-    written = _numbered(file, whole, rows)
-    for number, chunk in enumerate(_typed_chunks(file, kinds, rows)):
+    whole = [name for name, each in columns.items() if each.kind == "whole" and not each.as_text]
+    written = _numbered(file, {name: replace(columns[name], as_text=True) for name in whole}, rows)
+    for number, chunk in enumerate(_typed_chunks(file, columns, rows)):
         rounded = [name for name in whole if _may_be_rounded(chunk[name])]
         texts = next((each for place, each in written if place == number), chunk) if rounded else chunk
         yield chunk.assign(**{name: texts[name] for name in rounded})
 
 
-def _typed_chunks(file: CsvFile, kinds: dict[str, str], rows: int) -> Iterator[pd.DataFrame]:
+def _typed_chunks(file: CsvFile, columns: dict[str, ColumnForm], rows: int) -> Iterator[pd.DataFrame]:
     """The chunks of a file, in the types that pandas finds for each of them.
 
     Args:
         file: The file.
-        kinds: What each column holds; text is not taken for anything else.
+        columns: What each column holds; text is not taken for anything else.
         rows: Rows of a chunk.
     """
     chunks = read(
         file,
         names=file.header,
         header=0,
-        dtype={name: str for name, kind in kinds.items() if kind.startswith(AS_TEXT)},
+        dtype={name: str for name, each in columns.items() if each.as_text},
         dtype_backend="numpy_nullable",  # whole numbers stay exact beside missing ones
         chunksize=rows,
     )
     told = {name: value for name, value in file.folders if name not in file.header}
-    return (chunk.assign(**told)[list(kinds)] for chunk in chunks)
+    return (chunk.assign(**told)[list(columns)] for chunk in chunks)
 
 
-def _numbered(file: CsvFile, kinds: dict[str, str], rows: int) -> Iterator[tuple[int, pd.DataFrame]]:
+def _numbered(file: CsvFile, columns: dict[str, ColumnForm], rows: int) -> Iterator[tuple[int, pd.DataFrame]]:
     """The chunks of a file with their numbers; the file is opened when the first one is needed."""
-    yield from enumerate(_typed_chunks(file, kinds, rows))
+    yield from enumerate(_typed_chunks(file, columns, rows))
 
 
 def _may_be_rounded(series: pd.Series) -> bool:
@@ -224,7 +273,7 @@ def _may_be_rounded(series: pd.Series) -> bool:
     return floats and bool((np.abs(series.to_numpy(np.float64, na_value=np.nan)) >= EXACT).any())
 
 
-def _conform(chunk: pd.DataFrame, kinds: dict[str, str], forms: TextForms) -> pd.DataFrame:
+def _conform(chunk: pd.DataFrame, columns: dict[str, ColumnForm]) -> pd.DataFrame:
     """The chunk with the types of the schema; values that do not fit become missing, and nothing raises.
 
     Privacy:
@@ -233,29 +282,29 @@ def _conform(chunk: pd.DataFrame, kinds: dict[str, str], forms: TextForms) -> pd
     """
     import pandas as pd
 
-    columns: dict[str, Any] = {}
-    for name, written in kinds.items():
-        series, kind = chunk[name], written.removeprefix("grouped ")
-        if kind.startswith("time"):
-            columns[name] = times_of(series.astype(object), kind.removeprefix("time "))
+    made: dict[str, Any] = {}
+    for name, column in columns.items():
+        series, kind = chunk[name], column.kind
+        if kind == "time":
+            made[name] = times_of(series.astype(object), column.day)
             continue
-        if kind != written:
-            series = plain_numbers(series.astype(object), forms)
+        if kind in ("whole", "number") and column.as_text:
+            series = plain_numbers(series.astype(object), column.forms, column.unit)
         truth = pd.api.types.is_bool_dtype(series.dtype)
         numeric = not truth and pd.api.types.is_numeric_dtype(series.dtype)
         if kind == "text":
-            columns[name] = series.astype(str) if len(series) == 0 else series
+            made[name] = series.astype(str) if len(series) == 0 else series
         elif truth if kind != "truth" else numeric:  # in a chunk of text these would not fit
-            columns[name] = pd.Series(pd.NA, chunk.index, NULLABLE[kind])
+            made[name] = pd.Series(pd.NA, chunk.index, NULLABLE[kind])
         elif kind == "truth":
             known = dict.fromkeys(TRUE, True) | dict.fromkeys(FALSE, False) | {True: True, False: False}
-            columns[name] = series.astype(object).map(known).astype("boolean")
+            made[name] = series.astype(object).map(known).astype("boolean")
         else:
             numbers = pd.to_numeric(series, errors="coerce", dtype_backend="numpy_nullable")
-            columns[name] = _whole(numbers, series) if kind == "whole" else numbers
+            made[name] = _whole(numbers, series) if kind == "whole" else numbers
         if kind == "number":
-            columns[name] = columns[name].astype(np.float64)
-    return pd.DataFrame(columns, index=chunk.index)
+            made[name] = made[name].astype(np.float64)
+    return pd.DataFrame(made, index=chunk.index)
 
 
 def _whole(numbers: pd.Series, texts: pd.Series) -> pd.Series:

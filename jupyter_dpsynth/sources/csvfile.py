@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
-from jupyter_dpsynth.errors import ConfigError, DataError, SchemaWarning, shown
+from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean, shown
 from jupyter_dpsynth.sources.partitions import TYPED_ROWS
 from jupyter_dpsynth.sources.records import are_mostly_longer, sound_records
 from jupyter_dpsynth.sources.written import GROUPS, TextForms, day_first_votes, decimal_votes
@@ -61,6 +61,7 @@ class CsvOptions:
         thousands: The character between groups of three digits; '' for none.
         day_first: Whether 01/02/2024 is in February.
         na: Texts that are missing values, besides those that pandas takes for such.
+        text: Columns that stay text, whatever they look like.
     """
 
     sep: str | None = None
@@ -69,6 +70,7 @@ class CsvOptions:
     thousands: str | None = None
     day_first: bool | None = None
     na: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
 
     def checked(self) -> CsvOptions:
         """The same; raises ConfigError for what is not allowed."""
@@ -114,6 +116,9 @@ class CsvFile:
         forms: How its numbers and dates are written.
         na: Texts that are missing values, besides those that pandas takes for such.
         folders: Columns that the names of its folders tell, such as 'year=2024', with their value.
+        told: What was found out of how it is written, in words.
+        others: In which other ways its numbers and dates may be written in single columns.
+        text: Columns that stay text.
     """
 
     name: str
@@ -123,6 +128,9 @@ class CsvFile:
     forms: TextForms = AMERICAN
     na: tuple[str, ...] = ()
     folders: tuple[tuple[str, Any], ...] = ()
+    told: tuple[str, ...] = ()
+    others: tuple[TextForms, ...] = ()
+    text: tuple[str, ...] = ()
 
     @classmethod
     def at(cls, path: Path) -> CsvFile:
@@ -155,7 +163,7 @@ def detected(file: CsvFile, options: CsvOptions, rows: int = TYPED_ROWS) -> tupl
     """The file as it is written, and its first rows as text.
 
     What is found out differs from what is usual if the header, or nearly all of the first rows, can only be
-    read so. A SchemaWarning tells it.
+    read so; `CsvFile.told` says it.
 
     Args:
         file: To be read with commas, in UTF-8, with decimal points, unless something else is found out.
@@ -163,7 +171,7 @@ def detected(file: CsvFile, options: CsvOptions, rows: int = TYPED_ROWS) -> tupl
         rows: How many rows are looked at.
 
     Raises:
-        ConfigError: An option that is not allowed.
+        ConfigError: An option that is not allowed, or names no column.
         DataError: It is no table.
 
     Privacy:
@@ -171,7 +179,7 @@ def detected(file: CsvFile, options: CsvOptions, rows: int = TYPED_ROWS) -> tupl
     """
     options = options.checked()
     told = []
-    file = file.written(na=options.na)
+    file = file.written(na=options.na, text=options.text)
     if options.encoding is not None:
         file = file.written(encoding=options.encoding)
     elif _is_cp1252(file):
@@ -201,10 +209,12 @@ def detected(file: CsvFile, options: CsvOptions, rows: int = TYPED_ROWS) -> tupl
                 "--no-dayfirst"
             )
     groups = GROUPS[decimal] if options.thousands is None else options.thousands
-    if told:
-        listed = ", ".join(told)
-        warnings.warn(f"{file.name} is read with {listed}.", SchemaWarning, stacklevel=2)
-    return file.written(forms=TextForms(decimal, groups, day_first)), head
+    forms, others = TextForms(decimal, groups, day_first), []
+    if options.decimal is None and options.thousands is None:
+        others += [replace(forms, decimal=mark, groups=GROUPS[mark]) for mark in GROUPS if mark != decimal]
+    if options.day_first is None:
+        others += [replace(forms, day_first=first) for first in (True, False) if first != day_first]
+    return file.written(forms=forms, others=tuple(others), told=tuple(told)), head
 
 
 def _is_cp1252(file: CsvFile) -> bool:
@@ -235,10 +245,15 @@ def first_rows(file: CsvFile, rows: int) -> pd.DataFrame:
     """The first rows, as text.
 
     Raises:
+        ConfigError: A column that is to stay text is not there.
         DataError: The file is not what its name says, or most of its first rows have more fields than its
             header.
     """
     names = file.header
+    for name in file.text:
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise ConfigError(f"text names column {shown(name)}, which is not in {file.name}.{hint}")
     if any(odd in name for name in names for odd in "\0\ufffd"):
         raise DataError(NOT_TEXT.format(name=file.name))
     for mark in MARKS if len(names) == 1 else "":

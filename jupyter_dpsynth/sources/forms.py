@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ FORMS = {
 }
 #: Types of DuckDB that Arrow has no counterpart for.
 DUCKDB_TYPES = frozenset(("HUGEINT", "UHUGEINT", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"))
+DECIMAL = re.compile(r"(decimal(?:32|64|128|256))\((\d+), (-?\d+)\)")
 APOSTROPHE = "'"
 PART_ROWS = 262_144  # of a Dask DataFrame
 
@@ -35,8 +37,9 @@ class TableForm:
     """The kind of object that a table was, and what its pandas dtypes do not tell of its types.
 
     Attributes:
-        kind: One of `FORMS`.
-        types: By column the type in the words of that library, where a dtype of pandas has not all of it.
+        kind: One of `FORMS`; 'pandas' also for files.
+        types: By column the type in the words of that library, where a dtype of pandas has not all of it; of
+            Parquet files in those of Arrow.
     """
 
     kind: str = "pandas"
@@ -97,10 +100,14 @@ def arrow_type(text: str) -> Any:  # noqa: ANN401 - a pyarrow.DataType
     """A type of Arrow that has no counterpart in pandas, from its text.
 
     Args:
-        text: `str(type)` of a dictionary, or a name that pyarrow knows.
+        text: `str(type)` of a dictionary, of decimal numbers, or a name that pyarrow knows.
     """
     import pyarrow as pa
 
+    decimals = DECIMAL.fullmatch(text)
+    if decimals:
+        kind: Any = getattr(pa, decimals[1])
+        return kind(int(decimals[2]), int(decimals[3]))
     if not text.startswith("dictionary<"):
         return pa.type_for_alias(text)
     values, indices, ordered = (

@@ -36,6 +36,7 @@ class ArrowFrame:
         held: Whether it is in memory, so that reading it again costs nothing.
         levels: By column all values that its type allows: public, because they are part of the type.
         spans: By column the lowest and the highest of all whole numbers that it can have: public as well.
+        missing: By column numbers that stand for a missing value and come back in synthetic tables: public.
         orders: By column the categories in their order, where that is part of the type: an array of Arrow.
         refused: Columns that Arrow cannot read, with their types.
         codebook: What a file's dictionary says about the columns.
@@ -49,6 +50,7 @@ class ArrowFrame:
     held: bool = False
     levels: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    missing: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     orders: Mapping[str, Any] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     codebook: Codebook = NO_CODEBOOK

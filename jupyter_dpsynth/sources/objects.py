@@ -45,6 +45,15 @@ PLAIN = frozenset((*PYTHON_TYPES, pd.Timestamp, pd.Timedelta))
 COMPOUND = pd.Interval, pd.Period, tuple  # pandas' categories may be these, too
 LEVELS = frozenset(("", "str", "bool_", *(kind.__name__ for kind in (*PLAIN, *COMPOUND))))  # in their names
 ZONES = frozenset(("datetime", "zoneinfo", "pytz", "dateutil", "pandas"))  # whose time zones keep their word
+NUMPY_TYPES = {  # and what Python, or pandas, calls the like
+    np.bool_: "bool",
+    np.timedelta64: "Timedelta",  # which is an integer to numpy
+    np.integer: "int",
+    np.floating: "float",
+    np.str_: "str",
+    np.bytes_: "bytes",
+    np.datetime64: "Timestamp",
+}
 NOTHING = frozenset(("NoneType", "NaTType", "NAType"))  # types of what stands for a missing value
 FIRST_DAY = dt.date(1970, 1, 1).toordinal()
 FIRST_MOMENT = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - in wall time
@@ -201,8 +210,15 @@ def type_name(value: Any) -> str:  # noqa: ANN401 - any object
 
 
 def zoned_name(value: Any) -> str:  # noqa: ANN401 - any object
-    """The same, with '[UTC]' for a time with a zone: whatever the zone, its moment is told in UTC."""
+    """The same, as Python calls it, with '[UTC]' for a time with a zone, whose moment is told in UTC.
+
+    >>> zoned_name(np.float64(1.5)), zoned_name(pd.Timestamp("2024-01-01", tz="Europe/Paris"))
+    ('float', 'Timestamp[UTC]')
+    """
     name = type_name(value)
+    kind = type(value)
+    if name and issubclass(kind, np.generic):  # numbers and times of numpy
+        return next((word for base, word in NUMPY_TYPES.items() if issubclass(kind, base)), name)
     try:
         zoned = issubclass(type(value), dt.datetime) and name and value.tzinfo is not None
     except Exception:  # noqa: BLE001 - an object may raise anything

@@ -13,6 +13,7 @@ from jupyter_dpsynth.sources.base import FrameSource, Source
 from jupyter_dpsynth.sources.endings import CSV, PARQUET, SHEETS, STATISTICS
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
 from jupyter_dpsynth.sources.frames import arrow_frame, is_frame
+from jupyter_dpsynth.sources.refusals import file_call, library_of, object_call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ __all__ = [
     "known_columns",
     "leave_out",
     "names_files",
+    "no_table",
     "open_source",
     "reads_by_itself",
     "sheet_of",
@@ -75,16 +77,28 @@ def _opened(data: object, reading: CsvOptions | None) -> Source:
 
         return ArrowSource(arrow_frame(data))
     if not isinstance(data, str | os.PathLike):
-        raise DataError(
-            f"df is a {type(data).__name__}: pass a table of pandas, polars, pyarrow, DuckDB or Dask, one "
-            "that offers __arrow_c_stream__, or the path of Parquet or CSV files."
-        )
+        raise DataError(f"df {no_table(data)}, or the path of Parquet or CSV files.")
     path, sheet = sheet_of(os.fspath(data))
     if path.lower().endswith(SHEETS):
         from jupyter_dpsynth.sources.sheets import SheetSource
 
         return SheetSource(source_files(path), sheet)
     return _open_files(source_files(data), reading)
+
+
+def no_table(data: object) -> str:
+    """What is said of an object that is no table: what it is, the call that makes one of it, what is allowed.
+
+    Args:
+        data: The object; only its type is looked at.
+    """
+    home, call = library_of(data), object_call(data)
+    library = "" if home in ("builtins", "_io", "__main__") else f" of {home}"
+    convert = f"make one of it ({call}), or " if call else ""
+    return (
+        f"has the type {type(data).__name__}{library} and is no table: {convert}pass a table of pandas, "
+        "polars, pyarrow, DuckDB or Dask, one that offers __arrow_c_stream__"
+    )
 
 
 def leave_out(source: Source, names: str | Sequence[str], option: str) -> Source:
@@ -131,10 +145,7 @@ def in_memory(data: Any, parameter: str) -> pd.DataFrame:  # noqa: ANN401 - any 
         found: pd.DataFrame = shielded(data.compute, f"computing {parameter} failed")
         return found
     if not is_frame(data):
-        raise DataError(
-            f"{parameter} is a {type(data).__name__}: pass a table of pandas, polars, pyarrow, DuckDB or "
-            "Dask."
-        )
+        raise DataError(f"{parameter} {no_table(data)}.")
     from jupyter_dpsynth.sources.arrowtable import whole_frame
 
     return shielded(lambda: whole_frame(data), f"reading {parameter} failed")
@@ -167,9 +178,10 @@ def source_files(path: str | os.PathLike[str]) -> list[Path]:
     """
     text = os.fspath(path)
     if "://" in text:
-        raise DataError(
-            f"df = {shown(text)} is not on this computer: pass dask.dataframe.read_parquet({shown(text)})."
-        )
+        kind = text.lower()
+        read = "read_parquet" if kind.endswith(PARQUET) else "read_csv" if kind.endswith(CSV) else ""
+        call = f"dask.dataframe.{read}({shown(text)})" if read else "what its library reads from there"
+        raise DataError(f"df = {shown(text)} is not on this computer: pass {call}.")
     place = Path(text).expanduser().absolute()  # workers of a cluster have other working directories
     if place.is_file():  # whatever characters are in its name
         return [place]
@@ -184,6 +196,8 @@ def source_files(path: str | os.PathLike[str]) -> list[Path]:
         found = [Path(each) for each in glob.glob(str(place), recursive=True)]  # noqa: PTH207 - absolute too
     files = sorted(each for each in found if each.is_file())
     if not files:
+        if place.is_dir() and any(place.glob("_delta_log")):
+            raise DataError(f"df = {shown(text)} is a Delta table: pass polars.scan_delta({shown(text)}).")
         inside = f" Subfolders are not searched: name them ({shown(f'{text}/*/*.parquet')})."
         raise DataError(
             f"df = {shown(text)}: there is no such file, and no folder with .parquet or .csv "
@@ -234,6 +248,15 @@ def _open_files(files: list[Path], reading: CsvOptions | None) -> Source:
         from jupyter_dpsynth.sources.csv import CsvSource
 
         return CsvSource(files, reading)
+    call = file_call(files[0].name)
+    if call:
+        raise DataError(f"{files[0].name} is {call}.")
+    if len(files) == 1:
+        raise DataError(
+            f"{files[0].name} does not end like a table file (.parquet, .csv, .tsv, .sav, .dta, .xpt, "
+            ".sas7bdat, .xlsx, .ods): read it with its library, such as pandas.read_csv, and pass the "
+            "DataFrame."
+        )
     raise DataError(
         f"{files[0].name}: the files must all end in .parquet, or all in .csv or .csv.gz. Name them with a "
         "pattern such as 'data/*.parquet'."

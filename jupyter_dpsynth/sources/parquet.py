@@ -7,12 +7,13 @@ import itertools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_dpsynth.errors import DataError
-from jupyter_dpsynth.sources.arrow import is_plain, is_text, text_dictionaries, to_frame
+from jupyter_dpsynth.sources.arrow import is_plain, is_text, text_dictionaries, to_frame, untold_types
 from jupyter_dpsynth.sources.dask import import_dask
+from jupyter_dpsynth.sources.forms import TableForm
 from jupyter_dpsynth.sources.partitions import FilesSource, apply_to_part, rows_at_once, stamps_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -22,6 +23,7 @@ __all__ = ["ParquetSource", "named_by_folders"]
 T = TypeVar("T")
 LEAST_BYTES = 8  # of a value in memory, about
 PROBED_ROWS = 1_024  # that tell how long the texts are that are stored once for many rows
+MOST_DIGITS = 9  # behind the point that can be declared
 FOOTERS = 16  # of files that are kept read
 BUFFER_BYTES = 2**20  # of each column that is read ahead
 UNREADABLE = "{path} is not a Parquet file, or is damaged."
@@ -80,6 +82,18 @@ class ParquetSource(FilesSource):
     def refused(self) -> dict[str, str]:
         """Columns of nested values, bytes or times of day."""
         return {name: kind for name, kind in self._odd.items() if name in self._described.columns}
+
+    @property
+    def form(self) -> TableForm:
+        """The types of decimal numbers and days, which pandas does not tell."""
+        return TableForm("pandas", untold_types(self._schema, self._described.columns))
+
+    @property
+    def declared(self) -> Mapping[str, Mapping[str, Any]]:
+        """The digits of decimal numbers, which are part of their type."""
+        kinds = {name: self._schema.field(name).type for name in self._described.columns}
+        scales = {name: getattr(kind, "scale", -1) for name, kind in kinds.items()}
+        return {"decimals": {name: scale for name, scale in scales.items() if 0 <= scale <= MOST_DIGITS}}
 
     def _tasks(
         self, function: Callable[[pd.DataFrame], T], columns: list[str], kept: Iterator[Any]

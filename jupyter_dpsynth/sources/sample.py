@@ -14,7 +14,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["LOOKED_AT", "MOST_ROWS", "rows_for_owner"]
+__all__ = ["LOOKED_AT", "MOST_ROWS", "joined", "rows_for_owner"]
 
 MOST_ROWS = 262_144
 MOST_PARTS = 16
@@ -45,10 +45,10 @@ def rows_for_owner(source: Source) -> pd.DataFrame:
     step = max(1, -(-sum(lengths[part] for part in parts) // MOST_ROWS))
     names = [str(name) for name in source.described.columns]
     found = list(source.some(set(parts.tolist()), functools.partial(_every, step=step), names))
-    return _joined(found).head(MOST_ROWS) if found else source.described
+    return joined(found).head(MOST_ROWS) if found else source.described
 
 
-def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+def joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
     """The parts concatenated; categories that differ between parts stay categories."""
     joined = pd.concat(parts, ignore_index=True)
     for name, dtype in parts[0].dtypes.items():

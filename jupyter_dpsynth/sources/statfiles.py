@@ -75,6 +75,11 @@ class _Column:
     type: Any
     coded: bool
 
+    @property
+    def codes(self) -> tuple[Any, ...]:
+        """Numbers beside measured ones that stand for a missing value."""
+        return () if self.coded or self.kind != "number" else self.variable.codes_among_numbers
+
 
 def program_of(path: Path) -> str:
     """Whose format a file has: 'spss', 'stata' or 'sas'."""
@@ -135,6 +140,7 @@ def stat_frame(path: Path) -> ArrowFrame:
         lambda: _batches(path, read, program, columns, meta.file_encoding),
         levels=levels,
         spans=spans,
+        missing={each.name: each.codes for each in columns if each.codes},
         codebook=codebook,
         plain=True,
         note=_note(made),
@@ -254,11 +260,9 @@ def _array(
 
 
 def _without_codes(numbers: NDArray[np.float64], column: _Column) -> NDArray[np.float64]:
-    """Numbers with the codes missing that stand for missing values, unless these are categories."""
+    """Numbers with those missing that the file declares to be, without telling which codes there are."""
     numbers = numbers.copy()
-    kept = (
-        np.isin(numbers, column.variable.categories or ()) if column.coded else np.zeros(len(numbers), bool)
-    )
+    kept = np.isin(numbers, (column.variable.categories or ()) if column.coded else column.codes)
     for low, high in column.variable.missing:
         if not isinstance(low, str):
             numbers[(numbers >= low) & (numbers <= high) & ~kept] = np.nan

@@ -7,19 +7,21 @@ Privacy:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
 __all__ = [
     "CLOCKS",
+    "CURRENCIES",
     "DAYS",
     "FALSE",
     "GROUPS",
@@ -27,13 +29,18 @@ __all__ = [
     "ISO_UTC",
     "MISSING_WORDS",
     "TRUE",
+    "UNITS",
+    "ColumnForm",
     "TextForms",
+    "bare_numbers",
     "day_first_votes",
     "decimal_votes",
-    "kind_of_texts",
+    "form_of_texts",
+    "is_missing_word",
     "plain_numbers",
     "read_day",
     "times_of",
+    "unit_of",
 ]
 
 # words for a missing value, in small letters
@@ -60,6 +67,9 @@ CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
 ISO, ISO_UTC = "ISO8601", "ISO8601 with a zone"
 ISO_TEXT = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?"
 ZONE = r"(?:Z|[+-]\d\d:?\d\d)"
+CURRENCIES = r"[$€£¥₹₽₺₩₫฿]|EUR|USD|CHF|GBP|CAD|AUD|JPY|CNY|SEK|NOK|DKK|PLN|CZK|HUF|Fr\.|kr|zł|Kč"
+UNITS = rf"{CURRENCIES}|[%‰]|°C|°F|mmHg|mmol/l|mg/dl|g/dl|kg|mg|µg|km|cm|mm|ml"  # behind a number
+BEFORE, BEHIND = re.compile(rf"^[-+]?\s*({CURRENCIES})\s*[-+.,\d]"), re.compile(rf"\d\s*({UNITS})$")
 FEW_VALUES = 10  # and this many in a hundred: with fewer, a column counts as one without values
 LEAST_CODES = 0.01  # of the values: if so many have a leading zero, these are codes
 NEARLY_ALL = 0.9  # of their values must fit a type
@@ -86,17 +96,55 @@ class TextForms:
         return tuple(form for form in DAYS if form[2] == "." or form[:2] == "%Y" or not unclear[form[:2]])
 
 
-def plain_numbers(texts: pd.Series, forms: TextForms) -> pd.Series:
+@dataclass(frozen=True)
+class ColumnForm:
+    """What a column of text holds, and how that is written.
+
+    Attributes:
+        kind: 'whole' numbers, 'number', 'truth' values, 'time' or 'text'.
+        forms: How its numbers and dates are written.
+        as_text: Whether pandas must not read the values itself.
+        unit: What may stand before or behind its numbers, such as '$'; '' for nothing.
+        day: Of times, the form for `times_of`.
+    """
+
+    kind: str
+    forms: TextForms = TextForms()
+    as_text: bool = False
+    unit: str = ""
+    day: str = ""
+
+
+def plain_numbers(texts: pd.Series, forms: TextForms, unit: str = "") -> pd.Series:
     """Texts of numbers as Python writes them, without separators of thousands; all other texts are missing.
 
-    >>> plain_numbers(pd.Series(["1.234,5", "1.5"]), TextForms(",", ".")).tolist()
-    ['1234.5', nan]
+    >>> plain_numbers(pd.Series(["1.234,5", "1.5", "12,5-"]), TextForms(",", ".")).tolist()
+    ['1234.5', nan, '-12.5']
     """
-    plain = texts.str.strip()
+    plain = bare_numbers(texts, unit)
     plain = plain.where(plain.str.fullmatch(_pattern(forms)).fillna(value=False).astype(bool))
     for mark in forms.groups:
         plain = plain.str.replace(mark, "", regex=False)
     return plain.str.replace(forms.decimal, ".", regex=False)
+
+
+def bare_numbers(texts: pd.Series, unit: str = "") -> pd.Series:
+    """Texts without a unit around their number, and with a sign where bookkeeping writes it otherwise.
+
+    Args:
+        texts: The texts.
+        unit: What is taken away; other units stay.
+
+    >>> bare_numbers(pd.Series(["$5", "-$5", "($5)", "5 $", "5-", "€5"]), "$").tolist()
+    ['5', '-5', '-5', '5', '-5', '€5']
+    """
+    bare = texts.str.strip().str.replace("\u2212", "-", regex=False)
+    bare = bare.str.replace(r"^\(([^()-]*\d[^()-]*)\)$", r"-\1", regex=True)
+    if unit:
+        mark = re.escape(unit)
+        bare = bare.str.replace(rf"^([-+]?)\s*{mark}\s*", r"\1", regex=True)
+        bare = bare.str.replace(rf"\s*{mark}$", "", regex=True)
+    return bare.str.replace(r"^(?![-+])(.*\d)-$", r"-\1", regex=True)
 
 
 def _pattern(forms: TextForms, *, whole: bool = False) -> str:
@@ -133,48 +181,79 @@ def read_day(texts: pd.Series, form: str) -> pd.Series:
     return found
 
 
-def kind_of_texts(texts: pd.Series, forms: TextForms | None = None) -> str:
+def form_of_texts(
+    texts: pd.Series, forms: TextForms | None = None, others: Sequence[TextForms] = ()
+) -> ColumnForm:
     """What a column holds: what nearly all of its texts are, by themselves, so that no single row decides.
 
     Args:
         texts: The texts; missing ones and words for a missing value do not count.
-        forms: How numbers and dates are written.
+        forms: How numbers and dates are written in its table.
+        others: In which other ways they may be written in a column that cannot be read so.
 
-    Returns:
-        'whole', 'number', 'truth', 'text', 'grouped whole' or 'grouped number' for what pandas does not read
-        itself, or 'time ' and a form of `times_of`.
-
-    >>> [kind_of_texts(pd.Series([text] * 9 + ["7"])) for text in ("5", "2.5", "True", "x", "1,234.50")]
-    ['whole', 'number', 'truth', 'text', 'grouped number']
+    >>> [form_of_texts(pd.Series([text] * 9 + ["7"])).kind for text in ("5", "2.5", "True", "x", "1,234.50")]
+    ['whole', 'number', 'truth', 'text', 'number']
+    >>> form_of_texts(pd.Series(["$5,945.76"] * 9)).unit
+    '$'
     """
     forms = forms or TextForms()
     present = _present(texts)
     if len(present) < min(FEW_VALUES, FEW_VALUES * len(texts) / 100) or not len(present):
-        return "number"  # as pandas has it where nothing is there
-    many = max(FEW_VALUES, LEAST_CODES * len(present))
+        return ColumnForm("number")  # as pandas has it where nothing is there
     # codes such as '01067' are no numbers: these have no leading zeros
-    if present.str.fullmatch(r"0\d+").sum() >= many:
-        return "text"
+    if present.str.fullmatch(r"0\d+").sum() >= max(FEW_VALUES, LEAST_CODES * len(present)):
+        return ColumnForm("text", as_text=True)
+    found = _form(present, forms)
+    if found.kind == "text" and present.str.contains(r"\d", regex=True).mean() >= NEARLY_ALL:
+        unit, unclear = unit_of(present), day_first_votes(present)[2]
+        for each in (forms, *others):
+            if each.day_first != forms.day_first and unclear:
+                continue
+            found = _form(bare_numbers(present, unit), each)
+            if found.kind in ("whole", "number"):
+                return replace(found, as_text=True, unit=unit)
+            if found.kind != "text":
+                return found
+    return found
+
+
+def _form(present: pd.Series, forms: TextForms) -> ColumnForm:
+    """The form of a column's present texts, written in one way."""
+    many = max(FEW_VALUES, LEAST_CODES * len(present))
+    whole = present.str.fullmatch(r"[-+]?\d{1,18}").to_numpy(bool)
+    number = whole  # where 1.5 is none
     if forms.decimal == ".":
-        whole = present.str.fullmatch(r"[-+]?\d{1,18}").to_numpy(bool)
         number = pd.to_numeric(present, errors="coerce").notna().to_numpy(bool)
-    else:  # 1.5 is none
-        whole = number = present.str.fullmatch(r"[-+]?\d{1,18}").to_numpy(bool)
-    written = present.str.fullmatch(_pattern(forms)).to_numpy(bool)
+    bare = bare_numbers(present)
+    written = bare.str.fullmatch(_pattern(forms)).to_numpy(bool)
     unread = (written & ~number).sum() >= min(many, NEARLY_ALL * len(present))
-    grouped = present.str.fullmatch(_pattern(forms, whole=True)).to_numpy(bool)
+    grouped = bare.str.fullmatch(_pattern(forms, whole=True)).to_numpy(bool)
     truth = present.isin([*TRUE, *FALSE]).to_numpy(bool)
-    kinds = {
-        "whole": whole & (not unread),
-        "grouped whole": grouped & unread,
-        "number": number & (not unread),
-        "grouped number": written & unread,
-        "truth": truth,
-    }
-    for kind, fits in kinds.items():
+    kinds = {"whole": grouped, "number": written} if unread else {"whole": whole, "number": number}
+    for kind, fits in (kinds | {"truth": truth}).items():
         if fits.sum() >= NEARLY_ALL * len(present):
-            return kind
-    return next((f"time {form}" for form in _forms_of_times(present, forms)), "text")
+            return ColumnForm(kind, forms, as_text=bool(unread) and kind != "truth")
+    day = next(_forms_of_times(present, forms), "")
+    return ColumnForm("time" if day else "text", forms, as_text=True, day=day)
+
+
+def unit_of(present: pd.Series, rows: NDArray[np.int64] | None = None) -> str:
+    """What stands before or behind most of some numbers; '' if nothing does.
+
+    Args:
+        present: The numbers as text.
+        rows: How often each is there; once by default.
+    """
+    found = present.str.extract(BEFORE)[0].fillna(present.str.extract(BEHIND)[0])
+    weights = pd.Series(1, found.index) if rows is None else pd.Series(rows, found.index)
+    known = weights.groupby(found).sum()
+    return str(known.idxmax()) if known.sum() > (1 - NEARLY_ALL) * weights.sum() else ""
+
+
+def is_missing_word(texts: pd.Series) -> NDArray[np.bool_]:
+    """Which of some texts are a word for a missing value, `[n]`."""
+    found: NDArray[np.bool_] = texts.str.strip().str.casefold().isin(MISSING_WORDS).to_numpy(bool)
+    return found
 
 
 def _present(texts: pd.Series) -> pd.Series:
@@ -195,7 +274,8 @@ def _forms_of_times(present: pd.Series, forms: TextForms) -> Iterator[str]:
 def decimal_votes(texts: pd.Series) -> NDArray[np.int64]:
     """Whether a column can only be read with a decimal point, or only with a decimal comma, `[2]`."""
     present, votes = _present(texts), np.zeros(2, dtype=np.int64)
-    if len(present) >= FEW_VALUES:
+    if len(present) >= FEW_VALUES and present.str.contains(r"\d", regex=True).mean() >= NEARLY_ALL:
+        present = bare_numbers(present, unit_of(present))
         fits = [present.str.fullmatch(_pattern(TextForms(mark, GROUPS[mark]))).mean() for mark in GROUPS]
         good = [share >= NEARLY_ALL for share in fits]
         votes[:] = [good[0] and not good[1], good[1] and not good[0]]

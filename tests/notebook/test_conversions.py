@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from jupyter_dpsynth import cli
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.conversions import converted
-from jupyter_dpsynth.engine.planning.doctor import Finding, examine
+from jupyter_dpsynth.engine.planning.doctor import Finding, Place, examine
 from jupyter_dpsynth.engine.planning.findings import findings_text
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
+from jupyter_dpsynth.sources.csvfile import CsvOptions
 from jupyter_dpsynth.sources.opening import open_source
+from tests.support.models import untrained
+
+if TYPE_CHECKING:
+    from tests.support.notebooks import Shell
 
 ROWS = 400
 RANDOM = np.random.default_rng(0)
@@ -71,7 +79,7 @@ def test_words_for_a_missing_value_become_missing_and_nothing_else() -> None:
     written = ["k. A." if place % 20 == 0 else german(v) for place, v in enumerate(AMOUNTS)]
     assert applied(written).isna().sum() == ROWS // 20
     words = ["unbekannt" if place % 20 == 0 else "m" for place in range(ROWS)]
-    assert f"{ROWS // 20} rows" in found_in(words)["text form"].text
+    assert found_in(words)["text form"].rows == ROWS // 20
     assert found_in(words)["text form"].remedy.line == "missing = {'x': ['unbekannt']}"
     assert "text form" not in found_in(words, missing={"x": ["unbekannt"]})
 
@@ -111,7 +119,8 @@ def test_free_text_and_amounts_are_no_identifiers() -> None:
 def test_codes_far_from_all_other_numbers_are_told_with_their_rows() -> None:
     heights = np.where(np.arange(ROWS) % 20 == 0, 999, RANDOM.integers(150, 200, ROWS))
     finding = found_in(heights)["missing codes"]
-    assert f"999 in {ROWS // 20} rows" in finding.text
+    assert "has 999:" in finding.text
+    assert finding.heading == f"look at this ({ROWS // 20} rows)"
     assert finding.remedy.line == "missing = {'x': [999]}"
     assert "missing codes" not in found_in(heights, missing={"x": [999]})
     assert "missing codes" not in found_in(RANDOM.integers(1, 1200, ROWS))
@@ -137,9 +146,137 @@ def test_all_declarations_are_one_block_and_the_panel_takes_them() -> None:
     assert [line.strip() for line in block] == ["missing = {'a': [999]}", "ids = ['key_id']"]
 
 
+ENTERED = pd.Series(DAYS)
+LEFT = ENTERED + pd.to_timedelta(RANDOM.integers(1, 20, ROWS), unit="D")
+
+
+def orders(**columns: Any) -> list[Finding]:
+    found = examine(open_source(pd.DataFrame(columns)), HighDimConfig(epsilon=20.0).resolve())
+    return [each for each in found if each.kind == "order"]
+
+
+def test_two_dates_that_few_rows_have_in_the_wrong_order_are_told_with_the_line_that_keeps_it() -> None:
+    wrong = np.arange(ROWS) % 50 == 0
+    swapped = {"left": LEFT.mask(wrong, ENTERED), "entered": ENTERED.mask(wrong, LEFT)}
+    (finding,) = orders(**swapped)
+    assert finding.rows == ROWS // 50
+    assert finding.remedy.line == "%dpsynth synthesize 1000 --order 'entered <= left'"
+    assert finding.remedy.written(Place(terminal=True)) == "--order 'entered <= left'"
+    assert orders(entered=ENTERED, left=LEFT) == []
+    assert orders(entered=ENTERED, other=LEFT.sample(frac=1, random_state=0, ignore_index=True)) == []
+    zoned = {name: each.dt.tz_localize("Europe/Paris") for name, each in swapped.items()}
+    assert [each.rows for each in orders(**zoned)] == [ROWS // 50]
+    assert orders(entered=swapped["entered"], left=zoned["left"]) == []  # which cannot be compared
+
+
+def test_numbers_of_one_range_may_be_in_order_too_and_others_are_not_compared() -> None:
+    low = RANDOM.integers(60, 90, ROWS).astype(float)
+    high = low + RANDOM.integers(5, 40, ROWS)
+    high[::50] = low[::50] - 3
+    assert [each.rows for each in orders(high=high, low=low)] == [ROWS // 50]
+    assert orders(low=low, income=np.where(np.arange(ROWS) % 50, 4000.0, 3.0) + low / 100) == []
+
+
+def test_persons_with_several_rows_are_found_by_their_name_or_by_their_day_of_birth() -> None:
+    person = RANDOM.integers(0, 150, ROWS)
+    born = pd.Timestamp("1950-01-01") + pd.to_timedelta(person * 97 % 9000, unit="D")
+    for name in ("patnr", "Fallnummer", "PatientenNr", "IPP", "code"):
+        column = [f"P{each:05d}" for each in person]
+        df = pd.DataFrame({name: column, "born": born, "seen": DAYS, "town": person // 20})
+        found = examine(open_source(df), HighDimConfig(epsilon=20.0).resolve())
+        (finding,) = [each for each in found if each.kind == "several rows"]
+        assert finding.column == name
+        assert finding.rows == pd.Series(column).duplicated(keep=False).sum()
+        assert finding.remedy.written(Place(terminal=True)) == f"--privacy-unit {name}"
+    plain = pd.DataFrame({"code": column, "seen": DAYS})
+    assert not [
+        each for each in examine(open_source(plain), HighDimConfig().resolve()) if each.kind == "several rows"
+    ]
+
+
+def test_texts_that_were_read_as_missing_are_counted_and_can_be_kept(tmp_path: Any) -> None:
+    written = [f"{v:.1f}" for v in WEIGHTS]
+    written[::40] = ["<10"] * (ROWS // 40)
+    written[1::40] = ["unbekannt"] * (ROWS // 40)  # which means missing
+    pd.DataFrame({"lab": written, "n": range(ROWS)}).to_csv(tmp_path / "t.csv", index=False)
+    found = examine(open_source(tmp_path / "t.csv"), HighDimConfig().resolve())
+    (finding,) = [each for each in found if each.kind == "unread"]
+    assert (finding.column, finding.rows) == ("lab", ROWS // 40)
+    assert finding.remedy.written(Place(terminal=True)) == "--text lab"
+    assert finding.remedy.written(Place("t.csv")) == "%dpsynth doctor t.csv --text lab"
+    kept = open_source(tmp_path / "t.csv", CsvOptions(text=("lab",)))
+    assert not [each for each in examine(kept, HighDimConfig().resolve()) if each.kind == "unread"]
+
+
+def test_values_of_another_type_are_counted_and_text_keeps_them() -> None:
+    mixed = pd.Series([*WEIGHTS], dtype=object)
+    mixed[::40] = "<10"
+    finding = found_in(mixed)["mixed types"]
+    assert finding.rows == ROWS // 40
+    assert "count as missing" in finding.text
+    made = converted(finding.remedy.value, pd.DataFrame({"x": mixed}))
+    assert made.tolist() == mixed.map(str).tolist()
+
+
+def test_levels_that_no_row_has_are_kept_once_they_are_declared() -> None:
+    levels = ["mild", "some", "severe", "fatal"]
+    column = pd.Series(pd.Categorical(RANDOM.choice(levels[:3], ROWS), levels, ordered=True))
+    finding = found_in(column)["unused levels"]
+    assert finding.heading == "hint (0 rows)"
+    assert finding.remedy.line == "categories = {'x': list(df['x'].cat.categories)}"
+    assert "unused levels" not in found_in(column, categories={"x": levels})
+    df = pd.DataFrame({"x": column, "n": range(ROWS)})
+    draft = SchemaDraft(open_source(df))
+    draft.declare_levels("x")
+    assert draft.arguments()["categories"] == {"x": levels}
+    made = untrained(df, categories={"x": levels[::-1]}).synthesize(20, seed=0)
+    assert made["x"].dtype == column.dtype  # in the column's own order, whatever order was declared
+    assert list(untrained(df).synthesize(20, seed=0)["x"].cat.categories)[-3:] == levels[:3]
+
+
+def test_every_finding_says_how_many_rows_it_concerns() -> None:
+    df = pd.DataFrame({"a": [german(v) for v in AMOUNTS], "uid": [f"u{place}" for place in range(ROWS)]})
+    findings = examine(open_source(df), HighDimConfig(epsilon=0.5, delta=0.1).resolve())
+    lines = [line for line in findings_text(findings).splitlines() if line.startswith(tuple("✗⚠•"))][1:]
+    assert len(lines) == len(findings) > 2
+    assert all(re.match(r". [\w ]+ \((all|[\d,]+) rows?\): ", line) for line in lines)
+
+
+def test_a_terminal_gets_options_and_one_command_that_converts(tmp_path: Any, capsys: Any) -> None:
+    df = pd.DataFrame({"a": [german(v) for v in AMOUNTS], "uid": [f"u{place}" for place in range(ROWS)]})
+    df["height"] = np.where(np.arange(ROWS) % 20 == 0, 999, RANDOM.integers(150, 200, ROWS))
+    file, made = tmp_path / "my stays.parquet", tmp_path / "made.parquet"
+    df.to_parquet(file)
+    assert cli.main(["doctor", str(file)]) == 0
+    text = capsys.readouterr().out
+    assert "df[" not in text
+    assert ">>>" not in text
+    assert f"jupyter dpsynth doctor '{file}' --convert converted.parquet" in text
+    assert "--id uid" in text
+    options = text.split("'learn':\n")[1].splitlines()[0]
+    assert cli.main(["doctor", str(file), "--convert", str(made)]) == 0
+    assert f"jupyter dpsynth doctor {made}" in capsys.readouterr().out
+    assert cli.main(["doctor", str(made), *shlex.split(options)]) == 0
+    again = capsys.readouterr().out
+    assert "--id" not in again
+    assert "--missing" not in again
+    assert pd.read_parquet(made)["a"].tolist() == AMOUNTS.tolist()
+
+
+def test_a_cell_speaks_of_the_table_by_its_name_and_makes_one_of_a_file(shell: Shell, tmp_path: Any) -> None:
+    shell.names["stays"] = pd.DataFrame({"a": [german(v) for v in AMOUNTS], "n": range(ROWS)})
+    shell.names["stays"].to_parquet(tmp_path / "t.parquet")
+    line = "stays['a'] = pd.to_numeric(stays['a']"
+    assert line in shell.run("%dpsynth doctor stays").displays[0]["text/plain"]
+    text = shell.run(f"%dpsynth doctor {tmp_path}/t.parquet").displays[0]["text/plain"]
+    assert f"%dpsynth doctor {tmp_path}/t.parquet --convert df" in text
+    assert not shell.run(f"%dpsynth doctor {tmp_path}/t.parquet --convert df").error
+    assert shell.names["df"]["a"].tolist() == AMOUNTS.tolist()
+
+
 def test_rows_outside_declared_bounds_are_counted() -> None:
     finding = found_in(WEIGHTS, bounds={"x": (0, 75)})["outside bounds"]
-    assert f"{(WEIGHTS > 75).sum():,} rows" in finding.text
+    assert finding.rows == (WEIGHTS > 75).sum()
 
 
 def test_all_conversions_are_one_block_that_runs() -> None:

@@ -73,7 +73,7 @@ def test_unloading_leaves_the_shell_as_it_was(shell: Shell) -> None:
         ("%dpsynth learn df extra", "does not understand 'extra'"),
         ("%dpsynth learn dff", "Did you mean 'df'?"),
         ("%dpsynth learn", "DATAFRAME is missing"),
-        ("%dpsynth learn np", "is a module, not a table"),
+        ("%dpsynth learn np", "has the type module and is no table"),
         ("%dpsynth learn df -o 1model", "is not a variable name"),
         ("%dpsynth learn df --config df", "is a DataFrame, not a HighDimConfig"),
         ("%%dpsynth learn df\nepsilonn = 1", "line 2 of the cell: 'epsilonn' is not a parameter. Did"),

@@ -44,7 +44,8 @@ def test_other_commands_take_it_too_and_say_what_is_none(shell: Shell, frame: pl
     assert not shell.run("%dpsynth calc frame").error
     assert not shell.run("%dpsynth doctor frame").error
     shell.names["column"] = frame["age"]
-    assert "is a Series, not a table" in shell.run("%dpsynth calc column").error
+    told = "has the type Series of polars and is no table: make one of it (series.to_frame())"
+    assert told in shell.run("%dpsynth calc column").error
     assert "frame" in shell.run("%dpsynth calc nothing").error
 
 

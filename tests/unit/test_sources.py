@@ -660,7 +660,7 @@ def test_a_type_that_cannot_be_learned_is_named_and_can_be_left_out(tmp_path):
     [
         ("nothing/*.parquet", "there is no such file"),
         ("s3://bucket/table.parquet", "dask.dataframe.read_parquet"),
-        (17, "df is a int: pass a table of pandas, polars, pyarrow"),
+        (17, "df has the type int and is no table: pass a table of pandas, polars, pyarrow"),
     ],
 )
 def test_what_is_no_table_is_refused_with_what_to_do(data, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import io
 import itertools
 from pathlib import Path
@@ -12,15 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_dpsynth import Combinations
+from jupyter_dpsynth import Combinations, HighDimSynthesizer, MetaExtractor, cli
 from jupyter_dpsynth.display.console import RowsProgress
 from jupyter_dpsynth.engine.sampling import writing
+from jupyter_dpsynth.engine.sampling.provenance import is_known_synthetic
 from jupyter_dpsynth.engine.sampling.tables import Portion, split_portions
 from jupyter_dpsynth.errors import ConfigError, DataError
 from tests.support.models import untrained
 from tests.support.tables import mixed_table
 
 dd = pytest.importorskip("dask.dataframe")
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+feather = pytest.importorskip("pyarrow.feather")
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +41,36 @@ def small_parts(monkeypatch):
 
 def quiet(done, of):
     pass
+
+
+@pytest.mark.parametrize("writer", ["pyarrow", "pandas"])
+def test_decimal_numbers_and_days_of_parquet_get_their_types_again(writer, tmp_path):
+    rows = 600
+    days = pd.Series(pd.date_range("2024-01-01", periods=40)).dt.date
+    df = pd.DataFrame({"price": [decimal.Decimal(place % 90 * 5).scaleb(-2) for place in range(rows)]})
+    df["wide"], df["day"] = df["price"] * 1000, [days[place % 40] for place in range(rows)]
+    df["n"] = range(rows)
+    df.loc[::9, ["price", "day"]] = None
+    fields = {"price": pa.decimal128(8, 2), "wide": pa.decimal256(40, 4), "day": pa.date32(), "n": pa.int64()}
+    table = pa.Table.from_pandas(df, pa.schema(fields), preserve_index=False)
+    table = table if writer == "pandas" else table.replace_schema_metadata(None)
+    pq.write_table(table, tmp_path / "t.parquet")
+    synthesizer = untrained(tmp_path / "t.parquet", rows=rows)
+    assert synthesizer.df_meta["price"].decimals == 2
+    synthesizer.save(tmp_path / "m.dps")
+    again = HighDimSynthesizer.load(tmp_path / "m.dps")
+    again.synthesize(200, seed=0, to=tmp_path / "made.parquet")
+    for ending in ("parquet", "feather"):
+        words = ["synthesize", str(tmp_path / "m.dps"), "-n", "50", "-o", str(tmp_path / f"cli.{ending}")]
+        assert cli.main(words) == 0
+    made = pq.read_table(tmp_path / "made.parquet")
+    written = made, pq.read_table(tmp_path / "cli.parquet"), feather.read_table(tmp_path / "cli.feather")
+    assert all(dict(zip(each.schema.names, each.schema.types, strict=True)) == fields for each in written)
+    assert 0 < made["day"].null_count < 200
+    assert {value.as_tuple().exponent for value in made["price"].to_pylist() if value is not None} == {-2}
+    by_pandas = pd.read_parquet(tmp_path / "made.parquet")
+    assert is_known_synthetic(by_pandas)
+    assert MetaExtractor.extract(tmp_path / "made.parquet").names == again.df_meta.names
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])

@@ -72,6 +72,65 @@ def test_a_file_is_read_in_the_habit_of_its_country_and_told(habit, tmp_path):
     assert found[name].tolist() == df[name].tolist()
 
 
+UNITS = {
+    "$": [f"${value:,.2f}" for value in AMOUNTS],
+    "€": [number(value, ",", ".") + " €" for value in AMOUNTS],
+    "EUR": [f"EUR {value:.2f}" for value in AMOUNTS],
+    "%": [f"{value} %" for value in AMOUNTS],
+    "kg": [f"{value}kg" for value in AMOUNTS],
+}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_numbers_with_a_unit_are_numbers_and_the_unit_is_told(unit, tmp_path):
+    written = UNITS[unit]
+    written[3] = written[3].replace(unit, "").strip()  # one without it
+    written[4] = written[4].replace(unit, "£")  # and one with another
+    pd.DataFrame({"a": written, "n": range(ROWS)}).to_csv(tmp_path / "t.csv", index=False)
+    found = opened(tmp_path / "t.csv", f"{unit!r} at the numbers of 'a'")["a"]
+    assert found.isna().sum() == 1
+    assert found.drop(4).tolist() == np.delete(AMOUNTS, 4).tolist()
+
+
+def test_negative_numbers_are_read_as_bookkeeping_writes_them(tmp_path):
+    signs = np.where(np.arange(ROWS) % 3 == 0, -1, 1)
+    pairs = list(zip(AMOUNTS, signs, strict=True))
+    written = [f"({value:,.2f})" if sign < 0 else f"{value:,.2f}" for value, sign in pairs]
+    behind = [f"{value:.2f}-" if sign < 0 else f"{value:.2f}" for value, sign in pairs]
+    pd.DataFrame({"a": written, "b": behind}).to_csv(tmp_path / "t.csv", index=False)
+    found = opened(tmp_path / "t.csv")
+    assert found["a"].tolist() == found["b"].tolist() == (AMOUNTS * signs).tolist()
+
+
+def test_a_column_may_be_written_otherwise_than_its_file(tmp_path):
+    df = pd.DataFrame(
+        {
+            "a": [f"{value:.2f}" for value in AMOUNTS],
+            "b": [f"{value + 0.5:.1f}" for value in AMOUNTS],
+            "comma": [number(value, ",", ".") for value in AMOUNTS],
+            "day": DAYS.strftime("%d/%m/%Y"),
+            "month": DAYS.strftime("%m/%d/%Y"),
+            "id": [f"m{place}" for place in range(ROWS)],
+        }
+    )
+    df.to_csv(tmp_path / "t.csv", index=False)
+    told = ["a decimal comma in 'comma'", "the day first in 'day'", "the month first in 'month'"]
+    found = opened(tmp_path / "t.csv", told)
+    assert found["comma"].tolist() == AMOUNTS.tolist()
+    assert (found["day"] == DAYS).all()
+    assert (found["month"] == DAYS).all()
+    assert found["id"].tolist() == df["id"].tolist()
+
+
+def test_a_column_stays_text_if_that_is_asked_for(tmp_path):
+    pd.DataFrame({"phone": range(ROWS), "n": range(ROWS)}).to_csv(tmp_path / "t.csv", index=False)
+    found = opened(tmp_path / "t.csv", text=("phone",))
+    assert found["phone"].tolist() == [str(place) for place in range(ROWS)]
+    assert found["n"].tolist() == list(range(ROWS))
+    with pytest.raises(ConfigError, match="Did you mean"):
+        open_source(tmp_path / "t.csv", CsvOptions(text=("fone",)))
+
+
 def test_letters_are_read_as_most_lines_have_them_where_the_header_is_plain(tmp_path):
     for encoding, told in (("cp1252", "text in cp1252"), ("utf-8", "")):
         lines = ["city,n", *(f"{'Köln' if place % 2 else 'Bonn'},{place}" for place in range(ROWS))]

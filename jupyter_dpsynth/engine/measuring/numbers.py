@@ -39,6 +39,7 @@ FIRST_SHARE, SEARCH_SHARE = Fraction(3, 10), Fraction(1, 5)
 RESOLVED = 64  # points of a cell whose single values the tree tells apart
 NO_ROWS = np.zeros(0, dtype=np.int64)
 BOTH_ENDS = np.array([0, -1])  # of declared bounds: the first and the last cell
+CLEAR_CODE = 2.0  # standard deviations that a code must exceed to come back: else one that nobody has would
 CLEAR_REST = 3.0  # standard deviations of noise that rows beside single values must exceed
 
 
@@ -119,7 +120,7 @@ class _Tree:
     ) -> None:
         self.meta, self.resolution, self.bins = meta, resolution, bins
         self.rows, self.selection, self.allowance = selection.rows, selection, allowance
-        self.missing = values.missing if meta.nullable else 0
+        self.missing = values.missing * meta.nullable
         self.discrete = resolution > 0
         edges, self.declared = coarsest_cells(meta, resolution)
         self.low, self.high = edges[0], edges[-1]
@@ -187,14 +188,14 @@ class _Tree:
         own = tails.starts[held], tails.ends[held], np.maximum(found, 0), found
         return cells.joined(_Cells(*own, np.full(len(found), variance)))
 
-    def _coarsest(self) -> tuple[_Cells, float, float]:
-        """The cells of the public grid that hold rows; the missing rows, and the variance of their noise."""
+    def _coarsest(self) -> tuple[_Cells, NDArray[np.float64], float]:
+        """The cells of the public grid that hold rows; the missing rows by code, and each one's variance."""
         starts, ends = self.edges[:-1], self.edges[1:]
         raw, missing = self._measure(starts, ends, self.first, self.outside)
         # what is outside declared bounds is moved to these, which have cells of their own
         moved = np.where(self.moved > SURE * self.noise, self.moved, 0.0)
         np.add.at(raw, BOTH_ENDS[: len(moved)], moved)
-        self.present = max(self.rows - max(missing, 0.0), 1.0)
+        self.present = max(self.rows - max(float(missing.sum()), 0.0), 1.0)
         joined = 1
         if self.declared:
             whole = np.zeros(len(raw), dtype=np.int64), np.array([self.present])
@@ -286,7 +287,7 @@ class _Tree:
         ends: NDArray[np.float64],
         share: Fraction,
         outside: NDArray[np.int64] = NO_ROWS,
-    ) -> tuple[NDArray[np.float64], float]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Noisy counts of disjoint cells without the single values, of each of those, and of missing rows.
 
         Rows outside declared bounds have cells of their own in the first one.
@@ -302,13 +303,13 @@ class _Tree:
         # float64 holds whole numbers below 2^53 as they are
         counts -= known.taken_from(known.exact.astype(np.float64), starts, ends).astype(np.int64)
         np.subtract.at(counts, BOTH_ENDS[: len(outside)], outside)
-        noisy = allowance.counts(np.concatenate([counts, known.exact, outside, [self.missing]]))
-        single = len(counts) + len(known.exact)
+        noisy = allowance.counts(np.concatenate([counts, known.exact, outside, self.missing]))
+        single, last = len(counts) + len(known.exact), len(noisy) - len(self.missing)
         self.repeated = known.measured_again(noisy[len(counts) : single], allowance.noise)
-        self.moved = noisy[single:-1] if len(outside) else self.moved
+        self.moved = noisy[single:last] if len(outside) else self.moved
         back = np.empty(len(counts))
         back[order] = noisy[: len(counts)]
-        return back, float(noisy[-1])
+        return back, noisy[last:]
 
     def _splits(self, cells: _Cells) -> NDArray[np.bool_]:
         """Which cells hold so many rows that what is inside them is to be told apart."""
@@ -344,7 +345,7 @@ class _Tree:
         last = np.concatenate([e[1:] for e in edges])
         return first, last, group
 
-    def _finish(self, leaves: _Cells, missing: float, missing_variance: float) -> Discovered:
+    def _finish(self, leaves: _Cells, absent: NDArray[np.float64], absent_variance: float) -> Discovered:
         """Merge leaves into bins of about equal mass.
 
         Values of which there are few stay apart where they stand out: a month, a grade, a number of rooms
@@ -353,6 +354,7 @@ class _Tree:
         leaves = self._with_slopes(leaves)
         starts, ends, raw, variances = leaves.starts, leaves.ends, leaves.raw, leaves.variances
         mass = np.maximum(leaves.shrunk, 0)
+        missing, missing_variance = float(absent.sum()), absent_variance * len(absent)
         present = max(self.rows - max(missing, 0.0), 1.0)
         mass = mass * present / max(mass.sum(), 1.0)
         alone = point_after(starts, discrete=self.discrete)
@@ -368,7 +370,10 @@ class _Tree:
             _, first_leaf = np.unique(bins[full], return_index=True)
         counts = np.add.reduceat(raw, first_leaf)
         variances = np.add.reduceat(variances, first_leaf)
-        codec = NumericCodec(self.meta, self.resolution, *held_leaves(starts, ends, mass, first_leaf))
+        clear = np.where(absent > CLEAR_CODE * np.sqrt(absent_variance), absent, 0.0)
+        weights = np.maximum(clear, 0.0) if len(absent) > 1 else np.zeros(0)
+        held = held_leaves(starts, ends, mass, first_leaf)
+        codec = NumericCodec(self.meta, self.resolution, *held, missing_weights=weights)
         if self.meta.nullable:
             counts, variances = np.append(counts, missing), np.append(variances, missing_variance)
         return Discovered(codec, counts, variances, tuple(self.moved.tolist()), self.noise)

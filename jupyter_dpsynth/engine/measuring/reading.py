@@ -29,17 +29,19 @@ class ColumnValues:
 
     Attributes:
         parts: The present values of each part of the table, sorted: float64 numbers, or int64 microseconds.
-        missing: Exact number of missing values.
+        missing: Exact numbers of missing values, int64 `[1 + codes]`: of those without a code, and of those
+            with each of the codes that come back.
     """
 
     parts: list[NDArray[Any]]
-    missing: int
+    missing: NDArray[np.int64]
 
 
 def read_values(source: Source, meta: ContinuousMeta | DatetimeMeta) -> ColumnValues:
     """Read a column once; all later counts are made from what this returns."""
     dtype = np.int64 if isinstance(meta, DatetimeMeta) else np.float64
-    return _read(source, functools.partial(_sorted_values, meta=meta), [meta.name], np.dtype(dtype))
+    read = functools.partial(_sorted_values, meta=meta)
+    return _read(source, read, [meta.name], np.dtype(dtype), 1 + len(_codes(meta)))
 
 
 def read_differences(source: Source, meta: DatetimeMeta, base: DatetimeMeta, *, later: bool) -> ColumnValues:
@@ -57,11 +59,13 @@ def read_differences(source: Source, meta: DatetimeMeta, base: DatetimeMeta, *, 
 
 def _read(
     source: Source,
-    function: Callable[[pd.DataFrame], tuple[NDArray[Any], int]],
+    function: Callable[[pd.DataFrame], tuple[NDArray[Any], NDArray[np.int64]]],
     columns: Sequence[str],
     dtype: np.dtype[Any],
+    kinds: int = 1,
 ) -> ColumnValues:
-    lengths, missing = [0], 0
+    """The values that a function gives of each part, sorted, and how many are missing, of so many kinds."""
+    lengths, missing = [0], np.zeros(kinds, np.int64)
 
     def values() -> Iterator[NDArray[Any]]:
         nonlocal missing
@@ -74,18 +78,28 @@ def _read(
     return ColumnValues(np.split(together, np.cumsum(lengths)[1:-1]), missing)
 
 
-def _sorted_values(df: pd.DataFrame, meta: ContinuousMeta | DatetimeMeta) -> tuple[NDArray[Any], int]:
-    series = meta.present(df[meta.name])
+def _codes(meta: ContinuousMeta | DatetimeMeta) -> tuple[Any, ...]:
+    """The codes for a missing value that synthetic values have again."""
+    return meta.missing if isinstance(meta, ContinuousMeta) and meta.coded else ()
+
+
+def _sorted_values(
+    df: pd.DataFrame, meta: ContinuousMeta | DatetimeMeta
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The present values of a part, sorted, and how many are missing, by code."""
+    series, codes = meta.present(df[meta.name]), _codes(meta)
     if isinstance(meta, DatetimeMeta):
         moments, missing = time_values(series, duration=meta.is_duration)
-        return np.sort(moments[~missing]), int(missing.sum())
+        return np.sort(moments[~missing]), np.array([missing.sum()])
     values = number_values(series)
     missing = np.isnan(values)
-    return np.sort(values[~missing]), int(missing.sum())
+    written = number_values(df[meta.name])[missing] if codes else values
+    coded = np.array([(written == code).sum() for code in codes], np.int64)
+    return np.sort(values[~missing]), np.append(missing.sum() - coded.sum(), coded)
 
 
 def _sorted_differences(
     df: pd.DataFrame, meta: DatetimeMeta, base: DatetimeMeta, *, later: bool
-) -> tuple[NDArray[np.int64], int]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     lengths, missing = differences(df[meta.name], meta, df[base.name], base, later=later)
-    return np.sort(lengths[~missing]), int(missing.sum())
+    return np.sort(lengths[~missing]), np.array([missing.sum()])

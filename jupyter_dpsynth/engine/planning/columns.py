@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +11,9 @@ import pandas as pd
 
 from jupyter_dpsynth.engine.planning.conversions import (
     MISSING_WORDS,
+    TABLE,
     Conversion,
+    TextForm,
     converted,
     form_of_text,
     missing_codes,
@@ -19,7 +22,7 @@ from jupyter_dpsynth.engine.planning.conversions import (
 from jupyter_dpsynth.engine.planning.findings import Finding, Remedy, amount
 from jupyter_dpsynth.engine.planning.plan import MAX_CELLS
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DatetimeMeta, IdMeta
-from jupyter_dpsynth.sources.objects import type_name
+from jupyter_dpsynth.sources.objects import zoned_name
 from jupyter_dpsynth.sources.values import factorize, number_values, time_values
 
 if TYPE_CHECKING:
@@ -29,37 +32,44 @@ if TYPE_CHECKING:
 
 __all__ = ["ExaminedColumn"]
 
-ID_NAME = re.compile(r"(^|[_\W])(id|ids|uuid|guid|key|ssn|email|phone|iban|passport|person|patient)([_\W]|$)")
-CAMEL_ID = re.compile(r"[a-z](Id|ID|Key)$")
+ID_NAME = re.compile(
+    r"(^|[_\W])(id|ids|uuid|guid|key|ssn|email|phone|iban|passport|person|patient|pat|mrn|nhs|ipp|iep|matricule"
+    r"|nr|num|numero|numéro|n°|nummer|number|no)([_\W]|$)|(nummer|number|nr\.?|_no|_num)$"
+)
+CAMEL_ID = re.compile(r"[a-z](Id|ID|Key|Nr|No|Num)$")
+NUMBER_TYPES = ("int", "float")  # which mix freely
 ALMOST_ALL = 0.95
 FEW_DISTINCT = 20  # a column with fewer values identifies nobody
+MOST_ROWS_EACH = 50  # on average, of what names persons
 DENSE = 2  # numbers that count rows go up to at most this many times as many as there are
 RARE_SHARE = 0.2  # of the rows: if so many have rare values, the column is hard to learn
+CONVERT = "Convert them."
 FORMS = {  # what is found, and what to do
     "numbers": (
-        "{name} has numbers written as text in {rows}, with {detail}: each is a category without order.",
-        "Convert them.",
+        "{name} has numbers written as text, with {detail}: each is a category without order.",
+        CONVERT,
     ),
-    "dates": (
-        "{name} has dates written as text in {rows}, {detail}: each is a category without order.",
-        "Convert them.",
-    ),
+    "dates": ("{name} has dates written as text, {detail}: each is a category without order.", CONVERT),
     "two ways": (
-        "{name} has text that can be read in two ways in {rows}: {detail}.",
+        "{name} has text that can be read in two ways: {detail}.",
         "Convert it yourself, in the way that is right.",
     ),
     "codes": (
-        "{name} has codes with leading zeros in {rows}.",
+        "{name} has codes with leading zeros.",
         "Keep it as text: numbers have no such zeros. If they are too many, group them by the first digits.",
     ),
     "free text": (
-        "{name} is free text in {rows}: hardly any is there twice, and none is ever published.",
+        "{name} is free text: hardly any is there twice, and none is ever published.",
         "Leave it out.",
     ),
     "missing words": (
-        "{name} has words for a missing value in {rows}: {detail}.",
+        "{name} has words for a missing value: {detail}.",
         "Declare them as missing, unless they are an answer of their own.",
     ),
+}
+IN_TERMINAL = {  # what to do in a terminal, where that is something else
+    "two ways": "Say in which way it is right: --dayfirst or --no-dayfirst, --decimal, --thousands.",
+    "missing words": "Declare them as missing, unless they are an answer of their own.",
 }
 
 
@@ -73,32 +83,57 @@ class ExaminedColumn:
 
     def __init__(self, series: pd.Series, meta: ColumnMeta) -> None:
         series = meta.present(series)
-        self.meta, self.name, self._series = meta, meta.name, series
+        self.meta, self.name, self.series = meta, meta.name, series
         codes, self.values = factorize(series)
         self.codes: NDArray[np.int64] = codes
         self.rows = len(codes)
         self.counts = np.bincount(codes[codes >= 0], minlength=len(self.values))
         self.present = int(self.counts.sum())
         self.distinct = len(self.values) / max(self.present, 1)
-        self.kind_changes = series.dtype == object and self._odd_share(series) > 0
+        self.odd_rows = self._odd_rows() if series.dtype == object else 0
 
-    def _odd_share(self, series: pd.Series) -> float:
-        names = [type_name(value) for value, code in zip(series, self.codes, strict=True) if code >= 0]
-        return sum(name != self.meta.value_type for name in names) / max(len(names), 1)
+    def _odd_rows(self) -> int:
+        """How many rows have a value of another type than most."""
+        same = NUMBER_TYPES if self.meta.value_type in NUMBER_TYPES else (self.meta.value_type,)
+        names = map(zoned_name, self.series)
+        return sum(bool(name) and name not in same for name in names)
 
     @property
     def named_like_id(self) -> bool:
         """Whether its name is that of an identifier."""
         return bool(ID_NAME.search(self.name.lower()) or CAMEL_ID.search(self.name))
 
-    def findings(self, threshold: float) -> list[Finding]:
+    @functools.cached_property
+    def form(self) -> TextForm | None:
+        """What the texts of the column stand for; None if they are ordinary categories, or no texts."""
+        meta = self.meta
+        plain = isinstance(meta, CategoricalMeta) and meta.categories is None and meta.dtype != "category"
+        return form_of_text(self.name, self.values, self.counts) if plain else None
+
+    @property
+    def holds_days(self) -> bool:
+        """Whether it holds dates, also as text."""
+        times = isinstance(self.meta, DatetimeMeta) and not self.meta.is_duration
+        return times or (self.form is not None and self.form.what == "dates")
+
+    @property
+    def may_name_persons(self) -> bool:
+        """Whether it has many values, each of which comes again in a few rows."""
+        discrete = isinstance(self.meta, IdMeta | CategoricalMeta) or (
+            isinstance(self.meta, ContinuousMeta) and self._whole()
+        )
+        enough = len(self.values) > FEW_DISTINCT and self.present <= MOST_ROWS_EACH * len(self.values)
+        return discrete and enough and self.distinct < ALMOST_ALL
+
+    def findings(self, threshold: float, *, names_persons: bool = False) -> list[Finding]:
         """What can be said of the column.
 
         Args:
             threshold: How many rows a value needs to be published.
+            names_persons: Whether rows with the same value seem to be about the same person.
         """
         if isinstance(self.meta, IdMeta):
-            return self._several_rows(declared=True)
+            return self._several_rows() if self.may_name_persons else []
         if len(self.values) <= 1:
             text = (
                 f"{self.name!r} has the same value in all rows, or no value: measuring it only uses up "
@@ -107,8 +142,10 @@ class ExaminedColumn:
             advice = "Leave it out; you can add it to the synthetic table afterwards."
             return [Finding("constant", "hint", self.name, text, advice, Remedy("ignore", self.name))]
         form = [*self._form(), *self._codes()]
-        found = form or self._identifier() or self._several_rows(declared=False)
-        return [*(found or self._too_many_levels(threshold)), *self._gaps()]
+        found = form or self._identifier()
+        if self.may_name_persons and (names_persons or (self.named_like_id and not found)):
+            found = [*form, *self._several_rows()]
+        return [*(found or self._too_many_levels(threshold)), *self._levels(), *self._gaps()]
 
     def _identifier(self) -> list[Finding]:
         number = isinstance(self.meta, ContinuousMeta)
@@ -126,7 +163,8 @@ class ExaminedColumn:
             "Declare it as an identifier: it is then never learned, and gets new numbers in the synthetic "
             "table."
         )
-        return [Finding("identifier", "care", self.name, text, advice, Remedy("ids", self.name))]
+        remedy = Remedy("ids", self.name)
+        return [Finding("identifier", "care", self.name, text, advice, remedy, self._of(self.present))]
 
     def _whole(self) -> bool:
         """Whether all numbers are whole, as where missing values have made floats of integers."""
@@ -138,14 +176,8 @@ class ExaminedColumn:
         numbers = number_values(pd.Series(self.values))
         return bool(np.ptp(numbers) < DENSE * len(numbers))
 
-    def _several_rows(self, *, declared: bool) -> list[Finding]:
+    def _several_rows(self) -> list[Finding]:
         """An identifier whose values come again: several rows belong to one person."""
-        if (
-            not (declared or self.named_like_id)
-            or len(self.values) <= FEW_DISTINCT
-            or self.distinct >= ALMOST_ALL
-        ):
-            return []
         text = (
             f"{self.name!r} looks like an identifier of persons with several rows: such a person is "
             "protected less than the stated epsilon says, because it protects single rows."
@@ -154,7 +186,9 @@ class ExaminedColumn:
             "Make it the privacy unit, so that persons are protected; max_rows_per_unit limits the rows "
             "used of each."
         )
-        return [Finding("several rows", "care", self.name, text, advice, Remedy("privacy_unit", self.name))]
+        again = self._of(int(self.counts[self.counts > 1].sum()))
+        remedy = Remedy("privacy_unit", self.name)
+        return [Finding("several rows", "care", self.name, text, advice, remedy, again)]
 
     def _too_many_levels(self, threshold: float) -> list[Finding]:
         meta = self.meta
@@ -174,19 +208,34 @@ class ExaminedColumn:
             f"{MAX_CELLS - 2} values are kept apart, and rare ones are never published)."
         )
         advice = "Group its values, declare its categories if they are public, or leave it out."
-        return [Finding("levels", "care", self.name, text, advice, Remedy("ignore", self.name))]
+        many = self.present - int(kept[kept > threshold].sum())
+        remedy = Remedy("ignore", self.name)
+        return [Finding("levels", "care", self.name, text, advice, remedy, self._of(many))]
+
+    def _levels(self) -> list[Finding]:
+        """Levels of a `category` column that no row has, and that nobody has declared."""
+        meta, dtype = self.meta, self.series.dtype
+        if not isinstance(meta, CategoricalMeta) or meta.categories is not None:
+            return []
+        if not isinstance(dtype, pd.CategoricalDtype) or len(dtype.categories) <= len(self.values):
+            return []
+        text = (
+            f"{self.name!r} has levels that no row has: the synthetic table will have only levels that its "
+            "rows have, because a list of levels may have been made from the rows."
+        )
+        advice = "If the list is public, declare it: then all levels are kept."
+        told = "If the list is public, declare it, with --categories or in a --schema: then all are kept."
+        remedy = Remedy("categories", self.name)
+        return [Finding("unused levels", "hint", self.name, text, advice, remedy, 0, told)]
 
     def _form(self) -> list[Finding]:
         """Text that is something else, and objects of several types."""
-        found = []
-        meta = self.meta
-        plain = isinstance(meta, CategoricalMeta) and meta.categories is None and meta.dtype != "category"
-        form = form_of_text(self.name, self.values, self.counts) if plain else None
+        found, form = [], self.form
         if form is not None and (
             len(self.values) > FEW_DISTINCT or form.conversion is not None or form.codes
         ):
             told, advice = FORMS[form.what]
-            told = told.format(name=repr(self.name), rows=self._told(form.rows), detail=form.detail)
+            told = told.format(name=repr(self.name), detail=form.detail)
             remedy = self._proved(form.conversion)
             if form.what == "free text":
                 remedy = Remedy("ignore", self.name)
@@ -196,21 +245,27 @@ class ExaminedColumn:
             lost = form.conversion.lost if form.conversion is not None else 0
             if remedy and lost:
                 advice += f" {lost:,} rows that are written otherwise become missing."
-            found.append(Finding("text form", level, self.name, told, advice, remedy))
-        if self.kind_changes and self.meta.value_type:
+            elsewhere, rows = IN_TERMINAL.get(form.what, ""), self._of(form.rows)
+            found.append(Finding("text form", level, self.name, told, advice, remedy, rows, elsewhere))
+        if self.odd_rows and self.meta.value_type:
             text = (
-                f"{self.name!r} mixes types of values: those that are not {self.meta.value_type} may get "
-                "lost."
+                f"{self.name!r} holds values of the type {self.meta.value_type}; these are of another type, "
+                + ("and stay apart." if isinstance(self.meta, CategoricalMeta) else "and count as missing.")
             )
-            advice = "Convert the column to a single type."
-            found.append(Finding("mixed types", "hint", self.name, text, advice))
+            advice = "Convert the column to a single type; as text it loses nothing."
+            as_text = Conversion(self.name, f"{TABLE}[{self.name!r}].map(str, na_action='ignore')")
+            remedy = self._proved(as_text)
+            found.append(Finding("mixed types", "care", self.name, text, advice, remedy, self.odd_rows))
         return found
 
     def _proved(self, conversion: Conversion | None) -> Remedy | None:
         """A conversion as a remedy, if it does to the column what it is offered for."""
         if conversion is None:
             return None
-        made = converted(conversion, pd.DataFrame({self.name: self._series}))
+        try:
+            made = converted(conversion, pd.DataFrame({self.name: self.series}))
+        except Exception:  # noqa: BLE001 - an object may raise anything
+            return None
         gone = int((made.isna().to_numpy(bool) & (self.codes >= 0)).sum())
         blank = self._blank() if isinstance(self.meta, CategoricalMeta) else gone
         return Remedy("convert", conversion) if gone <= conversion.lost + blank else None
@@ -234,34 +289,36 @@ class ExaminedColumn:
         elif (
             isinstance(self.meta, DatetimeMeta)
             and not self.meta.is_duration
-            and self._series.dtype.kind == "M"
+            and self.series.dtype.kind == "M"
         ):
-            times, missing = time_values(self._series, duration=False)
+            times, missing = time_values(self.series, duration=False)
             codes = missing_days(pd.Series(times[~missing].view("datetime64[us]")))
             if self.meta.bounds is not None:
                 low, high = self.meta.bounds
                 found += self._outside(int((~missing & ((times < low) | (times > high))).sum()))
         if codes is not None:
             listed = ", ".join(map(str, codes.codes))
-            text = f"{self.name!r} has {listed} in {self._told(codes.rows)}: they seem to mean 'missing'."
+            text = f"{self.name!r} has {listed}: they seem to mean 'missing'."
             advice = "If they do, declare them; learned as they are, they would be people of that value."
             remedy = Remedy("missing", {self.name: list(codes.codes)})
-            found.append(Finding("missing codes", "care", self.name, text, advice, remedy))
+            rows = self._of(codes.rows)
+            found.append(Finding("missing codes", "care", self.name, text, advice, remedy, rows))
         return found
 
-    def _told(self, rows: int) -> str:
-        """How many rows a finding concerns; the number of all rows is not told."""
-        return "all rows" if rows == self.rows else f"{rows:,} rows"
+    def _of(self, rows: int) -> int | None:
+        """How many rows a finding concerns, None if all: the number of all rows is not told."""
+        return None if rows == self.rows else rows
 
     def _outside(self, rows: int) -> list[Finding]:
         if not rows:
             return []
-        text = f"{self.name!r} is outside its declared bounds in {self._told(rows)}: those would be moved."
+        text = f"{self.name!r} is outside its declared bounds: such values would be moved."
         advice = "Declare wider bounds if they are right, or correct the rows."
-        return [Finding("outside bounds", "care", self.name, text, advice)]
+        return [Finding("outside bounds", "care", self.name, text, advice, rows=self._of(rows))]
 
     def _gaps(self) -> list[Finding]:
         if self.present >= (1 - ALMOST_ALL) * self.rows:
             return []
         text = f"{self.name!r} is missing in most rows, so there is little to learn."
-        return [Finding("missing", "hint", self.name, text, "Leave it out.", Remedy("ignore", self.name))]
+        remedy, gone = Remedy("ignore", self.name), self._of(self.rows - self.present)
+        return [Finding("missing", "hint", self.name, text, "Leave it out.", remedy, gone)]

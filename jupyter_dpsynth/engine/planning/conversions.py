@@ -13,28 +13,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from jupyter_dpsynth.sources.sample import joined
+from jupyter_dpsynth.sources.written import (
+    CLOCKS,
+    DAYS,
+    MISSING_WORDS,
+    bare_numbers,
+    is_missing_word,
+    unit_of,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.sources.base import Source
+
 __all__ = [
     "MISSING_WORDS",
+    "TABLE",
     "Conversion",
     "MissingCodes",
     "TextForm",
     "converted",
+    "converted_table",
     "form_of_text",
     "missing_codes",
     "missing_days",
 ]
 
-# words for a missing value, in small letters
-MISSING_WORDS = frozenset(
-    {"", "-", "--", ".", "?", "na", "n/a", "n.a.", "nan", "none", "null", "nil", "unknown", "missing"}
-    | {"not available", "not known", "#n/v", "#n/a", "unbekannt", "k.a.", "k. a.", "keine angabe", "fehlt"}
-    | {"inconnu", "inconnue", "nc", "n.c.", "non renseigné", "manquant"}
-)
 MISSING_NUMBERS = (-1, -7, -8, -9, -77, -88, -99, -999, -9999, 9, 77, 88, 99, 777, 888, 999, 9999, 99999)
 MISSING_DAYS = ("9999-12-31", "2999-12-31", "2099-12-31", "1111-11-11", "1900-01-01", "1899-12-30")
 SPACES = "[ \u00a0\u202f]"
@@ -49,19 +57,8 @@ NUMBERS = (
     (r"\.", SPACES, "a decimal point and thousands spaces"),
     (r"\.", "['\u2019]", "a decimal point and thousands apostrophes"),
 )
-UNITS = re.compile(r"^\s*(?:[€$£%]|EUR|USD|CHF)\s*|\s*(?:[€$£%]|EUR|USD|CHF)\s*$")
-DAYS = (
-    "%d.%m.%Y",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d-%m-%Y",
-    "%m-%d-%Y",
-    "%Y/%m/%d",
-    "%d.%m.%y",
-    "%d/%m/%y",
-    "%m/%d/%y",
-)
-CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
+SIGNS, SIGNED = r"^\((.*)\)$|^(.*)-$", r"\(.*\)|.*-"  # negative numbers in bookkeeping
+TABLE = "\0"  # stands for the table in an expression
 MOST_LOST = 0.02  # of the rows with a value: with more, no conversion is offered
 LEAST_CODED = 0.002  # of the rows, and at least this many, must have a code for it to count as one
 FEWEST = 3
@@ -75,7 +72,7 @@ class Conversion:
 
     Attributes:
         column: The column.
-        expression: What becomes of it, in terms of a DataFrame `df`.
+        expression: What becomes of it, with `TABLE` where the name of the DataFrame stands.
         lost: How many rows with a value would have none afterwards.
     """
 
@@ -83,14 +80,16 @@ class Conversion:
     expression: str
     lost: int = 0
 
-    @property
-    def line(self) -> str:
+    def line(self, table: str = "df") -> str:
         """The line to run.
 
-        >>> Conversion("x", "df['x'].str.strip()").line
-        "df['x'] = df['x'].str.strip()"
+        Args:
+            table: The name of the DataFrame.
+
+        >>> Conversion("x", TABLE + "['x'].str.strip()").line("stays")
+        "stays['x'] = stays['x'].str.strip()"
         """
-        return f"df[{self.column!r}] = {self.expression}"
+        return f"{table}[{self.column!r}] = {self.expression.replace(TABLE, table)}"
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,22 @@ class MissingCodes:
 
 def converted(conversion: Conversion, df: pd.DataFrame) -> pd.Series:
     """What a conversion makes of its column; the table stays as it is."""
-    return eval(conversion.expression, {"df": df, "pd": pd})  # noqa: S307 - ours
+    return eval(conversion.expression.replace(TABLE, "df"), {"df": df, "pd": pd})  # noqa: S307 - ours
+
+
+def converted_table(source: Source, conversions: Sequence[Conversion]) -> pd.DataFrame:
+    """The whole table in memory, with its columns converted.
+
+    Args:
+        source: The private table.
+        conversions: Of its columns.
+
+    Privacy:
+        Private rows, for their owner.
+    """
+    names = [str(name) for name in source.described.columns]
+    df = joined(list(source.map(lambda part: part, names)))[names]
+    return df.assign(**{each.column: converted(each, df) for each in conversions})
 
 
 def form_of_text(name: str, values: list[object], counts: NDArray[np.int64]) -> TextForm | None:
@@ -141,11 +155,11 @@ def form_of_text(name: str, values: list[object], counts: NDArray[np.int64]) -> 
     texts = pd.Series(
         [value if isinstance(value, str) else "\0" for value in values], dtype=object
     ).str.strip()
-    absent = texts.str.casefold().isin(MISSING_WORDS).to_numpy(bool)
+    absent = is_missing_word(texts)
     if absent.all():
         return None
     words = sorted({str(values[place]) for place in np.flatnonzero(absent)})
-    column = f"df[{name!r}]"
+    column = f"{TABLE}[{name!r}]"
     blank = f"{column}.mask({column}.isin({words!r}))" if words else column
     present, rows = texts[~absent], counts[~absent]
     total = int(rows.sum())
@@ -183,8 +197,8 @@ class Counted:
 
     def as_numbers(self) -> TextForm | None:
         """The form if nearly all are numbers in one way of writing them."""
-        plain = self.texts.str.replace(UNITS, "", regex=True)
-        unit = (plain != self.texts).any()
+        unit = unit_of(self.texts, self.rows)
+        plain = bare_numbers(self.texts, unit)
         fits = {}
         for point, group, words in NUMBERS:
             pattern = GROUPED.format(group=group or "(?!)", point=point)
@@ -199,9 +213,13 @@ class Counted:
         good, read, (point, group) = fits[ways[0]]
         if any(not fits[words][1].equals(read) for words in ways[1:]):
             return TextForm("two ways", int(self.rows.sum()), f"numbers with {ways[0]} or with {ways[1]}")
+        told = ways[0] + f" and {unit!r}" * bool(unit)
         steps = f"{self.blank}.str.strip()"
         if unit:
-            steps += f".str.replace({UNITS.pattern!r}, '', regex=True)"
+            mark = re.escape(unit)
+            steps += rf".str.replace(r'^([-+]?)\s*{mark}\s*|\s*{mark}$', r'\1', regex=True)"
+        if self.texts.str.fullmatch(SIGNED).any():
+            steps += rf".str.replace(r'{SIGNS}', r'-\1\2', regex=True)"
         if group:
             steps += f".str.replace({group!r}, '', regex=True)"
         if point == ",":
@@ -209,7 +227,7 @@ class Counted:
         coerce = ", errors='coerce'" if best else ""
         whole = bool((read == np.rint(read)).all()) and bool((read.abs() < 2**53).all())
         expression = f"pd.to_numeric({steps}{coerce})" + ".astype('Int64')" * whole
-        return TextForm("numbers", int(self.rows.sum()), ways[0], Conversion(self.name, expression, best))
+        return TextForm("numbers", int(self.rows.sum()), told, Conversion(self.name, expression, best))
 
     def as_dates(self) -> TextForm | None:
         """The form if nearly all are dates in one order of day, month and year."""

@@ -9,6 +9,7 @@ is stated to be public.
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ import numpy as np
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.columns import ExaminedColumn
-from jupyter_dpsynth.engine.planning.findings import BANNER, Finding, Remedy, amount
+from jupyter_dpsynth.engine.planning.findings import BANNER, Finding, Place, Remedy, amount
+from jupyter_dpsynth.engine.planning.pairs import dates_of_persons, orders_nearly_kept
 from jupyter_dpsynth.engine.planning.plan import least_rows, plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError, shielded
 from jupyter_dpsynth.metadata.columns import (
@@ -31,7 +33,7 @@ from jupyter_dpsynth.metadata.columns import (
 from jupyter_dpsynth.metadata.extracting import column_meta, gather_declarations
 from jupyter_dpsynth.privacy.releases import partition_threshold
 from jupyter_dpsynth.sources.base import FrameSource
-from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_for_owner
+from jupyter_dpsynth.sources.sample import LOOKED_AT, MOST_ROWS, rows_for_owner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import ColumnMeta
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["BANNER", "Finding", "Remedy", "examine"]
+__all__ = ["BANNER", "Finding", "Place", "Remedy", "examine"]
 
 LEVELS = ("stop", "care", "hint")
 NOISY_SHARE = 0.03  # of the rows: noise of a count beside which all but the most frequent values vanish
@@ -98,7 +100,8 @@ def _examine(
         )
         for name, kind in source.refused.items()
     ]
-    source = source.without(list(source.refused)) if odd else source
+    odd += _unread(source)
+    source = source.without(list(source.refused)) if source.refused else source
     df, rows = rows_for_owner(source), source.rows
     metas, found = _metadata(FrameSource(df), df_meta, options)
     found += odd
@@ -108,14 +111,32 @@ def _examine(
     plan = _plan(config, columns, rows)
     # a value is looked for in fewer rows, where it is rarer
     threshold = _threshold(plan, columns) * len(df) / max(rows, 1)
-    single = [finding for column in columns for finding in column.findings(threshold)]
+    persons = dates_of_persons(columns)
+    single = [
+        finding
+        for column in columns
+        for finding in column.findings(threshold, names_persons=column.name in persons)
+    ]
     identifiers = {each.column for each in single if each.kind in {"identifier", "several rows"}}
-    found += [*_table_findings(rows, config, columns, identifiers), *single]
+    found += [*_table_findings(rows, config, columns, identifiers), *single, *orders_nearly_kept(columns)]
     if not any(finding.kind == "few rows" for finding in found):
         found += _many_columns(plan)
-    if source.partitioned:
-        found.append(Finding("part", "hint", "", LOOKED_AT, PART_ADVICE))
+    if len(df) < rows:
+        found.append(Finding("part", "hint", "", LOOKED_AT, PART_ADVICE, rows=len(df)))
     return sorted(found, key=lambda each: LEVELS.index(each.level))
+
+
+def _unread(source: Source) -> list[Finding]:
+    """Columns of text files in which some texts were read as missing."""
+    found = []
+    for name, rows in source.unread(MOST_ROWS).items():
+        text = f"{name!r} has texts that do not fit what the other rows have: they are read as missing."
+        advice = (
+            "Correct them in the file, or let them be missing, if they are. Kept as text the column loses "
+            "nothing, but each text is then a category without order."
+        )
+        found.append(Finding("unread", "care", name, text, advice, Remedy("text", name), rows))
+    return found
 
 
 def _metadata(
@@ -197,6 +218,8 @@ def _table_findings(
                 f"No bounds are declared for {shown}: they are measured, which uses a part of epsilon.",
                 "Declare what is public knowledge, not what you see in the table: bounds = "
                 f"{{{unbounded[0]!r}: (lowest, highest)}}.",
+                in_terminal="Declare what is public knowledge, not what you see in the table: --bounds "
+                f"{shlex.quote(unbounded[0] + '=LOWEST,HIGHEST')}.",
             )
         )
     return found
@@ -243,9 +266,11 @@ def _repeated_rows(columns: list[ExaminedColumn]) -> list[Finding]:
     key = np.zeros(len(usable[0]), dtype=np.int64)
     for codes in usable:  # numbered anew after each column, so that nothing overflows
         _, key = np.unique(key * (codes.max(initial=0) + 2) + codes + 1, return_inverse=True)
-    share = 1 - len(np.unique(key)) / len(key)
+    same = np.bincount(np.unique(key, return_inverse=True)[1])
+    share = 1 - len(same) / len(key)
     if share < 0.001:
         return []
+    rows = int(same[same > 1].sum())
     return [
         Finding(
             "repeated rows",
@@ -254,5 +279,8 @@ def _repeated_rows(columns: list[ExaminedColumn]) -> list[Finding]:
             f"{amount(share).capitalize()} rows are the same as another row.",
             "If they are copies by mistake, remove them: df = df.drop_duplicates(). If one person has "
             "several rows, the guarantee for that person is weaker.",
+            rows=None if rows == len(key) else rows,
+            in_terminal="If they are copies by mistake, remove them where the file was made. If one person "
+            "has several rows, the guarantee for that person is weaker.",
         )
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,14 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "APPLY",
     "BANNER",
+    "NOTEBOOK",
     "NOTHING",
     "SIGNS",
     "Finding",
+    "Place",
     "Remedy",
     "amount",
+    "apply_at",
     "blocks",
+    "conversions_of",
     "findings_text",
 ]
 
@@ -29,22 +33,58 @@ BANNER = (
 DECLARED = ("missing", "ids", "ignore")
 SIGNS = {"stop": ("✗", "must change"), "care": ("⚠", "look at this"), "hint": ("•", "hint")}
 NOTHING = "Nothing was found that would spoil a run."
-CONVERSIONS = "All conversions together, to paste into a cell (df is your table); then check again:"
+CONVERSIONS = "All conversions together, to paste into a cell; then check again:"
 DECLARATIONS = "All declarations together, to paste into the %%dpsynth learn cell:"
+OPTIONS = "All options together, for 'jupyter dpsynth doctor' and 'learn':"
+CONVERTED = (
+    "All conversions together: this command again with --convert {target}, which {makes} the converted "
+    "table; then check that one:"
+)
 APPLY = (
-    "Put a line of code into the %%dpsynth learn cell; run one that begins with df[ in a cell before it. "
-    "In the panel (%dpsynth panel, tab 'Check-up'), a "
-    "button applies it."
+    "Put a line of the form 'name = value' into the %%dpsynth learn cell, and run the others in cells of "
+    "their own. In the panel (%dpsynth panel, tab 'Check-up'), a button applies it."
+)
+APPLY_IN_TERMINAL = (
+    "Add the options to this command to check again, and to 'jupyter dpsynth learn' (--order to 'jupyter "
+    "dpsynth synthesize')."
 )
 
 
 @dataclass(frozen=True)
-class Remedy:
-    """The remedy for a finding, as one line of a cell.
+class Place:
+    """Where findings are read, and so what a remedy looks like.
 
     Attributes:
-        name: A parameter, 'ids', 'ignore' for a column that is better left out, 'missing', or 'convert'.
-        value: A column's name, codes for a missing value by column, the parameter's value, or a `Conversion`.
+        table: What the user calls the table: a variable, or a file.
+        in_pandas: Whether that is a DataFrame of pandas in memory, which its owner can convert.
+        terminal: Whether this is a terminal, where nothing of Python is run.
+    """
+
+    table: str = "df"
+    in_pandas: bool = True
+    terminal: bool = False
+
+    @property
+    def converting(self) -> str:
+        """The command that makes all conversions, where the table is not in pandas."""
+        if self.terminal:
+            return f"jupyter dpsynth doctor {shlex.quote(self.table)} --convert converted.parquet"
+        return f"%dpsynth doctor {self.table} --convert df"
+
+
+NOTEBOOK = Place()
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """The remedy for a finding, as one line of a cell, or as an option of the command line.
+
+    Attributes:
+        name: A parameter, 'ids', 'ignore' for a column that is better left out, 'missing', 'convert',
+            'order' for two columns in order, 'categories' for public levels, or 'text' for a column of a
+            file that is to stay text.
+        value: A column's name, codes for a missing value by column, the parameter's value, a `Conversion`,
+            or two columns, the lower one first.
     """
 
     name: str
@@ -52,19 +92,56 @@ class Remedy:
 
     @property
     def line(self) -> str:
+        """The line to write in a notebook where the table is called df."""
+        return self.written(NOTEBOOK)
+
+    def written(self, place: Place) -> str:
         """The line to write.
+
+        Args:
+            place: Where.
 
         >>> Remedy("ids", "person").line, Remedy("epsilon", 2.0).line
         ("ids = ['person']", 'epsilon = 2')
         >>> Remedy("missing", {"height": [-9]}).line
         "missing = {'height': [-9]}"
+        >>> Remedy("missing", {"height": [-9, 999]}).written(Place(terminal=True))
+        '--missing height=-9,999'
         """
         if isinstance(self.value, Conversion):
-            return self.value.line
+            return self.value.line(place.table) if place.in_pandas else place.converting
+        if place.terminal or self.name in ("order", "text"):
+            before = {"order": "%dpsynth synthesize 1000 ", "text": f"%dpsynth doctor {place.table} "}
+            return ("" if place.terminal else before[self.name]) + self._option()
+        if self.name == "categories":
+            levels = f"list({place.table}[{self.value!r}].cat.categories)"
+            return f"categories = {{{self.value!r}: {levels}}}" if place.in_pandas else ""
         if self.name in {"ids", "ignore"}:
             return f"{self.name} = [{self.value!r}]"
         value = f"{self.value:g}" if isinstance(self.value, float) else repr(self.value)
         return f"{self.name} = {value}"
+
+    def _option(self) -> str:
+        """The same as an option of a command."""
+        if self.name == "categories":
+            return ""
+        if self.name == "order":
+            return f"--order {shlex.quote(' <= '.join(self.value))}"
+        if self.name == "missing":
+            pairs = [f"{name}={','.join(map(_item, codes))}" for name, codes in self.value.items()]
+            return " ".join(f"--missing {shlex.quote(pair)}" for pair in pairs)
+        option = {"ids": "id"}.get(self.name, self.name).replace("_", "-")
+        if isinstance(self.value, bool):
+            return f"--{'' if self.value else 'no-'}{option}"
+        value = f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
+        return f"--{option} {shlex.quote(value)}"
+
+
+def _item(code: object) -> str:
+    """A value in a list of the command line; one with a comma or spaces around it has quotes."""
+    text = str(code)
+    plain = text and text == text.strip() and not set(text) & set(",\"'")
+    return text if plain else '"' + text.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True)
@@ -79,6 +156,8 @@ class Finding:
         text: What was found.
         advice: What to do.
         remedy: The same as one line, if one line does it.
+        rows: How many rows it concerns; None if all.
+        in_terminal: What to do in a terminal, if that is something else.
     """
 
     kind: str
@@ -87,6 +166,22 @@ class Finding:
     text: str
     advice: str
     remedy: Remedy | None = None
+    rows: int | None = None
+    in_terminal: str = ""
+
+    @property
+    def heading(self) -> str:
+        """How grave it is, and how many rows it concerns."""
+        many = "all rows" if self.rows is None else "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        return f"{SIGNS[self.level][1]} ({many})"
+
+    def advice_at(self, place: Place) -> str:
+        """What to do, in words for a place."""
+        return (place.terminal and self.in_terminal) or self.advice
+
+    def line_at(self, place: Place) -> str:
+        """The line that does it in a place; empty if none does."""
+        return self.remedy.written(place) if self.remedy else ""
 
 
 def amount(share: float) -> str:
@@ -94,32 +189,51 @@ def amount(share: float) -> str:
     return "a few" if share < 0.02 else "some" if share < 0.1 else "many" if share < 0.5 else "most"
 
 
-def findings_text(findings: Sequence[Finding], apply: str = APPLY) -> str:
+def conversions_of(findings: Sequence[Finding]) -> list[Conversion]:
+    """The conversions that are offered."""
+    values = [each.remedy.value for each in findings if each.remedy]
+    return [value for value in values if isinstance(value, Conversion)]
+
+
+def findings_text(findings: Sequence[Finding], place: Place = NOTEBOOK) -> str:
     """All findings as text.
 
     Args:
         findings: The findings.
-        apply: What to do with their lines, in words.
+        place: Where they are read.
     """
     lines = [f"⚠ {BANNER}", ""]
     if not findings:
         return "\n".join([*lines, f"✓ {NOTHING}"])
     for each in findings:
-        sign, words = SIGNS[each.level]
-        lines += [f"{sign} {words}: {each.text}", f"    {each.advice}"]
-        lines += [f"    >>> {each.remedy.line}"] if each.remedy else []
-    for heading, block in blocks(findings).items():
+        line = each.line_at(place)
+        lines += [f"{SIGNS[each.level][0]} {each.heading}: {each.text}", f"    {each.advice_at(place)}"]
+        lines += [f"    {line}" if place.terminal else f"    >>> {line}"] if line else []
+    for heading, block in blocks(findings, place).items():
         lines += ["", heading, *(f"    {line}" for line in block)]
-    return "\n".join([*lines, "", apply])
+    return "\n".join([*lines, "", apply_at(place)])
 
 
-def blocks(findings: Sequence[Finding]) -> dict[str, list[str]]:
+def apply_at(place: Place) -> str:
+    """What to do with the lines."""
+    return APPLY_IN_TERMINAL if place.terminal else APPLY
+
+
+def blocks(findings: Sequence[Finding], place: Place = NOTEBOOK) -> dict[str, list[str]]:
     """Lines to be run together, by what is said above them; none where one finding has its line alone."""
     remedies = [each.remedy for each in findings if each.remedy]
-    conversions = [each.line for each in remedies if each.name == "convert"]
+    conversions = list(dict.fromkeys(each.written(place) for each in remedies if each.name == "convert"))
+    found: dict[str, list[str]] = {}
+    if not place.in_pandas and conversions:
+        target, makes = ("FILE", "writes") if place.terminal else ("NAME", "makes")
+        found[CONVERTED.format(target=target, makes=makes)] = conversions
+    elif len(conversions) > 1:
+        found[CONVERSIONS] = conversions
     declared = [each for each in remedies if each.name in DECLARED]
+    if place.terminal:
+        options = [each.written(place) for each in remedies if each.name not in ("convert", "order", "text")]
+        return found | ({OPTIONS: [" ".join(filter(None, options))]} if len(options) > 1 else {})
     codes = {name: code for each in declared if each.name == "missing" for name, code in each.value.items()}
     columns = {key: [each.value for each in declared if each.name == key] for key in ("ids", "ignore")}
     lines = [f"{key} = {value!r}" for key, value in (("missing", codes), *columns.items()) if value]
-    found = {CONVERSIONS: conversions} if len(conversions) > 1 else {}
     return found | ({DECLARATIONS: lines} if len(declared) > 1 else {})

@@ -17,8 +17,12 @@ import numpy as np
 
 from jupyter_dpsynth.errors import DataError, shielded
 from jupyter_dpsynth.sources.fingerprint import row_hashes, rows_digest
+from jupyter_dpsynth.sources.objects import moments, type_name
+from jupyter_dpsynth.sources.values import number_values
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -89,8 +93,9 @@ def is_known_synthetic(df: pd.DataFrame) -> bool:
     if stamp is None:
         same_size = [made for made in known.values() if made is not None and len(made.rows) == len(df)]
         return any(np.array_equal(made.rows, made.rows_of(df)) for made in same_size)
-    if stamp not in known:
-        return bool(rows_digest(_sorted_rows(df)).hex() == stamp)  # made by another process
+    if stamp not in known:  # made by another process
+        # stamps of version 0.1 were made of objects as they are
+        return stamp in (rows_digest(_sorted_rows(df)).hex(), rows_digest(np.sort(row_hashes(df))).hex())
     made = known[stamp]
     if made is None or len(made.rows) == 0:
         return False
@@ -128,4 +133,19 @@ def require_synthetic(df_synth: pd.DataFrame, *, original: bool, synthetic: bool
 
 
 def _sorted_rows(df: pd.DataFrame) -> NDArray[np.uint64]:
-    return np.sort(row_hashes(df))
+    """Sorted hashes of rows; decimal numbers and days count as those that Parquet makes objects of."""
+    return np.sort(row_hashes(df.assign(**dict(_plain_columns(df)))))
+
+
+def _plain_columns(df: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
+    """Columns of decimal numbers and days of Python as floating numbers and points in time."""
+    import pandas as pd
+
+    for name in df.columns:
+        series = df[name]
+        first = next((kind for kind in map(type_name, series) if kind), "") if series.dtype == object else ""
+        if first == "Decimal":
+            yield name, pd.Series(number_values(series), series.index)
+        elif first == "date":
+            days, missing = moments(series)
+            yield name, pd.Series(days.view("datetime64[us]"), series.index).mask(missing)

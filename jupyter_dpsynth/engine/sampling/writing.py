@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from jupyter_dpsynth.encoding.storing import write_arrow_file
 from jupyter_dpsynth.engine.sampling.generation import CHAIN_ROWS
 from jupyter_dpsynth.engine.sampling.provenance import mark_synthetic
 from jupyter_dpsynth.engine.sampling.tables import plan_table, split_portions
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.constraints import Constraint
     from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.engine.sampling.tables import Portion, TableMaker
+    from jupyter_dpsynth.sources.forms import TableForm
 
 __all__ = ["PART_ROWS", "write_table"]
 
@@ -104,11 +106,12 @@ def write_table(
     shared: Any = (
         dask.delayed(maker, traverse=False) if client is None else client.scatter(maker, broadcast=True)
     )
-    write = dask.delayed(_write_part, pure=False)
+    write, form = dask.delayed(_write_part, pure=False), learned.codec.df_meta.form
     done = 0
     # each part limits its own products to one thread, and must find that limit when it takes its own back
     with threadpool_limits(1, user_api="blas"):
-        for written in computed((write(shared, part, rows) for part in parts), ahead=1, retries=ATTEMPTS):
+        tasks = (write(shared, part, rows, form) for part in parts)
+        for written in computed(tasks, ahead=1, retries=ATTEMPTS):
             if isinstance(written, DPSynthError):
                 raise written
             done += written
@@ -178,7 +181,7 @@ def _parts(pattern: Path, portions: Sequence[Portion], seed: int | None) -> list
     ]
 
 
-def _write_part(maker: TableMaker, part: _Part, of: int) -> int | DPSynthError:
+def _write_part(maker: TableMaker, part: _Part, of: int, form: TableForm) -> int | DPSynthError:
     """Make and store one part; returns its number of rows, or the error."""
     try:
         df = maker.make(part.portions, np.random.default_rng(part.seed), part.first, of)
@@ -187,7 +190,7 @@ def _write_part(maker: TableMaker, part: _Part, of: int) -> int | DPSynthError:
         return error
     for attempt in range(ATTEMPTS):
         try:
-            _store(df, part.path)
+            _store(df, part.path, form)
         except OSError as error:
             if attempt == ATTEMPTS - 1:
                 reason = error.strerror or type(error).__name__
@@ -200,12 +203,12 @@ def _write_part(maker: TableMaker, part: _Part, of: int) -> int | DPSynthError:
     raise AssertionError
 
 
-def _store(df: pd.DataFrame, path: Path) -> None:
+def _store(df: pd.DataFrame, path: Path, form: TableForm) -> None:
     """Write under another name, then rename, so that nobody sees an incomplete file."""
     hidden = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         if path.suffix == ".parquet":
-            df.to_parquet(hidden, index=False)
+            write_arrow_file(df, hidden, form)
         else:
             df.to_csv(hidden, index=False)
         hidden.replace(path)

@@ -91,4 +91,5 @@ READING = (
     Option("dayfirst", "", "CSV: 01/02/2024 is in February; else found, and told."),
     Option("no-dayfirst", "", "CSV: 01/02/2024 is in January."),
     Option("na", "TEXT", "CSV: a text that is a missing value, or a list of such texts."),
+    Option("text", "COLUMN", "CSV: a column that stays text, or a list of such columns."),
 )

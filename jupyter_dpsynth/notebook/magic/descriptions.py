@@ -107,8 +107,9 @@ Every row meets the conditions: a value, None for missing, a list of values, or 
 
     %dpsynth synthesize 1000 --where {"sex": "Female", "age": (18, 65)}
     %dpsynth synthesize 1000 --balance income      # equally many rows for each category
+    %dpsynth synthesize 1000 --order 'admitted <= discharged'
 
-Both also work for files; shares are then exact over all files together:
+All of them also work for files; shares are then exact over all files together:
 
     %dpsynth synthesize 10_000_000 --to out/*.parquet --balance income"""
 
@@ -208,7 +209,12 @@ DOCTOR = Command(
     "doctor",
     ("DATAFRAME",),
     "Check the rows for problems before anything is spent. For the owner's eyes only.",
-    (_CONFIG, _META, *READING),
+    (
+        Option("convert", "NAME", "Put the table with all conversions that are offered into a variable."),
+        _CONFIG,
+        _META,
+        *READING,
+    ),
     _DOCTOR_DETAILS,
     body=True,
     plans_run=True,
@@ -227,6 +233,7 @@ SYNTHESIZE = Command(
             "COLUMN",
             "Equally many rows for each category of a column, or a dict of {shares}.",
         ),
+        Option("order", "PAIR", "Two columns of which the first is never above the second: 'first <= last'."),
         Option("to", "PATTERN", "Write files instead, part by part: out/*.parquet or out/*.csv."),
         Option("overwrite", "", "With --to: replace existing files."),
         _SYNTHESIZER,

@@ -169,11 +169,10 @@ def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = 
     if text.isidentifier() and text not in namespace:
         raise DataError(f"there is no DataFrame {text!r}.{did_you_mean(text, names)}{known}")
     value = evaluate(text, namespace, where)
-    from jupyter_dpsynth.sources.opening import is_table
+    from jupyter_dpsynth.sources.opening import is_table, no_table
 
     if not is_table(value):
-        kind = type(value).__name__
-        raise DataError(f"{where} = {text!r} is a {kind}, not a table.{known}")
+        raise DataError(f"{where} = {text!r} {no_table(value)}.{known}")
     return value
 
 
@@ -210,7 +209,7 @@ def _named(text: str | None, namespace: Mapping[str, Any], where: str) -> Any:  
         return find_dataframe(text, namespace, where)
     from jupyter_dpsynth.sources.opening import names_files
 
-    if any(sign in text for sign in "/\\*\"'") or names_files(text):
+    if any(sign in text for sign in "/\\*\"'") or names_files(text) or Path(text).is_file():
         return expand(text, namespace, where)
     value = namespace.get(text)
     if isinstance(value, str | os.PathLike):

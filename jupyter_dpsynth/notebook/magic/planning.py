@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.notebook.magic.namespace import find_table, read_value, variable_name
 from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, reading_of, settings, table_of
-from jupyter_dpsynth.notebook.output import mime_bundle, publish
+from jupyter_dpsynth.notebook.output import mime_bundle, publish, say
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
+from jupyter_dpsynth.sources.forms import PANDAS
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
@@ -70,15 +71,25 @@ def _whole_number(parsed: ParsedLine, namespace: dict[str, Any], name: str) -> i
 
 def doctor(session: Session, parsed: ParsedLine) -> None:
     """Show the findings of the check-up."""
+    from jupyter_dpsynth.engine.planning.conversions import converted_table
     from jupyter_dpsynth.engine.planning.doctor import examine
-    from jupyter_dpsynth.engine.planning.findings import findings_text
+    from jupyter_dpsynth.engine.planning.findings import Place, conversions_of, findings_text
     from jupyter_dpsynth.notebook.show.findings import findings_html
 
     config, schema = settings(session, parsed)
+    output = parsed.options.get("convert")
+    name = None if output is None else variable_name(output, "--convert", session.namespace)
     with table_of(session, parsed, schema) as table:
         df_meta = meta_of(session, parsed, table, schema) if "meta" in parsed.options else None
-        findings = examine(table, config.resolve(), df_meta=df_meta, declared=schema)
-    publish(mime_bundle(findings_text(findings), findings_html(findings)))
+        with table.without([]) as examined:
+            findings = examine(examined, config.resolve(), df_meta=df_meta, declared=schema)
+        in_pandas = not table.partitioned and table.form.kind == PANDAS.kind
+        place = Place(parsed.argument() or "df", in_pandas=in_pandas)
+        if name is not None:
+            session.namespace[name] = converted_table(table, conversions_of(findings))
+            say(f"{name}: the table with all conversions, in pandas. Check it: %dpsynth doctor {name}")
+            return
+    publish(mime_bundle(findings_text(findings, place), findings_html(findings, place)))
 
 
 def panel(session: Session, parsed: ParsedLine) -> None:

@@ -89,15 +89,18 @@ def reading_of(session: Session, parsed: ParsedLine) -> CsvOptions | None:
         return None
     day_first = True if "dayfirst" in given else False if "no-dayfirst" in given else None
     named = ("sep", "encoding", "decimal", "thousands")
-    texts = {name: expand(given[name], session.namespace, f"--{name}") for name in named if name in given}
-    return CsvOptions(**texts, day_first=day_first, na=_texts(given.get("na", "[]"), session))
+    texts: dict[str, Any] = {
+        name: expand(given[name], session.namespace, f"--{name}") for name in named if name in given
+    }
+    texts |= {name: _texts(given.get(name, "[]"), session, f"--{name}") for name in ("na", "text")}
+    return CsvOptions(**texts, day_first=day_first)
 
 
-def _texts(written: str, session: Session) -> tuple[str, ...]:
+def _texts(written: str, session: Session, option: str) -> tuple[str, ...]:
     """One text, or a list of texts, as it stands in a line."""
     if written[0] not in "[({":
-        return (expand(written, session.namespace, "--na"),)
-    values = read_value(written, session.namespace, "--na")
+        return (expand(written, session.namespace, option),)
+    values = read_value(written, session.namespace, option)
     return (values,) if isinstance(values, str) else tuple(map(str, values))
 
 

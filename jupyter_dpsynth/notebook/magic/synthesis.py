@@ -21,6 +21,7 @@ from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.sources.forms import given_as
 
 if TYPE_CHECKING:
+    from jupyter_dpsynth.constraints import Ordering
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
     from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -68,6 +69,8 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
         balance = options["balance"]
         plain = balance in synthesizer.codec.names or (balance.isidentifier() and balance not in namespace)
         given["balance"] = balance if plain else _request(balance, namespace, "--balance")
+    if "order" in options:
+        given["constraints"] = _orders(options["order"], namespace, synthesizer)
     given["num_rows"] = None if rows is None else read_value(rows, namespace, "ROWS")
     if "to" in parsed.options:
         _write(synthesizer, name, parsed, namespace, given)
@@ -81,6 +84,15 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
         f"{output}: {len(df_synth):,} synthetic rows, {len(df_synth.columns)} columns, from {name}. "
         "This cost no epsilon."
     )
+
+
+def _orders(text: str, namespace: dict[str, Any], synthesizer: HighDimSynthesizer) -> list[Ordering]:
+    """One pair of columns in order as it stands in a line, or a list of such pairs."""
+    from jupyter_dpsynth.engine.sampling.requests import ordering_of
+
+    written = read_value(text, namespace, "--order") if text[:1] in "[(" else expand(text, {}, "--order")
+    pairs = [written] if isinstance(written, str) else list(written)
+    return [ordering_of(str(pair), synthesizer.codec.names) for pair in pairs]
 
 
 def _request(text: str, namespace: dict[str, Any], option: str) -> Any:  # noqa: ANN401 - what a user writes

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dpsynth.config import HighDimConfig
-    from jupyter_dpsynth.engine.planning.doctor import Finding, Remedy
+    from jupyter_dpsynth.engine.planning.doctor import Finding, Place, Remedy
     from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 
 __all__ = ["CheckUp"]
@@ -70,10 +70,10 @@ class CheckUp:
         """Look at the table and show what was found."""
         from jupyter_dpsynth.engine.planning.doctor import examine
 
-        declared = self.schema.arguments()
+        declared, place = self.schema.arguments(), self.schema.place
         findings = examine(self.schema.table(), self.config.resolve(), declared=declared)
         self.clear()
-        rows = [self._row(finding) for finding in findings] or [widgets.HTML(nothing_html())]
+        rows = [self._row(finding, place) for finding in findings] or [widgets.HTML(nothing_html())]
         self._results.children = [widgets.HTML(banner_html()), *rows]
         self._clear.disabled = False
 
@@ -86,15 +86,16 @@ class CheckUp:
                 one.close()
         self._clear.disabled = True
 
-    def _row(self, finding: Finding) -> Any:  # noqa: ANN401 - a widget
-        words = widgets.HTML(finding_html(finding), layout={"flex": "1 1 300px", "min_width": "0"})
+    def _row(self, finding: Finding, place: Place) -> Any:  # noqa: ANN401 - a widget
+        words = widgets.HTML(finding_html(finding, place), layout={"flex": "1 1 300px", "min_width": "0"})
         children = [words]
         remedy = finding.remedy
-        if remedy is not None:
+        elsewhere = remedy is not None and remedy.name in ("order", "text")  # no setting of the panel
+        if remedy is not None and not elsewhere and (place.in_pandas or remedy.name != "convert"):
             button = widgets.Button(
                 description="Convert" if remedy.name == "convert" else "Apply",
                 icon="check",
-                tooltip=remedy.line,
+                tooltip=remedy.written(place),
                 layout={"width": "auto"},
             )
             button.on_click(guarded(lambda: self._apply(remedy, button), self._say))
@@ -117,9 +118,11 @@ class CheckUp:
             self.schema.convert(remedy.value)
         elif remedy.name == "missing":
             self.schema.declare_missing(remedy.value)
+        elif remedy.name == "categories":
+            self.schema.declare_levels(remedy.value)
         elif remedy.name in ROLES:
             self.schema.set(remedy.value, role=ROLES[remedy.name])
         else:
             setattr(self.config, remedy.name, remedy.value)
         button.disabled, button.description = True, "Applied"
-        self._say(f"Applied: {remedy.line}")
+        self._say(f"Applied: {remedy.written(self.schema.place)}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.engine.planning.conversions import converted
+from jupyter_dpsynth.engine.planning.findings import Place
 from jupyter_dpsynth.errors import ConfigError, DPSynthError, MetadataError, did_you_mean
 from jupyter_dpsynth.metadata.columns import (
     CategoricalMeta,
@@ -16,6 +17,7 @@ from jupyter_dpsynth.metadata.columns import (
     check_column_names,
 )
 from jupyter_dpsynth.metadata.extracting import OPTIONS, column_meta, gather_declarations
+from jupyter_dpsynth.sources.forms import PANDAS
 from jupyter_dpsynth.sources.opening import known_columns
 
 if TYPE_CHECKING:
@@ -92,8 +94,10 @@ class SchemaDraft:
     Args:
         source: The table.
         declared: Arguments of `MetaExtractor.extract` to start from, and `ignore`.
+        called: What the user calls the table.
 
     Attributes:
+        called: The same.
         columns: The columns by name.
         partitioned: Whether the table is read part by part.
         copied: Whether it is copied into a private file before.
@@ -103,8 +107,9 @@ class SchemaDraft:
         MetadataError: A declaration names an unknown column.
     """
 
-    def __init__(self, source: Source, declared: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, source: Source, declared: Mapping[str, Any] | None = None, called: str = "df") -> None:
         check_column_names(source.described)
+        self.called = called
         self._source, self._rows = source, 0
         self.partitioned, self.copied = source.partitioned, source.copied
         self._looks: dict[str, Any] = {}  # of new identifiers
@@ -150,6 +155,11 @@ class SchemaDraft:
             column = self.columns[name]
             typed = [column.missing] * bool(column.missing.strip())
             self.set(name, missing=", ".join([*typed, _domain_text(values, texts=column.texts)]))
+
+    def declare_levels(self, name: str) -> None:
+        """Declare the levels of a `category` column, as its owner states that they are public."""
+        levels = self._source.described[name].dtype.categories
+        self.set(name, domain=_domain_text(levels, texts=self.columns[name].texts))
 
     def set(self, name: str, **changes: Any) -> None:  # noqa: ANN401 - texts, by name of the attribute
         """Change a column's role, domain, decimals or missing values.
@@ -209,6 +219,12 @@ class SchemaDraft:
         """The columns that are not left out."""
         return [draft for draft in self.columns.values() if draft.role != IGNORE]
 
+    @property
+    def place(self) -> Place:
+        """Where the check-up's lines are run."""
+        in_pandas = not self.partitioned and self._source.form.kind == PANDAS.kind
+        return Place(self.called, in_pandas=in_pandas)
+
     def table(self) -> Source:
         """The table without the columns that are left out; the caller must close it."""
         return self._source.without(self.ignored)
@@ -220,7 +236,10 @@ class SchemaDraft:
             ConfigError: The table is not in memory.
         """
         if self.partitioned:
-            raise ConfigError(f"the table is not in memory: run {conversion.line} where you read it.")
+            raise ConfigError(
+                f"the table is not in memory as a DataFrame of pandas: run {self.place.converting} in a "
+                "cell, and open the panel for df."
+            )
         frame = self._source.described
         frame[conversion.column] = converted(conversion, frame)
         self.columns[conversion.column] = self._first_draft(conversion.column)

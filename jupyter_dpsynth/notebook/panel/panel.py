@@ -102,7 +102,7 @@ class ConfigPanel:
         self.config = HighDimConfig() if config is None else config
         session = current_session()
         self._front_end = session.front_end()
-        self.schema = None if df is None else SchemaDraft(open_source(df), declared)
+        self.schema = None if df is None else SchemaDraft(open_source(df), declared, name or "df")
         self.name = name or _name_of(df, session.namespace)
         self._actions = Actions(session, output, self.say, self._show_state)
         self._build(dataset or "")

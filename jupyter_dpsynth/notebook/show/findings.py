@@ -8,10 +8,12 @@ from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import DONE, ERROR, INK, MUTED, WARN, callout, card, join, sign, strong
 from jupyter_dpsynth.engine.planning.findings import (
-    APPLY,
     BANNER,
+    NOTEBOOK,
     NOTHING,
     SIGNS,
+    Place,
+    apply_at,
     blocks,
 )
 
@@ -36,14 +38,12 @@ def nothing_html() -> Markup:
     return Markup('<div style="color:{}">{} {}</div>').format(INK, sign("✓", DONE), NOTHING)
 
 
-def finding_html(finding: Finding) -> Markup:
-    """One finding: its severity as a sign and a word, what was found, and what to do."""
-    (character, words), colour = SIGNS[finding.level], COLOURS[finding.level]
-    line: str = ""
-    if finding.remedy:
-        line = Markup('<div><code style="background:none;padding:0">{}</code></div>').format(
-            finding.remedy.line
-        )
+def finding_html(finding: Finding, place: Place = NOTEBOOK) -> Markup:
+    """One finding: how grave it is as a sign and in words, what was found, and what to do."""
+    character, colour = SIGNS[finding.level][0], COLOURS[finding.level]
+    line: str = finding.line_at(place)
+    if line:
+        line = Markup('<div><code style="background:none;padding:0">{}</code></div>').format(line)
     return Markup(
         '<div style="color:{ink};font-size:13px;line-height:19px;white-space:normal">'
         "{sign} <b>{words}:</b> {text}"
@@ -51,22 +51,26 @@ def finding_html(finding: Finding) -> Markup:
     ).format(
         ink=INK,
         sign=sign(character, colour),
-        words=words,
+        words=finding.heading,
         text=finding.text,
         muted=MUTED,
-        advice=finding.advice,
+        advice=finding.advice_at(place),
         line=line,
     )
 
 
-def findings_html(findings: Sequence[Finding]) -> Markup:
+def findings_html(findings: Sequence[Finding], place: Place = NOTEBOOK) -> Markup:
     """All findings for a notebook."""
     if not findings:
         return card(banner_html(), nothing_html(), kind="findings")
     item = Markup('<li style="margin:6px 0">{}</li>')
     block = Markup('<div>{}</div><pre style="background:none;padding:0">{}</pre>')
-    together = join(block.format(heading, "\n".join(lines)) for heading, lines in blocks(findings).items())
+    together = join(
+        block.format(heading, "\n".join(lines)) for heading, lines in blocks(findings, place).items()
+    )
     content = Markup(
         '<ul style="list-style:none;padding:0;margin:0">{}</ul>{}<div style="color:{}">{}</div>'
-    ).format(join(item.format(finding_html(each)) for each in findings), together, MUTED, APPLY)
+    ).format(
+        join(item.format(finding_html(each, place)) for each in findings), together, MUTED, apply_at(place)
+    )
     return card(banner_html(), content, kind="findings")
