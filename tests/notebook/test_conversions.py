@@ -108,6 +108,15 @@ def test_leading_zeros_stay() -> None:
     assert finding.remedy is None
 
 
+def test_numbers_that_were_codes_with_leading_zeros_are_told() -> None:
+    codes = RANDOM.choice([1067, 8056, 50667, 80331], ROWS)
+    df = pd.DataFrame({"PLZ": codes, "x": codes})
+    found = [
+        each for each in examine(open_source(df), HighDimConfig().resolve()) if each.kind == "lost zeros"
+    ]
+    assert [(each.column, each.rows) for each in found] == [("PLZ", (codes < 10_000).sum())]
+
+
 def test_free_text_and_amounts_are_no_identifiers() -> None:
     free = [f"patient number {place} came back after {place + 2} days" for place in range(ROWS)]
     assert found_in(free)["text form"].remedy.line == "ignore = ['x']"

@@ -36,6 +36,10 @@ ID_NAME = re.compile(
     r"(^|[_\W])(id|ids|uuid|guid|key|ssn|email|phone|iban|passport|person|patient|pat|mrn|nhs|ipp|iep|matricule"
     r"|nr|num|numero|numéro|n°|nummer|number|no)([_\W]|$)|(nummer|number|nr\.?|_no|_num)$"
 )
+CODE_NAME = re.compile(
+    r"plz|postleitzahl|post\W?_?code|zip|postal|phone|telefon|téléphone|\btel\b|iban|siret"
+)
+LEAST_DIGITS = 4  # of codes that may begin with a zero
 CAMEL_ID = re.compile(r"[a-z](Id|ID|Key|Nr|No|Num)$")
 NUMBER_TYPES = ("int", "float")  # which mix freely
 ALMOST_ALL = 0.95
@@ -141,7 +145,7 @@ class ExaminedColumn:
             )
             advice = "Leave it out; you can add it to the synthetic table afterwards."
             return [Finding("constant", "hint", self.name, text, advice, Remedy("ignore", self.name))]
-        form = [*self._form(), *self._codes()]
+        form = [*self._form(), *self._codes(), *self._zeros()]
         found = form or self._identifier()
         if self.may_name_persons and (names_persons or (self.named_like_id and not found)):
             found = [*form, *self._several_rows()]
@@ -257,6 +261,24 @@ class ExaminedColumn:
             remedy = self._proved(as_text)
             found.append(Finding("mixed types", "care", self.name, text, advice, remedy, self.odd_rows))
         return found
+
+    def _zeros(self) -> list[Finding]:
+        """Numbers that are probably codes which have lost their leading zeros in reading."""
+        if not isinstance(self.meta, ContinuousMeta) or not CODE_NAME.search(self.name.lower()):
+            return []
+        numbers = number_values(pd.Series(self.values))
+        if not self._whole() or (numbers < 0).any():
+            return []
+        digits = np.array([len(str(int(number))) for number in numbers])
+        short = digits < digits.max()
+        if digits.max() < LEAST_DIGITS or not short.any() or self.counts[short].sum() > self.present / 2:
+            return []
+        text = (
+            f"{self.name!r} has numbers with fewer digits: they seem to be codes without their leading zeros."
+        )
+        advice = f"Read the table again with text in it: pandas.read_csv(..., dtype={{{self.name!r}: str}})."
+        rows, told = self._of(int(self.counts[short].sum())), f"Keep it as text: --text {self.name}."
+        return [Finding("lost zeros", "care", self.name, text, advice, rows=rows, in_terminal=told)]
 
     def _proved(self, conversion: Conversion | None) -> Remedy | None:
         """A conversion as a remedy, if it does to the column what it is offered for."""

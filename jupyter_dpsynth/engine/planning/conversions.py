@@ -59,7 +59,8 @@ NUMBERS = (
 )
 SIGNS, SIGNED = r"^\((.*)\)$|^(.*)-$", r"\(.*\)|.*-"  # negative numbers in bookkeeping
 TABLE = "\0"  # stands for the table in an expression
-MOST_LOST = 0.02  # of the rows with a value: with more, no conversion is offered
+MOST_LOST = 0.1  # of the rows with a value: with more, no conversion is offered
+NEARLY_ALL_DIGITS = 0.98  # of the texts of a column of codes
 LEAST_CODED = 0.002  # of the rows, and at least this many, must have a code for it to count as one
 FEWEST = 3
 FAR = 1.0  # how many times the range of nearly all other values a code is away from them
@@ -166,7 +167,7 @@ def form_of_text(name: str, values: list[object], counts: NDArray[np.int64]) -> 
     coded = present.str.fullmatch(r"0\d+").to_numpy(bool)
     if (
         rows[coded].sum() >= max(FEWEST, LEAST_CODED * total)
-        and present.str.fullmatch(r"\d+").mean() > 1 - MOST_LOST
+        and present.str.fullmatch(r"\d+").mean() > NEARLY_ALL_DIGITS
     ):
         return TextForm("codes", int(rows[coded].sum()))
     known = Counted(name, present, rows, blank)
