@@ -123,7 +123,7 @@ def _rebuild(schema: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Lear
     columns, width, sizes = len(codec.columns), int(codec.sizes.sum()), codec.sizes.tolist()
     derived = tuple(Derived.from_dict(each, sizes) for each in schema.get("derived", ()))
     _rehearse(codec)
-    _check_reference(schema["reference"], sizes)
+    _check_reference(schema["reference"], codec)
     shapes: dict[str, tuple[int, ...]] = {
         "weights": (width + sum(feature.size for feature in derived), width),
         "bias": (width,),
@@ -148,13 +148,17 @@ def _rebuild(schema: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Lear
     return HighDimConfig(**schema["config"]), learned
 
 
-def _check_reference(reference: dict[str, Any], sizes: list[int]) -> None:
+def _check_reference(reference: dict[str, Any], codec: TableCodec) -> None:
     """Raise ArtifactError unless the measurements fit the columns."""
+    sizes = codec.sizes.tolist()
     for name in ("shares", "noise"):
         if [len(cells) for cells in reference[name]] != sizes:
             damaged(SYNTHESIZER, f"{name} do not fit the columns")
     if any(abs(sum(cells) - 1) > ROUNDING for cells in reference["shares"]):
         damaged(SYNTHESIZER, "shares do not add up to 1")
+    moved = [len(column.moved_into) for column in codec.columns]
+    if reference.get("moved") and [len(rows) for rows in reference["moved"]] != moved:
+        damaged(SYNTHESIZER, "moved rows do not fit the columns")
     if [len(row) for row in reference["dependence"]] != [len(sizes)] * len(sizes):
         damaged(SYNTHESIZER, "dependence does not fit the columns")
     dependence = np.array(reference["dependence"])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.learning.progress import RunProgress
     from jupyter_dpsynth.engine.learning.spending import LedgerEntry
     from jupyter_dpsynth.engine.model.learned import Learned
+    from jupyter_dpsynth.engine.model.losses import ColumnLoss
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.privacy.audit import TrainingAudit
@@ -326,6 +327,13 @@ class HighDimSynthesizer:
     def reference(self) -> MeasuredReference:
         """The noisy marginals and dependences; you may show them and compare with them for free."""
         return self.learned.reference
+
+    @property
+    def losses(self) -> tuple[ColumnLoss, ...]:
+        """What each learned column loses, with noise; free: epsilon has paid for it."""
+        from jupyter_dpsynth.engine.model.losses import column_losses
+
+        return column_losses(self.learned.codec, self.learned.reference)
 
     @property
     def codec(self) -> TableCodec:

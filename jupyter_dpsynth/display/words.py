@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 import time
 
-__all__ = ["compact", "duration", "epsilon_text", "item_text", "reserved_words", "seconds_left"]
+__all__ = [
+    "compact",
+    "duration",
+    "epsilon_text",
+    "item_text",
+    "percent",
+    "reserved_words",
+    "seconds_left",
+]
 
 # of a run's budget, by the names that receipts and ledgers keep
 ITEMS = {"second look at unlisted names": "second measurement of rare categories"}
@@ -26,6 +34,18 @@ def epsilon_text(value: float) -> str:
     exact = Decimal(repr(float(value)))
     rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), rounding=ROUND_CEILING)
     return f"{float(rounded):.4g}"
+
+
+def percent(share: float) -> str:
+    """A share in percent, with as many digits as it needs to be told from 0.
+
+    >>> percent(0.123), percent(0.0234), percent(0.00056), percent(0.0)
+    ('12 %', '2.3 %', '0.06 %', '0 %')
+    """
+    whole = 100 * share
+    if whole >= 9.95:
+        return f"{whole:.0f} %"
+    return f"{whole:.1f} %" if whole >= 0.1 else f"{whole:.1g} %"
 
 
 def reserved_words(epsilon: float, target: float) -> str:

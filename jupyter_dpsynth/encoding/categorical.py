@@ -78,14 +78,31 @@ class CategoryCodec:
         names = (*map(as_text, self.published), pooled)
         return (*names, "missing") if self.meta.nullable else names
 
+    @property
+    def moved_into(self) -> tuple[int, ...]:
+        """The pool: it holds the rows whose value no synthetic row has, besides those of its own values."""
+        return (len(self.published),)
+
+    @property
+    def moved_labels(self) -> tuple[str, ...]:
+        """The label of these rows, if they are told apart."""
+        return ("too rare to publish" if self.meta.categories is None else "not declared",)
+
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
         """Codes `int32 [n]` of a column; unknown values get the code of the pool."""
+        return self._encode(series, len(self.published))
+
+    def encode_apart(self, series: pd.Series) -> NDArray[np.int32]:
+        """The same, but unknown values have a code of their own, after those of the cells."""
+        return self._encode(series, self.size)
+
+    def _encode(self, series: pd.Series, unknown: int) -> NDArray[np.int32]:
         codes, values = factorize(self.meta.present(series))
-        published, pooled = list(self.published), len(self.published)
+        published, pool = list(self.published), list(self.pool)
         if self.meta.dtype == "object" and self.meta.categories is None:
-            published, values = [key_of(v) for v in published], [key_of(v) for v in values]
-        index = {value: cell for cell, value in enumerate(published)}
-        table = np.array([*(index.get(value, pooled) for value in values), self._missing_cell])
+            published, pool, values = ([key_of(v) for v in each] for each in (published, pool, values))
+        index = dict.fromkeys(pool, len(published)) | {value: cell for cell, value in enumerate(published)}
+        table = np.array([*(index.get(value, unknown) for value in values), self._missing_cell])
         return table[codes].astype(np.int32)  # -1, missing, is the table's last entry
 
     @property

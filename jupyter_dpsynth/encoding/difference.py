@@ -130,8 +130,18 @@ class DifferenceCodec:
     def _told(self, length: str) -> str:
         return f"{length} {'after' if self.later else 'before'} {self.base}"
 
-    def encode(self, series: pd.Series, base: pd.Series, base_meta: DatetimeMeta) -> NDArray[np.int32]:
-        """Codes `int32 [n]`.
+    @property
+    def moved_into(self) -> tuple[int, ...]:
+        """The bins that hold what is below and above the range, which synthetic values never are."""
+        return self.difference.moved_into
+
+    @property
+    def moved_labels(self) -> tuple[str, ...]:
+        """The labels of these rows, if they are told apart."""
+        return tuple(map(self._told, self.difference.moved_labels))
+
+    def lengths(self, series: pd.Series, base: pd.Series, base_meta: DatetimeMeta) -> NDArray[np.float64]:
+        """The time between both columns as points of `difference`, float64 `[n]`, NaN where one is missing.
 
         Args:
             series: The column.
@@ -141,7 +151,7 @@ class DifferenceCodec:
         lengths, absent = differences(series, self.meta, base, base_meta, later=self.later)
         points = to_points(lengths, self.difference.meta, self.difference.resolution)
         points[absent] = np.nan
-        return self.difference.encode_points(points)
+        return points
 
     def decode(self, codes: NDArray[np.int32], base: pd.Series, generator: np.random.Generator) -> pd.Series:
         """A column `[n]` of the original dtype, missing where the base is.

@@ -140,6 +140,17 @@ class NumericCodec:
         place = int(np.searchsorted(reached, 0.5))
         return float((self.starts[place] + self.ends[place]) / 2 * (self.resolution or 1.0))
 
+    @property
+    def moved_into(self) -> tuple[int, ...]:
+        """The bins that hold what is below and above the range, which synthetic values never are."""
+        return 0, len(self.first_leaf) - 1
+
+    @property
+    def moved_labels(self) -> tuple[str, ...]:
+        """The labels of these rows, if they are told apart."""
+        low, high = self.starts[0], self._last_points(self.ends[-1])
+        return f"below {self._format(low)}", f"above {self._format(high)}"
+
     def bin_starts(self) -> NDArray[np.float64]:
         """Where each bin begins, in values (microseconds for times); the first one holds what is below it."""
         return self.starts[self.first_leaf] * (self.resolution or 1.0)
@@ -183,12 +194,23 @@ class NumericCodec:
         """Codes `int32 [n]` of a column; values outside the bins get the code of the nearest bin."""
         return self.encode_points(points_of(series, self.meta, self.resolution))
 
+    def encode_apart(self, series: pd.Series) -> NDArray[np.int32]:
+        """The same, but values below and above the range have codes of their own, after those of cells."""
+        return self.encode_points_apart(points_of(series, self.meta, self.resolution))
+
     def encode_points(self, points: NDArray[np.float64]) -> NDArray[np.int32]:
         """Codes `int32 [n]` of points."""
         codes = np.searchsorted(self.starts[self.first_leaf[1:]], points, side="right")
         missing = np.isnan(points)
         fallback = len(self.first_leaf) if self.meta.nullable else 0
         return np.where(missing, fallback, codes).astype(np.int32)
+
+    def encode_points_apart(self, points: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Codes of points, with codes of their own for those below and above the range."""
+        codes = self.encode_points(points)
+        codes[points < self.starts[0]] = self.size
+        codes[points >= self.ends[-1]] = self.size + 1
+        return codes
 
     def decode(self, codes: NDArray[np.int32], generator: np.random.Generator) -> pd.Series:
         """A column `[n]` of the original dtype: draws a leaf by weight, then a point in it uniformly."""

@@ -73,11 +73,14 @@ class TableCodec:
         codes = np.empty((len(df), len(self.columns)), dtype=self.code_type, order="F")
         for index, codec in enumerate(self.columns):
             if isinstance(codec, DifferenceCodec):
-                base = self.moments(codec.base)
-                codes[:, index] = codec.encode(df[codec.meta.name], df[base.name], base)
+                codes[:, index] = codec.difference.encode_points(self.lengths(df, codec))
             else:
                 codes[:, index] = codec.encode(df[codec.meta.name])
         return codes
+
+    def lengths(self, df: pd.DataFrame, codec: DifferenceCodec) -> NDArray[np.float64]:
+        """The times between a column and its base, in points `[n]`."""
+        return codec.lengths(df[codec.meta.name], df[codec.base], self.moments(codec.base))
 
     def moments(self, name: str) -> DatetimeMeta:
         """Metadata of a column of points in time."""
@@ -85,6 +88,30 @@ class TableCodec:
         if not isinstance(meta, DatetimeMeta):
             raise TypeError
         return meta
+
+    @property
+    def sizes_apart(self) -> NDArray[np.int64]:
+        """Number of codes of each learned column that `encode_apart` gives, `[m]`."""
+        return np.array([codec.size + len(codec.moved_into) for codec in self.columns], dtype=np.int64)
+
+    def encode_apart(self, df: pd.DataFrame) -> NDArray[np.integer[Any]]:
+        """Codes `[n, m]` that tell rows whose value no synthetic row has from those of the cell it is in."""
+        code_type = np.min_scalar_type(int(self.sizes_apart.max()) - 1)
+        codes = np.empty((len(df), len(self.columns)), dtype=code_type, order="F")
+        for index, codec in enumerate(self.columns):
+            if isinstance(codec, DifferenceCodec):
+                codes[:, index] = codec.difference.encode_points_apart(self.lengths(df, codec))
+            else:
+                codes[:, index] = codec.encode_apart(df[codec.meta.name])
+        return codes
+
+    def joined(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """What `encode` gives, from what `encode_apart` gives."""
+        out = np.empty(codes.shape, dtype=self.code_type, order="F")
+        for index, codec in enumerate(self.columns):
+            cells = np.append(np.arange(codec.size), codec.moved_into).astype(self.code_type)
+            out[:, index] = cells[codes[:, index]]
+        return out
 
     def present(self, df: pd.DataFrame) -> pd.DataFrame:
         """The learned columns, `[n, m]`, in which what stands for a missing value is missing."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.engine.model.losses import ColumnLoss
     from jupyter_dpsynth.evaluation.distances import Metric
     from jupyter_dpsynth.evaluation.overall import Overall
     from jupyter_dpsynth.evaluation.plots import ColumnComparison
@@ -32,3 +33,4 @@ class Comparison:
     overall: Overall | None
     joint: Callable[[int, int], tuple[NDArray[np.float64], NDArray[np.float64]]]
     banner: str | None = None
+    losses: tuple[ColumnLoss, ...] = ()

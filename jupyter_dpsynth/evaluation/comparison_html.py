@@ -17,25 +17,18 @@ from jupyter_dpsynth.display.html import (
     strong,
     table,
 )
-from jupyter_dpsynth.evaluation.plots import (
-    MOST_MAPPED,
-    REFERENCE,
-    SYNTHETIC,
-    column_figure,
-    dependence_figures,
-    picture_html,
-    worst_pairs,
-)
+from jupyter_dpsynth.evaluation.maps import MOST_MAPPED, dependence_figures, worst_pairs
+from jupyter_dpsynth.evaluation.overall import NOT_GIVEN
+from jupyter_dpsynth.evaluation.plots import REFERENCE, SYNTHETIC, column_figure, picture_html
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.evaluation.comparison import Comparison
 
-__all__ = ["NOTHING_STANDS_OUT", "comparison_html"]
+__all__ = ["comparison_html"]
 
 NOT_PRIVATE = "rgb(213, 94, 0)"  # not the theme's: to be seen in notebooks that Jupyter does not trust, too
 MOST_DRAWN = 24  # columns in a notebook's output; wide tables would make it slow and large
 MOST_PAIRS = 10
-NOTHING_STANDS_OUT = "not available; no dependence between columns stands out from the noise"
 
 
 def comparison_html(report: Comparison) -> Markup:
@@ -46,7 +39,7 @@ def comparison_html(report: Comparison) -> Markup:
     """
     overall = report.overall
     summary = (
-        paragraph(strong("Overall:"), f" {NOTHING_STANDS_OUT}.")
+        paragraph(strong("Overall:"), f" {NOT_GIVEN}.")
         if overall is None
         else score(f"Overall {overall.text}", overall.meaning)
     )

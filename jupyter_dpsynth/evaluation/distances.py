@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_dpsynth.evaluation.axes import quantiles_of_shares
 from jupyter_dpsynth.evaluation.metrics import (
     Discretizer,
     cell_counts,
@@ -20,33 +22,29 @@ from jupyter_dpsynth.evaluation.overall import Overall, overall_of
 from jupyter_dpsynth.evaluation.plots import ColumnComparison
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.evaluation.axes import CellAxis
+
 __all__ = [
+    "Chance",
     "Metric",
     "chance_floor",
-    "distance_of_halves",
+    "compared_pairs",
     "distances",
     "joint_of_measured",
     "joint_of_tables",
     "learned_figures",
-    "overall_by_halves",
-    "overall_by_noise",
+    "mean_distance",
+    "overall_of_tables",
     "sorted_columns",
 ]
 
 HOLDOUT_SHARE = 0.2
-BY_HALVES = (
-    "100: pairs of columns differ no more than between two random halves of the original; 0: as much as in "
-    "a table in which each column was shuffled separately"
-)
-BY_NOISE = (
-    "100: the differences are no larger than the noise of the measurements and chance explain; 0: as large "
-    "as for a table with the right columns but no dependence between them"
-)
+MOST_PAIRS = 300  # more tell little about the mean, and with noise each single one less
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def sorted_columns(
     reference: tuple[NDArray[np.float64], ...],
     synthetic: tuple[NDArray[np.float64], ...],
     noise: tuple[NDArray[np.float64], ...] | None,
-    ordered: tuple[bool, ...],
+    axes: tuple[CellAxis | None, ...],
     good: Sequence[float],
 ) -> tuple[ColumnComparison, ...]:
     """The columns of two tables side by side, largest difference first."""
@@ -83,48 +81,79 @@ def sorted_columns(
             reference[place],
             synthetic[place],
             None if noise is None else noise[place],
-            ordered[place],
+            axis,
             0.5 * float(np.abs(reference[place] - synthetic[place]).sum()),
             good[place],
+            ()
+            if axis is None
+            else quantiles_of_shares(
+                axis, reference[place], synthetic[place], None if noise is None else noise[place]
+            ),
         )
-        for place, name in enumerate(names)
+        for place, (name, axis) in enumerate(zip(names, axes, strict=True))
     ]
     return tuple(sorted(columns, key=lambda column: -column.distance))
 
 
-def _halves(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two random halves of a table."""
-    order = np.random.default_rng(0).permutation(len(codes))
-    return codes[order[: len(codes) // 2]], codes[order[len(codes) // 2 :]]
+def compared_pairs(columns: int) -> list[tuple[int, ...]]:
+    """The pairs of columns that a score is the mean of: all, or `MOST_PAIRS` random ones; of one column, it.
+
+    The same ones for every comparison of tables with so many columns.
+    """
+    if columns < 2:
+        return [(column,) for column in range(columns)]
+    pairs = list(itertools.combinations(range(columns), 2))
+    chosen = np.sort(np.random.default_rng(0).permutation(len(pairs))[:MOST_PAIRS])
+    return [pairs[place] for place in chosen]
 
 
-def distance_of_halves(codes: NDArray[np.int64], sizes: Sequence[int]) -> list[float]:
-    """Distance of every column between two random halves."""
-    halves = _halves(codes)
-    if not len(halves[0]):
-        return [0.0] * len(sizes)
-    return [total_variation(*halves, sizes, (column,)) for column in range(len(sizes))]
+class Chance:
+    """What a distance between two samples of one population is, by chance alone.
+
+    A table is divided into two parts at random, whose sizes are as those of the tables that are compared
+    as far as it has rows, and what they differ by is scaled to these.
+
+    Args:
+        codes: Codes of a table `[n, columns]`.
+        rows: Rows of both tables that are compared.
+    """
+
+    def __init__(self, codes: NDArray[np.integer[Any]], rows: tuple[float, float]) -> None:
+        size, generator = len(codes), np.random.default_rng(0)
+        fewer, more = sorted(rows)
+        first = int(max(min(fewer, size // 2), 1)) if size > 1 else 0
+        second = int(min(more, size - first))
+        order = generator.permutation(size)[: first + second]
+        self.parts = codes[order[:first]], codes[order[first:]]
+        self.scale = 0.0
+        if first and second:
+            wanted, given = 1 / fewer + 1 / more, 1 / first + 1 / second
+            self.scale = float(np.sqrt(wanted / given))
+
+    def of(self, measure: Callable[[NDArray[Any], NDArray[Any]], float]) -> float:
+        """A distance's expectation; 0 if the table has less than two rows."""
+        return min(1.0, self.scale * measure(*self.parts)) if self.scale else 0.0
 
 
-def overall_by_halves(
+def mean_distance(
+    first: NDArray[Any], second: NDArray[Any], sizes: Sequence[int], sets: Sequence[tuple[int, ...]]
+) -> float:
+    """Mean total-variation distance over some marginals."""
+    return float(np.mean([total_variation(first, second, sizes, columns) for columns in sets]))
+
+
+def overall_of_tables(
     codes: NDArray[np.int64], synthetic: NDArray[np.int64], sizes: Sequence[int]
 ) -> Overall | None:
-    """Score of the pairs' distance: one half of the original against as many rows of something else.
-
-    The others are synthetic rows, the other half, and the other half with each column shuffled. All have
-    the same number of rows, for chance alone makes small tables differ more.
-    """
-    if len(sizes) < 2 or len(codes) < 2:
-        return None
-    generator = np.random.default_rng(0)
-    half, other = _halves(codes)
-    rows = min(len(half), len(synthetic))
-    shuffled = generator.permuted(other, axis=0)
-    drawn = synthetic[generator.permutation(len(synthetic))[:rows]]
-    value, good, nothing = (
-        mean_total_variation(half[:rows], each[:rows], sizes, 2) for each in (drawn, other, shuffled)
+    """The score of two tables that are both known."""
+    sets = compared_pairs(len(sizes))
+    shuffled = np.random.default_rng(0).permuted(synthetic, axis=0)
+    chance = Chance(codes, (len(codes), len(synthetic)))
+    return overall_of(
+        mean_distance(codes, synthetic, sizes, sets),
+        chance.of(lambda first, second: mean_distance(first, second, sizes, sets)),
+        apart=mean_distance(codes, shuffled, sizes, sets) if len(sizes) > 1 else None,
     )
-    return overall_of(value, good, nothing, BY_HALVES)
 
 
 def chance_floor(share: NDArray[np.float64], noise: NDArray[np.float64], parts: float) -> float:
@@ -137,18 +166,6 @@ def chance_floor(share: NDArray[np.float64], noise: NDArray[np.float64], parts: 
     """
     deviation = np.sqrt(noise**2 + share * (1 - share) * parts)
     return float(deviation.sum() * np.sqrt(2 / np.pi) / 2)
-
-
-def overall_by_noise(table: Sequence[Metric], dependence: NDArray[np.float64]) -> Overall | None:
-    """Score of the differences, from a table without dependence (0) to the noise (100)."""
-    figures = {metric.name: metric for metric in table}
-    columns, pairs = figures["one-way difference"], figures.get("pair dependence difference")
-    if pairs is None:
-        return None
-    nothing = columns.good + float(dependence.mean())
-    # columns that fit better than chance do not make up for a missing dependence
-    value = max(columns.value, columns.good) + pairs.value
-    return overall_of(value, columns.good + pairs.good, nothing, BY_NOISE)
 
 
 def joint_of_tables(
@@ -181,23 +198,27 @@ def distances(
     dependence: NDArray[np.float64],
     dependence_synthetic: NDArray[np.float64],
 ) -> list[Metric]:
-    """Marginal and dependence figures, each beside what two random halves of the original give."""
-    halves = _halves(codes)
+    """Marginal and dependence figures, each beside what as many real rows would give."""
+    sizes, chance = grid.sizes, Chance(codes, (len(codes), len(synthetic)))
     table = []
     for ways, text in ((1, "columns"), (2, "pairs of columns"), (3, "triples of columns")):
-        if len(grid.sizes) < ways:
+        if len(sizes) < ways:
             break
-        good = mean_total_variation(*halves, grid.sizes, ways) if len(halves[0]) else 0.0
-        value = mean_total_variation(codes, synthetic, grid.sizes, ways)
-        meaning = f"mean total-variation distance over {text}; good: two random halves of the original"
-        table.append(Metric(f"{ways}-way difference", value, good, meaning))
-    pairs = np.triu_indices(len(grid.sizes), 1)
+
+        def mean(first: NDArray[Any], second: NDArray[Any], ways: int = ways) -> float:
+            return mean_total_variation(first, second, sizes, ways)
+
+        meaning = f"mean total-variation distance over {text}; good: as many rows of the original"
+        table.append(Metric(f"{ways}-way difference", mean(codes, synthetic), chance.of(mean), meaning))
+    pairs = np.triu_indices(len(sizes), 1)
     if len(pairs[0]):
-        gaps = np.abs(dependence_synthetic - dependence)[pairs]
-        halves_v = [cramers_v(half, grid.sizes) for half in halves if len(half)]
-        good = float(np.abs(halves_v[0] - halves_v[-1])[pairs].mean())
-        meaning = "mean difference of Cramer's V over all pairs; good: two random halves"
-        table.append(Metric("correlation difference", float(gaps.mean()), good, meaning))
+
+        def gap(first: NDArray[Any], second: NDArray[Any]) -> float:
+            return float(np.abs(cramers_v(first, sizes) - cramers_v(second, sizes))[pairs].mean())
+
+        value = float(np.abs(dependence_synthetic - dependence)[pairs].mean())
+        meaning = "mean difference of bias-corrected Cramer's V over all pairs; good: as many rows of it"
+        table.append(Metric("correlation difference", value, chance.of(gap), meaning))
     return table
 
 

@@ -4,9 +4,10 @@ All work on codes: numbers and dates are divided into quantile bins of the origi
 pooled, and missing values have a cell of their own.
 
 Models, ROC AUC and cross-validation are scikit-learn's, quantiles and sums numpy's. Distances of marginals
-are a line of numpy each. SDMetrics is not a dependency: its scores mix distances of several kinds into one
-mean without the value that a perfect table would have, it draws with another plotting library, and none of
-its figures has a bounded sensitivity to one row, so `private` could not publish them with noise.
+are a line of numpy each: they are those of SDMetrics (TVComplement, ContingencySimilarity), which is not a
+dependency. It states them without the value that as many real rows would have, takes values that it does not
+know for equal, and has no cells that `private` could count with noise. Bias-corrected Cramer's V is in none
+of scipy, scikit-learn and SDMetrics.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from jupyter_dpsynth.errors import MissingDependencyError
+from jupyter_dpsynth.evaluation.axes import MICROSECONDS, CellAxis, value_text
 from jupyter_dpsynth.metadata.kinds import column_kind, kind_of
 from jupyter_dpsynth.sources.objects import as_float, as_text, durations, moments
 from jupyter_dpsynth.sources.values import factorize, is_duration, is_time, stored_times
@@ -31,10 +33,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.evaluation.axes import Unit
+
 __all__ = [
     "Discretizer",
+    "boosted_trees",
     "cell_counts",
     "cramers_v",
+    "fair_learner",
     "mean_total_variation",
     "one_way_shares",
     "prediction_auc",
@@ -48,6 +54,10 @@ MOST_CATEGORIES = 50
 DENSE_CELLS = 4_000_000
 TRIPLES = 150
 FEW_VALUES = 20
+LEAST_OF_A_CLASS = 3  # rows; of fewer none can be set aside to tell when trees fit too closely
+CLEARLY = 4.0  # standard deviations
+MOST_CODES = 200  # categories of a feature; scikit-learn's trees take no more than 255
+RARE = "all rarer ones"
 
 
 def _as_numbers(series: pd.Series) -> NDArray[np.float64]:
@@ -101,7 +111,8 @@ class _Cells:
 
     edges: NDArray[np.float64] | None
     categories: tuple[str, ...]
-    is_time: bool = False
+    unit: Unit = "number"
+    ends: tuple[float, float] = (0.0, 0.0)
 
     @property
     def size(self) -> int:
@@ -119,16 +130,41 @@ class _Cells:
 
     def labels(self) -> list[str]:
         if self.edges is None:
-            return [*self.categories, "other"]
-        starts = [f"from {self._format(edge)}" for edge in self.edges]
-        first = f"below {self._format(self.edges[0])}" if starts else "all"
-        return [first, *starts, "missing"]
+            return [*self.categories, RARE]
+        axis = self.axis()
+        span = float(axis.ends[-1] - axis.starts[0])
+        starts, ends = ([value_text(v, self.unit, span) for v in edges] for edges in (axis.starts, axis.ends))
+        bins = [a if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True)]
+        return [*bins, "missing"]
 
-    def _format(self, edge: float) -> str:
-        if self.is_time:
-            return str(np.datetime64(int(edge), "us").astype("datetime64[D]"))
-        # '2.372e+05' is not how people read a number
-        return f"{edge:,.0f}" if 1e4 <= abs(edge) < 1e12 else f"{edge:.4g}"
+    def axis(self) -> CellAxis:
+        """Where the bins lie; those of categories nowhere."""
+        if self.edges is None:
+            raise TypeError
+        low, high = self.ends
+        edges = np.concatenate([[low], self.edges, [high]]) / (1 if self.unit == "number" else MICROSECONDS)
+        return CellAxis(edges[:-1], np.maximum(edges[1:], edges[:-1]), self.unit)
+
+
+def _unit_of(series: pd.Series) -> Unit:
+    """What a column of numbers or times holds."""
+    if is_duration(series.dtype) or (series.dtype == object and kind_of(series)[1].lower() == "timedelta"):
+        return "duration"
+    return "date" if column_kind(series) == "datetime" else "number"
+
+
+def _range_of(*values: NDArray[np.float64]) -> tuple[float, float]:
+    """The lowest and the highest of some numbers."""
+    together = np.concatenate(values)
+    together = together[np.isfinite(together)]
+    return (float(together.min()), float(together.max())) if len(together) else (0.0, 0.0)
+
+
+def _more_frequent(counts: pd.Series, synthetic: pd.Series) -> list[str]:
+    """Values that a synthetic column has clearly more often than the original, whose counts are given."""
+    made = synthetic.value_counts().iloc[:MOST_CATEGORIES]
+    expected = (counts.reindex(made.index).fillna(0) + 1) * len(synthetic) / max(int(counts.sum()), 1)
+    return list(made.index[made > expected + CLEARLY * np.sqrt(expected + 1)])
 
 
 class Discretizer:
@@ -136,22 +172,25 @@ class Discretizer:
 
     Args:
         original: The table whose quantiles and frequent categories define the cells.
+        synthetic: A table whose frequent categories have cells as well: what is in it alone, such as 'other',
+            is then not taken for the rare categories of the original.
     """
 
-    def __init__(self, original: pd.DataFrame) -> None:
+    def __init__(self, original: pd.DataFrame, synthetic: pd.DataFrame | None = None) -> None:
         self.columns: dict[str, _Cells] = {}
         for name in original.columns:
             series = original[name]
             if _is_number(series):
                 values = _as_numbers(series)
+                others = values if synthetic is None else _as_numbers(synthetic[name])
                 values = values[~np.isnan(values)]
                 steps = np.linspace(0, 1, BINS + 1)
                 inner = np.unique(np.quantile(values, steps))[1:-1] if len(values) else np.zeros(0)
-                objects = series.dtype == object and kind_of(series)[1].lower() != "timedelta"
-                dated = column_kind(series) == "datetime" and not is_duration(series.dtype)
-                self.columns[name] = _Cells(inner, (), dated and (objects or series.dtype != object))
+                self.columns[name] = _Cells(inner, (), _unit_of(series), _range_of(values, inner, others))
             else:
-                frequent = _as_text(series).value_counts().index[:MOST_CATEGORIES]
+                counts = _as_text(series).value_counts()
+                more = [] if synthetic is None else _more_frequent(counts, _as_text(synthetic[name]))
+                frequent = dict.fromkeys([*counts.index[:MOST_CATEGORIES], *more])
                 self.columns[name] = _Cells(None, tuple(frequent))
 
     @property
@@ -170,9 +209,9 @@ class Discretizer:
         return tuple(tuple(cells.labels()) for cells in self.columns.values())
 
     @property
-    def ordered(self) -> tuple[bool, ...]:
-        """Whether a column's cells lie on a line."""
-        return tuple(cells.edges is not None for cells in self.columns.values())
+    def axes(self) -> tuple[CellAxis | None, ...]:
+        """Where each column's bins lie; None for categories."""
+        return tuple(None if cells.edges is None else cells.axis() for cells in self.columns.values())
 
     def codes(self, df: pd.DataFrame) -> NDArray[np.int64]:
         """Codes `int64 [n, columns]`."""
@@ -239,39 +278,56 @@ def one_way_shares(codes: NDArray[np.int64], sizes: Sequence[int]) -> tuple[NDAr
     )
 
 
-def cramers_v(codes: NDArray[np.int64], sizes: Sequence[int]) -> NDArray[np.float64]:
+def cramers_v(
+    codes: NDArray[np.int64], sizes: Sequence[int], *, corrected: bool = True
+) -> NDArray[np.float64]:
     """Cramer's V of every pair of columns, `[columns, columns]`, in [0, 1], diagonal 0.
 
+    Args:
+        codes: Codes `[n, columns]`.
+        sizes: Number of cells of each column.
+        corrected: Whether it is corrected for its bias. Without that, independent columns of many cells seem
+            the more dependent, the fewer rows there are.
+
     Source:
-        Cramer 1946.
+        Bergsma, 'A bias-correction for Cramer's V and Tschuprow's T', Journal of the Korean Statistical
+        Society 42, 2013.
     """
-    columns = len(sizes)
+    columns, rows = len(sizes), len(codes)
     out = np.zeros((columns, columns))
     for first, second in itertools.combinations(range(columns), 2):
         joint = np.asarray(_shares(codes, sizes, (first, second))).reshape(sizes[first], sizes[second])
         expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
         seen = expected > 0
-        freedom = min((joint.sum(1) > 0).sum(), (joint.sum(0) > 0).sum()) - 1
+        levels = [int((joint.sum(axis) > 0).sum()) for axis in (1, 0)]
+        if min(levels) < 2 or rows < 2:
+            continue
+        phi = float(((joint - expected)[seen] ** 2 / expected[seen]).sum())
+        freedom = min(levels) - 1.0
+        if corrected:
+            phi = max(0.0, phi - (levels[0] - 1) * (levels[1] - 1) / (rows - 1))
+            freedom = min(level - (level - 1) ** 2 / (rows - 1) for level in levels) - 1
         if freedom > 0:
-            chi = ((joint - expected)[seen] ** 2 / expected[seen]).sum()
-            out[first, second] = out[second, first] = np.sqrt(chi / freedom)
+            out[first, second] = out[second, first] = min(1.0, math.sqrt(phi / freedom))
     return out
 
 
-def _features(original: pd.DataFrame, *tables: pd.DataFrame) -> list[NDArray[np.float64]]:
-    """Feature matrices for tree models: numbers as they are, categories as codes."""
+def _features(original: pd.DataFrame, *tables: pd.DataFrame) -> tuple[list[NDArray[np.float64]], list[int]]:
+    """Feature matrices: numbers as they are, categories as codes; and the places of the latter."""
     out: list[list[NDArray[np.float64]]] = [[] for _ in tables]
-    for name in original.columns:
+    coded = []
+    for place, name in enumerate(original.columns):
         if _is_number(original[name]):
             for columns, table in zip(out, tables, strict=True):
                 columns.append(_as_numbers(table[name]))
             continue
-        frequent = _as_text(original[name]).value_counts().index[:200]
+        coded.append(place)
+        frequent = _as_text(original[name]).value_counts().index[:MOST_CODES]
         index = {value: place for place, value in enumerate(frequent)}
         for columns, table in zip(out, tables, strict=True):
             codes = _as_text(table[name]).map(index).fillna(len(index))
             columns.append(codes.to_numpy(np.float64))
-    return [np.stack(columns, axis=1) for columns in out]
+    return [np.stack(columns, axis=1) for columns in out], coded
 
 
 def _boosting(rounds: int) -> Any:  # noqa: ANN401 - untyped library
@@ -285,24 +341,72 @@ def _boosting(rounds: int) -> Any:  # noqa: ANN401 - untyped library
     return HistGradientBoostingClassifier(max_iter=rounds, random_state=0)
 
 
+def boosted_trees(coded: Sequence[int], columns: int) -> Any:  # noqa: ANN401, ARG001 - any learner's form
+    """150 rounds of boosted trees: what earlier versions and the benchmarks predict with."""
+    return _boosting(150)
+
+
+def fair_learner(coded: Sequence[int], columns: int) -> Any:  # noqa: ANN401 - untyped library
+    """Boosted trees and logistic regression, whose chances are averaged.
+
+    Trees alone fit small tables too closely, and a line alone misses what they see: a reference that a simple
+    model beats would make every synthetic table look good.
+
+    Args:
+        coded: Places of features that are codes of categories.
+        columns: How many features there are.
+    """
+    _boosting(1)
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
+
+    numbers = [place for place in range(columns) if place not in set(coded)]
+    ranks = QuantileTransformer(n_quantiles=100, output_distribution="normal", random_state=0)
+    scaled = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), ranks)
+    encoded = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=10)
+    inputs = ColumnTransformer([("numbers", scaled, numbers), ("codes", encoded, list(coded))])
+    trees = HistGradientBoostingClassifier(
+        learning_rate=0.05,
+        max_leaf_nodes=15,
+        min_samples_leaf=20,
+        max_iter=300,
+        early_stopping=True,
+        validation_fraction=0.2,
+        categorical_features=list(coded) or None,
+        random_state=0,
+    )
+    line = make_pipeline(inputs, LogisticRegression(C=0.3, max_iter=500))
+    return VotingClassifier([("trees", trees), ("line", line)], voting="soft")
+
+
 def _half_the_processors() -> threadpool_limits:
     """A limit for models: two processes that use all processors at once can block each other."""
     return threadpool_limits(max(1, (os.cpu_count() or 1) // 2), user_api="openmp")
 
 
-def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.DataFrame, target: str) -> float:
-    """ROC AUC on `holdout` of gradient boosting that learned to predict `target` from `train`.
+def prediction_auc(
+    original: pd.DataFrame,
+    train: pd.DataFrame,
+    holdout: pd.DataFrame,
+    target: str,
+    learner: Callable[[Sequence[int], int], Any] = fair_learner,
+) -> float:
+    """ROC AUC on `holdout` of a model that learned to predict `target` from `train`.
 
     Targets of several classes are averaged one against the rest. 0.5 if `train` has one class only.
     Classes that the original does not have (an undeclared 'other', a missing target) are left out.
     """
-    model = _boosting(150)
+    _boosting(1)
     from sklearn.metrics import roc_auc_score
 
     classes = {name: place for place, name in enumerate(sorted(set(_as_text(original[target]))))}
     features = original.drop(columns=target)
     tables = (train, holdout)
-    inputs = _features(features, *(table.drop(columns=target) for table in tables))
+    inputs, coded = _features(features, *(table.drop(columns=target) for table in tables))
     labels = [_as_text(table[target]).map(classes).fillna(-1).to_numpy() for table in tables]
     learned = np.unique(labels[0][labels[0] >= 0])
     known = [np.isin(label, learned) for label in labels]
@@ -312,6 +416,8 @@ def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.Data
     present = np.unique(y_hold)
     if len(learned) < 2 or len(present) < 2:
         return 0.5
+    few = np.bincount(y_train.astype(int))[learned.astype(int)].min() < LEAST_OF_A_CLASS
+    model = (boosted_trees if few else learner)(coded, features.shape[1])
     with _half_the_processors():
         model.fit(x_train, y_train)
         chances = model.predict_proba(x_hold)[:, np.isin(learned, present)] + 1e-9
@@ -322,19 +428,23 @@ def prediction_auc(original: pd.DataFrame, train: pd.DataFrame, holdout: pd.Data
 
 
 def prediction_counter(
-    train: NDArray[np.integer[Any]], target: int
+    train: NDArray[np.integer[Any]], target: int, names: Sequence[int] = ()
 ) -> Callable[[NDArray[np.integer[Any]]], int]:
     """Train a model of one column given the others; returns a function that counts its correct predictions.
 
     Args:
         train: Codes of a public table, `[n, m]`.
         target: Place of the column to predict.
+        names: Places of columns whose codes have no order.
 
     Returns:
         How many rows of some codes `[n, m]` the model predicts rightly. It treats every row by itself: one
         row more or less changes the count by at most one.
     """
-    model, labels = _boosting(100), train[:, target].astype(np.int64)
+    labels = train[:, target].astype(np.int64)
+    coded = [place - (place > target) for place in names if place != target]
+    few = np.bincount(labels)[np.unique(labels)].min() < LEAST_OF_A_CLASS
+    model = (boosted_trees if few else fair_learner)(coded, train.shape[1] - 1)
     only = int(labels[0]) if (labels == labels[0]).all() else None
     if only is None:
         with _half_the_processors():
@@ -361,7 +471,7 @@ def separation_auc(original: pd.DataFrame, synthetic: pd.DataFrame) -> float:
 
     rows = min(len(original), len(synthetic))
     tables = [table.sample(rows, random_state=0) for table in (original, synthetic)]
-    features = np.vstack(_features(original, *tables))
+    features = np.vstack(_features(original, *tables)[0])
     labels = np.repeat([0.0, 1.0], rows)
     with _half_the_processors():
         chances = cross_val_predict(model, features, labels, cv=3, method="predict_proba")

@@ -1,13 +1,16 @@
-"""Comparison plots. Only `matplotlib.figure.Figure` is used: pyplot would share state with the user.
+"""Comparison plots of columns. Only `matplotlib.figure.Figure` is used: pyplot shares state with the user.
 
 Every picture is small and complete in itself, so that a notebook can put as many side by side as fit. The
-background is a soft white with dark ink, because no ink is readable on both a white and a black page.
+ground is transparent and the ink a grey that is readable on a white and on a black page, because a saved
+picture cannot follow the theme.
+
+Numbers and times lie on a true axis: the area of a bar is the share of the rows in it, however long it is.
+What has no place on the axis (missing values, rows that are moved into the range) stands beside it.
 """
 
 from __future__ import annotations
 
 import io
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,35 +18,39 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jupyter_dpsynth.display.html import picture
+from jupyter_dpsynth.evaluation.scales import Scale, round_values, scale_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from markupsafe import Markup
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.evaluation.axes import CellAxis, Quantile
+
 __all__ = [
+    "FAINT",
+    "INK",
+    "REFERENCE",
+    "SYNTHETIC",
     "ColumnComparison",
+    "blank_figure",
     "column_figure",
-    "dependence_figures",
-    "pair_figures",
     "picture_html",
-    "worst_pairs",
+    "short",
+    "write_title",
 ]
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness
-REFERENCE, SYNTHETIC, WARNING = "#56B4E9", "#D55E00", "#8a1c00"
-INK, GRID, PAPER, EMPTY = "#222222", "#d8dade", "#f7f8fa", "#e4e6ea"
-WIDTH, HEIGHT = 2.85, 2.3  # inches of a column's picture: two fit into a narrow notebook
+REFERENCE, SYNTHETIC, WARNING = "#56B4E9", "#D55E00", "#c4560b"
+INK, FAINT, NOISE = "#7a7a7a", "#7a7a7a59", "#0f6ba8"  # a grey with a contrast of 4 on white and on black
+WIDTH, HEIGHT = 3.55, 2.35  # inches of a column's picture: two fit into a narrow notebook
 HEAD, SECOND_LINE, WARNING_LINE = 0.3, 0.17, 0.17  # inches of a title, of figures below, of a warning
-MOST_NAMES = 8
-MOST_LEVEL, MOST_NAMED = 3, 5  # labels beside each other; cells of a number that are all labelled
-LABEL_LENGTH, ROOM = 12, 30  # signs of a label, and of all that stand level
-MOST_MAPPED = 30  # columns of a heatmap
-MOST_TICKS = 12  # of a pair's heatmap
-COLOURS = 128  # in a stored picture
-DAY = re.compile(r"\d{4}-\d\d-\d\d(?= |$)")
-SHOWN_DPI, DRAWN_DPI = 88, 160  # of a page; of the picture, so that it stays sharp on dense screens
+MOST_NAMES = 9
+LABEL_LENGTH = 20  # signs
+COLOURS = 96  # in a stored picture
+SHOWN_DPI, DRAWN_DPI = 88, 150  # of a page; of the picture, so that it stays sharp on dense screens
+SPIKE = 0.008  # of the axis: bars that are narrower are drawn as wide as this
+ABOVE_OTHERS = 2.5  # a spike is cut at so many times the highest other bar
+SEEN = 5e-4  # a share that can be seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +63,10 @@ class ColumnComparison:
         reference: Shares in what is compared with, `[cells]`.
         synthetic: Shares in the synthetic table, `[cells]`.
         noise: Standard deviation of the reference's noise, None if it is exact.
-        ordered: Whether the cells lie on a line.
+        axis: Where the first cells lie on a line; None if they are names.
         distance: Total-variation distance.
         good: What it would be for a perfect synthetic table.
+        quantiles: Of numbers and times, in both tables.
     """
 
     name: str
@@ -66,28 +74,24 @@ class ColumnComparison:
     reference: NDArray[np.float64]
     synthetic: NDArray[np.float64]
     noise: NDArray[np.float64] | None
-    ordered: bool
+    axis: CellAxis | None
     distance: float
     good: float
+    quantiles: tuple[Quantile, ...] = ()
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the cells lie on a line."""
+        return self.axis is not None
 
 
-def _short(text: str, length: int = LABEL_LENGTH) -> str:
+def short(text: str, length: int = LABEL_LENGTH) -> str:
     """A text shortened in the middle, because names often differ only in their last letters."""
     text = " ".join(text.split())
     if len(text) > length:
         end = (length - 1) // 2
         text = text[: length - 1 - end] + "\u2026" + text[-end:]
     return text.replace("$", r"\$")  # a dollar sign would start a formula
-
-
-def _days(labels: Sequence[str]) -> list[str]:
-    """Periods labelled by their first day if that distinguishes them; longer labels would be cut off.
-
-    >>> _days(["2021-01-01 to 2021-02-09 14:59:00", "2021-02-09 15:00:00 to 2021-03-20 05:59:00", "missing"])
-    ['2021-01-01', '2021-02-09', 'missing']
-    """
-    days = [found[0] if (found := DAY.match(label)) else label for label in labels]
-    return days if len(set(days)) == len(days) else list(labels)
 
 
 def picture_html(figure: Figure, words: str, scale: float = 1.0) -> Markup:
@@ -101,257 +105,205 @@ def picture_html(figure: Figure, words: str, scale: float = 1.0) -> Markup:
     from PIL import Image
 
     drawn, stored = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DRAWN_DPI)
+    figure.savefig(drawn, format="png", dpi=DRAWN_DPI, transparent=True)
     # a palette makes it a third as large, in every notebook that is saved with it
-    Image.open(drawn).convert("RGB").quantize(COLOURS).save(stored, format="png", optimize=True)
+    palette = Image.open(drawn).convert("RGBA").quantize(COLOURS, method=Image.Quantize.FASTOCTREE)
+    palette.save(stored, format="png", optimize=True)
     width = round(figure.get_size_inches()[0] * SHOWN_DPI * scale)
     return picture(stored.getvalue(), words, width)
 
 
-def _paper(width: float, height: float, banner: str | None) -> tuple[Figure, float]:
+def blank_figure(width: float, height: float, banner: str | None) -> tuple[Figure, float]:
     """An empty picture with the first sentence of a warning at its lower edge, and the inches that takes."""
     room = WARNING_LINE if banner else 0.0
-    figure = Figure(figsize=(width, height + room), dpi=100, facecolor=PAPER)
+    figure = Figure(figsize=(width, height + room), dpi=100)
+    figure.patch.set_alpha(0)
     if banner:
         words = banner.partition(",")[0]
         figure.text(0.1 / width, 0.05 / (height + room), words, va="bottom", fontsize=6.8, color=WARNING)
     return figure, room
 
 
-def _title(figure: Figure, words: str) -> None:
+def write_title(figure: Figure, words: str, below: str = "") -> None:
+    """A title at the upper edge of a picture, and a line of figures under it."""
     width, height = figure.get_size_inches()
     figure.text(0.1 / width, 1 - 0.09 / height, words, va="top", fontsize=10, color=INK, weight="bold")
+    if below:
+        figure.text(0.1 / width, 1 - HEAD / height, below, va="top", fontsize=8.5, color=INK)
 
 
 def column_figure(column: ColumnComparison, banner: str | None = None) -> Figure:
-    """A column's shares in both tables: bars for the reference, dots for the synthetic table.
+    """A column's shares in both tables: filled for the reference, a line or dots for the synthetic table.
 
     Args:
         column: The comparison.
         banner: A warning to print.
     """
-    figure, room = _paper(WIDTH, HEIGHT, banner)
+    figure, room = blank_figure(WIDTH, HEIGHT, banner)
     height = HEIGHT + room
-    _title(figure, _short(column.name, 30))
-    words = f"difference {column.distance:.1%}, good {column.good:.1%}"
-    figure.text(0.1 / WIDTH, 1 - HEAD / height, words, va="top", fontsize=8.5, color=INK)
+    write_title(figure, short(column.name, 36), f"difference {column.distance:.1%}, good {column.good:.1%}")
     # placed by hand: a layout engine draws every picture several times to find out where things go
-    lower = room + (0.24 if _level(column) else 0.68)
-    upper = height - HEAD - SECOND_LINE - 0.12
-    box = (0.52 / WIDTH, lower / height, 1 - 0.62 / WIDTH, (upper - lower) / height)
-    _draw_column(figure.add_axes(box), column)
+    upper = height - HEAD - SECOND_LINE - 0.14
+
+    def axes(left: float, width: float, lower: float) -> Any:  # noqa: ANN401 - untyped library
+        box = (left / WIDTH, (room + lower) / height, width / WIDTH, (upper - room - lower) / height)
+        return figure.add_axes(box)
+
+    if column.axis is None:
+        names = _named_cells(column)
+        _draw_names(axes(1.42, WIDTH - 1.6, 0.3), *names)
+        return figure
+    bins = len(column.axis.starts)
+    beside = [cell for cell in range(bins, len(column.labels)) if max(_both(column, cell)) > SEEN]
+    wide = 0.2 + 0.34 * len(beside) if beside else 0.0
+    _draw_line(axes(0.52, WIDTH - 0.68 - wide, 0.42), column)
+    if beside:
+        _draw_beside(axes(WIDTH - wide + 0.02, wide - 0.16, 0.62), column, beside)
     return figure
 
 
-def _draw_column(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - untyped library
-    shown = _shown_cells(column)
-    reference, synthetic = column.reference[shown], column.synthetic[shown]
-    labels = [column.labels[cell] for cell in shown]
-    noise = None if column.noise is None else column.noise[shown]
-    if len(shown) < len(column.labels) and not column.ordered:
-        others = 1 - reference.sum(), 1 - synthetic.sum()
-        if max(others) > 5e-4:  # a share that can be seen
-            reference, synthetic = np.append(reference, others[0]), np.append(synthetic, others[1])
-            noise = None if noise is None else np.append(noise, 0)
-            labels.append("all others")
-    place = np.arange(len(labels))
-    axis.bar(place, reference, width=0.82, color=REFERENCE, zorder=2)
-    if noise is not None:
-        # drawn on the bars' side, so that the dots stay readable
-        axis.errorbar(place, reference, yerr=noise, fmt="none", ecolor="#0b5e8a", elinewidth=1.1, zorder=3)
-    axis.plot(
-        place,
-        synthetic,
-        color=SYNTHETIC,
-        marker="o",
-        markersize=5.5 if len(place) < 24 else 3.5,
-        linewidth=1.0 if column.ordered and len(place) > 4 else 0,
-        markeredgecolor="white",
-        markeredgewidth=0.6,
-        zorder=4,
+def _both(column: ColumnComparison, cell: int) -> tuple[float, float]:
+    return float(column.reference[cell]), float(column.synthetic[cell])
+
+
+def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - untyped library
+    """The cells of a number or time, on their true axis."""
+    if column.axis is None:
+        raise TypeError
+    scale = scale_of(column.axis, column.reference, column.synthetic)
+    starts, ends = scale.place(column.axis.starts), scale.place(column.axis.ends)
+    low, high = float(starts[0]), float(max(ends[-1], starts[0] + 1e-9))
+    least = SPIKE * (high - low)
+    widths = np.maximum(ends - starts, least)
+    bins = len(starts)
+    there, here = (shares[:bins] * scale.step / widths for shares in (column.reference, column.synthetic))
+    axis.bar(starts, there, width=widths, align="edge", color=REFERENCE, linewidth=0, zorder=2)
+    if column.noise is not None:
+        error = column.noise[:bins] * scale.step / widths
+        axis.errorbar(
+            starts + widths / 2, there, yerr=error, fmt="none", ecolor=NOISE, elinewidth=1.0, zorder=3
+        )
+    x = np.column_stack([starts, starts + widths]).ravel()
+    axis.plot(x, np.repeat(here, 2), color=SYNTHETIC, linewidth=1.4, zorder=4)
+    top = _top(
+        np.maximum(there, here), ends - starts <= least, np.maximum(column.reference, column.synthetic)
     )
-    _ticks(axis, labels, ordered=column.ordered)
-    axis.set_xlim(-0.7, max(len(labels), 2) - 0.3)  # a single bar stays a bar
-    axis.set_ylim(0, max(float(reference.max()), float(synthetic.max()), 1e-9) * 1.12)
-    axis.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}" if 0 < value < 0.01 else f"{value:.0%}")
-    axis.locator_params(axis="y", nbins=4)
+    for bar in np.flatnonzero(np.maximum(there, here) > top)[:4]:
+        words = f"{column.reference[bar]:.0%}, {column.synthetic[bar]:.0%}"
+        side = "left" if starts[bar] < (low + high) / 2 else "right"
+        text = f" {words}" if side == "left" else f"{words} "
+        axis.text(starts[bar], top * 0.99, text, va="top", ha=side, fontsize=7.5, color=INK, zorder=5)
+    axis.set_ylim(0, top)
+    margin = 0.02 * (high - low)
+    axis.set_xlim(low - margin, high + margin)
+    _ticks(axis, scale, top)
+    _style(axis, "y")
+
+
+def _top(heights: NDArray[np.float64], spikes: NDArray[np.bool_], shares: NDArray[np.float64]) -> float:
+    """How high the axis goes: single values that tower above everything else are cut."""
+    most = max(float(heights.max()), 1e-9)
+    rest = heights[~spikes]
+    if len(rest) and shares[: len(heights)][~spikes].sum() > 0.02:
+        most = min(most, ABOVE_OTHERS * max(float(rest.max()), 1e-9))
+    return 1.12 * most
+
+
+def _ticks(axis: Any, scale: Scale, top: float) -> None:  # noqa: ANN401 - untyped library
+    places, labels = scale.ticks(*axis.get_xlim())
+    axis.set_xticks(places, labels)
+    axis.set_xlabel(scale.words, fontsize=7.5, color=INK, labelpad=1.5)
+    if scale.linear:
+        heights = round_values(0.0, top, 4)
+        axis.set_yticks(heights, [_share_text(height) for height in heights])
+    else:  # heights have no unit that says anything
+        axis.set_yticks([])
+
+
+def _share_text(value: float) -> str:
+    return f"{value:.1%}" if 0 < value < 0.01 else f"{value:.0%}"
+
+
+def _style(axis: Any, grid: str) -> None:  # noqa: ANN401 - untyped library
     axis.tick_params(colors=INK, labelsize=8, length=0)
-    axis.grid(visible=True, axis="y", color=GRID, linewidth=0.6, zorder=0)
-    axis.set_facecolor(PAPER)
+    axis.grid(visible=True, axis=grid, color=FAINT, linewidth=0.6, zorder=0)
+    axis.patch.set_alpha(0)
     for side in ("top", "right", "left"):
         axis.spines[side].set_visible(False)
-    axis.spines["bottom"].set_color("#999999")
+    axis.spines["bottom"].set_color(INK)
 
 
-def _shown_cells(column: ColumnComparison) -> NDArray[np.int64]:
-    """All bins of a number that are not empty; the most frequent categories."""
+def _draw_beside(axis: Any, column: ColumnComparison, cells: list[int]) -> None:  # noqa: ANN401
+    """Shares of what has no place on the axis."""
+    there, here = column.reference[cells], column.synthetic[cells]
+    x = np.arange(len(cells))
+    axis.bar(x, there, width=0.7, color=REFERENCE, hatch="///", edgecolor=NOISE, linewidth=0, zorder=2)
+    axis.plot(x, here, color=SYNTHETIC, marker="o", markersize=4.5, linewidth=0, zorder=4)
+    axis.set_xticks(x, [_beside_label(column.labels[cell]) for cell in cells], rotation=38, ha="right")
+    axis.set_xlim(-0.7, len(cells) - 0.3)
+    axis.set_ylim(0, max(float(there.max()), float(here.max()), 1e-9) * 1.25)
+    for place, share in enumerate(there):
+        look = {"va": "bottom", "ha": "center", "fontsize": 6.5, "color": INK}
+        axis.text(place, max(share, here[place]), f"{share:.1%}", **look)
+    axis.set_yticks([])
+    _style(axis, "y")
+    axis.tick_params(labelsize=7)
+
+
+def _beside_label(label: str) -> str:
+    """Short enough to stand under one bar: the axis says where its ends are."""
+    return label.partition(" ")[0] if label.startswith(("below ", "above ")) else short(label, 11)
+
+
+def _named_cells(
+    column: ColumnComparison,
+) -> tuple[list[str], NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+    """Labels and shares of the most frequent categories; the others are one more bar."""
     used = np.flatnonzero((column.reference > 0) | (column.synthetic > 0))
-    if column.ordered or len(used) <= MOST_NAMES:
-        return used
-    return used[np.argsort(-column.reference[used], kind="stable")[: MOST_NAMES - 1]]
+    most = np.maximum(column.reference, column.synthetic)
+    if len(used) > MOST_NAMES:
+        used = used[np.argsort(-most[used], kind="stable")[: MOST_NAMES - 1]]
+    used = used[np.argsort(-column.reference[used], kind="stable")]
+    labels = [short(column.labels[cell]) for cell in used]
+    reference, synthetic = column.reference[used], column.synthetic[used]
+    noise = None if column.noise is None else column.noise[used]
+    others = 1 - reference.sum(), 1 - synthetic.sum()
+    if max(others) > SEEN:
+        reference, synthetic = np.append(reference, others[0]), np.append(synthetic, others[1])
+        noise = None if noise is None else np.append(noise, 0)
+        labels.append("all others")
+    return labels, reference, synthetic, noise
 
 
-def _level(column: ColumnComparison) -> bool:
-    """Whether the labels below a column's picture stand level."""
-    shown = _shown_cells(column)
-    return (column.ordered and len(shown) > MOST_NAMED) or _fit([column.labels[cell] for cell in shown])
-
-
-def _fit(labels: list[str]) -> bool:
-    """Whether labels have room beside each other."""
-    return len(labels) <= MOST_LEVEL and len(labels) * max(len(_short(each)) for each in labels) <= ROOM
-
-
-def _ticks(axis: Any, labels: list[str], *, ordered: bool) -> None:  # noqa: ANN401 - untyped library
-    """Few enough labels that none overlaps another."""
-    count = len(labels)
-    if ordered and count > MOST_NAMED:
-        starts = [label.split(" to ")[0].removeprefix("from ") for label in labels]
-        texts = [_short(start, 10) for start in _days(starts)]
-        longest = max(len(text) for text in texts if not text.startswith("below "))
-        parts = 4 if longest < 5 else 3 if longest < 7 else 2 if longest < 10 or count > 10 else 1
-        # rounded down, because the last label reaches to the left of its place
-        chosen = sorted({part * (count - 1) // parts for part in range(parts + 1)})
-        names = [texts[place] for place in chosen]
-        if names[0].startswith("below "):  # there is no room for what the second label says as well
-            names[0] = ""
-        axis.set_xticks(chosen, names)
-        axis.get_xticklabels()[-1].set_horizontalalignment("right")  # else it leaves the picture
-        return
-    rotation = 0 if _fit(labels) else 40
-    texts = [_short(label) for label in labels]
-    axis.set_xticks(range(count), texts, rotation=rotation, ha="center" if rotation == 0 else "right")
-
-
-def worst_pairs(
-    names: Sequence[str], reference: NDArray[np.float64], synthetic: NDArray[np.float64], most: int
-) -> list[tuple[str, str, float, float]]:
-    """The pairs of columns whose dependence differs most: both names and both figures, worst first.
-
-    Args:
-        names: Column names.
-        reference: Dependence in what is compared with, `[m, m]`.
-        synthetic: Dependence in the synthetic table, `[m, m]`.
-        most: How many to give.
-    """
-    first, second = np.triu_indices(len(names), 1)
-    order = np.argsort(-np.abs(synthetic - reference)[first, second], kind="stable")[:most]
-    chosen = zip(first[order].tolist(), second[order].tolist(), strict=True)
-    return [(names[a], names[b], float(reference[a, b]), float(synthetic[a, b])) for a, b in chosen]
-
-
-def dependence_figures(
-    names: Sequence[str],
+def _draw_names(
+    axis: Any,  # noqa: ANN401 - untyped library
+    labels: list[str],
     reference: NDArray[np.float64],
     synthetic: NDArray[np.float64],
-    reference_name: str,
-    banner: str | None = None,
-) -> list[Figure]:
-    """Heatmaps of the dependence of every pair of columns: reference, synthetic, difference.
-
-    Of more than 30 columns those with the largest differences are drawn.
-
-    Args:
-        names: Column names.
-        reference: Dependence in what is compared with, `[m, m]`.
-        synthetic: Dependence in the synthetic table, `[m, m]`.
-        reference_name: Title of the first map.
-        banner: A warning to print.
-    """
-    if len(names) > MOST_MAPPED:
-        worst = np.argsort(-np.abs(synthetic - reference).sum(axis=1), kind="stable")[:MOST_MAPPED]
-        kept = np.sort(worst)
-        names = [names[place] for place in kept]
-        reference, synthetic = (values[np.ix_(kept, kept)] for values in (reference, synthetic))
-    diagonal = np.eye(len(names), dtype=bool)
-    there, here = (np.ma.array(values, mask=diagonal) for values in (reference, synthetic))
-    return _three_maps((names, names), there, here, reference_name, banner)
-
-
-def pair_figures(
-    names: tuple[str, str],
-    labels: tuple[Sequence[str], Sequence[str]],
-    reference: NDArray[np.float64],
-    synthetic: NDArray[np.float64],
-    reference_name: str,
-    banner: str | None = None,
-) -> list[Figure]:
-    """Heatmaps of two columns' joint shares: reference, synthetic, difference.
-
-    Args:
-        names: Both columns; the first runs down.
-        labels: One text a cell of each.
-        reference: Joint shares in what is compared with, `[cells, cells]`.
-        synthetic: The same in the synthetic table.
-        reference_name: Title of the first map.
-        banner: A warning to print.
-    """
-    used = [np.flatnonzero((reference + synthetic).sum(axis=1 - axis) > 0) for axis in (0, 1)]
-    texts = tuple(
-        [texts[cell].removeprefix("from ") for cell in cells.tolist()]
-        for texts, cells in zip(labels, used, strict=True)
+    noise: NDArray[np.float64] | None,
+) -> None:
+    """Bars of categories below each other, so that their names have room."""
+    place = np.arange(len(labels))
+    axis.barh(place, reference, height=0.72, color=REFERENCE, zorder=2)
+    if noise is not None:
+        axis.errorbar(reference, place, xerr=noise, fmt="none", ecolor=NOISE, elinewidth=1.1, zorder=3)
+    axis.plot(
+        synthetic,
+        place,
+        color=SYNTHETIC,
+        marker="o",
+        markersize=5,
+        linewidth=0,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+        zorder=4,
     )
-    there, here = (values[np.ix_(*used)] for values in (reference, synthetic))
-    return _three_maps((texts[0], texts[1]), there, here, reference_name, banner, axes=names)
-
-
-def _three_maps(
-    labels: tuple[Sequence[str], Sequence[str]],
-    reference: NDArray[np.float64],
-    synthetic: NDArray[np.float64],
-    reference_name: str,
-    banner: str | None,
-    axes: tuple[str, str] | None = None,
-) -> list[Figure]:
-    """Two tables on one scale and their difference; shares in percent if the axes are columns."""
-    most = max(float(reference.max()), float(synthetic.max()), 1e-3)
-    difference = synthetic - reference
-    widest = max(float(np.abs(difference).max()), 0.02 if axes is None else 1e-3)
-    maps = (
-        (reference, reference_name, "viridis", (0.0, most)),
-        (synthetic, "synthetic table", "viridis", (0.0, most)),
-        (difference, "difference: synthetic minus the other", "RdBu_r", (-widest, widest)),
-    )
-    return [_map(labels, *each, banner, axes) for each in maps]
-
-
-def _map(
-    labels: tuple[Sequence[str], Sequence[str]],
-    values: NDArray[np.float64],
-    title: str,
-    palette: str,
-    limits: tuple[float, float],
-    banner: str | None,
-    axes: tuple[str, str] | None,
-) -> Figure:
-    """One heatmap with its colour scale."""
-    if axes is None:  # every name is written, so that the map grows with them
-        side = max(0.17 * len(labels[0]), 2.4)
-        sides = (side, side)
-    else:
-        sides = (3.0, 2.5)
-    left, right, lower = 1.25, 0.75, 1.25
-    figure, room = _paper(left + sides[0] + right, lower + sides[1] + HEAD + 0.1, banner)
-    width, height = figure.get_size_inches()
-    _title(figure, _short(title, 44))
-    lower += room
-    axis = figure.add_axes((left / width, lower / height, sides[0] / width, sides[1] / height))
-    image = axis.imshow(
-        values, cmap=palette, vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest"
-    )
-    axis.set_facecolor(EMPTY)
-    for set_ticks, texts, turned in ((axis.set_yticks, labels[0], 0), (axis.set_xticks, labels[1], 90)):
-        step = 1 if axes is None else -(-len(texts) // MOST_TICKS)
-        places, names = range(0, len(texts), step), _days(texts)
-        set_ticks(places, [_short(names[place], 18) for place in places], rotation=turned)
-    axis.tick_params(colors=INK, labelsize=8, length=0)
-    axis.spines[:].set_visible(False)
-    if axes is not None:
-        axis.set_ylabel(_short(axes[0], 26), fontsize=9, color=INK)
-        axis.set_xlabel(_short(axes[1], 26), fontsize=9, color=INK)
-    box = ((left + sides[0] + 0.1) / width, lower / height, 0.13 / width, sides[1] / height)
-    shares = None if axes is None else lambda value, _: f"{value:.1%}"
-    scale = figure.colorbar(image, cax=figure.add_axes(box), format=shares)
-    scale.ax.tick_params(labelsize=8, colors=INK, length=0)
-    scale.outline.set_visible(False)
-    return figure
+    axis.set_yticks(place, labels)
+    axis.set_ylim(max(len(labels), 2) - 0.4, -0.6)
+    axis.set_xlim(0, max(float(reference.max()), float(synthetic.max()), 1e-9) * 1.1)
+    shares = round_values(0.0, axis.get_xlim()[1], 4)
+    axis.set_xticks(shares, [_share_text(share) for share in shares])
+    _style(axis, "x")
+    axis.spines["bottom"].set_visible(False)
+    axis.spines["left"].set_visible(True)
+    axis.spines["left"].set_color(INK)

@@ -1,15 +1,16 @@
 """`evaluate_privately`: measures the quality of a synthetic table with noise, to be published.
 
 What is measured is fixed before a row is read: the row count, the distance of every column and of a public
-set of pairs from the synthetic table, and, with a target, how many rows a model predicts rightly that was
-trained on the synthetic table. The synthetic table is public, so one row changes each distance by at most
+set of pairs from the synthetic table (in the cells of `cells`, where rows that lose their value count), and,
+with a target, how many rows a model predicts rightly that was trained on the synthetic table. The synthetic
+table is public, so one row changes each distance by at most
 one. All distances of a group are released, each with the noise of the whole group, so their mean has no
 more noise than if it had been measured alone.
 """
 
 from __future__ import annotations
 
-import itertools
+import functools
 import logging
 import math
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.display.console import ConsoleProgress
-from jupyter_dpsynth.engine.measuring.codes import encode_table
+from jupyter_dpsynth.engine.measuring.codes import encode_apart
 from jupyter_dpsynth.engine.planning.plan import LARGE_DELTA, NOMINAL_DELTA
 from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, did_you_mean, shielded, shown
-from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter
+from jupyter_dpsynth.evaluation.cells import cells_of
+from jupyter_dpsynth.evaluation.distances import Chance, compared_pairs
+from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter, total_variation
 from jupyter_dpsynth.evaluation.private_report import Measured, PrivateReport
 from jupyter_dpsynth.evaluation.report import check_columns
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, compute_epsilon, gaussian_mu
@@ -50,7 +53,6 @@ __all__ = ["PrivateEvaluation", "evaluate_privately", "plan_evaluation"]
 
 logger = logging.getLogger(__name__)
 
-MOST_PAIRS = 300  # more tell little about the mean, and each single one less
 SHARES = {"row count": 0.2, "columns": 0.25, "pairs": 0.35, "independent pairs": 0.1, "prediction": 0.1}
 LARGEST_ERROR = 0.25  # of the mean distance, in shares of all rows; beyond, a report would be noise alone
 MARGIN = 1 - 1e-5  # of mu, for the accountant's rounding
@@ -212,16 +214,15 @@ class PrivateEvaluation:
         noise: NoiseSource | None = None,
     ) -> None:
         self.codec, self.target = synthesizer.codec, target
+        self.cells = cells_of(self.codec)
         self.config = synthesizer.config.resolve()
         self.noise = noise or NoiseSource()
         self.delta = synthesizer.delta or NOMINAL_DELTA
-        self.sizes = [int(size) for size in self.codec.sizes]
-        self.synthetic = shielded(lambda: self.codec.encode(df_synth), "encoding df_synth failed")
-        public = np.random.default_rng(0)  # which pairs are compared has no bearing on privacy
-        pairs = list(itertools.combinations(range(len(self.sizes)), 2))
-        chosen = np.sort(public.permutation(len(pairs))[:MOST_PAIRS])
-        self.pairs: list[tuple[int, ...]] = [pairs[place] for place in chosen]
-        self.independent = public.permuted(self.synthetic, axis=0)
+        self.sizes = list(self.cells.sizes)
+        self.synthetic = shielded(lambda: self.cells.encode_apart(df_synth), "encoding df_synth failed")
+        # which pairs are compared has no bearing on privacy
+        self.pairs = compared_pairs(len(self.sizes)) if len(self.sizes) > 1 else []
+        self.independent = np.random.default_rng(0).permuted(self.synthetic, axis=0)
         self.columns: list[tuple[int, ...]] = [(column,) for column in range(len(self.sizes))]
         self.plan = plan_evaluation(
             epsilon,
@@ -236,8 +237,10 @@ class PrivateEvaluation:
         self._predict = None
         if target is not None:
             place = self.codec.names.index(target)
+            names = [place for place, axis in enumerate(self.cells.axes) if axis is None]
             self._predict = shielded(
-                lambda: prediction_counter(self.synthetic, place), "training a model on df_synth failed"
+                lambda: prediction_counter(self.synthetic, place, names),
+                "training a model on df_synth failed",
             )
 
     @property
@@ -300,7 +303,7 @@ class PrivateEvaluation:
             logger.warning(
                 LARGE_DELTA, self.delta, rows, "Learn this table, and evaluate with what was learned."
             )
-        encoded = encode_table(source, self.codec)
+        encoded = encode_apart(source, self.cells)
         columns = self._distances(releases, "columns", encoded.counts, self.columns, rows, count_error)
         pairs, independent = [], None
         if self.pairs:
@@ -410,21 +413,16 @@ class PrivateEvaluation:
         distances = self.whole_distances(counts, self.synthetic, sets, rows)
         noisy = allowance.counts(distances, ROW_PARTS) / (2 * rows)
         total = math.hypot(allowance.noise, count_error) / (2 * rows)
+        chance = Chance(self.synthetic, (rows, len(self.synthetic)))  # public
         return [
             Measured(
                 " and ".join(self.codec.names[column] for column in columns),
                 float(value),
                 total,
-                self._chance(columns, rows),
+                chance.of(functools.partial(total_variation, sizes=self.sizes, columns=columns)),
             )
             for columns, value in zip(sets, noisy, strict=True)
         ]
-
-    def _chance(self, columns: tuple[int, ...], rows: float) -> float:
-        """Distance that two samples of these sizes of one distribution would show: public."""
-        share = self._shares(self.synthetic, columns)
-        variance = share * (1 - share) * (1 / rows + 1 / len(self.synthetic))
-        return min(1.0, float(np.sqrt(2 / np.pi * variance).sum()) / 2)
 
     def _report(
         self,

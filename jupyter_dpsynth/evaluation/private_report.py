@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import card, details, paragraph, score, shown_by_summary, strong, table
 from jupyter_dpsynth.display.words import epsilon_text
-from jupyter_dpsynth.evaluation.overall import Overall, overall_of
+from jupyter_dpsynth.evaluation.overall import NOT_GIVEN, Overall, overall_of
 from jupyter_dpsynth.privacy.receipt import budget_shares, relation_of
 
 if TYPE_CHECKING:
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Measured", "PrivateReport"]
 
 MOST_LINES = 30
-MEANING = (
-    "100: pairs of columns differ no more than two samples of these sizes from one population would; 0: as "
-    "much as if the synthetic columns had no dependence between them"
-)
 TITLES = ("Figure", "Value", "Error", "Good", "Meaning")
 SHARES = ("Share", "Item", "Detail")
 
@@ -107,14 +103,10 @@ class PrivateReport:
 
     @property
     def overall(self) -> Overall | None:
-        """The overall score; None if no dependence exceeds the noise, or there is one column."""
-        if self.independent is None:
-            return None
-        pairs = next(each for each in self.table if each.name == "2-way difference")
-        nothing, error = self.independent
-        return overall_of(
-            pairs.value, pairs.good, nothing, MEANING, value_error=pairs.error, nothing_error=error
-        )
+        """The overall score; None if so few rows are compared that there is nothing to score."""
+        distance = self.table[1 if self.pairs else 0]
+        apart = None if self.independent is None else self.independent[0]
+        return overall_of(distance.value, distance.good, error=distance.error, apart=apart)
 
     @property
     def cost(self) -> str:
@@ -168,7 +160,7 @@ class PrivateReport:
         if self.overall is not None:
             lines.append(f"  overall: {self.overall.text} ({self.overall.meaning})")
         else:
-            lines.append("  overall: not available; no dependence between columns stands out from the noise")
+            lines.append(f"  overall: {NOT_GIVEN}")
         width = max(len(each.name) for each in self.table)
         lines += [f"  {each.name:<{width}}  {_numbers(each)}" for each in self.table]
         for title, group in (("Columns", self.columns), ("Pairs", self.pairs)):
@@ -180,8 +172,7 @@ class PrivateReport:
     def to_html(self) -> str:
         """All as one piece of HTML, without scripts."""
         overall = self.overall
-        number = "not given" if overall is None else overall.text
-        meaning = "no dependence stands out from the noise" if overall is None else overall.meaning
+        number, meaning = ("", NOT_GIVEN) if overall is None else (overall.text, overall.meaning)
         shares = [(f"{part:.0%}", name, detail) for name, detail, part in budget_shares(self.plan)]
         content = card(
             paragraph(strong("Private quality report"), f": {self.rows_text}."),

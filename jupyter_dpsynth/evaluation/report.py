@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.display.html import shown_by_summary
-from jupyter_dpsynth.engine.model.reference import pair_dependence
 from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
 from jupyter_dpsynth.errors import DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.comparison import Comparison
-from jupyter_dpsynth.evaluation.comparison_html import NOTHING_STANDS_OUT, comparison_html
-from jupyter_dpsynth.evaluation.distances import (
-    Metric,
-    chance_floor,
-    distance_of_halves,
-    distances,
-    joint_of_measured,
-    joint_of_tables,
-    learned_figures,
-    overall_by_halves,
-    overall_by_noise,
-    sorted_columns,
-)
-from jupyter_dpsynth.evaluation.metrics import Discretizer, cramers_v, one_way_shares
-from jupyter_dpsynth.evaluation.plots import column_figure, dependence_figures, pair_figures
+from jupyter_dpsynth.evaluation.comparison_html import comparison_html
+from jupyter_dpsynth.evaluation.distances import Metric
+from jupyter_dpsynth.evaluation.exact import compare_with_original
+from jupyter_dpsynth.evaluation.maps import dependence_figures, pair_figures
+from jupyter_dpsynth.evaluation.measured import compare_with_measurements
+from jupyter_dpsynth.evaluation.overall import NOT_GIVEN
+from jupyter_dpsynth.evaluation.plots import column_figure
+from jupyter_dpsynth.metadata.columns import IdMeta
 from jupyter_dpsynth.sources.opening import in_memory, open_source
 from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_for_owner
 from jupyter_dpsynth.sources.values import is_duration
@@ -95,69 +85,8 @@ class UtilityReport(Comparison):
         df_synth = in_memory(df_synth, "df_synth")
         check_columns(df_synth, synthesizer.reference.columns, "df_synth")
         require_synthetic(df_synth, original=synthesizer.was_learned_from(df_synth), synthetic=synthetic)
-        return shielded(lambda: cls._from_measurements(synthesizer, df_synth), "the comparison failed")
-
-    @classmethod
-    def _from_measurements(cls, synthesizer: HighDimSynthesizer, df_synth: pd.DataFrame) -> UtilityReport:
-        reference = synthesizer.reference
-        codes = synthesizer.codec.encode(df_synth).astype(np.int64)
-        sizes = synthesizer.codec.sizes
-        shares = one_way_shares(codes, [int(size) for size in sizes])
-        noise_floor = [
-            chance_floor(share, noise, 1 / reference.rows + 1 / len(codes))
-            for share, noise in zip(reference.shares, reference.noise, strict=True)
-        ]
-        columns = sorted_columns(
-            reference.columns,
-            reference.labels,
-            reference.shares,
-            shares,
-            reference.noise,
-            tuple(kind != "category" for kind in reference.kinds),
-            noise_floor,
-        )
-        dependence = pair_dependence(codes, sizes)
-        pairs = np.triu_indices(len(sizes), 1)
-        gaps = np.abs(dependence - reference.dependence)[pairs]
-        table = (
-            Metric(
-                "one-way difference",
-                float(np.mean([column.distance for column in columns])),
-                float(np.mean(noise_floor)),
-                "mean total-variation distance of a column from its noisy measurement; good: what noise and "
-                "chance alone give",
-            ),
-            Metric(
-                "largest one-way difference",
-                columns[0].distance,
-                max(noise_floor),
-                f"the same for the column with the largest difference, {columns[0].name}",
-            ),
-            *(
-                (
-                    Metric(
-                        "pair dependence difference",
-                        float(gaps.mean()),
-                        float(reference.dependence_noise * np.sqrt(2 / np.pi)),
-                        "mean difference, over all pairs, of the distance from independence; good: what "
-                        "noise alone gives",
-                    ),
-                )
-                if len(gaps)
-                else ()
-            ),
-        )
-        return cls(
-            "noisy measurements of the original",
-            table,
-            columns,
-            reference.columns,
-            reference.dependence,
-            dependence,
-            "total-variation distance from independence",
-            overall_by_noise(table, reference.dependence[pairs]),
-            partial(joint_of_measured, reference.shares, codes, tuple(int(size) for size in sizes)),
-        )
+        found = shielded(lambda: compare_with_measurements(synthesizer, df_synth), "the comparison failed")
+        return cls(**vars(found))
 
     @classmethod
     def against_original(
@@ -167,6 +96,7 @@ class UtilityReport(Comparison):
         target: str | None = None,
         holdout: object = None,
         df_meta: DataFrameMeta | None = None,
+        synthesizer: HighDimSynthesizer | None = None,
     ) -> UtilityReport:
         """Compare with the original table. Not covered by epsilon: for the owner's eyes only.
 
@@ -177,19 +107,28 @@ class UtilityReport(Comparison):
             target: A column to predict: adds train-on-synthetic, test-on-real figures.
             holdout: Original rows that were not learned from, to test on; by default a fifth of `df`,
                 which makes the figure for the original optimistic only by what was learned.
-            df_meta: Metadata of the tables: what it declares to stand for a missing value counts as missing.
+            df_meta: Metadata of the tables: what it declares to stand for a missing value counts as missing,
+                and identifiers are not compared.
+            synthesizer: What made the table: the score is then that of its model's cells, in which rows
+                whose value no synthetic row can have are counted, and its metadata stands in for `df_meta`.
 
         Raises:
             DataError: Columns differ, a table is empty, or the target is unknown.
             MissingDependencyError: `target` is given and scikit-learn is missing.
         """
+        if synthesizer is not None:
+            df_meta = synthesizer.df_meta
         original, in_parts = _original(df)
         df_synth = in_memory(df_synth, "df_synth")
-        names = tuple(name for name in original.columns if name in getattr(df_synth, "columns", ()))
+        ids = [meta.name for meta in df_meta.columns if isinstance(meta, IdMeta)] if df_meta else []
+        if synthesizer is not None:  # the privacy unit's column is none of them
+            ids = [name for name in synthesizer.df_meta.names if name not in synthesizer.codec.names]
+        compared = [name for name in original.columns if name not in ids]
+        names = tuple(name for name in compared if name in getattr(df_synth, "columns", ()))
         check_columns(df_synth, names, "df_synth")
-        check_columns(original, tuple(df_synth.columns), "df")
+        check_columns(original, tuple(name for name in df_synth.columns if name not in ids), "df")
         _check_kinds(original, df_synth, names)
-        ignored = [str(name) for name in original.columns if name not in names]
+        ignored = [str(name) for name in compared if name not in names]
         if target is not None and (not isinstance(target, str) or target not in names):
             hint = did_you_mean(target if isinstance(target, str) else "", map(str, names))
             raise DataError(f"target = {shown(target)} is not a column of the table.{hint}")
@@ -199,54 +138,18 @@ class UtilityReport(Comparison):
         banner = f"{BANNER} {LOOKED_AT}" if in_parts else BANNER
         if ignored:
             banner += f" Not compared, because the synthetic table has no such column: {', '.join(ignored)}."
-        return shielded(
-            lambda: cls._from_original(
+        found = shielded(
+            lambda: compare_with_original(
                 _present(original[list(names)], df_meta),
-                _present(df_synth, df_meta),
+                _present(df_synth[list(names)], df_meta),
                 target,
                 None if unseen is None else _present(unseen, df_meta),
                 banner,
+                synthesizer,
             ),
             "the comparison failed",
         )
-
-    @classmethod
-    def _from_original(
-        cls,
-        df: pd.DataFrame,
-        df_synth: pd.DataFrame,
-        target: str | None,
-        holdout: pd.DataFrame | None,
-        banner: str,
-    ) -> UtilityReport:
-        names = tuple(df.columns)
-        grid = Discretizer(df)
-        codes, synthetic = grid.codes(df), grid.codes(df_synth)
-        columns = sorted_columns(
-            names,
-            grid.labels,
-            one_way_shares(codes, grid.sizes),
-            one_way_shares(synthetic, grid.sizes),
-            None,
-            grid.ordered,
-            distance_of_halves(codes, grid.sizes),
-        )
-        dependence, dependence_synthetic = (cramers_v(c, grid.sizes) for c in (codes, synthetic))
-        table = distances(grid, codes, synthetic, dependence, dependence_synthetic)
-        if target is not None:
-            table += learned_figures(df, df_synth, target, holdout)
-        return cls(
-            "original table",
-            tuple(table),
-            columns,
-            names,
-            dependence,
-            dependence_synthetic,
-            "Cramer's V",
-            overall_by_halves(codes, synthetic, grid.sizes),
-            partial(joint_of_tables, codes, synthetic, grid.sizes),
-            banner,
-        )
+        return cls(**vars(found))
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -281,7 +184,7 @@ class UtilityReport(Comparison):
     @property
     def _overall_text(self) -> str:
         if self.overall is None:
-            return NOTHING_STANDS_OUT
+            return NOT_GIVEN
         return f"{self.overall.text} ({self.overall.meaning})"
 
     def column_figure(self, name: str) -> Figure:
@@ -304,9 +207,17 @@ class UtilityReport(Comparison):
         """
         places = self.names.index(first), self.names.index(second)
         labels = {column.name: column.labels for column in self.columns}
+        bins = {column.name: 0 if column.axis is None else len(column.axis.starts) for column in self.columns}
         name = self.reference_name if self.banner else "measured shares, as if the columns were independent"
         tables = self.joint(*places)
-        return pair_figures((first, second), (labels[first], labels[second]), *tables, name, self.banner)
+        return pair_figures(
+            (first, second),
+            (labels[first], labels[second]),
+            *tables,
+            name,
+            self.banner,
+            (bins[first], bins[second]),
+        )
 
     def dependence_figures(self) -> list[Figure]:
         """Heatmaps of all pairs in both tables, and of their difference; none with one column."""

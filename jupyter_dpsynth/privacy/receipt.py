@@ -39,7 +39,7 @@ NOT_COVERED = (
     "column names and types, declared bounds and categories (which count as public), comparisons with the "
     "original table, other runs on the same table (epsilons add up), running times, and "
 )
-IN_WORDS = ("imposed", "together", "untold")
+IN_WORDS = ("imposed", "together", "losses", "untold")
 MORE_ROWS = {
     True: "several rows of the same person as a whole (the privacy unit is one row)",
     False: "persons that this column does not distinguish (rows where it is missing count as one person's)",
@@ -104,6 +104,7 @@ class PrivacyReceipt:
         imposed: Relations between columns that every synthetic row keeps, in words.
         untold: What the noise hides of the table's structure, in words.
         together: Interactions of three or four columns that the network has learned, in words.
+        losses: What columns lose on the way to synthetic rows, in words.
     """
 
     plan: PrivacyPlan | None
@@ -126,6 +127,7 @@ class PrivacyReceipt:
     imposed: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -161,10 +163,11 @@ class PrivacyReceipt:
         return [(item_text(name), detail, share) for name, detail, share in self.spending()]
 
     def structure(self) -> list[tuple[str, str]]:
-        """What rows keep, what was learned of columns together, what the noise hides, as names and texts."""
+        """What rows keep and lose, what was learned of columns together, what the noise hides."""
         told = [
             ("every synthetic row keeps", self.imposed),
             ("columns taken together", self.together),
+            ("rows that lose their value", self.losses),
             ("the noise does not tell", self.untold),
         ]
         return [(name, "; ".join(texts)) for name, texts in told if texts]

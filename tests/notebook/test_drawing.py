@@ -94,6 +94,7 @@ class Waiting:
     def __init__(self) -> None:
         self.config, self.state = HighDimConfig(), "new"
         self.epsilon, self.delta = 1.0, 1e-6
+        self.losses = ()
         self.released = threading.Event()
 
     def learn(self, df: object, callback: object, stop: threading.Event, **_: object) -> None:

@@ -8,15 +8,19 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import DataError
 from jupyter_dpsynth.evaluation.metrics import (
     Discretizer,
+    boosted_trees,
     cramers_v,
+    fair_learner,
     mean_total_variation,
     prediction_auc,
     separation_auc,
     total_variation,
 )
+from jupyter_dpsynth.evaluation.private import PrivateEvaluation
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.sample import LOOKED_AT
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.models import untrained
@@ -127,34 +131,83 @@ def without_dependence(df):
     )
 
 
-def test_the_overall_score_is_high_for_another_sample_and_low_without_dependence():
+def test_the_overall_score_is_that_of_as_many_real_rows_or_of_columns_without_dependence():
     df = mixed_table(4000)
     shuffled = without_dependence(mixed_table(4000, seed=4))
     good, poor = (UtilityReport.against_original(df, made) for made in (mixed_table(4000, seed=3), shuffled))
-    assert good.overall.score > 90
-    assert poor.overall.score < 20
+    assert good.overall.score > 99
+    assert poor.overall.score < good.overall.score - 2
+    assert poor.overall.score == pytest.approx(good.overall.apart, abs=2 * good.overall.error)
     assert "100: pairs" in good.summary()
     assert good.overall.text in good.to_html()
 
 
-def test_the_overall_score_against_measurements_is_low_without_dependence():
+@pytest.mark.parametrize("rows", [200, 1000, 4000])
+def test_random_real_rows_are_good_however_many_they_are(rows):
     df = mixed_table(4000)
-    synthesizer = untrained(df)
-    shuffled = without_dependence(mixed_table(4000, seed=4))
-    good, poor = (
-        UtilityReport.against_measurements(synthesizer, made, synthetic=True)
-        for made in (mixed_table(4000, seed=3), shuffled)
-    )
-    assert good.overall.score > 80
-    assert poor.overall.score < 30
-    assert good.banner is None
+    df["code"] = [f"c{k // 2}" for k in range(len(df))]  # nearly all of its values are rare
+    made = df.sample(rows, random_state=1).reset_index(drop=True)
+    report = UtilityReport.against_original(df, made)
+    assert report.overall.score > 98
+    for metric in report.table:
+        assert metric.value < 1.3 * metric.good + 0.01
+    code = next(column for column in report.columns if column.name == "code")
+    assert code.distance < 2 * code.good
 
 
-def test_one_column_has_no_overall_score():
+def test_all_three_estimates_of_the_score_agree_within_their_stated_errors():
+    df = mixed_table(3000)
+    df["code"] = [f"c{k}" for k in range(len(df))]
+    synthesizer = untrained(df, bounds={"age": (30, 50)})  # one column is lost, the tails of one are cut
+    made = synthesizer.synthesize(3000, seed=2)
+    exact = UtilityReport.against_original(df, made, synthesizer=synthesizer).overall
+    free = UtilityReport.against_measurements(synthesizer, made).overall
+    evaluation = PrivateEvaluation(synthesizer, made, 1.0, None, NoiseSource(3))
+    paid = evaluation.measure(FrameSource(df)).overall
+    assert exact.score < 80
+    for estimate in (free, paid):
+        assert abs(estimate.score - exact.score) <= 2 * np.hypot(estimate.error, exact.error)
+    assert paid.error < free.error
+
+
+def test_identifiers_are_not_compared():
+    df = mixed_table(300)
+    df["id"] = np.arange(len(df))
+    synthesizer = untrained(df, ids=["id"])
+    made = synthesizer.synthesize(300, seed=0)
+    for declared in ({"synthesizer": synthesizer}, {"df_meta": synthesizer.df_meta}):
+        report = UtilityReport.against_original(df, made, **declared)
+        assert "id" not in report.names
+        assert "Not compared" not in report.banner
+
+
+def test_one_column_is_scored_by_itself_and_too_few_rows_not_at_all():
     df = pd.DataFrame({"c": ["a", "b"] * 50})
-    report = UtilityReport.against_original(df, df)
+    assert UtilityReport.against_original(df, df).overall.score == 100
+    numbers = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), columns=list("xyz"))
+    report = UtilityReport.against_original(numbers, numbers.iloc[:4])
     assert report.overall is None
-    assert "overall: not available" in report.summary()
+    assert "so few rows are compared" in report.summary()
+
+
+def test_independent_columns_of_many_cells_are_not_taken_for_dependent_ones():
+    generator = np.random.default_rng(0)
+    codes = generator.integers(0, 20, (1000, 2))
+    assert cramers_v(codes, (20, 20))[0, 1] < 0.06
+    assert cramers_v(codes, (20, 20), corrected=False)[0, 1] > 0.1
+
+
+def test_the_reference_predicts_no_worse_than_a_simple_model():
+    pytest.importorskip("sklearn")
+    generator = np.random.default_rng(1)
+    features = generator.normal(size=(260, 12))
+    target = np.where(features[:, 0] + generator.normal(scale=2.5, size=260) > 0, "yes", "no")
+    df = pd.DataFrame(features, columns=[f"x{k}" for k in range(12)]).assign(target=target)
+    train, holdout = df.iloc[:130], df.iloc[130:]
+    fair, trees = (
+        prediction_auc(df, train, holdout, "target", learner) for learner in (fair_learner, boosted_trees)
+    )
+    assert fair > trees
 
 
 def test_a_wide_table_is_summarised_worst_first_in_an_output_of_a_small_size():
@@ -178,7 +231,7 @@ def test_names_that_differ_at_their_end_are_told_apart_on_plots():
     names = [f"category number {i}" for i in range(4)]
     df = pd.DataFrame({"c": names * 50})
     axis = UtilityReport.against_original(df, df).figures()[0].axes[0]
-    assert len({label.get_text() for label in axis.get_xticklabels()}) == 4
+    assert len({label.get_text() for label in axis.get_yticklabels()}) == 4
 
 
 @pytest.mark.tensorflow

@@ -6,40 +6,106 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from jupyter_dpsynth.evaluation.axes import CellAxis, quantiles_of_shares
+from jupyter_dpsynth.evaluation.maps import pair_figures
 from jupyter_dpsynth.evaluation.plots import ColumnComparison, column_figure
+from jupyter_dpsynth.evaluation.scales import scale_of
 
-MOMENTS = tuple(f"2021-{k:02}-01 10:29:00 to 2021-{k:02}-28 05:00:00" for k in range(1, 13))
-LABELS = {
+NAMES = {
     "one": ("0",),
-    "two ranges": ("0 to 1023", "1024 to 2047"),
-    "a spike and ranges": ("0", "2048 to 7807", "7808 to 32767"),
     "three short names": ("a", "b", "c"),
     "three long names": ("North-East", "South-West", "Elsewhere in the country"),
     "many names": tuple(f"department {k}" for k in range(12)),
-    "many moments": MOMENTS,
-    "some moments": MOMENTS[:7],
-    "many numbers": tuple(f"{k * 10_000} to {k * 10_000 + 9_999}" for k in range(30)),
+}
+YEAR = 365.25 * 86_400
+AXES = {
+    "one value": CellAxis(np.array([0.0]), np.array([1.0]), "number"),
+    "a spike and ranges": CellAxis(
+        np.array([0.0, 2048.0, 7808.0]), np.array([1.0, 7808.0, 32768.0]), "number"
+    ),
+    "many numbers": CellAxis(np.arange(30) * 1e4, np.arange(1, 31) * 1e4, "number"),
+    "money": CellAxis(10 ** np.linspace(2, 6, 40)[:-1], 10 ** np.linspace(2, 6, 40)[1:], "number"),
+    "years": CellAxis(np.arange(50) * YEAR, np.arange(1, 51) * YEAR, "date"),
+    "hours of a day": CellAxis(np.arange(24) * 3600.0, np.arange(1, 25) * 3600.0, "date"),
+    "durations": CellAxis(np.arange(20) * 7200.0, np.arange(1, 21) * 7200.0, "duration"),
+    "below zero": CellAxis(np.arange(-5.0, 5.0), np.arange(-4.0, 6.0), "number"),
 }
 
 
-@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-def test_no_label_below_a_column_s_picture_overlaps_another_or_leaves_the_picture(labels):
+def drawn(column):
+    figure = column_figure(column)
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+@pytest.mark.parametrize("axis", AXES.values(), ids=AXES)
+def test_an_axis_has_enough_labels_and_none_overlaps_another_or_leaves_the_picture(axis):
+    bins = len(axis.starts)
+    shares = np.full(bins + 2, 1 / (bins + 2))
+    labels = (*map(str, range(bins)), "missing", "above 9")
+    figure = drawn(ColumnComparison("column", labels, shares, shares, None, axis, 0.0, 0.01))
+    line, beside = figure.axes
+    texts = [text for text in line.get_xticklabels() if text.get_text()]
+    assert bins == 1 or 3 <= len(texts) <= 7
+    boxes = sorted((text.get_window_extent() for text in texts), key=lambda box: box.x0)
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert [text.get_text() for text in beside.get_xticklabels()] == ["missing", "above"]
+
+
+@pytest.mark.parametrize("labels", NAMES.values(), ids=NAMES)
+def test_no_name_of_a_category_leaves_the_picture(labels):
     shares = np.full(len(labels), 1 / len(labels))
-    ordered = "to " in labels[-1]
-    figure = column_figure(ColumnComparison("column", labels, shares, shares, None, ordered, 0.0, 0.01))
-    FigureCanvasAgg(figure).draw()
-    texts = [text for text in figure.axes[0].get_xticklabels() if text.get_text()]
-    boxes = [text.get_window_extent() for text in texts]
-    assert all(box.y0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)
-    if texts[0].get_rotation() == 0:
-        boxes.sort(key=lambda box: box.x0)
-        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    figure = drawn(ColumnComparison("column", labels, shares, shares, None, None, 0.0, 0.01))
+    boxes = [text.get_window_extent() for text in figure.axes[0].get_yticklabels()]
+    assert all(box.x0 >= 0 and box.y0 >= 0 and box.y1 <= figure.bbox.y1 for box in boxes)
 
 
-def test_moments_are_labelled_by_their_days_instead_of_being_cut():
-    shares = np.full(len(MOMENTS), 1 / len(MOMENTS))
-    figure = column_figure(ColumnComparison("admitted", MOMENTS, shares, shares, None, True, 0.0, 0.01))
-    FigureCanvasAgg(figure).draw()
-    texts = [text.get_text() for text in figure.axes[0].get_xticklabels()]
-    assert texts[0] == "2021-01-01"
-    assert not any("\u2026" in text for text in texts)
+def test_the_area_of_a_bar_is_its_share_however_long_its_interval_is():
+    axis = CellAxis(np.array([0.0, 10.0, 40.0]), np.array([10.0, 40.0, 100.0]), "number")
+    shares = np.array([0.2, 0.3, 0.5])
+    figure = drawn(ColumnComparison("column", ("a", "b", "c"), shares, shares, None, axis, 0.0, 0.01))
+    bars = figure.axes[0].patches
+    areas = np.array([bar.get_width() * bar.get_height() for bar in bars])
+    assert areas / areas.sum() == pytest.approx(shares)
+    assert [bar.get_x() for bar in bars] == [0, 10, 40]
+
+
+def test_what_is_distributed_like_money_has_a_logarithmic_axis_and_ages_have_none():
+    edges = 10 ** np.linspace(2, 6, 40)
+    middle = np.exp(-(((np.arange(39) - 15) / 6) ** 2))
+    money = CellAxis(edges[:-1], edges[1:], "number")
+    assert not scale_of(money, middle / middle.sum()).linear
+    ages = CellAxis(np.arange(17.0, 90.0), np.arange(18.0, 91.0), "number")
+    assert scale_of(ages, np.full(73, 1 / 73)).linear
+
+
+def test_dates_are_labelled_as_dates():
+    shares = np.full(50, 1 / 50)
+    labels = tuple(map(str, range(50)))
+    figure = drawn(ColumnComparison("day", labels, shares, shares, None, AXES["years"], 0.0, 0.01))
+    assert "2000" in [text.get_text() for text in figure.axes[0].get_xticklabels()]
+
+
+def test_a_quantile_s_error_reaches_from_where_noise_may_have_it():
+    axis = CellAxis(np.arange(100.0), np.arange(1.0, 101.0), "number")
+    shares, noise = np.full(100, 0.01), np.full(100, 0.001)
+    found = quantiles_of_shares(axis, shares, shares, noise)
+    assert [each.reference for each in found] == pytest.approx([5, 25, 50, 75, 95])
+    median = found[2]
+    assert median.error == pytest.approx(
+        np.sqrt(50) * 0.1, rel=0.1
+    )  # 0.001 x sqrt(50) of the rows, 1 a hundredth
+    assert all(each.error == 0 for each in quantiles_of_shares(axis, shares, shares, None))
+
+
+def test_a_map_of_a_pair_joins_cells_until_their_figures_can_be_read():
+    shares = np.full((40, 30), 1 / 1200)
+    labels = tuple(map(str, range(40))), tuple(map(str, range(30)))
+    for figure in pair_figures(("a", "b"), labels, shares, shares, "original", ordered=(38, 0)):
+        FigureCanvasAgg(figure).draw()
+        rows, columns = figure.axes[0].images[0].get_array().shape
+        assert max(rows, columns) <= 13
+        assert len(figure.axes[0].texts) == rows * columns
+    joined = pair_figures(("a", "b"), labels, shares, shares, "original")[0].axes[0].images[0].get_array()
+    assert joined.sum() == pytest.approx(1)

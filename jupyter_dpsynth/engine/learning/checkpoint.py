@@ -182,6 +182,10 @@ class TrainingTask:
         plan = _plan_from(document["plan"], document["config"], len(codec.columns))
         if [len(share) for share in reference.shares] != codec.sizes.tolist():
             damaged(CHECKPOINT, "shares do not fit the columns")
+        if reference.moved and [len(m) for m in reference.moved] != [
+            len(c.moved_into) for c in codec.columns
+        ]:
+            damaged(CHECKPOINT, "moved rows do not fit the columns")
         if reference.dependence.shape != (len(codec.sizes),) * 2:
             damaged(CHECKPOINT, "dependence does not fit the columns")
         if document["updates"] > plan.steps or document["started"] != (document["updates"] > 0):

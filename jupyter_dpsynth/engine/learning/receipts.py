@@ -28,6 +28,7 @@ def make_receipt(
     imposed: Sequence[str] = (),
     untold: Sequence[str] = (),
     together: Sequence[str] = (),
+    losses: Sequence[str] = (),
 ) -> PrivacyReceipt:
     """The receipt of a run after so many steps.
 
@@ -39,6 +40,7 @@ def make_receipt(
         imposed: Relations between columns that every synthetic row keeps, in words.
         untold: What the noise hides of the table's structure, in words.
         together: Interactions of three or four columns that the network has learned, in words.
+        losses: What columns lose on the way to synthetic rows, in words.
     """
     config = entry.config
     noise = (
@@ -75,6 +77,7 @@ def make_receipt(
         imposed=tuple(imposed),
         untold=tuple(untold),
         together=tuple(together),
+        losses=tuple(losses),
     )
 
 

@@ -26,6 +26,7 @@ from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.model.evidence import function_text, interaction_text, ordering_text
 from jupyter_dpsynth.engine.model.learned import Learned
+from jupyter_dpsynth.engine.model.losses import column_losses, loss_lines
 from jupyter_dpsynth.engine.model.plan import ROW_COUNT
 from jupyter_dpsynth.engine.planning.plan import (
     LARGE_DELTA,
@@ -290,7 +291,10 @@ def _finish(task: TrainingTask, fitted: FittedModel, participants: Participants)
         interaction_text([names[source] for source in feature.sources], names[feature.target])
         for feature in model.layout.derived
     ]
-    receipt = make_receipt(task.plan, participants.entry, fitted.released, workers, imposed, untold, together)
+    losses = loss_lines(column_losses(task.codec, task.reference))
+    receipt = make_receipt(
+        task.plan, participants.entry, fitted.released, workers, imposed, untold, together, losses
+    )
     reason = fitted.stop_reason
     participants.progress.report(phase="finished", message=reason.value, epsilon=receipt.epsilon)
     return Learned(task.codec, model, task.reference, receipt, reason, fitted.losses)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,15 +12,16 @@ from jupyter_dpsynth.sources.base import TableChecksum
 from jupyter_dpsynth.sources.fingerprint import row_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["EncodedTable", "encode_table"]
+__all__ = ["EncodedTable", "Encoder", "encode_apart", "encode_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +30,27 @@ class EncodedTable:
 
     Attributes:
         codes: Codes `[n, m]`, in memory or, of a table in parts, in a file that has no name.
-        counts: Exact number of rows in each cell, one int64 `[cells]` for each column.
+        counts: Exact number of rows in each cell, one int64 `[cells + moved]` for each column: first those
+            whose value a synthetic row may have, then those that are moved into a cell (`moved_into`).
     """
 
     codes: NDArray[np.integer[Any]]
     counts: list[NDArray[np.int64]]
+
+
+class Encoder(Protocol):
+    """Gives codes that tell rows whose value no synthetic row has from those of other cells."""
+
+    @property
+    def df_meta(self) -> DataFrameMeta:
+        """The table's metadata."""
+
+    @property
+    def sizes_apart(self) -> NDArray[np.int64]:
+        """Number of codes of each column, `[m]`."""
+
+    def encode_apart(self, df: pd.DataFrame) -> NDArray[np.integer[Any]]:
+        """Codes of a table, `[n, m]`."""
 
 
 def encode_table(source: Source, codec: TableCodec) -> EncodedTable:
@@ -42,24 +59,43 @@ def encode_table(source: Source, codec: TableCodec) -> EncodedTable:
     Raises:
         DataError: The rows are not those that the fingerprint was taken of.
     """
-    counts = [np.zeros(size, dtype=np.int64) for size in codec.sizes]
+    return _encoded(source, codec, codec.joined, codec.code_type)
+
+
+def encode_apart(source: Source, encoder: Encoder) -> EncodedTable:
+    """The same with the codes that the encoder gives.
+
+    Raises:
+        DataError: The rows are not those that the fingerprint was taken of.
+    """
+    code_type = np.min_scalar_type(int(encoder.sizes_apart.max()) - 1)
+    return _encoded(source, encoder, lambda codes: codes, code_type)
+
+
+def _encoded(
+    source: Source,
+    encoder: Encoder,
+    join: Callable[[NDArray[np.integer[Any]]], NDArray[np.integer[Any]]],
+    code_type: np.dtype[Any],
+) -> EncodedTable:
+    counts = [np.zeros(size, dtype=np.int64) for size in encoder.sizes_apart]
     sums = TableChecksum()
-    encode = functools.partial(_encode, codec=codec, hashed=source.volatile)
+    encode = functools.partial(_encode, encoder=encoder, hashed=source.volatile)
 
     def parts() -> Iterator[NDArray[np.integer[Any]]]:
         nonlocal sums
-        for codes, added in source.map(encode, list(codec.df_meta.names)):
+        for codes, added in source.map(encode, list(encoder.df_meta.names)):
             for index, exact in enumerate(counts):
                 exact += np.bincount(codes[:, index], minlength=len(exact))  # noqa: PLW2901 - in place
             sums += added
-            yield codes
+            yield join(codes)
 
-    codes = source.concatenate(parts(), codec.code_type, len(counts))
+    codes = source.concatenate(parts(), code_type, len(counts))
     if source.volatile:
         source.require(sums)
     return EncodedTable(codes, counts)
 
 
-def _encode(df: pd.DataFrame, codec: TableCodec, *, hashed: bool) -> tuple[NDArray[Any], TableChecksum]:
+def _encode(df: pd.DataFrame, encoder: Encoder, *, hashed: bool) -> tuple[NDArray[Any], TableChecksum]:
     """Codes of a part, and the sums of its rows' hashes."""
-    return codec.encode(df), TableChecksum.of(row_hashes(df)) if hashed else TableChecksum()
+    return encoder.encode_apart(df), TableChecksum.of(row_hashes(df)) if hashed else TableChecksum()

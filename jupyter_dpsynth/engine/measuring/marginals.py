@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.engine.model.plan import PAIRS
 from jupyter_dpsynth.engine.model.reference import PAIR_ROWS, dependence_from, pair_distances
 from jupyter_dpsynth.privacy.releases import ROW_PARTS
@@ -21,36 +22,55 @@ if TYPE_CHECKING:
 
 __all__ = ["measure_one_way", "measure_pairs"]
 
+CLEAR_MOVED = 3.0  # standard deviations of noise that rows which are moved into a cell must exceed to count
+
 
 def measure_one_way(
     exact: Sequence[NDArray[np.int64]],
     discovered: Sequence[Discovered],
     allowance: Allowance,
-) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]], list[NDArray[np.float64]]]:
     """Noisy counts of every column's cells, combined with the earlier measurement by their precision.
 
+    Rows whose value no synthetic row can have are counted apart, and added to the cell that holds them if
+    they stand out from the noise. In a column whose categories were found they are all that the pool holds.
+
     Args:
-        exact: Exact counts of every column's cells: private.
+        exact: Exact counts of every column's cells, and of rows that are moved into one: private.
         discovered: What discovery measured.
         allowance: For one column's histogram.
 
     Returns:
-        Counts and their noise variances, one `[cells]` array for each column.
+        Counts and their noise variances, one `[cells]` array for each column; and counts of moved rows,
+        `[moved]` for each column.
 
     Privacy:
         One histogram a column, in which one row counts in one cell.
     """
-    counts, variances, sigma = [], [], allowance.noise
-    for own, column in zip(exact, discovered, strict=True):
-        noisy = allowance.counts(own)
+    counts, variances, lost, sigma = [], [], [], allowance.noise
+    for apart, column in zip(exact, discovered, strict=True):
+        codec = column.codec
+        cells, into = codec.size, np.array(codec.moved_into)
+        own, moved = apart[:cells].copy(), apart[cells:]
+        whole = isinstance(codec, CategoryCodec) and codec.meta.categories is None
+        if whole:
+            own[into] += moved
+            moved = moved[:0]
+        noisy = allowance.counts(np.append(own, moved))
+        found, variance = noisy[:cells], np.full(cells, sigma**2)
+        lost.append(found[into] if whole else noisy[cells:])
+        if not whole:
+            clear = noisy[cells:] > CLEAR_MOVED * sigma
+            np.add.at(found, into[clear], noisy[cells:][clear])
+            np.add.at(variance, into[clear], sigma**2)
         if sigma == 0:
-            counts.append(noisy)
-            variances.append(np.zeros(len(noisy)))
+            counts.append(found)
+            variances.append(variance)
             continue
-        precision = 1 / sigma**2 + 1 / column.variances
-        counts.append((noisy / sigma**2 + column.counts / column.variances) / precision)
+        precision = 1 / variance + 1 / column.variances
+        counts.append((found / variance + column.counts / column.variances) / precision)
         variances.append(1 / precision)
-    return counts, variances
+    return counts, variances, lost
 
 
 def measure_pairs(

@@ -86,7 +86,7 @@ def measure_table(
     table = encode_table(source, codec)
     report("measuring marginals")
     marginal = _marginal_allowance(df_meta, releases, unused, measured_again=discovered.measured_again)
-    counts, variances = measure_one_way(table.counts, discovered.columns, marginal)
+    counts, variances, moved = measure_one_way(table.counts, discovered.columns, marginal)
     shares = [to_shares(count, LEAST_COUNT) for count in counts]
     report("measuring pairs of columns")
     dependence, dependence_noise = measure_pairs(table.codes, codec.sizes, shares, plan.rows, releases)
@@ -101,6 +101,8 @@ def measure_table(
         "dependence": dependence,
         "dependence_noise": dependence_noise,
         "rows": max(1, round(plan.rows)),
+        "moved": [lost / plan.rows for lost in moved],
+        "moved_noise": marginal.noise / plan.rows,
     }
     reference = reference_from(codec, measured)
     warn_of_others(codec, reference.shares)

@@ -47,6 +47,10 @@ class MeasuredReference:
             for its expectation under independence, in [0, 1], `[columns, columns]`, diagonal 0.
         dependence_noise: Standard deviation of the noise in each entry of `dependence`.
         rows: Noisy row count.
+        moved: Noisy share of the rows that each column moves into a cell because no synthetic row can have
+            their value, `[moved]` for each column in the order of its codec's `moved_into`; noise may take it
+            below 0. Empty in models of earlier versions, which did not measure it.
+        moved_noise: Standard deviation of the noise in each of these.
 
     Privacy:
         The measurements 'one-way marginals' and 'pair dependence' of the plan; the rest is
@@ -61,10 +65,14 @@ class MeasuredReference:
     dependence: NDArray[np.float64]
     dependence_noise: float
     rows: int
+    moved: tuple[NDArray[np.float64], ...] = ()
+    moved_noise: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models; labels and kinds come from the codec."""
+        moved = {"moved": [each.tolist() for each in self.moved], "moved_noise": self.moved_noise}
         return {
+            **(moved if self.moved else {}),
             "shares": [share.tolist() for share in self.shares],
             "noise": [noise.tolist() for noise in self.noise],
             "dependence": self.dependence.tolist(),
@@ -84,6 +92,8 @@ def reference_from(codec: TableCodec, values: dict[str, Any]) -> MeasuredReferen
         dependence=np.asarray(values["dependence"], np.float64),
         dependence_noise=float(values["dependence_noise"]),
         rows=int(values["rows"]),
+        moved=tuple(np.asarray(each, np.float64) for each in values.get("moved", ())),
+        moved_noise=float(values.get("moved_noise", 0.0)),
     )
 
 

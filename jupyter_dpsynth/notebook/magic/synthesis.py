@@ -18,6 +18,7 @@ from jupyter_dpsynth.notebook.magic.namespace import (
 from jupyter_dpsynth.notebook.output import say
 from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, save_model
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
+from jupyter_dpsynth.notebook.show.rows import show_rows
 from jupyter_dpsynth.sources.forms import given_as
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
         f"{output}: {len(df_synth):,} synthetic rows, {len(df_synth.columns)} columns, from {name}. "
         "This cost no epsilon."
     )
+    show_rows(df_synth, output, live=session.front_end() == "widget")
 
 
 def _orders(text: str, namespace: dict[str, Any], synthesizer: HighDimSynthesizer) -> list[Ordering]:

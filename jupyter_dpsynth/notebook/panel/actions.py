@@ -10,6 +10,7 @@ from jupyter_dpsynth.notebook.output import Slot, representations
 from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, save_model
 from jupyter_dpsynth.notebook.show.following import follow_in_background
 from jupyter_dpsynth.notebook.show.progress import TrainingProgress
+from jupyter_dpsynth.notebook.show.rows import show_rows
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
 from jupyter_dpsynth.sources.forms import given_as
 
@@ -34,16 +35,17 @@ class _Results:
 
     def __init__(self) -> None:
         self.training = Slot(), Slot()  # its progress, and the picture of its loss
+        self.rows = Slot()  # of the synthetic table
         self.comparison = Slot()
         self.drill_down = Slot(), Slot()  # the choice of a column, and the pictures of it
 
     def open(self) -> None:
         """Take their places, while the panel's cell runs."""
-        for slot in (*self.training, self.comparison, *self.drill_down):
+        for slot in (*self.training, self.rows, self.comparison, *self.drill_down):
             slot.open()
 
     def clear_comparison(self) -> None:
-        """Remove the comparison of an earlier model."""
+        """Remove the comparison of an earlier model or table."""
         for slot in (self.comparison, *self.drill_down):
             slot.clear()
 
@@ -122,6 +124,7 @@ class Actions:
         )
         progress.open()
         self._clear_comparison()
+        self._results.rows.clear()
         self.session.begin(run)
         self.run, self._used = run, None
         self.session.namespace[self.output] = run.synthesizer
@@ -176,6 +179,9 @@ class Actions:
         df_synth = synthesizer.synthesize(int(text) if text else None, frame="pandas")
         self.session.namespace[DEFAULT_SYNTHETIC] = given_as(df_synth, synthesizer.df_meta.form)
         self.session.synthetic = DEFAULT_SYNTHETIC
+        if self._front_end != "terminal":
+            live = self._front_end == "widget"
+            show_rows(df_synth, DEFAULT_SYNTHETIC, live=live, slot=self._results.rows)
         self._say(f"{DEFAULT_SYNTHETIC}: {len(df_synth):,} synthetic rows. This cost no epsilon.")
 
     def compare(self) -> None:

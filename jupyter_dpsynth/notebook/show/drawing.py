@@ -27,6 +27,7 @@ from jupyter_dpsynth.display.html import (
     picture,
     sign,
 )
+from jupyter_dpsynth.evaluation.losses_html import losses_html
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SAME_CELL", "cell_html", "curve_png", "curve_svg", "live_html", "picture_bundle", "static_html"]
 
-STATE_COLOURS = {"finished": DONE, "budget": DONE, "stopped": WARN, "stopping": WARN, "failed": ERROR}
+STATE_COLOURS = {
+    "finished": DONE,
+    "budget": DONE,
+    "lost": WARN,
+    "stopped": WARN,
+    "stopping": WARN,
+    "failed": ERROR,
+}
 
 # The PNG cannot follow the theme: greys with at least 4:1 contrast on white and on JupyterLab's black.
 PNG_INK, PNG_LINE = "#7a7a7a", "#3b8fd9"
@@ -138,7 +146,9 @@ def static_html(moment: Moment, notes: Sequence[str] = (), cell: str = "") -> Ma
     """
     lines = join(note(words) for words in notes)
     code = cell_html(SAME_CELL, cell)
-    return card(_head(moment), _ledger(moment), _bars(moment), lines, code, kind="progress", width=760)
+    left = losses_html(moment.losses)
+    parts = (_head(moment), left, _ledger(moment), _bars(moment), lines, code)
+    return card(*parts, kind="progress", width=760)
 
 
 def cell_html(words: str, cell: str) -> Markup:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.display.words import compact, duration, epsilon_text, reserved_words
+from jupyter_dpsynth.engine.model.losses import lost_headline
 
 if TYPE_CHECKING:
+    from jupyter_dpsynth.engine.model.losses import ColumnLoss
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
 
 __all__ = ["Moment", "moment_of"]
@@ -16,7 +18,7 @@ __all__ = ["Moment", "moment_of"]
 MAX_POINTS = 200  # of the loss curve: more than the eye can tell apart
 INTERRUPT_HINT = "Interrupt the kernel (■) to stop early and keep the model. It costs the same."
 BUTTON_HINT = "Press the button to stop early and keep the model. It costs the same."
-SIGNS = {"finished": "✓", "budget": "✓", "stopped": "■", "failed": "✗"}
+SIGNS = {"finished": "✓", "budget": "✓", "lost": "⚠", "stopped": "■", "failed": "✗"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Moment:
 
     Attributes:
         state: 'starting', 'measuring', 'calibrating', 'training', 'stopping', or one of the ends
-            'finished', 'budget', 'stopped', 'failed'.
+            'finished', 'budget', 'lost' (finished, but columns came out empty), 'stopped', 'failed'.
         headline: The state in words.
         step: Completed steps.
         total: Planned steps, 0 before they are known.
@@ -39,6 +41,7 @@ class Moment:
         curve: `(step, loss, loss noise)`, at most `MAX_POINTS` of them.
         hint: What one can do now.
         ledger: What the data has cost so far, for its owner; empty before it is known.
+        losses: What is left of each column; empty before there is a model.
     """
 
     state: str
@@ -54,6 +57,7 @@ class Moment:
     curve: tuple[tuple[int, float, float], ...]
     hint: str
     ledger: str = ""
+    losses: tuple[ColumnLoss, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -152,9 +156,11 @@ def _end(run: TrainingRun, epsilon: float | None) -> tuple[str, str]:
             return "stopped", f"Stopped by you at step {step} of {total}, {spent}: the model is kept"
         if reason == "worker lost":
             return "stopped", f"Stopped at step {step} of {total}: another worker was lost, the model is kept"
+        lost = lost_headline(run.synthesizer.losses)
         if reason == "budget":
-            return "budget", f"Stopped at step {step} of {total}: the budget is used up"
-        return "finished", "Finished"
+            words = f"Stopped at step {step} of {total}: the budget is used up"
+            return ("lost", f"{words}, and {lost}") if lost else ("budget", words)
+        return ("lost", f"Finished, but {lost}") if lost else ("finished", "Finished")
     if run.stop_requested and (run.error is None or type(run.error).__name__ == "NotLearnedError"):
         return "stopped", "Stopped by you before there was a model"
     return "failed", "Failed"
@@ -196,4 +202,5 @@ def moment_of(run: TrainingRun, hint: str = INTERRUPT_HINT) -> Moment:
         curve=_thinned(run.curve),
         hint=hint,
         ledger="" if report is None else report.ledger,
+        losses=run.synthesizer.losses if run.learned and not running else (),
     )

@@ -1,0 +1,212 @@
+"""The cells in which tables are compared: those of the model, where losses have cells of their own.
+
+A row whose value no synthetic row can have (too rare to be published, not declared, beyond the ends of the
+range) is in no cell of the synthetic table: it counts as a difference, not as equal to what stands in its
+place. Intervals that the model could not divide are divided here, so that a coarse column is not taken for a
+good one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.encoding.difference import DifferenceCodec
+from jupyter_dpsynth.encoding.numeric import points_of
+from jupyter_dpsynth.evaluation.axes import axis_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.encoding.numeric import NumericCodec
+    from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.engine.model.reference import MeasuredReference
+    from jupyter_dpsynth.evaluation.axes import CellAxis
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
+
+__all__ = ["Cells", "cells_of"]
+
+LARGEST_INTERVAL = 0.05  # share of a column's rows in one interval; larger ones are divided
+
+
+@dataclass(frozen=True, eq=False)
+class _Divided:
+    """A column of numbers or times whose bins are divided further.
+
+    Attributes:
+        codec: The column's codec.
+        edges: First point of each cell, `[cells]`, increasing.
+        within: Share of its bin's weight in each cell.
+        bins: Which bin each cell is in.
+        hidden: Share of the weight in intervals that were divided: the model knows nothing about them.
+    """
+
+    codec: NumericCodec
+    edges: NDArray[np.float64]
+    within: NDArray[np.float64]
+    bins: NDArray[np.int64]
+    hidden: float
+
+    @property
+    def size(self) -> int:
+        """Number of cells, without those of moved rows."""
+        return len(self.edges) + int(self.codec.meta.nullable)
+
+    def encode(self, points: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Codes `[n]` of points."""
+        codec = self.codec
+        codes = np.searchsorted(self.edges[1:], points, side="right")
+        codes[np.isnan(points)] = len(self.edges) if codec.meta.nullable else 0
+        codes[points < codec.starts[0]] = self.size
+        codes[points >= codec.ends[-1]] = self.size + 1
+        return codes.astype(np.int32)
+
+    def of_bins(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Figures of the model's cells, which add up, as figures of these cells."""
+        bins = len(self.codec.first_leaf)
+        return np.append(values[:bins][self.bins] * self.within, values[bins:])
+
+
+def _divided(codec: NumericCodec, *, divide: bool) -> _Divided:
+    """The cells of one column of numbers or times."""
+    weights = codec.weights / codec.weights.sum()
+    discrete = codec.resolution > 0
+    single = codec.ends - codec.starts <= 1 if discrete else ~np.isnan(codec.leaf_points())
+    heavy = np.flatnonzero(~single & (weights > LARGEST_INTERVAL))
+    cuts = [codec.starts[codec.first_leaf]]
+    for leaf in heavy.tolist() if divide else ():
+        parts = int(np.ceil(weights[leaf] / LARGEST_INTERVAL))
+        inner = np.linspace(codec.starts[leaf], codec.ends[leaf], parts + 1)
+        cuts.append((np.ceil(inner) if discrete else inner)[:-1])
+        if leaf + 1 < len(codec.starts):
+            cuts.append(codec.starts[leaf + 1 : leaf + 2])
+    edges = np.unique(np.concatenate(cuts))
+    # the weight up to each edge: even inside a leaf, nothing between two of them
+    total = np.append(0.0, np.cumsum(weights))
+    places = np.column_stack([codec.starts, codec.ends]).ravel()
+    reached = np.interp(edges, places, np.column_stack([total[:-1], total[1:]]).ravel())
+    mass = np.diff(np.append(reached, 1.0))
+    bins = np.searchsorted(codec.starts[codec.first_leaf[1:]], edges, side="right")
+    whole = np.bincount(bins, mass, minlength=len(codec.first_leaf))
+    within = np.where(whole[bins] > 0, mass / np.maximum(whole[bins], 1e-300), 0.0)
+    return _Divided(codec, edges, within, bins, float(weights[heavy].sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of all columns of a model.
+
+    Attributes:
+        codec: The model's codec.
+        divided: The columns of numbers and times by their places; others have the codec's cells.
+    """
+
+    codec: TableCodec
+    divided: dict[int, _Divided]
+
+    @property
+    def df_meta(self) -> DataFrameMeta:
+        """The table's metadata."""
+        return self.codec.df_meta
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns: neither identifiers nor the column of the privacy unit are among them."""
+        return self.codec.names
+
+    @property
+    def labels(self) -> tuple[tuple[str, ...], ...]:
+        """One text for each cell of each column; of a divided column, that of the bin it is in."""
+        found = []
+        for place, column in enumerate(self.codec.columns):
+            cells = list(column.labels)
+            if place in self.divided:
+                divided = self.divided[place]
+                bins = len(divided.codec.first_leaf)
+                cells = [*(cells[cell] for cell in divided.bins), *cells[bins:]]
+            found.append((*cells, *column.moved_labels))
+        return tuple(found)
+
+    @property
+    def axes(self) -> tuple[CellAxis | None, ...]:
+        """Where the bins of each column lie, which are its cells if it is not divided."""
+        places = range(len(self.codec.columns))
+        return tuple(axis_of(self.divided[k].codec) if k in self.divided else None for k in places)
+
+    @cached_property
+    def sizes_apart(self) -> NDArray[np.int64]:
+        """Number of cells of each column, those of moved rows included, `[m]`."""
+        sizes = [
+            (self.divided[place].size if place in self.divided else column.size) + len(column.moved_into)
+            for place, column in enumerate(self.codec.columns)
+        ]
+        return np.array(sizes, dtype=np.int64)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The same as whole numbers of Python."""
+        return tuple(self.sizes_apart.tolist())
+
+    @property
+    def hidden(self) -> NDArray[np.float64]:
+        """Share of each column's rows in intervals of which the model knows nothing but the ends, `[m]`."""
+        places = range(len(self.codec.columns))
+        return np.array([self.divided[k].hidden if k in self.divided else 0.0 for k in places])
+
+    def encode_apart(self, df: pd.DataFrame) -> NDArray[np.integer[Any]]:
+        """Codes `[n, m]` of a table."""
+        code_type = np.min_scalar_type(int(self.sizes_apart.max()) - 1)
+        codes = np.empty((len(df), len(self.sizes)), dtype=code_type, order="F")
+        for place, column in enumerate(self.codec.columns):
+            if isinstance(column, CategoryCodec):
+                codes[:, place] = column.encode_apart(df[column.meta.name])
+            elif isinstance(column, DifferenceCodec):
+                codes[:, place] = self.divided[place].encode(self.codec.lengths(df, column))
+            else:
+                points = points_of(df[column.meta.name], column.meta, column.resolution)
+                codes[:, place] = self.divided[place].encode(points)
+        return codes
+
+    def measured(
+        self, reference: MeasuredReference
+    ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+        """Measured shares of the cells, and the standard deviations of their noise, for each column."""
+        shares, noise = [], []
+        for place, codec in enumerate(self.codec.columns):
+            share, deviation = reference.shares[place].copy(), reference.noise[place]
+            moved = np.zeros(len(codec.moved_into))
+            error = reference.moved_noise
+            if isinstance(codec, CategoryCodec) and codec.meta.categories is None:
+                pool = len(codec.published)  # all of it are moved rows
+                moved, error = share[[pool]], float(deviation[pool])
+            elif reference.moved:
+                moved = np.clip(reference.moved[place], 0.0, share[list(codec.moved_into)])
+            for into, lost in zip(codec.moved_into, moved, strict=True):
+                share[into] = max(share[into] - lost, 0.0)
+            if place in self.divided:
+                divided = self.divided[place]
+                share, deviation = divided.of_bins(share), divided.of_bins(deviation)
+            shares.append(np.append(share, moved))
+            noise.append(np.append(deviation, np.full(len(moved), error)))
+        return shares, noise
+
+
+def cells_of(codec: TableCodec, *, divide: bool = True) -> Cells:
+    """The cells in which tables of a model are compared.
+
+    Args:
+        codec: The model's codec.
+        divide: Whether large intervals are divided; only rows tell what is in their parts.
+    """
+    divided = {}
+    for place, column in enumerate(codec.columns):
+        if isinstance(column, CategoryCodec):
+            continue
+        numeric = column.difference if isinstance(column, DifferenceCodec) else column
+        divided[place] = _divided(numeric, divide=divide)
+    return Cells(codec, divided)

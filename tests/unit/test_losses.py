@@ -1,0 +1,129 @@
+"""What columns lose on the way to synthetic rows is counted, paid for, kept and told."""
+
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth.engine.model.losses import ColumnLoss, advice, glance, lost_headline
+from jupyter_dpsynth.evaluation.cells import cells_of
+from jupyter_dpsynth.evaluation.report import UtilityReport
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.support.models import untrained
+
+ROWS = 4000
+
+
+def lossy_table(rows=ROWS):
+    generator = np.random.default_rng(7)
+    return pd.DataFrame(
+        {
+            "code": [f"c{k}" for k in range(rows)],  # none is published
+            "age": generator.integers(
+                10, 90, rows
+            ),  # declared from 20 to 69: a quarter below, a quarter above
+            "town": generator.choice(
+                ["Graz", "Linz", "Wels"], rows, p=[0.5, 0.3, 0.2]
+            ),  # Wels is not declared
+            "income": np.where(np.arange(rows) % 10 == 0, np.nan, generator.normal(50, 9, rows).round(1)),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def synthesizer():
+    return untrained(lossy_table(), bounds={"age": (20, 69)}, categories={"town": ["Graz", "Linz"]})
+
+
+def test_each_loss_is_measured_within_its_stated_noise(synthesizer):
+    df = lossy_table()
+    truth = {
+        ("code", "pooled"): 1.0,
+        ("age", "below"): (df["age"] < 20).mean(),
+        ("age", "above"): (df["age"] > 69).mean(),
+        ("town", "undeclared"): (df["town"] == "Wels").mean(),
+    }
+    found = {(loss.name, rows.kind): rows for loss in synthesizer.losses for rows in loss.lost}
+    for place, share in truth.items():
+        assert 0 < found[place].error < 0.03
+        assert abs(found[place].share - share) < 5 * found[place].error
+    missing = {loss.name: loss for loss in synthesizer.losses}["income"]
+    assert abs(missing.missing - 0.1) < 5 * missing.missing_error
+
+
+def test_a_column_says_how_much_of_it_is_left_in_words_and_shapes(synthesizer):
+    states = {loss.name: loss.state for loss in synthesizer.losses}
+    assert states["code"] == "nothing left"
+    assert states["age"] == states["town"] == "coarse"
+    lines = glance(synthesizer.losses)
+    assert len({line[0] for line in lines}) == len(lines)  # a shape of its own for each state
+    assert "○ nothing left: 1 column: 'code'" in lines
+    assert lost_headline(synthesizer.losses) == "nothing is left of 1 of 4 columns"
+    told = "\n".join(advice(synthesizer.losses))
+    assert "'code': group rare values" in told
+    assert "declare the bounds" in told
+
+
+def test_a_table_of_noise_alone_is_called_that():
+    lost = ColumnLoss("a", "nothing left", "", (), None, 0.0, 0.9, 0.0)
+    assert "is noise" in lost_headline([lost, lost])
+    assert lost_headline([ColumnLoss("a", "fine", "", (), None, 0.0, 0.0, 0.0)]) == ""
+
+
+def test_losses_are_saved_and_models_of_earlier_versions_still_load(synthesizer, tmp_path):
+    path = tmp_path / "model.dps"
+    synthesizer.save(path)
+    assert HighDimSynthesizer.load(path).losses == synthesizer.losses
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(members["schema.json"])
+    for name in ("moved", "moved_noise"):
+        del schema["reference"][name]
+    members["schema.json"] = json.dumps(schema).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    earlier = {loss.name: loss for loss in HighDimSynthesizer.load(path).losses}
+    assert earlier["age"].lost == ()
+    assert earlier["code"].state == "nothing left"  # the pool was measured before, too
+
+
+def test_codes_told_apart_and_joined_again_are_those_of_the_model(synthesizer):
+    df, codec = lossy_table(), synthesizer.codec
+    apart = codec.encode_apart(df)
+    assert (codec.joined(apart) == codec.encode(df)).all()
+    moved = apart >= codec.sizes
+    assert moved[:, codec.names.index("age")].mean() == pytest.approx(
+        ((df["age"] < 20) | (df["age"] > 69)).mean()
+    )
+    made = synthesizer.synthesize(500, seed=1)
+    assert not (codec.encode_apart(made) >= codec.sizes).any()
+
+
+def test_rare_values_are_not_taken_for_the_value_in_their_place(synthesizer):
+    df = lossy_table()
+    made = synthesizer.synthesize(ROWS, seed=0)
+    assert set(made["code"]) == {"other"}
+    for given in (None, synthesizer):
+        report = UtilityReport.against_original(df, made, synthesizer=given)
+        column = next(each for each in report.columns if each.name == "code")
+        assert column.distance > 0.95
+        assert column.good < 0.1
+    measured = UtilityReport.against_measurements(synthesizer, made)
+    assert next(each for each in measured.columns if each.name == "code").distance > 0.9
+
+
+def test_large_intervals_are_divided_so_that_a_coarse_column_is_not_taken_for_a_good_one(synthesizer):
+    codec = synthesizer.codec
+    whole, divided = (cells_of(codec, divide=divide) for divide in (False, True))
+    df = lossy_table()
+    for cells in (whole, divided):
+        codes = cells.encode_apart(df)
+        assert (codes < cells.sizes_apart).all()
+        shares, noise = cells.measured(synthesizer.reference)
+        for share, error, size in zip(shares, noise, cells.sizes, strict=True):
+            assert len(share) == len(error) == size
+            assert share.sum() == pytest.approx(1, abs=1e-6)
+    assert (divided.sizes_apart >= whole.sizes_apart).all()
