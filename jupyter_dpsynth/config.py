@@ -103,8 +103,8 @@ class HighDimConfig(HasTraits):
         open_low=True,
         unset=(AUTO, None),
         help="Clipping norm: the largest L2 norm that one row's gradient (or one microbatch's, if those are "
-        "set) may have. 'auto' computes it from the measured one-way marginals. It does not change "
-        "epsilon.",
+        "set) may have. 'auto' computes it from the measured shares of each column (one-way marginals). It "
+        "does not change epsilon.",
     ).tag(
         label="Clipping norm",
         unit="norm of a gradient",

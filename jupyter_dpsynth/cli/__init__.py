@@ -13,12 +13,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from jupyter_dpsynth.cli.app import add_app
 from jupyter_dpsynth.cli.checking import add_doctor
 from jupyter_dpsynth.cli.comparing import add_compare, add_evaluate
 from jupyter_dpsynth.cli.learning import add_learn
 from jupyter_dpsynth.cli.models import add_models
 from jupyter_dpsynth.cli.planning import add_calc
 from jupyter_dpsynth.cli.receipts import add_receipt
+from jupyter_dpsynth.cli.share import add_share
 from jupyter_dpsynth.cli.status import FAILED, INTERRUPTED, USAGE, in_terminal
 from jupyter_dpsynth.cli.synthesizing import add_synthesize
 from jupyter_dpsynth.errors import (
@@ -104,6 +106,8 @@ def _parser() -> Parser:
     add_evaluate(commands)
     add_receipt(commands)
     add_models(commands)
+    add_share(commands)
+    add_app(commands)
     verify_parser = commands.add_parser(
         "verify",
         help="recompute the figures of a receipt from its events",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.cli.options import add_dataset, add_table
 from jupyter_dpsynth.cli.tables import add_reading
+from jupyter_dpsynth.display.console import working
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
@@ -97,10 +98,11 @@ def compare(options: argparse.Namespace) -> int:
     df_synth = _synthetic(options, synthesizer)
     if options.original is None:
         stated = options.stated or options.synthetic is None
-        report = UtilityReport.against_measurements(synthesizer, df_synth, synthetic=stated)
+        with working("comparing with the noisy measurements"):
+            report = UtilityReport.against_measurements(synthesizer, df_synth, synthetic=stated)
         return _show(report, html)
     reading = reading_of(options)
-    with open_table(options.original, reading) as original:
+    with working("comparing with the original"), open_table(options.original, reading) as original:
         unseen = None if options.holdout is None else open_table(options.holdout, reading)
         report = UtilityReport.against_original(
             original, df_synth, target=options.target, holdout=unseen, df_meta=synthesizer.df_meta
@@ -122,18 +124,19 @@ def evaluate(options: argparse.Namespace) -> int:
     html = _html_of(options)
     synthesizer = HighDimSynthesizer.load(options.model)
     df_synth = _synthetic(options, synthesizer)
-    report = evaluate_privately(
-        synthesizer,
-        open_table(options.table, reading_of(options)),
-        df_synth,
-        epsilon=options.epsilon,
-        target=options.target,
-        dataset=options.dataset,
-        label=label_of(Path(options.table).name.partition(".")[0]),
-        new_dataset=options.new_dataset,
-        infinite_total=options.infinite_total,
-        synthetic=options.stated or options.synthetic is None,
-    )
+    with working("measuring with noise"):
+        report = evaluate_privately(
+            synthesizer,
+            open_table(options.table, reading_of(options)),
+            df_synth,
+            epsilon=options.epsilon,
+            target=options.target,
+            dataset=options.dataset,
+            label=label_of(Path(options.table).name.partition(".")[0]),
+            new_dataset=options.new_dataset,
+            infinite_total=options.infinite_total,
+            synthetic=options.stated or options.synthetic is None,
+        )
     return _show(report, html)
 
 

@@ -20,7 +20,7 @@ from jupyter_dpsynth.errors import DPSynthError, MissingDependencyError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["demo", "require"]
+__all__ = ["demo", "require", "to_html"]
 
 NOTEBOOK = "quickstart.ipynb"
 NEEDED = ("nbclient", "nbconvert", "ipykernel", "matplotlib")
@@ -67,7 +67,7 @@ def demo(output: Path) -> None:
         raise DPSynthError(f"the kernel ended before {NOTEBOOK} did; nothing was written.") from None
     notebook.cells = shown
     try:
-        output.write_text(_to_html(notebook), encoding="utf-8")
+        output.write_text(to_html(notebook), encoding="utf-8")
     except OSError as error:
         raise DPSynthError(f"--output = {str(output)!r} cannot be written: {error.strerror}.") from None
     console.line(f"The executed notebook is in {output.absolute()}")
@@ -119,7 +119,8 @@ def _client(notebook: Any, console: Console) -> Any:  # noqa: ANN401 - nbclient'
     return client
 
 
-def _to_html(notebook: Any) -> str:  # noqa: ANN401 - nbformat's type
+def to_html(notebook: Any) -> str:  # noqa: ANN401 - nbformat's type
+    """A notebook as one web page that fetches nothing from elsewhere."""
     from nbconvert import HTMLExporter
 
     # nothing is fetched from elsewhere when the file is opened

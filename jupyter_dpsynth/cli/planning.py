@@ -12,6 +12,7 @@ from jupyter_dpsynth.cli.options import (
     config_of,
     declarations_of,
 )
+from jupyter_dpsynth.display.console import working
 from jupyter_dpsynth.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,13 +50,21 @@ def calc(options: argparse.Namespace) -> int:
     Privacy:
         Free: names and types of the columns are public.
     """
-    from jupyter_dpsynth.engine.planning.forecast import ASSUMED_ROWS, forecast
-    from jupyter_dpsynth.engine.planning.forecast_words import forecast_text
-
     for name in ("rows", "columns"):
         given = getattr(options, name)
         if given is not None and given < 1:
             raise ConfigError(f"--{name} = {given} is not allowed: give a whole number from 1.")
+    with working("planning"):  # the first time the accountant is loaded
+        text = _forecast(options)
+    sys.stdout.write(f"{text}\n")
+    return 0
+
+
+def _forecast(options: argparse.Namespace) -> str:
+    """The forecast as text."""
+    from jupyter_dpsynth.engine.planning.forecast import ASSUMED_ROWS, forecast
+    from jupyter_dpsynth.engine.planning.forecast_words import forecast_text
+
     config = config_of(options)
     df_meta, partitioned, copied = _metadata(options, config.privacy_unit)
     rows = options.rows or ASSUMED_ROWS
@@ -66,8 +75,7 @@ def calc(options: argparse.Namespace) -> int:
     known = "" if options.rows else " (assumed; give your number with --rows, the rows are not counted)"
     what = options.table or "a table that you have not named"
     title = f"Plan for {what}, {len(learned)} columns to learn, about {rows:,} rows{known}."
-    sys.stdout.write(f"{forecast_text(plan, title)}\n")
-    return 0
+    return forecast_text(plan, title)
 
 
 def _metadata(options: argparse.Namespace, privacy_unit: str | None) -> tuple[DataFrameMeta, bool, bool]:

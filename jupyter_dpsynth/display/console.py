@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextvars
 import math
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
 from jupyter_dpsynth.display.words import duration, epsilon_text, seconds_left
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
     from rich.console import Console
     from rich.text import Text
 
     from jupyter_dpsynth.reports import StepReport
 
-__all__ = ["ConsoleProgress", "ProgressLine", "RowsProgress", "progress_text"]
+__all__ = ["ConsoleProgress", "Elapsed", "ProgressLine", "RowsProgress", "progress_text", "working"]
 
 REDRAW_SECONDS = 0.25
 LOG_SHARE = 0.1  # of the whole, from one line of a log to the next
@@ -194,3 +199,58 @@ class RowsProgress:
             return
         words = _time_left((self._began, 0), done, of) if done < of else duration(seconds)
         self._line.show(f"{done:,} of {of:,} rows written, {words}", "writing", done, of, end=done == of)
+
+
+class Elapsed:
+    """Tells that time passes while something is done that reports nothing itself; a context manager.
+
+    Args:
+        words: What is done: 'comparing with the original'.
+        show: Called with these words and the time, every second after the first, from a thread that has the
+            context of the caller's.
+        end: Called once at the end if anything was shown, with the words and the time.
+    """
+
+    def __init__(self, words: str, show: Callable[[str], None], end: Callable[[str], None]) -> None:
+        self._words, self._show, self._finish = words, show, end
+        self._over = threading.Event()
+        self._shown = False
+        self._began = time.monotonic()
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=context.run, args=(self._tick,), name="dpsynth-elapsed", daemon=True
+        )
+
+    def _text(self) -> str:
+        return f"{self._words}, {duration(time.monotonic() - self._began)}"
+
+    def _tick(self) -> None:
+        while not self._over.wait(1.0):
+            self._shown = True
+            self._show(f"{self._text()} so far")
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+        self._thread.start()
+
+    def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._shown:
+            self._finish(self._text() if kind is None else f"{self._words}: not finished")
+
+
+def working(words: str, stream: TextIO | None = None) -> Elapsed:
+    """`Elapsed` as one line of text.
+
+    Args:
+        words: What is done.
+        stream: Where to; stderr by default.
+    """
+    line = ProgressLine(stream)
+
+    def show(text: str, *, end: bool = False) -> None:
+        if line.rewrites:  # in a log nobody waits
+            line.show(text, words, end=end)
+
+    return Elapsed(words, show, lambda text: show(text, end=True))

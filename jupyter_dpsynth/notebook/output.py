@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from markupsafe import Markup
 
+from jupyter_dpsynth.display.html import preformatted
 from jupyter_dpsynth.errors import DPSynthError, shielded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from IPython.core.interactiveshell import InteractiveShell
     from ipywidgets import HTML, Widget
@@ -25,9 +27,12 @@ __all__ = [
     "WIDGET_VIEW",
     "FrontEnd",
     "Slot",
+    "WidgetSlot",
+    "Working",
     "ask",
     "detect_front_end",
     "guarded",
+    "in_voila",
     "mime_bundle",
     "one_line",
     "publish",
@@ -40,7 +45,18 @@ __all__ = [
 FrontEnd = Literal["widget", "text", "terminal"]
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-NOTHING = {"text/plain": ""}
+NOTHING: dict[str, Any] = {"text/plain": ""}
+
+
+class Bundle(dict[str, Any]):
+    """A mime bundle that also holds its widget, for where widgets are put into other widgets."""
+
+    widget: Any = None
+
+
+def in_voila() -> bool:
+    """Whether Voila shows the notebook as a page: with widgets, but nobody is asked and no cell is shown."""
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
 
 
 def detect_front_end(shell: InteractiveShell | None) -> FrontEnd:
@@ -55,6 +71,8 @@ def detect_front_end(shell: InteractiveShell | None) -> FrontEnd:
         import ipywidgets  # noqa: F401
     except ImportError:
         return "text"
+    if in_voila():
+        return "widget"
     request = kernel.get_parent().get("content", {}) if hasattr(kernel, "get_parent") else {}
     return "widget" if request.get("allow_stdin", True) else "text"
 
@@ -82,7 +100,8 @@ def mime_bundle(text: str, markup: str = "", widget: Widget | None = None) -> di
         markup: HTML; it also stands in a saved notebook.
         widget: For front ends with a kernel.
     """
-    bundle: dict[str, Any] = {"text/plain": text}
+    bundle = Bundle({"text/plain": text})
+    bundle.widget = widget
     if markup:
         bundle["text/html"] = markup
     if widget is not None:
@@ -149,6 +168,76 @@ class Slot:
         """Clear the output, but keep its place."""
         if self._context is not None:
             self.show(NOTHING)
+
+
+class Working:
+    """Shows in the cell that time passes while something is done, and then its result in the same place.
+
+    Args:
+        words: What is done.
+        front_end: How it is shown.
+    """
+
+    def __init__(self, words: str, front_end: FrontEnd) -> None:
+        from jupyter_dpsynth.display.console import Elapsed, working
+
+        self._slot: Slot | None = None
+        self._elapsed = (
+            working(words, sys.stdout)
+            if front_end == "terminal"
+            else Elapsed(words, lambda text: self._tell(f"● {text}"), self._tell)
+        )
+
+    def __enter__(self) -> Working:  # noqa: PYI034 - Self needs Python 3.11
+        self._elapsed.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._elapsed.__exit__(kind, value, trace)
+
+    def _tell(self, text: str) -> None:
+        self._slot = self._slot or Slot()
+        self._slot.show(mime_bundle(text))
+
+    def show(self, bundle: dict[str, Any]) -> None:
+        """Show the result, a mime bundle."""
+        publish(bundle) if self._slot is None else self._slot.show(bundle)
+
+
+class WidgetSlot(Slot):
+    """The same as a widget, for pages that show no outputs of cells that have ended.
+
+    Attributes:
+        box: The widget.
+    """
+
+    def __init__(self) -> None:
+        from ipywidgets import VBox
+
+        super().__init__()
+        self.box: Any = VBox(layout={"overflow": "visible"})
+
+    def show(self, bundle: dict[str, Any]) -> None:
+        """Show a mime bundle: its widget, else its HTML, else its text."""
+        from ipywidgets import HTML
+
+        shown = getattr(bundle, "widget", None)
+        if shown is None:
+            markup = bundle.get("text/html") or (bundle["text/plain"] and preformatted(bundle["text/plain"]))
+            shown = HTML(markup) if markup else None
+        self.box.children = () if shown is None else (shown,)
+
+    def open(self) -> None:
+        """It has its place in the page."""
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.box.children = ()
+
+    def repeat(self) -> None:
+        """It is shown already."""
 
 
 def one_line(error: BaseException, text: str | None = None) -> BaseException:

@@ -86,6 +86,11 @@ class Session:
         self._idle_since: float | None = None  # None while a cell runs
 
     @property
+    def shell(self) -> InteractiveShell | None:
+        """IPython's shell; None outside IPython."""
+        return self._shell
+
+    @property
     def namespace(self) -> dict[str, Any]:
         """The user's variables."""
         return self._own_namespace if self._shell is None else self._shell.user_ns

@@ -33,7 +33,7 @@ OPINION_TITLE = (
 )
 COVERED = (
     "the trained model, the measured values and ranges of the columns, the row count, the loss curve, the "
-    "comparison with the measured marginals, and every synthetic table made from these"
+    "comparison with the noisy measurements, and every synthetic table made from these"
 )
 NOT_COVERED = (
     "column names and types, declared bounds and categories (which count as public), comparisons with the "
@@ -189,7 +189,8 @@ class PrivacyReceipt:
         ]
         if self.guarantee == "dp" and self.epsilon_completed_steps is not None:
             text = (
-                f"{epsilon_text(self.epsilon_completed_steps)}, if the stop did not depend on what was shown"
+                f"{epsilon_text(self.epsilon_completed_steps)}; it counts only if training ended for a "
+                "reason that has nothing to do with the data, such as a deadline"
             )
             facts.append(("epsilon of the completed steps", text))
         if self.guarantee == "dp":

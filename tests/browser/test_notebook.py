@@ -176,3 +176,26 @@ def until_shown(notebook: NotebookPage, index: int, pattern: str) -> None:
 
 def wait_for_training(notebook: NotebookPage, index: int) -> None:
     until_shown(notebook, index, r"step [1-9]\d* of 20000")
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_after_a_restart_a_learn_cell_offers_the_model_that_was_paid_for(
+    jupyter: Callable[..., JupyterServer], app: str
+) -> None:
+    server = jupyter(app=app)
+    cells = [TABLE, "%dpsynth learn df --steps 5 --batch-size 100000000", "%dpsynth status", LEDGER]
+    server.write("again.ipynb", cells)
+    notebook = server.open("again.ipynb")
+    notebook.run(0)
+    assert "--reuse in the cell's first line" in notebook.run(1)
+    notebook.restart()
+    assert "%dpsynth load --last" in [notebook.run(index) for index in (0, 2)][1]
+    notebook.start(1)
+    answer = notebook.cell(1).locator(".jp-Stdin-input")
+    answer.wait_for(timeout=60_000)
+    shoot(notebook, f"{app}-kept-model")
+    answer.fill("use")
+    answer.press("Enter")
+    assert "nothing was spent" in notebook.finish(1)
+    assert len(ast.literal_eval(notebook.run(3))) == 1
+    assert server.problems == []

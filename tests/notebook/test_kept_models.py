@@ -62,9 +62,11 @@ def test_a_learn_cell_asks_before_it_spends_again(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answer)
-    assert shell.run(CELL.format("")).error.startswith(error)
-    assert f"run {run[:8]}" in asked[0]
-    assert "spend epsilon = 2 once more" in asked[0]
+    outcome = shell.run(CELL.format(""))
+    assert outcome.error.startswith(error)
+    assert asked == ["use, again or cancel: "]
+    assert f"run {run[:8]}" in outcome.text
+    assert "'again' spends epsilon = 2 once more" in outcome.text
     assert len(PrivacyLedger().summary().datasets[0].runs) == 1
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from markupsafe import Markup
 
 import jupyter_dpsynth
 from jupyter_dpsynth.display.chart import Axis, Chart, empty_chart
+from jupyter_dpsynth.display.console import Elapsed
 from jupyter_dpsynth.display.html import (
     callout,
     card,
@@ -170,3 +172,15 @@ def test_a_report_is_shown_by_its_summary_whatever_a_dataclass_would_print():
 def test_what_users_are_handed_is_plain_text_that_they_can_add_tags_to():
     plan = PrivacyPlan((GaussianMeasurement("row count", 5.0, ""),), None)
     assert type(private_report(plan).to_html()) is str
+
+
+def test_what_reports_nothing_itself_shows_that_time_passes_until_it_ends():
+    shown, ended = [], []
+    with Elapsed("comparing", shown.append, ended.append):
+        while not shown:
+            time.sleep(0.05)
+    assert shown[0].startswith("comparing, ")
+    assert len(ended) == 1
+    with Elapsed("comparing", shown.append, ended.append):
+        pass
+    assert len(ended) == 1  # what takes less than a second leaves nothing

@@ -24,6 +24,8 @@ FILES = {
     "O": "tests/property/test_odd_values.py",
     "B": "tests/property/test_neighbours.py",
     "K": "tests/unit/test_kept_models.py",
+    "H": "tests/notebook/test_shield.py",
+    "Z": "tests/unit/test_sharing.py",
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from jupyter_dpsynth import __version__
+from tools.install import state
 
 tomllib = pytest.importorskip("tomllib")  # of Python 3.11
 
@@ -25,6 +26,13 @@ def parts(requirement):
     """Name and bounds of a requirement, conda's or pip's."""
     name, bounds = re.fullmatch(r"([\w.-]+)\s*(.*)", requirement).groups()
     return CONDA.get(name, name), bounds
+
+
+def test_the_installation_says_how_far_pip_is():
+    said = ["Collecting numpy==2.4 (from -r lock.txt (line 3))\n", "  Downloading numpy.whl (9 MB)\n"]
+    assert state([], 9) == "starting pip"
+    assert state(said, 9) == "package 1 of 9: numpy==2.4"
+    assert state([*said, "Installing collected packages: numpy\n"], 9) == "unpacking 1 package"
 
 
 def test_the_conda_recipe_has_exactly_the_dependencies_of_the_package():

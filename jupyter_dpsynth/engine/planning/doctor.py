@@ -8,7 +8,6 @@ is stated to be public.
 
 from __future__ import annotations
 
-import math
 import shlex
 from dataclasses import replace
 from fractions import Fraction
@@ -16,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.engine.measuring.repeated import selected_columns
-from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, VALUE_HISTOGRAMS
+from jupyter_dpsynth.engine.model.plan import VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.columns import ExaminedColumn
 from jupyter_dpsynth.engine.planning.findings import BANNER, Finding, Place, Remedy, amount
+from jupyter_dpsynth.engine.planning.forecast import rarest_published
 from jupyter_dpsynth.engine.planning.pairs import dates_of_persons, orders_nearly_kept
 from jupyter_dpsynth.engine.planning.plan import least_rows, plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError, shielded
@@ -31,7 +30,6 @@ from jupyter_dpsynth.metadata.columns import (
     check_column_names,
 )
 from jupyter_dpsynth.metadata.extracting import column_meta, gather_declarations
-from jupyter_dpsynth.privacy.releases import partition_threshold
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.sample import LOOKED_AT, MOST_ROWS, rows_for_owner
 
@@ -168,14 +166,7 @@ def _plan(config: ResolvedConfig, columns: list[ExaminedColumn], rows: int) -> R
 def _threshold(plan: RunPlan | None, columns: list[ExaminedColumn]) -> float:
     """How many rows a value needs to be published in a column without declared categories."""
     df_meta = DataFrameMeta(tuple(column.meta for column in columns))
-    many = len(df_meta.undeclared)
-    if plan is None or plan.privacy is None or not many:
-        return 0.0
-    # both measurements of a column's categories, with the second one shared by all of them
-    first = plan.noise_of(VALUE_HISTOGRAMS, Fraction(1, plan.columns))
-    second = plan.noise_of(RARE_CATEGORIES, Fraction(1, many))
-    sigma = 1 / math.sqrt(1 / first**2 + 1 / second**2)
-    return partition_threshold(sigma, plan.privacy.selection_delta / selected_columns(df_meta))
+    return rarest_published(df_meta, plan) or 0.0
 
 
 def _many_columns(plan: RunPlan | None) -> list[Finding]:

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.engine.model.plan import MARGINALS, VALUE_HISTOGRAMS
+from jupyter_dpsynth.engine.measuring.repeated import selected_columns
+from jupyter_dpsynth.engine.model.plan import MARGINALS, RARE_CATEGORIES, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.plan import DEFAULT_STEPS, least_rows, plan_run
 from jupyter_dpsynth.engine.training.timing import measured_step_seconds
 from jupyter_dpsynth.errors import ConfigError, MetadataError
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DataFrameMeta, IdMeta
 from jupyter_dpsynth.privacy.accounting import epsilon_curve, max_steps
+from jupyter_dpsynth.privacy.releases import partition_threshold
 from jupyter_dpsynth.privacy.sampling import MOST_ROWS
 from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.sources.partitions import MAX_BYTES
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import ColumnMeta
     from jupyter_dpsynth.privacy.accounting import Accountant, EpsilonCurve
 
-__all__ = ["Forecast", "assumed_metadata", "forecast"]
+__all__ = ["ASSUMED_CATEGORIES", "Forecast", "assumed_metadata", "forecast", "rarest_published", "round_up"]
 
 ASSUMED_ROWS = 10_000  # where nobody says how many: a fixed number, so that it tells nothing
 ASSUMED_COLUMNS = 12
@@ -82,6 +84,9 @@ class Forecast:
         megabytes: Memory of the kernel at its peak, beside the tables that are in it.
         disk_megabytes: Temporary files on disk, 0 for a table in memory.
         warnings: What to think about, one sentence each.
+        open_columns: How many columns have categories that are to be measured.
+        rare_below: Rows that a category of such a column needs to be published; None without
+            such columns.
     """
 
     rows: float
@@ -99,6 +104,8 @@ class Forecast:
     megabytes: float
     disk_megabytes: float
     warnings: tuple[str, ...]
+    open_columns: int = 0
+    rare_below: float | None = None
 
     @property
     def ends_early(self) -> bool:
@@ -176,7 +183,29 @@ def forecast(
         megabytes=BASE_MEGABYTES + memory / 1e6,
         disk_megabytes=disk / 1e6,
         warnings=tuple(_warnings(config, plan, rows)),
+        open_columns=len(df_meta.undeclared),
+        rare_below=rarest_published(df_meta, plan),
     )
+
+
+def rarest_published(df_meta: DataFrameMeta, plan: RunPlan | None) -> float | None:
+    """How many rows a value needs to be published in a column without declared categories.
+
+    Args:
+        df_meta: The table's metadata.
+        plan: The plan; None if there is none.
+
+    Returns:
+        None without such columns, and without noise.
+    """
+    many = len(df_meta.undeclared)
+    if plan is None or plan.privacy is None or not many:
+        return None
+    # both measurements of a column's categories, with the second one shared by all of them
+    first = plan.noise_of(VALUE_HISTOGRAMS, Fraction(1, plan.columns))
+    second = plan.noise_of(RARE_CATEGORIES, Fraction(1, many))
+    sigma = 1 / math.sqrt(1 / first**2 + 1 / second**2)
+    return partition_threshold(sigma, plan.selection_delta / selected_columns(df_meta), plan.unit_rows)
 
 
 def _room(rows: float, sizes: list[int], *, partitioned: bool, bounded: bool) -> tuple[float, float]:
@@ -286,7 +315,7 @@ def _warnings(config: ResolvedConfig, plan: RunPlan, rows: float) -> list[str]:
     needed = least_rows(config, rows)
     if rows < needed:
         found.append(
-            f"{rows:,.0f} rows are too few for epsilon = {config.epsilon:g}: about {_round_up(needed):,.0f} "
+            f"{rows:,.0f} rows are too few for epsilon = {config.epsilon:g}: about {round_up(needed):,.0f} "
             "are needed for anything to stand out from the noise. Use a larger epsilon."
         )
     if plan.delta * rows >= 1:
@@ -297,10 +326,10 @@ def _warnings(config: ResolvedConfig, plan: RunPlan, rows: float) -> list[str]:
     return found
 
 
-def _round_up(value: float) -> float:
+def round_up(value: float) -> float:
     """Up to two digits.
 
-    >>> _round_up(1234.0), _round_up(87.2)
+    >>> round_up(1234.0), round_up(87.2)
     (1300, 88)
     """
     size = 10 ** max(0, math.floor(math.log10(value)) - 1)

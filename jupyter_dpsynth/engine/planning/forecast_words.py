@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.display.words import compact, duration, epsilon_text
+from jupyter_dpsynth.engine.planning.forecast import ASSUMED_CATEGORIES, round_up
 from jupyter_dpsynth.privacy.receipt import budget_shares
 
 if TYPE_CHECKING:
@@ -55,14 +56,15 @@ def facts(forecast: Forecast) -> list[tuple[str, str]]:
         bound = "" if forecast.accountant == "pld" else " (upper bound)"
         found += [
             ("epsilon", f"{epsilon_text(plan.epsilon)}{bound}"),
-            ("delta", f"{plan.delta:.3g}"),
-            ("noise multiplier", f"{plan.noise_multiplier:.3g}"),
+            ("delta", f"{plan.delta:.3g}, the chance that the promise of epsilon fails"),
+            ("noise", f"{plan.noise_multiplier:.3g} times what one row may change (noise multiplier)"),
         ]
     found += [
         ("steps", f"{plan.steps:,}"),
         ("batch", f"about {compact(plan.batch_size)} rows, {_passes(forecast)}"),
         ("model", f"about {forecast.width:,} cells in all columns{_at_most(forecast)}"),
         ("error of a typical column", error_words(forecast)),
+        *rare_facts(forecast),
         ("time", time_words(forecast)),
         ("memory", f"about {forecast.megabytes / 1000:.1f} GB in addition to your tables"),
     ]
@@ -91,7 +93,25 @@ def error_words(forecast: Forecast) -> str:
     if forecast.plan.privacy is None:
         return "no noise"
     percent = 100 * forecast.column_error
-    return f"about {percent:.2g} % of its values are misplaced" if percent < 50 else "mostly noise"
+    if percent >= 50:
+        return "mostly noise"
+    words = f"about {percent:.2g} % of its values are misplaced by the noise"
+    if forecast.rare_below is None:
+        return words
+    return f"{words}, if its values are few and frequent (text: {ASSUMED_CATEGORIES} of them)"
+
+
+def rare_facts(forecast: Forecast) -> list[tuple[str, str]]:
+    """What becomes of rare values of columns whose values are not declared, as names and texts."""
+    if forecast.rare_below is None:
+        return []
+    columns = f"{forecast.open_columns} column{'s'[: forecast.open_columns > 1]}"
+    rows = round_up(forecast.rare_below)
+    words = (
+        f"in {columns} without declared values, what fewer than about {rows:,.0f} rows have comes out as "
+        "'other'; a column of nothing else comes out empty. Declaring values helps, and is free"
+    )
+    return [("rare values", words)]
 
 
 def time_words(forecast: Forecast) -> str:

@@ -13,6 +13,7 @@ from jupyter_dpsynth.notebook.magic import (
     ledger,
     planning,
     receipt,
+    shield,
     synthesis,
 )
 
@@ -31,6 +32,7 @@ HANDLERS: dict[str, Callable[[Session, ParsedLine], None]] = {
     "calc": planning.calc,
     "doctor": planning.doctor,
     "panel": planning.panel,
+    "shield": shield.shield,
     "synthesize": synthesis.synthesize,
     "save": synthesis.save,
     "load": kept.load,

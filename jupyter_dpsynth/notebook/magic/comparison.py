@@ -14,7 +14,7 @@ from jupyter_dpsynth.notebook.magic.namespace import (
 )
 from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, reading_of
 from jupyter_dpsynth.notebook.magic.synthesis import current_synthesizer
-from jupyter_dpsynth.notebook.output import say
+from jupyter_dpsynth.notebook.output import Working, representations, say
 from jupyter_dpsynth.sources.opening import is_table
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ __all__ = ["compare", "evaluate"]
 
 def compare(session: Session, parsed: ParsedLine) -> None:
     """Compare a synthetic table with the noisy measurements or with the original."""
-    from IPython.display import display
-
     namespace = session.namespace
     name, synthesizer = current_synthesizer(session, parsed)
     given = parsed.argument()
@@ -50,15 +48,19 @@ def compare(session: Session, parsed: ParsedLine) -> None:
         from jupyter_dpsynth.evaluation.report import UtilityReport
 
         stated = "synthetic" in parsed.options
-        report = UtilityReport.against_measurements(synthesizer, df_synth, synthetic=stated)
+        work = Working("Comparing with the noisy measurements", session.front_end())
+        with work:
+            report = UtilityReport.against_measurements(synthesizer, df_synth, synthetic=stated)
     else:
-        report = _compare_with_original(session, parsed, df_synth, synthesizer.df_meta)
+        work = Working("Comparing with the original", session.front_end())
+        with work:
+            report = _compare_with_original(session, parsed, df_synth, synthesizer.df_meta)
     output = parsed.options.get("output")
     if output is not None:
         namespace[variable_name(output, "--output", namespace)] = report
     if given is not None:
         say(f"{given} is compared.")
-    display(report)
+    work.show(representations(report))
     if session.front_end() == "widget":
         from jupyter_dpsynth.notebook.show.drilldown import DrillDown
 
@@ -92,8 +94,6 @@ def _compare_with_original(
 
 def evaluate(session: Session, parsed: ParsedLine) -> None:
     """Measure the quality of a synthetic table with noise, for an epsilon of its own."""
-    from IPython.display import display
-
     namespace = session.namespace
     original = find_table(parsed.argument(), namespace, reading=reading_of(session, parsed))
     _, synthesizer = current_synthesizer(session, parsed)
@@ -113,18 +113,19 @@ def evaluate(session: Session, parsed: ParsedLine) -> None:
         output = variable_name(output, "--output", namespace)  # refused before anything is spent
     from jupyter_dpsynth.evaluation.private import evaluate_privately
 
-    report = evaluate_privately(
-        synthesizer,
-        original,
-        None if table is None else find_dataframe(table, namespace, "DF_SYNTH"),
-        epsilon=value,
-        target=None if target is None else expand(target, namespace, "--target"),
-        dataset=dataset,
-        label=label,
-        tell=say,
-        **answers_of(parsed),
-        synthetic="synthetic" in parsed.options,
-    )
+    with Working("Measuring with noise", session.front_end()) as work:
+        report = evaluate_privately(
+            synthesizer,
+            original,
+            None if table is None else find_dataframe(table, namespace, "DF_SYNTH"),
+            epsilon=value,
+            target=None if target is None else expand(target, namespace, "--target"),
+            dataset=dataset,
+            label=label,
+            tell=say,
+            **answers_of(parsed),
+            synthetic="synthetic" in parsed.options,
+        )
     if output is not None:
         namespace[output] = report
-    display(report)
+    work.show(representations(report))

@@ -10,6 +10,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS, SCHEMA_NAMES
 from jupyter_dpsynth.notebook.magic.grammar import split_line
 from jupyter_dpsynth.notebook.magic.namespace import dataframe_names, instances
+from jupyter_dpsynth.notebook.shield import reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +162,7 @@ def _configs(namespace: dict[str, Any]) -> list[str]:
 
 def _column_names(words: list[str], namespace: dict[str, Any]) -> list[str]:
     """Columns of the tables named in the line, quoted if they contain a space."""
-    named = [namespace[word] for word in words if word in dataframe_names(namespace)]
+    named = [reveal(namespace[word]) for word in words if word in dataframe_names(namespace)]
     from jupyter_dpsynth.sources.opening import open_source
 
     columns = dict.fromkeys(str(column) for frame in named for column in open_source(frame).described.columns)

@@ -157,6 +157,18 @@ otherwise; 0 keeps none. A file holds only what epsilon has paid for; the folder
 because the files' names tell which models are of the same table."""
 
 
+_SHIELD_DETAILS = """\
+An assistant, an inspector of variables or a careless cell that looks at df then sees synthetic rows. They are
+of a model that was learned from df, if there is one, and cost nothing more; otherwise they are a mock: the
+same columns and types, and invented values from what the lines of the cell declare to be public:
+
+    %%dpsynth shield df
+    categories = {"ward": ["A1", "A2"]}
+
+The table itself is df_private, which shows nothing and which all commands take: %dpsynth learn df_private.
+Code that runs in the kernel can still get at it: this is a screen, not a lock."""
+
+
 _CONFIG_DETAILS = """\
 Every parameter has a default that you can change, for this session or in an IPython configuration file:
 
@@ -358,6 +370,22 @@ MODELS = Command(
     _MODELS_DETAILS,
 )
 
+SHIELD = Command(
+    "shield",
+    ("DATAFRAME",),
+    "Give tools and assistants a synthetic twin by the table's name; keep the table under a handle.",
+    (
+        Option("handle", "NAME", "Name of the variable for the handle; by default DATAFRAME_private."),
+        Option("rows", "NUMBER", "Rows of the twin or mock."),
+        Option("mock", "", "A mock of public knowledge alone, even if a model of the table is there."),
+        Option("off", "", "Give the table its name back."),
+        _META,
+        _SYNTHESIZER,
+    ),
+    _SHIELD_DETAILS,
+    body=True,
+)
+
 CONFIG = Command(
     "config",
     ("[NAME]",),
@@ -386,6 +414,7 @@ COMMANDS = {
         SAVE,
         LOAD,
         MODELS,
+        SHIELD,
         CONFIG,
         HELP,
     )

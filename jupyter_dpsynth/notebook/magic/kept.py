@@ -126,11 +126,12 @@ def take_kept_model(
 def _answer(model: KeptModel, synthesizer: HighDimSynthesizer) -> str | None:
     """What the user wants; None where nobody can be asked."""
     epsilon = epsilon_text(synthesizer.config.epsilon)
-    answer = ask(
-        f"The same table was learned with the same settings before, and the model is kept ({model.words}). "
-        f"Type 'use' to take it, which spends nothing, or 'again' to spend epsilon = {epsilon} once more; "
-        "anything else cancels. (--reuse or --again in the cell answers beforehand.) "
+    say(
+        f"The same table was learned with the same settings before, and the model is kept ({model.words}).\n"
+        f"'use' takes it and spends nothing; 'again' spends epsilon = {epsilon} once more. In the cell's "
+        "first line, --reuse or --again answers beforehand."
     )
+    answer = ask("use, again or cancel: ")
     return None if answer is None else answer.lower().strip("'\"")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean
+from jupyter_dpsynth.notebook.shield import PrivateTable, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,7 +153,11 @@ def dataframe_names(namespace: Mapping[str, Any]) -> list[str]:
     """Names of the user's tables, of any library, without hidden ones; none is imported for it."""
     from jupyter_dpsynth.sources.opening import is_table
 
-    return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_table(value)]
+    return [
+        name
+        for name, value in list(namespace.items())
+        if not name.startswith("_") and (is_table(value) or isinstance(value, PrivateTable))
+    ]
 
 
 def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = "DATAFRAME") -> Any:  # noqa: ANN401
@@ -168,7 +173,7 @@ def find_dataframe(text: str | None, namespace: Mapping[str, Any], where: str = 
     text = text[1:-1] if text.startswith("{") and text.endswith("}") else text
     if text.isidentifier() and text not in namespace:
         raise DataError(f"there is no DataFrame {text!r}.{did_you_mean(text, names)}{known}")
-    value = evaluate(text, namespace, where)
+    value = reveal(evaluate(text, namespace, where))
     from jupyter_dpsynth.sources.opening import is_table, no_table
 
     if not is_table(value):

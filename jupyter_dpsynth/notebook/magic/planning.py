@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.notebook.magic.namespace import find_table, read_value, variable_name
 from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, reading_of, settings, table_of
-from jupyter_dpsynth.notebook.output import mime_bundle, publish, say
+from jupyter_dpsynth.notebook.output import Working, mime_bundle, publish, say
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.sources.forms import PANDAS
 
@@ -51,12 +51,13 @@ def calc(session: Session, parsed: ParsedLine) -> None:
                 rows = source.rows
     known = "" if rows is not None else " (assumed; give your number with --rows, the rows are not counted)"
     rows = rows or ASSUMED_ROWS
-    plan = forecast(
-        config.resolve(), df_meta, float(rows), timed=True, partitioned=partitioned, copied=copied
-    )
+    with Working("Planning", session.front_end()) as work:
+        plan = forecast(
+            config.resolve(), df_meta, float(rows), timed=True, partitioned=partitioned, copied=copied
+        )
     learned = [column for column in df_meta.learned if column.name != config.privacy_unit]
     title = f"Plan for {what}, {len(learned)} columns to learn, about {rows:,} rows{known}."
-    publish(mime_bundle(forecast_text(plan, title), forecast_html(plan, title)))
+    work.show(mime_bundle(forecast_text(plan, title), forecast_html(plan, title)))
 
 
 def _whole_number(parsed: ParsedLine, namespace: dict[str, Any], name: str) -> int | None:

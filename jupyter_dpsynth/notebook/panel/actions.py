@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, NotLearnedError
-from jupyter_dpsynth.notebook.output import Slot, representations
+from jupyter_dpsynth.notebook.output import Slot, WidgetSlot, representations
 from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, save_model
 from jupyter_dpsynth.notebook.show.following import follow_in_background
 from jupyter_dpsynth.notebook.show.progress import TrainingProgress
@@ -31,13 +31,23 @@ __all__ = ["Actions"]
 
 
 class _Results:
-    """The outputs under a panel."""
+    """The outputs under a panel.
 
-    def __init__(self) -> None:
-        self.training = Slot(), Slot()  # its progress, and the picture of its loss
-        self.rows = Slot()  # of the synthetic table
-        self.comparison = Slot()
-        self.drill_down = Slot(), Slot()  # the choice of a column, and the pictures of it
+    Args:
+        make: Makes a place for one.
+    """
+
+    def __init__(self, make: Callable[[], Slot] = Slot) -> None:
+        self.training = make(), make()  # its progress, and the picture of its loss
+        self.rows = make()  # of the synthetic table
+        self.comparison = make()
+        self.drill_down = make(), make()  # the choice of a column, and the pictures of it
+
+    @property
+    def boxes(self) -> list[Any]:
+        """The widgets of those places that are widgets."""
+        slots = (*self.training, self.rows, self.comparison, *self.drill_down)
+        return [slot.box for slot in slots if isinstance(slot, WidgetSlot)]
 
     def open(self) -> None:
         """Take their places, while the panel's cell runs."""
@@ -89,6 +99,11 @@ class Actions:
         """Make the outputs under the panel into which results go, while its cell runs."""
         self._front_end, self._results = front_end, _Results()
         self._results.open()
+
+    def results_as_widgets(self) -> list[Any]:
+        """Make widgets into which results go, for a page that shows no outputs."""
+        self._front_end, self._results = "widget", _Results(WidgetSlot)
+        return self._results.boxes
 
     def train(
         self,

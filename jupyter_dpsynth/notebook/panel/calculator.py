@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 0.4  # without a change, before the exact figure is computed
 HEIGHT = "400px"  # of what it shows, so that a line more or less moves nothing below
-SECOND_HEIGHT = "270px"  # of the figures that stand beside the curve or, with less room, below it
+SECOND_HEIGHT = "270px"  # of the figures, which stand below the fields
 WORKING = "working out the exact figures …"
 ROWS_NOTE = "your estimate, for this forecast only; the rows are not counted"
 
@@ -44,7 +44,8 @@ class LiveCalculator:
         copied: Whether it is copied into a private file before.
 
     Attributes:
-        box: The widget.
+        box: The widget with the curve.
+        facts: The widget with the figures, for another place.
         forecast: The last forecast, None before the first.
         error: Why there is none for the present parameters, '' if there is.
     """
@@ -86,6 +87,7 @@ class LiveCalculator:
             [self._rows, self._note], layout={"flex_flow": "row wrap", "align_items": "center"}
         )
         self.box = widgets.VBox([rows, self._picture], layout={"overflow": "visible"})
+        self.facts = widgets.HTML(layout={"min_height": SECOND_HEIGHT, "margin": "8px 0 0 0"})
         self._rows.observe(lambda _: self.update(), "value")
         config.observe(lambda _: self.update())
 
@@ -185,25 +187,17 @@ class LiveCalculator:
         self._told(found, error)
 
     def _show(self) -> None:
-        from jupyter_dpsynth.notebook.show.forecast import forecast_html
+        from jupyter_dpsynth.notebook.show.forecast import curve_html, facts_html
 
-        if self.forecast is None and not self.error:
-            self._picture.value = _placeholder(note(WORKING, 13))
-        elif self.forecast is None:
-            self._picture.value = _placeholder(
-                Markup(
-                    '<div style="font-size:13px;line-height:19px;white-space:normal"><b '
-                    'style="color:{}">⚠ No run is possible with these settings:</b> {}</div>'
-                ).format(ERROR, self.error)
-            )
-        else:
-            self._picture.value = forecast_html(self.forecast)
-
-
-def _placeholder(markup: Markup) -> Markup:
-    """A message with the same height as the forecast that it replaces."""
-    return Markup(
-        '<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'
-        '<div style="flex:1 1 380px;min-height:{}">{}</div>'
-        '<div style="flex:1 1 320px;min-height:{}"></div></div>'
-    ).format(HEIGHT, markup, SECOND_HEIGHT)
+        if self.forecast is not None:
+            self._picture.value, self.facts.value = curve_html(self.forecast), facts_html(self.forecast)
+            return
+        self.facts.value = ""
+        self._picture.value = (
+            Markup(
+                '<div style="font-size:13px;line-height:19px;white-space:normal"><b '
+                'style="color:{}">⚠ No run is possible with these settings:</b> {}</div>'
+            ).format(ERROR, self.error)
+            if self.error
+            else note(WORKING, 13)
+        )

@@ -119,10 +119,10 @@ class _Row:
         self._decimals = None
         if column.kind == "number" and not column.fixed:
             tooltip = f"Public number of digits after the decimal point of {name}"
-            self._decimals = _declared_text("digits", tooltip, "learned", "104px")
+            self._decimals = _declared_text("digits", tooltip, "learned", "114px")
             self._controls.append(self._decimals)
         tooltip = f"Values of {name} that stand for a missing one, such as -9 or 'unknown'"
-        self._missing = _declared_text("absent", tooltip, "none", "112px")
+        self._missing = _declared_text("absent", tooltip, "none", "122px")
         self._controls.append(self._missing)
         self._note = widgets.HTML(layout={"flex": "1 1 100%", "display": "none", "margin": "0 2px 4px"})
         self.box = widgets.HBox([title, *self._controls, self._note], layout=ROW)
@@ -161,4 +161,4 @@ class _Row:
 def _declared_text(label: str, tooltip: str, placeholder: str, width: str) -> widgets.Text:
     """A field that takes the room that is left in its row, up to a limit."""
     layout = {"flex": f"1 1 {width}", "max_width": "320px"}
-    return short_text(label, tooltip, placeholder, width, label_width="40px", layout=layout)
+    return short_text(label, tooltip, placeholder, width, label_width="50px", layout=layout)

@@ -22,6 +22,7 @@ __all__ = [
     "PRESETS",
     "EpsilonScale",
     "Field",
+    "Pages",
     "all_fields",
     "note_html",
     "note_widget",
@@ -154,20 +155,25 @@ class EpsilonScale:
             description="more privacy",
             icon="arrow-left",
             tooltip="A smaller epsilon",
-            layout={"width": "auto"},
+            layout={"width": "auto", "flex": "0 0 auto"},
         )
         more = widgets.Button(
             description="more accuracy",
             icon="arrow-right",
             tooltip="A larger epsilon",
-            layout={"width": "auto"},
+            layout={"width": "auto", "flex": "0 0 auto"},
         )
         less.on_click(lambda _: self._step(-1))
         more.on_click(lambda _: self._step(1))
         self._scale = widgets.HTML(layout={"flex": "1 1 110px", "min_width": "90px", "margin": "0 8px"})
         self.box = widgets.HBox(
             [less, self._scale, more],
-            layout={"align_items": "center", "margin": "0 0 4px 0", "max_width": "480px"},
+            layout={
+                "flex_flow": "row wrap",
+                "align_items": "center",
+                "margin": "0 0 4px 0",
+                "max_width": "480px",
+            },
         )
         config.observe(self._show, "epsilon")
         self._show()
@@ -208,6 +214,39 @@ class EpsilonScale:
     def close(self) -> None:
         """Stop observing the config."""
         self.config.unobserve(self._show, "epsilon")
+
+
+class Pages:
+    """Several pages, of which one is shown, and buttons to choose it.
+
+    Not the library's tabs: VS Code shows these without their titles.
+
+    Args:
+        pages: The pages by title.
+
+    Attributes:
+        box: Buttons and pages.
+    """
+
+    def __init__(self, pages: Mapping[str, widgets.Widget]) -> None:
+        self._pages = pages
+        self._choice = widgets.ToggleButtons(
+            options=list(pages), style={"button_width": "auto"}, layout={"margin": "0 0 4px 0"}
+        )
+        self._choice.observe(lambda _: self._show(), "value")
+        self.box = widgets.VBox(
+            [self._choice, *pages.values()],
+            layout={"overflow": "visible"},
+        )
+        self._show()
+
+    def choose(self, title: str) -> None:
+        """Show a page."""
+        self._choice.value = title
+
+    def _show(self) -> None:
+        for title, page in self._pages.items():
+            page.layout.display = "" if title == self._choice.value else "none"
 
 
 def preset_of(config: HighDimConfig) -> str:

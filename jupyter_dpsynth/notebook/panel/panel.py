@@ -18,7 +18,14 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.html import INK, MUTED, details, join, note
 from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA
 from jupyter_dpsynth.errors import ConfigError, DataError
-from jupyter_dpsynth.notebook.output import STYLED, guarded, mime_bundle, publish, style_widget
+from jupyter_dpsynth.notebook.output import (
+    STYLED,
+    guarded,
+    in_voila,
+    mime_bundle,
+    publish,
+    style_widget,
+)
 from jupyter_dpsynth.notebook.panel.actions import Actions
 from jupyter_dpsynth.notebook.panel.calculator import LiveCalculator
 from jupyter_dpsynth.notebook.panel.checkup import CheckUp
@@ -28,6 +35,7 @@ from jupyter_dpsynth.notebook.panel.fields import (
     FIELD_LAYOUT,
     LABEL_WIDTH,
     EpsilonScale,
+    Pages,
     all_fields,
     note_widget,
     preset_buttons,
@@ -52,10 +60,11 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.kept_models import KeptModel
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["ConfigPanel"]
 
-TABS = ("Privacy", "Training", "Columns", "Check-up")
+TABS = ("Privacy", "Steps", "Columns", "Check-up")
 NO_TABLE = "no table: %dpsynth panel DATAFRAME, or ConfigPanel(config, df)"
 REOPENED = "There was a panel here; it needs a running kernel. The training started from it is shown below."
 BEGAN = "Settings it was opened with"
@@ -134,9 +143,10 @@ class ConfigPanel:
         )
         if self.schema is not None:
             self.schema.observe(lambda _: self.calculator.update())
-        self._tabs = widgets.Tab(
-            [self._privacy_tab(), self._training_tab(), self._columns_tab(), self._checkup_tab()],
-            titles=TABS,
+        pages = self._privacy_tab(), self._training_tab(), self._columns_tab(), self._checkup_tab()
+        self._tabs = Pages(dict(zip(TABS, pages, strict=True)))
+        left = widgets.VBox(
+            [self._tabs.box, self.calculator.facts],
             layout={"flex": "1 1 570px", "min_width": "0", "overflow": "visible"},
         )
         right = widgets.VBox(
@@ -144,7 +154,7 @@ class ConfigPanel:
             layout={"flex": "1 1 380px", "min_width": "0", "padding": "0 0 0 10px", "overflow": "visible"},
         )
         upper = widgets.HBox(
-            [self._tabs, right], layout={"flex_flow": "row wrap", "overflow": "visible", "width": "100%"}
+            [left, right], layout={"flex_flow": "row wrap", "overflow": "visible", "width": "100%"}
         )
         self._code = widgets.Textarea(
             description="The same as a cell",
@@ -156,11 +166,11 @@ class ConfigPanel:
             [
                 style_widget(),
                 self._title(),
-                upper,
-                self._buttons(),
+                self._buttons(),  # above everything that may be longer than the screen
                 self._question.box,
                 self._message,
                 self._code,
+                upper,
             ],
             layout={"overflow": "visible", "width": "100%", "max_width": "1180px"},
         )
@@ -258,13 +268,25 @@ class ConfigPanel:
 
     def show(self) -> None:
         """Show the panel in the cell that is running, with room for the results under it."""
+        if in_voila():
+            self.put_results_inside()
+            publish(self._bundle())
+            return
         publish(self._bundle())
         if self._front_end != "terminal":
             self._actions.open_results(self._front_end)
 
+    def put_results_inside(self) -> None:
+        """Show results in the panel's own widget, for a page that shows no outputs of cells."""
+        self.box.children = (*self.box.children, *self._actions.results_as_widgets())
+
     def _ipython_display_(self) -> None:
         """What a notebook shows."""
         self.show()
+
+    def _repr_html_(self) -> str:
+        """What marimo shows, which has neither IPython nor ipywidgets."""
+        return str(cell_html(NEEDS_NOTEBOOK, self.code()))  # marimo takes no subclass
 
     def _bundle(self) -> dict[str, Any]:
         """The widget, and a text for front ends without widgets."""
@@ -318,9 +340,8 @@ class ConfigPanel:
         lines = [
             f"{key} = {value!r}"
             for key, value in self.config.to_dict().items()
-            if any(value != defaults[key] for defaults in usual)
+            if key == "epsilon" or any(value != defaults[key] for defaults in usual)
         ]
-        lines = lines or [f"epsilon = {self.config.epsilon!r}"]
         return "\n".join([head, *lines, *(self.schema.lines() if self.schema is not None else ())])
 
     @property
@@ -394,6 +415,14 @@ class ConfigPanel:
             check_dataset_name(self.dataset, "Dataset")
         return self.schema
 
+    def synthesizer(self) -> HighDimSynthesizer:
+        """The synthesizer that the panel's training gave.
+
+        Raises:
+            NotLearnedError: Nothing yet.
+        """
+        return self._actions.synthesizer()
+
     def stop(self) -> None:
         """End the training after the current step; the model is kept."""
         self._actions.stop()
@@ -452,7 +481,7 @@ class ConfigPanel:
 
     def _show_column(self, name: str) -> None:
         """Go to a column in its tab."""
-        self._tabs.selected_index = TABS.index("Columns")
+        self._tabs.choose("Columns")
         self._columns.find(name)
 
 

@@ -52,7 +52,7 @@ WIDTH, HEIGHT = 720, 170
 BAND = 2  # standard deviations of noise on either side
 MIN_CURVE = 2
 STEPS = f"step (band: ±{BAND} standard deviations of the privacy noise)"
-LOSS = "loss, nats per row"
+LOSS = "loss (lower is better)"
 SAME_CELL = "Trained from the panel with these settings; this cell does the same:"
 
 
@@ -112,7 +112,10 @@ def _head(moment: Moment) -> Markup:
 
 def _ledger(moment: Moment) -> Markup:
     """What the data have cost so far, shown above the training."""
-    return Markup('<div style="color:{};min-height:20px">{}</div>').format(INK, moment.ledger)
+    # by its class it is found when the notebook is to be shared
+    return Markup('<div class="dpsynth-owner" style="color:{};min-height:20px">{}</div>').format(
+        INK, moment.ledger
+    )
 
 
 def _bars(moment: Moment) -> Markup:

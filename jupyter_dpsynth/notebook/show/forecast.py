@@ -14,26 +14,42 @@ from jupyter_dpsynth.engine.planning.forecast_words import facts, headline, spen
 if TYPE_CHECKING:
     from jupyter_dpsynth.engine.planning.forecast import Forecast
 
-__all__ = ["epsilon_svg", "forecast_html"]
+__all__ = ["curve_html", "epsilon_svg", "facts_html", "forecast_html"]
 
 WIDTH, HEIGHT = 460, 190
 
 
 def forecast_html(forecast: Forecast, title: str = "") -> Markup:
     """The whole forecast for a notebook, in the theme's colours."""
-    summary = Markup('<div style="min-height:40px">{}</div>').format(strong(headline(forecast)))
     parts = Markup(
         '<div style="display:flex;flex-wrap:wrap;gap:4px 24px">'
-        '<div style="flex:1 1 380px;min-width:0;max-width:{width}px">{chart}{spending}</div>'
-        '<div style="flex:1 1 320px;min-width:0">{warnings}{facts}</div></div>'
-    ).format(
-        width=WIDTH,
-        chart=epsilon_svg(forecast),
-        spending=spending_html(forecast),
-        warnings=join(callout("⚠ ", warning) for warning in forecast.warnings),
-        facts=table(facts(forecast), quiet=True),
-    )
-    return card(note(title, 13), summary, parts, kind="forecast", width=1180)
+        '<div style="flex:1 1 380px;min-width:0;max-width:{width}px">{curve}</div>'
+        '<div style="flex:1 1 320px;min-width:0">{facts}</div></div>'
+    ).format(width=WIDTH, curve=_curve_html(forecast), facts=_facts_html(forecast))
+    return card(note(title, 13), _summary_html(forecast), parts, kind="forecast", width=1180)
+
+
+def curve_html(forecast: Forecast) -> Markup:
+    """The part beside the fields of a panel: the headline, the curve and what epsilon is spent on."""
+    return card(_summary_html(forecast), _curve_html(forecast), kind="forecast", width=WIDTH)
+
+
+def facts_html(forecast: Forecast) -> Markup:
+    """The part below the fields of a panel: warnings and figures."""
+    return card(_facts_html(forecast), kind="forecast-facts", width=None)
+
+
+def _summary_html(forecast: Forecast) -> Markup:
+    return Markup('<div style="min-height:40px">{}</div>').format(strong(headline(forecast)))
+
+
+def _curve_html(forecast: Forecast) -> Markup:
+    return epsilon_svg(forecast) + spending_html(forecast)
+
+
+def _facts_html(forecast: Forecast) -> Markup:
+    warnings = join(callout("⚠ ", warning) for warning in forecast.warnings)
+    return warnings + table(facts(forecast), quiet=True)
 
 
 def spending_html(forecast: Forecast) -> Markup:

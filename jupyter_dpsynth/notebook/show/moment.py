@@ -111,7 +111,7 @@ class Moment:
         if not self.curve:
             return "loss: none yet"
         _, loss, noise = self.curve[-1]
-        return f"loss {loss:.3g} ± {noise:.1g} nats per row"
+        return f"loss {loss:.3g} ± {noise:.1g} (lower is better)"
 
     def line(self) -> str:
         """Everything in one line of text."""

@@ -38,8 +38,8 @@ VERSIONS = (
     "--new-dataset (in Python: new_dataset=True)."
 )
 NOTES = (
-    "Totals compose all runs of a dataset exactly, assuming that their parameters were chosen beforehand.",
-    "Caps also hold if a run was chosen after seeing earlier results: they are enforced by a Renyi filter.",
+    "A total is less than the sum of its runs: all are composed, as if their parameters were fixed before.",
+    "Caps also hold if you choose a run after seeing the results of earlier ones (they use a Renyi filter).",
     "Status 'reserved': the run is going on, in any notebook, or was killed; its whole budget counts.",
     "Status 'stopped' counts in full, too: the decision to stop may have followed from what was shown.",
     "Tables with mostly the same columns or rows count together, as versions of one dataset.",

@@ -1,0 +1,169 @@
+"""`jupyter dpsynth share`: what is for the owner only is not in the copy, and doubt ends in a refusal."""
+
+import json
+
+import nbformat
+import pytest
+
+from jupyter_dpsynth import cli
+from jupyter_dpsynth.cli.outputs import SIGNS
+from jupyter_dpsynth.cli.share import shareable
+from jupyter_dpsynth.engine.planning.findings import BANNER as FINDINGS
+from jupyter_dpsynth.evaluation.report import BANNER as COMPARISON
+
+SECRET = "Zwettl 987654321"
+LEDGER = f"This data ('{SECRET}') has cost epsilon = 1 so far (1 run); this run reserves 1 more."
+v4 = nbformat.v4
+
+
+def shown(text, html=""):
+    data = {"text/plain": text, **({"text/html": html} if html else {})}
+    return v4.new_output("display_data", data=data)
+
+
+def notebook(*cells):
+    """A notebook of (code, outputs) that ran in this order."""
+    made = v4.new_notebook()
+    for number, (source, *outputs) in enumerate(cells, start=1):
+        made.cells.append(v4.new_code_cell(source, outputs=list(outputs), execution_count=number))
+    return made
+
+
+LOAD = ("%load_ext jupyter_dpsynth\nimport pandas as pd\ndf = pd.read_csv('patients.csv')",)
+LEARN = ("%%dpsynth learn df\nepsilon = 1", shown(f"✓ Finished\n{LEDGER}\nLearned as 'synthesizer'."))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "%dpsynth doctor df",
+        "%dpsynth ledger",
+        "%dpsynth models",
+        "%dpsynth status",
+        "%dpsynth compare --original df",
+        "%dpsynth receipt\n%dpsynth doctor df",
+    ],
+)
+def test_what_is_for_the_owner_is_removed_and_said_to_be(source):
+    copied, removed, unsure = shareable(notebook(LOAD, LEARN, (source, shown(SECRET))))
+    assert SECRET not in nbformat.writes(copied)
+    assert "[Removed before sharing: " in copied.cells[-1].outputs[0].text
+    assert any(line.startswith("cell 3 (%dpsynth ") for line in removed)
+    assert unsure == []
+
+
+def test_of_a_training_only_the_ledgers_line_goes():
+    html = f'<div class="dpsynth-owner" style="color:x">{LEDGER}</div><p>epsilon = 1</p>'
+    cell = ("%%dpsynth learn df", shown(f"✓ Finished\n{LEDGER}\nLearned", html))
+    copied, removed, unsure = shareable(notebook(LOAD, cell))
+    assert SECRET not in nbformat.writes(copied)
+    assert copied.cells[1].outputs[0].data["text/plain"] == "✓ Finished\n\nLearned"
+    assert "<p>epsilon = 1</p>" in copied.cells[1].outputs[0].data["text/html"]
+    assert removed == ["cell 2 (%%dpsynth learn df): the ledger's line"]
+    assert unsure == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "df.head()",
+        "len(df)",
+        "pd.read_csv('patients.csv')",
+        "df_synth.iloc[0] = df.iloc[0]\ndf_synth",
+        "df_synth = df\ndf_synth.head()",
+        "pd.concat([df_synth, df])",
+        "[x for x in df]",
+        "print(open('patients.csv').read())",
+        "df_synth.__class__",
+        "!cat patients.csv",
+        "%whos",
+    ],
+)
+def test_what_may_show_private_rows_is_refused_until_the_owner_decides(source):
+    cells = LOAD, LEARN, ("%dpsynth synthesize 10",), (source, shown(SECRET))
+    made = notebook(*cells)
+    _, _, (line,) = shareable(made)
+    assert line.startswith("cell 4 (")
+    dropped, removed, unsure = shareable(made, drop_unsure=True)
+    assert SECRET not in nbformat.writes(dropped)
+    assert unsure == []
+    assert any(line.startswith("cell 4 (") for line in removed)
+    made.cells[3].metadata["tags"] = ["dpsynth-share"]
+    copied, _, unsure = shareable(made)
+    assert unsure == []
+    assert SECRET in nbformat.writes(copied)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "df_synth.head()",
+        "df_synth.describe().round(2)",
+        "young = df_synth[df_synth['age'] < 30]\nyoung",
+        "print(len(df_synth), synthesizer.epsilon)",
+        "%dpsynth compare",
+        "%dpsynth receipt",
+        "from jupyter_dpsynth import HighDimConfig\nHighDimConfig(epsilon=2)",
+    ],
+)
+def test_what_is_synthetic_or_privatised_stays(source):
+    cells = LOAD, LEARN, ("%dpsynth synthesize 10",), (source, shown("a synthetic figure"))
+    copied, _, unsure = shareable(notebook(*cells))
+    assert unsure == []
+    assert "a synthetic figure" in nbformat.writes(copied)
+
+
+def test_learning_in_python_gives_what_may_be_shown():
+    code = (
+        "from jupyter_dpsynth import HighDimSynthesizer, MetaExtractor\n"
+        "synthesizer = HighDimSynthesizer(MetaExtractor.extract(df))\nsynthesizer.learn(df)\n"
+        "made = synthesizer.synthesize(10)\nmade"
+    )
+    copied, _, unsure = shareable(notebook(LOAD, (code, shown(f"{LEDGER}\nmade of it"))))
+    assert unsure == []
+    assert "made of it" in nbformat.writes(copied)
+    assert SECRET not in nbformat.writes(copied)
+
+
+def test_cells_that_ran_in_another_order_are_not_trusted():
+    made = notebook(LOAD, LEARN, ("%dpsynth synthesize 10",), ("df_synth", shown("rows")))
+    made.cells[2].execution_count = 9  # df_synth may have been something else when it was shown
+    _, _, (line,) = shareable(made)
+    assert "another order" in line
+
+
+def test_a_traceback_is_not_trusted_and_the_state_of_widgets_goes():
+    error = v4.new_output("error", ename="ValueError", evalue=SECRET, traceback=[SECRET])
+    made = notebook(LOAD, ("%dpsynth epsilon", error))
+    made.metadata["widgets"] = {"state": SECRET}
+    _, _, (line,) = shareable(made)
+    assert "an error that other code has raised" in line
+    assert SECRET not in nbformat.writes(shareable(made, drop_unsure=True)[0])
+
+
+@pytest.mark.parametrize("banner", [FINDINGS, COMPARISON])
+def test_what_carries_a_banner_of_ours_is_removed_whatever_its_cell_says(banner):
+    assert any(sign in banner for sign in SIGNS)
+    made = notebook(LOAD, ("df_report", shown(f"{banner} {SECRET}")))
+    made.cells[1].metadata["tags"] = ["dpsynth-share"]
+    assert SECRET not in nbformat.writes(shareable(made)[0])
+
+
+def test_the_command_writes_a_copy_and_a_page_or_nothing(tmp_path, capsys):
+    path = tmp_path / "work.ipynb"
+    cells = LOAD, LEARN, ("%dpsynth doctor df", shown(SECRET)), ("df.head()", shown(SECRET))
+    nbformat.write(notebook(*cells), path)
+    before = path.read_bytes()
+    assert cli.main(["share", str(path)]) == 1
+    assert "cell 4 (df.head())" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [path]
+    assert cli.main(["share", str(path), "--drop-unsure"]) == 0
+    assert "Removed, 3:" in capsys.readouterr().out
+    for name in ("work-shared.ipynb", "work-shared.html"):
+        assert SECRET not in (tmp_path / name).read_text(encoding="utf-8")
+    assert path.read_bytes() == before
+    assert cli.main(["share", str(path), "--drop-unsure"]) == 1
+    assert "exists already" in capsys.readouterr().err
+    (tmp_path / "no.ipynb").write_text(json.dumps({"cells": 3}))
+    assert cli.main(["share", str(tmp_path / "no.ipynb")]) == 1
+    assert "is no notebook" in capsys.readouterr().err
