@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.kept_models import KeptModels
+from jupyter_dpsynth.notebook.panel import ConfigPanel
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
-from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.sources.identity import identify_table
 from jupyter_dpsynth.sources.opening import open_source
 from tests.support.models import untrained
@@ -28,8 +29,8 @@ def run(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     monkeypatch.setenv("JUPYTER_DPSYNTH_LEDGER", str(tmp_path / "ledger.sqlite3"))
     learned, ledger = untrained(shell.names["df"]), PrivacyLedger()
     with open_source(shell.names["df"]) as source:
-        content = identify_table(source, None, "df").content
-    reserved = ledger.reserve(TableIdentity(content, "patients"), 2.0, 1e-6)
+        identity = identify_table(source, "patients", "df")
+    content, reserved = identity.content, ledger.reserve(identity, 2.0, 1e-6)
     KeptModels(ledger).keep(reserved, content, learned.config, learned.learned)
     return reserved
 
@@ -80,6 +81,20 @@ def test_other_rows_or_settings_are_not_taken_for_the_same(
     shell.run(CELL.format("").replace("learn df", "learn few"))
     shell.run(CELL.format("").replace("epsilon = 2", "epsilon = -1"))
     assert asked == []
+
+
+def test_train_in_the_panel_offers_the_kept_model(shell: Shell, run: str) -> None:
+    panel = ConfigPanel(HighDimConfig(epsilon=2.0, steps=20, batch_size=EVERY_ROW), shell.names["df"])
+    panel._ask_or_train()
+    assert f"Its model with these settings is kept: run {run[:8]}" in panel._question._words.value
+    panel._question._kept.click()
+    assert shell.names["synthesizer"].state == "learned"
+    assert "Nothing was spent" in panel._message.value
+    assert len(PrivacyLedger().summary().datasets[0].runs) == 1
+    panel.config.epsilon = 1.5  # other settings: no model, but still a question
+    panel._ask_or_train()
+    assert panel._question._kept.layout.display == "none"
+    panel.close()
 
 
 def test_the_list_of_kept_models_is_shown_and_cut(shell: Shell, run: str) -> None:
