@@ -50,8 +50,14 @@ _QUIET = re.compile(
 )
 _OPTION = re.compile(r"(?:^|\s)(?:-o|--output)[ =]+(\w+)")
 PACKAGE = "jupyter_dpsynth"
+#: What of this package shows nothing of a table, nor of the ledger.
+OURS = {"HighDimConfig", "HighDimSynthesizer", "MetaExtractor", "UtilityReport", "Ordering", "Combinations"}
+OURS |= {"datasets", "load_census_sample", "make_hospital_stays"}
 #: Calls that take a private table and give what is public or privatised.
 PRIVATISING = {"MetaExtractor.extract", "HighDimSynthesizer", "HighDimConfig"}
+#: Modules that hold no data, as long as nothing of theirs is used that reads some.
+TOOLS = {"pandas", "numpy", "math", "matplotlib.pyplot", "datetime", "json"}
+READING = re.compile(r"_|read|load|from|open|memmap|genfromtxt|HDFStore|ExcelFile|imread|io$|lib$|ctypeslib$")
 REACHING = {"open", "eval", "exec", "compile", "__import__", "globals", "locals", "vars", "getattr", "input"}
 BUILTINS = set(dir(builtins)) - REACHING
 
@@ -76,11 +82,13 @@ class Reading:
     Attributes:
         public: Their names.
         ours: What is imported from this package.
+        tools: Modules that hold no data.
         in_order: Whether the cells ran in the order in which they stand.
     """
 
     public: set[str] = field(default_factory=set)
     ours: set[str] = field(default_factory=set)
+    tools: set[str] = field(default_factory=set)
     in_order: bool = True
     _last: int = 0
 
@@ -172,17 +180,21 @@ class Reading:
         inner = stored | {node.arg for node in nodes if isinstance(node, ast.arg)}
         privatised = {name for node in nodes if isinstance(node, ast.Call) for name in self._privatised(node)}
         loaded = {node.id for node in names if isinstance(node.ctx, ast.Load) and node not in privatised}
-        hidden = any(isinstance(node, ast.Attribute) and node.attr.startswith("_") for node in nodes)
-        known = loaded <= self.public | self.ours | BUILTINS | inner and not hidden
+        hidden = any(isinstance(node, ast.Attribute) and READING.match(node.attr) for node in nodes)
+        known = loaded <= self.public | self.ours | self.tools | BUILTINS | inner and not hidden
         for each in nodes:
             if isinstance(each, ast.Import | ast.ImportFrom):
-                module = getattr(each, "module", None) or each.names[0].name
+                module = str(getattr(each, "module", "")).split(".")[0]
                 made = {alias.asname or alias.name.split(".")[0] for alias in each.names}
-                self.ours = self.ours | made if module.split(".")[0] == PACKAGE else self.ours - made
+                ours = {alias.asname or alias.name for alias in each.names if alias.name in OURS}
+                self.ours = (self.ours - made) | (ours if module == PACKAGE else set())
+                plain = isinstance(each, ast.Import) and {alias.name for alias in each.names} <= TOOLS
+                self.tools = self.tools | made if plain else self.tools - made
                 self.public -= made
         # what stands beside something unknown may have been changed by it
         self.public = self.public | stored if known else self.public - stored - loaded
         self.ours -= stored
+        self.tools -= stored
         return known
 
     def _privatised(self, call: ast.Call) -> list[ast.Name]:

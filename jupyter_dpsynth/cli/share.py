@@ -75,9 +75,8 @@ def share(options: argparse.Namespace) -> int:
     copied, removed, unsure = shareable(notebook, drop_unsure=options.drop_unsure)
     if unsure:
         listed = "\n".join(f"  {line}" for line in unsure)
-        raise ArtifactError(
-            f"nothing is written, because it is not sure of {len(unsure)} cells:\n{listed}\n{HOW}"
-        )
+        cells = f"{len(unsure)} cell{'s'[: len(unsure) > 1]}"
+        raise ArtifactError(f"nothing is written, because it is not sure of {cells}:\n{listed}\n{HOW}")
     try:
         nbformat.write(copied, target)
         if not options.no_html:
