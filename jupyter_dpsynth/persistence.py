@@ -20,6 +20,7 @@ from jupyter_dpsynth.engine.model.features import Derived
 from jupyter_dpsynth.engine.model.learned import Learned
 from jupyter_dpsynth.engine.model.network import Layout, TabularModel
 from jupyter_dpsynth.engine.model.reference import reference_from
+from jupyter_dpsynth.engine.model.tape import Tape
 from jupyter_dpsynth.files.archive import (
     MAX_TEXT,
     Kind,
@@ -37,7 +38,7 @@ from jupyter_dpsynth.reports import StopReason
 
 __all__ = ["SYNTHESIZER", "load", "model_bytes", "read_receipt", "save"]
 
-SYNTHESIZER = Kind("synthesizer", 2)
+SYNTHESIZER = Kind("synthesizer", 3)
 ROUNDING = 1e-6  # of sums of shares
 
 
@@ -78,6 +79,9 @@ def model_bytes(config: HighDimConfig, learned: Learned) -> bytes:
         "scale": learned.model.layout.scale,
         "losses": learned.losses,
     }
+    if learned.tape is not None:
+        schema["tape"] = learned.tape.to_dict()
+        arrays |= learned.tape.arrays()
     return pack(SYNTHESIZER, schema, arrays)
 
 
@@ -132,10 +136,14 @@ def _rebuild(schema: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Lear
     }
     if shapes["losses"][0] > receipt.completed_steps:
         damaged(SYNTHESIZER, "there are more updates than steps")
+    if "tape" in schema:
+        shapes |= Tape.shapes(schema["tape"])
     arrays = read_arrays(SYNTHESIZER, packed, shapes)
     layout = Layout(codec.sizes, arrays["scale"].astype(np.float64), derived)
     if (layout.scale < 0).any() or np.tril(layout.scale).any():
         damaged(SYNTHESIZER, "scale does not belong to an autoregressive model")
+    if "tape" in schema and schema["tape"]["figures"] != len(layout.free) + layout.width:
+        damaged(SYNTHESIZER, "the tape does not fit the model")
     model = TabularModel(layout, arrays["weights"].astype(np.float32), arrays["bias"].astype(np.float32))
     learned = Learned(
         codec=codec,
@@ -144,6 +152,7 @@ def _rebuild(schema: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Lear
         receipt=receipt,
         stop_reason=StopReason(schema["stop_reason"]),
         losses=arrays["losses"].astype(np.float64),
+        tape=Tape.from_parts(schema["tape"], arrays) if "tape" in schema else None,
     )
     return HighDimConfig(**schema["config"]), learned
 

@@ -13,6 +13,7 @@ import numpy as np
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.console import ConsoleProgress, RowsProgress
 from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError, NotLearnedError, shielded, shown
+from jupyter_dpsynth.inference.methods import Inferring
 from jupyter_dpsynth.interop.statistics import write_statistics
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 from jupyter_dpsynth.sources.endings import WRITTEN_STATISTICS
@@ -53,7 +54,7 @@ NO_MODEL = {  # by state
 }
 
 
-class HighDimSynthesizer:
+class HighDimSynthesizer(Inferring):
     """Learns a table under differential privacy and makes synthetic tables with the same columns and types.
 
     Args:

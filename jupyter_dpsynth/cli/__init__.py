@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from jupyter_dpsynth.cli.app import add_app
 from jupyter_dpsynth.cli.checking import add_doctor
 from jupyter_dpsynth.cli.comparing import add_compare, add_evaluate
+from jupyter_dpsynth.cli.inferring import add_infer
 from jupyter_dpsynth.cli.learning import add_learn
 from jupyter_dpsynth.cli.models import add_models
 from jupyter_dpsynth.cli.planning import add_calc
@@ -104,6 +105,7 @@ def _parser() -> Parser:
     add_synthesize(commands)
     add_compare(commands)
     add_evaluate(commands)
+    add_infer(commands)
     add_receipt(commands)
     add_models(commands)
     add_share(commands)

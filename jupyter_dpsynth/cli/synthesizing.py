@@ -74,6 +74,13 @@ def add_synthesize(commands: Any) -> None:  # noqa: ANN401 - argparse names no t
         metavar="'LOW <= HIGH'",
         help="two columns of which the first is never above the second; may be repeated",
     )
+    parser.add_argument(
+        "--weights",
+        type=int,
+        metavar="NUMBER",
+        help="add a weight and so many replicate weights, for intervals in R, Stata or Python: 60 are usual. "
+        "Needs -o with .parquet or .csv; a description is written beside it",
+    )
     parser.add_argument("--seed", type=int, help="makes the output repeatable; does not affect privacy")
     parser.set_defaults(run=synthesize)
 
@@ -106,6 +113,8 @@ def synthesize(options: argparse.Namespace) -> int:
             option="--codebook",
         )
         synthesizer.write_codebook(options.codebook)
+    if options.weights is not None:
+        return _weighted(synthesizer, options)
     asked = {
         "where": _where(options.where),
         "balance": _balance(options.balance, synthesizer),
@@ -128,6 +137,23 @@ def synthesize(options: argparse.Namespace) -> int:
         write_table(df, options.output, form=synthesizer.df_meta.form)
     except BrokenPipeError:  # whoever read it, head for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _weighted(synthesizer: HighDimSynthesizer, options: argparse.Namespace) -> int:
+    """Write rows with weights, and what the weights are."""
+    for name in ("where", "balance", "to"):
+        if getattr(options, name) is not None:
+            raise ConfigError(f"--weights does not go together with --{name}.")
+    if options.output == "-":
+        raise ConfigError("--weights needs a file: give -o rows.parquet or -o rows.csv.")
+    given = {"num_rows": options.rows, "seed": options.seed}
+    synthesizer.weighted(
+        **{name: value for name, value in given.items() if value is not None},
+        replicates=options.weights,
+        to=options.output,
+        overwrite=options.overwrite,
+    )
     return 0
 
 

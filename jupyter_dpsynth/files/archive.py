@@ -144,7 +144,7 @@ def read_arrays(
                     damaged(kind, f"{name} has the wrong form")
                 content = bounded(file, size)
             array = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
-            if not (np.abs(array) <= LARGEST_FIGURE).all():  # a NaN compares as False
+            if not (np.abs(array.astype(np.float64)) <= LARGEST_FIGURE).all():  # a NaN compares as False
                 damaged(kind, f"{name} contains values that are not finite or far too large")
             arrays[name] = array
     return arrays

@@ -123,6 +123,7 @@ def test_a_stopped_run_goes_on_to_its_end_and_costs_nothing_more(halfway, tmp_pa
     assert second.stop_reason is StopReason.FINISHED
     assert second.learned.losses[:17].tolist() == first.learned.losses.tolist()
     assert (len(second.learned.losses), second.receipt.completed_steps) == (STEPS, STEPS)
+    assert (first.learned.tape.steps, second.learned.tape.steps) == (17, STEPS)
     assert second.epsilon == first.epsilon
     (after,) = ledger.to_frame().to_dict("records")
     assert after == {**before.to_dict(), "status": "finished"}
@@ -194,7 +195,8 @@ def test_a_checkpoint_is_private_to_its_owner_and_holds_no_row(halfway):
     assert sizes == {
         "counts": task.layout.width,
         "losses": 17,
-        **dict.fromkeys(("values", "average", "first", "second"), state),
+        **dict.fromkeys(("values", "average", "first", "second", "tape_sums"), state),
+        "tape_parameters": 9 * state,  # of windows of two steps
     }
 
 
@@ -254,7 +256,7 @@ def test_a_checkpoint_that_holds_the_noise_of_each_measurement_can_be_read(
 @pytest.mark.parametrize(
     ("schema", "arrays", "problem"),
     [
-        (lambda s: s.update(protocol=3), None, "protocol 3"),
+        (lambda s: s.update(protocol=4), None, "protocol 4"),
         (lambda s: s.update(format="other"), None, "format"),
         (lambda s: s["plan"].update(more=1), None, "unknown or missing fields"),
         (lambda s: s["plan"].pop("steps"), None, "unknown or missing fields"),

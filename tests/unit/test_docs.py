@@ -26,6 +26,8 @@ FILES = {
     "K": "tests/unit/test_kept_models.py",
     "H": "tests/notebook/test_shield.py",
     "Z": "tests/unit/test_sharing.py",
+    "A": "tests/unit/test_asking.py",
+    "T": "tests/unit/test_tape.py",
 }
 
 

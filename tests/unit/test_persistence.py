@@ -283,7 +283,7 @@ def test_a_schema_that_is_none_is_refused(text, parts, tmp_path):
 
 def test_a_newer_protocol_asks_for_an_update(parts, tmp_path):
     schema, arrays = parts
-    for protocol in (3, 10**9, 10**300):
+    for protocol in (4, 10**9, 10**300):
         schema["protocol"] = protocol
         assert "update" in assert_refused(write(tmp_path / "newer.dps", schema, arrays))
 

@@ -23,6 +23,7 @@ from jupyter_dpsynth.engine.model.features import Derived
 from jupyter_dpsynth.engine.model.network import Layout
 from jupyter_dpsynth.engine.model.plan import INTERACTIONS, RunPlan
 from jupyter_dpsynth.engine.model.reference import MeasuredReference, reference_from
+from jupyter_dpsynth.engine.model.tape import Tape
 from jupyter_dpsynth.engine.planning.plan import MICROBATCH_SENSITIVITY
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.files.archive import Kind, damaged, guarded, pack, read_arrays, unpack, write_file
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StepReservations", "TrainingTask", "window"]
 
-CHECKPOINT = Kind("checkpoint", 2)
+CHECKPOINT = Kind("checkpoint", 3)
 PRIVATE_FILE = 0o600
 WINDOWS = 20  # checkpoints of a run
 VECTORS = ("values", "average", "first", "second")
@@ -82,6 +83,7 @@ class TrainingTask:
         state: The optimizer's vectors, float32 `[F + D]` by name; empty before the first step.
         losses: Noisy mean loss of each completed step whose result is known, `[k]`.
         derived: The derived features that were chosen; None before they were looked for.
+        tape: What the steps released, added up; None before the first step.
     """
 
     config: dict[str, Any]
@@ -97,6 +99,7 @@ class TrainingTask:
     losses: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     untold: tuple[str, ...] = ()
     derived: tuple[Derived, ...] | None = None
+    tape: Tape | None = None
 
     @property
     def layout(self) -> Layout:
@@ -128,7 +131,9 @@ class TrainingTask:
             update: The optimizer.
             losses: Noisy mean loss of each step.
         """
-        return replace(self, state=update.state(), losses=np.array(losses)) if losses else self
+        if not losses:
+            return self
+        return replace(self, state=update.state(), losses=np.array(losses), tape=update.tape)
 
     def check(self, config: ResolvedConfig, df_meta: DataFrameMeta) -> None:
         """Raise ConfigError unless it is the task of these parameters and this metadata."""
@@ -165,6 +170,9 @@ class TrainingTask:
         if self.derived is not None:
             document["derived"] = [feature.to_dict() for feature in self.derived]
         arrays = {"counts": np.concatenate(self.counts), "losses": self.losses, **self.state}
+        if self.tape is not None:
+            document["tape"] = self.tape.to_dict()
+            arrays |= self.tape.arrays()
         return pack(CHECKPOINT, document, arrays, compressed=False)
 
     @classmethod
@@ -210,7 +218,13 @@ class TrainingTask:
         width = int(codec.sizes.sum())
         shapes: dict[str, tuple[int, ...]] = {"counts": (width,), "losses": (document["updates"],)}
         if document["started"]:
-            shapes |= dict.fromkeys(VECTORS, (len(task.layout.free) + width,))
+            figures = len(task.layout.free) + width
+            shapes |= dict.fromkeys(VECTORS, (figures,))
+            if "tape" in document:
+                check_part(document["tape"], "synthesizer", "tape")
+                if document["tape"]["figures"] != figures:
+                    damaged(CHECKPOINT, "the tape does not fit the model")
+                shapes |= Tape.shapes(document["tape"])
         arrays = read_arrays(CHECKPOINT, packed, shapes)
         return replace(
             task,
@@ -218,6 +232,7 @@ class TrainingTask:
             losses=arrays["losses"].astype(np.float64),
             state={name: arrays[name].astype(np.float32) for name in VECTORS if name in arrays},
             untold=tuple(document.get("untold", ())),
+            tape=Tape.from_parts(document["tape"], arrays) if "tape" in document else None,
         )
 
     def write(self, path: Path) -> None:

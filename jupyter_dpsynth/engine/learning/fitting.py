@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.learning.checkpoint import TrainingTask
     from jupyter_dpsynth.engine.learning.participants import Participants
     from jupyter_dpsynth.engine.model.plan import RunPlan
+    from jupyter_dpsynth.engine.model.tape import Tape
     from jupyter_dpsynth.engine.training.adam import AdamUpdate
     from jupyter_dpsynth.engine.training.loading import BackgroundImport
     from jupyter_dpsynth.sources.bounding import PrivacyUnits
@@ -48,12 +49,14 @@ class FittedModel:
         stop_reason: Why training ended.
         losses: Noisy mean loss of every step, nats a row.
         released: How many steps may have been made, at most.
+        tape: What the steps released, added up; None if no step was made, or if it would be too large.
     """
 
     model: TabularModel
     stop_reason: StopReason
     losses: NDArray[np.float64]
     released: int
+    tape: Tape | None = None
 
 
 def train_model(
@@ -92,7 +95,7 @@ def train_model(
 
     outcome = training.run(after_step)
     released = _close(reservations, training.update, outcome.losses.tolist(), outcome.stop_reason, task)
-    return FittedModel(outcome.model, outcome.stop_reason, outcome.losses, released)
+    return FittedModel(outcome.model, outcome.stop_reason, outcome.losses, released, training.update.tape)
 
 
 def _epsilon_by_step(plan: RunPlan, *, test_only: bool) -> Callable[[int], float | None]:

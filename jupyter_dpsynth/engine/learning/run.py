@@ -297,4 +297,4 @@ def _finish(task: TrainingTask, fitted: FittedModel, participants: Participants)
     )
     reason = fitted.stop_reason
     participants.progress.report(phase="finished", message=reason.value, epsilon=receipt.epsilon)
-    return Learned(task.codec, model, task.reference, receipt, reason, fitted.losses)
+    return Learned(task.codec, model, task.reference, receipt, reason, fitted.losses, fitted.tape)

@@ -64,7 +64,7 @@ class Training:
         self._losses = task.losses.tolist()
         self._parts = self._parts_of(len(self._losses) + task.lost)
         if task.state:
-            self.update.restore(task.state, len(self._losses))
+            self.update.restore(task.state, len(self._losses), task.tape)
         self._trainer = self._trainer_of(self._parts)
 
     @property

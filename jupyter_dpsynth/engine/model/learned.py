@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.engine.model.network import TabularModel
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
+    from jupyter_dpsynth.engine.model.tape import Tape
     from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
     from jupyter_dpsynth.reports import StopReason
 
@@ -30,6 +31,8 @@ class Learned:
         receipt: What was spent on what.
         stop_reason: Why training ended.
         losses: Noisy mean loss of every step, nats a row.
+        tape: What the steps released, added up; None of models saved before there were tapes, if no step was
+            made, or if it would be too large.
     """
 
     codec: TableCodec
@@ -38,3 +41,4 @@ class Learned:
     receipt: PrivacyReceipt
     stop_reason: StopReason
     losses: NDArray[np.float64]
+    tape: Tape | None = None

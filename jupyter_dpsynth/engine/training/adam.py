@@ -10,6 +10,7 @@ import numpy as np
 
 from jupyter_dpsynth.engine.model.network import TabularModel
 from jupyter_dpsynth.engine.training.arrangement import arrange
+from jupyter_dpsynth.engine.training.taping import TapeRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.engine.model.network import Layout
     from jupyter_dpsynth.engine.model.plan import RunPlan
+    from jupyter_dpsynth.engine.model.tape import Tape
     from jupyter_dpsynth.engine.training.release import NoisySums
+    from jupyter_dpsynth.engine.training.taping import StepRelease
 
 __all__ = ["AdamUpdate", "Start"]
 
@@ -54,16 +57,21 @@ class AdamUpdate:
     Args:
         start: Layout and initial values.
         plan: Steps, learning rate and weight decay.
+        release: How the steps' sums are released, for the tape; None for no tape.
 
     Source:
         Kingma and Ba 2015; Polyak and Juditsky 1992 (averaging).
     """
 
-    def __init__(self, start: Start, plan: RunPlan) -> None:
+    def __init__(self, start: Start, plan: RunPlan, release: StepRelease | None = None) -> None:
         self.layout, self.plan = start.layout, plan
         self._arrangement = arrange(self.layout)
         smoothers = _smoothers(self.layout.sizes, start.ordered_cells)
         self._smooth_array = self._arrangement.smoothing(smoothers)
+        self._recorder = None
+        if release is not None:
+            size, width = self._arrangement.size, self.layout.width
+            self._recorder = TapeRecorder(size, width, plan.steps, release)
         logs = np.concatenate([np.log(share) for share in start.shares]).astype(np.float32)
         self._center = np.concatenate([np.zeros(self._arrangement.size, dtype=np.float32), logs])
         self._gradient, self._change = np.zeros_like(self._center), np.zeros_like(self._center)
@@ -87,8 +95,15 @@ class AdamUpdate:
             "second": self._second,
         }
 
-    def restore(self, state: dict[str, NDArray[np.float32]], step: int) -> None:
-        """Restore what `state` gave after this many steps."""
+    @property
+    def tape(self) -> Tape | None:
+        """What the steps released, added up; None before the first step, or without a tape."""
+        return None if self._recorder is None else self._recorder.tape()
+
+    def restore(self, state: dict[str, NDArray[np.float32]], step: int, tape: Tape | None) -> None:
+        """Restore what `state` and `tape` gave after this many steps."""
+        if self._recorder is not None:
+            self._recorder.go_on_from(tape)
         for name, own in self.state().items():
             own[:] = state[name]
         self._averaged = sum(each / self.plan.steps > AVERAGED_FROM for each in range(1, step + 1))
@@ -104,10 +119,12 @@ class AdamUpdate:
         for name, values in earlier.state().items():
             grown[name] = np.zeros_like(self._values)
             grown[name][:free], grown[name][-biases:] = values[:free], values[-biases:]
-        self.restore(grown, step)
+        self.restore(grown, step, earlier.tape)
 
     def apply(self, sums: NoisySums, divisor: float, step: int) -> None:
         """One step on released sums."""
+        if self._recorder is not None:
+            self._recorder.add(sums, self._values, step)
         progress = step / self.plan.steps
         rate = self.plan.learning_rate * min(1.0, progress / WARM_UP)
         rate *= 0.5 * (1 + math.cos(math.pi * progress))

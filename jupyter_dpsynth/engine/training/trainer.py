@@ -18,6 +18,7 @@ from jupyter_dpsynth.engine.training.release import (
     TFPrivacyRelease,
     UnitRelease,
 )
+from jupyter_dpsynth.engine.training.taping import StepRelease
 from jupyter_dpsynth.errors import WorkerLostError
 from jupyter_dpsynth.reports import StopReason
 
@@ -147,7 +148,9 @@ def training_parts(
     elif config.dp_backend == "tensorflow_privacy" and type(release) is NativeRelease:
         outer = TFPrivacyRelease(release, releases.gradient_noise)
     divisor = float(config.num_microbatches or plan.batch_size)
-    return TrainingParts(releases, outer, AdamUpdate(start, plan), divisor)
+    derived, noise_size = bool(start.layout.derived), releases.gradient_noise
+    released = StepRelease(clip, noise_size, divisor, plan.sampling_probability, derived)
+    return TrainingParts(releases, outer, AdamUpdate(start, plan, released), divisor)
 
 
 class DPTrainer:

@@ -42,7 +42,8 @@ class Command:
 
     Attributes:
         name: Its name.
-        arguments: Names of the positional arguments in order; those in brackets are optional.
+        arguments: Names of the positional arguments in order; those in brackets are optional, and of one that
+            ends with dots there may be any number.
         summary: One sentence.
         own_options: What it takes besides, without `--help`, which every sub-command takes.
         details: Further help, as lines.
@@ -62,6 +63,12 @@ class Command:
     def options(self) -> tuple[Option, ...]:
         """All options."""
         return (*self.own_options, *_parameters()) if self.plans_run else self.own_options
+
+    @property
+    def most_arguments(self) -> float:
+        """How many positional arguments there may be."""
+        many = bool(self.arguments) and self.arguments[-1].strip("[]").endswith("...")
+        return float("inf") if many else len(self.arguments)
 
     @property
     def usage(self) -> str:

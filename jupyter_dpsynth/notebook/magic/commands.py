@@ -8,6 +8,7 @@ from jupyter_dpsynth.notebook.magic import (
     audit,
     comparison,
     help,  # noqa: A004 - named for the sub-command
+    inference,
     kept,
     learn,
     ledger,
@@ -39,6 +40,9 @@ HANDLERS: dict[str, Callable[[Session, ParsedLine], None]] = {
     "models": kept.models,
     "compare": comparison.compare,
     "evaluate": comparison.evaluate,
+    "ask": inference.ask,
+    "infer": inference.infer,
+    "table": inference.table,
     "epsilon": receipt.epsilon,
     "receipt": receipt.receipt,
     "ledger": ledger.ledger,

@@ -125,6 +125,30 @@ Instead of df you can pass a table of polars, pyarrow, DuckDB or Dask,
 or files that are read part by part: data/*.parquet."""
 
 
+_INFER_DETAILS = """\
+Answers with estimates and intervals that count the noise; the rows that synthesize makes would give intervals
+that are far too narrow. Besides a formula it takes one of your functions of a DataFrame and weights:
+
+    %dpsynth infer income ~ sex + age --family binomial
+    %dpsynth infer my_function
+
+A regression needs the extra 'inference'."""
+
+
+_ASK_DETAILS = """\
+Reads the private rows once: the joint table of the question's columns is measured with noise, and the cost is
+recorded in the ledger first. The model's own answer stands beside, and whether both agree:
+
+    %dpsynth ask df income ~ sex --family binomial --epsilon 0.25"""
+
+
+_TABLE_DETAILS = """\
+The share of every value of a column, or of every combination of several, with intervals:
+
+    %dpsynth table sex
+    %dpsynth table sex income"""
+
+
 _RECEIPT_DETAILS = """\
 With --registry it makes the record that the Differential Privacy Deployments Registry asks for (tier 3), and
 answers the questions of NIST SP 800-226. What a receipt cannot answer is marked TO BE ANSWERED:
@@ -247,6 +271,11 @@ SYNTHESIZE = Command(
         ),
         Option("order", "PAIR", "Two columns of which the first is never above the second: 'first <= last'."),
         Option("to", "PATTERN", "Write files instead, part by part: out/*.parquet or out/*.csv."),
+        Option(
+            "weights",
+            "NUMBER",
+            "Add a weight and so many replicate weights, for intervals in R, Stata or Python; 60 are usual.",
+        ),
         Option("overwrite", "", "With --to: replace existing files."),
         _SYNTHESIZER,
     ),
@@ -292,6 +321,56 @@ EVALUATE = Command(
         *READING,
     ),
     _EVALUATE_DETAILS,
+)
+
+_LEVEL = Option(
+    "level", "NUMBER", "About which share of the intervals hold the true figure; 0.95 by default."
+)
+
+_FAMILY = Option(
+    "family",
+    "gaussian|binomial|poisson",
+    "Of a regression: least squares, logistic, or of counts.",
+    choices=("gaussian", "binomial", "poisson"),
+)
+
+ASK = Command(
+    "ask",
+    ("DATAFRAME", "FORMULA..."),
+    "Ask the real rows one question, for an epsilon of its own, and compare it with the model's answer.",
+    (
+        Option("epsilon", "NUMBER", "What the question may spend, in addition to learning."),
+        _FAMILY,
+        _LEVEL,
+        _DATASET,
+        _NEW_DATASET,
+        _INFINITE_TOTAL,
+        _REPORT,
+        _SYNTHESIZER,
+        *READING,
+    ),
+    _ASK_DETAILS,
+)
+
+INFER = Command(
+    "infer",
+    ("FORMULA...",),
+    "Estimate what the table tells about its population, with intervals that count the noise (free).",
+    (
+        _FAMILY,
+        _LEVEL,
+        _REPORT,
+        _SYNTHESIZER,
+    ),
+    _INFER_DETAILS,
+)
+
+TABLE = Command(
+    "table",
+    ("COLUMN...",),
+    "Show the share of every value, or combination of values, with its interval (free).",
+    (_LEVEL, _REPORT, _SYNTHESIZER),
+    _TABLE_DETAILS,
 )
 
 EPSILON = Command(
@@ -405,6 +484,9 @@ COMMANDS = {
         SYNTHESIZE,
         COMPARE,
         EVALUATE,
+        ASK,
+        INFER,
+        TABLE,
         EPSILON,
         STATUS,
         STOP,

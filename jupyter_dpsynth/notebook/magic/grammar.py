@@ -156,7 +156,7 @@ def parse_line(line: str) -> ParsedLine:
             if option.choices and value not in option.choices:
                 raise ConfigError(f"{flag} = {value!r} is not allowed: give {option.metavar}.")
             parsed.options[option.name] = value
-    if len(parsed.arguments) > len(command.arguments):
+    if len(parsed.arguments) > command.most_arguments:
         extra = parsed.arguments[len(command.arguments)]
         name, equals, _ = extra.partition("=")
         names = [each.name.replace("-", "_") for each in command.options] if equals else []

@@ -36,8 +36,8 @@ Or use fields and buttons for everything: %dpsynth panel df"""
 PARAMETERS = "Parameters, on the line or as `name = value` in the cell:"
 GROUPS = {
     "Before anything is spent:": ("panel", "calc", "doctor", "shield", "config"),
-    "Spend epsilon:": ("learn", "evaluate", "status", "stop"),
-    "Use the model; costs no epsilon:": ("synthesize", "compare", "save", "load", "models"),
+    "Spend epsilon:": ("learn", "evaluate", "ask", "status", "stop"),
+    "Use the model; costs no epsilon:": ("synthesize", "infer", "table", "compare", "save", "load", "models"),
     "See what was spent:": ("epsilon", "receipt", "ledger", "audit"),
     "More help:": ("help",),
 }

@@ -73,6 +73,9 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
     if "order" in options:
         given["constraints"] = _orders(options["order"], namespace, synthesizer)
     given["num_rows"] = None if rows is None else read_value(rows, namespace, "ROWS")
+    if "weights" in options:
+        _weighted(synthesizer, (name, output), parsed, namespace, given)
+        return
     if "to" in parsed.options:
         _write(synthesizer, name, parsed, namespace, given)
         return
@@ -95,6 +98,35 @@ def _orders(text: str, namespace: dict[str, Any], synthesizer: HighDimSynthesize
     written = read_value(text, namespace, "--order") if text[:1] in "[(" else expand(text, {}, "--order")
     pairs = [written] if isinstance(written, str) else list(written)
     return [ordering_of(str(pair), synthesizer.codec.names) for pair in pairs]
+
+
+def _weighted(
+    synthesizer: HighDimSynthesizer,
+    names: tuple[str, str],
+    parsed: ParsedLine,
+    namespace: dict[str, Any],
+    given: dict[str, Any],
+) -> None:
+    """Make rows with weights."""
+    refused = [f"--{name}" for name in ("where", "balance") if name in parsed.options]
+    if refused:
+        raise ConfigError(f"--weights does not go together with {refused[0]}: choose rows afterwards.")
+    name, output = names
+    to = parsed.options.get("to")
+    rows = {key: value for key, value in given.items() if value is not None}
+    weighted = synthesizer.weighted(
+        **rows,
+        replicates=read_value(parsed.options["weights"], namespace, "--weights"),
+        to=None if to is None else expand(to, namespace, "--to"),
+        overwrite="overwrite" in parsed.options,
+    )
+    namespace[output] = weighted
+    how = weighted.attrs["weights"]
+    said = f", and in {to} with a description beside it" if to is not None else ""
+    say(
+        f"{output}: {len(weighted):,} synthetic rows with weights, from {name}{said}. This cost no epsilon.\n"
+        f"In R: {how['R']}\nIn Stata: {how['Stata']}\nIn Python: {how['Python']}"
+    )
 
 
 def _request(text: str, namespace: dict[str, Any], option: str) -> Any:  # noqa: ANN401 - what a user writes

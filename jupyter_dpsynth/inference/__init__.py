@@ -1,0 +1,1 @@
+"""What the released figures tell about the population, with intervals: regressions, tables, weights."""

@@ -1,0 +1,191 @@
+"""What training released, as noisy means over the table of known functions of one row.
+
+A row x with one-hot cells, and residuals r (softmax minus one-hot, clipped, averaged over the steps), has the
+mean clipped gradient `scale_ij * x_i outer r_j` for each pair of columns i < j, and `r_j` for the biases. The
+tape holds the mean of that over the table, with noise of known size; the measured one-way shares are the
+means of the one-hot cells. Whatever rows stand for the table must reproduce all of these means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.engine.model.network import TabularModel
+from jupyter_dpsynth.engine.model.weights import FreeWeights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.engine.model.learned import Learned
+    from jupyter_dpsynth.engine.model.network import Layout
+    from jupyter_dpsynth.engine.model.tape import Tape
+
+__all__ = ["Block", "RowGradients"]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Released figures that belong together, such as those of one pair of columns.
+
+    Attributes:
+        rows: The function whose mean was released, of each row, float32 `[N, figures]`.
+        released: The released mean, `[figures]`.
+        noise: Standard deviation of its noise, the same for all figures or one for each.
+        sampled: Variance that the steps' random samples add, relative to the variance of a row over the
+            number of the table's rows; 0 where all rows were counted.
+    """
+
+    rows: NDArray[np.float32]
+    released: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    sampled: float
+
+
+class RowGradients:
+    """The mean clipped gradient of given rows, and what was released of the table's.
+
+    Args:
+        learned: The released state.
+        tape: Its tape.
+        codes: Codes of the rows, `[N, m]`.
+
+    Privacy:
+        Post-processing: released figures, and rows that are no secret.
+    """
+
+    def __init__(self, learned: Learned, tape: Tape, codes: NDArray[np.integer[Any]]) -> None:
+        self.layout, self.tape, self.codes = learned.model.layout, tape, codes
+        self._reference = learned.reference
+        free = FreeWeights(self.layout)
+        self._means = {derived: self._mean_sums(derived=derived) for derived in (False, True)}
+        matrices = {}
+        for derived, sums in self._means.items():
+            matrices[derived] = np.zeros((self.layout.inputs, self.layout.width))
+            free.matrix(sums, matrices[derived])
+        self._matrices = matrices
+        self._residuals = mean_residuals(self.layout, tape, codes)
+
+    def _mean_sums(self, *, derived: bool) -> NDArray[np.float64]:
+        return self.tape.sums / max(self.tape.steps_with(derived=derived), 1)
+
+    def _sampled(self, *, derived: bool) -> float:
+        probability, steps = self.tape.sampling_probability, self.tape.steps_with(derived=derived)
+        return (1 - probability) / (probability * max(steps, 1))
+
+    def blocks(self, columns: Sequence[int], most_pairs: int) -> Iterator[Block]:
+        """All that was released of some columns: one-way shares, biases, pairs and derived features.
+
+        Args:
+            columns: Places of the columns.
+            most_pairs: How many pairs at most: those that interact most.
+        """
+        layout, bounds = self.layout, self.layout.offsets
+        noise, sampled = np.array(self.tape.noise_of(derived=False)), self._sampled(derived=False)
+        residuals = self._residuals[False]
+        for column in columns:
+            own = slice(bounds[column], bounds[column + 1])
+            share = self._reference.shares[column]
+            yield Block(self._one_hot(column), share, self._reference.noise[column], 0.0)
+            yield Block(
+                residuals[:, own],
+                self._means[False][own.start - layout.width :][: len(share)],
+                noise,
+                sampled,
+            )
+        for first, second in self._pairs(columns, most_pairs):
+            own, other = (slice(bounds[j], bounds[j + 1]) for j in (first, second))
+            scale = np.float32(layout.scale[first, second])
+            products = self._one_hot(first)[:, :, None] * (scale * residuals[:, None, other])
+            yield Block(_flat(products), self._matrices[False][own, other].ravel(), noise, sampled)
+        yield from self._derived_blocks(set(columns))
+
+    def _pairs(self, columns: Sequence[int], most: int) -> list[tuple[int, int]]:
+        chosen = sorted(columns)
+        pairs = [(i, j) for i in chosen for j in chosen if i < j and self.layout.scale[i, j] > 0]
+        return sorted(pairs, key=lambda pair: -self.layout.scale[pair])[:most]
+
+    def _derived_blocks(self, columns: set[int]) -> Iterator[Block]:
+        """Derived features whose columns are all among those that are asked about."""
+        noise, sampled = np.array(self.tape.noise_of(derived=True)), self._sampled(derived=True)
+        if not self.tape.steps_with(derived=True):
+            return
+        bounds = self.layout.offsets
+        for target in sorted(columns):
+            own = slice(bounds[target], bounds[target + 1])
+            for feature, inputs in self.layout.derived_inputs(target):
+                if not columns.issuperset(feature.sources):
+                    continue
+                cells = np.eye(feature.size, dtype=np.float32)[feature.codes(self.codes)]
+                products = cells[:, :, None] * (
+                    np.float32(feature.scale) * self._residuals[True][:, None, own]
+                )
+                yield Block(_flat(products), self._matrices[True][inputs, own].ravel(), noise, sampled)
+
+    def _one_hot(self, column: int) -> NDArray[np.float32]:
+        size = int(self.layout.sizes[column])
+        chosen: NDArray[np.float32] = np.eye(size, dtype=np.float32)[self.codes[:, column]]
+        return chosen
+
+
+def _flat(products: NDArray[np.float32]) -> NDArray[np.float32]:
+    return products.reshape(len(products), -1)
+
+
+def mean_residuals(
+    layout: Layout, tape: Tape, codes: NDArray[np.integer[Any]]
+) -> dict[bool, NDArray[np.float32]]:
+    """Clipped residuals of rows averaged over the steps, float32 `[N, D]`.
+
+    Args:
+        layout: Of the network as it ended.
+        tape: The tape.
+        codes: Codes of the rows, `[N, m]`.
+
+    Returns:
+        Over all steps (False), and over those with derived features (True).
+    """
+    free, without = FreeWeights(layout), replace(layout, derived=())
+    totals = {derived: np.zeros((len(codes), layout.width), np.float32) for derived in (False, True)}
+    for window, kept in zip(tape.windows, tape.parameters, strict=True):
+        values = kept.astype(np.float32)
+        weights = np.zeros((layout.inputs, layout.width), np.float32)
+        free.matrix(values, weights)
+        used = layout if window.derived else without
+        model = TabularModel(used, weights * layout.mask, values[free.size :])
+        clipped = _clipped_residuals(model, codes, window.clip_norm)
+        clipped *= window.steps
+        totals[False] += clipped
+        if window.derived:
+            totals[True] += clipped
+    for derived in totals:
+        totals[derived] /= max(tape.steps_with(derived=derived), 1)
+    return totals
+
+
+def _clipped_residuals(
+    model: TabularModel, codes: NDArray[np.integer[Any]], clip_norm: float
+) -> NDArray[np.float32]:
+    """Softmax minus one-hot of every row, times the factor by which its gradient is clipped, `[N, D]`."""
+    layout, bounds = model.layout, model.layout.offsets
+    rows = np.arange(len(codes))
+    out = np.empty((len(codes), layout.width), np.float32)
+    squares = np.zeros(len(codes))
+    for target, weight in enumerate(layout.squared_inputs):
+        own = slice(bounds[target], bounds[target + 1])
+        logits = model.bias[own] + model.derived_logits(codes, target)
+        logits = np.broadcast_to(logits, (len(codes), own.stop - own.start)).copy()
+        for earlier in np.flatnonzero(layout.scale[:, target]):
+            logits += model.weights[bounds[earlier] : bounds[earlier + 1], own][codes[:, earlier]]
+        logits -= logits.max(axis=1, keepdims=True)
+        error = np.exp(logits, out=logits)
+        error /= error.sum(axis=1, keepdims=True)
+        error[rows, codes[:, target]] -= 1
+        squares += weight * np.square(error).sum(axis=1)
+        out[:, own] = error
+    out *= np.minimum(1, clip_norm / np.sqrt(np.maximum(squares, 1e-12)))[:, None].astype(np.float32)
+    return out

@@ -1,0 +1,212 @@
+"""Tables, means and quantiles of one column with intervals in closed form, from measured one-way shares.
+
+The noise of a share is known, and so is the sampling of the table; the variances of the two add up.
+
+Source:
+    Woodruff 1952 (intervals of quantiles through the distribution function).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from jupyter_dpsynth.encoding.numeric import NumericCodec, from_steps
+from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
+from jupyter_dpsynth.inference.inferring import PROMISE, REPLICATES, check_level, intervals
+from jupyter_dpsynth.inference.results import Estimates
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.engine.model.learned import Learned
+    from jupyter_dpsynth.inference.rows import ModelRows
+
+__all__ = ["mean", "place_of", "quantiles", "shares", "two_way"]
+
+ONE_WAY_PROMISE = (
+    "Intervals for the population that the table was drawn from. They count the sampling of the table and "
+    "the noise that was added, both exactly known in size. They do not count how values were cut into bins "
+    "and pools, values moved to bounds, and errors in the table."
+)
+BENT = 0.1  # of a bin's share: so far the distribution function may be from a straight line inside
+MEAN_NOTE = (
+    "Values of a bin are taken to be spread evenly over its parts; the interval counts that they may not be."
+)
+
+
+def place_of(learned: Learned, column: str) -> int:
+    """The place of a learned column; raises ConfigError for any other."""
+    names = learned.codec.names
+    if column not in names:
+        raise ConfigError(f"{shown(column)} is not a learned column.{did_you_mean(str(column), names)}")
+    return names.index(column)
+
+
+def shares(learned: Learned, column: str, level: float) -> Estimates:
+    """The share of each cell of a column."""
+    check_level(level)
+    place, reference = place_of(learned, column), learned.reference
+    share, noise = reference.shares[place], reference.noise[place]
+    # a share is a count over the sum of all counts of its column, so part of the noise cancels
+    added = (1 - share) ** 2 * noise**2 + share**2 * ((noise**2).sum() - noise**2)
+    frame = _frame(share, share * (1 - share) / reference.rows, added, level, reference.labels[place])
+    frame[["low", "high"]] = frame[["low", "high"]].clip(0, 1)
+    frame["source"] = "measured"
+    return Estimates(f"Shares of {column}", frame, level, ONE_WAY_PROMISE)
+
+
+def two_way(rows: ModelRows, columns: Sequence[str], level: float) -> Estimates:
+    """The share of each combination of cells of several columns."""
+    check_level(level)
+    learned = rows.learned
+    places = [place_of(learned, column) for column in columns]
+    sizes = [int(learned.codec.sizes[place]) for place in places]
+    if len(set(places)) != len(places):
+        raise ConfigError("a table needs different columns.")
+    cells = np.ravel_multi_index(tuple(rows.codes[:, place] for place in places), sizes)
+    count = int(np.prod(sizes))
+    labels = [learned.reference.labels[place] for place in places]
+    names = pd.MultiIndex.from_product(labels, names=list(columns))
+    weights = rows.weigh(list(columns), REPLICATES, seed=1)
+    frame = intervals(
+        weights,
+        lambda each: np.bincount(cells, each, count).astype(np.float64),
+        [" and ".join(each) for each in names],
+        level,
+        1.0,
+    )
+    frame.index = names
+    frame[["low", "high"]] = frame[["low", "high"]].clip(0, 1)
+    frame["source"] = "weighted"
+    return Estimates(f"Shares of {' and '.join(columns)}", frame, level, PROMISE)
+
+
+def mean(learned: Learned, column: str, level: float) -> Estimates:
+    """The mean of a column of numbers, of the rows in which it is not missing."""
+    check_level(level)
+    codec, share, noise, rows = _numbers(learned, column)
+    leaves, masses = _leaves(codec, share)
+    step = 1.0 if codec.resolution > 0 else 0.0  # a leaf of one whole point has one value
+    scale = codec.resolution or 1.0
+    middle = _values(codec, leaves.sum(axis=1) / 2 - step / 2)
+    width, open_width = scale * (leaves[:, 1] - leaves[:, 0]), scale * (leaves[:, 1] - leaves[:, 0] - step)
+    centre = float(masses @ middle)
+    spread = float(masses @ ((middle - centre) ** 2 + (width**2 - (scale * step) ** 2) / 12))
+    bins = np.add.reduceat(masses * middle, codec.first_leaf) / np.maximum(share, 1e-300)
+    added = float((noise**2 * (bins - centre) ** 2).sum())
+    # the mean of a leaf's values is somewhere in it
+    added += float(((masses * open_width) ** 2).sum()) / 12
+    frame = _frame(np.array([centre]), np.array([spread / rows]), np.array([added]), level, [column])
+    return Estimates(f"Mean of {column}", frame, level, ONE_WAY_PROMISE, (MEAN_NOTE,))
+
+
+def quantiles(learned: Learned, column: str, wanted: Sequence[float], level: float) -> Estimates:
+    """Quantiles of a column of numbers, of the rows in which it is not missing."""
+    check_level(level)
+    if not all(isinstance(each, float) and 0 < each < 1 for each in wanted):
+        raise ConfigError(
+            f"q = {shown(list(wanted))} is not allowed: give numbers between 0 and 1, such as 0.5."
+        )
+    codec, share, noise, rows = _numbers(learned, column)
+    leaves, masses = _leaves(codec, share)
+    reached = np.concatenate([[0], np.cumsum(share)])
+    below = np.concatenate([[0], np.cumsum(noise**2)])
+    at = np.array(wanted)
+    # the noise of the share below a point: of the bins below and above it
+    under = np.interp(at, reached, below)
+    added = (1 - at) ** 2 * under + at**2 * (below[-1] - under) + _shape(codec, share, reached, at) ** 2
+    margin = norm.ppf((1 + level) / 2) * np.sqrt(at * (1 - at) / rows + added)
+    points = np.stack([leaves[:, 0], leaves[:, 1]], axis=1).ravel()
+    heights = np.repeat(np.concatenate([[0], np.cumsum(masses)]), 2)[1:-1]
+    low, found, high = (_point(codec, points, heights, at + shift) for shift in (-margin, 0.0, margin))
+    frame = pd.DataFrame(
+        {"estimate": found, "se": (high - low) / 2 / norm.ppf((1 + level) / 2), "low": low, "high": high},
+        index=pd.Index([f"{each:g} quantile" for each in wanted]),
+    )
+    return Estimates(f"Quantiles of {column}", frame, level, ONE_WAY_PROMISE)
+
+
+def _shape(
+    codec: NumericCodec,
+    share: NDArray[np.float64],
+    reached: NDArray[np.float64],
+    at: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Standard error of the distribution function inside a bin: it need not be straight there."""
+    bins = np.clip(np.searchsorted(reached, at, side="right") - 1, 0, len(share) - 1)
+    last = np.append(codec.first_leaf[1:], len(codec.starts))[bins] - 1
+    width = codec.ends[last] - codec.starts[codec.first_leaf[bins]]
+    one_value = (codec.resolution > 0) & (width <= 1)
+    return np.where(one_value, 0.0, BENT * share[bins])
+
+
+def _frame(
+    estimate: NDArray[np.float64],
+    sampling: NDArray[np.float64],
+    added: NDArray[np.float64],
+    level: float,
+    labels: Sequence[str],
+) -> pd.DataFrame:
+    """Estimates with the variances of the table's sampling and of what was added."""
+    spread = np.sqrt(sampling + added)
+    margin = norm.ppf((1 + level) / 2) * spread
+    return pd.DataFrame(
+        {
+            "estimate": estimate,
+            "se": spread,
+            "low": estimate - margin,
+            "high": estimate + margin,
+            "table": np.sqrt(sampling),
+            "noise": np.sqrt(added),
+        },
+        index=pd.Index(labels),
+    )
+
+
+def _numbers(
+    learned: Learned, column: str
+) -> tuple[NumericCodec, NDArray[np.float64], NDArray[np.float64], float]:
+    """A column of numbers: its codec, shares and noise of its bins, and its rows that are not missing."""
+    place = place_of(learned, column)
+    codec, reference = learned.codec.columns[place], learned.reference
+    if not isinstance(codec, NumericCodec) or codec.kind != "number":
+        raise ConfigError(f"{shown(column)} is no column of numbers: its shares are in table({column!r}).")
+    bins = codec.ordered_cells
+    share, noise = reference.shares[place][:bins], reference.noise[place][:bins]
+    present = float(share.sum())
+    return codec, share / present, noise / present, reference.rows * present
+
+
+def _leaves(
+    codec: NumericCodec, share: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """First and last point of each leaf, `[leaves, 2]`, and its share of the rows."""
+    count = np.diff(np.append(codec.first_leaf, len(codec.starts)))
+    within = codec.weights / np.repeat(np.add.reduceat(codec.weights, codec.first_leaf), count)
+    return np.stack([codec.starts, codec.ends], axis=1), np.repeat(share, count) * within
+
+
+def _values(codec: NumericCodec, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points as numbers."""
+    values: NDArray[np.float64] = from_steps(points, codec.resolution) if codec.resolution > 0 else points
+    return values
+
+
+def _point(
+    codec: NumericCodec,
+    points: NDArray[np.float64],
+    heights: NDArray[np.float64],
+    at: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The values at which the distribution function reaches some heights."""
+    rising = heights + np.arange(len(heights)) * 1e-12  # leaves without rows would leave it open
+    found = np.interp(np.clip(at, 0, 1), rising, points)
+    if codec.resolution > 0:
+        found = np.floor(np.minimum(found, points[-1] - 1))
+    return _values(codec, found)

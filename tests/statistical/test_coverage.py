@@ -1,0 +1,26 @@
+"""Intervals hold the truth about as often as they say; intervals of synthetic rows taken for real do not."""
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from benchmarks.coverage import population, run
+
+RUNS = 10
+
+
+@pytest.mark.long
+@pytest.mark.tensorflow
+def test_intervals_of_all_kinds_hold_the_truth_and_naive_ones_do_not():
+    source, held = population("generator", None), defaultdict(list)
+    for number in range(RUNS):
+        for kind, way, hit, _, _ in run(source, 5000, 1.0, number):
+            held[way].append(hit)
+            held[way, kind].append(hit)
+    assert len(held["ours"]) == RUNS * 12
+    assert np.mean(held["ours"]) > 0.88
+    assert np.mean(held["real"]) > 0.88
+    assert np.mean(held["naive"]) < 0.8  # the test could tell
+    for kind in ("two-way share", "OLS slope", "logit slope"):
+        assert np.mean(held["ours", kind]) > 0.8
