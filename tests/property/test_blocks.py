@@ -54,7 +54,8 @@ def in_both(make, monkeypatch):
     """What a function makes of a network in a matrix, and of the same in blocks."""
     found = []
     for factor, kind in ((math.inf, MatrixArrangement), (0.0, BlockArrangement)):
-        monkeypatch.setattr(arranging, "BLOCKS_PAY", factor)
+        monkeypatch.setattr(arranging, "INPUT_COST", factor)
+        monkeypatch.setattr(arranging, "WEIGHT_COST", factor)
         monkeypatch.setattr(arranging, "GROUP_CELLS", 40)
         assert isinstance(arrange(make_layout()), kind)
         found.append(make())
@@ -95,7 +96,7 @@ def test_each_column_keeps_its_strongest_parents_and_all_weights_keep_their_orde
 
 
 def test_blocks_are_used_where_they_are_faster():
-    for columns, parents, kind in ((20, None, MatrixArrangement), (60, 6, BlockArrangement)):
+    for columns, parents, kind in ((20, None, MatrixArrangement), (100, 6, BlockArrangement)):
         dependence = np.full((columns, columns), 0.2)
         layout = Layout.from_dependence(np.full(columns, 8), dependence, 0.5, parents)
         assert isinstance(arrange(layout), kind)
@@ -142,7 +143,8 @@ def test_sums_in_blocks_are_those_of_a_matrix_up_to_rounding(kind, clip, monkeyp
 
 @pytest.fixture
 def always_in_blocks(monkeypatch):
-    monkeypatch.setattr(arranging, "BLOCKS_PAY", 0.0)
+    monkeypatch.setattr(arranging, "INPUT_COST", 0.0)
+    monkeypatch.setattr(arranging, "WEIGHT_COST", 0.0)
 
 
 @pytest.mark.usefixtures("always_in_blocks")

@@ -35,7 +35,7 @@ def untrained(df, completed=20, batch_size=EVERY_ROW, rows=None, **declared):
         measured = measure_table(source, df_meta, plan, releases_of(plan, noise), lambda _: None)
     codec, reference = measured.codec, measured.reference
     shares = [to_shares(count, 0.3) for count in measured.counts]
-    layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent)
+    layout = Layout.from_dependence(codec.sizes, reference.dependence, plan.pair_exponent, plan.parents)
     generator = np.random.default_rng(0)
     weights = generator.normal(0, 0.3, (layout.width, layout.width)).astype(np.float32) * layout.mask
     bias = np.concatenate([np.log(share) for share in shares]).astype(np.float32)

@@ -9,9 +9,9 @@ import numpy as np
 from jupyter_dpsynth.engine.model.network import Layout, TabularModel
 
 
-def random_model(sizes, *, strength=1.0, seed=0, derived=()):
+def random_model(sizes, *, strength=1.0, seed=0, derived=(), parents=None):
     random = np.random.default_rng(seed)
-    layout = Layout.from_dependence(np.array(sizes), np.full((len(sizes),) * 2, 0.3), 0.5)
+    layout = Layout.from_dependence(np.array(sizes), np.full((len(sizes),) * 2, 0.3), 0.5, parents)
     layout = layout.with_derived(derived)
     weights = (strength * random.normal(size=layout.mask.shape) * layout.mask).astype(np.float32)
     return TabularModel(layout, weights, random.normal(size=layout.width).astype(np.float32))

@@ -36,8 +36,10 @@ def test_rows_follow_the_model_and_its_pairs_more_closely_than_independent_rows_
     assert np.sqrt(np.mean(deviations**2)) < 1.2
 
 
-def test_the_average_over_tables_is_the_model():
-    model = random_model([3, 4, 3])
+@pytest.mark.parametrize(("sizes", "parents"), [([3, 4, 3], None), ([3, 2, 3, 2, 1], 1)])
+def test_the_average_over_tables_is_the_model(sizes, parents):
+    """With one parent the last columns are independent of each other given the first, and drawn at once."""
+    model = random_model(sizes, parents=parents)
     joint = exact_joint(model)
     tables = [
         counted(generate_codes(model, one_ways(joint), 500, np.random.default_rng(seed)), joint.shape)
@@ -96,7 +98,7 @@ def test_the_same_seed_gives_the_same_rows_with_any_number_of_threads(monkeypatc
 
 
 def digest():
-    model = random_model([20, 9, 19, 16, 15, 9, 40], strength=0.5)
+    model = random_model([20, 9, 19, 16, 15, 9, 40], strength=0.5, parents=2)
     shares = [np.full(size, 1 / size) for size in model.layout.sizes]
     codes = generate_codes(model, shares, 30_000, np.random.default_rng(7))
     return hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest()

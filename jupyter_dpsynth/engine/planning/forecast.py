@@ -20,7 +20,9 @@ import numpy as np
 
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.model.plan import MARGINALS, RARE_CATEGORIES, VALUE_HISTOGRAMS
+from jupyter_dpsynth.engine.model.reference import PAIR_ROWS
 from jupyter_dpsynth.engine.planning.plan import DEFAULT_STEPS, least_rows, plan_run
+from jupyter_dpsynth.engine.training.arrangement import blocks_pay
 from jupyter_dpsynth.engine.training.timing import measured_step_seconds
 from jupyter_dpsynth.errors import ConfigError, MetadataError
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DataFrameMeta, IdMeta
@@ -49,9 +51,11 @@ FAR = 20  # times the planned steps: how far the end of the budget is looked for
 # Seconds of a step by its parts, fitted to runs of 70 to 2,000 cells and batches of 256 to 27,000 rows on two
 # cores, and how long the yardstick below took there. They serve until a step can be timed.
 PER_STEP, PER_PRODUCT, PER_CELL, PER_WEIGHT, PER_ROW = 9.5e-4, 1.65e-11, 7e-9, 1.85e-8, 2e-9
+# The same in blocks: of each row, an input cell, a weight, and a cell
+PER_BLOCK_INPUT, PER_BLOCK_WEIGHT, PER_BLOCK_CELL = 2.3e-10, 1e-10, 4e-9
 YARDSTICK_SECONDS = 4.5e-10
 PER_GROUP = 1e-3  # seconds of a microbatch
-MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 2e-4
+MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 1.5e-11  # pair of cells, a row
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
 READ_COPIES, BYTES_PER_HASH, BYTES_PER_COPIED = 5, 16, 8
@@ -61,6 +65,7 @@ BYTES_TO_BOUND, BYTES_PER_OWNER = 56, 17
 BOUNDING_SECONDS = 1e-6  # a row, where each unit's rows are bounded
 READING_AGAIN = 2.0  # times as long as in memory: every value is decoded three times
 BASE_MEGABYTES, BYTES_PER_VALUE, BYTES_PER_CELL, BYTES_PER_WEIGHT = 790, 12, 32, 60
+BYTES_IN_BLOCKS, BYTES_PER_PAIR = 100e6, 20  # where there is no matrix of weights, but counts of pairs
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,7 @@ def forecast(
     wanted, lasts, curve = _budget(config, plan, accountant)
     batch = min(plan.batch_size, MOST_ROWS)
     memory, disk = _room(rows, sizes, partitioned=partitioned, bounded=config.privacy_unit is not None)
-    memory += BYTES_PER_CELL * batch * width + BYTES_PER_WEIGHT * width**2
+    memory += _network_bytes(plan, width, batch)
     disk += BYTES_PER_COPIED * rows * len(sizes) if copied else 0
     return Forecast(
         rows=rows,
@@ -276,7 +281,7 @@ def _seconds(
     """Time of measuring and training."""
     per_value = MEASURING_PER_VALUE * (READING_AGAIN if partitioned else 1)
     measuring = MEASURING_SECONDS + per_value * plan.rows * columns
-    measuring += MEASURING_PER_PAIR * columns * (columns - 1) / 2
+    measuring += MEASURING_PER_PAIR * min(plan.rows, PAIR_ROWS) * width**2
     measuring += BOUNDING_SECONDS * plan.rows if config.privacy_unit is not None else 0.0
     measuring = _machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
     step = measured_step_seconds(config, plan, columns, width) if timed else None
@@ -284,15 +289,31 @@ def _seconds(
         return measuring + plan.steps * (step + _machine_factor() * PER_ROW * plan.rows)
     if config.dp_backend != "native":
         return None
-    batch = plan.batch_size
-    step = (
-        PER_PRODUCT * batch * width**2
-        + PER_CELL * batch * width
-        + PER_WEIGHT * width**2
-        + PER_ROW * plan.rows
-    )
+    step = _step_seconds(plan, width) + PER_ROW * plan.rows
     step += PER_STEP + PER_GROUP * (config.num_microbatches or 0)
     return measuring + _machine_factor() * plan.steps * step
+
+
+def _step_seconds(plan: RunPlan, width: int) -> float:
+    """Time of computing and applying the sums of a step, of a batch of usual size."""
+    inputs, weights = _in_blocks(plan, width)
+    if blocks_pay(inputs, weights, width**2):
+        row = PER_BLOCK_INPUT * inputs + PER_BLOCK_WEIGHT * weights + PER_BLOCK_CELL * width
+        return plan.batch_size * row + PER_WEIGHT * weights
+    return plan.batch_size * (PER_PRODUCT * width**2 + PER_CELL * width) + PER_WEIGHT * width**2
+
+
+def _in_blocks(plan: RunPlan, width: int) -> tuple[float, float]:
+    """Input cells of all columns, and weights that exist."""
+    parents = min((plan.columns - 1) / 2, plan.parents or plan.columns)  # the first columns have fewer
+    return parents * width, parents * width**2 / plan.columns
+
+
+def _network_bytes(plan: RunPlan, width: int, batch: float) -> float:
+    """Memory for training."""
+    if blocks_pay(*_in_blocks(plan, width), width**2):
+        return BYTES_IN_BLOCKS + BYTES_PER_PAIR * width**2
+    return BYTES_PER_CELL * batch * width + BYTES_PER_WEIGHT * width**2
 
 
 @functools.lru_cache(maxsize=1)

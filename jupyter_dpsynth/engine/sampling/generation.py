@@ -25,7 +25,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrated_bias", "generate_codes"]
 
-CHAIN_ROWS = 262_144  # most rows that are steered together
-CHAIN_BLOCKS = 128
+CHAIN_ROWS, CHAIN_BLOCKS = 262_144, 128  # most rows that are steered together, and in how many blocks
+TWO_CHAINS = 32_768  # rows: so many are drawn in two chains, because hardly a machine has one processor
+WIDE_ROWS, WIDE_BLOCKS = 32_768, 128  # the same where only one-way tables are steered
+BLOCK_SHARE = 16  # part of what is left that a block is at most: only the last ones need to be small
 LEAST_ROWS = 64  # of a block
 PART_ROWS = 256  # of a block that are multiplied at once: the products of small matrices are the fastest
 UNITS = 4096  # of a logit, a nat
@@ -48,8 +50,8 @@ STEERED_WIDTH = 1024  # with more cells than this only the one-way tables are st
 SETTLED_BLOCKS = 16  # after so many blocks the expected shares of pairs are known well enough
 LARGEST_CORRECTION = 4.0  # nats
 MOST_TOGETHER = 16  # columns that are drawn at once
-PADDED = 1.3  # times the weights that there are: so many there may be with those that pad them
-CALIBRATION_BLOCKS, CALIBRATION_ROWS = CHAIN_BLOCKS, 256
+PADDED = 2.0  # times the weights that there are: so many there may be with those that pad them
+CALIBRATION_BLOCKS, CALIBRATION_ROWS = 128, 256
 
 # exp(-k / UNITS) for k = 0, 1, ... down to where it is below half a weight unit, and then 0
 EXPONENTIALS = np.rint(np.exp(-np.arange(15 * UNITS) / UNITS) * WEIGHT_UNITS).astype(np.float32)
@@ -77,15 +79,21 @@ def generate_codes(
         Post-processing of the model and of measurements.
     """
     out = np.empty((rows, len(shares)), dtype=np.int32, order="F")
-    parts = np.array_split(out, math.ceil(rows / CHAIN_ROWS))
+    most, blocks = (CHAIN_ROWS, CHAIN_BLOCKS) if _steers_pairs(model) else (WIDE_ROWS, WIDE_BLOCKS)
+    parts = np.array_split(out, max(math.ceil(rows / most), 2 if rows >= TWO_CHAINS else 1))
 
     def draw(part: NDArray[np.int32], child: np.random.Generator) -> None:
-        _Chain(model, shares, child).draw(part, progress)
+        _Chain(model, shares, child).draw(part, blocks, progress)
 
     # the products are too small to be shared out among threads, the chains are not
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(draw, parts, generator.spawn(len(parts))))
     return out
+
+
+def _steers_pairs(model: TabularModel) -> bool:
+    """Whether pairs of cells are steered, beside single ones."""
+    return model.layout.width <= STEERED_WIDTH
 
 
 class _Chain:
@@ -101,28 +109,29 @@ class _Chain:
         self, model: TabularModel, shares: Sequence[NDArray[np.float64]], generator: np.random.Generator
     ) -> None:
         self.layout, self.generator = model.layout, generator
-        layers = 2 if model.layout.width <= STEERED_WIDTH else 1
+        layers = 2 if _steers_pairs(model) else 1
         parents = _parents(model)
         self.groups = [
             _Group(model, shares, columns, parents, layers) for columns in _together(model, parents)
         ]
 
-    def draw(self, out: NDArray[np.int32], progress: Callable[[int], None] | None) -> None:
-        """Fill `out`, `int32 [n, m]`."""
-        rows = max(math.ceil(len(out) / CHAIN_BLOCKS), LEAST_ROWS)
-        parts = math.ceil(rows / PART_ROWS)
-        rows = parts * math.ceil(rows / parts)
-        whole = len(out) // rows * rows
-        blocks = [(start, start + rows, parts) for start in range(0, whole, rows)]
-        blocks += [
-            (start, min(start + PART_ROWS, len(out)), 1) for start in range(whole, len(out), PART_ROWS)
-        ]
-        # one-hot rows below a row of ones, with which biases are multiplied, and above one of zeros
-        drawn = np.zeros((2 + self.layout.inputs, rows), dtype=np.float32)
-        drawn[0] = 1
+    def draw(self, out: NDArray[np.int32], blocks: int, progress: Callable[[int], None] | None) -> None:
+        """Fill `out`, `int32 [n, m]`.
+
+        Args:
+            out: Where to put the codes.
+            blocks: How many blocks there would be if all were like the last ones.
+            progress: Told how many more rows are done.
+        """
+        bounds = list(_blocks(len(out), blocks))
+        rows = max((end - start for start, end, _ in bounds), default=0)
+        lines = 2 + self.layout.inputs
+        room = np.empty(lines * rows, dtype=np.float32)
         scratch = _Scratch(max(group.room for group in self.groups) * rows)
-        for start, end, parts in blocks:
-            block, codes = drawn[:, : end - start], out[start:end]
+        for start, end, parts in bounds:
+            # one-hot rows below a line of ones, with which biases are multiplied, and above one of zeros
+            block, codes = room[: lines * (end - start)].reshape(lines, -1), out[start:end]
+            block[0], block[-1] = 1, 0
             points = self.generator.random((len(self.layout.sizes), end - start), dtype=np.float32)
             for group in self.groups:
                 chosen = group.draw(block, codes, points[group.columns], parts, scratch)
@@ -140,6 +149,20 @@ class _Chain:
         return out
 
 
+def _blocks(rows: int, blocks: int) -> Iterator[tuple[int, int, int]]:
+    """First row, end, and number of equal parts of each block, which become smaller."""
+    least = max(math.ceil(rows / blocks), LEAST_ROWS)
+    start = 0
+    while start < rows:
+        size = max(least, (rows - start) // BLOCK_SHARE)
+        parts = math.ceil(size / PART_ROWS)
+        size = parts * math.ceil(size / parts)
+        if start + size > rows:
+            size, parts = min(rows - start, PART_ROWS), 1
+        yield start, start + size, parts
+        start += size
+
+
 def _parents(model: TabularModel) -> list[NDArray[np.intp]]:
     """The columns on which each column depends directly, in increasing order."""
     layout = model.layout
@@ -155,27 +178,44 @@ def _together(model: TabularModel, parents: Sequence[NDArray[np.intp]]) -> list[
     They have about as many cells and inputs, so that not much is padded.
     """
     layout = model.layout
-    depths: list[int] = []
+    before: list[set[int]] = []
     inputs = np.zeros(len(parents), np.int64)
     for column, own in enumerate(parents):
         features = [feature for feature, _ in layout.derived_inputs(column)]
-        before = {*own.tolist(), *(source for feature in features for source in feature.sources)}
-        depths.append(1 + max((depths[other] for other in before), default=-1))
+        before.append({*own.tolist(), *(source for feature in features for source in feature.sources)})
         inputs[column] = 1 + layout.sizes[own].sum() + sum(feature.size for feature in features)
-    groups: list[list[int]] = []
-    needed = 0
-    for column in np.lexsort((inputs, layout.sizes, np.array(depths))).tolist():
-        group = groups[-1] if groups else []
-        weights = int(layout.sizes[column] * inputs[column])
-        most = int(layout.sizes[[*group, column]].max() * inputs[[*group, column]].max())
-        fits = (len(group) + 1) * most <= PADDED * (needed + weights)
-        if group and len(group) < MOST_TOGETHER and depths[group[0]] == depths[column] and fits:
-            group.append(column)
-            needed += weights
-        else:
-            groups.append([column])
-            needed = weights
-    return [np.array(group, np.intp) for group in groups]
+    groups: list[NDArray[np.intp]] = []
+    left, drawn = set(range(len(parents))), set[int]()
+    while left:
+        ready = np.array([column for column in sorted(left) if before[column] <= drawn], np.intp)
+        order = ready[np.lexsort((inputs[ready], layout.sizes[ready]))]
+        chosen = max(_alike(order, layout.sizes, inputs), key=len)
+        groups.append(chosen)
+        drawn.update(chosen.tolist())
+        left.difference_update(chosen.tolist())
+    return groups
+
+
+def _alike(
+    columns: NDArray[np.intp], sizes: NDArray[np.int64], inputs: NDArray[np.int64]
+) -> Iterator[NDArray[np.intp]]:
+    """Neighbouring columns together, as many as can be without much padding.
+
+    Args:
+        columns: Places of columns, sorted by their sizes.
+        sizes: Number of cells of every column.
+        inputs: Number of inputs of every column.
+    """
+    start = 0
+    while start < len(columns):
+        end = start + 1
+        while end < min(len(columns), start + MOST_TOGETHER):
+            own = columns[start : end + 1]
+            if len(own) * sizes[own].max() * inputs[own].max() > PADDED * (sizes[own] @ inputs[own]):
+                break
+            end += 1
+        yield columns[start:end]
+        start = end
 
 
 class _Scratch:
@@ -264,7 +304,7 @@ class _Group:
         self.surplus = np.zeros(shape[:2])  # rows of each cell beyond its share, so far
         self._first_counts = shape[1] * np.arange(shape[0])[:, None]
         if self.steers_pairs:
-            self.blocks = 0
+            self.blocks = self.rows = 0
             pairs = shape[0], shape[1], shape[2] - 1
             self.expected = np.zeros(pairs)  # rows of each pair, in the first blocks
             self.missing = np.zeros(pairs)  # rows of each pair: expected less drawn, so far
@@ -342,10 +382,11 @@ class _Group:
         """Compare what was drawn with the model's chances and correct the weights for the next block."""
         if self.blocks < SETTLED_BLOCKS:
             self.blocks += 1
+            self.rows += own.shape[2]
             self.expected += _pairs(chances, earlier, parts)
         chances -= CHANCE_UNITS * own
         self.missing += _pairs(chances, earlier, parts)
-        correction = STEER_PAIRS * self.missing / (self.expected / self.blocks + 1)
+        correction = STEER_PAIRS * self.missing / (self.expected * (own.shape[2] / self.rows) + 1)
         np.clip(correction, -LARGEST_CORRECTION, LARGEST_CORRECTION, out=correction)
         np.add(self.weights[0, ..., 1:], _to_units(correction), out=self.weights[1, ..., 1:])
 
@@ -389,7 +430,7 @@ def calibrated_bias(
 
     rows = CALIBRATION_BLOCKS * CALIBRATION_ROWS
     with threadpool_limits(1, user_api="blas"):
-        chain.draw(np.empty((rows, len(shares)), dtype=np.int32, order="F"), add)
+        chain.draw(np.empty((rows, len(shares)), dtype=np.int32, order="F"), CALIBRATION_BLOCKS, add)
     bias = sums / (blocks - CALIBRATION_BLOCKS // 4) / UNITS
     # what must not appear is impossible, however much else speaks for it
     return np.where(np.concatenate(shares) == 0, NEVER / UNITS, bias)

@@ -9,7 +9,9 @@ else, and an unstamped one, such as one read again from CSV, if it is one of tho
 
 from __future__ import annotations
 
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -133,8 +135,15 @@ def require_synthetic(df_synth: pd.DataFrame, *, original: bool, synthetic: bool
 
 
 def _sorted_rows(df: pd.DataFrame) -> NDArray[np.uint64]:
-    """Sorted hashes of rows; decimal numbers and days count as those that Parquet makes objects of."""
-    return np.sort(row_hashes(df.assign(**dict(_plain_columns(df)))))
+    """Sorted hashes of rows, each of them the sum of its columns' hashes.
+
+    Decimal numbers and days count as those that Parquet makes objects of.
+    """
+    plain = df.assign(**dict(_plain_columns(df)))
+    parts = np.array_split(np.arange(plain.shape[1]), min(os.cpu_count() or 1, max(plain.shape[1], 1)))
+    with ThreadPoolExecutor(len(parts)) as pool:
+        hashes = pool.map(lambda part: row_hashes(plain.iloc[:, part]), parts)
+        return np.sort(sum(hashes, np.zeros(len(plain), np.uint64)))
 
 
 def _plain_columns(df: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:

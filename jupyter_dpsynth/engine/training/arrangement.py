@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
     Smoothing = Callable[[NDArray[np.float32]], None]
 
-__all__ = ["Arrangement", "BlockArrangement", "Group", "MatrixArrangement", "arrange"]
+__all__ = ["Arrangement", "BlockArrangement", "Group", "MatrixArrangement", "arrange", "blocks_pay"]
 
-BLOCKS_PAY = 6.0  # so many times as many weights in the matrix as in blocks take the same time
+# What an input cell, and a weight, of a block costs beside a weight of the matrix, measured on two cores
+INPUT_COST, WEIGHT_COST = 14.0, 6.0
 PADDED = 1.5  # times the cells of a group's smallest column: its largest one
-GROUP_CELLS = 1_000  # input cells of a group, padding included, at most: they then stay in the cache
+GROUP_CELLS = 4_000  # input cells of a group, padding included, at most: with more the memory is slow
 
 
 class Arrangement(Protocol):
@@ -72,9 +73,20 @@ class Arrangement(Protocol):
 
 def arrange(layout: Layout) -> Arrangement:
     """The arrangement in which a step of this layout takes less time."""
-    in_blocks = float(_input_cells(layout) @ layout.sizes)
-    pays = BLOCKS_PAY * in_blocks < float(layout.inputs) * layout.width
-    return BlockArrangement(layout) if pays else MatrixArrangement(layout)
+    inputs = _input_cells(layout)
+    in_blocks = blocks_pay(float(inputs.sum()), float(inputs @ layout.sizes), layout.inputs * layout.width)
+    return BlockArrangement(layout) if in_blocks else MatrixArrangement(layout)
+
+
+def blocks_pay(inputs: float, weights: float, matrix: float) -> bool:
+    """Whether a step in blocks takes less time.
+
+    Args:
+        inputs: Input cells of all blocks.
+        weights: Weights that exist.
+        matrix: Weights of the matrix, whether they exist or not.
+    """
+    return INPUT_COST * inputs + WEIGHT_COST * weights < matrix
 
 
 class MatrixArrangement:

@@ -155,7 +155,7 @@ class _MatrixKernel:
 class _BlockKernel:
     """Multiplies block by block, with rows along the last axis, so that picking input cells copies memory.
 
-    Rows are `[I + 1, B]`, of which the last line is zero; gradients of logits `[cells, B]`, padding included.
+    Rows are the input cells of each group, `[G, P, B]`; gradients of logits `[cells, B]`, padding included.
 
     Args:
         arrangement: Where the weights are.
@@ -189,10 +189,11 @@ class _BlockKernel:
     def errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rows = self._one_hot(codes)
         biases = tf.concat([bias, [NO_CELL]], axis=0)
-        errors, losses = [], []
+        inputs, errors, losses = [], [], []
         for group in self._groups:
             block = tf.reshape(weights[group.start : group.end], group.shape) * group.scale
-            logits = tf.matmul(block, tf.gather(rows, group.inputs), transpose_a=True)
+            inputs.append(tf.gather(rows, group.inputs))
+            logits = tf.matmul(block, inputs[-1], transpose_a=True)
             logits += tf.gather(biases, group.outputs)[:, :, None]
             shifted = tf.maximum(logits - tf.reduce_max(logits, axis=1, keepdims=True), LEAST_LOGIT)
             exponentials = tf.exp(shifted)
@@ -202,7 +203,7 @@ class _BlockKernel:
             losses.append(
                 tf.reduce_sum(tf.math.log(totals), axis=[0, 1]) - tf.reduce_sum(shifted * own, axis=[0, 1])
             )
-        return rows, tf.concat(errors, axis=0), tf.add_n(losses)
+        return inputs, tf.concat(errors, axis=0), tf.add_n(losses)
 
     def _rows_of(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """Lines of the one-hot rows for cells of columns; the line of zeros where there is no cell."""
@@ -213,8 +214,8 @@ class _BlockKernel:
 
     def products(self, rows: Tensor, error: Tensor, dtype: Any) -> Tensor:  # noqa: ANN401
         sums = [
-            tf.matmul(tf.cast(tf.gather(rows, group.inputs), dtype), part, transpose_b=True)
-            for group, part in self._parts(error)
+            tf.matmul(tf.cast(inputs, dtype), part, transpose_b=True)
+            for inputs, (_, part) in zip(rows, self._parts(error), strict=True)
         ]
         return tf.concat([tf.reshape(each, [-1]) for each in sums], axis=0)
 
@@ -243,8 +244,7 @@ class _BlockKernel:
 
     def row_gradients(self, rows: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
         gradients = []
-        for group, part in self._parts(error):
-            gathered = tf.gather(rows, group.inputs) * group.scale
-            outer = tf.einsum("gpb,gcb->bgpc", gathered, part)
+        for inputs, (group, part) in zip(rows, self._parts(error), strict=True):
+            outer = tf.einsum("gpb,gcb->bgpc", inputs * group.scale, part)
             gradients.append(tf.reshape(outer, [tf.shape(outer)[0], -1]))
         return tf.concat(gradients, axis=1), tf.transpose(tf.gather(error, self._cell_places))
