@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -52,8 +53,9 @@ def app(options: argparse.Namespace) -> int:
             *(str(page), "--Voila.ip=127.0.0.1", f"--port={options.port}", "--Voila.auto_token=True"),
             *("--show_tracebacks=False", "--VoilaConfiguration.strip_sources=True"),
             *(("--no-browser",) if options.no_browser else ()),
-            f"--KernelSpecManager.kernel_dirs={json.dumps([str(Path(folder) / 'kernels')])}",
         ]
+        paths = [folder, os.environ.get("JUPYTER_PATH", "")]  # the page's kernel is found there
+        os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, paths))
         from voila.app import Voila
 
         Voila.launch_instance(argv=arguments)
