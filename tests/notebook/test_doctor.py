@@ -13,6 +13,7 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.doctor import BANNER, Finding, examine
 from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.notebook.panel import ConfigPanel
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_for_owner
 from tests.support.tables import every_type_table, mixed_table
@@ -226,3 +227,18 @@ def test_without_a_table_it_is_one_line(shell: Shell, line: str) -> None:
     error = shell.run(line).error
     assert error.startswith("DataError")
     assert "\n" not in error
+
+
+def test_several_identifiers_are_one_finding_with_one_line_and_one_button(shell: Shell) -> None:
+    shell.run("df['case'] = [f'c{k}' for k in range(len(df))]\ndf['key'] = [f'k{k}' for k in range(len(df))]")
+    text = shell.run("%dpsynth doctor df").displays[0]["text/plain"]
+    assert "'case' and 'key' look like identifiers" in text
+    assert text.count(">>> ids = ") == 1
+    assert "ids = ['case', 'key']" in text
+    panel = ConfigPanel(HighDimConfig(), shell.names["df"])
+    panel._checkup.check()
+    buttons = [one for one in panel.widgets() if getattr(one, "tooltip", "") == "ids = ['case', 'key']"]
+    buttons[0].click()
+    assert panel.schema is not None
+    assert panel.schema.arguments()["ids"] == ["case", "key"]
+    panel.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from jupyter_dpsynth.engine.planning.conversions import Conversion
@@ -24,6 +24,7 @@ __all__ = [
     "blocks",
     "conversions_of",
     "findings_text",
+    "gathered",
 ]
 
 BANNER = (
@@ -91,6 +92,11 @@ class Remedy:
     value: Any
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Of 'ids' and 'ignore', the columns: one, or several in a tuple."""
+        return self.value if isinstance(self.value, tuple) else (self.value,)
+
+    @property
     def line(self) -> str:
         """The line to write in a notebook where the table is called df."""
         return self.written(NOTEBOOK)
@@ -117,7 +123,7 @@ class Remedy:
             levels = f"list({place.table}[{self.value!r}].cat.categories)"
             return f"categories = {{{self.value!r}: {levels}}}" if place.in_pandas else ""
         if self.name in {"ids", "ignore"}:
-            return f"{self.name} = [{self.value!r}]"
+            return f"{self.name} = {list(self.columns)!r}"
         value = f"{self.value:g}" if isinstance(self.value, float) else repr(self.value)
         return f"{self.name} = {value}"
 
@@ -131,6 +137,8 @@ class Remedy:
             pairs = [f"{name}={','.join(map(_item, codes))}" for name, codes in self.value.items()]
             return " ".join(f"--missing {shlex.quote(pair)}" for pair in pairs)
         option = {"ids": "id"}.get(self.name, self.name).replace("_", "-")
+        if option in {"id", "ignore"}:
+            return " ".join(f"--{option} {shlex.quote(str(name))}" for name in self.columns)
         if isinstance(self.value, bool):
             return f"--{'' if self.value else 'no-'}{option}"
         value = f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
@@ -189,6 +197,25 @@ def amount(share: float) -> str:
     return "a few" if share < 0.02 else "some" if share < 0.1 else "many" if share < 0.5 else "most"
 
 
+def gathered(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with those of several identifiers in one: a second line `ids = ...` would be refused."""
+    same = [each for each in findings if each.kind == "identifier"]
+    if len(same) < 2:
+        return list(findings)
+    first, names = same[0], [each.column for each in same]
+    words = f"{', '.join(map(repr, names[:-1]))} and {names[-1]!r}"
+    one = replace(
+        first,
+        column="",
+        text=f"{words} look like identifiers: almost every row has different values.",
+        advice="Declare them as identifiers: they are then never learned, and get new numbers in the "
+        "synthetic table.",
+        remedy=Remedy("ids", tuple(names)),
+        rows=max((each.rows for each in same if each.rows is not None), default=None),
+    )
+    return [one if each is first else each for each in findings if each is first or each not in same]
+
+
 def conversions_of(findings: Sequence[Finding]) -> list[Conversion]:
     """The conversions that are offered."""
     values = [each.remedy.value for each in findings if each.remedy]
@@ -205,7 +232,7 @@ def findings_text(findings: Sequence[Finding], place: Place = NOTEBOOK) -> str:
     lines = [f"⚠ {BANNER}", ""]
     if not findings:
         return "\n".join([*lines, f"✓ {NOTHING}"])
-    for each in findings:
+    for each in gathered(findings):
         line = each.line_at(place)
         lines += [f"{SIGNS[each.level][0]} {each.heading}: {each.text}", f"    {each.advice_at(place)}"]
         lines += [f"    {line}" if place.terminal else f"    >>> {line}"] if line else []
@@ -234,6 +261,9 @@ def blocks(findings: Sequence[Finding], place: Place = NOTEBOOK) -> dict[str, li
         options = [each.written(place) for each in remedies if each.name not in ("convert", "order", "text")]
         return found | ({OPTIONS: [" ".join(filter(None, options))]} if len(options) > 1 else {})
     codes = {name: code for each in declared if each.name == "missing" for name, code in each.value.items()}
-    columns = {key: [each.value for each in declared if each.name == key] for key in ("ids", "ignore")}
+    columns = {
+        key: [name for each in declared if each.name == key for name in each.columns]
+        for key in ("ids", "ignore")
+    }
     lines = [f"{key} = {value!r}" for key, value in (("missing", codes), *columns.items()) if value]
     return found | ({DECLARATIONS: lines} if len(declared) > 1 else {})

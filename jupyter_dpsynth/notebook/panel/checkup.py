@@ -69,11 +69,12 @@ class CheckUp:
     def check(self) -> None:
         """Look at the table and show what was found."""
         from jupyter_dpsynth.engine.planning.doctor import examine
+        from jupyter_dpsynth.engine.planning.findings import gathered
 
         declared, place = self.schema.arguments(), self.schema.place
         findings = examine(self.schema.table(), self.config.resolve(), declared=declared)
         self.clear()
-        rows = [self._row(finding, place) for finding in findings] or [widgets.HTML(nothing_html())]
+        rows = [self._row(finding, place) for finding in gathered(findings)] or [widgets.HTML(nothing_html())]
         self._results.children = [widgets.HTML(banner_html()), *rows]
         self._clear.disabled = False
 
@@ -121,7 +122,8 @@ class CheckUp:
         elif remedy.name == "categories":
             self.schema.declare_levels(remedy.value)
         elif remedy.name in ROLES:
-            self.schema.set(remedy.value, role=ROLES[remedy.name])
+            for name in remedy.columns:
+                self.schema.set(name, role=ROLES[remedy.name])
         else:
             setattr(self.config, remedy.name, remedy.value)
         button.disabled, button.description = True, "Applied"

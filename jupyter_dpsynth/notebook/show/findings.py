@@ -15,6 +15,7 @@ from jupyter_dpsynth.engine.planning.findings import (
     Place,
     apply_at,
     blocks,
+    gathered,
 )
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ def findings_html(findings: Sequence[Finding], place: Place = NOTEBOOK) -> Marku
     content = Markup(
         '<ul style="list-style:none;padding:0;margin:0">{}</ul>{}<div style="color:{}">{}</div>'
     ).format(
-        join(item.format(finding_html(each, place)) for each in findings), together, MUTED, apply_at(place)
+        join(item.format(finding_html(each, place)) for each in gathered(findings)),
+        together,
+        MUTED,
+        apply_at(place),
     )
     return card(banner_html(), content, kind="findings")
