@@ -65,7 +65,7 @@ class KeptModel:
     def words(self) -> str:
         """What it is, in a line."""
         when = dt.datetime.fromtimestamp(self.modified).astimezone().strftime("%Y-%m-%d %H:%M")
-        size = f"{self.size / 1e6:.1f} MB"
+        size = f"{self.size / 1e6:.1f} MB" if self.size >= 1e6 else f"{self.size / 1e3:.0f} kB"
         if self.entry is None:
             return f"run {self.run[:SHORT]}, {when}, {size}, unknown to the ledger"
         epsilon, ended = epsilon_text(self.entry.spending.epsilon), self.entry.status

@@ -208,7 +208,10 @@ def distances(
         def mean(first: NDArray[Any], second: NDArray[Any], ways: int = ways) -> float:
             return mean_total_variation(first, second, sizes, ways)
 
-        meaning = f"mean total-variation distance over {text}; good: as many rows of the original"
+        meaning = (
+            "share of the rows that would have to change for the shares to be equal (total-variation "
+            f"distance), mean over {text}; good: as many rows of the original"
+        )
         table.append(Metric(f"{ways}-way difference", mean(codes, synthetic), chance.of(mean), meaning))
     pairs = np.triu_indices(len(sizes), 1)
     if len(pairs[0]):

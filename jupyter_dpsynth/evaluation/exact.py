@@ -78,7 +78,7 @@ def compare_with_original(
         names,
         dependence,
         dependence_synthetic,
-        "bias-corrected Cramer's V",
+        "0 for none, 1 for the strongest (bias-corrected Cramer's V)",
         overall,
         partial(joint_of_tables, codes, synthetic, grid.sizes),
         banner,

@@ -69,8 +69,8 @@ def compare_with_measurements(synthesizer: HighDimSynthesizer, df_synth: pd.Data
             "one-way difference",
             float(np.mean([column.distance for column in columns])),
             float(np.mean(floors)),
-            "mean total-variation distance of a column from its noisy measurement; good: what noise and "
-            "chance alone give",
+            "share of the rows that would have to change for a column's shares to be as measured "
+            "(total-variation distance), mean over the columns; good: what noise and chance alone give",
         ),
         Metric(
             "largest one-way difference",
@@ -96,7 +96,7 @@ def compare_with_measurements(synthesizer: HighDimSynthesizer, df_synth: pd.Data
         reference.columns,
         reference.dependence,
         dependence,
-        "total-variation distance from independence",
+        "0 for none, 1 for the strongest (total-variation distance from independence)",
         overall,
         partial(joint_of_measured, shares, codes, cells.sizes),
         losses=column_losses(codec, reference),

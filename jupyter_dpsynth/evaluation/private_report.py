@@ -91,7 +91,10 @@ class PrivateReport:
         for (name, group, words), error in zip(groups, self.mean_errors, strict=True):
             if group:
                 value, good = (float(np.mean([getattr(e, f) for e in group])) for f in ("value", "good"))
-                text = f"mean total-variation distance over {len(group)} {words}; good: two samples of one"
+                text = (
+                    "share of the rows that would have to change for the shares to be equal (total-variation "
+                    f"distance), mean over {len(group)} {words}; good: two samples of one"
+                )
                 found.append(Measured(f"{name} difference", value, error, good, f"{text} population"))
         if self.prediction is not None:
             text = (

@@ -198,4 +198,3 @@ def test_after_a_restart_a_learn_cell_offers_the_model_that_was_paid_for(
     answer.press("Enter")
     assert "nothing was spent" in notebook.finish(1)
     assert len(ast.literal_eval(notebook.run(3))) == 1
-    assert server.problems == []

@@ -89,7 +89,7 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     until_shown(notebook, 1, r"age: [\d.]+% of its rows would have to change")
     assert pictures.count() == before + 1
     notebook.type_into(cell.get_by_label("Together with", exact=True), "city")
-    until_shown(notebook, 1, r"age and city: total-variation distance")
+    until_shown(notebook, 1, r"age and city: dependence [\d.]+")
     assert pictures.count() == before + 3
     shoot(notebook, "panel-drilldown")
     assert server.outside_requests == []

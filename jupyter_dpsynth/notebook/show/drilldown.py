@@ -112,9 +112,10 @@ class DrillDown:
     def _pair_words(self, first: str, second: str) -> str:
         report = self.report
         place = report.names.index(first), report.names.index(second)
+        measured, synthetic = report.dependence[place], report.dependence_synthetic[place]
         return (
-            f"{first} and {second}: {report.dependence_measure} {report.dependence[place]:.3f} in the "
-            f"{report.reference_name}, {report.dependence_synthetic[place]:.3f} in the synthetic table."
+            f"{first} and {second}: dependence {measured:.3f} in the {report.reference_name}, "
+            f"{synthetic:.3f} in the synthetic table ({report.dependence_measure})."
         )
 
     def _say(self, words: str) -> None:
