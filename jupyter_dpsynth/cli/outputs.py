@@ -39,7 +39,8 @@ SIGNS = {
     "dpsynth-ledger": OWNERS["ledger"],
 }
 _OWN_LINE = re.compile(
-    r"^(This data \('.*|.* is the kept model of the same table and settings: .*)$", re.MULTILINE
+    r"^(This data \('.*|The same table was learned with .*|.* is the kept model of the same .*)$",
+    re.MULTILINE,
 )
 _OWN_HTML = re.compile(
     r'<div class="dpsynth-owner"[^>]*>.*?</div>|<div[^>]*>This data \(.*?</div>', re.DOTALL

@@ -86,7 +86,9 @@ def test_other_rows_or_settings_are_not_taken_for_the_same(
 def test_train_in_the_panel_offers_the_kept_model(shell: Shell, run: str) -> None:
     panel = ConfigPanel(HighDimConfig(epsilon=2.0, steps=20, batch_size=EVERY_ROW), shell.names["df"])
     panel._ask_or_train()
-    assert f"Its model with these settings is kept: run {run[:8]}" in panel._question._words.value
+    assert (
+        f"A model of such a table with these settings is kept: run {run[:8]}" in panel._question._words.value
+    )
     panel._question._kept.click()
     assert shell.names["synthesizer"].state == "learned"
     assert "Nothing was spent" in panel._message.value

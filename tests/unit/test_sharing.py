@@ -29,6 +29,7 @@ def notebook(*cells):
     return made
 
 
+SAME = f"The same table was learned with the same settings before, and the model is kept ({SECRET})."
 LOAD = ("%load_ext jupyter_dpsynth\nimport pandas as pd\ndf = pd.read_csv('patients.csv')",)
 LEARN = ("%%dpsynth learn df\nepsilon = 1", shown(f"✓ Finished\n{LEDGER}\nLearned as 'synthesizer'."))
 
@@ -50,6 +51,13 @@ def test_what_is_for_the_owner_is_removed_and_said_to_be(source):
     assert "[Removed before sharing: " in copied.cells[-1].outputs[0].text
     assert any(line.startswith("cell 3 (%dpsynth ") for line in removed)
     assert unsure == []
+
+
+def test_that_a_table_was_learned_before_is_not_passed_on():
+    stream = v4.new_output("stream", name="stdout", text=f"{SAME}\nuse, again or cancel: use\n")
+    copied, removed, _ = shareable(notebook(LOAD, ("%dpsynth learn df", stream)))
+    assert SECRET not in nbformat.writes(copied)
+    assert removed == ["cell 2 (%dpsynth learn df): the ledger's line"]
 
 
 def test_of_a_training_only_the_ledgers_line_goes():

@@ -42,7 +42,7 @@ from jupyter_dpsynth.notebook.panel.fields import (
     short_text,
 )
 from jupyter_dpsynth.notebook.panel.question import SpendingQuestion
-from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session, kept_model_of
+from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session
 from jupyter_dpsynth.notebook.show.drawing import cell_html
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.notebook.show.moment import moment_of
@@ -381,8 +381,7 @@ class ConfigPanel:
         """What the button does: ask first if the data has cost something, by its name or its columns.
 
         Privacy:
-            The question follows from public names alone. Where a model with the same settings is kept, the
-            rows are read to see whether it is of the same table, which is told to the owner.
+            The question follows from public names alone; no row is read for it.
         """
         schema = self._checked()
         self._actions.session.check_nothing_runs()
@@ -399,10 +398,15 @@ class ConfigPanel:
             self.train()
 
     def _kept_model(self) -> KeptModel | None:
-        """The kept model of the same table and settings, None if there is none."""
-        schema = self._checked()
-        with schema.table() as table:
-            return kept_model_of(self.config, schema.meta(), table)
+        """The newest kept model of a table with these columns and settings, if there is one.
+
+        Privacy:
+            Whether the rows are the same is not looked at: the answer would stay in the widget's state.
+        """
+        from jupyter_dpsynth.kept_models import KeptModels
+
+        models = KeptModels().learned_with(self.config, self._checked().meta())
+        return models[0] if models else None
 
     def _checked(self) -> SchemaDraft:
         """The schema, if everything in the panel is allowed."""

@@ -73,11 +73,13 @@ class SpendingQuestion:
             account: What the data has cost, by its name and its columns.
             epsilon: What the run would reserve.
             unit: Whose privacy it would protect.
-            model: The kept model of the same table and settings, None if there is none.
+            model: The kept model of a table with these columns and settings, None if there is none.
         """
         self._model = model
         self._kept.layout.display = "none" if model is None else ""
-        kept = "" if model is None else f" Its model with these settings is kept: {model.words}."
+        kept = (
+            "" if model is None else f" A model of such a table with these settings is kept: {model.words}."
+        )
         self._mixed = bool(set(account.units) - {unit})
         self._others.layout.display = "none" if account.named and account.version_of is None else ""
         self._words.value = Markup(
