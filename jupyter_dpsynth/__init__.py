@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.evaluation.report import UtilityReport
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.metadata.extracting import MetaExtractor
+    from jupyter_dpsynth.metadata.tables import Children
     from jupyter_dpsynth.notebook.panel.panel import ConfigPanel
     from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArtifactError",
     "BudgetExhaustedError",
+    "Children",
     "Combinations",
     "ConfigError",
     "ConfigPanel",
@@ -62,6 +64,7 @@ __all__ = [
 _HOME = {
     "Combinations": "constraints",
     "Ordering": "constraints",
+    "Children": "metadata.tables",
     "ConfigPanel": "notebook.panel",
     "DataFrameMeta": "metadata",
     "HighDimConfig": "config",

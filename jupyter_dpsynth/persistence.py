@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,18 +27,32 @@ from jupyter_dpsynth.files.archive import (
     bounded,
     damaged,
     guarded,
+    is_saved,
     pack,
     read_arrays,
     unpack,
     write_file,
 )
-from jupyter_dpsynth.files.jsonschema import read_json
+from jupyter_dpsynth.files.jsonschema import check_document, read_json
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
 from jupyter_dpsynth.reports import StopReason
 
-__all__ = ["SYNTHESIZER", "load", "model_bytes", "read_receipt", "save"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "SYNTHESIZER",
+    "SYNTHESIZER_OF_PERSONS",
+    "load",
+    "model_bytes",
+    "model_parts",
+    "read_receipt",
+    "rebuild",
+    "save",
+]
 
 SYNTHESIZER = Kind("synthesizer", 3)
+SYNTHESIZER_OF_PERSONS = Kind("persons", 1)  # of several tables: see `persons.saving`
 ROUNDING = 1e-6  # of sums of shares
 
 
@@ -63,6 +77,16 @@ def model_bytes(config: HighDimConfig, learned: Learned) -> bytes:
         config: The parameters that it was learned with.
         learned: The privatised state.
     """
+    return pack(SYNTHESIZER, *model_parts(config, learned))
+
+
+def model_parts(config: HighDimConfig, learned: Learned) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The document and the arrays of a saved synthesizer.
+
+    Args:
+        config: The parameters that it was learned with.
+        learned: The privatised state.
+    """
     schema: dict[str, Any] = {
         "config": config.to_dict(),
         "codec": learned.codec.to_dict(),
@@ -82,7 +106,7 @@ def model_bytes(config: HighDimConfig, learned: Learned) -> bytes:
     if learned.tape is not None:
         schema["tape"] = learned.tape.to_dict()
         arrays |= learned.tape.arrays()
-    return pack(SYNTHESIZER, schema, arrays)
+    return schema, arrays
 
 
 def load(path: str | Path) -> tuple[HighDimConfig, Learned]:
@@ -114,6 +138,10 @@ def read_receipt(path: str | Path) -> object:
         if not zipfile.is_zipfile(path):
             with Path(path).open("rb") as file:
                 return read_json(bounded(file, MAX_TEXT))
+        if is_saved(SYNTHESIZER_OF_PERSONS, path):
+            document, _ = unpack(SYNTHESIZER_OF_PERSONS, path)
+            check_document(document["persons"], SYNTHESIZER.name)
+            return document["persons"]["receipt"]
         schema, arrays = unpack(SYNTHESIZER, path)
         _rebuild(schema, arrays)
         return schema["receipt"]
@@ -122,6 +150,21 @@ def read_receipt(path: str | Path) -> object:
 
 
 def _rebuild(schema: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Learned]:
+    return rebuild(schema, lambda shapes: read_arrays(SYNTHESIZER, packed, shapes))
+
+
+def rebuild(
+    schema: dict[str, Any], read: Callable[[dict[str, tuple[int, ...]]], dict[str, Any]]
+) -> tuple[HighDimConfig, Learned]:
+    """The config and the privatised state of a document that fits its JSON Schema.
+
+    Args:
+        schema: The document.
+        read: Gives the arrays of these shapes.
+
+    Raises:
+        ArtifactError: The document contradicts itself.
+    """
     receipt = PrivacyReceipt.from_dict(schema["receipt"])
     codec = TableCodec.from_dict(schema["codec"])
     columns, width, sizes = len(codec.columns), int(codec.sizes.sum()), codec.sizes.tolist()
@@ -138,7 +181,7 @@ def _rebuild(schema: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Lear
         damaged(SYNTHESIZER, "there are more updates than steps")
     if "tape" in schema:
         shapes |= Tape.shapes(schema["tape"])
-    arrays = read_arrays(SYNTHESIZER, packed, shapes)
+    arrays = read(shapes)
     layout = Layout(codec.sizes, arrays["scale"].astype(np.float64), derived)
     if (layout.scale < 0).any() or np.tril(layout.scale).any():
         damaged(SYNTHESIZER, "scale does not belong to an autoregressive model")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.losses import ColumnLoss
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.privacy.audit import TrainingAudit
     from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
     from jupyter_dpsynth.privacy.noise import NoiseSource
@@ -58,10 +59,11 @@ class HighDimSynthesizer(Inferring):
     """Learns a table under differential privacy and makes synthetic tables with the same columns and types.
 
     Args:
-        df_meta: What is public about the table, from `MetaExtractor.extract`.
+        df_meta: What is public about the table, or several ones, from `MetaExtractor.extract`.
         config: Parameters; a copy is kept. By default epsilon = 1 with everything else automatic.
 
     Attributes:
+        tables_meta: What is public about several tables; None if there is one.
         kept: Identifier of the run under which the model is kept beside the ledger; None if it is not.
 
     Example:
@@ -73,9 +75,13 @@ class HighDimSynthesizer(Inferring):
         1.0
     """
 
-    def __init__(self, df_meta: DataFrameMeta, config: HighDimConfig | None = None) -> None:
+    def __init__(self, df_meta: DataFrameMeta | TablesMeta, config: HighDimConfig | None = None) -> None:
         from jupyter_dpsynth.metadata.columns import DataFrameMeta
+        from jupyter_dpsynth.metadata.tables import TablesMeta
 
+        self.tables_meta = df_meta if isinstance(df_meta, TablesMeta) else None
+        if isinstance(df_meta, TablesMeta):  # one table stands for all where one is asked for
+            df_meta = df_meta.tables[df_meta.parent or df_meta.children[0].table]
         if not isinstance(df_meta, DataFrameMeta):
             raise ConfigError(
                 f"df_meta is a {type(df_meta).__name__}: pass what MetaExtractor.extract(df) returns."
@@ -156,6 +162,16 @@ class HighDimSynthesizer(Inferring):
                 "again (which spends epsilon again)."
             )
         config = self.config.resolve()
+        if self.tables_meta is not None:
+            return self._learn_tables(
+                df,
+                callback,
+                stop,
+                noise,
+                {"strategy": strategy, "checkpoint": checkpoint},
+                {"new_dataset": new_dataset, "infinite_total": infinite_total},
+                (ledger, dataset, label),
+            )
         if config.privacy_unit is not None:
             self.df_meta = self.df_meta.with_id(config.privacy_unit)
         from jupyter_dpsynth.engine.learning.progress import RunProgress
@@ -189,6 +205,41 @@ class HighDimSynthesizer(Inferring):
             self._run(source, entry, progress, noise, strategy, path)
         return self
 
+    def _learn_tables(
+        self,
+        tables: object,
+        callback: Callable[[StepReport], None] | None,
+        stop: threading.Event | None,
+        noise: NoiseSource | None,
+        refused: dict[str, Any],
+        stated: dict[str, bool],
+        entered: tuple[PrivacyLedger | None, str | None, str],
+    ) -> HighDimSynthesizer:
+        """What `learn` does with several tables of the same persons."""
+        from jupyter_dpsynth.engine.learning.progress import RunProgress
+        from jupyter_dpsynth.engine.learning.spending import LedgerEntry
+        from jupyter_dpsynth.persons.learning import open_tables
+        from jupyter_dpsynth.persons.run import learn_persons
+        from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+        from jupyter_dpsynth.privacy.noise import NoiseSource
+
+        meta, drawn = self.tables_meta, noise or NoiseSource()
+        if meta is None:
+            raise TypeError
+        opened, meta, config = open_tables(tables, meta, self.config.resolve(), refused)
+        ledger, dataset, label = entered
+        if dataset is None:
+            first = opened[meta.parent or meta.children[0].table]
+            dataset = first.attrs.get("dataset")
+        entry = LedgerEntry(
+            ledger or PrivacyLedger(), dataset, label, config, test_only=drawn.test_only, **stated
+        )
+        target = config.epsilon if config.differential_privacy else math.inf
+        spent = None if drawn.test_only else 0.0
+        progress = RunProgress(callback or ConsoleProgress(), stop, target, spent)
+        self._settle(entry, lambda: learn_persons(opened, meta, entry, config, progress, drawn), kept=False)
+        return self
+
     def _run(
         self,
         source: Source,
@@ -201,20 +252,24 @@ class HighDimSynthesizer(Inferring):
         """Learn, and keep what was learned and what the ledger has reserved, however it ends."""
         from jupyter_dpsynth.engine.learning.run import learn_table
 
-        self.state = "learning"
         self._table = None if source.partitioned else weakref.ref(source.described)
+        self._settle(
+            entry, lambda: learn_table(source, self.df_meta, entry, progress, noise, strategy, checkpoint)
+        )
+
+    def _settle(self, entry: LedgerEntry, learn: Callable[[], Learned], *, kept: bool = True) -> None:
+        """Keep what is learned and what the ledger has reserved, however it ends."""
+        self.state = "learning"
         try:
             # whether arithmetic overflows depends on single values: neither a warning nor an error may tell
             with np.errstate(all="ignore"):
-                self._learned = shielded(
-                    lambda: learn_table(source, self.df_meta, entry, progress, noise, strategy, checkpoint),
-                    "learning failed",
-                )
+                self._learned = shielded(learn, "learning failed")
         finally:
             self._spent = entry.reserved
             if self._learned is not None:
                 self.state = "learned"
-                self._keep(entry)
+                if kept:
+                    self._keep(entry)
             else:  # what was refused before a value was read can be tried again
                 self.state = "new" if entry.reserved is None else "failed"
 
@@ -440,6 +495,7 @@ class HighDimSynthesizer(Inferring):
 
         learned = self.learned
         rows = learned.reference.rows if num_rows is None else num_rows
+        persons = self.tables_meta is not None
         if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows <= 0:
             raise ConfigError(f"num_rows = {shown(rows)} is not allowed: give a whole number from 1.")
         generator = _output_generator(seed)
@@ -448,6 +504,8 @@ class HighDimSynthesizer(Inferring):
             "balance": balance,
             "constraints": check_constraints(constraints, self.df_meta),
         }
+        if persons:
+            return self._synthesize_tables(int(rows), generator, asked, to, overwrite=overwrite, frame=frame)
         if to is not None and str(to).lower().endswith(WRITTEN_STATISTICS):
             return [self._write_statistics(int(rows), Path(to), generator, asked, overwrite=overwrite)]
         if to is not None:
@@ -463,6 +521,34 @@ class HighDimSynthesizer(Inferring):
             return given_as(mark_synthetic(maker.make(portions, generator)), self.df_meta.form, frame)
 
         return shielded(generate, "synthesizing failed")
+
+    def _synthesize_tables(
+        self,
+        persons: int,
+        generator: np.random.Generator,
+        asked: dict[str, Any],
+        to: str | Path | None,
+        *,
+        overwrite: bool,
+        frame: str | None,
+    ) -> Any:  # noqa: ANN401 - a dict of tables, or files
+        """What `synthesize` does with several tables of the same persons."""
+        from jupyter_dpsynth.engine.sampling.provenance import mark_synthetic
+        from jupyter_dpsynth.persons.learned import LearnedPersons
+        from jupyter_dpsynth.persons.making import make_tables
+        from jupyter_dpsynth.persons.writing import checked_folder, write_tables
+
+        learned = self.learned
+        if not isinstance(learned, LearnedPersons):
+            raise TypeError
+        if asked["constraints"]:
+            raise ConfigError("constraints are not supported for several tables yet: leave them out.")
+        if frame not in (None, "pandas"):
+            raise ConfigError(f"frame = {shown(frame)}: several tables are made for pandas only.")
+        folder = None if to is None else checked_folder(to, learned.meta, overwrite=overwrite)
+        made = shielded(lambda: make_tables(learned, persons, generator, asked), "synthesizing failed")
+        tables = {name: mark_synthetic(table) for name, table in made.items()}
+        return tables if folder is None else write_tables(tables, folder)
 
     def write_codebook(self, path: str | Path, form: str | None = None) -> Path:
         """Write the codebook of the synthetic tables: columns, types, categories, labels, missing codes.
@@ -483,6 +569,7 @@ class HighDimSynthesizer(Inferring):
         Privacy:
             What is public, and categories that epsilon has paid for: free.
         """
+        self.require_one_table("writing a codebook")
         from jupyter_dpsynth.encoding.categorical import CategoryCodec
         from jupyter_dpsynth.interop.codebooks import write_codebook
 
@@ -553,6 +640,7 @@ class HighDimSynthesizer(Inferring):
         from jupyter_dpsynth.engine.sampling.imputing import impute_table
 
         learned = self.learned
+        self.require_one_table("imputing")
         generator = _output_generator(seed)
         checked = check_constraints(constraints, self.df_meta)
         kind = form_of(df).kind
@@ -563,6 +651,18 @@ class HighDimSynthesizer(Inferring):
             return given_as(impute_table(learned, rows, generator, checked), self.df_meta.form, kind)
 
         return shielded(impute, "imputing failed")
+
+    def require_one_table(self, what: str) -> None:
+        """Raise ConfigError if several tables were learned, for what is done with one table only.
+
+        Args:
+            what: What it is, in words.
+        """
+        if self.tables_meta is not None:
+            raise ConfigError(
+                f"{what} is not possible with several tables of the same persons yet. Learn one of the "
+                "tables for it, or use what synthesize() makes."
+            )
 
     def audit(
         self,
@@ -588,6 +688,7 @@ class HighDimSynthesizer(Inferring):
             The simulated table is synthetic: no private row is read and nothing is spent.
         """
         learned = self.learned
+        self.require_one_table("an audit")
         if learned.receipt.guarantee != "dp":
             raise ConfigError("there is no privacy guarantee to audit: this synthesizer states no epsilon.")
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
@@ -610,21 +711,31 @@ class HighDimSynthesizer(Inferring):
             ArtifactError: The file cannot be written.
         """
         from jupyter_dpsynth.persistence import save
+        from jupyter_dpsynth.persons.learned import LearnedPersons
+        from jupyter_dpsynth.persons.saving import save_persons
 
-        save(self.config, self.learned, path)
+        learned = self.learned
+        if isinstance(learned, LearnedPersons):
+            save_persons(self.config, learned, path)
+        else:
+            save(self.config, learned, path)
 
     @classmethod
     def load(cls, path: str | Path) -> HighDimSynthesizer:
         """Read what `save` wrote; synthesizing needs neither the original data nor TensorFlow."""
         from jupyter_dpsynth.persistence import load
+        from jupyter_dpsynth.persons.saving import are_persons, load_persons
 
-        config, learned = load(path)
+        config, learned = load_persons(path) if are_persons(path) else load(path)
         return cls.restore(config, learned)
 
     @classmethod
     def restore(cls, config: HighDimConfig, learned: Learned) -> HighDimSynthesizer:
         """A synthesizer with a state that was learned before."""
-        synthesizer = cls(learned.codec.df_meta, config)
+        from jupyter_dpsynth.persons.learned import LearnedPersons
+
+        meta = learned.meta if isinstance(learned, LearnedPersons) else learned.codec.df_meta
+        synthesizer = cls(meta, config)
         synthesizer._learned = learned
         synthesizer._spent = learned.receipt.epsilon, learned.receipt.delta
         synthesizer.state = "learned"

@@ -110,6 +110,7 @@ def evaluate_privately(
     """
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < math.inf:
         raise ConfigError(f"epsilon = {shown(epsilon)} is not allowed: give a number above 0, such as 0.1.")
+    synthesizer.require_one_table("a published report")
     codec = synthesizer.codec
     with open_source(df) as opened, opened.without(_not_learned(opened, codec)) as source:
         check_columns(source.described, codec.df_meta.names, "df", may_be_empty=True)

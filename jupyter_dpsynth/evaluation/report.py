@@ -82,6 +82,7 @@ class UtilityReport(Comparison):
             Exact shares of `df_synth` are shown. Of a private table, or a changed copy of it, nothing would
             cover them: what is not known to be synthetic is therefore not compared without your word.
         """
+        synthesizer.require_one_table("a comparison")
         df_synth = in_memory(df_synth, "df_synth")
         check_columns(df_synth, synthesizer.reference.columns, "df_synth")
         require_synthetic(df_synth, original=synthesizer.was_learned_from(df_synth), synthetic=synthetic)

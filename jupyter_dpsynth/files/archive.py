@@ -32,6 +32,7 @@ __all__ = [
     "bounded",
     "damaged",
     "guarded",
+    "is_saved",
     "pack",
     "read_arrays",
     "unpack",
@@ -126,6 +127,16 @@ def unpack(kind: Kind, source: Any) -> tuple[dict[str, Any], bytes]:  # noqa: AN
             )
     check_document(document, kind.name)
     return document, packed
+
+
+def is_saved(kind: Kind, path: str | Path) -> bool:
+    """Whether a file says that it is of this kind."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(SCHEMA) as file:
+            document = read_json(bounded(file, MAX_TEXT))
+    except (OSError, KeyError, zipfile.BadZipFile, ArtifactError, RuntimeError, NotImplementedError):
+        return False
+    return isinstance(document, dict) and document.get("format") == kind.head["format"]
 
 
 def read_arrays(

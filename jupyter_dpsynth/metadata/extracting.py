@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from jupyter_dpsynth.errors import MetadataError, SchemaWarning, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import (
@@ -34,11 +35,12 @@ from jupyter_dpsynth.sources.refusals import column_call
 from jupyter_dpsynth.sources.values import is_duration, levels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Sequence
 
     import pandas as pd
 
     from jupyter_dpsynth.metadata.columns import ColumnMeta
+    from jupyter_dpsynth.metadata.tables import Children, TablesMeta
     from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["OPTIONS", "MetaExtractor", "column_meta", "gather_declarations"]
@@ -49,6 +51,7 @@ OPTIONS = ("bounds", "categories", "decimals", "id", "missing")  # what can be d
 class MetaExtractor:
     """Combines the column names and types of a table with what the user declares as public."""
 
+    @overload
     @staticmethod
     def extract(
         df: object,
@@ -59,7 +62,35 @@ class MetaExtractor:
         missing: Mapping[str, Sequence[Any]] | None = None,
         ids: Sequence[str] | Mapping[str, Any] = (),
         schema: object = None,
-    ) -> DataFrameMeta:
+        children: None = None,
+    ) -> DataFrameMeta: ...
+
+    @overload
+    @staticmethod
+    def extract(
+        df: Mapping[str, object],
+        *,
+        bounds: Mapping[str, Any] | None = None,
+        categories: Mapping[str, Any] | None = None,
+        decimals: Mapping[str, Any] | None = None,
+        missing: Mapping[str, Any] | None = None,
+        ids: Mapping[str, Any] | None = None,
+        schema: Mapping[str, Any] | None = None,
+        children: Sequence[Children],
+    ) -> TablesMeta: ...
+
+    @staticmethod
+    def extract(
+        df: object,
+        *,
+        bounds: Mapping[str, Any] | None = None,
+        categories: Mapping[str, Any] | None = None,
+        decimals: Mapping[str, Any] | None = None,
+        missing: Mapping[str, Any] | None = None,
+        ids: Any = (),
+        schema: Any = None,
+        children: Sequence[Children] | None = None,
+    ) -> Any:
         """Return the public metadata of a table.
 
         Args:
@@ -83,6 +114,12 @@ class MetaExtractor:
                 SDV metadata, a Frictionless Table Schema (as a file, its content or an object), CSVW
                 metadata, a data contract (ODCS 3), or a pandera schema. A SchemaWarning says what of those
                 has no counterpart here.
+            children: Of several tables of the same persons, `df = {"patients": ..., "visits": ...}`: those
+                in which a person has any number of rows. Declarations are then given by table, as in
+                `bounds={"visits": {"stay": (0, 90)}}`.
+
+        Returns:
+            The metadata; of several tables a `TablesMeta`.
 
         Raises:
             MetadataError: A declaration names an unknown column, does not fit its type or
@@ -92,6 +129,9 @@ class MetaExtractor:
         Privacy:
             Free: what is declared is stated to be public by whoever declares it.
         """
+        if children is not None:
+            options = {"bounds": bounds, "categories": categories, "decimals": decimals, "missing": missing}
+            return _extract_tables(df, children, {**options, "ids": ids or None, "schema": schema})
         source = open_source(df)
         check_column_names(source.described)
         declared = gather_declarations(
@@ -105,6 +145,37 @@ class MetaExtractor:
         )
         columns = tuple(column_meta(source, name, declared) for name in source.described.columns)
         return DataFrameMeta(columns, source.form, source.codebook)
+
+
+def _extract_tables(df: object, children: Sequence[Children], given: dict[str, Any]) -> TablesMeta:
+    """The metadata of several tables.
+
+    Args:
+        df: Tables by name.
+        children: Those in which a person has any number of rows.
+        given: Declarations by option, then by table.
+    """
+    from jupyter_dpsynth.metadata.tables import check_children, require_in_memory, tables_meta
+
+    found, parent = check_children(df, children)
+    if not isinstance(df, Mapping):
+        raise TypeError
+    by_table: dict[str, dict[str, Any]] = {name: {} for name in df}
+    for option, values in given.items():
+        for name, value in by_column(option, values).items():
+            if name not in by_table:
+                hint = did_you_mean(str(name), by_table)
+                raise MetadataError(f"{option}: declarations go by table, and {shown(name)} is none.{hint}")
+            by_table[name][option] = value
+    windows = {each.table: {each.column: each.window} for each in found if each.window is not None}
+    for name, window in windows.items():
+        by_table[name]["bounds"] = {**by_table[name].get("bounds", {}), **window}
+    metas = {}
+    for name, table in df.items():
+        source = open_source(table)
+        require_in_memory(name, source)
+        metas[name] = MetaExtractor.extract(source, **by_table[name])
+    return tables_meta(metas, found, parent)
 
 
 def gather_declarations(

@@ -53,7 +53,8 @@ PARAMETERS = {
     "HighDimSynthesizer.synthesize": (
         "self num_rows seed where balance constraints to overwrite progress frame"
     ),
-    "MetaExtractor.extract": "df bounds categories decimals ids schema",
+    "Children": "table order most window",
+    "MetaExtractor.extract": "df bounds categories decimals ids schema children",
     "Combinations": "columns allowed",
     "Ordering": "low high",
     "PrivacyLedger": "path",
@@ -81,6 +82,7 @@ REQUIRED = {
     "HighDimSynthesizer.load": {"path"},
     "HighDimSynthesizer.save": {"self", "path"},
     "Combinations": {"columns", "allowed"},
+    "Children": {"table"},
     "MetaExtractor.extract": {"df"},
     "Ordering": {"low", "high"},
     "PrivacyLedger.export": {"self", "path"},

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.training.loading import BackgroundImport
     from jupyter_dpsynth.sources.bounding import PrivacyUnits
 
-__all__ = ["FittedModel", "train_model"]
+__all__ = ["START_FLOOR", "FittedModel", "epsilon_by_step", "train_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def train_model(
         importer: Brings the training's module.
     """
     plan, progress = task.plan, participants.progress
-    spent = _epsilon_by_step(plan, test_only=participants.entry.test_only)
+    spent = epsilon_by_step(plan, test_only=participants.entry.test_only)
     progress.report(total_steps=plan.steps, delta=plan.delta, epsilon=spent(task.lost))
     floor = START_FLOOR * plan.noise_of(MARGINALS, Fraction(1, plan.columns)) + 1
     shares = [to_shares(count, floor) for count in task.counts]
@@ -98,7 +98,7 @@ def train_model(
     return FittedModel(outcome.model, outcome.stop_reason, outcome.losses, released, training.update.tape)
 
 
-def _epsilon_by_step(plan: RunPlan, *, test_only: bool) -> Callable[[int], float | None]:
+def epsilon_by_step(plan: RunPlan, *, test_only: bool) -> Callable[[int], float | None]:
     """Upper bound on epsilon after each step; none for a test-only seed."""
     if test_only:
         return lambda _: None

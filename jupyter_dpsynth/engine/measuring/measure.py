@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.releases import Allowance, Releases
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["MeasuredTable", "measure_table"]
+__all__ = ["MeasuredTable", "drop_absent_cells", "measure_table"]
 
 LEAST_COUNT = 0.3  # rows of an empty cell, so that no probability is zero
 
@@ -92,7 +92,7 @@ def measure_table(
     dependence, dependence_noise = measure_pairs(table.codes, codec.sizes, shares, plan.rows, releases)
     lost = []
     for column, share, count, variance in zip(codec.columns, shares, counts, variances, strict=True):
-        dropped = _drop_absent_cells(list(column.optional_cells), share, count, variance)
+        dropped = drop_absent_cells(list(column.optional_cells), share, count, variance)
         if (dropped * np.sqrt(variance)).max() * NOTHING_SEEN > RARE_BREAKS * plan.rows:
             lost.append(column.meta.name)
     measured = {
@@ -135,7 +135,7 @@ def _marginal_allowance(
     return marginal
 
 
-def _drop_absent_cells(
+def drop_absent_cells(
     cells: list[int],
     share: NDArray[np.float64],
     count: NDArray[np.float64],

@@ -34,11 +34,15 @@ class Layout:
         sizes: Number of cells of each column, `[m]`.
         scale: Interaction strength of each pair, float64 `[m, m]`, zero on and below the diagonal.
         derived: Derived features, whose cells come behind those of all columns.
+        importance: By what the gradient of each column's logits is multiplied, `[m]`: 0 for a column that is
+            given and never predicted; None if all count alike. With it, a code may be -1: the row then has
+            no cell in that column, neither to be predicted nor to tell about others.
     """
 
     sizes: NDArray[np.int64]
     scale: NDArray[np.float64]
     derived: tuple[Derived, ...] = ()
+    importance: NDArray[np.float64] | None = None
 
     @property
     def width(self) -> int:

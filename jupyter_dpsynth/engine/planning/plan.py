@@ -59,9 +59,14 @@ __all__ = [
     "MICROBATCH_SENSITIVITY",
     "NOMINAL_DELTA",
     "check_feasible",
+    "count_delta",
     "least_rows",
+    "measurement_shares",
+    "model_rules",
     "plan_run",
     "planned_count",
+    "share_sigma",
+    "training_length",
 ]
 
 # Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
@@ -108,7 +113,7 @@ def planned_count(config: ResolvedConfig) -> PlannedRelease | None:
     if config.n_public or not config.differential_privacy:
         return None
     mu = gaussian_mu(config.epsilon, config.delta or NOMINAL_DELTA)
-    sigma = _share_sigma(COUNT_SHARE, mu)
+    sigma = share_sigma(COUNT_SHARE, mu)
     return PlannedRelease(GaussianMeasurement(ROW_COUNT, sigma), unit_rows=config.rows_per_unit)
 
 
@@ -170,19 +175,19 @@ def plan_run(
     mu = gaussian_mu(config.epsilon, delta)
     snr = rows * mu / (REFERENCE_ROWS * config.rows_per_unit)
     picks = _picks(config, columns) if snr >= SEARCH_SIGNAL else 0
-    count, shares = planned_count(config), _shares(df_meta, snr, picks)
+    count, shares = planned_count(config), measurement_shares(df_meta, snr, picks)
     measurements = tuple(
-        GaussianMeasurement(name, _share_sigma(share, mu), detail) for name, (share, detail) in shares.items()
+        GaussianMeasurement(name, share_sigma(share, mu), detail) for name, (share, detail) in shares.items()
     )
     base = PrivacyPlan(
         measurements if count is None else (count.measurement, *measurements),
         None,
         SELECTION_SHARE * delta if selected_columns(df_meta) else 0.0,
-        _count_delta(count, config, rows, delta),
+        count_delta(count, config, rows, delta),
         config.unit_text,
     )
     left = math.sqrt(1 - sum((share for share, _ in shares.values()), COUNT_SHARE))
-    steps, probability = _training_length(config, rows, columns, left * mu)
+    steps, probability = training_length(config, rows, columns, left * mu)
     sensitivity = MICROBATCH_SENSITIVITY if config.num_microbatches else 1.0
     widening = sensitivity * GRADIENT_NOISE  # noise of the gradient over the accountant's noise
     steps, effective, ends_by = _calibrate(config, base, delta, steps, probability, widening, accountant)
@@ -198,7 +203,7 @@ def plan_run(
         ends_by=ends_by,
         unit_rows=config.rows_per_unit,
         gradient_sensitivity=sensitivity,
-        **_model_rules(config, columns, snr),
+        **model_rules(config, columns, snr),
     )
 
 
@@ -210,7 +215,7 @@ def _picks(config: ResolvedConfig, columns: int) -> int:
     return min(MOST_PICKS, math.comb(columns, 3) + math.comb(columns, 4))
 
 
-def _shares(df_meta: DataFrameMeta, snr: float, picks: int) -> dict[str, tuple[float, str]]:
+def measurement_shares(df_meta: DataFrameMeta, snr: float, picks: int) -> dict[str, tuple[float, str]]:
     """For each measurement but the row count its share of the squared budget, and what it consists of."""
     columns, undeclared = len(df_meta.learned), len(df_meta.undeclared)
     pairs = columns * (columns - 1) // 2
@@ -234,7 +239,7 @@ def _shares(df_meta: DataFrameMeta, snr: float, picks: int) -> dict[str, tuple[f
     return {name: each for name, each in shares.items() if each[0]}
 
 
-def _count_delta(count: PlannedRelease | None, config: ResolvedConfig, rows: float, delta: float) -> float:
+def count_delta(count: PlannedRelease | None, config: ResolvedConfig, rows: float, delta: float) -> float:
     """Part of delta that stays unused because the plan follows from the noisy row count."""
     if count is None:
         return 0.0
@@ -261,12 +266,12 @@ def _is_open(meta: ColumnMeta) -> bool:
     return isinstance(meta, ContinuousMeta | DatetimeMeta) and meta.bounds is None
 
 
-def _share_sigma(share: float, mu: float) -> float:
+def share_sigma(share: float, mu: float) -> float:
     """Noise divided by sensitivity of a measurement that gets this share of the squared budget."""
     return 1 / (math.sqrt(share) * mu)
 
 
-def _training_length(config: ResolvedConfig, rows: float, columns: int, mu: float) -> tuple[int, float]:
+def training_length(config: ResolvedConfig, rows: float, columns: int, mu: float) -> tuple[int, float]:
     """Steps and sampling probability; by default batches are large, so that sampling adds no error.
 
     The noise relative to the signal hardly falls with larger batches once the noise multiplier is 2: by 4 %
@@ -319,7 +324,7 @@ def _calibrate(
     return most, effective, StopReason.FINISHED if most == steps else StopReason.BUDGET
 
 
-def _model_rules(config: ResolvedConfig, columns: int, snr: float) -> dict[str, Any]:
+def model_rules(config: ResolvedConfig, columns: int, snr: float) -> dict[str, Any]:
     """Default rules of the model, all functions of the signal-to-noise ratio and the number of columns.
 
     With more signal weak dependences are worth learning too: a smaller pair exponent, and a larger
@@ -363,5 +368,5 @@ def _plan_without_noise(config: ResolvedConfig, df_meta: DataFrameMeta, rows: fl
         ends_by=StopReason.FINISHED,
         unit_rows=config.rows_per_unit,
         gradient_sensitivity=MICROBATCH_SENSITIVITY if config.num_microbatches else 1.0,
-        **_model_rules(config, len(df_meta.learned), snr),
+        **model_rules(config, len(df_meta.learned), snr),
     )

@@ -241,7 +241,10 @@ class BatchGradient:
         apart = tf.reshape(by_cells, [-1, units, most])
         products = self._kernel.column_sums(apart[:, :, :, None] * apart[:, :, None])
         cells = tf.reshape(tf.transpose(self._kernel.all_codes(flat)), [-1, units, most])
-        together = tf.cast(tf.equal(cells[:, :, :, None], cells[:, :, None]), tf.float32)
+        together = tf.equal(cells[:, :, :, None], cells[:, :, None])
+        if self.layout.importance is not None:  # two rows without a cell have none in common
+            together &= cells[:, :, None] >= 0
+        together = tf.cast(together, tf.float32)
         inputs = 1 + tf.tensordot(self._squared_scale, together, [[0], [0]])
         pairs = tf.reduce_sum(products * inputs, axis=0)
         norms = tf.sqrt(self._kernel.squares(error))

@@ -80,6 +80,8 @@ class Grid:
             most: Most units that memory has room for at once.
         """
         weights = layout.squared_inputs[layout.owner]
+        if layout.importance is not None:  # what is never predicted is zero, and not rounded
+            weights = weights * (layout.importance[layout.owner] > 0)
         moved = unit_rows * math.sqrt(float(weights.sum())) * (0.5 + 1)
         sizes = [rows // unit_rows for rows in ROWS_AT_ONCE if rows >= unit_rows]
         # No coordinate is larger than 1, a share, or than the clip norm. But rows of a unit may cancel: their

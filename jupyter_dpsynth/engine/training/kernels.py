@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.engine.model.network import Layout
     from jupyter_dpsynth.engine.training.arrangement import Arrangement, Group, MatrixArrangement
 
 __all__ = ["Kernel", "Tensor", "kernel_of"]
@@ -80,6 +81,11 @@ def kernel_of(arrangement: Arrangement) -> Kernel:
     return _MatrixKernel(arrangement)  # type: ignore[arg-type]
 
 
+def _importance(layout: Layout) -> Tensor | None:
+    """What the layout says of it, float32 `[m]`."""
+    return None if layout.importance is None else tf.constant(layout.importance, tf.float32)
+
+
 class _MatrixKernel:
     """Multiplies with one matrix. Rows are `[B, I]`, gradients of logits `[B, D]`.
 
@@ -107,6 +113,7 @@ class _MatrixKernel:
             for source, addend in zip(feature.sources, feature.addends, strict=True):
                 addends[layout.owner == source, place] = addend
         self._addends = tf.constant(addends) if layout.derived else None
+        self._importance = _importance(layout)
 
     def errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inputs = self._one_hot(codes)
@@ -118,6 +125,11 @@ class _MatrixKernel:
         exponentials = tf.exp(shifted)
         totals = tf.matmul(exponentials, self._blocks)
         error = exponentials * tf.matmul(1 / totals, self._owners) - rows
+        if self._importance is not None:
+            counted = tf.where(codes >= 0, self._importance, 0.0)
+            by_cell = tf.matmul(counted, self._owners)
+            losses = tf.reduce_sum(counted * tf.math.log(totals), axis=1)
+            return inputs, error * by_cell, losses - tf.reduce_sum(by_cell * shifted * rows, axis=1)
         losses = tf.reduce_sum(tf.math.log(totals), axis=1) - tf.reduce_sum(shifted * rows, axis=1)
         return inputs, error, losses
 
@@ -176,6 +188,7 @@ class _BlockKernel:
         # where each cell, and each column, is in the order of the blocks
         self._cell_places = tf.constant(np.argsort(outputs, kind="stable")[: layout.width])
         self._column_places = tf.constant(np.argsort(arrangement.columns))
+        self._importance = _importance(layout)
 
     def _parts(self, values: Tensor) -> Iterator[tuple[Group, Tensor]]:
         """Each group's part of `[cells, ...]`, as `[G, c, ...]`."""
@@ -199,10 +212,13 @@ class _BlockKernel:
             exponentials = tf.exp(shifted)
             totals = tf.reduce_sum(exponentials, axis=1, keepdims=True)
             own = tf.gather(rows, self._rows_of(group.outputs))
-            errors.append(tf.reshape(exponentials / totals - own, [group.outputs.size, -1]))
-            losses.append(
-                tf.reduce_sum(tf.math.log(totals), axis=[0, 1]) - tf.reduce_sum(shifted * own, axis=[0, 1])
-            )
+            error, surprise = exponentials / totals - own, tf.math.log(totals)
+            if self._importance is not None:
+                counted = tf.where(codes >= 0, self._importance, 0.0)
+                counted = tf.gather(tf.transpose(counted), group.columns)[:, None]
+                error, surprise, shifted = error * counted, surprise * counted, shifted * counted
+            errors.append(tf.reshape(error, [group.outputs.size, -1]))
+            losses.append(tf.reduce_sum(surprise, axis=[0, 1]) - tf.reduce_sum(shifted * own, axis=[0, 1]))
         return inputs, tf.concat(errors, axis=0), tf.add_n(losses)
 
     def _rows_of(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:

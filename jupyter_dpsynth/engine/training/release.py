@@ -8,6 +8,7 @@ by the actual one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,7 @@ from jupyter_dpsynth.engine.training.beside import Beside
 from jupyter_dpsynth.engine.training.tf_privacy import gaussian_sum_query
 from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.privacy.releases import StepSensitivity
+from jupyter_dpsynth.privacy.sampling import FixedChunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,6 +39,9 @@ __all__ = [
     "UnitRelease",
     "codes_at",
 ]
+
+
+SMALLER_ROOMS = 8, 4, 2  # parts of the most rows of a unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +216,18 @@ class MicrobatchRelease(NativeRelease):
             yield (members,)
 
 
+def _rooms(gradient: BatchGradient) -> list[tuple[int, FixedChunks]]:
+    """For how many rows of a unit there is room, and how many such units are summed at once.
+
+    Where rows lack cells (persons with histories), most persons have few of the rows that one may have.
+    """
+    most, chunks = gradient.unit_rows, gradient.grid.chunks
+    if gradient.layout.importance is None:
+        return [(most, chunks)]
+    rooms = sorted({math.ceil(most / part) for part in SMALLER_ROOMS} | {most})
+    return [(room, FixedChunks(gradient.expected, chunks.largest * most // room)) for room in rooms]
+
+
 class UnitRelease(NativeRelease):
     """Clips the summed gradient of each privacy unit's rows: user-level privacy. Indices are those of units.
 
@@ -221,6 +238,7 @@ class UnitRelease(NativeRelease):
 
     def __init__(self, gradient: BatchGradient, units: PrivacyUnits) -> None:
         self.units, self.unit_rows = units, gradient.unit_rows
+        self._rooms = _rooms(gradient)
         super().__init__(gradient)
 
     @staticmethod
@@ -242,21 +260,35 @@ class UnitRelease(NativeRelease):
         """Codes of each unit's rows, and which of those rows exist."""
         codes, _ = super().row_specs
         return (
-            tf.TensorSpec((None, self.unit_rows, codes.shape[1]), tf.int32),
-            tf.TensorSpec((None, self.unit_rows), tf.bool),
+            tf.TensorSpec((None, self._fixed_rows, codes.shape[1]), tf.int32),
+            tf.TensorSpec((None, self._fixed_rows), tf.bool),
         )
 
+    @property
+    def _fixed_rows(self) -> int | None:
+        """Places for the rows of a unit; None if units with few rows have fewer."""
+        return self.unit_rows if len(self._rooms) == 1 else None
+
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], ...]]:
-        """Positions of the rows of one chunk of units after the other, `[units, rows]`, and which exist."""
-        for chunk, present in self.gradient.grid.chunks.of(indices):
-            if len(self.units) == 0:
-                yield (
-                    np.zeros((len(chunk), self.unit_rows), np.int64),
-                    present[:, None].repeat(self.unit_rows, 1),
-                )
-                continue
-            rows, exists = self.units.of(chunk, self.unit_rows)
-            yield rows, exists & present[:, None]
+        """Positions of the rows of one chunk of units after the other, `[units, rows]`, and which exist.
+
+        A unit goes where there is room for its rows, and takes the place of one other unit at most, as
+        `FixedChunks` says.
+        """
+        if len(self.units) == 0:
+            for chunk, present in self.gradient.grid.chunks.of(indices):
+                shape = len(chunk), self.unit_rows
+                yield np.zeros(shape, np.int64), np.broadcast_to(present[:, None], shape)
+            return
+        counts, least = self.units.starts[indices + 1] - self.units.starts[indices], -1
+        for room, chunks in self._rooms:
+            own = indices[(least < counts) & (counts <= room)]
+            least = room
+            if not len(own) and room < self.unit_rows:
+                continue  # at least one chunk there is in any case
+            for chunk, present in chunks.of(own):
+                rows, exists = self.units.of(chunk, room)
+                yield rows, exists & present[:, None]
 
 
 class TFPrivacyRelease:

@@ -30,6 +30,7 @@ def compare(session: Session, parsed: ParsedLine) -> None:
     """Compare a synthetic table with the noisy measurements or with the original."""
     namespace = session.namespace
     name, synthesizer = current_synthesizer(session, parsed)
+    synthesizer.require_one_table("a comparison")
     given = parsed.argument()
     if given is None and is_table(namespace.get(session.synthetic)):
         given = session.synthetic

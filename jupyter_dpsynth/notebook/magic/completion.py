@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS, SCHEMA_NAMES
+from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS, SCHEMA_NAMES, TABLE_NAMES
 from jupyter_dpsynth.notebook.magic.grammar import split_line
 from jupyter_dpsynth.notebook.magic.namespace import dataframe_names, instances
 from jupyter_dpsynth.notebook.shield import reveal
@@ -82,7 +82,7 @@ def _takes_body(line: str) -> bool:
 def _parameters() -> list[str]:
     from jupyter_dpsynth.config import HighDimConfig
 
-    return [*HighDimConfig.option_names(), *SCHEMA_NAMES]
+    return [*HighDimConfig.option_names(), *SCHEMA_NAMES, *TABLE_NAMES]
 
 
 def _line_candidates(words: list[str], fragment: str, namespace: dict[str, Any]) -> list[str]:

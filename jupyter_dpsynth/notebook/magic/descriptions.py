@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from jupyter_dpsynth.notebook.magic.command import READING, Command, Option
 
-__all__ = ["COMMANDS", "SCHEMA_NAMES", "Command", "Option"]
+__all__ = ["COMMANDS", "SCHEMA_NAMES", "TABLE_NAMES", "Command", "Option"]
 
 #: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
 SCHEMA_NAMES = ("bounds", "categories", "decimals", "missing", "ids", "ignore", "schema")
+#: Besides, to learn several tables of the same persons, or the rows of a person in order.
+TABLE_NAMES = ("children", "order", "most_children", "window")
 
 
 _REPORT = Option("output", "NAME", "Name of the variable for the report.", "o")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jupyter_dpsynth.notebook.magic.kept import kept_words, take_kept_model
 from jupyter_dpsynth.notebook.magic.namespace import instances, variable_name
 from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, meta_of, settings, table_of
+from jupyter_dpsynth.notebook.magic.tables import several_tables
 from jupyter_dpsynth.notebook.output import one_line, say
 from jupyter_dpsynth.notebook.show.following import (
     DEFAULT_NAME,
@@ -19,6 +20,7 @@ from jupyter_dpsynth.notebook.show.following import (
 from jupyter_dpsynth.notebook.show.moment import moment_of
 from jupyter_dpsynth.notebook.show.progress import TrainingProgress
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
+from jupyter_dpsynth.sources.several import SeveralTables
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
@@ -36,7 +38,7 @@ def learn(session: Session, parsed: ParsedLine) -> None:
     name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
     dataset, label = dataset_of(session, parsed)
     synthesizer, table = _prepare(session, parsed)
-    if take_kept_model(session, parsed, synthesizer, table, name):
+    if not isinstance(table, SeveralTables) and take_kept_model(session, parsed, synthesizer, table, name):
         return
     run = TrainingRun(synthesizer, table, name, dataset, label, answers_of(parsed))
     background = "background" in parsed.options
@@ -69,14 +71,21 @@ def learn(session: Session, parsed: ParsedLine) -> None:
         raise one_line(KeyboardInterrupt(), moment_of(run).headline) from None
 
 
-def _prepare(session: Session, parsed: ParsedLine) -> tuple[HighDimSynthesizer, Source]:
-    """Check everything that can be checked beforehand; returns a new synthesizer and its table."""
+def _prepare(session: Session, parsed: ParsedLine) -> tuple[HighDimSynthesizer, Source | SeveralTables]:
+    """Check everything that can be checked beforehand; returns a new synthesizer and its table, or tables."""
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     config, schema = settings(session, parsed)
     config.resolve()
     with contextlib.ExitStack() as opened:
         table = opened.enter_context(table_of(session, parsed, schema))
+        several = several_tables(parsed.argument() or "", table, schema)
+        if several is not None:
+            tables, meta = several
+            synthesizer = HighDimSynthesizer(meta, config=config)
+            meta.with_key(config.privacy_unit or "")
+            opened.pop_all()
+            return synthesizer, tables
         df_meta = meta_of(session, parsed, table, schema)
         df_meta.check(table)
         synthesizer = HighDimSynthesizer(df_meta, config=config)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.config import AUTO, HighDimConfig
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.notebook.magic.command import READING
-from jupyter_dpsynth.notebook.magic.descriptions import SCHEMA_NAMES
+from jupyter_dpsynth.notebook.magic.descriptions import SCHEMA_NAMES, TABLE_NAMES
 from jupyter_dpsynth.notebook.magic.namespace import (
     build_config,
     expand,
@@ -44,7 +44,8 @@ def settings(session: Session, parsed: ParsedLine) -> tuple[HighDimConfig, dict[
     names = HighDimConfig.option_names()
     traits = HighDimConfig.class_traits()
     columns = tuple(name for name in names if isinstance(traits[name], ColumnName))
-    values = parse_body(parsed.body, namespace, (*names, *SCHEMA_NAMES), columns)
+    declared = SCHEMA_NAMES + TABLE_NAMES if parsed.command.name == "learn" else SCHEMA_NAMES
+    values = parse_body(parsed.body, namespace, (*names, *declared), columns)
     for option in parsed.command.options:
         if option.parameter and option.name in parsed.options:
             if option.name in values:
@@ -53,7 +54,7 @@ def settings(session: Session, parsed: ParsedLine) -> tuple[HighDimConfig, dict[
             # a column's name needs no quotes
             read = expand if option.name in columns else read_value
             values[option.name] = read(written, namespace, option.name)
-    schema = {key: values.pop(key) for key in SCHEMA_NAMES if key in values}
+    schema = {key: values.pop(key) for key in declared if key in values}
     named = parsed.options.get("config")
     if named is not None:
         return build_config(values, find_instance(named, namespace, HighDimConfig, "--config")), schema

@@ -82,6 +82,11 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
     if "overwrite" in parsed.options:
         raise ConfigError("--overwrite is for files: name them with --to, such as --to out/*.parquet.")
     df_synth = synthesizer.synthesize(**given, frame="pandas")
+    if synthesizer.tables_meta is not None:
+        namespace[output] = df_synth
+        sizes = ", ".join(f"{len(table):,} rows of {each!r}" for each, table in df_synth.items())
+        say(f"{output}: {sizes}, from {name}. This cost no epsilon.")
+        return
     namespace[output] = given_as(df_synth, synthesizer.df_meta.form)
     session.synthetic = output
     say(

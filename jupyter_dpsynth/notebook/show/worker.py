@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
     from jupyter_dpsynth.reports import StepReport
     from jupyter_dpsynth.sources.base import Source
+    from jupyter_dpsynth.sources.several import SeveralTables
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["TrainingRun"]
@@ -46,7 +47,7 @@ class TrainingRun:
 
     Args:
         synthesizer: Not learned yet.
-        source: The private table; closed and let go of at the end.
+        source: The private table, or several ones; closed and let go of at the end.
         name: The variable under which the user has the synthesizer.
         dataset: Name of the dataset in the ledger, None if the user gave none.
         label: What the ledger calls a table that is new to it and has no name.
@@ -64,7 +65,7 @@ class TrainingRun:
     def __init__(
         self,
         synthesizer: HighDimSynthesizer,
-        source: Source,
+        source: Source | SeveralTables,
         name: str,
         dataset: str | None = None,
         label: str = UNNAMED,
@@ -80,7 +81,7 @@ class TrainingRun:
         self.error: BaseException | None = None
         self.warnings: list[str] = []
         self.began: tuple[float, int] | None = None
-        self._source: Source | None = source
+        self._source: Source | SeveralTables | None = source
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._started = False

@@ -1,0 +1,191 @@
+"""What is public about several tables of the same persons, and how their rows belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
+from jupyter_dpsynth.metadata.columns import ContinuousMeta, DataFrameMeta, DatetimeMeta
+from jupyter_dpsynth.sources.forms import PANDAS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["MOST_CHILDREN", "Children", "TablesMeta", "check_children", "require_in_memory", "tables_meta"]
+
+MOST_CHILDREN = 12  # of a person in one table, unless declared
+LARGEST_MOST = 64  # the pairs of a person's rows are compared in every step
+
+
+@dataclass(frozen=True)
+class Children:
+    """A table in which a person has any number of rows: visits, payments, members of a household.
+
+    Attributes:
+        table: Its name.
+        order: The column by which a person's rows are in order, '-' before it for the largest first; None if
+            they have no order.
+        most: Most rows of one person that are used: the first ones. It is public.
+        window: Public first and last value of the order; what is outside is moved to the nearest of both.
+    """
+
+    table: str
+    order: str | None = None
+    most: int = MOST_CHILDREN
+    window: Sequence[Any] | None = None
+
+    @property
+    def column(self) -> str | None:
+        """The column that gives the order."""
+        return None if self.order is None else self.order.removeprefix("-")
+
+    @property
+    def descending(self) -> bool:
+        """Whether the largest comes first."""
+        return self.order is not None and self.order.startswith("-")
+
+    @property
+    def number(self) -> str:
+        """Name of a person's number of rows, as a column of the person."""
+        return f"{self.table}.number"
+
+    @property
+    def first(self) -> str:
+        """Name of the first value of the order, as a column of the person."""
+        return f"{self.table}.first {self.column}"
+
+    @property
+    def gap(self) -> str:
+        """Name of the distance to the previous value of the order, as a column of a row."""
+        return f"{self.column} since the previous"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form for saved models: without the window, which the columns have."""
+        return {"table": self.table, "order": self.order, "most": self.most}
+
+
+@dataclass(frozen=True)
+class TablesMeta:
+    """The public metadata of several tables of the same persons.
+
+    Attributes:
+        tables: Metadata by name of the table.
+        children: The tables in which a person has any number of rows.
+        parent: Name of the table that has one row for each person; None if there is none.
+    """
+
+    tables: Mapping[str, DataFrameMeta]
+    children: tuple[Children, ...]
+    parent: str | None
+
+    def order_of(self, children: Children) -> ContinuousMeta | DatetimeMeta | None:
+        """Metadata of the column that gives the order of a table's rows; None if they have none."""
+        if children.column is None:
+            return None
+        meta = self.tables[children.table][children.column]
+        if not isinstance(meta, ContinuousMeta | DatetimeMeta):
+            raise TypeError
+        return meta
+
+    def with_key(self, name: str) -> TablesMeta:
+        """The same with the column that names the person as an identifier in every table.
+
+        Raises:
+            MetadataError: A table has no such column, or it holds neither numbers nor text.
+        """
+        found = {}
+        for table, meta in self.tables.items():
+            if name not in meta.names:
+                hint = did_you_mean(name, meta.names)
+                raise MetadataError(
+                    f"table {table!r} has no column {name!r}, which names the person: every table must have "
+                    f"it. Add it to {table!r} (with a merge), or set privacy_unit to a column that all "
+                    f"tables have.{hint}"
+                )
+            found[table] = meta.with_id(name)
+        for each in self.children:
+            if each.column == name:
+                raise MetadataError(f"order of {each.table!r} is {name!r}, which names the person.")
+        return TablesMeta(found, self.children, self.parent)
+
+
+def check_children(tables: object, children: Iterable[object]) -> tuple[list[Children], str | None]:
+    """The children of some tables, and the name of the one table that is left, if there is one.
+
+    Raises:
+        MetadataError: They do not fit the tables, or each other.
+    """
+    if not isinstance(tables, Mapping) or not all(isinstance(name, str) for name in tables):
+        raise MetadataError(
+            'children are given, but df is not a dict of tables: pass {"patients": patients, "visits": '
+            "visits}, also if there is only one."
+        )
+    found = list(children)
+    names = [each.table for each in found if isinstance(each, Children)]
+    if not found or len(names) < len(found):
+        raise MetadataError('children: give a list of Children, such as [Children("visits", order="date")].')
+    for each in found:
+        if not isinstance(each, Children):
+            raise TypeError
+        if each.table not in tables:
+            hint = did_you_mean(str(each.table), list(tables))
+            raise MetadataError(f"children name the table {shown(each.table)}, which is not given.{hint}")
+        whole = isinstance(each.most, int) and not isinstance(each.most, bool)
+        if not whole or not 1 <= each.most <= LARGEST_MOST:
+            raise MetadataError(
+                f"most = {shown(each.most)} of {each.table!r} is not allowed: give a whole number from 1 to "
+                f"{LARGEST_MOST}."
+            )
+        if each.window is not None and each.order is None:
+            raise MetadataError(f"window of {each.table!r} is given without an order: name its column.")
+    if len(set(names)) < len(names):
+        raise MetadataError("children name a table twice.")
+    rest = [name for name in tables if name not in names]
+    if len(rest) > 1:
+        raise MetadataError(
+            f"{rest[0]!r} and {rest[1]!r} would both have one row for each person: only one table can. Join "
+            "them, or add the others to children."
+        )
+    return [each for each in found if isinstance(each, Children)], rest[0] if rest else None
+
+
+def tables_meta(
+    metas: Mapping[str, DataFrameMeta], children: Sequence[Children], parent: str | None
+) -> TablesMeta:
+    """The metadata of several tables, checked.
+
+    Raises:
+        MetadataError: An order is not a column of numbers or times, or names collide.
+    """
+    for each in children:
+        if each.column is None:
+            continue
+        meta = metas[each.table][each.column]
+        if not isinstance(meta, ContinuousMeta | DatetimeMeta):
+            raise MetadataError(
+                f"order of {each.table!r} is the column {each.column!r}, which holds no numbers or times: "
+                "convert it, or leave the order out."
+            )
+        made = {each.number, each.first} & set(metas[parent].names if parent else ())
+        made |= {each.gap} & set(metas[each.table].names)
+        if made:
+            raise MetadataError(f"a column is called {min(made)!r}, a name that is needed: rename it.")
+    for name, table in metas.items():
+        if table.form != PANDAS:
+            raise MetadataError(
+                f"table {name!r} is not a pandas DataFrame: several tables must be. Convert it (to_pandas())."
+            )
+    return TablesMeta(dict(metas), tuple(children), parent)
+
+
+def require_in_memory(name: str, source: Source) -> None:
+    """Raise MetadataError for a table that is read part by part."""
+    if source.partitioned:
+        raise MetadataError(
+            f"table {name!r} is read from files or part by part, and several tables must be in memory: read "
+            "it with pandas first."
+        )

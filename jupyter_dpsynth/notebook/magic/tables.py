@@ -1,0 +1,60 @@
+"""Reads the tables of the same persons that a learn cell names, and how their rows belong together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
+from jupyter_dpsynth.notebook.magic.descriptions import TABLE_NAMES
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.metadata.tables import TablesMeta
+    from jupyter_dpsynth.sources.base import Source
+    from jupyter_dpsynth.sources.several import SeveralTables
+
+__all__ = ["several_tables"]
+
+
+def several_tables(
+    argument: str, table: Source, schema: dict[str, Any]
+) -> tuple[SeveralTables, TablesMeta] | None:
+    """The tables and their metadata; None if the cell is about one table without an order.
+
+    Args:
+        argument: The table's name in the line.
+        table: That table, opened.
+        schema: What the cell declares; what is about several tables is taken out of it.
+
+    Raises:
+        ConfigError: The names do not fit each other.
+        MetadataError: As `MetaExtractor.extract`.
+    """
+    from jupyter_dpsynth.metadata.extracting import MetaExtractor
+    from jupyter_dpsynth.metadata.tables import MOST_CHILDREN, Children
+    from jupyter_dpsynth.sources.opening import open_source
+    from jupyter_dpsynth.sources.several import SeveralTables
+
+    given = {name: schema.pop(name) for name in TABLE_NAMES if name in schema}
+    if not given:
+        return None
+    for name, value in given.items():
+        if not isinstance(value, dict):
+            raise ConfigError(
+                f'{name} = {shown(value)}: write it by table, as in {name} = {{"visits": ...}}.'
+            )
+    children = given.get("children", {})
+    if argument in children:
+        raise ConfigError(f"children name {argument!r}, the table that has one row for each person.")
+    events = list(children) or [argument]
+    for name, value in given.items():
+        for table_name in value:
+            if table_name not in events:
+                hint = did_you_mean(str(table_name), events)
+                raise ConfigError(f"{name} names the table {shown(table_name)}, which is not learned.{hint}")
+    tables = SeveralTables({argument: table})
+    tables |= {name: open_source(each) for name, each in children.items()}
+    order, most, window = (given.get(name, {}) for name in TABLE_NAMES[1:])
+    described = [
+        Children(name, order.get(name), most.get(name, MOST_CHILDREN), window.get(name)) for name in events
+    ]
+    return tables, MetaExtractor.extract(tables, children=described, **schema)

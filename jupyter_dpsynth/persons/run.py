@@ -1,0 +1,248 @@
+"""One run over several tables of the same persons, step by step. See `engine.learning.run` for one table."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.engine.learning.fitting import epsilon_by_step
+from jupyter_dpsynth.engine.learning.receipts import make_receipt
+from jupyter_dpsynth.engine.measuring.measure import measure_table
+from jupyter_dpsynth.engine.model.evidence import ordering_text
+from jupyter_dpsynth.engine.model.learned import Learned
+from jupyter_dpsynth.engine.model.plan import ROW_COUNT
+from jupyter_dpsynth.engine.planning.plan import least_rows, planned_count
+from jupyter_dpsynth.engine.training.loading import BackgroundImport
+from jupyter_dpsynth.errors import ConfigError, DataError
+from jupyter_dpsynth.persons.blocks import network_rows
+from jupyter_dpsynth.persons.drawing import calibrated
+from jupyter_dpsynth.persons.events import MeasuredEvents, empty_blocks, event_pairs, measure_events
+from jupyter_dpsynth.persons.histories import person_meta, read_histories
+from jupyter_dpsynth.persons.layout import PersonsNetwork, layout_of
+from jupyter_dpsynth.persons.learned import LearnedEvents, LearnedPersons
+from jupyter_dpsynth.persons.making import NOTHING_ASKED, make_persons, order_start
+from jupyter_dpsynth.persons.planning import PERSONS, PersonsConfig, PersonsPlan, TableReleases, plan_persons
+from jupyter_dpsynth.privacy.releases import Releases
+from jupyter_dpsynth.sources.base import FrameSource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.engine.learning.progress import RunProgress
+    from jupyter_dpsynth.engine.learning.spending import LedgerEntry
+    from jupyter_dpsynth.engine.measuring.measure import MeasuredTable
+    from jupyter_dpsynth.engine.training.trainer import TrainingOutcome
+    from jupyter_dpsynth.metadata.tables import TablesMeta
+    from jupyter_dpsynth.persons.histories import Histories
+    from jupyter_dpsynth.privacy.noise import NoiseSource
+    from jupyter_dpsynth.sources.bounding import PrivacyUnits
+
+__all__ = ["learn_persons"]
+
+POLL_SECONDS = 0.25
+CALIBRATION_PERSONS = 20_000
+
+
+def learn_persons(
+    tables: Mapping[str, pd.DataFrame],
+    meta: TablesMeta,
+    entry: LedgerEntry,
+    config: PersonsConfig,
+    progress: RunProgress,
+    noise: NoiseSource,
+) -> LearnedPersons:
+    """Learn several tables of the same persons.
+
+    Args:
+        tables: The private tables by name.
+        meta: Their metadata, with the key as an identifier.
+        entry: The run's entry in the ledger.
+        config: The parameters, those of the entry.
+        progress: Tells the observer.
+        noise: Source of noise.
+
+    Raises:
+        ArtifactError: The ledger cannot record the run; nothing was measured.
+        BudgetExhaustedError: The dataset's cap does not allow the run.
+        ConfigError: The noise cannot keep within epsilon.
+        DataError: Too few persons for anything but noise.
+        NotLearnedError: Stopped before there was a model.
+    """
+    key = config.privacy_unit or ""
+    progress.report()
+    report = functools.partial(_report, entry, progress)
+    with entry.recording_end() as record_end:
+        # 1. The whole budget is entered into the ledger, under the table of persons.
+        entry.reserve(FrameSource(tables[meta.parent or meta.children[0].table]), progress)
+        progress.note_reserved(entry.reserved)
+        importer = BackgroundImport()
+        # 2. Every person gets its own rows, in order, and no more than are declared.
+        report("putting the rows of each person in order")
+        histories = read_histories(tables, meta, key, noise.generator)
+        # 3. The number of persons is released, and everything else is planned from it.
+        count = planned_count(config)
+        releases = Releases(noise, () if count is None else (count,), exact=not config.differential_privacy)
+        persons = _count(histories, releases, config, report)
+        plan = _plan(persons, meta, key, entry, config, progress)
+        entry.record_plan(plan.run)
+        progress.note_reserved(entry.reserved)
+        releases.admit(plan.releases)
+        # 4. Persons are measured like any table; of events a person counts once.
+        name = meta.parent or PERSONS
+        measured = measure_table(
+            FrameSource(histories.df),
+            person_meta(meta, key),
+            plan.tables[0],
+            TableReleases(releases, name),
+            report,
+        )
+        events = [
+            measure_events(own, meta, each, key, measured, sizes, TableReleases(releases, each.table), report)
+            for own, each, sizes in zip(histories.events, meta.children, plan.tables[1:], strict=True)
+        ]
+        # 5. The network is trained: all rows of a person are one contribution.
+        network = layout_of(measured, events, plan.run)
+        codes, units = network_rows(
+            network.blocks,
+            measured.codes,
+            histories.events,
+            [e.codes for e in events],
+            [e.state for e in events],
+        )
+        outcome = _train(network, codes, units, plan, entry, config, progress, noise, importer)
+        # 6. What is left is post-processing.
+        learned = _finish(measured, events, network, outcome, plan, entry, meta, key)
+        progress.report(phase="finished", message=outcome.stop_reason.value, epsilon=learned.receipt.epsilon)
+        record_end(outcome.stop_reason)
+    return learned
+
+
+def _report(entry: LedgerEntry, progress: RunProgress, what: str = "") -> None:
+    """Report what is measured next; end the run if somebody asked for that."""
+    progress.report(phase="measuring", message=what)
+    entry.raise_if_stopped(progress)
+
+
+def _count(histories: Histories, releases: Releases, config: PersonsConfig, report: Any) -> float:  # noqa: ANN401
+    """The noisy number of persons."""
+    exact = len(histories.df)
+    if releases.exact:
+        return float(max(exact, 2))
+    report(f"counting persons (at least about {least_rows(config, 2.0):,.0f} are needed)")
+    return max(float(releases.allowance(ROW_COUNT).counts(np.array([exact]))[0]), 2.0)
+
+
+def _plan(
+    persons: float,
+    meta: TablesMeta,
+    key: str,
+    entry: LedgerEntry,
+    config: PersonsConfig,
+    progress: RunProgress,
+) -> PersonsPlan:
+    """Fix everything else, if the persons are enough for more than noise.
+
+    Privacy:
+        Where the run ends here, that follows from the noisy number of persons: all that was released.
+    """
+    progress.report(phase="calibrating", message="calibrating the noise")
+    blocks = empty_blocks(meta, key)
+    pairs = tuple(len(event_pairs(blocks, place)) for place in range(len(meta.children)))
+    try:
+        if config.differential_privacy:
+            _refuse_few_persons(config, persons)
+        return plan_persons(config, meta, pairs, persons)
+    except (DataError, ConfigError) as error:
+        spent = entry.record_count_only()
+        progress.note_reserved(entry.reserved)
+        raise type(error)(f"{error} {spent}") from None
+
+
+def _refuse_few_persons(config: PersonsConfig, persons: float) -> None:
+    """Raise DataError if nothing would stand out from the noise."""
+    needed = least_rows(config, persons)
+    if persons < needed:
+        raise DataError(
+            f"there are too few persons for epsilon = {config.epsilon:g}: about {persons:,.0f} were counted "
+            f"(with noise), but about {needed:,.0f} are needed for anything to stand out from the noise. Use "
+            "more persons or a larger epsilon."
+        )
+
+
+def _train(
+    network: PersonsNetwork,
+    codes: NDArray[np.int16],
+    units: PrivacyUnits,
+    plan: PersonsPlan,
+    entry: LedgerEntry,
+    config: PersonsConfig,
+    progress: RunProgress,
+    noise: NoiseSource,
+    importer: BackgroundImport,
+) -> TrainingOutcome:
+    """Make the planned steps."""
+    run = plan.run
+    spent = epsilon_by_step(run, test_only=entry.test_only)
+    progress.report(total_steps=run.steps, delta=run.delta, epsilon=spent(0))
+    progress.report(phase="starting", message="starting TensorFlow (the first time takes 10 to 20 s)")
+    while not importer.wait(POLL_SECONDS):
+        entry.raise_if_stopped(progress)
+        progress.report()
+    trainer = importer.trainer
+    start = trainer.Start(network.layout, network.shares, network.ordered)
+    clipped = replace(config, l2_norm_clip=network.clip_norm)
+    parts = trainer.training_parts(start, run, clipped, noise, units)
+    progress.report(phase="training", message="training")
+
+    def after_step(step: int, loss: float, loss_noise: float) -> None:
+        rows = round(step * run.batch_size)
+        progress.report(step=step, epsilon=spent(step), loss=loss, loss_noise=loss_noise, rows=rows)
+
+    made = trainer.DPTrainer(run, parts.release, parts.update, parts.divisor)
+    outcome: TrainingOutcome = made.train(codes, parts.releases, after_step, lambda: progress.stop_requested)
+    return outcome
+
+
+def _finish(
+    measured: MeasuredTable,
+    events: Sequence[MeasuredEvents],
+    network: PersonsNetwork,
+    outcome: TrainingOutcome,
+    plan: PersonsPlan,
+    entry: LedgerEntry,
+    meta: TablesMeta,
+    key: str,
+) -> LearnedPersons:
+    """What the run leaves: the network in parts, with biases that fit what was measured."""
+    imposed = [ordering_text(low, high) for low, high in measured.codec.orderings]
+    imposed += [
+        f"no row in {e.children.table!r} comes after one with {text}" for e in events for text in e.ends
+    ]
+    receipt = make_receipt(plan.run, entry, len(outcome.losses), 1, imposed, measured.untold)
+    person = Learned(
+        measured.codec,
+        network.person_model(outcome.model),
+        measured.reference,
+        receipt,
+        outcome.stop_reason,
+        outcome.losses,
+    )
+    generator = np.random.default_rng(secrets.randbits(63))
+    rows = int(min(CALIBRATION_PERSONS, 4 * measured.reference.rows))
+    df, codes = make_persons(person, meta, rows, generator, NOTHING_ASKED)
+    made = []
+    for place, each in enumerate(events):
+        weights, bias = network.event_weights(outcome.model, place)
+        own = LearnedEvents(each.children, each.codec, weights, bias, tuple(each.shares), each.terminal)
+        number = df[each.children.number].to_numpy(np.int64)
+        start = order_start(df, meta, each.children)
+        sizes = measured.codec.sizes
+        made.append(calibrated(own, sizes, codes, number, *start, float(each.cap), generator))
+    return LearnedPersons(**vars(person), meta=meta, key=key, events=tuple(made))

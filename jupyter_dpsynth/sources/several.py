@@ -1,0 +1,19 @@
+"""Several private tables that are opened together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["SeveralTables"]
+
+
+class SeveralTables(dict[str, "Source"]):
+    """Opened tables by name, which are closed together."""
+
+    def close(self) -> None:
+        """Close all of them."""
+        for source in self.values():
+            source.close()

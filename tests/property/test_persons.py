@@ -1,0 +1,170 @@
+"""What a person's rows may change, and what they may not: the promise of tables with histories."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth.metadata.extracting import MetaExtractor
+from jupyter_dpsynth.metadata.tables import Children
+from jupyter_dpsynth.persons.histories import read_histories
+from jupyter_dpsynth.persons.measuring import PARTS, capped_counts, pair_parts
+from tests.support.hospital import hospital, hospital_meta
+
+KEY = "patient_id"
+
+
+class OwnLots:
+    """Draws the lot of every row from the row itself, so that it is the same in both of two tables."""
+
+    def __init__(self, lots):
+        self._lots = lots
+
+    def random(self, size):
+        assert size == len(self._lots)
+        return self._lots
+
+    def bytes(self, count):
+        return b"\7" * count
+
+
+def odd_hospital(seed):
+    """Few persons with all that goes wrong: orphans, keys twice, ties, too many rows, unsorted, missing."""
+    tables = hospital(40, seed)
+    patients, visits = tables["patients"], tables["visits"].astype({KEY: "float64"})
+    crowd = visits[visits[KEY] == visits[KEY].iloc[0]].sample(12, replace=True, random_state=seed)
+    orphans = visits.sample(6, random_state=seed).assign(**{KEY: 9999.0})
+    nobody = visits.sample(3, random_state=seed).assign(**{KEY: np.nan})
+    undated = visits.sample(3, random_state=seed).assign(admitted=pd.NaT)
+    visits = pd.concat([visits, crowd, orphans, nobody, undated], ignore_index=True)
+    visits["visit_no"] = np.arange(len(visits)) % 30  # the same number under two persons
+    visits["lot"] = np.random.default_rng(seed).random(len(visits))
+    again = patients.iloc[:4].assign(age=50)
+    return {"patients": pd.concat([patients, again], ignore_index=True), "visits": visits}
+
+
+def read(tables, order="admitted"):
+    """Every person's record by key: what is learned of it, and its events."""
+    visits = tables["visits"]
+    given = {"patients": tables["patients"], "visits": visits.drop(columns="lot")}
+    window = ("2021-03-01", "2023-06-30") if order and "admitted" in order else None
+    children = Children("visits", order=order, most=3, window=window)
+    meta = MetaExtractor.extract(given, children=[children]).with_key(KEY)
+    return read_histories(given, meta, KEY, OwnLots(visits["lot"].to_numpy()))
+
+
+def records(histories):
+    """By person what belongs to it, in values that can be compared."""
+    (events,) = histories.events
+    rows = events.df.drop(columns="lot", errors="ignore").astype(object).where(events.df.notna(), None)
+    lots = {"chosen": events.person[events.chosen], "later": events.person[events.later]}
+    found = {}
+    for place, person in enumerate(histories.df.astype(str).itertuples(index=False)):
+        own = events.person == place
+        picked = [
+            rows.iloc[events.chosen[lots["chosen"] == place]].to_numpy().tolist(),
+            rows.iloc[events.later[lots["later"] == place]].to_numpy().tolist(),
+        ]
+        when = None if events.when is None else events.when[own].tolist()
+        found[str(person[0])] = (tuple(person), rows[own].to_numpy().tolist(), when, picked)
+    return found
+
+
+def changed_by_removal(reader, tables):
+    """How many persons' records are others when somebody else's rows are all removed."""
+    before, changed = records(reader(tables)), 0
+    for key in [*tables["patients"][KEY].unique()[:7], 9999]:
+        without = {name: df[df[KEY] != key].reset_index(drop=True) for name, df in tables.items()}
+        after = records(reader(without))
+        assert after.keys() == before.keys() - {str(key)}
+        changed += sum(before[each] != after[each] for each in after)
+    return changed
+
+
+@pytest.mark.parametrize("order", ["admitted", "-admitted", "visit_no", None])
+def test_a_persons_record_is_a_function_of_its_own_rows_alone(order):
+    assert changed_by_removal(lambda tables: read(tables, order), odd_hospital(0)) == 0
+
+
+def gaps_across_persons(tables):
+    """Planted: the date of the row before, whosever that is."""
+    histories = read(tables)
+    (events,) = histories.events
+    gaps = np.diff(events.when, prepend=events.when[:1]).astype("timedelta64[us]")
+    events.df["admitted since the previous"] = gaps
+    return histories
+
+
+def sorted_across_persons(tables):
+    """Planted: a row's place among the rows of all persons."""
+    histories = read(tables)
+    (events,) = histories.events
+    events.df["place"] = np.argsort(np.argsort(events.when, kind="stable"), kind="stable")
+    return histories
+
+
+def visits_kept_by_first_row(tables):
+    """Planted: of a visit's number that occurs twice the first row is kept, whosever that is."""
+    visits = tables["visits"].drop_duplicates("visit_no").reset_index(drop=True)
+    return read({**tables, "visits": visits})
+
+
+@pytest.mark.parametrize("planted", [gaps_across_persons, sorted_across_persons, visits_kept_by_first_row])
+def test_a_record_that_looks_at_other_persons_would_be_found(planted):
+    assert changed_by_removal(planted, odd_hospital(0)) > 0
+
+
+def random_rows(random):
+    """Codes of some columns, -1 in places, of few persons with up to 12 rows each."""
+    person = np.repeat(np.arange(20), random.integers(0, 13, 20))
+    return random.integers(-1, random.integers(1, 6), (len(person), 3)), person
+
+
+def largest_change(count, order):
+    """Largest norm by which removing one person changes counts, in parts of a person."""
+    random, most = np.random.default_rng(5), 0.0
+    for _ in range(40):
+        (codes, person), cap = random_rows(random), int(random.integers(1, 5))
+        whole = count(codes, person, cap)
+        for one in np.unique(person)[:6]:
+            rest = person != one
+            change = (whole - count(codes[rest], person[rest], cap)).ravel()
+            most = max(most, float(np.linalg.norm(change, order)))
+    return most
+
+
+def test_a_person_changes_a_histogram_by_one_at_most_however_many_rows_it_has():
+    found = largest_change(lambda codes, person, cap: capped_counts(codes[:, 0], person, 6, cap), 2)
+    assert 0.99 * PARTS < found <= PARTS
+
+
+def test_a_person_changes_a_table_of_pairs_by_one_at_most():
+    found = largest_change(lambda codes, person, cap: pair_parts(codes, 0, 1, person, (6, 6), cap), 1)
+    assert 0.99 * PARTS < found <= PARTS
+
+
+def capped_after_counting(codes, person, cap):
+    """Planted: everybody's rows are counted, and the counts are capped."""
+    return np.minimum(PARTS * np.bincount(codes[:, 0] + 1, minlength=7) // cap, 40 * PARTS)
+
+
+def weighted_after_a_filter(codes, person, cap):
+    """Planted: weights by how many rows a person has of the cell that is the most frequent of all persons."""
+    cells = np.bincount(codes[:, 0] + 1, minlength=7)
+    own = np.bincount(person[codes[:, 0] + 1 == np.argmax(cells)], minlength=20)
+    weight = PARTS // np.maximum(own, cap)
+    return np.bincount(codes[:, 0] + 1, weight[person], minlength=7)
+
+
+@pytest.mark.parametrize("planted", [capped_after_counting, weighted_after_a_filter])
+def test_counts_that_are_not_capped_by_person_would_be_found(planted):
+    assert largest_change(planted, 2) > 1.5 * PARTS
+
+
+def test_keys_of_different_types_are_one_person():
+    tables = hospital(30)
+    tables["visits"] = tables["visits"].astype({KEY: "float64"})
+    meta = hospital_meta(tables).with_key(KEY)
+    histories = read_histories(tables, meta, KEY, np.random.default_rng(0))
+    assert (histories.events[0].number > 0).sum() == tables["visits"][KEY].nunique()

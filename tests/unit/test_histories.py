@@ -1,0 +1,237 @@
+"""Several tables of the same persons: learned together, made with keys that fit, in order, and saved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth import (
+    Children,
+    ConfigError,
+    DataError,
+    HighDimConfig,
+    HighDimSynthesizer,
+    MetadataError,
+    MetaExtractor,
+)
+from jupyter_dpsynth.privacy.accounting import compute_epsilon
+from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from tests.support.hospital import hospital, hospital_meta
+
+KEY = "patient_id"
+
+
+def config(**values):
+    return HighDimConfig(**{"privacy_unit": KEY, "epsilon": 3.0, "steps": 30, "batch_size": 600, **values})
+
+
+@pytest.fixture(scope="module")
+def learned():
+    tables = hospital(1500)
+    synthesizer = HighDimSynthesizer(hospital_meta(tables), config())
+    return synthesizer.learn(tables), tables
+
+
+@pytest.fixture(scope="module")
+def exact():
+    tables = hospital(1500)
+    settings = config(differential_privacy=False, steps=150)
+    return HighDimSynthesizer(hospital_meta(tables), settings).learn(tables), tables
+
+
+def check_tables(made, tables, most=6):
+    """What must hold whatever was learned."""
+    patients, visits = made["patients"], made["visits"]
+    assert list(made) == list(tables)
+    for name, table in tables.items():
+        assert list(made[name].columns) == list(table.columns)
+        assert made[name].dtypes.equals(table.dtypes)
+    assert patients[KEY].is_unique
+    assert visits[KEY].isin(patients[KEY]).all()
+    by_person = visits.groupby(KEY)
+    assert by_person.size().max() <= most
+    assert (by_person["admitted"].diff().dropna() >= pd.Timedelta(0)).all()
+    assert visits["admitted"].between("2021-01-01", "2023-12-31").all()
+
+
+def test_keys_fit_visits_are_in_order_and_types_come_back(learned):
+    synthesizer, tables = learned
+    made = synthesizer.synthesize(3000, seed=1)
+    assert len(made["patients"]) == 3000
+    check_tables(made, tables)
+    again = synthesizer.synthesize(3000, seed=1)
+    assert all(made[name].equals(again[name]) for name in made)
+
+
+def test_the_number_of_visits_comes_back(learned):
+    synthesizer, tables = learned
+    made = synthesizer.synthesize(5000, seed=2)
+
+    def shares(given):
+        number = given["patients"][KEY].map(given["visits"].groupby(KEY).size()).fillna(0).clip(upper=6)
+        return number.value_counts(normalize=True).reindex(range(7), fill_value=0)
+
+    assert 0.5 * (shares(made) - shares(tables)).abs().sum() < 0.1
+
+
+def test_nobody_comes_again_after_death(exact):
+    synthesizer, tables = exact
+    made = synthesizer.synthesize(5000, seed=3)
+    check_tables(made, tables)
+    visits = made["visits"]
+    last = ~visits[KEY].duplicated(keep="last")
+    died = visits["outcome"] == "died"
+    assert died.sum() > 50
+    assert last[died].all()
+    assert any("died" in text for text in synthesizer.receipt.imposed)
+
+
+def test_what_follows_what_comes_back_without_noise(exact):
+    synthesizer, tables = exact
+    made = synthesizer.synthesize(6000, seed=4)["visits"]
+
+    def steps(visits):
+        visits = visits.sort_values([KEY, "admitted"], kind="stable")
+        before = visits["diagnosis"].shift().where(visits[KEY].eq(visits[KEY].shift()))
+        return pd.crosstab(before, visits["diagnosis"], normalize="all").to_numpy()
+
+    real = steps(tables["visits"])
+    independent = np.outer(real.sum(axis=1), real.sum(axis=0))
+    assert np.abs(steps(made) - real).sum() < 0.3 * np.abs(independent - real).sum()
+
+
+def test_a_stay_ends_after_it_began_and_its_length_comes_back(exact):
+    synthesizer, tables = exact
+    made = synthesizer.synthesize(4000, seed=5)["visits"]
+    stay = made["discharged"] - made["admitted"]
+    assert stay.between(pd.Timedelta(days=1), pd.Timedelta(days=8)).mean() > 0.98
+    real = (tables["visits"]["discharged"] - tables["visits"]["admitted"]).mean()
+    assert abs(stay.mean() - real) < pd.Timedelta(hours=12)
+
+
+def test_the_whole_run_is_one_account_within_epsilon(learned):
+    receipt = learned[0].receipt
+    assert compute_epsilon(receipt.plan, receipt.delta) <= 3.0
+    names = [each.name for each in receipt.plan.measurements]
+    assert len(names) == len(set(names))
+    assert any("'visits'" in name for name in names)
+    assert any("'patients'" in name for name in names)
+    assert "at most 6 rows in 'visits'" in receipt.unit
+    assert learned[0].epsilon <= 3.0
+
+
+def test_the_number_of_visits_is_measured_with_noise():
+    tables = hospital(400, seed=8)
+    shares = []
+    for seed in (1, 2):
+        synthesizer = HighDimSynthesizer(hospital_meta(tables), config(steps=1)).learn(tables)
+        place = synthesizer.codec.names.index("visits.number")
+        shares.append(synthesizer.reference.shares[place])
+        assert synthesizer.reference.noise[place].min() > 0, seed
+    assert not np.array_equal(*shares)
+
+
+def test_conditions_on_the_person_and_on_the_number_of_visits_are_met(learned):
+    made = learned[0].synthesize(300, seed=6, where={"sex": "f", "visits.number": (3, None)})
+    assert (made["patients"]["sex"] == "f").all()
+    assert made["visits"].groupby(KEY).size().reindex(made["patients"][KEY]).min() >= 3
+
+
+def test_what_is_saved_makes_the_same_tables(learned, tmp_path):
+    learned[0].save(tmp_path / "model.dps")
+    again = HighDimSynthesizer.load(tmp_path / "model.dps")
+    first, second = (each.synthesize(500, seed=7) for each in (learned[0], again))
+    assert all(first[name].equals(second[name]) for name in first)
+    assert again.epsilon == learned[0].epsilon
+    assert again.receipt.unit == learned[0].receipt.unit
+
+
+def test_a_folder_gets_one_file_for_each_table(learned, tmp_path):
+    files = learned[0].synthesize(200, seed=8, to=tmp_path / "out" / "*.csv")
+    assert [file.name for file in files] == ["patients.csv", "visits.csv"]
+    assert len(pd.read_csv(files[0])) == 200
+    with pytest.raises(ConfigError, match="exists already"):
+        learned[0].synthesize(200, to=tmp_path / "out" / "*.csv")
+    with pytest.raises(ConfigError, match="one file"):
+        learned[0].synthesize(200, to=tmp_path / "one.csv")
+
+
+def test_a_lone_table_of_events_is_a_history_too():
+    visits = hospital(1200, seed=3)["visits"].drop(columns="discharged")
+    meta = MetaExtractor.extract({"visits": visits}, children=[Children("visits", order="admitted")])
+    synthesizer = HighDimSynthesizer(meta, config()).learn({"visits": visits})
+    made = synthesizer.synthesize(500, seed=1)
+    assert list(made) == ["visits"]
+    assert list(made["visits"].columns) == list(visits.columns)
+    by_person = made["visits"].groupby(KEY)
+    assert by_person.ngroups <= 500
+    assert (by_person["admitted"].diff().dropna() >= pd.Timedelta(0)).all()
+
+
+def test_two_tables_of_events_have_keys_of_the_same_persons():
+    tables = hospital(1200, seed=4)
+    labs = tables["visits"].iloc[::2][[KEY, "diagnosis"]].rename(columns={"diagnosis": "test"})
+    tables["visits"] = tables["visits"].drop(columns="discharged")
+    tables["labs"] = labs.assign(age=np.arange(len(labs)) % 80).reset_index(drop=True)
+    children = [Children("visits", order="admitted", most=4), Children("labs", order="-age", most=3)]
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(tables, children=children), config())
+    made = synthesizer.learn(tables).synthesize(800, seed=1)
+    assert list(made) == ["patients", "visits", "labs"]
+    assert made["labs"][KEY].isin(made["patients"][KEY]).all()
+    assert made["labs"].groupby(KEY).size().max() <= 3
+    assert (made["labs"].groupby(KEY)["age"].diff().dropna() <= 0).all()
+    assert made["labs"].dtypes.equals(tables["labs"].dtypes)
+
+
+def test_rows_without_an_order_are_learned_and_nobody_needs_to_have_any():
+    tables = hospital(400, seed=5)
+    tables["visits"] = tables["visits"].iloc[:0][[KEY, "diagnosis"]]
+    meta = MetaExtractor.extract(tables, children=[Children("visits", most=1)])
+    made = HighDimSynthesizer(meta, config()).learn(tables).synthesize(300, seed=1)
+    assert made["visits"].dtypes.equals(tables["visits"].dtypes)
+    assert len(made["visits"]) < 60
+
+
+def learn_with(tables, settings, children):
+    meta = MetaExtractor.extract(tables, children=[Children("visits", **children)])
+    return HighDimSynthesizer(meta, config(**settings)).learn(tables)
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "settings", "children"),
+    [
+        (ConfigError, "privacy_unit", {"privacy_unit": None}, {}),
+        (ConfigError, "noise_multiplier", {"noise_multiplier": 1.0}, {}),
+        (MetadataError, "has no column 'sex'", {"privacy_unit": "sex"}, {}),
+        (MetadataError, "no numbers or times", {}, {"order": "diagnosis"}),
+        (MetadataError, "whole number from 1", {}, {"most": 0}),
+        (MetadataError, "not in the table", {}, {"order": "date"}),
+    ],
+)
+def test_what_is_not_supported_is_refused_before_anything_is_spent(error, words, settings, children):
+    tables = hospital(50)
+    before = str(PrivacyLedger().summary())
+    with pytest.raises(error, match=words):
+        learn_with(tables, settings, {"order": "admitted", **children})
+    assert str(PrivacyLedger().summary()) == before
+
+
+def test_other_tables_than_those_of_the_metadata_are_refused():
+    tables = hospital(50)
+    synthesizer = HighDimSynthesizer(hospital_meta(tables), config())
+    with pytest.raises(DataError, match="'patients', 'visits'"):
+        synthesizer.learn(tables["patients"])
+    with pytest.raises(ConfigError, match="checkpoint"):
+        synthesizer.learn(tables, checkpoint="run.ckpt")
+    with pytest.raises(MetadataError, match="not given"):
+        MetaExtractor.extract(tables, children=[Children("visit")])
+    with pytest.raises(MetadataError, match="dict of tables"):
+        MetaExtractor.extract(tables["patients"], children=[Children("visits")])
+    assert synthesizer.state == "new"
+
+
+def test_too_few_persons_cost_their_count_only():
+    tables = hospital(30)
+    with pytest.raises(DataError, match="too few persons"):
+        HighDimSynthesizer(hospital_meta(tables), config(epsilon=0.1)).learn(tables)
