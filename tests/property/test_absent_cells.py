@@ -51,7 +51,8 @@ def by_hand(layout, matrix, bias, codes):
 @pytest.mark.parametrize("blocks", [False, True])
 @pytest.mark.parametrize("clip_norm", [0.5, 1e3])
 def test_a_units_clipped_gradient_is_that_of_its_rows(blocks, clip_norm, monkeypatch):
-    monkeypatch.setattr(arrangement, "BLOCKS_PAY", 0.0 if blocks else np.inf)
+    monkeypatch.setattr(arrangement, "WEIGHT_COST", 0.0 if blocks else np.inf)
+    monkeypatch.setattr(arrangement, "INPUT_COST", 0.0)
     layout, (codes, present) = layout_with_gaps(), rows_with_gaps()
     gradient = BatchGradient(layout, clip_norm, 20.0, UNITS, UNIT_ROWS)
     random, own = np.random.default_rng(4), gradient.arrangement
