@@ -18,7 +18,7 @@ from jupyter_dpsynth.display.html import INK, join, note
 from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.notebook.output import STYLED, guarded, mime_bundle, publish, style_widget
 from jupyter_dpsynth.notebook.panel.panel import ConfigPanel
-from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session
+from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -76,9 +76,9 @@ class App:
                 widgets.HTML(head),
                 choice,
                 self._message,
-                self._place,
                 self._make_links,
                 self._links,
+                self._place,
             ],
             layout={"max_width": "1180px", "overflow": "visible"},
         )
@@ -140,7 +140,7 @@ class App:
 
         if self.panel is None:
             raise ConfigError("open a table first.")
-        synthesizer, session = self.panel.synthesizer(), current_session()
+        synthesizer, session = self.panel.synthesizer(), self.panel.session
         df_synth = session.namespace.get(DEFAULT_SYNTHETIC)
         if session.synthetic != DEFAULT_SYNTHETIC or df_synth is None:
             df_synth = synthesizer.synthesize(frame="pandas")
@@ -153,7 +153,9 @@ class App:
             "model.dps": _model(synthesizer),
         }
         self._links.value = join(_link(name, content) for name, content in files.items())
-        self._say("The downloads are below. All of them are synthetic, or what epsilon has paid for.")
+        self._say(
+            "The downloads are under the button. All of them are synthetic, or what epsilon has paid for."
+        )
 
 
 def _dataset_of(name: str) -> str | None:

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.planning.forecast import Forecast
     from jupyter_dpsynth.kept_models import KeptModel
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -418,6 +419,11 @@ class ConfigPanel:
         if self.dataset is not None:
             check_dataset_name(self.dataset, "Dataset")
         return self.schema
+
+    @property
+    def session(self) -> Session:
+        """Where its variables are."""
+        return self._actions.session
 
     def synthesizer(self) -> HighDimSynthesizer:
         """The synthesizer that the panel's training gave.
