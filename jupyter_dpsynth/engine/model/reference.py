@@ -10,13 +10,14 @@ import numpy as np
 from jupyter_dpsynth.privacy.releases import ROW_PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
 
 __all__ = [
+    "COMBINATIONS",
     "PAIR_ROWS",
     "MeasuredReference",
     "chance_distance",
@@ -29,8 +30,7 @@ __all__ = [
 
 
 PAIR_ROWS = 131_072  # rows that tell a pair's dependence well enough to weigh it
-ONE_HOT_CELLS = 2**24  # of the rows that are counted at once
-TILE_CELLS = 512  # whose pairs with all later ones are counted at once
+COMBINATIONS = 64  # of the cells of columns that are counted together
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,23 +152,57 @@ def pair_distances(
 def _pair_counts(codes: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -> NDArray[np.int32]:
     """Number of rows in each pair of cells, int32 `[D, D]`; only what is above the diagonal is filled in.
 
-    It is a product of one-hot rows: sums of so few ones are exact in float32.
+    Neighbouring columns with few cells are counted together: one pass then tells about several pairs.
     """
-    starts, width = np.concatenate([[0], np.cumsum(sizes)]), int(sizes.sum())
-    counts = np.zeros((width, width), dtype=np.int32)
-    at_once = max(1, min(ONE_HOT_CELLS // width, len(codes)))
-    one_hot = np.zeros((at_once, width), dtype=np.float32)
-    lines = np.arange(at_once)[:, None] * width
-    for first in range(0, len(codes), at_once):
-        cells = codes[first : first + at_once] + starts[:-1]
-        part = one_hot[: len(cells)]
-        places = (cells + lines[: len(cells)]).ravel()
-        part.ravel()[places] = 1
-        for start in range(0, width, TILE_CELLS):
-            tile = part[:, start : start + TILE_CELLS]
-            counts[start : start + TILE_CELLS, start:] += (tile.T @ part[:, start:]).astype(np.int32)
-        part.ravel()[places] = 0
+    counts = np.zeros((int(sizes.sum()),) * 2, dtype=np.int32)
+    bundles = list(_bundles(codes, sizes))
+    for place, one in enumerate(bundles):
+        counts[one.cells, one.cells] = (
+            one.member @ np.diag(np.bincount(one.codes, minlength=one.size)) @ one.member.T
+        )
+        for other in bundles[place + 1 :]:
+            keys = one.codes * np.intp(other.size)
+            keys += other.codes
+            table = np.bincount(keys, minlength=one.size * other.size).reshape(one.size, other.size)
+            counts[one.cells, other.cells] = one.member @ table @ other.member.T
     return counts
+
+
+@dataclass(frozen=True, eq=False)
+class _Bundle:
+    """Neighbouring columns that are counted together.
+
+    Attributes:
+        codes: Which combination of their cells each row has, `[n]`.
+        size: How many combinations there are.
+        cells: Where their cells are among all.
+        member: Which combinations contain each of their cells, 0 or 1, float64 `[cells, size]`.
+    """
+
+    codes: NDArray[np.integer[Any]]
+    size: int
+    cells: slice
+    member: NDArray[np.float64]
+
+
+def _bundles(codes: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -> Iterator[_Bundle]:
+    """All columns, as many together as have few combinations."""
+    starts, first = np.concatenate([[0], np.cumsum(sizes)]), 0
+    while first < len(sizes):
+        end = first + 1
+        while end < len(sizes) and np.prod(sizes[first : end + 1]) <= COMBINATIONS:
+            end += 1
+        own = sizes[first:end].tolist()
+        together = np.ravel_multi_index(tuple(codes[:, first:end].T), own)
+        cells = np.unravel_index(np.arange(int(np.prod(own))), own)
+        member = np.concatenate([np.eye(size)[:, cell] for size, cell in zip(own, cells, strict=True)])
+        yield _Bundle(
+            together.astype(np.min_scalar_type(member.shape[1])),
+            member.shape[1],
+            slice(int(starts[first]), int(starts[end])),
+            member,
+        )
+        first = end
 
 
 def dependence_from(distances: NDArray[np.float64], columns: int, rows: float) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.model.plan import MARGINALS, RARE_CATEGORIES, VALUE_HISTOGRAMS
-from jupyter_dpsynth.engine.model.reference import PAIR_ROWS
+from jupyter_dpsynth.engine.model.reference import COMBINATIONS, PAIR_ROWS
 from jupyter_dpsynth.engine.planning.plan import DEFAULT_STEPS, least_rows, plan_run
 from jupyter_dpsynth.engine.training.arrangement import blocks_pay
 from jupyter_dpsynth.engine.training.timing import measured_step_seconds
@@ -55,7 +55,7 @@ PER_STEP, PER_PRODUCT, PER_CELL, PER_WEIGHT, PER_ROW = 9.5e-4, 1.65e-11, 7e-9, 1
 PER_BLOCK_INPUT, PER_BLOCK_WEIGHT, PER_BLOCK_CELL = 2.3e-10, 1e-10, 4e-9
 YARDSTICK_SECONDS = 4.5e-10
 PER_GROUP = 1e-3  # seconds of a microbatch
-MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 1.5e-11  # pair of cells, a row
+MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 4e-9  # a row
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
 READ_COPIES, BYTES_PER_HASH, BYTES_PER_COPIED = 5, 16, 8
@@ -281,7 +281,8 @@ def _seconds(
     """Time of measuring and training."""
     per_value = MEASURING_PER_VALUE * (READING_AGAIN if partitioned else 1)
     measuring = MEASURING_SECONDS + per_value * plan.rows * columns
-    measuring += MEASURING_PER_PAIR * min(plan.rows, PAIR_ROWS) * width**2
+    together = max(1, math.floor(math.log(COMBINATIONS, max(width / columns, 2))))  # that are counted at once
+    measuring += MEASURING_PER_PAIR * min(plan.rows, PAIR_ROWS) * (columns / together) ** 2 / 2
     measuring += BOUNDING_SECONDS * plan.rows if config.privacy_unit is not None else 0.0
     measuring = _machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
     step = measured_step_seconds(config, plan, columns, width) if timed else None
