@@ -10,7 +10,7 @@ from traitlets import TraitType
 
 from jupyter_dpsynth.errors import ConfigError, shown
 
-__all__ = ["ColumnName", "Number"]
+__all__ = ["ColumnName", "NamedTables", "Number", "crossed"]
 
 
 class Number(TraitType[Any, Any]):
@@ -74,6 +74,46 @@ class ColumnName(TraitType[Any, Any]):
         if value is None or (isinstance(value, str) and value):
             return value
         raise ConfigError(f"{self.name} = {shown(value)} is not allowed: give {self.range_text}.")
+
+
+class NamedTables(ColumnName):
+    """Tables of several columns each, or None; kept as text such as 'sex*income, sex*age'."""
+
+    @property
+    def range_text(self) -> str:
+        """The allowed values in words, for messages and help."""
+        return "crossed columns such as 'sex*income, sex*age', a list of tuples of columns, or None"
+
+    def validate(self, obj: object, value: object) -> object:  # noqa: ARG002 - traitlets' signature
+        """Return the text; raise ConfigError unless every table has two different columns or more."""
+        if value is None or value == "":
+            return None
+        tables = _crossed(value)
+        names = [name for table in tables for name in table]
+        fit = all(len(set(table)) == len(table) > 1 for table in tables)
+        if tables and fit and all(name == name.strip() != "" and not set("*,") & set(name) for name in names):
+            return ", ".join("*".join(table) for table in tables)
+        raise ConfigError(f"{self.name} = {shown(value)} is not allowed: give {self.range_text}.")
+
+
+def crossed(text: str | None) -> tuple[tuple[str, ...], ...]:
+    """The columns of each named table.
+
+    >>> crossed("sex*income, sex*age*income")
+    (('sex', 'income'), ('sex', 'age', 'income'))
+    """
+    return () if text is None else _crossed(text)
+
+
+def _crossed(value: object) -> tuple[tuple[str, ...], ...]:
+    """Tables as tuples of names; empty for anything that is none."""
+    if isinstance(value, str):
+        parts = (table.split("*") for table in value.split(","))
+        return tuple(tuple(name.strip() for name in table) for table in parts)
+    if not isinstance(value, (list, tuple)) or not all(isinstance(table, (list, tuple)) for table in value):
+        return ()
+    tables = tuple(tuple(table) for table in value)
+    return tables if all(isinstance(name, str) and name for table in tables for name in table) else ()
 
 
 def _as_float(value: numbers.Real) -> float:

@@ -103,6 +103,7 @@ class RowGradients:
             products = self._one_hot(first)[:, :, None] * (scale * residuals[:, None, other])
             yield Block(_flat(products), self._matrices[False][own, other].ravel(), noise, sampled)
         yield from self._derived_blocks(set(columns))
+        yield from self._named_blocks(set(columns))
 
     def _pairs(self, columns: Sequence[int], most: int) -> list[tuple[int, int]]:
         chosen = sorted(columns)
@@ -125,6 +126,18 @@ class RowGradients:
                     np.float32(feature.scale) * self._residuals[True][:, None, own]
                 )
                 yield Block(_flat(products), self._matrices[True][inputs, own].ravel(), noise, sampled)
+
+    def _named_blocks(self, columns: set[int]) -> Iterator[Block]:
+        """Tables that were named beforehand, all of whose columns are asked about."""
+        names = self._reference.columns
+        for table in self._reference.tables:
+            places = [names.index(name) for name in table.columns]
+            if columns.issuperset(places):
+                cells = np.ravel_multi_index(
+                    tuple(self.codes[:, each] for each in places), table.shares.shape
+                )
+                rows = np.eye(table.shares.size, dtype=np.float32)[cells]
+                yield Block(rows, table.shares.ravel(), table.total_noise.ravel(), 0.0)
 
     def _one_hot(self, column: int) -> NDArray[np.float32]:
         size = int(self.layout.sizes[column])

@@ -99,7 +99,8 @@ class Inferring:
 
         Returns:
             Estimates and intervals. `.frame` says from where they come: 'measured' in closed form from noisy
-            counts, or 'weighted' as by `infer`.
+            counts (of one column, or of a table that was named with the parameter `tables`), or 'weighted' as
+            by `infer`.
 
         Raises:
             NotLearnedError: Before `learn`.
@@ -111,13 +112,13 @@ class Inferring:
         Example:
             >>> synthesizer.table("sex", "income")  # doctest: +SKIP
         """
-        from jupyter_dpsynth.inference.tables import shares, two_way
+        from jupyter_dpsynth.inference.tables import joint, shares
 
         if not columns:
             raise ConfigError("table() needs a column: synthesizer.table('sex').")
         if len(columns) == 1:
             return shares(self.learned, columns[0], level)
-        return two_way(self._rows_of_model(), columns, level)
+        return joint(self.learned, self._rows_of_model, columns, level)
 
     def mean(self, column: str, level: float = 0.95) -> Estimates:
         """The mean of a column of numbers with its interval, of the rows in which it is not missing.

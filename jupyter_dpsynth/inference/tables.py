@@ -20,14 +20,15 @@ from jupyter_dpsynth.inference.inferring import PROMISE, REPLICATES, check_level
 from jupyter_dpsynth.inference.results import Estimates
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.engine.model.learned import Learned
+    from jupyter_dpsynth.engine.model.reference import NamedTable
     from jupyter_dpsynth.inference.rows import ModelRows
 
-__all__ = ["mean", "place_of", "quantiles", "shares", "two_way"]
+__all__ = ["joint", "mean", "place_of", "quantiles", "shares"]
 
 ONE_WAY_PROMISE = (
     "Intervals for the population that the table was drawn from. They count the sampling of the table and "
@@ -61,14 +62,28 @@ def shares(learned: Learned, column: str, level: float) -> Estimates:
     return Estimates(f"Shares of {column}", frame, level, ONE_WAY_PROMISE)
 
 
-def two_way(rows: ModelRows, columns: Sequence[str], level: float) -> Estimates:
-    """The share of each combination of cells of several columns."""
+def joint(learned: Learned, rows: Callable[[], ModelRows], columns: Sequence[str], level: float) -> Estimates:
+    """The share of each combination of cells of several columns.
+
+    Args:
+        learned: The released state.
+        rows: Gives rows of the model, which are needed unless the table was named beforehand.
+        columns: Names of the columns.
+        level: Share of such intervals that are meant to hold the true figure.
+    """
     check_level(level)
+    places = [place_of(learned, column) for column in columns]
+    if len(set(places)) != len(places):
+        raise ConfigError("a table needs different columns.")
+    named = next((each for each in learned.reference.tables if set(each.columns) == set(columns)), None)
+    return _weighted(rows(), columns, level) if named is None else _named(learned, named, columns, level)
+
+
+def _weighted(rows: ModelRows, columns: Sequence[str], level: float) -> Estimates:
+    """The shares of a table that was not named, by weights."""
     learned = rows.learned
     places = [place_of(learned, column) for column in columns]
     sizes = [int(learned.codec.sizes[place]) for place in places]
-    if len(set(places)) != len(places):
-        raise ConfigError("a table needs different columns.")
     cells = np.ravel_multi_index(tuple(rows.codes[:, place] for place in places), sizes)
     count = int(np.prod(sizes))
     labels = [learned.reference.labels[place] for place in places]
@@ -85,6 +100,19 @@ def two_way(rows: ModelRows, columns: Sequence[str], level: float) -> Estimates:
     frame[["low", "high"]] = frame[["low", "high"]].clip(0, 1)
     frame["source"] = "weighted"
     return Estimates(f"Shares of {' and '.join(columns)}", frame, level, PROMISE)
+
+
+def _named(learned: Learned, table: NamedTable, columns: Sequence[str], level: float) -> Estimates:
+    """The shares of a named table, in closed form."""
+    order = [table.columns.index(name) for name in columns]
+    share, noise = (each.transpose(order).ravel() for each in (table.shares, table.total_noise))
+    labels = [learned.reference.labels[place_of(learned, name)] for name in columns]
+    names = pd.MultiIndex.from_product(labels, names=list(columns))
+    likely = np.clip(share, 0, 1)
+    frame = _frame(share, likely * (1 - likely) / learned.reference.rows, noise**2, level, names)
+    frame[["low", "high"]] = frame[["low", "high"]].clip(0, 1)
+    frame["source"] = "measured"
+    return Estimates(f"Shares of {' and '.join(columns)}", frame, level, ONE_WAY_PROMISE)
 
 
 def mean(learned: Learned, column: str, level: float) -> Estimates:
@@ -151,7 +179,7 @@ def _frame(
     sampling: NDArray[np.float64],
     added: NDArray[np.float64],
     level: float,
-    labels: Sequence[str],
+    labels: Sequence[str] | pd.Index,
 ) -> pd.DataFrame:
     """Estimates with the variances of the table's sampling and of what was added."""
     spread = np.sqrt(sampling + added)
@@ -165,7 +193,7 @@ def _frame(
             "table": np.sqrt(sampling),
             "noise": np.sqrt(added),
         },
-        index=pd.Index(labels),
+        index=pd.Index(labels) if not isinstance(labels, pd.Index) else labels,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
-from jupyter_dpsynth.engine.model.plan import PAIRS
+from jupyter_dpsynth.engine.model.plan import NAMED_TABLES, PAIRS
 from jupyter_dpsynth.engine.model.reference import PAIR_ROWS, dependence_from, pair_distances
 from jupyter_dpsynth.privacy.releases import ROW_PARTS
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.engine.measuring.discovered import Discovered
     from jupyter_dpsynth.privacy.releases import Allowance, Releases
 
-__all__ = ["measure_one_way", "measure_pairs"]
+__all__ = ["measure_one_way", "measure_pairs", "measure_tables"]
 
 CLEAR_MOVED = 3.0  # standard deviations of noise that rows which are moved into a cell must exceed to count
 
@@ -107,3 +109,42 @@ def measure_pairs(
         codes, rows = np.asfortranarray(codes[sample]), PAIR_ROWS
     distances = allowance.counts(pair_distances(codes, sizes, shares, rows), ROW_PARTS)
     return dependence_from(distances, columns, rows), allowance.noise / (2 * rows)
+
+
+def measure_tables(
+    codes: NDArray[np.integer[Any]],
+    codec: TableCodec,
+    tables: Sequence[tuple[str, ...]],
+    rows: float,
+    count_noise: float,
+    releases: Releases,
+) -> list[dict[str, Any]]:
+    """The named tables, as `NamedTable.to_dict` writes them.
+
+    Args:
+        codes: Private codes `[n, m]`.
+        codec: The cells.
+        tables: Columns of each table.
+        rows: Noisy row count.
+        count_noise: Standard deviation of its noise, in rows.
+        releases: What is planned.
+
+    Privacy:
+        One histogram a table, in which one row counts in one cell; all have the same share.
+    """
+    measured = []
+    for columns in tables:
+        places = [codec.names.index(name) for name in columns]
+        shape = tuple(int(codec.sizes[place]) for place in places)
+        cells = np.ravel_multi_index(tuple(codes[:, place].astype(np.int64) for place in places), shape)
+        allowance = releases.allowance(NAMED_TABLES, Fraction(1, len(tables)))
+        counts = allowance.counts(np.bincount(cells, minlength=math.prod(shape)).astype(np.int64))
+        measured.append(
+            {
+                "columns": list(columns),
+                "shares": counts / rows,
+                "noise": allowance.noise / rows,
+                "count_noise": count_noise / rows,
+            }
+        )
+    return measured

@@ -11,7 +11,7 @@ import numpy as np
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.measuring.differences import measure_differences
 from jupyter_dpsynth.engine.measuring.domains import discover_table
-from jupyter_dpsynth.engine.measuring.marginals import measure_one_way, measure_pairs
+from jupyter_dpsynth.engine.measuring.marginals import measure_one_way, measure_pairs, measure_tables
 from jupyter_dpsynth.engine.measuring.orderings import measure_orderings
 from jupyter_dpsynth.engine.measuring.warnings import (
     NOTHING_SEEN,
@@ -20,11 +20,11 @@ from jupyter_dpsynth.engine.measuring.warnings import (
     warn_of_others,
 )
 from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, ordering_text, several
-from jupyter_dpsynth.engine.model.plan import DIFFERENCES, MARGINALS, RARE_CATEGORIES
+from jupyter_dpsynth.engine.model.plan import DIFFERENCES, MARGINALS, RARE_CATEGORIES, ROW_COUNT
 from jupyter_dpsynth.engine.model.reference import reference_from, to_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,6 +65,7 @@ def measure_table(
     plan: RunPlan,
     releases: Releases,
     report: Callable[[str], None],
+    tables: Sequence[tuple[str, ...]] = (),
 ) -> MeasuredTable:
     """Measure domains, times between columns, one-way marginals, pair dependences and orderings of columns.
 
@@ -74,6 +75,7 @@ def measure_table(
         plan: Sizes.
         releases: What is planned.
         report: Called with what comes next, in words; may raise to stop.
+        tables: Columns of each named table.
     """
     discovered = discover_table(
         source, df_meta, releases, plan, lambda name: report(f"measuring column {name!r}")
@@ -104,6 +106,10 @@ def measure_table(
         "moved": [lost / plan.rows for lost in moved],
         "moved_noise": marginal.noise / plan.rows,
     }
+    if tables:
+        report("measuring the named tables")
+        of_count = plan.noise_of(ROW_COUNT)
+        measured["tables"] = measure_tables(table.codes, codec, tables, plan.rows, of_count, releases)
     reference = reference_from(codec, measured)
     warn_of_others(codec, reference.shares)
     orderings = measure_orderings(source, codec, reference, releases)

@@ -29,6 +29,7 @@ __all__ = [
     "DIFFERENCES",
     "INTERACTIONS",
     "MARGINALS",
+    "NAMED_TABLES",
     "ORDERINGS",
     "PAIRS",
     "RARE_CATEGORIES",
@@ -47,6 +48,7 @@ RARE_CATEGORIES = "second look at unlisted names"
 DIFFERENCES = "times between columns"
 MARGINALS = "one-way marginals"
 PAIRS = "pair dependence"
+NAMED_TABLES = "named tables"
 ORDERINGS = "orderings of columns"
 INTERACTIONS = "choice of interactions"  # these two after a third of the training steps
 STRENGTHS = "strength of interactions"

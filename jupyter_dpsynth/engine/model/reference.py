@@ -20,6 +20,7 @@ __all__ = [
     "COMBINATIONS",
     "PAIR_ROWS",
     "MeasuredReference",
+    "NamedTable",
     "chance_distance",
     "dependence_from",
     "pair_dependence",
@@ -31,6 +32,55 @@ __all__ = [
 
 PAIR_ROWS = 131_072  # rows that tell a pair's dependence well enough to weigh it
 COMBINATIONS = 64  # of the cells of columns that are counted together
+
+
+@dataclass(frozen=True, eq=False)
+class NamedTable:
+    """A table of several columns that was measured with noise.
+
+    Attributes:
+        columns: Names of the columns.
+        shares: Noisy share of each combination of cells, `[cells of the first, ...]`; some may be negative.
+        noise: Standard deviation of each share's noise.
+        count_noise: Standard deviation of the noise of the row count that all were divided by, relative to
+            it.
+    """
+
+    columns: tuple[str, ...]
+    shares: NDArray[np.float64]
+    noise: float
+    count_noise: float
+
+    @property
+    def total_noise(self) -> NDArray[np.float64]:
+        """Standard deviation of the noise of each share, that of the row count included, same shape."""
+        return np.sqrt(self.noise**2 + (self.shares * self.count_noise) ** 2)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "columns": list(self.columns),
+            "shares": self.shares.ravel().tolist(),
+            "noise": self.noise,
+            "count_noise": self.count_noise,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], sizes: dict[str, int]) -> NamedTable:
+        """Rebuild from `to_dict`.
+
+        Args:
+            values: The form, of the right types.
+            sizes: Number of cells of each column.
+
+        Raises:
+            ValueError: It does not fit the columns.
+        """
+        columns = tuple(values["columns"])
+        if len(set(columns)) != len(columns) or not set(columns) <= set(sizes):
+            raise ValueError("a named table does not fit the columns")
+        shares = np.asarray(values["shares"], np.float64).reshape([sizes[name] for name in columns])
+        return cls(columns, shares, float(values["noise"]), float(values["count_noise"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +101,10 @@ class MeasuredReference:
             their value, `[moved]` for each column in the order of its codec's `moved_into`; noise may take it
             below 0. Empty in models of earlier versions, which did not measure it.
         moved_noise: Standard deviation of the noise in each of these.
+        tables: Tables that were named beforehand.
 
     Privacy:
-        The measurements 'one-way marginals' and 'pair dependence' of the plan; the rest is
+        The measurements 'one-way marginals', 'pair dependence' and 'named tables' of the plan; the rest is
         post-processing.
     """
 
@@ -67,6 +118,7 @@ class MeasuredReference:
     rows: int
     moved: tuple[NDArray[np.float64], ...] = ()
     moved_noise: float = 0.0
+    tables: tuple[NamedTable, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models; labels and kinds come from the codec."""
@@ -78,11 +130,13 @@ class MeasuredReference:
             "dependence": self.dependence.tolist(),
             "dependence_noise": self.dependence_noise,
             "rows": self.rows,
+            **({"tables": [table.to_dict() for table in self.tables]} if self.tables else {}),
         }
 
 
 def reference_from(codec: TableCodec, values: dict[str, Any]) -> MeasuredReference:
     """Join a codec's names with measured figures (the form of `MeasuredReference.to_dict`)."""
+    sizes = {column.meta.name: column.size for column in codec.columns}
     return MeasuredReference(
         columns=codec.names,
         labels=tuple(column.labels for column in codec.columns),
@@ -94,6 +148,7 @@ def reference_from(codec: TableCodec, values: dict[str, Any]) -> MeasuredReferen
         rows=int(values["rows"]),
         moved=tuple(np.asarray(each, np.float64) for each in values.get("moved", ())),
         moved_noise=float(values.get("moved_noise", 0.0)),
+        tables=tuple(NamedTable.from_dict(table, sizes) for table in values.get("tables", ())),
     )
 
 

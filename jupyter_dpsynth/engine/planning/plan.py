@@ -26,6 +26,7 @@ from jupyter_dpsynth.engine.model.plan import (
     DIFFERENCES,
     INTERACTIONS,
     MARGINALS,
+    NAMED_TABLES,
     ORDERINGS,
     PAIRS,
     RARE_CATEGORIES,
@@ -35,8 +36,9 @@ from jupyter_dpsynth.engine.model.plan import (
     VALUE_HISTOGRAMS,
     RunPlan,
 )
-from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DatetimeMeta
+from jupyter_dpsynth.parameters import crossed
 from jupyter_dpsynth.privacy.accounting import (
     GaussianMeasurement,
     PrivacyPlan,
@@ -76,6 +78,8 @@ COUNT_SHARE = 0.01
 LARGEST_RESOLUTION_SHARE = 0.03
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.01
+TABLE_SHARE = 0.1  # for named tables, however many
+MOST_TABLES = 50
 RARE_SHARE = 0.06
 INTERACTION_SHARE = STRENGTH_SHARE = 0.005
 MOST_PICKS = 8  # interactions that are chosen
@@ -140,6 +144,7 @@ def check_feasible(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | N
         ConfigError: Not even one step fits, or there are too many columns; the message says what would do.
     """
     _check_columns(len(df_meta.learned))
+    _check_tables(config, df_meta)
     if config.differential_privacy and config.noise_multiplier is not None:
         plan_run(config, df_meta, MANY_ROWS if rows is None else rows)
 
@@ -150,6 +155,18 @@ def _check_columns(columns: int) -> None:
             f"the table has {columns:,} columns to learn; at most {MAX_COLUMNS:,} are possible, and far "
             "fewer give good results, because all of them share the budget and the network's cells. Leave "
             "some out (ignore), or learn groups of columns that belong together as separate tables."
+        )
+
+
+def _check_tables(config: ResolvedConfig, df_meta: DataFrameMeta) -> None:
+    """Raise ConfigError unless named tables are of learned columns."""
+    names, tables = [meta.name for meta in df_meta.learned], crossed(config.tables)
+    for name in (name for table in tables for name in table):
+        if name not in names:
+            raise ConfigError(f"tables: {shown(name)} is not a column to learn.{did_you_mean(name, names)}")
+    if len(tables) > MOST_TABLES:
+        raise ConfigError(
+            f"tables: {len(tables)} are too many, since all share the budget: name {MOST_TABLES}."
         )
 
 
@@ -169,13 +186,15 @@ def plan_run(
     """
     columns = len(df_meta.learned)
     _check_columns(columns)
+    _check_tables(config, df_meta)
     if not config.differential_privacy:
         return _plan_without_noise(config, df_meta, rows)
     delta = config.delta or 1 / (10 * rows)
     mu = gaussian_mu(config.epsilon, delta)
     snr = rows * mu / (REFERENCE_ROWS * config.rows_per_unit)
     picks = _picks(config, columns) if snr >= SEARCH_SIGNAL else 0
-    count, shares = planned_count(config), measurement_shares(df_meta, snr, picks)
+    tables = len(crossed(config.tables))
+    count, shares = planned_count(config), measurement_shares(df_meta, snr, picks, tables)
     measurements = tuple(
         GaussianMeasurement(name, share_sigma(share, mu), detail) for name, (share, detail) in shares.items()
     )
@@ -215,7 +234,9 @@ def _picks(config: ResolvedConfig, columns: int) -> int:
     return min(MOST_PICKS, math.comb(columns, 3) + math.comb(columns, 4))
 
 
-def measurement_shares(df_meta: DataFrameMeta, snr: float, picks: int) -> dict[str, tuple[float, str]]:
+def measurement_shares(
+    df_meta: DataFrameMeta, snr: float, picks: int, tables: int = 0
+) -> dict[str, tuple[float, str]]:
     """For each measurement but the row count its share of the squared budget, and what it consists of."""
     columns, undeclared = len(df_meta.learned), len(df_meta.undeclared)
     pairs = columns * (columns - 1) // 2
@@ -232,6 +253,7 @@ def measurement_shares(df_meta: DataFrameMeta, snr: float, picks: int) -> dict[s
         DIFFERENCES: (each * differences, f"up to {differences} pairs"),
         MARGINALS: (marginals, f"{columns} columns"),
         PAIRS: (PAIR_SHARE if pairs else 0.0, f"{pairs} pairs"),
+        NAMED_TABLES: (TABLE_SHARE if tables else 0.0, f"{tables} tables"),
         ORDERINGS: (ORDER_SHARE if orderings else 0.0, f"up to {orderings} pairs"),
         INTERACTIONS: (INTERACTION_SHARE if picks else 0.0, f"up to {picks} of three or four columns"),
         STRENGTHS: (STRENGTH_SHARE if picks else 0.0, f"of {picks} interactions"),

@@ -1,0 +1,137 @@
+"""Tables that are named beforehand: measured within the same budget, kept, and answered in closed form."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.engine.model.plan import NAMED_TABLES
+from jupyter_dpsynth.engine.planning.plan import MOST_TABLES, plan_run
+from jupyter_dpsynth.errors import ArtifactError, ConfigError
+from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.parameters import crossed
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.support.models import untrained
+
+ROWS = 4000
+CATEGORIES = {"sex": ["Female", "Male"], "town": list("abcdefgh"), "income": ["high", "low"]}
+
+
+def people(rows=ROWS, seed=1):
+    generator = np.random.default_rng(seed)
+    drawn = {name: generator.choice(values, rows) for name, values in CATEGORIES.items()}
+    return pd.DataFrame(drawn)
+
+
+@pytest.mark.parametrize(
+    "given", ["sex*income, town*sex", [("sex", "income"), ("town", "sex")], " sex * income,town*sex "]
+)
+def test_tables_are_named_as_text_or_as_lists_of_columns(given):
+    config = HighDimConfig(tables=given)
+    assert config.tables == "sex*income, town*sex"
+    assert crossed(config.resolve().tables) == (("sex", "income"), ("town", "sex"))
+    assert HighDimConfig(**config.to_dict()).tables == config.tables
+
+
+@pytest.mark.parametrize("given", ["sex", "sex*sex", "sex*", 3, [("sex", 3)], ["sex"], [("a,b", "c")], ","])
+def test_what_names_no_table_is_refused(given):
+    with pytest.raises(ConfigError, match="crossed columns such as"):
+        HighDimConfig(tables=given)
+
+
+def test_no_table_is_the_default():
+    assert HighDimConfig().tables is HighDimConfig(tables="").tables is None
+    assert crossed(None) == ()
+
+
+def planned(**parameters):
+    meta = MetaExtractor.extract(people(50), categories=CATEGORIES)
+    return plan_run(HighDimConfig(**parameters).resolve(), meta, float(ROWS), "quick")
+
+
+def test_named_tables_share_a_tenth_of_the_same_budget():
+    without, plan = planned(), planned(tables="sex*income, town*sex")
+    assert plan.epsilon <= 1
+    assert NAMED_TABLES not in [each.name for each in without.privacy.measurements]
+    (measurement,) = (each for each in plan.privacy.measurements if each.name == NAMED_TABLES)
+    assert measurement.detail == "2 tables"
+    assert 1 < plan.noise_multiplier / without.noise_multiplier < 1.25
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [("sex*incme", "Did you mean 'income'"), (", ".join(["sex*town"] * (MOST_TABLES + 1)), "too many")],
+)
+def test_tables_of_other_columns_are_refused_before_anything_is_spent(tables, message):
+    with pytest.raises(ConfigError, match=message):
+        planned(tables=tables)
+
+
+@pytest.fixture(scope="module")
+def synthesizer():
+    return untrained(people(), tables="town*sex, sex*income", categories=CATEGORIES)
+
+
+def test_a_table_has_the_planned_noise_and_is_saved(synthesizer, tmp_path):
+    table = synthesizer.reference.tables[0]
+    exact = pd.crosstab(people()["town"], people()["sex"]).to_numpy()
+    assert table.shares.shape == (10, 4)  # with cells of other and of missing values
+    errors = (table.shares[:8, :2] - exact / ROWS) / table.noise
+    assert 0.6 < errors.std() < 1.4
+    assert abs(errors.mean()) < 0.8
+    plan = planned_noise()
+    assert table.noise * ROWS == pytest.approx(plan, rel=1e-6)
+    synthesizer.save(tmp_path / "model.dps")
+    loaded = HighDimSynthesizer.load(tmp_path / "model.dps")
+    for own, again in zip(synthesizer.reference.tables, loaded.reference.tables, strict=True):
+        assert own.to_dict() == again.to_dict()
+
+
+def planned_noise():
+    """Of each of two tables: both share the measurement."""
+    config = HighDimConfig(epsilon=2.0, steps=20, batch_size=100_000_000, tables="town*sex, sex*income")
+    meta = MetaExtractor.extract(people(), categories=CATEGORIES)
+    return plan_run(config.resolve(), meta, float(ROWS)).noise_of(NAMED_TABLES) * np.sqrt(2)
+
+
+def test_a_damaged_table_is_refused(synthesizer, tmp_path):
+    table = synthesizer.reference.tables[0]
+    wrong = replace(table, columns=("town", "income", "sex"))
+    learned = synthesizer.learned
+    reference = replace(learned.reference, tables=(wrong,))
+    other = HighDimSynthesizer.restore(synthesizer.config, replace(learned, reference=reference))
+    other.save(tmp_path / "model.dps")
+    with pytest.raises(ArtifactError):
+        HighDimSynthesizer.load(tmp_path / "model.dps")
+
+
+def test_a_named_table_is_answered_in_closed_form_in_any_order_of_its_columns(synthesizer):
+    first, second = synthesizer.table("town", "sex").frame, synthesizer.table("sex", "town").frame
+    assert set(first["source"]) == {"measured"}
+    for town in "abc":
+        one, other = first.loc[(town, "Male")], second.loc[("Male", town)]
+        assert one["estimate"] == other["estimate"]
+        assert one["low"] < 1 / 16 < one["high"] or abs(one["estimate"] - 1 / 16) < 3 * one["se"]
+    with pytest.raises(ConfigError, match="need a new run"):  # not named, and this model has no tape
+        synthesizer.table("town", "income")
+    with pytest.raises(ConfigError, match="different columns"):
+        synthesizer.table("sex", "sex")
+
+
+def test_closed_forms_hold_the_truth_as_often_as_they_say(synthesizer):
+    table, held = synthesizer.reference.tables[0], []
+    truth = np.zeros((10, 4))
+    truth[:8, :2] = 1 / 16
+    generator = np.random.default_rng(0)
+    for _ in range(40):
+        counts = generator.multinomial(ROWS, truth.ravel()).reshape(truth.shape) / ROWS
+        noisy = counts * (1 + generator.normal(0, table.count_noise)) + generator.normal(
+            0, table.noise, truth.shape
+        )
+        reference = replace(synthesizer.reference, tables=(replace(table, shares=noisy),))
+        learned = replace(synthesizer.learned, reference=reference)
+        frame = HighDimSynthesizer.restore(synthesizer.config, learned).table("town", "sex").frame
+        held += list(((frame["low"] <= 1 / 16) & (frame["high"] >= 1 / 16))[truth.ravel() > 0])
+    assert np.mean(held) == pytest.approx(0.95, abs=0.02)
