@@ -7,11 +7,12 @@ uses is known to be synthetic or privatised; anything else is left to the owner.
 from __future__ import annotations
 
 import ast
-import builtins
 import re
 import textwrap
 from dataclasses import dataclass, field
 from typing import Any
+
+from jupyter_dpsynth.cli.statements import Known
 
 __all__ = ["Reading", "Verdict", "lines_of_owner", "text_of"]
 
@@ -39,7 +40,8 @@ SIGNS = {
     "dpsynth-ledger": OWNERS["ledger"],
 }
 _OWN_LINE = re.compile(
-    r"^(This data \('.*|The same table was learned with .*|.* is the kept model of the same .*)$",
+    r"^(.*This data \('.*|The same table was learned with .*|.* is the kept model of the same .*"
+    r"|'use' takes it and spends nothing.*|use, again or cancel: .*)$",
     re.MULTILINE,
 )
 _OWN_HTML = re.compile(
@@ -49,18 +51,19 @@ _MAGIC = re.compile(r"^\s*%{1,2}dpsynth\b\s*(?P<command>\w*)(?P<rest>.*)$")
 _QUIET = re.compile(
     r"^\s*%(load_ext\s+jupyter_dpsynth|reload_ext\s+jupyter_dpsynth|config\s+DPSynthMagics\b.*)\s*$"
 )
-_OPTION = re.compile(r"(?:^|\s)(?:-o|--output)[ =]+(\w+)")
-PACKAGE = "jupyter_dpsynth"
-#: What of this package shows nothing of a table, nor of the ledger.
-OURS = {"HighDimConfig", "HighDimSynthesizer", "MetaExtractor", "UtilityReport", "Ordering", "Combinations"}
-OURS |= {"datasets", "load_census_sample", "make_hospital_stays"}
-#: Calls that take a private table and give what is public or privatised.
-PRIVATISING = {"MetaExtractor.extract", "HighDimSynthesizer", "HighDimConfig"}
-#: Modules that hold no data, as long as nothing of theirs is used that reads some.
-TOOLS = {"pandas", "numpy", "math", "matplotlib.pyplot", "datetime", "json"}
-READING = re.compile(r"_|read|load|from|open|memmap|genfromtxt|HDFStore|ExcelFile|imread|io$|lib$|ctypeslib$")
-REACHING = {"open", "eval", "exec", "compile", "__import__", "globals", "locals", "vars", "getattr", "input"}
-BUILTINS = set(dir(builtins)) - REACHING
+_SHELL = re.compile(r"^\s*(!|%(pip|conda|matplotlib|load_ext|reload_ext|autoreload|config)\b)")  # set nothing
+_OPTION = re.compile(r"(?:^|\s)(-o|--?output|output|--?convert|convert)[ =]+(?P<name>\w+)")
+_ORIGINAL = re.compile(r"(?:^|\s)(?:--)?original[ =]")
+_BRACES = re.compile(r"\{((?:[^{}]|\{[^{}]*\})*)\}")
+_VALUE = re.compile(r"(?:(?<!\S)--?|(?<!\S)(?=\w+ *=))([\w-]+) *[ =] *(\{[^}]*\}|\S+)")
+#: Options that name a variable or a file.
+NAMING = {"o", "output", "original", "convert", "meta", "synthesizer", "handle", "dataset", "link"}
+#: Commands that bind a variable, and the name that it has if none is given.
+USUAL = {"learn": "synthesizer", "load": "synthesizer", "panel": "synthesizer", "synthesize": "df_synth"}
+OWN_CODE = "your own code, which may show private rows"
+GAP = "your own code, after cells that were changed, deleted or ran again (restart, run all, and save)"
+FOREIGN = "a command of IPython or of the shell"
+SETTINGS = "a setting computed by your own code, perhaps from private rows"
 
 
 @dataclass(frozen=True)
@@ -81,38 +84,50 @@ class Reading:
     """Reads the cells of a notebook in order, and knows which variables are synthetic or privatised.
 
     Attributes:
-        public: Their names.
-        ours: What is imported from this package.
-        tools: Modules that hold no data.
-        in_order: Whether the cells ran in the order in which they stand.
+        known: These variables.
     """
 
-    public: set[str] = field(default_factory=set)
-    ours: set[str] = field(default_factory=set)
-    tools: set[str] = field(default_factory=set)
-    in_order: bool = True
+    known: Known = field(default_factory=Known)
     _last: int = 0
 
     def judge(self, cell: Any) -> Verdict:  # noqa: ANN401 - a notebook's cell
         """Decide on a code cell's outputs, and take note of the variables that it sets."""
-        count = cell.get("execution_count") or self._last
-        self.in_order = self.in_order and count >= self._last
-        self._last = max(count, self._last)
+        gap = self._count(cell)
         source, tags = text_of(cell["source"]), cell.get("metadata", {}).get("tags", [])
+        before = self.known.copied()
         verdict = self._of_source(source)
+        errors = [each for each in cell["outputs"] if each["output_type"] == "error"]
+        if errors or cell.get("execution_count") is None:  # then it may have set nothing
+            self.known.keep_what_also(before)
         shown = "\n".join(_texts(cell["outputs"]))
         owners = next((why for sign, why in SIGNS.items() if sign in shown), "")
         if owners or "dpsynth-private" in tags:
             return Verdict("remove", owners or "the cell has the tag dpsynth-private")
         if verdict.kind == "unsure" and "dpsynth-share" in tags:
             return Verdict("keep")
-        if verdict.kind == "keep" and not _own_errors(cell["outputs"]):
+        if verdict.kind == "keep" and not _own_errors(errors):
             return Verdict("unsure", "an error that other code has raised")
+        if verdict.why == OWN_CODE and gap:
+            return Verdict("unsure", GAP)
         return verdict
+
+    def _count(self, cell: Any) -> bool:  # noqa: ANN401 - a notebook's cell
+        """Take note of when a cell ran; returns whether other code ran just before, which is not there."""
+        count = cell.get("execution_count")
+        if count is None:
+            gap = bool(cell["outputs"])
+        else:
+            gap = count > self._last + 1
+            self.known.in_order = self.known.in_order and count > self._last
+            self._last = max(count, self._last)
+        if gap:
+            self.known.forget()
+        return gap
 
     def _of_source(self, source: str) -> Verdict:
         if re.match(r"\s*%%dpsynth\b", source):
-            return self._command(source.lstrip().splitlines()[0])
+            first, _, body = source.lstrip().partition("\n")
+            return self._command(first, body)
         verdicts: list[Verdict] = []
         python: list[str] = []
         for line in source.splitlines():
@@ -120,6 +135,8 @@ class Reading:
                 verdicts.append(self._code(python))
                 python = []
                 verdicts.append(self._command(line))
+            elif _SHELL.match(line):
+                verdicts.append(Verdict("unsure", FOREIGN))
             elif not _QUIET.match(line):
                 python.append(line)
         verdicts.append(self._code(python))
@@ -129,30 +146,46 @@ class Reading:
                     return verdict
         return Verdict("keep")
 
-    def _command(self, line: str) -> Verdict:
-        """What one of our commands shows, by its line."""
+    def _command(self, line: str, body: str = "") -> Verdict:
+        """What one of our commands shows, by its line and the lines below it."""
         found = _MAGIC.match(line)
         command, rest = (found["command"], found["rest"]) if found else ("", "")
         output = _OPTION.search(rest)
         if "--help" in rest or "-h" in rest.split():
             return Verdict("keep")
+        known = self._are_known(command, rest, body)
+        made = {name for _, name in _OPTION.findall(rest)}
+        self.known.unbind(made)
+        self.known.seen |= made
         if command == "shield":  # the table's name stands for the twin; the handle shows nothing
             name = rest.split()[0] if rest.split() else ""
-            self.public = self.public - {name} if "--off" in rest else self.public | {name}
+            self.known.unbind({name})
+            if "--off" not in rest:
+                self.known.set_by_command(name)
         if command in OWNERS:
             return Verdict("remove", OWNERS[command])
-        if command == "compare" and "--original" in rest:
-            self.public -= {output[1]} if output else set()
+        if command == "compare" and _ORIGINAL.search(rest):
             return Verdict("remove", ORIGINAL)
-        usual = {
-            "learn": "synthesizer",
-            "load": "synthesizer",
-            "panel": "synthesizer",
-            "synthesize": "df_synth",
-        }
-        name = output[1] if output else usual.get(command, "")
-        self.public |= {name} if name and command in {*usual, "compare", "evaluate"} else set()
-        return Verdict("keep")
+        name = output["name"] if output else USUAL.get(command, "")
+        if name and command in {*USUAL, "compare", "evaluate"}:
+            self.known.set_by_command(name)
+        return Verdict("keep") if known else Verdict("unsure", SETTINGS)
+
+    def _are_known(self, command: str, rest: str, body: str) -> bool:
+        """Whether the values that a command is given are computed from what is known."""
+        values = [value for name, value in _VALUE.findall(rest) if name not in NAMING]
+        words = rest.split()
+        if command == "synthesize" and words and not words[0].startswith("-"):
+            values.append(words[0])
+        table = rest.lstrip().startswith("{") and command != "synthesize"
+        exact = _BRACES.findall(rest)[table:]
+        try:
+            statements = ast.parse(body).body
+        except SyntaxError:  # the command has refused it
+            statements = []
+        exact += [ast.unparse(each.value) for each in statements if isinstance(each, ast.Assign)]
+        known = self.known.value
+        return all(map(known, values)) and all(known(each, perhaps_word=False) for each in exact)
 
     def _code(self, lines: list[str]) -> Verdict:
         """What Python code shows: known only if all that it uses is known."""
@@ -160,52 +193,13 @@ class Reading:
         if not source:
             return Verdict("keep")
         try:
-            statements = ast.parse(source).body
-        except SyntaxError:
-            return Verdict("unsure", "a command of IPython or of the shell")
-        known = [self._statement(each) for each in statements]
-        if all(known) and self.in_order:
+            known = self.known.run(source)
+        except SyntaxError:  # it may set any variable
+            self.known.forget()
+            return Verdict("unsure", FOREIGN)
+        if known and self.known.in_order:
             return Verdict("keep")
-        why = (
-            "your own code, which may show private rows"
-            if self.in_order
-            else "cells that ran in another order"
-        )
-        return Verdict("unsure", why)
-
-    def _statement(self, statement: ast.stmt) -> bool:
-        """Whether a statement uses only what is known; what it sets is then known, too."""
-        nodes = list(ast.walk(statement))
-        names = [node for node in nodes if isinstance(node, ast.Name)]
-        stored = {node.id for node in names if isinstance(node.ctx, ast.Store | ast.Del)}
-        inner = stored | {node.arg for node in nodes if isinstance(node, ast.arg)}
-        privatised = {name for node in nodes if isinstance(node, ast.Call) for name in self._privatised(node)}
-        loaded = {node.id for node in names if isinstance(node.ctx, ast.Load) and node not in privatised}
-        hidden = any(isinstance(node, ast.Attribute) and READING.match(node.attr) for node in nodes)
-        known = loaded <= self.public | self.ours | self.tools | BUILTINS | inner and not hidden
-        for each in nodes:
-            if isinstance(each, ast.Import | ast.ImportFrom):
-                module = str(getattr(each, "module", "")).split(".")[0]
-                made = {alias.asname or alias.name.split(".")[0] for alias in each.names}
-                ours = {alias.asname or alias.name for alias in each.names if alias.name in OURS}
-                self.ours = (self.ours - made) | (ours if module == PACKAGE else set())
-                plain = isinstance(each, ast.Import) and {alias.name for alias in each.names} <= TOOLS
-                self.tools = self.tools | made if plain else self.tools - made
-                self.public -= made
-        # what stands beside something unknown may have been changed by it
-        self.public = self.public | stored if known else self.public - stored - loaded
-        self.ours -= stored
-        self.tools -= stored
-        return known
-
-    def _privatised(self, call: ast.Call) -> list[ast.Name]:
-        """The names of private tables in a call whose result is public or privatised all the same."""
-        words = ast.unparse(call.func)
-        learns = words.endswith(".learn") and words.removesuffix(".learn") in self.public
-        if not learns and (words not in PRIVATISING or words.partition(".")[0] not in self.ours):
-            return []
-        given = [*call.args, *(each.value for each in call.keywords)]
-        return [each for each in given if isinstance(each, ast.Name)]
+        return Verdict("unsure", OWN_CODE if self.known.in_order else "cells that ran in another order")
 
 
 def text_of(value: Any) -> str:  # noqa: ANN401 - a text, or its lines, as notebooks store it
@@ -224,9 +218,9 @@ def _texts(outputs: list[Any]) -> list[str]:
     return found
 
 
-def _own_errors(outputs: list[Any]) -> bool:
+def _own_errors(errors: list[Any]) -> bool:
     """Whether all errors are ours, whose messages hold no value."""
-    return all(each.get("ename") in OWN_ERRORS for each in outputs if each["output_type"] == "error")
+    return all(each.get("ename") in OWN_ERRORS for each in errors)
 
 
 def lines_of_owner(text: str, *, markup: bool = False) -> tuple[str, bool]:

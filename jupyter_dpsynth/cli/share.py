@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["add_share", "shareable"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-LEDGER_LINE = "the ledger's line"
+OWN_LINE = "the ledger's line"
+ATTACHED = "pictures that were pasted into it"
+#: Other entries are of programs that we do not know: papermill keeps errors there, and a panel's state holds
+#: what its check-up has found.
+NOTEBOOK_METADATA = {"kernelspec", "language_info", "title", "authors"}
+CELL_METADATA = {"tags", "jupyter", "collapsed", "scrolled", "editable", "slideshow", "name", "format"}
 LONGEST = 60  # characters of a cell's code that are quoted in the list
 HOW = (
     "Look at each of these cells. Give it the tag dpsynth-share if its output may be passed on (in "
@@ -110,10 +115,16 @@ def shareable(
         The copy; what was removed, in words; and the cells of which it is not sure.
     """
     copied, reading = copy.deepcopy(notebook), Reading()
-    removed, unsure = [], []
-    copied.metadata.pop("widgets", None)  # the state of panels holds what their check-up has found
+    removed: list[str] = []
+    unsure: list[str] = []
+    _keep_only(copied.metadata, NOTEBOOK_METADATA)
     for number, cell in enumerate(copied.cells, start=1):
+        _keep_only(cell.metadata, CELL_METADATA)
         if cell.cell_type != "code":
+            if cell.get("attachments") and "dpsynth-share" not in cell.metadata.get("tags", []):
+                where = f"cell {number} ({text_of(cell.source).strip()[:LONGEST]})"
+                (removed if drop_unsure else unsure).append(f"{where}: {ATTACHED}")
+                del cell["attachments"]
             continue
         verdict = reading.judge(cell)
         if not cell.outputs:
@@ -128,6 +139,11 @@ def shareable(
             cell.outputs = [_note(f"[Removed before sharing: {verdict.why}.]")]
             removed.append(f"{where}: {verdict.why}")
     return copied, removed, unsure
+
+
+def _keep_only(metadata: Any, names: set[str]) -> None:  # noqa: ANN401 - of nbformat
+    for name in set(metadata) - names:
+        del metadata[name]
 
 
 def _clean(cell: Any) -> list[str]:  # noqa: ANN401 - nbformat's type
@@ -147,7 +163,7 @@ def _clean(cell: Any) -> list[str]:  # noqa: ANN401 - nbformat's type
             found = found or had
         left.append(output)
     cell.outputs = left
-    return [LEDGER_LINE] if found else []
+    return [OWN_LINE] if found else []
 
 
 def _note(text: str) -> Any:  # noqa: ANN401 - nbformat's type

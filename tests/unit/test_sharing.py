@@ -29,7 +29,6 @@ def notebook(*cells):
     return made
 
 
-SAME = f"The same table was learned with the same settings before, and the model is kept ({SECRET})."
 LOAD = ("%load_ext jupyter_dpsynth\nimport pandas as pd\ndf = pd.read_csv('patients.csv')",)
 LEARN = ("%%dpsynth learn df\nepsilon = 1", shown(f"✓ Finished\n{LEDGER}\nLearned as 'synthesizer'."))
 
@@ -51,13 +50,6 @@ def test_what_is_for_the_owner_is_removed_and_said_to_be(source):
     assert "[Removed before sharing: " in copied.cells[-1].outputs[0].text
     assert any(line.startswith("cell 3 (%dpsynth ") for line in removed)
     assert unsure == []
-
-
-def test_that_a_table_was_learned_before_is_not_passed_on():
-    stream = v4.new_output("stream", name="stdout", text=f"{SAME}\nuse, again or cancel: use\n")
-    copied, removed, _ = shareable(notebook(LOAD, ("%dpsynth learn df", stream)))
-    assert SECRET not in nbformat.writes(copied)
-    assert removed == ["cell 2 (%dpsynth learn df): the ledger's line"]
 
 
 def test_of_a_training_only_the_ledgers_line_goes():
@@ -90,6 +82,17 @@ def test_of_a_training_only_the_ledgers_line_goes():
         "from jupyter_dpsynth.notebook.session import current_session\ncurrent_session().namespace['df']",
         "!cat patients.csv",
         "%whos",
+        "df = df.dropna()\ndf.head()",
+        "df += 1\ndf",
+        "[df for df in [df]]",
+        "def show(rows=df):\n    df = 1\n    return rows\nshow()",
+        "for df_synth in [df]:\n    print(df_synth)",
+        "pd.eval('df')",
+        "df_synth.query('age > @df.age.max()')",
+        "import patients",
+        "%%dpsynth learn df\nbounds = {'age': (df.age.min(), df.age.max())}",
+        "%dpsynth synthesize {len(df)}",
+        "%dpsynth calc --rows len(df)",
     ],
 )
 def test_what_may_show_private_rows_is_refused_until_the_owner_decides(source):
@@ -118,6 +121,10 @@ def test_what_may_show_private_rows_is_refused_until_the_owner_decides(source):
         "%dpsynth compare",
         "%dpsynth receipt",
         "from jupyter_dpsynth import HighDimConfig\nHighDimConfig(epsilon=2)",
+        "df_synth.query('age < 30')",
+        "for name in df_synth:\n    print(name, df_synth[name].map(lambda value: value + 1).sum())",
+        "many = 2 * 5\n%dpsynth synthesize {many} --output more\n%dpsynth compare --report out.html",
+        "%%dpsynth learn df\nepsilon = 1\nprivacy_unit = person\nbounds = {'age': (0, 120)}",
     ],
 )
 def test_what_is_synthetic_or_privatised_stays(source):
@@ -125,6 +132,79 @@ def test_what_is_synthetic_or_privatised_stays(source):
     copied, _, unsure = shareable(notebook(*cells))
     assert unsure == []
     assert "a synthetic figure" in nbformat.writes(copied)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("other = df_synth", "other['x'] = df['x']", "df_synth"),
+        ("box = []", "box.append(df_synth)", "df_synth['x'] = df['x']", "box"),
+        ("def rows():\n    return df_synth", "df_synth = df", "rows()"),
+        ("def swap():\n    global df_synth\n    df_synth = df", "%dpsynth synthesize 5", "df_synth"),
+        ("%%time\ndf_synth = df", "df_synth"),
+        ("%run prepare.py", "df_synth"),
+        ("from prepare import *", "df_synth"),
+        ("[df for df in [1]]", "df"),
+        ("%dpsynth doctor df --convert df_synth", "df_synth"),
+        ("df_synth = df", "%dpsynth synthesize 10 output=made", "df_synth"),
+        ("while len(df_synth) > 1:\n    shown = df_synth\n    df_synth = df", "shown"),
+    ],
+)
+def test_a_variable_is_known_only_while_nothing_else_can_have_been_bound_to_it(cells):
+    last = (cells[-1], shown(SECRET))
+    made = notebook(LOAD, LEARN, ("%dpsynth synthesize 10",), *((each,) for each in cells[:-1]), last)
+    _, _, (line,) = shareable(made)
+    assert line.startswith(f"cell {len(made.cells)} (")
+
+
+def test_what_a_cell_sets_is_not_known_if_it_failed_or_did_not_run():
+    failed = v4.new_output("error", ename="ConfigError", evalue="--rows", traceback=[])
+    _, _, (line,) = shareable(notebook(LOAD, ("%dpsynth shield df --rows x", failed), ("df", shown(SECRET))))
+    assert line.startswith("cell 3 (df)")
+    made = notebook(LOAD, ("df = pd.DataFrame()",), ("df", shown(SECRET)))
+    made.cells[1].execution_count, made.cells[2].execution_count = None, 2
+    _, _, (line,) = shareable(made)
+    assert line.startswith("cell 3 (df)")
+
+
+def test_code_after_a_cell_that_is_gone_is_not_trusted_until_what_it_uses_is_made_again():
+    cells = LOAD, LEARN, ("%dpsynth synthesize 10",), ("df_synth", shown("made"))
+    made = notebook(*cells)
+    made.cells[3].execution_count = 5  # the fourth may have been `df_synth = df`
+    _, _, (line,) = shareable(made)
+    assert "restart, run all" in line
+    again = notebook(*cells)
+    again.cells[2].execution_count, again.cells[3].execution_count = 5, 6
+    assert shareable(again)[2] == []
+
+
+def test_that_a_model_of_the_same_rows_is_kept_is_for_the_owner():
+    question = (
+        f"The same table was learned with the same settings before, and the model is kept ({SECRET}).\n"
+        "'use' takes it and spends nothing; 'again' spends epsilon = 1 once more. In the cell's "
+        "first line, --reuse or --again answers beforehand.\nuse, again or cancel: use\n"
+        f"synthesizer is the kept model of the same table and settings: {SECRET}. Nothing was spent.\n"
+    )
+    told = v4.new_output("stream", name="stdout", text=question)
+    copied, removed, unsure = shareable(notebook(LOAD, ("%dpsynth learn df", told)))
+    assert copied.cells[1].outputs == []
+    assert removed == ["cell 2 (%dpsynth learn df): the ledger's line"]
+    assert unsure == []
+
+
+def test_metadata_of_other_programs_go_and_pasted_pictures_are_asked_about():
+    made = notebook(LOAD)
+    made.metadata["papermill"] = {"exception": SECRET}
+    made.cells[0].metadata["papermill"] = {"exception": SECRET}
+    picture = {"a.png": {"image/png": SECRET}}
+    made.cells.append(v4.new_markdown_cell("![a](attachment:a.png)", attachments=picture))
+    _, _, (line,) = shareable(made)
+    assert line.startswith("cell 2 (![a](attachment:a.png)): pictures")
+    copied, removed, unsure = shareable(made, drop_unsure=True)
+    assert SECRET not in nbformat.writes(copied)
+    assert (removed, unsure) == ([line], [])
+    made.cells[1].metadata["tags"] = ["dpsynth-share"]
+    assert SECRET in nbformat.writes(shareable(made)[0])
 
 
 def test_learning_in_python_gives_what_may_be_shown():
