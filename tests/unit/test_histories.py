@@ -15,6 +15,7 @@ from jupyter_dpsynth import (
     MetadataError,
     MetaExtractor,
 )
+from jupyter_dpsynth.evaluation.histories import compare_histories
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from tests.support.hospital import hospital, hospital_meta
@@ -235,3 +236,22 @@ def test_too_few_persons_cost_their_count_only():
     tables = hospital(30)
     with pytest.raises(DataError, match="too few persons"):
         HighDimSynthesizer(hospital_meta(tables), config(epsilon=0.1)).learn(tables)
+
+
+def test_the_comparison_is_near_zero_for_the_real_tables_and_sees_what_is_shuffled(learned):
+    synthesizer, tables = learned
+    same = compare_histories(synthesizer, tables, tables)
+    assert same.metrics["distance"].max() == 0
+    assert same.integrity == {"visits": 1.0}
+    assert "epsilon does not cover" in repr(same)
+    made = compare_histories(synthesizer, tables, synthesizer.synthesize(1500, seed=9))
+    assert made.ordered == {"visits": 1.0}
+    visits = tables["visits"].copy()
+    visits["diagnosis"] = np.random.default_rng(0).permutation(visits["diagnosis"])
+    shuffled = compare_histories(synthesizer, tables, {**tables, "visits": visits}).metrics.set_index(
+        "metric"
+    )
+    assert shuffled.loc["number of rows", "distance"] == 0
+    assert shuffled.loc["row's column", "distance"] < 0.005  # rows beyond the most of a person change places
+    follows = shuffled.loc["row before x row, same column"]
+    assert follows["distance"] > 2 * follows["floor"]

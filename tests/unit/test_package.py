@@ -18,6 +18,7 @@ def test_the_public_names_are_these():
     assert set(jupyter_dpsynth.__all__) == {
         "ArtifactError",
         "BudgetExhaustedError",
+        "Children",
         "ConfigError",
         "Combinations",
         "ConfigPanel",

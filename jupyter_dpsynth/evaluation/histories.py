@@ -1,0 +1,313 @@
+"""How close synthetic tables of persons with histories come to the real ones: for the owner's eyes only.
+
+Names in brackets are those of SDMetrics, which measures 1 less the same distance, or the same on other cells.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from jupyter_dpsynth.errors import ConfigError, DataError, shielded
+from jupyter_dpsynth.persons.histories import read_histories
+from jupyter_dpsynth.sources.values import comparable, missing_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from jupyter_dpsynth.metadata.tables import Children, TablesMeta
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+
+__all__ = ["HistoryReport", "compare_histories"]
+
+BANNER = "For your eyes only: these figures are exact, and epsilon does not cover them."
+CATEGORIES = 12  # the commonest, as cells
+FEW_VALUES = 12  # of a number: each is a cell; else tenths of the rows are
+HALVES = "floor"
+
+
+@dataclass(frozen=True, eq=False)
+class HistoryReport:
+    """Distances of synthetic tables from real ones.
+
+    Attributes:
+        metrics: One row a metric, with the columns 'table', 'metric', 'distance' (0 is equal, 1 is disjoint)
+            and 'floor': the same distance between two halves of the real persons.
+        integrity: Share of synthetic rows whose key is a synthetic person's (ReferentialIntegrity), by table.
+        ordered: Share of synthetic rows that are not before the person's previous row, by table.
+    """
+
+    metrics: pd.DataFrame
+    integrity: dict[str, float]
+    ordered: dict[str, float]
+
+    def __repr__(self) -> str:
+        """The figures in a monospaced table."""
+        return f"{BANNER}\n{self.metrics.round(4).to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        table: str = self.metrics.round(4).to_html(index=False, escape=True)
+        return f"<p>{BANNER}</p>{table}"
+
+
+def compare_histories(
+    synthesizer: HighDimSynthesizer,
+    tables: Mapping[str, pd.DataFrame],
+    tables_synth: Mapping[str, pd.DataFrame],
+) -> HistoryReport:
+    """Compare synthetic tables of persons with the real ones: for the owner's eyes only.
+
+    Args:
+        synthesizer: The synthesizer that learned them.
+        tables: The real tables by name.
+        tables_synth: Synthetic tables, as `synthesize` makes them.
+
+    Returns:
+        Total-variation distances: of the number of rows of a person (CardinalityShapeSimilarity) and its
+        table with each of the person's columns; of tables of a person's column and a row's (intertable
+        trends), of two columns of a row, of a column and the same or another one in the row before and in the
+        one before that; of gaps and first values. Cells are those of the real rows: tenths, or the commonest
+        categories. And Kolmogorov-Smirnov distances of a person's mean (StatisticMSAS) and mean step
+        (InterRowMSAS).
+
+    Raises:
+        ConfigError: One table was learned, not several.
+        DataError: The tables are not those that were learned.
+
+    Privacy:
+        Not covered by epsilon: figures are exact.
+    """
+    from jupyter_dpsynth.persons.learned import LearnedPersons
+
+    learned = synthesizer.learned
+    if not isinstance(learned, LearnedPersons):
+        raise ConfigError(
+            "one table was learned: compare it with UtilityReport.against_original(df, df_synth)."
+        )
+    meta, key = learned.meta, learned.key
+    for given in (tables, tables_synth):
+        if set(given) != set(meta.tables):
+            raise DataError(f"pass the tables {', '.join(map(repr, meta.tables))} as a dict of DataFrames.")
+        for name, each in meta.tables.items():
+            each.check(given[name])
+    return shielded(lambda: _compared(tables, tables_synth, meta, key), "the comparison failed")
+
+
+def _compared(
+    tables: Mapping[str, pd.DataFrame], tables_synth: Mapping[str, pd.DataFrame], meta: TablesMeta, key: str
+) -> HistoryReport:
+    halves = _halves(tables, meta, key)
+    found: list[dict[str, Any]] = []
+    for place, children in enumerate(meta.children):
+        views = [_View(each, meta, place, key) for each in (tables, tables_synth, *halves)]
+        cells = views[0].cells()
+        coded = [{name: cells[name](view.columns[name]) for name in cells} for view in views]
+        figures = _distances(cells, views[0], coded[0], views[1], coded[1])
+        floors = _distances(cells, views[2], coded[2], views[3], coded[3])
+        found += [
+            {"table": children.table, "metric": name, "distance": value, HALVES: floors.get(name, np.nan)}
+            for name, value in figures.items()
+        ]
+    return HistoryReport(pd.DataFrame(found), *_kept(tables_synth, meta, key))
+
+
+def _halves(
+    tables: Mapping[str, pd.DataFrame], meta: TablesMeta, key: str
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """The rows of every other person, and those of the others."""
+    known = pd.unique(pd.concat([tables[meta.parent or meta.children[0].table][key]]))
+    first = set(np.random.default_rng(0).permutation(known)[: len(known) // 2].tolist())
+    inside = {name: df[key].isin(first) for name, df in tables.items()}
+    return (
+        {name: df[inside[name]].reset_index(drop=True) for name, df in tables.items()},
+        {name: df[~inside[name]].reset_index(drop=True) for name, df in tables.items()},
+    )
+
+
+def _kept(
+    tables: Mapping[str, pd.DataFrame], meta: TablesMeta, key: str
+) -> tuple[dict[str, float], dict[str, float]]:
+    """What must hold in synthetic tables: keys that fit, and rows in order."""
+    integrity, ordered = {}, {}
+    for each in meta.children:
+        df = tables[each.table]
+        fits = df[key].isin(tables[meta.parent][key]) if meta.parent else pd.Series(data=True, index=df.index)
+        integrity[each.table] = float(fits.mean()) if len(df) else 1.0
+        if each.column is not None:
+            values = pd.Series(comparable(df[each.column]).astype(np.float64))
+            steps = values.groupby(df[key].to_numpy()).diff().dropna()
+            right = steps <= 0 if each.descending else steps >= 0
+            ordered[each.table] = float(right.mean()) if len(steps) else 1.0
+    return integrity, ordered
+
+
+class _Cells:
+    """Cells of a column of the real rows."""
+
+    def __init__(self, values: pd.Series) -> None:
+        numbers = _numbers(values)
+        self._edges = self._names = None
+        if numbers is None or len(np.unique(numbers[~np.isnan(numbers)])) <= FEW_VALUES:
+            common = values.dropna().astype(str).value_counts().index[:CATEGORIES]
+            self._names = {name: place for place, name in enumerate(common)}
+            self.size = len(self._names) + 2
+        else:
+            self._edges = np.unique(np.nanquantile(numbers, np.arange(1, 10) / 10))
+            self.size = len(self._edges) + 2
+
+    def __call__(self, values: pd.Series) -> NDArray[np.int64]:
+        """The cell of each value; the last one is that of missing ones."""
+        absent = missing_values(values)
+        if self._edges is not None:
+            numbers = _numbers(values)
+            found = np.searchsorted(self._edges, np.zeros(len(values)) if numbers is None else numbers)
+        else:
+            named = self._names or {}
+            found = values.astype(str).map(named).fillna(self.size - 2).to_numpy(np.int64)
+        return np.where(absent, self.size - 1, found).astype(np.int64)
+
+
+def _numbers(values: pd.Series) -> NDArray[np.float64] | None:
+    """Numbers, times and durations as float64, NaN where missing; None for anything else."""
+    kinds = pd.api.types
+    if kinds.is_bool_dtype(values.dtype):
+        return None
+    if kinds.is_numeric_dtype(values.dtype):
+        return values.to_numpy(np.float64, na_value=np.nan)
+    if kinds.is_datetime64_any_dtype(values.dtype) or kinds.is_timedelta64_dtype(values.dtype):
+        found = comparable(values).astype(np.float64)
+        return np.where(missing_values(values), np.nan, found)
+    return None
+
+
+class _View:
+    """One table of events beside its persons."""
+
+    def __init__(self, tables: Mapping[str, pd.DataFrame], meta: TablesMeta, place: int, key: str) -> None:
+        histories = read_histories(tables, meta, key, np.random.default_rng(0))
+        self.children: Children = meta.children[place]
+        self.events = histories.events[place]
+        number = f"{self.children.number}"
+        others = {each for one in meta.children for each in (one.number, one.first)}
+        ids = {key} | {
+            each.name
+            for each in (meta.tables[meta.parent].columns if meta.parent else ())
+            if each.kind == "id"
+        }
+        self.persons = [name for name in histories.df if name not in others | ids]
+        self.rows = [name for name in self.events.df if name != self.children.gap]
+        self.columns: dict[tuple[str, str], pd.Series] = {("number", ""): histories.df[number].astype(str)}
+        self.columns |= {("person", name): histories.df[name] for name in self.persons}
+        self.columns |= {("row", name): self.events.df[name] for name in self.rows}
+        if self.children.column is not None:
+            self.columns["gap", ""] = self.events.df[self.children.gap]
+            self.columns["first", ""] = histories.df[self.children.first]
+
+    def cells(self) -> dict[tuple[str, str], _Cells]:
+        """Cells of its columns."""
+        return {name: _Cells(values) for name, values in self.columns.items()}
+
+    def after(self, steps: int) -> NDArray[np.int64]:
+        """Rows that are so many places behind another one of their person."""
+        return np.flatnonzero(self.events.position >= steps)
+
+
+Codes = dict[tuple[str, str], "NDArray[np.int64]"]
+
+
+def _distances(
+    cells: dict[tuple[str, str], _Cells], one: _View, real: Codes, two: _View, made: Codes
+) -> dict[str, float]:
+    """Every metric, by name."""
+    both = ((one, real), (two, made))
+
+    def apart(first: tuple[str, str], second: tuple[str, str] | None, pick: Callable[[_View], Any]) -> float:
+        """Distance of the joint distributions of one or two columns, of what `pick` chooses of each."""
+        tables = []
+        for view, codes in both:
+            chosen = pick(view)
+            cell = codes[first][chosen[0]]
+            if second is not None:
+                cell = cell * cells[second].size + codes[second][chosen[1]]
+            counts = np.bincount(cell, minlength=cells[first].size * (cells[second].size if second else 1))
+            tables.append(counts / max(counts.sum(), 1))
+        return float(0.5 * np.abs(tables[0] - tables[1]).sum())
+
+    def mean(values: list[float]) -> float:
+        return float(np.mean(values)) if values else np.nan
+
+    def of_person(_: _View) -> Any:  # noqa: ANN401 - indices
+        return slice(None), slice(None)
+
+    def with_person(view: _View) -> Any:  # noqa: ANN401 - indices
+        return view.events.person, slice(None)
+
+    def before(steps: int) -> Callable[[_View], Any]:
+        return lambda view: (view.after(steps) - steps, view.after(steps))
+
+    number, persons, rows = (
+        ("number", ""),
+        [("person", n) for n in one.persons],
+        [("row", n) for n in one.rows],
+    )
+    found = {
+        "number of rows": apart(number, None, of_person),
+        "number x person's column": mean([apart(number, each, of_person) for each in persons]),
+        "person's column x row's": mean([apart(p, r, with_person) for p in persons for r in rows]),
+        "number x row's column": mean([apart(number, each, with_person) for each in rows]),
+        "row's column": mean([apart(each, None, of_person) for each in rows]),
+        "two columns of a row": mean([apart(*pair, of_person) for pair in itertools.combinations(rows, 2)]),
+        "row before x row, same column": mean([apart(each, each, before(1)) for each in rows]),
+        "row before x row, two columns": mean([apart(a, b, before(1)) for a in rows for b in rows if a != b]),
+        "two rows before x row, same column": mean([apart(each, each, before(2)) for each in rows]),
+    }
+    if one.children.column is not None:
+        gap = ("gap", "")
+        found["gap"] = apart(gap, None, lambda view: (view.after(1), None))
+        found["gap x row before"] = mean([apart(each, gap, before(1)) for each in rows])
+        found["first value"] = apart(("first", ""), None, of_person)
+    return found | _of_persons(one, two)
+
+
+def _of_persons(one: _View, two: _View) -> dict[str, float]:
+    """Kolmogorov-Smirnov distances of a person's mean value and mean step, of numbers."""
+    means, steps = [], []
+    for name in one.rows:
+        values = [_numbers(view.columns["row", name]) for view in (one, two)]
+        if values[0] is None or values[1] is None:
+            continue
+        pairs = list(zip((one, two), values, strict=True))
+        means.append(
+            _ks(*(_by_person(numbers, view.events.person) for view, numbers in pairs if numbers is not None))
+        )
+        steps.append(_ks(*(_steps(numbers, view) for view, numbers in pairs if numbers is not None)))
+    if not means:
+        return {}
+    return {
+        "mean of a person (StatisticMSAS)": float(np.mean(means)),
+        "mean step of a person (InterRowMSAS)": float(np.mean(steps)),
+    }
+
+
+def _steps(numbers: NDArray[np.float64], view: _View) -> NDArray[np.float64]:
+    later = view.after(1)
+    return _by_person(numbers[later] - numbers[later - 1], view.events.person[later])
+
+
+def _by_person(numbers: NDArray[np.float64], person: NDArray[np.int64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = pd.Series(numbers).groupby(person).mean().dropna().to_numpy()
+    return found
+
+
+def _ks(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
+    from scipy.stats import ks_2samp
+
+    if not len(one) or not len(two):
+        return float(len(one) != len(two))
+    return float(ks_2samp(one, two).statistic)
