@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["MeasuredEvents", "empty_blocks", "event_pairs", "measure_events"]
 
 MOST_ENDS_NAMED = 5
+OF_A_COLUMN = Fraction(1, 4)  # what the time that is left in a window gets of a column's histogram
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +149,9 @@ def measure_events(
         codes[events.position == 0, 0] = -1
     state = state_codes(events.position, events.number[events.person], _left(events, meta, children))
     columns = len(codec.columns)
-    allowance = releases.allowance(MARGINALS, Fraction(1, columns + windowed))
+    # how much of a window is left has few cells, and is only an input
+    whole = Fraction(columns) + (OF_A_COLUMN if windowed else 0)
+    allowance = releases.allowance(MARGINALS, 1 / whole)
     noise = cap * allowance.noise
     counts, shares = [], []
     for column, each in enumerate(codec.columns):
@@ -164,7 +167,8 @@ def measure_events(
     left = None
     if windowed:
         size = len(TIMES_LEFT) + 1
-        left = to_shares(cap * measure_shares(state[:, 2], events.person, size, cap, allowance), 1.0)
+        little = releases.allowance(MARGINALS, OF_A_COLUMN / whole)
+        left = to_shares(cap * measure_shares(state[:, 2], events.person, size, cap, little), 1.0)
     report(f"measuring pairs of columns of {children.table!r}")
     blocks = Blocks(tuple(persons.codec.sizes.tolist()), (tuple(codec.sizes.tolist()),), (windowed,))
     dependence = _dependence(

@@ -69,7 +69,8 @@ __all__ = [
 PERSONS = "persons"  # what the table of persons is called where it has no name
 FOLLOWED = "events after which another comes"
 FOLLOWED_SHARE = 0.02
-DISCOVERY = 0.4  # of an event column's histograms find its values; with the rest all rows are counted
+DISCOVERY = 0.25  # of an event column's histograms find its values; with the rest all rows are counted
+EVENT_COLUMN = 1.5  # columns of persons that get as much: of a capped count each person adds less than one
 NOT_OF_EVENTS = (DIFFERENCES, ORDERINGS)
 STEPS = 400
 UNCLIPPED = 4.0
@@ -184,8 +185,13 @@ def plan_persons(
     planned: list[PlannedRelease] = [] if count is None else [count]
     spent = COUNT_SHARE
     names = [meta.parent or PERSONS, *(each.table for each in meta.children)]
+    persons_columns = len(metas[0].learned)
+    own_pairs = persons_columns * (persons_columns - 1) // 2
+    weights = persons_columns + EVENT_COLUMN * (columns - persons_columns)
     for place, (name, own) in enumerate(zip(names, metas, strict=True)):
-        shares = _shares(own, snr, len(own.learned) / columns, pairs[place - 1] if place else None)
+        part = len(own.learned) * (EVENT_COLUMN if place else 1.0) / weights
+        told = (pairs[place - 1] if place else own_pairs) / max(own_pairs + sum(pairs), 1)
+        shares = _shares(own, snr, part, told, pairs[place - 1] if place else None)
         for measurement, (share, detail, sensitivity) in shares.items():
             sigma = share_sigma(share, mu)
             planned.append(
@@ -225,7 +231,7 @@ def _table_plans(
 
 
 def _shares(
-    own: DataFrameMeta, snr: float, part: float, pairs: int | None
+    own: DataFrameMeta, snr: float, part: float, told: float, pairs: int | None
 ) -> dict[str, tuple[float, str, float]]:
     """For each measurement of a table its share of the squared budget, its detail, and its sensitivity.
 
@@ -233,6 +239,7 @@ def _shares(
         own: The table's metadata.
         snr: Signal relative to noise.
         part: Its share of all columns.
+        told: Its share of all pairs.
         pairs: Of events, how many pairs are measured; None for the table of persons.
     """
     columns = len(own.learned)
@@ -243,14 +250,13 @@ def _shares(
     }
     if pairs is None:
         if PAIRS in found:
-            share, detail, _ = found[PAIRS]
-            found[PAIRS] = share, detail, math.sqrt(columns * (columns - 1) // 2)
+            found[PAIRS] = told * PAIR_SHARE, found[PAIRS][1], math.sqrt(columns * (columns - 1) // 2)
         return found
     values, marginals = found[VALUE_HISTOGRAMS], found[MARGINALS]
     moved = (1 - DISCOVERY) * values[0]
     found[VALUE_HISTOGRAMS] = (values[0] - moved, values[1], 1.0)
     found[MARGINALS] = (marginals[0] + moved, f"{columns} columns; a person counts once", 1.0)
-    found[PAIRS] = (part * PAIR_SHARE, f"{pairs} pairs; a person counts once", math.sqrt(pairs))
+    found[PAIRS] = (told * PAIR_SHARE, f"{pairs} pairs; a person counts once", math.sqrt(pairs))
     named = sum(isinstance(each, CategoricalMeta) for each in own.learned)
     if named:
         found[FOLLOWED] = (part * FOLLOWED_SHARE, f"{named} columns; a person counts once", 1.0)
