@@ -79,7 +79,7 @@ def test_a_colleague_opens_a_file_trains_looks_and_downloads(link: str, table: P
         page.get_by_role("button", name="Synthesize").click()
         page.wait_for_selector("text=This cost no epsilon", timeout=60_000)
         page.get_by_role("button", name="Compare").click()
-        page.wait_for_selector("text=Synthetic table against the noisy measurements", timeout=120_000)
+        page.wait_for_selector("text=Dependence of every pair of columns", timeout=120_000)
         page.get_by_role("button", name="Make downloads").click()
         with page.expect_download() as download:
             page.click("a[download='synthetic.csv']", timeout=60_000)
