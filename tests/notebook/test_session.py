@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.displaypub import CapturingDisplayPublisher
 
-from jupyter_dpsynth.notebook.output import Slot, mime_bundle
+from jupyter_dpsynth.notebook.output import Slot, Working, mime_bundle
 from jupyter_dpsynth.notebook.session import current_session
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class Publisher(CapturingDisplayPublisher):  # type: ignore[misc]
 
     def publish(self, data: dict[str, Any], *, transient: Any = None, update: bool = False, **_: Any) -> None:
         """Keep what is told."""
-        self.outputs.append((CELL.get(), data["text/plain"], transient["display_id"], update))
+        name = (transient or {}).get("display_id", "")
+        self.outputs.append((CELL.get(), data["text/plain"], name, update))
 
 
 def test_a_slot_is_filled_from_another_thread_in_the_place_that_its_cell_gave_it(
@@ -50,6 +52,24 @@ def test_a_slot_is_filled_from_another_thread_in_the_place_that_its_cell_gave_it
         ("first cell", "a result", name, True),
         ("first cell", "", name, True),
     ]
+
+
+def test_a_result_takes_the_place_of_what_showed_that_time_passes(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = Publisher()
+    monkeypatch.setattr(shell.ip, "display_pub", publisher)
+    with Working("Comparing", "text") as work:
+        while not publisher.outputs:
+            time.sleep(0.05)
+    work.show(mime_bundle("the result"))
+    assert publisher.outputs[0][1].startswith("● Comparing, ")
+    assert publisher.outputs[-1][1:] == ("the result", publisher.outputs[0][2], True)
+    with Working("Comparing", "text") as work:
+        pass
+    count = len(publisher.outputs)
+    work.show(mime_bundle("at once"))
+    assert len(publisher.outputs) == count + 1
 
 
 def test_clearing_a_slot_without_a_place_shows_nothing(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
