@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.display.words import epsilon_text
@@ -147,17 +147,16 @@ class KeptModels:
                     )
         return sorted(found, key=lambda model: (-model.modified, model.run))
 
-    def all(self) -> list[KeptModel]:
-        """All models, newest first."""
-        files = self._files()
-        if not files:
+    def _known(self, models: list[KeptModel]) -> list[KeptModel]:
+        """The same with what the ledger knows of them."""
+        if not models:
             return []
         runs = {run.id: run for dataset in self._ledger.summary().datasets for run in dataset.runs}
-        return [
-            KeptModel(each.run, each.path, each.size, each.modified, each.settings, each.content, found)
-            for each in files
-            for found in [runs.get(each.run)]
-        ]
+        return [replace(model, entry=runs.get(model.run)) for model in models]
+
+    def all(self) -> list[KeptModel]:
+        """All models, newest first."""
+        return self._known(self._files())
 
     def learned_with(self, config: HighDimConfig, df_meta: DataFrameMeta) -> list[KeptModel]:
         """The models of tables with these columns, declarations and parameters, newest first.
@@ -166,12 +165,13 @@ class KeptModels:
             config: The parameters.
             df_meta: The columns and what is declared of them.
         """
-        if not any(self._files()):
+        files = self._files()
+        if not files:
             return []
         if config.privacy_unit is not None:
             df_meta = df_meta.with_id(config.privacy_unit)
         key = self._settings_key(config, df_meta)
-        return [model for model in self.all() if model.settings == key]
+        return self._known([model for model in files if model.settings == key])
 
     def find(self, run: str = "") -> KeptModel:
         """One model.
