@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import jupyter_dpsynth.datasets as datasets  # noqa: PLR0402 - mypy sees no attribute otherwise
     from jupyter_dpsynth.config import HighDimConfig
-    from jupyter_dpsynth.constraints import Combinations, Ordering
+    from jupyter_dpsynth.constraints import Combinations, Elapsed, Ordering, Total
     from jupyter_dpsynth.errors import (
         ArtifactError,
         BudgetExhaustedError,
@@ -44,6 +44,7 @@ __all__ = [
     "DPSynthError",
     "DataError",
     "DataFrameMeta",
+    "Elapsed",
     "HighDimConfig",
     "HighDimSynthesizer",
     "MetaExtractor",
@@ -52,6 +53,7 @@ __all__ = [
     "NotLearnedError",
     "Ordering",
     "PrivacyLedger",
+    "Total",
     "UtilityReport",
     "WorkerLostError",
     "__version__",
@@ -63,8 +65,10 @@ __all__ = [
 
 _HOME = {
     "Combinations": "constraints",
+    "Elapsed": "constraints",
     "Ordering": "constraints",
     "Children": "metadata.tables",
+    "Total": "constraints",
     "ConfigPanel": "notebook.panel",
     "DataFrameMeta": "metadata",
     "HighDimConfig": "config",

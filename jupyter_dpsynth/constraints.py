@@ -4,8 +4,10 @@ A constraint is a statement of the user about what is possible at all, known wit
 table ('nobody leaves before arriving'). What a single column may contain is a condition: see `where` of
 `HighDimSynthesizer.synthesize`.
 
+Where a column follows from others ('age is the years since birth'), it is computed from these instead.
+
 Privacy:
-    Rows of the model that break a constraint are drawn again: post-processing, free.
+    Rows of the model that break a constraint are drawn again, or computed: post-processing, free.
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
-from jupyter_dpsynth.metadata.columns import DatetimeMeta
+from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.metadata.declarations import microseconds_of
 from jupyter_dpsynth.metadata.kinds import kind_of
 from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
 from jupyter_dpsynth.sources.moments import require_clear
 from jupyter_dpsynth.sources.objects import same_key
-from jupyter_dpsynth.sources.values import comparable, is_duration, time_values
+from jupyter_dpsynth.sources.values import comparable, is_duration, number_values, time_values
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -32,7 +34,16 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
 
-__all__ = ["Combinations", "Constraint", "Ordering", "check_constraints"]
+__all__ = ["Combinations", "Constraint", "Derivation", "Elapsed", "Ordering", "Total", "check_constraints"]
+
+MICROSECONDS = {
+    "weeks": 604_800_000_000,
+    "days": 86_400_000_000,
+    "hours": 3_600_000_000,
+    "minutes": 60_000_000,
+    "seconds": 1_000_000,
+}
+UNITS = ("years", "months", *MICROSECONDS)
 
 
 @dataclass(frozen=True)
@@ -157,7 +168,102 @@ def _moment(value: Any, name: str, zone: dt.tzinfo | None, *, length: bool) -> i
         raise ConfigError(f"{told} {shown(value)}, but it holds {what}: give {what}, or None.") from None
 
 
-Constraint = Ordering | Combinations
+@dataclass(frozen=True)
+class Total:
+    """A column of numbers is the sum of others (price = net + tax), and is computed from them.
+
+    Attributes:
+        column: The sum.
+        parts: The columns that add up to it, at least two.
+    """
+
+    column: str
+    parts: tuple[str, ...]
+
+    def __init__(self, column: str, parts: Sequence[str]) -> None:
+        if isinstance(parts, str) or len(tuple(parts)) < 2 or column in parts:
+            raise ConfigError(
+                f"Total({shown(column)}, {shown(parts)}): give at least two other columns that add up to it."
+            )
+        object.__setattr__(self, "column", column)
+        object.__setattr__(self, "parts", tuple(parts))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it concerns."""
+        return self.column, *self.parts
+
+    def check(self, df_meta: DataFrameMeta) -> None:
+        """Raise ConfigError unless all columns hold numbers."""
+        _require_numbers("Total", self.columns, df_meta)
+
+    def values(self, df: pd.DataFrame) -> NDArray[np.float64]:
+        """What the column is in each row, float64 `[n]`; NaN where a part is missing."""
+        found: NDArray[np.float64] = sum(number_values(df[part]) for part in self.parts)  # type: ignore[assignment]
+        return found
+
+
+@dataclass(frozen=True)
+class Elapsed:
+    """A column counts whole units of time between two others (age at admission), and is computed from them.
+
+    Attributes:
+        column: The number of units that have passed in full; it is negative if the second time is earlier.
+        since: Points in time from which is counted.
+        until: Points in time to which is counted.
+        unit: 'years' or 'months' by the calendar, 'weeks', 'days', 'hours', 'minutes' or 'seconds'.
+    """
+
+    column: str
+    since: str
+    until: str
+    unit: str = "years"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it concerns."""
+        return self.column, self.since, self.until
+
+    def check(self, df_meta: DataFrameMeta) -> None:
+        """Raise ConfigError unless a number is counted between two points in time."""
+        if self.unit not in UNITS:
+            hint = did_you_mean(str(self.unit), UNITS)
+            raise ConfigError(
+                f"Elapsed: unit = {shown(self.unit)} is not allowed: one of {', '.join(UNITS)}.{hint}"
+            )
+        _require_numbers("Elapsed", self.columns[:1], df_meta)
+        for name in self.columns[1:]:
+            meta = df_meta[name]
+            if not isinstance(meta, DatetimeMeta) or meta.is_duration:
+                raise ConfigError(f"Elapsed: column {name!r} does not hold points in time.")
+
+    def values(self, df: pd.DataFrame) -> NDArray[np.float64]:
+        """What the column is in each row, float64 `[n]`; NaN where one of both times is missing."""
+        import numpy as np
+
+        (start, unknown), (end, absent) = (
+            time_values(df[name], duration=False) for name in (self.since, self.until)
+        )
+        if self.unit in MICROSECONDS:
+            far = 2**61  # beyond it a difference could overflow
+            counted = (np.clip(end, -far, far) - np.clip(start, -far, far)) // MICROSECONDS[self.unit]
+        else:
+            first, last = (each.astype("datetime64[us]") for each in (start, end))
+            months = [each.astype("datetime64[M]") for each in (first, last)]
+            within = [each - month for each, month in zip((first, last), months, strict=True)]
+            counted = (months[1] - months[0]).astype(np.int64) - (within[1] < within[0])
+            counted = counted // 12 if self.unit == "years" else counted
+        return np.where(unknown | absent, np.nan, counted.astype(np.float64))
+
+
+Derivation = Total | Elapsed
+Constraint = Ordering | Combinations | Derivation
+
+
+def _require_numbers(kind: str, names: Sequence[str], df_meta: DataFrameMeta) -> None:
+    for name in names:
+        if not isinstance(df_meta[name], ContinuousMeta):
+            raise ConfigError(f"{kind}: column {name!r} does not hold numbers.")
 
 
 def check_constraints(constraints: Any, df_meta: DataFrameMeta) -> tuple[Constraint, ...]:  # noqa: ANN401
@@ -166,11 +272,12 @@ def check_constraints(constraints: Any, df_meta: DataFrameMeta) -> tuple[Constra
     Raises:
         ConfigError: Something else was given, or a column does not exist or fit.
     """
-    given = (constraints,) if isinstance(constraints, Ordering | Combinations) else constraints
-    if not isinstance(given, list | tuple) or not all(isinstance(c, Ordering | Combinations) for c in given):
+    given = (constraints,) if isinstance(constraints, Constraint) else constraints
+    if not isinstance(given, list | tuple) or not all(isinstance(each, Constraint) for each in given):
         raise ConfigError(
-            f"constraints = {shown(constraints)} is not allowed: give a list of Ordering(low, high) and "
-            "Combinations(columns, allowed); conditions on a single column go into where."
+            f"constraints = {shown(constraints)} is not allowed: give a list of Ordering(low, high), "
+            "Combinations(columns, allowed), Total(column, parts) and Elapsed(column, since, until, unit); "
+            "conditions on a single column go into where."
         )
     learned = {meta.name for meta in df_meta.learned}
     for constraint in given:
@@ -179,4 +286,11 @@ def check_constraints(constraints: Any, df_meta: DataFrameMeta) -> tuple[Constra
                 hint = did_you_mean(str(name), learned)
                 raise ConfigError(f"constraints name {shown(name)}, which is not a learned column.{hint}")
         constraint.check(df_meta)
+    derivations = [each for each in given if isinstance(each, Derivation)]
+    for place, each in enumerate(derivations):
+        if any(other.column in each.columns for other in derivations[place + 1 :]):
+            raise ConfigError(
+                f"constraints: column {each.column!r} follows from a column that is computed after it, or is "
+                "computed twice: give them in the order in which they follow from each other."
+            )
     return tuple(given)

@@ -463,7 +463,8 @@ class HighDimSynthesizer(Inferring):
             balance: A categorical column whose published categories get equal numbers of rows; or shares by
                 value (or range), like `{"income": {"high": 0.3, "low": 0.7}}`.
             constraints: What is publicly known to hold in every row: `Ordering(low, high)` and
-                `Combinations(columns, allowed)`.
+                `Combinations(columns, allowed)`; and what follows from other columns, which is computed:
+                `Total(column, parts)` and `Elapsed(column, since, until, unit)`.
             to: Write the table into files instead, part by part, such as 'out/*.parquet' or 'out/*.csv': on
                 the workers of Dask's client if one is active, else on the cores of this machine. Or into one
                 file of SPSS, Stata or SAS ('.sav', '.zsav', '.por', '.dta', '.xpt'), with the codebook of the

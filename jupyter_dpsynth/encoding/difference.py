@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.encoding.building import build_series
-from jupyter_dpsynth.encoding.numeric import NumericCodec, points_of, to_points
+from jupyter_dpsynth.encoding.numeric import NumericCodec, to_points
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import DatetimeMeta, column_meta_from_dict
 from jupyter_dpsynth.sources.values import RESOLUTIONS, WALL_EPOCH, stored_times, time_values
@@ -170,10 +170,6 @@ class DifferenceCodec:
         found: NDArray[Any] = WALL_EPOCH + np.clip(times, first, last).astype("timedelta64[us]")
         found = np.where(absent | unknown, np.datetime64("NaT", "us"), found)
         return build_series(found, self.meta, self.resolution)
-
-    def points(self, series: pd.Series) -> NDArray[np.float64]:
-        """The column's own values in steps of its resolution, float64 `[n]`, NaN where missing."""
-        return points_of(series, self.meta, self.resolution)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models."""

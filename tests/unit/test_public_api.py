@@ -9,7 +9,15 @@ import pytest
 import jupyter_dpsynth
 
 MODULES = {
-    "constraints": {"Combinations", "Constraint", "Ordering", "check_constraints"},
+    "constraints": {
+        "Combinations",
+        "Constraint",
+        "Derivation",
+        "Elapsed",
+        "Ordering",
+        "Total",
+        "check_constraints",
+    },
     "config": {"ONE_ROW", "HighDimConfig", "ResolvedConfig"},
     "datasets": {"fetch_adult", "load_census_sample", "make_hospital_stays"},
     "evaluation.private": {"PrivateEvaluation", "evaluate_privately", "plan_evaluation"},
@@ -56,7 +64,9 @@ PARAMETERS = {
     "Children": "table order most window",
     "MetaExtractor.extract": "df bounds categories decimals ids schema children",
     "Combinations": "columns allowed",
+    "Elapsed": "column since until unit",
     "Ordering": "low high",
+    "Total": "column parts",
     "PrivacyLedger": "path",
     "PrivacyLedger.export": "self path",
     "PrivacyLedger.link": "self first second",
@@ -84,7 +94,9 @@ REQUIRED = {
     "Combinations": {"columns", "allowed"},
     "Children": {"table"},
     "MetaExtractor.extract": {"df"},
+    "Elapsed": {"column", "since", "until"},
     "Ordering": {"low", "high"},
+    "Total": {"column", "parts"},
     "PrivacyLedger.export": {"self", "path"},
     "PrivacyLedger.link": {"self", "first", "second"},
     "PrivacyLedger.set_cap": {"self", "cap"},

@@ -16,7 +16,7 @@ import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.difference import DifferenceCodec
-from jupyter_dpsynth.encoding.numeric import in_steps
+from jupyter_dpsynth.encoding.numeric import NumericCodec, in_steps, points_of
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import DatetimeMeta
 from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
@@ -28,31 +28,30 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.encoding.numeric import NumericCodec
     from jupyter_dpsynth.encoding.table import ColumnCodec, TableCodec
 
-__all__ = ["Within", "condition_table"]
+__all__ = ["Within", "condition_table", "within"]
 
 MOST_LISTED = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Within:
-    """The values of a column that is learned as a difference are in some intervals, or missing.
+    """The values of a column that does not follow from cells alone are in some intervals, or missing.
 
     Attributes:
-        column: The column's codec.
+        column: The codec of a column that is learned as a difference, or computed from others.
         intervals: Half-open intervals of its points.
         missing: Whether a value may be missing.
     """
 
-    column: DifferenceCodec
+    column: NumericCodec | DifferenceCodec
     intervals: tuple[tuple[float, float], ...]
     missing: bool
 
     def holds(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         """Which rows meet it, `[n]`."""
-        points = self.column.points(df[self.column.meta.name])
+        points = points_of(df[self.column.meta.name], self.column.meta, self.column.resolution)
         inside = [(low <= points) & (points < high) for low, high in self.intervals]
         return np.logical_or.reduce([self.missing & np.isnan(points), *inside])
 
@@ -191,13 +190,18 @@ def _numbers(column: NumericCodec, wanted: object) -> tuple[NDArray[np.float64],
 def _difference(column: DifferenceCodec, wanted: object) -> tuple[NDArray[np.float64], Within]:
     """All differences are possible if any value is wanted; which values come of them is looked at later."""
     share: NDArray[np.float64] = np.zeros(column.size)
+    check = within(column, wanted)
+    if check.missing:
+        _allow_missing(column, share)
+    share[: column.ordered_cells] = bool(check.intervals)
+    return share, check
+
+
+def within(column: NumericCodec | DifferenceCodec, wanted: object) -> Within:
+    """A condition on a column, to be looked at in rows that are made."""
     values = _listed(wanted)
     intervals = tuple(_interval(column, value) for value in values if not _missing(value, column))
-    absent = len(intervals) < len(values)
-    if absent:
-        _allow_missing(column, share)
-    share[: column.ordered_cells] = bool(intervals)
-    return share, Within(column, intervals, absent)
+    return Within(column, intervals, len(intervals) < len(values))
 
 
 def _cut(

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.constraints import Ordering
+from jupyter_dpsynth.constraints import Derivation, Ordering
 from jupyter_dpsynth.encoding.building import build_series
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.difference import DifferenceCodec, follow
+from jupyter_dpsynth.engine.sampling.derivations import compute, derivations_of, with_cells
 from jupyter_dpsynth.engine.sampling.generation import calibrated_bias
 from jupyter_dpsynth.sources.values import missing_values
 
@@ -263,8 +264,11 @@ def impute_table(
         The result is as private as `df`.
     """
     codec = replace(learned.codec, orderings=())  # values of given cells do not change places
-    present = codec.present(df)
-    missing = np.stack([missing_values(present[name]) for name in codec.names], axis=1)
+    derivations = derivations_of(constraints)
+    constraints = tuple(each for each in constraints if not isinstance(each, Derivation))
+    wanting = _missing(codec, df)
+    df = compute(df, derivations, codec, wanting)
+    present, missing = codec.present(df), _missing(codec, df)
     rows = np.flatnonzero(missing.any(axis=1))
     out = df.copy()
     if not len(rows):
@@ -283,8 +287,14 @@ def impute_table(
     for place, name in enumerate(codec.names):
         absent = missing[rows, place] & met
         if absent.any():
-            out[name] = _filled(df[name], rows[absent], filled[name][absent])
-    return out
+            out[name] = with_cells(df[name], rows[absent], filled[name][absent])
+    return compute(out, derivations, codec, wanting)
+
+
+def _missing(codec: TableCodec, df: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which cells of the learned columns are missing, `[n, m]`."""
+    present = codec.present(df)
+    return np.stack([missing_values(present[name]) for name in codec.names], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,7 +374,7 @@ class _Gaps:
                 step = 1.0 if isinstance(column, CategoryCodec) else column.resolution
                 times = follow(values[other].iloc[found], part[other], part[own], step)
                 series = build_series(times, self.codec.moments(own))
-                made[own], values[own] = (_filled(each[own], found, series) for each in (made, values))
+                made[own], values[own] = (with_cells(each[own], found, series) for each in (made, values))
                 known[own][found] = True
         return made
 
@@ -384,7 +394,7 @@ class _Gaps:
                 if not len(touched):
                     continue
                 columns = {
-                    name: _filled(
+                    name: with_cells(
                         self.df[name].iloc[rows[touched]].reset_index(drop=True),
                         np.flatnonzero(gaps[touched]),
                         drawn[name].iloc[touched[gaps[touched]]],
@@ -395,15 +405,3 @@ class _Gaps:
             kept.append(good)
         constrained, ordered = kept
         return np.where(constrained, 1 + ordered, 0)
-
-
-def _filled(series: pd.Series, rows: NDArray[np.intp], values: pd.Series) -> pd.Series:
-    """A column with some cells replaced; its dtype stays."""
-    series = series.copy()
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        new = [value for value in values.dropna().unique() if value not in series.cat.categories]
-        series = series.cat.add_categories(new)
-        series.iloc[rows] = values.astype(object).to_numpy()
-    else:
-        series.iloc[rows] = values.array
-    return series

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.constraints import Ordering
+from jupyter_dpsynth.constraints import Derivation, Ordering
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.engine.sampling.conditional import ConditionalSampler
-from jupyter_dpsynth.engine.sampling.conditions import condition_table
+from jupyter_dpsynth.engine.sampling.conditions import condition_table, within
+from jupyter_dpsynth.engine.sampling.derivations import compute, derivations_of
 from jupyter_dpsynth.engine.sampling.generation import calibrated_bias, generate_codes
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.constraints import Constraint
+    from jupyter_dpsynth.constraints import Combinations, Constraint
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.engine.model.network import TabularModel
@@ -104,26 +106,29 @@ class TableMaker:
     ) -> pd.DataFrame:
         """Rows that meet conditions and constraints; rows that do not are drawn again."""
         codec, rows = self.codec, portion.rows
-        constraints: tuple[Constraint | Within, ...] = self.constraints
+        derivations = derivations_of(self.constraints)
+        constraints: tuple[Ordering | Combinations | Within, ...] = tuple(
+            each for each in self.constraints if not isinstance(each, Derivation)
+        )
         draw: Callable[[int], NDArray[np.int32]] = partial(
             generate_codes, self.model, self.shares, generator=generator
         )
         if self.bias is not None:
             allowed, codec, checks = condition_table(codec, portion.where)
-            constraints += checks
+            constraints += checks + _computed_within(self.codec, derivations, portion.where)
             draw = partial(ConditionalSampler(self.model, self.bias, generator).draw, allowed)
             if any(name in portion.where for pair in codec.orderings for name in pair):
                 # values that change places could leave their conditions
                 constraints += tuple(Ordering(*pair) for pair in codec.orderings)
                 codec = replace(codec, orderings=())
         if not constraints:
-            return codec.decode(draw(rows), generator, first, of)
+            return compute(codec.decode(draw(rows), generator, first, of), derivations, codec)
         frames: list[pd.DataFrame] = []
         tried = kept = 0
         while kept < rows:
             expected = max(kept / tried, LEAST_KEPT) if tried else 1.0
             size = min(math.ceil(1.1 * (rows - kept) / expected) + 64, BATCH_ROWS)
-            drawn = codec.decode(draw(size), generator)
+            drawn = compute(codec.decode(draw(size), generator), derivations, codec)
             present = codec.present(drawn)
             good = np.logical_and.reduce([constraint.holds(present) for constraint in constraints])
             frames.append(drawn[good])
@@ -131,6 +136,14 @@ class TableMaker:
             if tried >= TRIED_ROWS and kept < LEAST_KEPT * tried:
                 raise ConfigError(_too_rare(self.constraints, portion.where))
         return codec.numbered(pd.concat(frames, ignore_index=True).iloc[:rows], first, of)
+
+
+def _computed_within(
+    codec: TableCodec, derivations: Sequence[Derivation], where: Mapping[str, Any]
+) -> tuple[Within, ...]:
+    """Conditions on columns that are computed, which hold only after that."""
+    columns = [codec.columns[codec.names.index(each.column)] for each in derivations if each.column in where]
+    return tuple(within(each, where[each.meta.name]) for each in columns if isinstance(each, NumericCodec))
 
 
 def _too_rare(constraints: tuple[Constraint, ...], where: Mapping[str, Any]) -> str:
