@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.constraints import Constraint
+    from jupyter_dpsynth.constraints import Combinations, Constraint
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.engine.model.network import TabularModel
@@ -265,7 +265,7 @@ def impute_table(
     """
     codec = replace(learned.codec, orderings=())  # values of given cells do not change places
     derivations = derivations_of(constraints)
-    constraints = tuple(each for each in constraints if not isinstance(each, Derivation))
+    checked = tuple(each for each in constraints if not isinstance(each, Derivation))
     wanting = _missing(codec, df)
     df = compute(df, derivations, codec, wanting)
     present, missing = codec.present(df), _missing(codec, df)
@@ -282,7 +282,7 @@ def impute_table(
         learned.model, calibrated_bias(learned.model, shares, generator), allowed, generator
     )
     orderings = tuple(Ordering(*pair) for pair in learned.codec.orderings)
-    gaps = _Gaps(codec, present.iloc[rows].reset_index(drop=True), missing[rows], constraints, orderings)
+    gaps = _Gaps(codec, present.iloc[rows].reset_index(drop=True), missing[rows], checked, orderings)
     filled, met = gaps.fill(sampler, generator)
     for place, name in enumerate(codec.names):
         absent = missing[rows, place] & met
@@ -312,8 +312,8 @@ class _Gaps:
     codec: TableCodec
     df: pd.DataFrame
     missing: NDArray[np.bool_]
-    constraints: tuple[Constraint, ...]
-    orderings: tuple[Constraint, ...]
+    constraints: tuple[Ordering | Combinations, ...]
+    orderings: tuple[Ordering, ...]
 
     def fill(
         self, sampler: CellSampler, generator: np.random.Generator
@@ -384,7 +384,8 @@ class _Gaps:
         What a row's given cells break by themselves does not count: no draw could mend it.
         """
         kept = []
-        for group in (self.constraints, self.orderings):
+        groups: tuple[tuple[Ordering | Combinations, ...], ...] = self.constraints, self.orderings
+        for group in groups:
             good = np.ones(len(rows), dtype=bool)
             for constraint in group:
                 absent = {
