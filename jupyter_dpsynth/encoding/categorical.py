@@ -16,11 +16,12 @@ import pandas as pd
 from jupyter_dpsynth.encoding.building import build_series
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, column_meta_from_dict
+from jupyter_dpsynth.metadata.hierarchy import groups_of
 from jupyter_dpsynth.sources.objects import as_text, key_of
 from jupyter_dpsynth.sources.values import factorize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
 
     from numpy.typing import NDArray
 
@@ -39,7 +40,7 @@ class CategoryCodec:
 
     Attributes:
         meta: The column's metadata.
-        published: Categories with a cell of their own: declared, or found with noise.
+        published: Categories with a cell of their own: declared, or found with noise; also groups of codes.
         pool: The values that the pool's cell stands for: rare published categories, or ('other',).
         pool_weights: Noisy weights of `pool`, positive, `[pool]`.
         order: Order of the output categories of an ordered pandas categorical.
@@ -102,8 +103,15 @@ class CategoryCodec:
         if self.meta.dtype == "object" and self.meta.categories is None:
             published, pool, values = ([key_of(v) for v in each] for each in (published, pool, values))
         index = dict.fromkeys(pool, len(published)) | {value: cell for cell, value in enumerate(published)}
-        table = np.array([*(index.get(value, unknown) for value in values), self._missing_cell])
+        table = np.array([*(self._cell_of(value, index, unknown) for value in values), self._missing_cell])
         return table[codes].astype(np.int32)  # -1, missing, is the table's last entry
+
+    def _cell_of(self, value: Any, index: Mapping[Any, int], unknown: int) -> int:  # noqa: ANN401
+        """The cell of a value: its own, that of its narrowest group that has one, or that of unknown ones."""
+        for name in (value, *groups_of(value, self.meta.prefixes)):
+            if name in index:
+                return index[name]
+        return unknown
 
     @property
     def _missing_cell(self) -> int:

@@ -29,7 +29,7 @@ def listed(names: Collection[object]) -> str:
 
 
 def _options() -> dict[str, dict[str, Any]]:
-    return {"bounds": {}, "categories": {}, "decimals": {}, "id": {}, "missing": {}}
+    return {"bounds": {}, "categories": {}, "decimals": {}, "hierarchy": {}, "id": {}, "missing": {}}
 
 
 @dataclass

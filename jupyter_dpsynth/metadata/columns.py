@@ -69,11 +69,23 @@ class ColumnMeta:
 
 @dataclass(frozen=True)
 class CategoricalMeta(ColumnMeta):
-    """A categorical column; `categories` are the declared ones, None if they are to be measured."""
+    """A categorical column; `categories` are the declared ones, None if they are to be measured.
+
+    `prefixes` are the public lengths of the codes of groups, increasing: with (1, 3) the groups of 'I21.4'
+    are 'I' and 'I21'. Codes that are too rare to be published become the narrowest group that is not.
+    """
 
     kind: ClassVar[str] = "category"
     categories: tuple[Hashable, ...] | None = None
     ordered: bool = False
+    prefixes: tuple[int, ...] = field(default=(), kw_only=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As of every column; without `prefixes` if there are none."""
+        values = super().to_dict()
+        if not self.prefixes:
+            del values["prefixes"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -143,7 +155,7 @@ def column_meta_from_dict(values: Mapping[str, Any]) -> ColumnMeta:
     """Rebuild a column's meta from `ColumnMeta.to_dict`."""
     rest = dict(values)
     cls = KINDS[rest.pop("kind")]
-    for key in ("bounds", "categories", "missing"):
+    for key in ("bounds", "categories", "missing", "prefixes"):
         if rest.get(key) is not None:
             rest[key] = tuple(rest[key])
     return cls(**rest)

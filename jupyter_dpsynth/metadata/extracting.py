@@ -25,6 +25,7 @@ from jupyter_dpsynth.metadata.declarations import (
     declared_times,
     read_schema,
 )
+from jupyter_dpsynth.metadata.hierarchy import declared_prefixes
 from jupyter_dpsynth.metadata.identifiers import checked_look, declared_ids
 from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, kind_of, number_type
 from jupyter_dpsynth.metadata.missing import check_apart, declared_missing, missing_moments
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OPTIONS", "MetaExtractor", "column_meta", "gather_declarations"]
 
-OPTIONS = ("bounds", "categories", "decimals", "id", "missing")  # what can be declared of a column
+# what can be declared of a column
+OPTIONS = ("bounds", "categories", "decimals", "hierarchy", "id", "missing")
 
 
 class MetaExtractor:
@@ -60,6 +62,7 @@ class MetaExtractor:
         categories: Mapping[str, Sequence[Hashable]] | None = None,
         decimals: Mapping[str, int] | None = None,
         missing: Mapping[str, Sequence[Any]] | None = None,
+        hierarchy: Mapping[str, str] | None = None,
         ids: Sequence[str] | Mapping[str, Any] = (),
         schema: object = None,
         children: None = None,
@@ -74,6 +77,7 @@ class MetaExtractor:
         categories: Mapping[str, Any] | None = None,
         decimals: Mapping[str, Any] | None = None,
         missing: Mapping[str, Any] | None = None,
+        hierarchy: Mapping[str, Any] | None = None,
         ids: Mapping[str, Any] | None = None,
         schema: Mapping[str, Any] | None = None,
         children: Sequence[Children],
@@ -87,6 +91,7 @@ class MetaExtractor:
         categories: Mapping[str, Any] | None = None,
         decimals: Mapping[str, Any] | None = None,
         missing: Mapping[str, Any] | None = None,
+        hierarchy: Mapping[str, Any] | None = None,
         ids: Any = (),
         schema: Any = None,
         children: Sequence[Children] | None = None,
@@ -106,6 +111,9 @@ class MetaExtractor:
             missing: Values by column that stand for a missing one, such as -9 or 'unknown'; a day stands for
                 all of it. They are learned as missing. In the synthetic table they are missing; in a column
                 of whole numbers or truth values of numpy, which cannot hold that, they are the first code.
+            hierarchy: Public groups of codes by column, as the lengths of the groups' codes: 'prefix:1,3' for
+                diagnoses such as I21.4, with groups I21 and I. Codes that are too rare to be published come
+                back as their group. A level costs a part of what the column is measured with.
             ids: Columns that identify rows: never learned, numbered anew on output. Or, by column, what new
                 ones look like: a public format such as 'H-{:06d}', or {'realistic': 'name', 'locale':
                 'de_DE'} for what Faker makes (names, addresses, phone numbers, ...).
@@ -131,7 +139,8 @@ class MetaExtractor:
         """
         if children is not None:
             options = {"bounds": bounds, "categories": categories, "decimals": decimals, "missing": missing}
-            return _extract_tables(df, children, {**options, "ids": ids or None, "schema": schema})
+            options |= {"hierarchy": hierarchy, "ids": ids or None, "schema": schema}
+            return _extract_tables(df, children, options)
         source = open_source(df)
         check_column_names(source.described)
         declared = gather_declarations(
@@ -140,6 +149,7 @@ class MetaExtractor:
             categories=categories,
             decimals=decimals,
             missing=missing,
+            hierarchy=hierarchy,
             ids=ids,
             schema=schema,
         )
@@ -185,6 +195,7 @@ def gather_declarations(
     categories: Mapping[str, Sequence[Hashable]] | None = None,
     decimals: Mapping[str, int] | None = None,
     missing: Mapping[str, Sequence[Any]] | None = None,
+    hierarchy: Mapping[str, str] | None = None,
     ids: Sequence[str] | Mapping[str, Any] = (),
     schema: object = None,
 ) -> dict[str, dict[str, Any]]:
@@ -196,12 +207,13 @@ def gather_declarations(
         categories: Public categories by column.
         decimals: Public digits after the point by column.
         missing: Codes for a missing value by column.
+        hierarchy: Public groups of codes by column.
         ids: Columns that identify rows.
         schema: The same as a file or its content, or another library's schema.
 
     Returns:
-        What is declared, by option ('bounds', 'categories', 'decimals', 'id', 'missing') and by column.
-        Whether it fits the column is found out by `column_meta`.
+        What is declared, by option (of `OPTIONS`) and by column. Whether it fits the column is found out by
+        `column_meta`.
 
     Raises:
         MetadataError: A declaration names an unknown column, or has not the form of one.
@@ -211,6 +223,7 @@ def gather_declarations(
         "bounds": by_column("bounds", bounds),
         "categories": by_column("categories", categories),
         "decimals": by_column("decimals", decimals),
+        "hierarchy": by_column("hierarchy", hierarchy),
         "id": declared_ids(ids),
         "missing": by_column("missing", missing),
     }
@@ -277,6 +290,7 @@ def _column_meta(
     bounds: Sequence[Any] | None,
     categories: Sequence[Hashable] | None,
     decimals: int | None,
+    hierarchy: str | None,
     id: Any,  # noqa: A002, ANN401 - the schema file's own word; True, or what new ones look like
     missing: Sequence[Any] | None,
 ) -> ColumnMeta:
@@ -286,7 +300,7 @@ def _column_meta(
     name = str(series.name)
     dtype = dtype_text(series.dtype)
     nullable = holds_missing(series.dtype) or missing is not None
-    declared = ("bounds", bounds), ("categories", categories), ("id", id or None)
+    declared = ("bounds", bounds), ("categories", categories), ("hierarchy", hierarchy), ("id", id or None)
     given = [option for option, value in declared if value is not None]
     given += ["missing"] * bool(id and missing is not None)
     if len(given) > 1:
@@ -298,6 +312,11 @@ def _column_meta(
     duration = is_duration(series.dtype) or value_type in ("timedelta", "Timedelta")
     zone = zone_of(series.dtype, value_type)
     codes = _codes_for_missing(series, kind, missing, duration=duration, zone=zone)
+    if hierarchy is not None:
+        groups = declared_prefixes(name, hierarchy, category_kind(series))
+        return CategoricalMeta(
+            name, dtype, nullable, value_type, None, ordered, missing=codes, prefixes=groups
+        )
     if categories is not None:
         known = declared_categories(name, categories, category_kind(series), series.dtype)
         check_apart(name, known, codes)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import functools
 import secrets
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_dpsynth.encoding.categorical import OTHER, CategoryCodec
 from jupyter_dpsynth.engine.measuring.discovered import Discovered
+from jupyter_dpsynth.metadata.hierarchy import groups_of
 from jupyter_dpsynth.privacy.releases import partition_threshold
 from jupyter_dpsynth.sources.fingerprint import WORDS, keyed_words
 from jupyter_dpsynth.sources.objects import as_text
@@ -29,12 +31,13 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.releases import Allowance
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["CategorySearch", "measure_declared"]
+__all__ = ["CategorySearch", "GroupSearch", "measure_declared"]
 
 RARE_SHARE = 0.002
 KNOWN_VALUES = 20_000  # of a part, and about of a table, that are kept beside their hashes
 KEY_BYTES = 32
 KNOWN_LETTERS = 64  # of a value, on average
+CLEAR_GROUP = 3.0  # standard deviations of noise by which what is left of a group must stand out
 MUCH_UNDECLARED = 0.005  # of the rows: with fewer of other categories no second measurement is worth it
 
 
@@ -50,6 +53,7 @@ class CategorySearch:
         meta: Metadata of the column.
         cells: Most cells of the column; the most frequent values are published.
         unit_rows: Most rows of one privacy unit.
+        letters: Of each value only so many letters count: its group; all of them if this is 0.
 
     Privacy:
         One histogram for each measurement. What is published after it depends on a value that no other row
@@ -60,9 +64,11 @@ class CategorySearch:
         Desfontaines, Voss, Gipson, Mandayam, 'Differentially private partition selection', PoPETs 2022.
     """
 
-    def __init__(self, source: Source, meta: CategoricalMeta, cells: int, unit_rows: int = 1) -> None:
+    def __init__(
+        self, source: Source, meta: CategoricalMeta, cells: int, unit_rows: int = 1, letters: int = 0
+    ) -> None:
         self.meta, self.cells, self._unit_rows = meta, cells, unit_rows
-        self._values = DistinctValues(source, meta)
+        self._values = DistinctValues(source, meta, letters)
         self._exact = np.append(self._values.counts, self._values.missing)
         self._noisy = np.zeros(len(self._exact))
         self._precision = 0.0
@@ -103,6 +109,13 @@ class CategorySearch:
         left = rows - found
         return left if left > max(MUCH_UNDECLARED * rows, 3 * noise) else 0.0
 
+    @property
+    def published(self) -> dict[Any, float]:
+        """The values that are published, in an order that no row decides, and the noisy count of each."""
+        places = np.flatnonzero(self._published)
+        named = zip(self._values.at(places), self._noisy[places].tolist(), strict=True)
+        return dict(sorted(named, key=_text_of_pair))
+
     def finish(self) -> Discovered:
         """The column's codec of what was published."""
         noisy, most = self._noisy, self.cells - 2
@@ -113,17 +126,86 @@ class CategorySearch:
         # noisy counts may tie: the order of rows, which no noise covers, must not decide between them
         named = sorted(sorted(named, key=lambda each: -noisy[each[1]])[:most], key=_text_of_pair)
         values, chosen = tuple(value for value, _ in named), [place for _, place in named]
+        return self._found(values, noisy[chosen], np.full(len(values), self.sigma**2))
+
+    def _found(
+        self, values: tuple[Any, ...], counts: NDArray[np.float64], variances: NDArray[np.float64]
+    ) -> Discovered:
+        """The column's codec of these values, with their noisy counts.
+
+        Args:
+            values: What is published.
+            counts: Noisy count of each, `[values]`.
+            variances: Variance of the noise of each.
+        """
         text = all(isinstance(value, str) for value in values) or not values
         # a table may have such a category of its own, which is not what was not listed
         others = OTHER if OTHER not in values else f"{OTHER}, not listed"
         pool: tuple[Any, ...] = (others,) if text else values
-        weights = np.ones(1) if text else np.maximum(noisy[chosen], 1.0)
+        weights = np.ones(1) if text else np.maximum(counts, 1.0)
         among = set(values)
         codec = CategoryCodec(self.meta, values, pool, weights, tuple(v for v in self._order if v in among))
-        variance = np.full(codec.size, self.sigma**2)
-        variance[len(values)] = np.inf  # the pool was not measured: it depends on what was published
-        counts = np.append(noisy[chosen], np.zeros(1))
-        return Discovered(codec, np.append(counts, noisy[-1:] if self.meta.nullable else []), variance)
+        counts = np.append(counts, np.zeros(1))
+        variance = np.append(variances, np.inf)  # the pool was not measured: it depends on what was published
+        if self.meta.nullable:
+            counts, variance = np.append(counts, self._noisy[-1]), np.append(variance, self.sigma**2)
+        return Discovered(codec, counts, variance)
+
+
+class GroupSearch(CategorySearch):
+    """Measures codes and their groups: a code that is not published becomes its narrowest group that is.
+
+    Args:
+        source: The private table.
+        meta: Metadata of the column, with the lengths of the groups' codes.
+        cells: Most cells of the column.
+        unit_rows: Most rows of one privacy unit.
+
+    Privacy:
+        For each measurement one histogram of the codes and one for each level of groups, on equal shares of
+        the allowance and of delta.
+    """
+
+    def __init__(self, source: Source, meta: CategoricalMeta, cells: int, unit_rows: int = 1) -> None:
+        super().__init__(source, meta, cells, unit_rows)
+        # narrowest first
+        self._groups = [
+            CategorySearch(source, meta, cells, unit_rows, letters) for letters in reversed(meta.prefixes)
+        ]
+
+    def measure(self, allowance: Allowance, delta: float) -> None:
+        """Measure the count of every code and of every group."""
+        levels = len(self._groups) + 1
+        super().measure(allowance.part(Fraction(1, levels)), delta / levels)
+        for group in self._groups:
+            group.measure(allowance.part(Fraction(1, levels)), delta / levels)
+
+    def finish(self) -> Discovered:
+        """The column's codec of codes, and of groups for what is left of these.
+
+        A group stays only if what is left of it, beside its members that are published, stands out from the
+        noise. Where more are left than there is room for, those with most rows stay.
+        """
+        cells = {value: (count, self.sigma**2) for value, count in self.published.items()}
+        for group in self._groups:
+            for name, count in group.published.items():
+                members = [
+                    own for own in cells if own != name and isinstance(own, str) and own.startswith(name)
+                ]
+                left = count - sum(cells[own][0] for own in members)
+                variance = group.sigma**2 + sum(cells[own][1] for own in members)
+                if left > CLEAR_GROUP * np.sqrt(variance):
+                    cells[name] = left, variance
+        while len(cells) > self.cells - 2:
+            least = min(cells, key=lambda value: (cells[value][0], as_text(value)))
+            count, variance = cells.pop(least)
+            for name in groups_of(least, self.meta.prefixes):
+                if name in cells:
+                    cells[name] = cells[name][0] + count, cells[name][1] + variance
+                    break
+        values = tuple(sorted(cells, key=as_text))
+        counts, variances = np.array([cells[value] for value in values]).reshape(-1, 2).T
+        return self._found(values, counts, variances)
 
 
 def _text_of_pair(named: tuple[Any, Any]) -> tuple[str, str]:
@@ -143,18 +225,20 @@ class DistinctValues:
     Args:
         source: The private table.
         meta: Metadata of the column.
+        letters: Of each value only so many letters count; all of them if this is 0.
 
     Attributes:
         counts: Rows with each value, int64 `[values]`, in the order of the values' first rows.
         missing: Rows without a value.
     """
 
-    def __init__(self, source: Source, meta: CategoricalMeta) -> None:
-        self._source, self._meta = source, meta
+    def __init__(self, source: Source, meta: CategoricalMeta, letters: int = 0) -> None:
+        self._source, self._meta, self._letters = source, meta, letters
         self._words: NDArray[np.uint64] | None = None
         self._known: dict[Any, Any] = {}
         self._key = secrets.token_bytes(KEY_BYTES) if source.partitioned else None
-        parts = source.map(functools.partial(_count_values, meta=meta, key=self._key), [meta.name])
+        count = functools.partial(_count_values, meta=meta, key=self._key, letters=letters)
+        parts = source.map(count, [meta.name])
         if self._key is None:
             (part,) = parts
             self._known, self.counts = dict(enumerate(part.found)), part.counts
@@ -180,7 +264,9 @@ class DistinctValues:
         """The values at these positions of `counts`."""
         keys = places.tolist() if self._words is None else _told_apart(self._words[places])
         if self._key is not None and (unknown := set(keys) - self._known.keys()):
-            find = functools.partial(_find_values, meta=self._meta, key=self._key, wanted=unknown)
+            find = functools.partial(
+                _find_values, meta=self._meta, key=self._key, wanted=unknown, letters=self._letters
+            )
             for found in self._source.map(find, [self._meta.name]):
                 self._known = found | self._known
         return [self._known[key] for key in keys]
@@ -213,15 +299,27 @@ class _Counted:
     missing: int
 
 
-def _count_values(df: pd.DataFrame, meta: CategoricalMeta, key: bytes | None) -> _Counted:
+def _factorized(df: pd.DataFrame, meta: CategoricalMeta, letters: int) -> tuple[NDArray[np.int64], list[Any]]:
+    """Codes and distinct values of a column, or of the groups that its first letters name."""
+    codes, values = factorize(meta.present(df[meta.name]))
+    if not letters:
+        return codes, values
+    groups = dict.fromkeys(value[:letters] if isinstance(value, str) else value for value in values)
+    number = {group: place for place, group in enumerate(groups)}
+    table = [number[value[:letters] if isinstance(value, str) else value] for value in values]
+    return np.array([*table, -1])[codes], list(groups)
+
+
+def _count_values(df: pd.DataFrame, meta: CategoricalMeta, key: bytes | None, letters: int = 0) -> _Counted:
     """Distinct values, their exact counts (which never leave this module) and the number of missing values.
 
     Args:
         df: A part of the table.
         meta: Metadata of the column.
         key: Of the hashes; None if there is one part, whose values are given back however many they are.
+        letters: Of each value only so many letters count; all of them if this is 0.
     """
-    codes, values = factorize(meta.present(df[meta.name]))
+    codes, values = _factorized(df, meta, letters)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
     missing = int((codes < 0).sum())
     if key is None:
@@ -236,10 +334,10 @@ def _are_few(values: Collection[Any]) -> bool:
 
 
 def _find_values(
-    df: pd.DataFrame, meta: CategoricalMeta, key: bytes, wanted: set[tuple[int, ...]]
+    df: pd.DataFrame, meta: CategoricalMeta, key: bytes, wanted: set[tuple[int, ...]], letters: int
 ) -> dict[tuple[int, ...], Any]:
     """The values of a part that have one of these keyed hashes."""
-    _, values = factorize(meta.present(df[meta.name]))
+    _, values = _factorized(df, meta, letters)
     found = _told_apart(keyed_words(values, key))
     return {each: value for each, value in zip(found, values, strict=True) if each in wanted}
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.encoding.table import TableCodec
-from jupyter_dpsynth.engine.measuring.categories import CategorySearch, measure_declared
+from jupyter_dpsynth.engine.measuring.categories import CategorySearch, GroupSearch, measure_declared
 from jupyter_dpsynth.engine.measuring.numbers import grow_bins
 from jupyter_dpsynth.engine.measuring.reading import read_values
 from jupyter_dpsynth.engine.measuring.repeated import Selection, selected_columns
@@ -116,6 +116,7 @@ def _measure_categories(
     """
     if meta.categories is not None:
         return measure_declared(source, meta, histogram, rows=plan.rows, cells=plan.cells)
-    search = CategorySearch(source, meta, plan.cells, plan.unit_rows)
+    kind = GroupSearch if meta.prefixes else CategorySearch
+    search = kind(source, meta, plan.cells, plan.unit_rows)
     search.measure(histogram, delta)
     return search

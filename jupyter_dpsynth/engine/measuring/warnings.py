@@ -123,5 +123,8 @@ def _advice(column: CategoryCodec) -> str:
             f"If they are amounts, convert them to numbers (df[{name!r}].astype(float)); if not, group them"
         )
     if all(len(text) > 2 and any(map(str.isdigit, text)) for text in texts):
-        return f"If they are codes, group them by their first characters (df[{name!r}].str[:2])"
+        return (
+            "If they are codes whose first characters are their groups, declare these "
+            f"(hierarchy = {{{name!r}: 'prefix:1,3'}})"
+        )
     return "Group its values, declare its categories if they are public"

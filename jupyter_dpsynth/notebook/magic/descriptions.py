@@ -11,7 +11,7 @@ from jupyter_dpsynth.notebook.magic.command import READING, Command, Option
 __all__ = ["COMMANDS", "SCHEMA_NAMES", "TABLE_NAMES", "Command", "Option"]
 
 #: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
-SCHEMA_NAMES = ("bounds", "categories", "decimals", "missing", "ids", "ignore", "schema")
+SCHEMA_NAMES = ("bounds", "categories", "decimals", "missing", "hierarchy", "ids", "ignore", "schema")
 #: Besides, to learn several tables of the same persons, or the rows of a person in order.
 TABLE_NAMES = ("children", "order", "most_children", "window")
 
@@ -69,6 +69,7 @@ and declare what is public about the columns:
     categories = {"city": ["Graz", "Linz"]}  all values that may occur
     decimals = {"income": 2}                 digits after the decimal point
     missing = {"height": [-9, 999]}          values that stand for a missing one
+    hierarchy = {"icd": "prefix:1,3"}        groups of codes: rare codes come back as their group
     ids = ["customer"]                       identifiers: never learned, get new numbers
     ids = {"case": "H-{:06d}"}               the same, with what new ones look like
     ignore = ["note"]                        left out

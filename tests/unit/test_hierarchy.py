@@ -1,0 +1,121 @@
+"""Codes that are too rare to be published come back as their group, which many rows have."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_dpsynth import HighDimConfig, MetaExtractor
+from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.engine.measuring.domains import discover_table
+from jupyter_dpsynth.engine.planning.plan import plan_run
+from jupyter_dpsynth.errors import MetadataError
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.opening import open_source
+from tests.support.models import untrained
+from tests.support.plans import plan_of_noise, releases_of
+
+ROWS = 12_000
+RULE = {"icd": "prefix:1,3"}
+
+
+def diagnoses(rows=ROWS, seed=0):
+    """Some 2,000 codes in 200 groups of 10 chapters, most of them rare; a tenth are codes of groups."""
+    random = np.random.default_rng(seed)
+    group = np.minimum(random.geometric(0.03, rows), 199)
+    chapter = np.array(list("ABCDEFGHIJ"))[group // 20]
+    code = np.char.add(chapter, np.char.zfill((group % 20).astype(str), 2))
+    full = np.char.add(np.char.add(code, "."), random.integers(0, 10, rows).astype(str))
+    icd = np.where(random.random(rows) < 0.1, code, full).astype(object)
+    icd[random.random(rows) < 0.02] = None
+    df = pd.DataFrame({"icd": icd})
+    for name in "abcdefg":
+        df[name] = random.choice(list("xyz"), rows)
+    return df
+
+
+def codec_of(df, rule, seed=0, epsilon=1.0):
+    meta = MetaExtractor.extract(df, hierarchy=rule)
+    plan = plan_run(HighDimConfig(epsilon=epsilon).resolve(), meta, float(len(df)), "quick")
+    releases = releases_of(plan, NoiseSource(test_only_seed=seed))
+    return discover_table(FrameSource(df), meta, releases, plan, lambda _: None).columns[0]
+
+
+def test_rows_become_their_group_and_not_other():
+    df = diagnoses()
+    lost = {}
+    for rule in (None, RULE):
+        codec = codec_of(df, rule).codec
+        made = codec.decode(codec.encode(df["icd"]), np.random.default_rng(0))
+        lost[rule is not None] = (made == "other").mean()
+        assert made.isna().equals(df["icd"].isna())
+        kept = made.notna() & (made != "other")
+        assert all(real.startswith(own) for real, own in zip(df["icd"][kept], made[kept], strict=True))
+    assert lost[False] > 0.5
+    assert lost[True] < 0.1
+
+
+def test_a_group_holds_what_its_published_members_do_not():
+    df = diagnoses()
+    found = codec_of(df, RULE, epsilon=10.0)
+    assert {len(value) for value in found.codec.published} == {1, 3, 5}
+    exact = np.bincount(found.codec.encode(df["icd"]), minlength=found.codec.size)
+    measured = ~np.isinf(found.variances)
+    off = (found.counts - exact)[measured] / np.sqrt(found.variances[measured])
+    assert np.abs(off).max() < 5
+    assert off.std() == pytest.approx(1, abs=0.35)
+
+
+def test_without_noise_every_code_is_its_own():
+    df = diagnoses(500)
+    meta = MetaExtractor.extract(df, hierarchy=RULE)
+    plan = plan_of_noise(meta, len(df), resolutions=0, histograms=0, rare=0, cells=1000)
+    releases = releases_of(plan, NoiseSource(test_only_seed=0))
+    codec = discover_table(FrameSource(df), meta, releases, plan, lambda _: None).columns[0].codec
+    assert set(codec.published) == set(df["icd"].dropna())
+
+
+def test_files_give_the_same_groups_as_the_table_in_memory(tmp_path):
+    df = diagnoses(3000)
+    for part in range(3):
+        df.iloc[part::3].to_parquet(tmp_path / f"{part}.parquet")
+    meta = MetaExtractor.extract(df, hierarchy=RULE)
+    plan = plan_of_noise(meta, len(df), histograms=0.01, rare=0.01, cells=30)
+    found = []
+    for table in (df, str(tmp_path / "*.parquet")):
+        releases = releases_of(plan, NoiseSource(test_only_seed=0))
+        with open_source(table) as source:
+            found.append(discover_table(source, meta, releases, plan, lambda _: None).columns[0].codec)
+    assert found[0].published == found[1].published
+    assert len(found[0].published) == 28
+
+
+def test_groups_travel_with_the_model_and_can_be_asked_for():
+    df = diagnoses(4000)
+    synthesizer = untrained(df, hierarchy=RULE)
+    codec = synthesizer.codec.columns[0]
+    assert CategoryCodec.from_dict(codec.to_dict()).to_dict() == codec.to_dict()
+    group = next(value for value in codec.published if len(value) == 3)
+    assert (synthesizer.synthesize(50, seed=0, where={"icd": group})["icd"] == group).all()
+
+
+@pytest.mark.parametrize(
+    "rule", ["prefix", "prefix:", "prefix:3,1", "prefix:0", "prefix:1,1", "tree", 3, [1, 3]]
+)
+def test_what_is_no_rule_is_refused(rule):
+    with pytest.raises(MetadataError, match="'prefix:1,3' for diagnoses"):
+        MetaExtractor.extract(diagnoses(10), hierarchy={"icd": rule})
+
+
+def test_a_hierarchy_fits_its_column():
+    df = diagnoses(10).assign(n=1)
+    with pytest.raises(MetadataError, match="does not contain text"):
+        MetaExtractor.extract(df, hierarchy={"n": "prefix:1"})
+    with pytest.raises(MetadataError, match="both categories and hierarchy"):
+        MetaExtractor.extract(df, hierarchy=RULE, categories={"icd": ["A"]})
+    with pytest.raises(MetadataError, match="not in the table"):
+        MetaExtractor.extract(df, hierarchy={"icf": "prefix:1"})
+    with pytest.raises(MetadataError, match="at most 4"):
+        MetaExtractor.extract(df, hierarchy={"icd": "prefix:1,2,3,4,5"})
+    schema = {"columns": {"icd": {"hierarchy": "prefix: 1, 3"}}}
+    assert MetaExtractor.extract(df, schema=schema)["icd"].prefixes == (1, 3)
