@@ -6,6 +6,7 @@ compared.
 """
 
 import datetime as dt
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.learning import run as run_module
-from jupyter_dpsynth.engine.measuring import reading, repeated
+from jupyter_dpsynth.engine.measuring import categories, reading, repeated
 from jupyter_dpsynth.engine.measuring.candidates import patterns_of
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.interactions import interaction_scores
@@ -289,6 +290,32 @@ def test_a_difference_that_counts_a_row_twice_would_be_found():
     differences_of = reading._sorted_differences
     with mock.patch.object(reading, "_sorted_differences", twice), pytest.raises(AssertionError):
         assert_one_stay_changes_one_cell(("2021-03-01", "2021-03-09"), 0)
+
+
+def assert_one_code_changes_one_cell_of_each_level(code, seed):
+    generator = np.random.default_rng(seed)
+    codes = [f"{letter}{number:02d}.{end}" for letter in "AB" for number in range(9) for end in range(9)]
+    base = pd.DataFrame({"icd": generator.choice(codes, 800), "other": generator.choice(list("xy"), 800)})
+    row = pd.DataFrame({"icd": [code], "other": ["x"]}).astype(base.dtypes)
+    meta = MetaExtractor.extract(base, hierarchy={"icd": "prefix:1,3"})
+    plan = plan_run(HighDimConfig(epsilon=20.0, delta=1e-4).resolve(), meta, 800.0, "quick")
+    assert_one_cell_is_changed(base, row, meta, plan, seed)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.sampled_from(["A01.1", "A01", "A", "", "Z99.9", "B", None]), st.integers(0, 10_000))
+def test_one_odd_code_changes_one_cell_of_each_level(code, seed):
+    assert_one_code_changes_one_cell_of_each_level(code, seed)
+
+
+def test_a_code_that_counts_in_two_groups_of_a_level_would_be_found():
+    def twice(df, meta, key, letters=0):
+        counted = counts_of(df, meta, key, letters)
+        return replace(counted, counts=counted.counts * 2) if letters else counted
+
+    counts_of = categories._count_values
+    with mock.patch.object(categories, "_count_values", twice), pytest.raises(AssertionError):
+        assert_one_code_changes_one_cell_of_each_level("A01.1", 0)
 
 
 @settings(max_examples=10, deadline=None)
