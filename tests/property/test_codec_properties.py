@@ -336,7 +336,7 @@ def test_digits_that_most_rows_have_are_learned_under_large_noise():
         values = read_values(FrameSource(pd.DataFrame({"x": ratios})), df_meta["x"])
         plan = plan_of_noise(df_meta, 1300, resolutions=210.0)
         allowance = releases_of(plan, NoiseSource(seed)).allowance(RESOLUTION_HISTOGRAMS)
-        assert measure_resolution(values, df_meta["x"], allowance, 1300) < 0.5
+        assert measure_resolution(values, df_meta["x"], allowance, 1300).step < 0.5
 
 
 def test_days_stay_whole_days():

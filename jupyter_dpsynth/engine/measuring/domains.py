@@ -41,12 +41,14 @@ class DiscoveredTable:
         columns: Cells and noisy counts of every learned column.
         measured_again: Whether the second measurement of rare categories was used.
         selection: What a single value of one column needs to be published.
+        rounded: Columns of which more than few rows may be recorded more finely than was found.
     """
 
     codec: TableCodec
     columns: list[Discovered]
     measured_again: bool
     selection: Selection
+    rounded: tuple[str, ...] = ()
 
 
 def discover_table(
@@ -73,6 +75,7 @@ def discover_table(
         of that second measurement.
     """
     found: list[Discovered | CategorySearch] = []
+    rounded: list[str] = []
     each = plan.selection_delta / max(selected_columns(df_meta), 1)
     chance, selection = FIRST_DELTA * each, Selection(each, plan.unit_rows, plan.rows)
     histogram = releases.allowance(VALUE_HISTOGRAMS, Fraction(1, len(df_meta.learned)))
@@ -88,7 +91,9 @@ def discover_table(
         resolution = declared_resolution(meta)
         if needs_resolution(meta):
             share = releases.allowance(RESOLUTION_HISTOGRAMS, Fraction(1, learned_resolutions))
-            resolution = measure_resolution(values, meta, share, plan.rows)
+            measured = measure_resolution(values, meta, share, plan.rows)
+            resolution = measured.step
+            rounded += [] if measured.told else [meta.name]
         found.append(grow_bins(values, meta, resolution, histogram, selection=selection, bins=plan.bins))
     searches = [column for column in found if isinstance(column, CategorySearch)]
     unfinished = [search for search in searches if search.undeclared(plan.rows)]
@@ -99,7 +104,7 @@ def discover_table(
         search.measure(again, delta)
     columns = [column.finish() if isinstance(column, CategorySearch) else column for column in found]
     codec = TableCodec(df_meta, tuple(column.codec for column in columns))
-    return DiscoveredTable(codec, columns, bool(unfinished), selection)
+    return DiscoveredTable(codec, columns, bool(unfinished), selection, tuple(rounded))
 
 
 def _measure_categories(

@@ -118,6 +118,9 @@ def measure_table(
     untold = [f"whether {ordering_text(low, high)}" for low, high in hidden]
     if lost:
         untold.append(f"whether rare rows of {several(lost)} are missing or 'other': none are made")
+    if discovered.rounded:
+        names = several(discovered.rounded)
+        untold.append(f"whether rare rows of {names} have finer values: they are rounded")
     return MeasuredTable(codec, reference, table.codes, counts, tuple(untold))
 
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["grow_bins"]
 
 NEARLY_ALL = 0.7  # of the rows that are not missing
+# What is beside the cells that stand out is looked at only if they certainly hold so much of the present
+# rows, and noise is less than this share of them: else it would be taken for rows that are far out.
+CLEAR_RANGE, LITTLE_NOISE = 0.5, 0.05
 MOST_BRANCHES = 256
 MOST_JOINED = 64  # years in a coarsest cell of dates
 # Shares of a column's allowance: of the coarsest cells and of the search for single values; the further
@@ -135,6 +138,7 @@ class _Tree:
         self.present = self.rows  # noisy number of rows that are not missing, once it is known
         self.repeated = Repeated.none()
         self.tails = Tails.none()
+        self.ends: list[tuple[float, float]] = []  # the first and the last cell that stand out
         span = self.high - self.low
         self.branches = branches(span) if self.declared and self.discrete else BRANCHES
 
@@ -182,11 +186,29 @@ class _Tree:
 
     def _with_tails(self, cells: _Cells, counts: NDArray[np.float64], variance: float) -> _Cells:
         """Cells, and those beside them that hold rows after all."""
-        tails = self.tails
-        held = tails.held(counts, np.sqrt(variance))
+        tails, noise = self.tails, np.sqrt(variance)
+        if not len(tails.starts):
+            return cells
+        reached = (True, True) if self._is_even else self._reached(cells, noise)
+        held = tails.held(counts, noise, reached)
         found = counts[held]
         own = tails.starts[held], tails.ends[held], np.maximum(found, 0), found
         return cells.joined(_Cells(*own, np.full(len(found), variance)))
+
+    def _reached(self, cells: _Cells, noise: float) -> tuple[bool, bool]:
+        """Whether rows come near to the lower and the upper end: to the last quarter of the cell there.
+
+        One part of it may be a value that all rows have, and does not count. A cell that was not divided
+        counts as a whole.
+        """
+        found = []
+        for (start, end), below in zip(self.ends, (True, False), strict=True):
+            quarter = (end - start) / 4
+            inside = (cells.starts >= start) & (cells.ends <= end)
+            near = cells.starts < start + quarter if below else cells.ends > end - quarter
+            rows = np.sort(cells.shrunk[inside & near])
+            found.append(bool((rows[:-1] if inside.sum() > 1 else rows).sum() > noise / 2))
+        return found[0], found[1]
 
     def _coarsest(self) -> tuple[_Cells, NDArray[np.float64], float]:
         """The cells of the public grid that hold rows; the missing rows by code, and each one's variance."""
@@ -274,8 +296,11 @@ class _Tree:
             chosen = present_cells(raw, noise, starts, self.meta, self.resolution)
             held = raw[chosen].sum() - CLEAR * noise * np.sqrt(chosen.sum())  # what stands out is also noise
             if held > NEARLY_ALL * self.present or not dates or joined >= MOST_JOINED:
-                edges = np.append(starts, self.high)
-                self.tails = tails_of(edges, chosen, sides_of(starts, self.meta), doubling=not dates)
+                if held > CLEAR_RANGE * self.present and self.noise < LITTLE_NOISE * self.present:
+                    edges, sides = np.append(starts, self.high), sides_of(starts, self.meta)
+                    self.tails = tails_of(edges, chosen, sides, doubling=not dates)
+                    places = np.flatnonzero(chosen)[[0, -1]]
+                    self.ends = [(edges[place], edges[place + 1]) for place in places]
                 return starts[chosen], ends[chosen], raw[chosen], joined
             joined, noise = 2 * joined, noise * np.sqrt(2)
             starts, ends = starts[::2], np.append(starts[2::2], self.high)

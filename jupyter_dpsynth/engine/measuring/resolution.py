@@ -6,6 +6,7 @@ What is counted in private rows leaves through `Allowance.counts` alone.
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from jupyter_dpsynth.encoding.numeric import STEPS, from_steps, in_steps
 from jupyter_dpsynth.engine.measuring.grids import FLAT_SPAN
 from jupyter_dpsynth.engine.measuring.presence import SURE
+from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, certainty
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.sources.values import RESOLUTIONS
 
@@ -22,11 +24,24 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.measuring.reading import ColumnValues
     from jupyter_dpsynth.privacy.releases import Allowance
 
-__all__ = ["declared_resolution", "measure_resolution", "needs_resolution"]
+__all__ = ["Resolution", "declared_resolution", "measure_resolution", "needs_resolution"]
 
 WHOLE_NUMBERS = 2.0**53  # up to here float64 holds every whole number
 SEEN = 2.0  # standard deviations of noise below which nobody is taken to need a resolution
 EVIDENT = 10.0  # times as many rows as may be rounded must be seen in a resolution above 1
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """In which steps a column's values are taken to be recorded.
+
+    Attributes:
+        step: Microseconds for times; one of `STEPS` for numbers.
+        told: Whether a test rejects that `RARE_BREAKS` of the rows are recorded more finely, and are rounded.
+    """
+
+    step: float
+    told: bool
 
 
 def needs_resolution(meta: object) -> bool:
@@ -49,7 +64,7 @@ def declared_resolution(meta: ContinuousMeta | DatetimeMeta) -> float:
 
 def measure_resolution(
     values: ColumnValues, meta: ContinuousMeta | DatetimeMeta, allowance: Allowance, rows: float
-) -> float:
+) -> Resolution:
     """The resolution of a column's values, from a noisy histogram of how finely each is recorded.
 
     It is the coarsest one in which all but a few can be written.
@@ -59,9 +74,6 @@ def measure_resolution(
         meta: Its metadata.
         allowance: For one histogram.
         rows: Noisy number of rows.
-
-    Returns:
-        Microseconds for times; one of `STEPS` for numbers.
 
     Privacy:
         One histogram, in which one row counts in at most one cell.
@@ -75,16 +87,17 @@ def measure_resolution(
     exact = np.zeros(len(candidates), np.int64)
     for part in values.parts:
         exact += np.bincount(level(part), minlength=len(candidates))
-    counts, noise = allowance.counts(exact), allowance.noise
-    counts[counts < SEEN * noise] = 0
+    noisy, noise = allowance.counts(exact), allowance.noise
+    counts = np.where(noisy < SEEN * noise, 0.0, noisy)
     # what most rows need is followed however large the noise is
     slack = max(min(SURE * noise, rows / 2), 0.01 * rows)
     for resolution in candidates:
         fits = np.array([_divides(resolution, other) for other in candidates])
         evident = isinstance(meta, DatetimeMeta) or resolution <= 1 or counts[fits].sum() >= EVIDENT * slack
         if counts[~fits].sum() <= slack and evident:
-            return resolution
-    return candidates[-1]
+            most = noisy[~fits].sum() + certainty(1) * noise * np.sqrt((~fits).sum())
+            return Resolution(resolution, bool(most <= RARE_BREAKS * rows))
+    return Resolution(candidates[-1], told=True)
 
 
 def _divides(resolution: float, other: float) -> bool:

@@ -60,28 +60,37 @@ class Tails:
         empty = np.zeros(0)
         return cls(empty, empty, empty.astype(np.int64), empty.astype(bool), empty.astype(bool))
 
-    def held(self, counts: NDArray[np.float64], noise: float) -> NDArray[np.bool_]:
+    def held(
+        self,
+        counts: NDArray[np.float64],
+        noise: float,
+        reached: tuple[bool, bool] = (True, True),
+    ) -> NDArray[np.bool_]:
         """Which cells hold rows: those that stand out, and what lies between them and the others.
 
         Args:
             counts: Noisy count of each, `[cells]`.
             noise: Standard deviation of their noise.
+            reached: Whether rows come near to the lower and the upper end of what stands out. If not, it is
+                not likely that there are any beyond it.
         """
         out: NDArray[np.bool_] = (self.distance == 0) & (counts > self.least[0] * noise)
         for below in (True, False):
             places = np.flatnonzero((self.distance > 0) & (self.below == below))
             outwards = places[np.argsort(self.distance[places])]
-            reached = 0
+            kept = 0
             for end in range(1, len(outwards) + 1):
                 place = outwards[end - 1]
-                farther = end - reached
+                farther = end - kept
                 least = self.least[min(farther, len(self.least)) - 1]
-                run = counts[outwards[reached:end]].sum() > SURE_TOGETHER * noise * np.sqrt(farther)
+                run = counts[outwards[kept:end]].sum() > SURE_TOGETHER * noise * np.sqrt(farther)
                 if self.across[place]:
                     least, run = SURE_ALONE, False
+                elif not reached[0 if below else 1]:
+                    least, run = max(self.least), False
                 if run or counts[place] > least * noise:
-                    reached = end
-            out[outwards[:reached]] = True
+                    kept = end
+            out[outwards[:kept]] = True
         return out
 
 
@@ -187,8 +196,9 @@ def _doubling(
     nearer = between(*sorted((sign * inner / 2, sign * inner)))
     farther = between(*sorted((sign * outer, sign * 2 * outer)))
     power = float(np.clip(np.log2(farther / nearer) / 2 - 1, -STEEPEST, STEEPEST))
-    cuts = inner * (outer / inner) ** (np.arange(PIECES + 1) / PIECES)
-    part = np.diff(np.log(cuts) if abs(power + 1) < 1e-6 else cuts ** (power + 1) / (power + 1))
+    grown = (outer / inner) ** (np.arange(PIECES + 1) / PIECES)
+    part = np.diff(np.log(grown) if abs(power + 1) < 1e-6 else grown ** (power + 1) / (power + 1))
+    cuts = inner * grown
     return (cuts, part) if sign > 0 else (-cuts[::-1], part[::-1])
 
 
