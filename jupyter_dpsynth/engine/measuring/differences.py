@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["measure_differences"]
 
+LEAST_COUNT = 0.3  # rows of an empty cell, so that no share is zero
 NARROWER = 0.5  # of a column's own range: a difference that is wider tells less than the column
 
 
@@ -95,7 +96,7 @@ def _measured(column: Discovered, rows: float) -> MeasuredColumn:
     codec = column.codec
     if not isinstance(codec, NumericCodec):
         raise TypeError
-    return MeasuredColumn(codec, to_shares(column.counts, 0.0), np.sqrt(column.variances) / rows)
+    return MeasuredColumn(codec, to_shares(column.counts, LEAST_COUNT), np.sqrt(column.variances) / rows)
 
 
 def _wanted(
