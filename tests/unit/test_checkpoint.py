@@ -15,6 +15,7 @@ import pytest
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor, PrivacyLedger
 from jupyter_dpsynth.engine.learning.checkpoint import EARLIER_NOISE, TrainingTask, window
+from jupyter_dpsynth.engine.training.arrangement import BlockArrangement, arrange
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.files.archive import ARRAYS, SCHEMA
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, SampledTraining
@@ -242,7 +243,7 @@ def test_a_checkpoint_that_holds_the_noise_of_each_measurement_can_be_read(
     path, target = halfway[2], tmp_path / "earlier"
 
     def as_before(schema):
-        del schema["plan"]["columns"], schema["plan"]["gradient_sensitivity"]
+        del schema["plan"]["columns"], schema["plan"]["gradient_sensitivity"], schema["plan"]["parents"]
         schema["plan"].update(dict.fromkeys(EARLIER_NOISE, 7.5), order_sigma=None)
         schema["config"]["num_microbatches"] = groups
 
@@ -323,6 +324,24 @@ def test_a_run_without_differential_privacy_goes_on_too(ledger, tmp_path):
     again = learner(df, **free).learn(df, quiet, ledger=ledger, checkpoint=path)
     assert (len(again.learned.losses), again.epsilon) == (STEPS, np.inf)
     assert again.receipt.guarantee == "none"
+
+
+@pytest.mark.tensorflow
+def test_a_run_of_a_wide_table_goes_on_in_blocks(ledger, tmp_path):
+    columns, path = 150, tmp_path / "run.checkpoint"
+    df = pd.DataFrame(np.random.default_rng(84).integers(2, size=(3000, columns)) == 1)
+    df.columns = [f"answer {number}" for number in df.columns]
+    first = learner(df).learn(df, ledger=ledger, checkpoint=path, **stop_after(5))
+    task = TrainingTask.read(path)
+    assert isinstance(arrange(task.layout), BlockArrangement)
+    assert (task.layout.scale > 0).sum(axis=0).max() == task.plan.parents < columns - 1
+    again = learner(df).learn(df, quiet, ledger=ledger, checkpoint=path)
+    assert again.learned.losses[:5].tolist() == first.learned.losses[:5].tolist()
+    assert len(again.learned.losses) == STEPS
+    assert (again.learned.model.weights != 0).sum() == len(task.layout.free)
+    again.save(tmp_path / "wide.synth")
+    loaded = HighDimSynthesizer.load(tmp_path / "wide.synth")
+    assert loaded.synthesize(500, seed=0).equals(again.synthesize(500, seed=0))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 19, 20, 400, 10_001])
