@@ -84,6 +84,7 @@ class TrainingTask:
         losses: Noisy mean loss of each completed step whose result is known, `[k]`.
         derived: The derived features that were chosen; None before they were looked for.
         tape: What the steps released, added up; None before the first step.
+        scale: Interaction strength of each pair, `[m, m]`; None if it follows from the measured dependence.
     """
 
     config: dict[str, Any]
@@ -100,12 +101,16 @@ class TrainingTask:
     untold: tuple[str, ...] = ()
     derived: tuple[Derived, ...] | None = None
     tape: Tape | None = None
+    scale: NDArray[np.float64] | None = None
 
     @property
     def layout(self) -> Layout:
         """Blocks and interactions of the model."""
         sizes, exponent = self.codec.sizes, self.plan.pair_exponent
-        layout = Layout.from_dependence(sizes, self.reference.dependence, exponent, self.plan.parents)
+        if self.scale is None:
+            layout = Layout.from_dependence(sizes, self.reference.dependence, exponent)
+        else:
+            layout = Layout(sizes, self.scale)
         return layout.with_derived(self.derived or ())
 
     @property
@@ -167,6 +172,9 @@ class TrainingTask:
             "started": bool(self.state),
             "untold": list(self.untold),
         }
+        if self.scale is not None:
+            places = np.argwhere(self.scale)
+            document["links"] = [[int(i), int(j), float(self.scale[i, j])] for i, j in places]
         if self.derived is not None:
             document["derived"] = [feature.to_dict() for feature in self.derived]
         arrays = {"counts": np.concatenate(self.counts), "losses": self.losses, **self.state}
@@ -209,6 +217,7 @@ class TrainingTask:
             (epsilon, document["delta"]),
             document["seed"],
             document["released"],
+            scale=_scale_of(document.get("links"), len(codec.sizes)),
         )
         if "derived" in document:
             check_part(document["derived"], "synthesizer", "derived")
@@ -322,6 +331,18 @@ class StepReservations:
 
     def _reserve(self, steps: int) -> int:
         return self.ledger.reserve_steps(self.task.entry, steps, self.task.plan.steps)
+
+
+def _scale_of(links: list[list[float]] | None, columns: int) -> NDArray[np.float64] | None:
+    """Interaction strength of each pair, `[m, m]`, from the pairs that interact; None if all do."""
+    if links is None:
+        return None
+    scale = np.zeros((columns, columns))
+    for source, target, strength in links:
+        if not 0 <= source < target < columns or source != int(source) or target != int(target):
+            damaged(CHECKPOINT, "links do not fit the columns")
+        scale[int(source), int(target)] = strength
+    return scale
 
 
 def _plan_document(plan: RunPlan) -> dict[str, Any]:

@@ -24,9 +24,11 @@ from jupyter_dpsynth.engine.learning.workers import (
 )
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.measuring.measure import measure_table
+from jupyter_dpsynth.engine.model.dependence import estimated_dependence
 from jupyter_dpsynth.engine.model.evidence import function_text, interaction_text, ordering_text
 from jupyter_dpsynth.engine.model.learned import Learned
 from jupyter_dpsynth.engine.model.losses import column_losses, loss_lines
+from jupyter_dpsynth.engine.model.network import Layout
 from jupyter_dpsynth.engine.model.plan import ROW_COUNT
 from jupyter_dpsynth.engine.planning.plan import (
     LARGE_DELTA,
@@ -266,6 +268,8 @@ def _warn_of_large_delta(plan: RunPlan, config: ResolvedConfig) -> None:
 
 def _task_of(measured: MeasuredTable, plan: RunPlan, entry: LedgerEntry) -> TrainingTask:
     """What training needs of the measurements."""
+    dependence = estimated_dependence(measured.reference, plan.parents)
+    layout = Layout.from_dependence(measured.codec.sizes, dependence, plan.pair_exponent, plan.parents)
     return TrainingTask(
         config=entry.config.to_dict(),
         plan=plan,
@@ -276,6 +280,8 @@ def _task_of(measured: MeasuredTable, plan: RunPlan, entry: LedgerEntry) -> Trai
         reserved=entry.reserved or (None, plan.delta),
         seed=secrets.randbits(SEED_BITS),
         untold=measured.untold,
+        # other processes that take part, or go on, must not come to another choice by a last digit
+        scale=None if plan.parents is None else layout.scale,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jupyter_dpsynth.engine.measuring.candidates import PATTERN_UNITS, patterns_of
+from jupyter_dpsynth.engine.model.dependence import estimated_dependence
 from jupyter_dpsynth.engine.model.features import RARE, Derived, grouped_cells
 from jupyter_dpsynth.engine.model.network import kept_pairs, pair_strength
 from jupyter_dpsynth.engine.model.plan import INTERACTIONS, STRENGTHS
@@ -212,7 +213,8 @@ def _derived(
         wanted = max(2, math.floor(left ** (1 / (len(common) - done)) + 1e-9))
         groups[source] = grouped_cells(reference.shares[source], ordered_cells[source], wanted)
         left /= groups[source].max() + 1
-    pairs = reference.dependence[kept_pairs(reference.dependence, plan.parents)]
+    dependence = estimated_dependence(reference, plan.parents)
+    pairs = dependence[kept_pairs(dependence, plan.parents)]
     scale = pair_strength(np.array([min(strength, 1.0)]), pairs, plan.pair_exponent)
     ordered = tuple(groups[source] for source in interaction.sources)
     return Derived(interaction.sources, ordered, interaction.target, float(scale[0]))
