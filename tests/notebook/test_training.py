@@ -202,3 +202,36 @@ def test_a_front_end_gets_completions_and_help_from_the_kernel(kernel: Kernel) -
     assert offered("%%dpsynth learn df\nnoi") == ["noise_multiplier"]
     reply = kernel.client.inspect("%%dpsynth", 5, reply=True, timeout=60)["content"]
     assert "%%dpsynth learn df " in reply["data"]["text/plain"]
+
+
+def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    kernel.run("from tests.support.hospital import hospital; both = hospital(500)")
+    kernel.run("patients, visits = both['patients'], both['visits']")
+    cell = kernel.run(
+        "%%dpsynth learn patients -o histories\nepsilon = 3\nsteps = 20\nprivacy_unit = patient_id\n"
+        "children = {'visits': visits}\norder = {'visits': 'admitted'}\nmost_children = {'visits': 4}\n"
+        "window = {'visits': ('2021-01-01', '2023-12-31')}"
+    )
+    assert not cell.error
+    assert "epsilon" in final(cell)["text/plain"]
+    cell = kernel.run("%dpsynth synthesize 200 -o made --where {'visits.number':(1,None)}")
+    assert "200 rows of 'patients'" in cell.text
+    assert kernel.value("bool(made['visits']['patient_id'].isin(made['patients']['patient_id']).all())")
+    assert kernel.value("int(made['visits'].groupby('patient_id').size().max())") <= 4
+    assert "at most 4 rows in 'visits'" in kernel.run("%dpsynth receipt").shown
+    kernel.run(f"%dpsynth save {tmp_path / 'histories.dps'}")
+    assert not kernel.run(f"%dpsynth load {tmp_path / 'histories.dps'} -o again").error
+    assert "several tables" in kernel.run("%dpsynth compare").error
+    assert "is not learned" in kernel.run("%%dpsynth learn patients\norder = {'vists': 'admitted'}").error
+
+
+def test_a_lone_table_with_an_order_is_learned_in_a_cell(kernel: Kernel) -> None:
+    kernel.run("from tests.support.hospital import hospital; events = hospital(400)['visits']")
+    cell = kernel.run(
+        "%%dpsynth learn events -o lone\nepsilon = 3\nsteps = 20\nprivacy_unit = patient_id\n"
+        "order = {'events': 'admitted'}"
+    )
+    assert not cell.error
+    assert kernel.value("list(lone.synthesize(50))") == ["events"]
