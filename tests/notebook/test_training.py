@@ -225,6 +225,11 @@ def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
     assert not kernel.run(f"%dpsynth load {tmp_path / 'histories.dps'} -o again").error
     assert "several tables" in kernel.run("%dpsynth compare").error
     assert "is not learned" in kernel.run("%%dpsynth learn patients\norder = {'vists': 'admitted'}").error
+    checked = kernel.run(
+        "%%dpsynth doctor patients\nprivacy_unit = patient_id\nchildren = {'visits': visits}\n"
+        "order = {'visits': 'admitted'}\nmost_children = {'visits': 2}"
+    )
+    assert "more than 2 rows in 'visits'" in checked.shown
 
 
 def test_a_lone_table_with_an_order_is_learned_in_a_cell(kernel: Kernel) -> None:

@@ -16,6 +16,7 @@ from jupyter_dpsynth import (
     MetaExtractor,
 )
 from jupyter_dpsynth.evaluation.histories import compare_histories
+from jupyter_dpsynth.persons.checkup import examine_histories
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from tests.support.hospital import hospital, hospital_meta
@@ -255,3 +256,29 @@ def test_the_comparison_is_near_zero_for_the_real_tables_and_sees_what_is_shuffl
     assert shuffled.loc["row's column", "distance"] < 0.005  # rows beyond the most of a person change places
     follows = shuffled.loc["row before x row, same column"]
     assert follows["distance"] > 1.5 * follows["floor"]
+
+
+def test_the_check_up_names_what_is_not_learned_with_how_many_rows():
+    tables = hospital(200, seed=6)
+    patients, visits = tables["patients"], tables["visits"]
+    orphans = visits.iloc[:3].assign(**{KEY: 5})
+    undated = visits.iloc[:2].assign(admitted=pd.NaT)
+    tied = visits.iloc[[10]]
+    visits = pd.concat([visits, orphans, undated, tied], ignore_index=True)
+    visits["sex"] = visits[KEY].map(patients.set_index(KEY)["sex"]).fillna("f")
+    tables = {"patients": pd.concat([patients, patients.iloc[:4]], ignore_index=True), "visits": visits}
+    meta = MetaExtractor.extract(tables, children=[Children("visits", order="admitted", most=5)])
+    found = {each.kind: each for each in examine_histories(tables, meta, KEY)}
+    assert {kind: found[kind].rows for kind in ("repeated", "orphans", "unordered")} == {
+        "repeated": 4,
+        "orphans": 3,
+        "unordered": 2,
+    }
+    assert found["ties"].rows >= 1
+    assert found["beyond"].rows > 0
+    assert found["constant"].column == "sex"
+    assert "have no row" in found["without"].text
+    clean = hospital(100, seed=7)
+    clean["visits"] = clean["visits"].drop_duplicates([KEY, "admitted"])
+    kinds = {each.kind for each in examine_histories(clean, hospital_meta(clean, most=12), KEY)}
+    assert kinds == {"without"}

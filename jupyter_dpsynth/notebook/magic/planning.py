@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.errors import ConfigError, shielded
 from jupyter_dpsynth.notebook.magic.namespace import find_table, read_value, variable_name
 from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, reading_of, settings, table_of
+from jupyter_dpsynth.notebook.magic.tables import several_tables
 from jupyter_dpsynth.notebook.output import Working, mime_bundle, publish, say
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.sources.forms import PANDAS
 
 if TYPE_CHECKING:
+    from jupyter_dpsynth.config import HighDimConfig
+    from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
     from jupyter_dpsynth.notebook.session import Session
+    from jupyter_dpsynth.sources.several import SeveralTables
 
 __all__ = ["calc", "doctor", "panel"]
 
@@ -81,6 +85,10 @@ def doctor(session: Session, parsed: ParsedLine) -> None:
     output = parsed.options.get("convert")
     name = None if output is None else variable_name(output, "--convert", session.namespace)
     with table_of(session, parsed, schema) as table:
+        several = several_tables(parsed.argument() or "", table, schema)
+        if several is not None:
+            _examine_several(*several, config)
+            return
         df_meta = meta_of(session, parsed, table, schema) if "meta" in parsed.options else None
         with table.without([]) as examined:
             findings = examine(examined, config.resolve(), df_meta=df_meta, declared=schema)
@@ -91,6 +99,20 @@ def doctor(session: Session, parsed: ParsedLine) -> None:
             say(f"{name}: the table with all conversions, in pandas. Check it: %dpsynth doctor {name}")
             return
     publish(mime_bundle(findings_text(findings, place), findings_html(findings, place)))
+
+
+def _examine_several(tables: SeveralTables, meta: TablesMeta, config: HighDimConfig) -> None:
+    """Show the findings in several tables of the same persons."""
+    from jupyter_dpsynth.engine.planning.findings import findings_text
+    from jupyter_dpsynth.notebook.show.findings import findings_html
+    from jupyter_dpsynth.persons.checkup import examine_histories
+
+    key = config.resolve().privacy_unit
+    if key is None:
+        raise ConfigError('privacy_unit is missing: name the column that all tables have, as "patient_id".')
+    frames = {name: source.described for name, source in tables.items()}
+    findings = shielded(lambda: examine_histories(frames, meta, key), "the check-up failed")
+    publish(mime_bundle(findings_text(findings), findings_html(findings)))
 
 
 def panel(session: Session, parsed: ParsedLine) -> None:

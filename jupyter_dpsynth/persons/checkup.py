@@ -1,0 +1,149 @@
+"""The check-up of several tables of the same persons: for the owner's eyes only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from jupyter_dpsynth.engine.planning.findings import Finding
+from jupyter_dpsynth.metadata.columns import IdMeta
+from jupyter_dpsynth.sources.values import missing_values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jupyter_dpsynth.metadata.tables import Children, TablesMeta
+
+__all__ = ["examine_histories"]
+
+NEVER_CHANGES = 0.99  # of the persons with several rows
+
+
+def examine_histories(tables: Mapping[str, pd.DataFrame], meta: TablesMeta, key: str) -> list[Finding]:
+    """What of the tables will not be learned, or not well.
+
+    Args:
+        tables: The private tables by name.
+        meta: Their metadata.
+        key: The column that names the person.
+
+    Privacy:
+        Not covered by epsilon: exact figures, for the owner.
+    """
+    meta = meta.with_key(key)
+    found: list[Finding] = []
+    persons = None
+    if meta.parent is not None:
+        keys = tables[meta.parent][key]
+        known = keys[~missing_values(keys)]
+        persons = pd.Index(known).unique()
+        _add(
+            found,
+            "repeated",
+            meta.parent,
+            f"{meta.parent!r} has rows of a {key!r} that it has already: only the first one is learned.",
+            "Keep one row for each person, or learn the table as one of children.",
+            len(known) - len(persons),
+        )
+        _add(
+            found,
+            "unnamed",
+            meta.parent,
+            f"{meta.parent!r} has rows without {key!r}: they are not learned.",
+            "Give them a key if they are persons.",
+            len(keys) - len(known),
+        )
+    for each in meta.children:
+        found += _of_events(tables[each.table], meta, each, key, persons)
+    return found
+
+
+def _add(found: list[Finding], kind: str, table: str, text: str, advice: str, rows: int) -> None:
+    if rows:
+        found.append(Finding(kind, "care", table, text, advice, rows=rows))
+
+
+def _of_events(
+    df: pd.DataFrame, meta: TablesMeta, children: Children, key: str, persons: pd.Index | None
+) -> list[Finding]:
+    """Findings in one table of events."""
+    found: list[Finding] = []
+    name, keys = children.table, df[key]
+    nobody = missing_values(keys)
+    _add(
+        found,
+        "unnamed",
+        name,
+        f"{name!r} has rows without {key!r}: they are not learned.",
+        "Fill in the key where it is known.",
+        int(nobody.sum()),
+    )
+    kept = ~nobody
+    if persons is not None:
+        orphans = kept & ~keys.isin(persons).to_numpy(bool)
+        _add(
+            found,
+            "orphans",
+            name,
+            f"{name!r} has rows of persons who are not in {meta.parent!r}: they are not learned.",
+            f"Add these persons to {meta.parent!r}, if they belong there.",
+            int(orphans.sum()),
+        )
+        kept &= ~orphans
+    if children.column is not None:
+        values = df[children.column]
+        undated = kept & missing_values(values)
+        _add(
+            found,
+            "unordered",
+            name,
+            f"{name!r} has rows without {children.column!r}: they have no place in the order, and are not "
+            "learned.",
+            "Fill it in where it is known.",
+            int(undated.sum()),
+        )
+        kept &= ~undated
+        ties = df.loc[kept, [key, children.column]].duplicated()
+        _add(
+            found,
+            "ties",
+            name,
+            f"{name!r} has rows of one person with the same {children.column!r}: they keep the order that "
+            "they have in the table.",
+            "Nothing, if that is right; else sort the table first.",
+            int(ties.sum()),
+        )
+    sizes = keys[kept].value_counts()
+    beyond = int((sizes - children.most).clip(lower=0).sum())
+    _add(
+        found,
+        "beyond",
+        name,
+        f"persons have more than {children.most} rows in {name!r}: the ones after these are not learned.",
+        "Set a larger most_children, if it is public that persons can have so many.",
+        beyond,
+    )
+    if persons is not None and len(persons) > len(sizes):
+        text = f"{len(persons) - len(sizes):,} persons have no row in {name!r}: that is learned, too."
+        found.append(Finding("without", "hint", name, text, "Nothing.", rows=0))
+    return found + _constant(df[kept], meta, children, key)
+
+
+def _constant(df: pd.DataFrame, meta: TablesMeta, children: Children, key: str) -> list[Finding]:
+    """Columns that do not change within a person."""
+    if meta.parent is None:
+        return []
+    several = df[df[key].duplicated(keep=False)]
+    persons = several[key].nunique()
+    found: list[Finding] = []
+    for column in meta.tables[children.table].columns:
+        if column.name in (key, children.column) or isinstance(column, IdMeta) or not persons:
+            continue
+        changes = several.groupby(key)[column.name].nunique(dropna=False)
+        if float(np.mean(changes == 1)) >= NEVER_CHANGES:
+            text = f"{column.name!r} in {children.table!r} is the same in all rows of nearly every person."
+            advice = f"Move it to {meta.parent!r}: synthetic persons then keep it, and it costs less noise."
+            found.append(Finding("constant", "care", column.name, text, advice))
+    return found
