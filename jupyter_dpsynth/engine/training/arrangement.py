@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from jupyter_dpsynth.engine.model.weights import FreeWeights
 
@@ -211,15 +212,16 @@ class BlockArrangement:
 
     def smoothing(self, smoothers: Sequence[NDArray[np.float32] | None]) -> Smoothing:
         """As stated for every arrangement."""
-        averaging = [(group, self._averaging(group, smoothers)) for group in self.groups]
+        found = [(group, self._averaging(group, smoothers)) for group in self.groups]
+        averaging = [(group, *matrices) for group, matrices in found if matrices is not None]
+        threads = ThreadpoolController()
 
         def smooth(array: NDArray[np.float32]) -> None:
-            for group, matrices in averaging:
-                if matrices is None:
-                    continue
-                inner, outer = matrices
-                block = array[group.start : group.end].reshape(group.shape)
-                block[:] = inner @ block @ outer
+            # the products are too small to be shared out among threads
+            with threads.limit(limits=1, user_api="blas"):
+                for group, inner, outer in averaging:
+                    block = array[group.start : group.end].reshape(group.shape)
+                    block[:] = inner @ (block @ outer)
 
         return smooth
 
