@@ -24,12 +24,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from jupyter_dpsynth.engine.sampling.order import drawing_order
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.engine.model.network import TabularModel
+    from jupyter_dpsynth.engine.sampling.order import DrawingOrder
 
 __all__ = ["calibrated_bias", "generate_codes"]
 
@@ -49,8 +52,6 @@ STEER_PAIRS = 1 / 8  # of a pair's; what its column's other pairs ask for adds u
 STEERED_WIDTH = 1024  # with more cells than this only the one-way tables are steered
 SETTLED_BLOCKS = 16  # after so many blocks the expected shares of pairs are known well enough
 LARGEST_CORRECTION = 4.0  # nats
-MOST_TOGETHER = 16  # columns that are drawn at once
-PADDED = 2.0  # times the weights that there are: so many there may be with those that pad them
 CALIBRATION_BLOCKS, CALIBRATION_ROWS = 128, 256
 
 # exp(-k / UNITS) for k = 0, 1, ... down to where it is below half a weight unit, and then 0
@@ -82,8 +83,10 @@ def generate_codes(
     most, blocks = (CHAIN_ROWS, CHAIN_BLOCKS) if _steers_pairs(model) else (WIDE_ROWS, WIDE_BLOCKS)
     parts = np.array_split(out, max(math.ceil(rows / most), 2 if rows >= TWO_CHAINS else 1))
 
+    order = drawing_order(model)
+
     def draw(part: NDArray[np.int32], child: np.random.Generator) -> None:
-        _Chain(model, shares, child).draw(part, blocks, progress)
+        _Chain(model, shares, order, child).draw(part, blocks, progress)
 
     # the products are too small to be shared out among threads, the chains are not
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -102,18 +105,20 @@ class _Chain:
     Args:
         model: The trained model.
         shares: Noisy one-way shares of each column.
+        order: In which columns are drawn.
         generator: Source of randomness.
     """
 
     def __init__(
-        self, model: TabularModel, shares: Sequence[NDArray[np.float64]], generator: np.random.Generator
+        self,
+        model: TabularModel,
+        shares: Sequence[NDArray[np.float64]],
+        order: DrawingOrder,
+        generator: np.random.Generator,
     ) -> None:
         self.layout, self.generator = model.layout, generator
         layers = 2 if _steers_pairs(model) else 1
-        parents = _parents(model)
-        self.groups = [
-            _Group(model, shares, columns, parents, layers) for columns in _together(model, parents)
-        ]
+        self.groups = [_Group(model, shares, columns, order.parents, layers) for columns in order.groups]
 
     def draw(self, out: NDArray[np.int32], blocks: int, progress: Callable[[int], None] | None) -> None:
         """Fill `out`, `int32 [n, m]`.
@@ -161,61 +166,6 @@ def _blocks(rows: int, blocks: int) -> Iterator[tuple[int, int, int]]:
             size, parts = min(rows - start, PART_ROWS), 1
         yield start, start + size, parts
         start += size
-
-
-def _parents(model: TabularModel) -> list[NDArray[np.intp]]:
-    """The columns on which each column depends directly, in increasing order."""
-    layout = model.layout
-    starts = layout.offsets[:-1]
-    by_input = np.logical_or.reduceat(model.weights[: layout.width] != 0, starts, axis=1)
-    depends = np.logical_or.reduceat(by_input, starts, axis=0)
-    return [np.flatnonzero(depends[:column, column]) for column in range(len(starts))]
-
-
-def _together(model: TabularModel, parents: Sequence[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
-    """Columns that are drawn at once, since none of them depends on another one, in an order to draw them in.
-
-    They have about as many cells and inputs, so that not much is padded.
-    """
-    layout = model.layout
-    before: list[set[int]] = []
-    inputs = np.zeros(len(parents), np.int64)
-    for column, own in enumerate(parents):
-        features = [feature for feature, _ in layout.derived_inputs(column)]
-        before.append({*own.tolist(), *(source for feature in features for source in feature.sources)})
-        inputs[column] = 1 + layout.sizes[own].sum() + sum(feature.size for feature in features)
-    groups: list[NDArray[np.intp]] = []
-    left, drawn = set(range(len(parents))), set[int]()
-    while left:
-        ready = np.array([column for column in sorted(left) if before[column] <= drawn], np.intp)
-        order = ready[np.lexsort((inputs[ready], layout.sizes[ready]))]
-        chosen = max(_alike(order, layout.sizes, inputs), key=len)
-        groups.append(chosen)
-        drawn.update(chosen.tolist())
-        left.difference_update(chosen.tolist())
-    return groups
-
-
-def _alike(
-    columns: NDArray[np.intp], sizes: NDArray[np.int64], inputs: NDArray[np.int64]
-) -> Iterator[NDArray[np.intp]]:
-    """Neighbouring columns together, as many as can be without much padding.
-
-    Args:
-        columns: Places of columns, sorted by their sizes.
-        sizes: Number of cells of every column.
-        inputs: Number of inputs of every column.
-    """
-    start = 0
-    while start < len(columns):
-        end = start + 1
-        while end < min(len(columns), start + MOST_TOGETHER):
-            own = columns[start : end + 1]
-            if len(own) * sizes[own].max() * inputs[own].max() > PADDED * (sizes[own] @ inputs[own]):
-                break
-            end += 1
-        yield columns[start:end]
-        start = end
 
 
 class _Scratch:
@@ -418,7 +368,7 @@ def calibrated_bias(
     Privacy:
         Post-processing of the model and of measurements.
     """
-    chain = _Chain(model, shares, generator)
+    chain = _Chain(model, shares, drawing_order(model), generator)
     sums = np.zeros(model.layout.width)
     blocks = 0
 
