@@ -16,7 +16,7 @@ from jupyter_dpsynth.encoding.building import build_series
 from jupyter_dpsynth.encoding.numeric import NumericCodec, to_points
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import DatetimeMeta, column_meta_from_dict
-from jupyter_dpsynth.sources.values import RESOLUTIONS, WALL_EPOCH, stored_times, time_values
+from jupyter_dpsynth.sources.values import RESOLUTIONS, WALL_EPOCH, stored_times, time_limits, time_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["DifferenceCodec", "difference_meta", "differences", "follow"]
 
 FARTHEST = 2**61  # microseconds: differences of two times up to here do not overflow
-EARLIEST, LATEST = np.array(["1700-01-01", "2262-01-01"], "datetime64[us]").astype(np.int64).tolist()
 
 
 def difference_meta(name: str) -> DatetimeMeta:
@@ -68,7 +67,7 @@ def follow(known: pd.Series, other: pd.Series, own: pd.Series, resolution: float
         resolution: The column's resolution, microseconds.
     """
     start, drawn, end = (time_values(each, duration=False)[0] for each in (known, other, own))
-    times = np.clip(_added(start, end - drawn, int(resolution)), EARLIEST, LATEST)
+    times = np.clip(_added(start, end - drawn, int(resolution)), *time_limits(str(own.dtype)))
     found: NDArray[Any] = WALL_EPOCH + times.astype("timedelta64[us]")
     return found
 
@@ -166,7 +165,7 @@ class DifferenceCodec:
         lengths, absent = stored_times(self.difference.decode(codes, generator))
         start, unknown = time_values(base, duration=False)
         times = _added(start, lengths if self.later else -lengths, int(self.resolution))
-        first, last = (EARLIEST, LATEST) if self.meta.bounds is None else self.meta.bounds
+        first, last = self.meta.bounds or time_limits(self.meta.dtype)
         found: NDArray[Any] = WALL_EPOCH + np.clip(times, first, last).astype("timedelta64[us]")
         found = np.where(absent | unknown, np.datetime64("NaT", "us"), found)
         return build_series(found, self.meta, self.resolution)

@@ -38,6 +38,7 @@ __all__ = [
     "missing_values",
     "number_values",
     "stored_times",
+    "time_limits",
     "time_values",
     "wall_times",
 ]
@@ -47,6 +48,8 @@ RESOLUTIONS = (1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000)
 WALL_EPOCH = np.datetime64("1970-01-01", "us")
 # between them the clocks of every time zone show one of Python's years
 CLOCKS = np.array(["0001-01-03", "9999-12-29"], dtype="datetime64[us]")
+NANOSECONDS = ["1700-01-01", "2261-12-31T23:59:59.999999"]  # whole years
+PYTHON_YEARS = ["0001-01-01", "9999-12-31T23:59:59.999999"]
 MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000, "D": 86_400_000_000}
 LARGEST = 2**63 - 1  # microseconds that 64 bits hold
 DAYS = {"date32[day]": ("int32", "D"), "date64[ms]": ("int64", "ms")}  # of pyarrow: width, unit
@@ -127,6 +130,17 @@ def is_duration(dtype: Any) -> bool:  # noqa: ANN401 - a pandas dtype
     """Whether values of a dtype are durations; pandas itself does not count Arrow's."""
     arrow = str(getattr(dtype, "pyarrow_dtype", "")).startswith("duration")
     return arrow or bool(pd.api.types.is_timedelta64_dtype(dtype))
+
+
+def time_limits(dtype: str) -> tuple[int, int]:
+    """The first and the last moment that times of a dtype have, in microseconds.
+
+    Args:
+        dtype: Its text. Nanoseconds reach from 1700 to 2261, all others over Python's years.
+    """
+    ends = NANOSECONDS if "[ns" in dtype else PYTHON_YEARS
+    first, last = np.array(ends, dtype="datetime64[us]").astype(np.int64).tolist()
+    return first, last
 
 
 def wall_times(utc: NDArray[np.int64], zone: Any) -> NDArray[np.int64]:  # noqa: ANN401 - a time zone

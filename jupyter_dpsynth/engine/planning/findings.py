@@ -41,6 +41,7 @@ CONVERTED = (
     "All conversions together: this command again with --convert {target}, which {makes} the converted "
     "table; then check that one:"
 )
+ORDERS = "All orders together, once the table is learned:"
 APPLY = (
     "Put a line of the form 'name = value' into the %%dpsynth learn cell, and run the others in cells of "
     "their own. In the panel (%dpsynth panel, tab 'Check-up'), a button applies it."
@@ -256,6 +257,10 @@ def blocks(findings: Sequence[Finding], place: Place = NOTEBOOK) -> dict[str, li
         found[CONVERTED.format(target=target, makes=makes)] = conversions
     elif len(conversions) > 1:
         found[CONVERSIONS] = conversions
+    orders = [each.written(Place(terminal=True)) for each in remedies if each.name == "order"]
+    if len(orders) > 1:
+        command = "jupyter dpsynth synthesize MODEL -n" if place.terminal else "%dpsynth synthesize"
+        found[ORDERS] = [f"{command} 1000 {' '.join(orders)}"]
     declared = [each for each in remedies if each.name in DECLARED]
     if place.terminal:
         options = [each.written(place) for each in remedies if each.name not in ("convert", "order", "text")]

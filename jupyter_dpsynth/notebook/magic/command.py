@@ -20,6 +20,7 @@ class Option:
         choices: The allowed values; empty if not a fixed list.
         parameter: Whether it is a parameter of `HighDimConfig`.
         values: How many values it takes, if it takes one at all.
+        several: Whether it may be given several times; its values are then lines of one text.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Option:
     choices: tuple[str, ...] = ()
     parameter: bool = False
     values: int = 1
+    several: bool = False
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -97,6 +99,6 @@ READING = (
     Option("thousands", "MARK", "CSV: what may stand between groups of three digits; '' for nothing."),
     Option("dayfirst", "", "CSV: 01/02/2024 is in February; else found, and told."),
     Option("no-dayfirst", "", "CSV: 01/02/2024 is in January."),
-    Option("na", "TEXT", "CSV: a text that is a missing value, or a list of such texts."),
-    Option("text", "COLUMN", "CSV: a column that stays text, or a list of such columns."),
+    Option("na", "TEXT", "CSV: a text that is a missing value; may be repeated.", several=True),
+    Option("text", "COLUMN", "CSV: a column that stays text; may be repeated.", several=True),
 )

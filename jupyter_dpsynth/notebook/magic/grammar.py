@@ -122,6 +122,15 @@ def _as_options(command: Command, words: list[str]) -> list[str]:
     return found
 
 
+def _add(options: dict[str, str], option: Option, flag: str, value: str) -> None:
+    """Add the value of an option; ConfigError if it is not allowed, or given before."""
+    if option.choices and value not in option.choices:
+        raise ConfigError(f"{flag} = {value!r} is not allowed: give {option.metavar}.")
+    if option.name in options and not option.several:
+        raise ConfigError(f"{flag} is given twice: give it once.")
+    options[option.name] = f"{options[option.name]}\n{value}" if option.name in options else value
+
+
 def parse_line(line: str) -> ParsedLine:
     """Take a magic's line apart.
 
@@ -151,11 +160,7 @@ def parse_line(line: str) -> ParsedLine:
                 if not value and (not words or _is_flag(words[0])):
                     raise ConfigError(f"{flag} needs a value: {flag} {option.metavar}.")
                 value = " ".join([value or words.pop(0), *_further_values(option, flag, words)])
-            if option.name in parsed.options:
-                raise ConfigError(f"{flag} is given twice: give it once.")
-            if option.choices and value not in option.choices:
-                raise ConfigError(f"{flag} = {value!r} is not allowed: give {option.metavar}.")
-            parsed.options[option.name] = value
+            _add(parsed.options, option, flag, value)
     if len(parsed.arguments) > command.most_arguments:
         extra = parsed.arguments[len(command.arguments)]
         name, equals, _ = extra.partition("=")

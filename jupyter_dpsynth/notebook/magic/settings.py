@@ -98,9 +98,9 @@ def reading_of(session: Session, parsed: ParsedLine) -> CsvOptions | None:
 
 
 def _texts(written: str, session: Session, option: str) -> tuple[str, ...]:
-    """One text, or a list of texts, as it stands in a line."""
+    """One text, several ones in lines, or a list of texts."""
     if written[0] not in "[({":
-        return (expand(written, session.namespace, option),)
+        return tuple(expand(text, session.namespace, option) for text in written.splitlines())
     values = read_value(written, session.namespace, option)
     return (values,) if isinstance(values, str) else tuple(map(str, values))
 

@@ -97,12 +97,11 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
 
 
 def _orders(text: str, namespace: dict[str, Any], synthesizer: HighDimSynthesizer) -> list[Ordering]:
-    """One pair of columns in order as it stands in a line, or a list of such pairs."""
+    """Pairs of columns in order, each as a line."""
     from jupyter_dpsynth.engine.sampling.requests import ordering_of
 
-    written = read_value(text, namespace, "--order") if text[:1] in "[(" else expand(text, {}, "--order")
-    pairs = [written] if isinstance(written, str) else list(written)
-    return [ordering_of(str(pair), synthesizer.codec.names) for pair in pairs]
+    pairs = [expand(pair, namespace, "--order") for pair in text.splitlines()]
+    return [ordering_of(pair, synthesizer.codec.names) for pair in pairs]
 
 
 def _weighted(
