@@ -136,9 +136,11 @@ def time_limits(dtype: str) -> tuple[int, int]:
     """The first and the last moment that times of a dtype have, in microseconds.
 
     Args:
-        dtype: Its text. Nanoseconds reach from 1700 to 2261, all others over Python's years.
+        dtype: Its text. Nanoseconds reach from 1700 to 2261, all others over Python's years, with a zone as
+            far as the clocks of every zone do.
     """
-    ends = NANOSECONDS if "[ns" in dtype else PYTHON_YEARS
+    zoned = "," in dtype or "tz=" in dtype
+    ends = NANOSECONDS if "[ns" in dtype else CLOCKS if zoned else PYTHON_YEARS
     first, last = np.array(ends, dtype="datetime64[us]").astype(np.int64).tolist()
     return first, last
 

@@ -22,6 +22,7 @@ from jupyter_dpsynth import (
     UtilityReport,
 )
 from jupyter_dpsynth.errors import ConfigError, MetadataError
+from tests.support.models import untrained
 
 ROWS = 1200
 RNG = np.random.default_rng(0)
@@ -84,6 +85,28 @@ def test_dtypes_and_types_of_values_come_back_after_saving(table: pd.DataFrame, 
             assert made[name].dtype == table[name].dtype, name
         first = [type(part[name].dropna().iloc[0]) for part in (table, made)]
         assert first[0] is first[1], name
+
+
+FAR = {
+    "long ago": np.datetime64("1200-01-01", "s") + np.arange(ROWS) % 300 * np.timedelta64(1, "D"),
+    "for ever": np.where(
+        np.arange(ROWS) % 5 == 0, np.datetime64("9999-12-31", "us"), DAYS.to_numpy("M8[us]")
+    ),
+    "of Python": np.array([dt.date(1, 1, 1 + place % 9) for place in range(ROWS)], dtype=object),
+}
+
+
+@pytest.mark.parametrize("zone", [None, "America/New_York", "Pacific/Apia"])
+def test_undeclared_days_far_from_now_come_back(zone: str | None) -> None:
+    df = pd.DataFrame({name: pd.Series(values) for name, values in FAR.items()})
+    if zone is not None:
+        df = df.drop(columns="of Python").apply(lambda each: each.dt.tz_localize("UTC").dt.tz_convert(zone))
+    made = untrained(df).synthesize(ROWS, seed=0)
+    assert made.dtypes.tolist() == df.dtypes.tolist()
+    for name in df:
+        years = [pd.Series([each.year for each in table[name]]) for table in (df, made)]
+        shares = [each.value_counts(normalize=True) for each in years]
+        assert shares[0].sub(shares[1], fill_value=0).abs().sum() < 0.1, name
 
 
 def test_decimals_keep_their_digits_and_zoned_times_their_moments(

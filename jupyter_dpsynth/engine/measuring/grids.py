@@ -20,12 +20,9 @@ BRANCHES = 32  # most children of a cell
 FLAT_SPAN = 128  # a declared range of so few whole values needs no tree
 # of two, up to which numbers are told apart, and down to whose inverse
 POWERS = round(np.log2(LARGEST_NUMBER))
-YEARS = np.arange(1700, 2263)  # what a date of nanoseconds can be
+YEARS = np.arange(1700, 2263)
 # centuries before and after it, and the last year of all, which often stands for 'for ever'
 FAR_YEARS = np.array([1, *range(100, 1700, 100), *range(2300, 10_000, 100), 9999])
-
-
-LAST_MOMENT = time_limits("datetime64[us]")[1] + 1
 
 
 def branches(span: float) -> int:
@@ -39,15 +36,16 @@ def coarsest_cells(
     """Public edges of the coarsest intervals, in points, and whether bounds were declared.
 
     Without bounds: powers of two on both sides of an exact zero for numbers and durations, calendar
-    years for points in time, and centuries far from now. With bounds: equal cells, with 0 and both bounds in cells of their own.
+    years for points in time, and centuries far from now. With bounds: equal cells, with 0 and both bounds
+    in cells of their own.
     """
     if meta.bounds is not None:
         return _declared_grid(meta, resolution), True
     if isinstance(meta, DatetimeMeta) and not meta.is_duration:
-        years = YEARS if "[ns" in meta.dtype else np.union1d(YEARS, FAR_YEARS)
-        starts = (years - 1970).astype("datetime64[Y]").astype("datetime64[us]").astype(np.int64)
-        starts = starts if "[ns" in meta.dtype else np.append(starts, LAST_MOMENT)
-        return np.unique(starts // int(resolution)).astype(np.float64), False
+        first, last = time_limits(meta.dtype + ", " * meta.value_type.endswith("[UTC]"))
+        years = (np.union1d(YEARS, FAR_YEARS) - 1970).astype("datetime64[Y]").astype("datetime64[us]")
+        starts = np.append(np.clip(years.astype(np.int64), first, None), last + 1)
+        return np.unique(starts[starts <= last + 1] // int(resolution)).astype(np.float64), False
     powers = 2.0 ** np.arange(0 if resolution > 0 else -POWERS, POWERS + 1)
     if isinstance(meta, DatetimeMeta):
         powers = powers[powers <= LARGEST / resolution]  # in microseconds: what a duration can be
