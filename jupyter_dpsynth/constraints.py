@@ -22,7 +22,7 @@ from jupyter_dpsynth.metadata.kinds import kind_of
 from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
 from jupyter_dpsynth.sources.moments import require_clear
 from jupyter_dpsynth.sources.objects import same_key
-from jupyter_dpsynth.sources.values import comparable, is_duration, number_values, time_values
+from jupyter_dpsynth.sources.values import is_above, is_duration, number_values, time_values
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -81,13 +81,7 @@ class Ordering:
 
     def holds(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         """Which rows meet it, `[n]`."""
-        low, high = df[self.low], df[self.high]
-        kept: NDArray[np.bool_] = (low.isna() | high.isna()).to_numpy(bool, copy=True)
-        present = ~kept
-        if low.dtype == high.dtype:
-            kept[present] = (low[present] <= high[present]).to_numpy(bool)
-        else:
-            kept[present] = comparable(low[present]) <= comparable(high[present])
+        kept: NDArray[np.bool_] = ~is_above(df[self.low], df[self.high])
         return kept
 
 

@@ -20,6 +20,7 @@ from jupyter_dpsynth.sources.codebook import Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_of
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
 from jupyter_dpsynth.sources.missing import with_codes
+from jupyter_dpsynth.sources.values import is_above
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -145,7 +146,7 @@ class TableCodec:
         # a value out of order sits in the same or a neighbouring bin: the two change places
         for _ in self.orderings:
             for low, high in self.orderings:
-                wrong = (learned[low] > learned[high]).fillna(value=False).to_numpy(bool)
+                wrong = is_above(learned[low], learned[high])
                 above = learned[low].where(wrong, learned[high])
                 learned[low] = learned[low].where(~wrong, learned[high])
                 learned[high] = above

@@ -32,6 +32,7 @@ __all__ = [
     "WALL_EPOCH",
     "comparable",
     "factorize",
+    "is_above",
     "is_duration",
     "is_time",
     "levels_of",
@@ -118,6 +119,24 @@ def comparable(series: pd.Series) -> NDArray[Any]:
     if is_time(series.dtype):
         return stored_times(series)[0]
     return number_values(series)
+
+
+def is_above(low: pd.Series, high: pd.Series) -> NDArray[np.bool_]:
+    """In which rows one column is above another, `[n]`; not where one of both is missing.
+
+    Args:
+        low: Numbers, times or durations.
+        high: The same.
+    """
+    present = ~(missing_values(low) | missing_values(high))
+    first, second = low[present], high[present]
+    found = np.zeros(len(low), dtype=bool)
+    half = "halffloat" in str(low.dtype)  # which pandas cannot compare
+    if low.dtype == high.dtype and not half:
+        found[present] = (first > second).to_numpy(bool)
+    else:
+        found[present] = comparable(first) > comparable(second)
+    return found
 
 
 def is_time(dtype: Any) -> bool:  # noqa: ANN401 - a pandas dtype
