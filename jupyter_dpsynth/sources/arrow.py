@@ -151,8 +151,23 @@ def _metadata_of(table: Any) -> Any:  # noqa: ANN401 - a pyarrow.Table; a dict o
     stored = table.schema.pandas_metadata
     if not stored:
         return table.schema.metadata
-    stored["columns"] = [each for each in stored["columns"] if each["field_name"] in table.column_names]
+    names = set(table.column_names)
+    stored["columns"] = [_known_type(each) for each in stored["columns"] if each["field_name"] in names]
     return {**table.schema.metadata, b"pandas": json.dumps(stored).encode()}
+
+
+def _known_type(column: dict[str, Any]) -> dict[str, Any]:
+    """What pandas wrote about a column, without a dtype of Arrow that pandas cannot make again."""
+    import pandas as pd
+
+    written = str(column["numpy_type"])
+    if not written.endswith("[pyarrow]"):
+        return column
+    try:
+        known = written != "null[pyarrow]" and pd.api.types.pandas_dtype(written) is not None
+    except (TypeError, NotImplementedError):
+        known = False
+    return column if known else {**column, "numpy_type": "object"}
 
 
 def _decodable(table: Any, schema: Any) -> Any:  # noqa: ANN401 - a pyarrow.Table and Schema

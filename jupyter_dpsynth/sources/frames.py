@@ -137,7 +137,11 @@ def _duckdb(data: Any) -> ArrowFrame:  # noqa: ANN401 - a relation of DuckDB
     told = {name: kind.upper() for name, kind in names.items() if kind.upper() in DUCKDB_TYPES}
     told |= dict.fromkeys(levels, "ENUM")
     odd = {name: str(kind) for name, kind in types.items() if names[name] in DUCKDB_ODD}
-    return ArrowFrame(schema, TableForm("duckdb", told), lambda: _reader(data), levels=levels, refused=odd)
+
+    def parts() -> Iterable[Any]:  # of two columns with one name the second gets another one, here and there
+        return (batch.rename_columns(schema.names) for batch in _reader(data))
+
+    return ArrowFrame(schema, TableForm("duckdb", told), parts, levels=levels, refused=odd)
 
 
 DUCKDB_ODD = frozenset(("uuid",))  # would come back as any other text

@@ -62,6 +62,11 @@ DAYS = (
     "%d.%m.%y",
     "%d/%m/%y",
     "%m/%d/%y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
 )
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
 ISO, ISO_UTC = "ISO8601", "ISO8601 with a zone"
@@ -93,7 +98,10 @@ class TextForms:
     def days(self) -> tuple[str, ...]:
         """The formats of days that can be read in one way."""
         unclear = {"%d": self.day_first is not True, "%m": self.day_first is not False}
-        return tuple(form for form in DAYS if form[2] == "." or form[:2] == "%Y" or not unclear[form[:2]])
+        clear = ".", "%b", "%B"  # what is in formats that have one meaning
+        return tuple(
+            form for form in DAYS if not unclear.get(form[:2]) or any(each in form for each in clear)
+        )
 
 
 @dataclass(frozen=True)
@@ -264,7 +272,7 @@ def _present(texts: pd.Series) -> pd.Series:
 
 def _forms_of_times(present: pd.Series, forms: TextForms) -> Iterator[str]:
     """The forms in which nearly all texts are points in time."""
-    if not present.str.contains(r"\d[-./]\d", regex=True).mean() >= NEARLY_ALL:
+    if not present.str.contains(r"\d[-./]\d|[^\W\d]{3}[- .]|\d\s[^\W\d]{3}", regex=True).mean() >= NEARLY_ALL:
         return
     for form in (ISO, ISO_UTC, *forms.days):
         if times_of(present, form).notna().sum() >= NEARLY_ALL * len(present):

@@ -64,7 +64,18 @@ def test_amounts_are_read_in_the_way_in_which_they_are_written(written: list[str
 
 
 @pytest.mark.parametrize(
-    "form", ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y-%m-%d", "%d.%m.%Y %H:%M", "%d.%m.%y"]
+    "form",
+    [
+        "%d %b %Y",
+        "%d-%b-%Y",
+        "%B %d, %Y",
+        "%d.%m.%Y",
+        "%d/%m/%Y",
+        "%m/%d/%Y",
+        "%Y-%m-%d",
+        "%d.%m.%Y %H:%M",
+        "%d.%m.%y",
+    ],
 )
 def test_dates_are_read_with_the_day_where_it_stands(form: str) -> None:
     assert (applied([day.strftime(form) for day in DAYS]) == pd.Series(DAYS)).all()
@@ -106,6 +117,15 @@ def test_leading_zeros_stay() -> None:
     finding = found_in([f"{place * 7 % 1000:05d}" for place in range(ROWS)])["text form"]
     assert "leading zeros" in finding.text
     assert finding.remedy is None
+
+
+def test_times_of_day_and_dates_in_numbers_are_converted() -> None:
+    clocks = [f"{place % 24}:{place % 60:02d}" for place in range(ROWS)]
+    assert applied(clocks).tolist() == [pd.Timedelta(hours=p % 24, minutes=p % 60) for p in range(ROWS)]
+    numbers = pd.Series(DAYS.strftime("%Y%m%d").astype(int))
+    assert (applied(numbers) == pd.Series(DAYS)).all()
+    assert (applied(numbers.astype(float).mask(numbers % 20 == 1)).isna() == (numbers % 20 == 1)).all()
+    assert "text form" not in found_in(RANDOM.integers(19_000_000, 21_000_000, ROWS))
 
 
 def test_numbers_that_were_codes_with_leading_zeros_are_told() -> None:

@@ -109,6 +109,11 @@ def test_a_person_with_several_rows_is_no_finding_once_the_unit_is_named() -> No
     assert not any(key.endswith("patient_id") for key in examined(sick_table(), config=config))
 
 
+def test_a_table_without_rows_or_with_one_is_examined() -> None:
+    for rows in (0, 1):
+        assert "few rows:" in examined(mixed_table(50).head(rows))
+
+
 def test_every_type_can_be_examined() -> None:
     assert all(isinstance(each, Finding) for each in examine(open_source(every_type_table()), CONFIG))
 

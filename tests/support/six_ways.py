@@ -206,5 +206,9 @@ def further_kinds(rows: int) -> dict[str, pd.Series]:
         "arrow durations": arrow([int(i) for i in place], pa.duration("s")),
         "arrow times of day": arrow([int(i) for i in place], pa.time64("us")),
         "arrow lists": arrow([[int(i)] for i in place], pa.list_(pa.int64())),
+        "arrow nothing": arrow([None] * rows, pa.null()),
+        "arrow dictionary": pd.Series(
+            pd.arrays.ArrowExtensionArray(pa.array(["x", "y"] * (rows // 2)).dictionary_encode())
+        ),
         "arrow bytes": arrow([b"x", b"y"] * (rows // 2), pa.binary()),
     }

@@ -59,6 +59,7 @@ def test_a_file_is_read_in_the_habit_of_its_country_and_told(habit, tmp_path):
             "count": [number(value * 1e3, decimal, group)[:-3] for value in AMOUNTS],
             "day": DAYS.strftime(day),
             "moment": DAYS.strftime(f"{day} 08:15"),
+            "named": DAYS.strftime("%d-%b-%Y").str.upper(),
             "code": [f"{place * 7 % 1000:05d}" for place in range(ROWS)],
         }
     )
@@ -67,6 +68,7 @@ def test_a_file_is_read_in_the_habit_of_its_country_and_told(habit, tmp_path):
     assert found["amount"].tolist() == AMOUNTS.tolist()
     assert found["count"].tolist() == [int(f"{value * 1e3:.2f}"[:-3]) for value in AMOUNTS]
     assert (found["day"] == DAYS).all()
+    assert (found["named"] == DAYS).all()
     assert (found["moment"] == DAYS + pd.Timedelta("8h15min")).all()
     assert found["code"].tolist() == df["code"].tolist()
     assert found[name].tolist() == df[name].tolist()

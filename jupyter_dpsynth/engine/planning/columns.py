@@ -15,6 +15,7 @@ from jupyter_dpsynth.engine.planning.conversions import (
     Conversion,
     TextForm,
     converted,
+    days_in_numbers,
     form_of_text,
     missing_codes,
     missing_days,
@@ -54,6 +55,10 @@ FORMS = {  # what is found, and what to do
         CONVERT,
     ),
     "dates": ("{name} has dates written as text, {detail}: each is a category without order.", CONVERT),
+    "clocks": (
+        "{name} has times of day or lengths written as text, {detail}: each is a category without order.",
+        CONVERT,
+    ),
     "two ways": (
         "{name} has text that can be read in two ways: {detail}.",
         "Convert it yourself, in the way that is right.",
@@ -145,7 +150,7 @@ class ExaminedColumn:
             )
             advice = "Leave it out; you can add it to the synthetic table afterwards."
             return [Finding("constant", "hint", self.name, text, advice, Remedy("ignore", self.name))]
-        form = [*self._form(), *self._codes(), *self._zeros()]
+        form = [*self._form(), *self._days(), *self._codes(), *self._zeros()]
         found = form or self._identifier()
         if self.may_name_persons and (names_persons or (self.named_like_id and not found)):
             found = [*form, *self._several_rows()]
@@ -261,6 +266,19 @@ class ExaminedColumn:
             remedy = self._proved(as_text)
             found.append(Finding("mixed types", "care", self.name, text, advice, remedy, self.odd_rows))
         return found
+
+    def _days(self) -> list[Finding]:
+        """Dates written as whole numbers."""
+        if not isinstance(self.meta, ContinuousMeta) or self.meta.bounds is not None:
+            return []
+        conversion = days_in_numbers(self.name, number_values(pd.Series(self.values)), self.counts)
+        remedy = self._proved(conversion)
+        if conversion is None or remedy is None:
+            return []
+        text = f"{self.name!r} has dates written as numbers, as 20240131: values between them are no dates."
+        told = f" {conversion.lost:,} rows that are none become missing." if conversion.lost else ""
+        advice = CONVERT + told
+        return [Finding("text form", "care", self.name, text, advice, remedy, self._of(self.present))]
 
     def _zeros(self) -> list[Finding]:
         """Numbers that are probably codes which have lost their leading zeros in reading."""

@@ -38,6 +38,7 @@ __all__ = [
     "TextForm",
     "converted",
     "converted_table",
+    "days_in_numbers",
     "form_of_text",
     "missing_codes",
     "missing_days",
@@ -98,7 +99,8 @@ class TextForm:
     """What a column of text stands for.
 
     Attributes:
-        what: 'numbers', 'dates', 'codes' with leading zeros, 'free text', 'two ways', or 'missing words'.
+        what: 'numbers', 'dates', 'clocks', 'codes' with leading zeros, 'free text', 'two ways', or
+            'missing words'.
         rows: How many rows it concerns.
         detail: How it is written, in words.
         conversion: The line that converts it, if there is one that loses (nearly) nothing.
@@ -171,7 +173,7 @@ def form_of_text(name: str, values: list[object], counts: NDArray[np.int64]) -> 
     ):
         return TextForm("codes", int(rows[coded].sum()))
     known = Counted(name, present, rows, blank)
-    found = known.as_numbers() or known.as_dates()
+    found = known.as_numbers() or known.as_dates() or known.as_clocks()
     if found is None and len(present) > total / 2 and present.str.split().str.len().mean() >= WORDS:
         return TextForm("free text", total)
     if found is None and words:
@@ -254,6 +256,17 @@ class Counted:
             "dates", int(self.rows.sum()), f"as {ways[0]}", Conversion(self.name, expression, best)
         )
 
+    def as_clocks(self) -> TextForm | None:
+        """The form if nearly all are times of day, or hours and minutes."""
+        fits = self.texts.str.fullmatch(r"\d{1,3}:[0-5]\d(:[0-5]\d)?").to_numpy(bool)
+        lost = int(self.rows[~fits].sum())
+        if lost > MOST_LOST * self.rows.sum():
+            return None
+        steps = rf"{self.blank}.str.strip().str.replace(r'^(\d+:\d\d)$', r'\1:00', regex=True)"
+        coerce = ", errors='coerce'" if lost else ""
+        made = Conversion(self.name, f"pd.to_timedelta({steps}{coerce})", lost)
+        return TextForm("clocks", int(self.rows.sum()), "as hours and minutes", made)
+
     def _readings(self) -> Iterator[tuple[str, pd.Series]]:
         yield "ISO8601", _read(self.texts.where(self.texts.str.match(r"\d{4}-\d")), "ISO8601")
         for form in DAYS:
@@ -266,6 +279,26 @@ class Counted:
 def _read(texts: pd.Series, form: str) -> pd.Series:
     found = pd.to_datetime(texts, format=form, errors="coerce", utc=form == "ISO8601")
     return found.dt.tz_localize(None) if form == "ISO8601" else found
+
+
+def days_in_numbers(name: str, values: NDArray[np.float64], counts: NDArray[np.int64]) -> Conversion | None:
+    """The line that makes dates of whole numbers such as 20240131; None unless nearly all are such.
+
+    Args:
+        name: The column.
+        values: Its different numbers.
+        counts: Rows with each of them, `[values]`.
+    """
+    usual = (values >= 19_000_101) & (values <= 21_001_231) & (values == np.rint(values))
+    if len(values) < FEWEST or counts[~usual].sum() > MOST_LOST * counts.sum():
+        return None
+    texts = pd.Series(np.where(usual, values, 0).astype(np.int64)).astype(str)
+    lost = int(counts[pd.to_datetime(texts, format="%Y%m%d", errors="coerce").isna().to_numpy(bool)].sum())
+    if lost > MOST_LOST * counts.sum():
+        return None
+    column = f"{TABLE}[{name!r}].astype('Int64').astype('string')"
+    coerce = ", errors='coerce'" if lost else ""
+    return Conversion(name, f"pd.to_datetime({column}, format='%Y%m%d'{coerce})", lost)
 
 
 def missing_codes(values: NDArray[np.float64], counts: NDArray[np.int64]) -> MissingCodes | None:

@@ -100,7 +100,7 @@ def _examine(
     ]
     odd += _unread(source)
     source = source.without(list(source.refused)) if source.refused else source
-    df, rows = rows_for_owner(source), source.rows
+    df, rows = rows_for_owner(source), max(source.rows, 1)
     metas, found = _metadata(FrameSource(df), df_meta, options)
     found += odd
     # the column of the privacy unit is not checked further
@@ -252,7 +252,7 @@ def _least_rows_at(epsilon: float, config: ResolvedConfig, rows: int) -> float:
 def _repeated_rows(columns: list[ExaminedColumn]) -> list[Finding]:
     """Whether there are duplicate rows."""
     usable = [column.codes for column in columns if not isinstance(column.meta, IdMeta)]
-    if len(usable) < 2:
+    if len(usable) < 2 or not len(usable[0]):
         return []
     key = np.zeros(len(usable[0]), dtype=np.int64)
     for codes in usable:  # numbered anew after each column, so that nothing overflows
