@@ -40,8 +40,8 @@ SEPARATED = (
 )
 LONGER = (
     "{name}: its rows have more fields than its header has names. Remove the lines above the header (a "
-    "title, a comment, 'sep=;'), add the missing column names, or save the table as Parquet (pandas.read_csv(path, "
-    "skiprows=1))."
+    "title, a comment, 'sep=;'), add the missing column names, or save the table as Parquet "
+    "(pandas.read_csv(path, skiprows=1))."
 )
 NOT_TEXT = (
     "{name}: its header is not text in UTF-8. Save it as 'CSV UTF-8' or as Parquet, or name its --encoding."
