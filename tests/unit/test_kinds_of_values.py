@@ -83,7 +83,7 @@ def test_dtypes_and_types_of_values_come_back_after_saving(table: pd.DataFrame, 
     for name in KEPT:
         if not isinstance(table[name].dtype, pd.CategoricalDtype):
             assert made[name].dtype == table[name].dtype, name
-        first = [type(part[name].dropna().iloc[0]) for part in (table, made)]
+        first = [type(part[name].dropna().to_numpy()[0]) for part in (table, made)]
         assert first[0] is first[1], name
 
 
