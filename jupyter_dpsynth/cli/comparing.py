@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from jupyter_dpsynth.cli.options import add_dataset, add_table
 from jupyter_dpsynth.cli.tables import add_reading
 from jupyter_dpsynth.display.console import working
@@ -45,6 +47,9 @@ def add_compare(commands: Any) -> None:  # noqa: ANN401 - argparse names no type
         "--target",
         metavar="COLUMN",
         help="with --original: also train a model for it, and test it on real rows",
+    )
+    parser.add_argument(
+        "--by", metavar="COLUMN", help="with --html: also show every column within each category of it"
     )
     _add_html(parser)
     add_reading(parser)
@@ -100,14 +105,14 @@ def compare(options: argparse.Namespace) -> int:
         stated = options.stated or options.synthetic is None
         with working("comparing with the noisy measurements"):
             report = UtilityReport.against_measurements(synthesizer, df_synth, synthetic=stated)
-        return _show(report, html)
+        return _show(report, html, synthesizer.receipt.headline, options.by)
     reading = reading_of(options)
     with working("comparing with the original"), open_table(options.original, reading) as original:
         unseen = None if options.holdout is None else open_table(options.holdout, reading)
         report = UtilityReport.against_original(
-            original, df_synth, target=options.target, holdout=unseen, df_meta=synthesizer.df_meta
+            original, df_synth, target=options.target, holdout=unseen, synthesizer=synthesizer
         )
-    return _show(report, html)
+    return _show(report, html, synthesizer.receipt.headline, options.by)
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -161,13 +166,22 @@ def _html_of(options: argparse.Namespace) -> Path | None:
     return checked_output(options.html, replace=options.overwrite, otherwise=otherwise, option="--html")
 
 
-def _show(report: Any, html: Path | None) -> int:  # noqa: ANN401 - two kinds of reports
+def _page(report: Any, guarantee: str, by: str | None) -> str:  # noqa: ANN401 - two kinds of reports
+    from jupyter_dpsynth.evaluation.page import comparison_page, page
+    from jupyter_dpsynth.evaluation.report import UtilityReport
+
+    if isinstance(report, UtilityReport):
+        return comparison_page(report, guarantee=guarantee, by=by)
+    return page("Private quality report", Markup(report.to_html()))  # noqa: S704 - made by our templates
+
+
+def _show(report: Any, html: Path | None, guarantee: str = "", by: str | None = None) -> int:  # noqa: ANN401
     banner = getattr(report, "banner", "")
     sys.stdout.write(f"⚠ {banner}\n\n" if banner else "")
     sys.stdout.write(f"{report.summary()}\n")
     if html is not None:
         try:
-            html.write_text(str(report.to_html()), encoding="utf-8")
+            html.write_text(_page(report, guarantee, by), encoding="utf-8")
         except OSError as error:
             raise ArtifactError(f"--html = {str(html)!r} cannot be written: {error.strerror}.") from None
         sys.stdout.write(f"The whole report is in {html}\n")

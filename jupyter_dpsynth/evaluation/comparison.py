@@ -34,3 +34,9 @@ class Comparison:
     joint: Callable[[int, int], tuple[NDArray[np.float64], NDArray[np.float64]]]
     banner: str | None = None
     losses: tuple[ColumnLoss, ...] = ()
+    rows: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether what is compared with has noise."""
+        return self.columns[0].noise is not None

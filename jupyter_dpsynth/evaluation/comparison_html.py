@@ -9,6 +9,7 @@ from markupsafe import Markup
 from jupyter_dpsynth.display.html import (
     callout,
     card,
+    details,
     heading,
     join,
     paragraph,
@@ -17,11 +18,14 @@ from jupyter_dpsynth.display.html import (
     strong,
     table,
 )
+from jupyter_dpsynth.evaluation.axes import QUANTILES, value_text
+from jupyter_dpsynth.evaluation.losses_html import losses_html
 from jupyter_dpsynth.evaluation.maps import MOST_MAPPED, dependence_figures, worst_pairs
 from jupyter_dpsynth.evaluation.overall import NOT_GIVEN
 from jupyter_dpsynth.evaluation.plots import REFERENCE, SYNTHETIC, column_figure, picture_html
 
 if TYPE_CHECKING:
+    from jupyter_dpsynth.evaluation.axes import Unit
     from jupyter_dpsynth.evaluation.comparison import Comparison
 
 __all__ = ["comparison_html"]
@@ -29,6 +33,7 @@ __all__ = ["comparison_html"]
 NOT_PRIVATE = "rgb(213, 94, 0)"  # not the theme's: to be seen in notebooks that Jupyter does not trust, too
 MOST_DRAWN = 24  # columns in a notebook's output; wide tables would make it slow and large
 MOST_PAIRS = 10
+MOST_QUANTILES = 60  # lines of their table
 
 
 def comparison_html(report: Comparison) -> Markup:
@@ -48,6 +53,7 @@ def comparison_html(report: Comparison) -> Markup:
         paragraph(strong(f"Synthetic table against the {report.reference_name}")),
         callout(strong("Not private."), " ", report.banner, colour=NOT_PRIVATE) if report.banner else "",
         summary,
+        losses_html(report.losses),
         table(figures, ("Metric", "Value", "Good", "Meaning"), numbers={1, 2}),
         _columns(report),
         _pairs(report),
@@ -65,11 +71,12 @@ def _columns(report: Comparison) -> Markup:
             "<p>Drawn are the {} of {} columns with the largest difference; "
             "all are in <code>report.per_column</code> and <code>report.figures()</code>.</p>"
         ).format(len(drawn), len(report.columns))
-    noise = ", with the standard deviation of their noise" if report.columns[0].noise is not None else ""
+    noise = ", with the standard deviation of their noise" if report.noisy else ""
     bars, dots = (f"rgb{tuple(bytes.fromhex(colour[1:]))}" for colour in (REFERENCE, SYNTHETIC))
-    legend = Markup('<p style="margin:0 0 8px">{} bars: {}{} &#160; {} dots: synthetic table</p>').format(
-        sign("■", bars), report.reference_name, noise, sign("●", dots)
-    )
+    legend = Markup(
+        '<p style="margin:0 0 8px">{} filled: {}{} &#160; {} line and dots: synthetic table. '
+        "The area of a bar is the share of rows in it; hatched is what has no place on the axis.</p>"
+    ).format(sign("■", bars), report.reference_name, noise, sign("●", dots))
     pictures = join(
         picture_html(
             column_figure(column, report.banner),
@@ -77,7 +84,37 @@ def _columns(report: Comparison) -> Markup:
         )
         for column in drawn
     )
-    return join([heading("Share of rows by column, largest difference first"), legend, pictures, more])
+    title = heading("Share of rows by column, largest difference first")
+    return join([title, legend, pictures, more, _quantiles(report)])
+
+
+def _quantiles(report: Comparison) -> Markup:
+    """The quantiles of numbers and times in both tables, with what noise leaves open."""
+    head = ("Column", "Table", *(f"{share:.0%} are below" for share in QUANTILES))
+    rows = []
+    for column in report.columns:
+        if column.axis is None or not column.quantiles:
+            continue
+        axis = column.axis
+        span = float(axis.ends[-1] - axis.starts[0])
+        there = (
+            value_text(each.reference, axis.unit, span)
+            + (f" ± {_width_text(each.error, axis.unit, span)}" if each.error else "")
+            for each in column.quantiles
+        )
+        here = (value_text(each.synthetic, axis.unit, span) for each in column.quantiles)
+        rows += [(column.name, report.reference_name, *there), ("", "synthetic table", *here)]
+    if not rows:
+        return Markup("")
+    title = "Quantiles of numbers and times" + (
+        " (± standard deviation of the noise)" if report.noisy else ""
+    )
+    return details(title, table(rows[:MOST_QUANTILES], head, numbers=set(range(2, len(head))), bold=False))
+
+
+def _width_text(width: float, unit: Unit, span: float) -> str:
+    """A difference of two values: of dates, a duration."""
+    return value_text(width, "duration" if unit == "date" else unit, span)
 
 
 def _pairs(report: Comparison) -> Markup:

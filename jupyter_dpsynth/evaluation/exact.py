@@ -83,4 +83,5 @@ def compare_with_original(
         partial(joint_of_tables, codes, synthetic, grid.sizes),
         banner,
         () if synthesizer is None else column_losses(synthesizer.codec, synthesizer.reference),
+        (len(df), len(df_synth)),
     )

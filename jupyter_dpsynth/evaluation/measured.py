@@ -100,6 +100,7 @@ def compare_with_measurements(synthesizer: HighDimSynthesizer, df_synth: pd.Data
         overall,
         partial(joint_of_measured, shares, codes, cells.sizes),
         losses=column_losses(codec, reference),
+        rows=(reference.rows, len(codes)),
     )
 
 

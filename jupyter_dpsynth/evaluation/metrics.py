@@ -146,6 +146,14 @@ class _Cells:
         return CellAxis(edges[:-1], np.maximum(edges[1:], edges[:-1]), self.unit)
 
 
+def _around_spikes(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Edges that give each value which many rows share a cell of its own."""
+    found, counts = np.unique(values, return_counts=True)
+    spikes = np.flatnonzero(counts >= len(values) / BINS)
+    edges = np.append(found[spikes], found[np.minimum(spikes + 1, len(found) - 1)])
+    return edges[(edges > found[0]) & (edges <= found[-1])] if len(found) else found
+
+
 def _unit_of(series: pd.Series) -> Unit:
     """What a column of numbers or times holds."""
     if is_duration(series.dtype) or (series.dtype == object and kind_of(series)[1].lower() == "timedelta"):
@@ -186,6 +194,8 @@ class Discretizer:
                 values = values[~np.isnan(values)]
                 steps = np.linspace(0, 1, BINS + 1)
                 inner = np.unique(np.quantile(values, steps))[1:-1] if len(values) else np.zeros(0)
+                if synthetic is not None:
+                    inner = np.unique(np.append(inner, _around_spikes(values)))
                 self.columns[name] = _Cells(inner, (), _unit_of(series), _range_of(values, inner, others))
             else:
                 counts = _as_text(series).value_counts()

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jupyter_dpsynth.display.html import picture
-from jupyter_dpsynth.evaluation.scales import Scale, round_values, scale_of
+from jupyter_dpsynth.evaluation.scales import SPIKE, Scale, round_values, scale_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -48,9 +48,10 @@ MOST_NAMES = 9
 LABEL_LENGTH = 20  # signs
 COLOURS = 96  # in a stored picture
 SHOWN_DPI, DRAWN_DPI = 88, 150  # of a page; of the picture, so that it stays sharp on dense screens
-SPIKE = 0.008  # of the axis: bars that are narrower are drawn as wide as this
 ABOVE_OTHERS = 2.5  # a spike is cut at so many times the highest other bar
 SEEN = 5e-4  # a share that can be seen
+CLEAR = 3.0  # standard deviations of noise that it must exceed
+LEAST_BESIDE = 0.2  # a share that fills the picture of cells beside an axis; more fills it too
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +155,7 @@ def column_figure(column: ColumnComparison, banner: str | None = None) -> Figure
         _draw_names(axes(1.42, WIDTH - 1.6, 0.3), *names)
         return figure
     bins = len(column.axis.starts)
-    beside = [cell for cell in range(bins, len(column.labels)) if max(_both(column, cell)) > SEEN]
+    beside = [cell for cell in range(bins, len(column.labels)) if _is_seen(column, cell)]
     wide = 0.2 + 0.34 * len(beside) if beside else 0.0
     _draw_line(axes(0.52, WIDTH - 0.68 - wide, 0.42), column)
     if beside:
@@ -162,8 +163,10 @@ def column_figure(column: ColumnComparison, banner: str | None = None) -> Figure
     return figure
 
 
-def _both(column: ColumnComparison, cell: int) -> tuple[float, float]:
-    return float(column.reference[cell]), float(column.synthetic[cell])
+def _is_seen(column: ColumnComparison, cell: int) -> bool:
+    """Whether a cell has rows, in either table, that are no noise."""
+    noise = 0.0 if column.noise is None else CLEAR * float(column.noise[cell])
+    return bool(column.reference[cell] > max(SEEN, noise) or column.synthetic[cell] > SEEN)
 
 
 def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - untyped library
@@ -183,8 +186,7 @@ def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - u
         axis.errorbar(
             starts + widths / 2, there, yerr=error, fmt="none", ecolor=NOISE, elinewidth=1.0, zorder=3
         )
-    x = np.column_stack([starts, starts + widths]).ravel()
-    axis.plot(x, np.repeat(here, 2), color=SYNTHETIC, linewidth=1.4, zorder=4)
+    axis.plot(*_outline(starts, starts + widths, here), color=SYNTHETIC, linewidth=1.2, zorder=4)
     top = _top(
         np.maximum(there, here), ends - starts <= least, np.maximum(column.reference, column.synthetic)
     )
@@ -198,6 +200,16 @@ def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - u
     axis.set_xlim(low - margin, high + margin)
     _ticks(axis, scale, top)
     _style(axis, "y")
+
+
+def _outline(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], heights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The upper edge of bars as a line, which falls to 0 between bars that are apart."""
+    gap = np.append(starts[1:] > ends[:-1], [True])
+    x = np.column_stack([starts, ends, ends, np.append(starts[1:], ends[-1:])])
+    y = np.column_stack([heights, heights, np.where(gap, 0, heights), np.where(gap, 0, heights)])
+    return np.append(starts[:1], x.ravel()), np.append(0.0, y.ravel())
 
 
 def _top(heights: NDArray[np.float64], spikes: NDArray[np.bool_], shares: NDArray[np.float64]) -> float:
@@ -221,7 +233,7 @@ def _ticks(axis: Any, scale: Scale, top: float) -> None:  # noqa: ANN401 - untyp
 
 
 def _share_text(value: float) -> str:
-    return f"{value:.1%}" if 0 < value < 0.01 else f"{value:.0%}"
+    return f"{100 * value:.2g}%" if value < 0.1 else f"{value:.0%}"
 
 
 def _style(axis: Any, grid: str) -> None:  # noqa: ANN401 - untyped library
@@ -241,7 +253,7 @@ def _draw_beside(axis: Any, column: ColumnComparison, cells: list[int]) -> None:
     axis.plot(x, here, color=SYNTHETIC, marker="o", markersize=4.5, linewidth=0, zorder=4)
     axis.set_xticks(x, [_beside_label(column.labels[cell]) for cell in cells], rotation=38, ha="right")
     axis.set_xlim(-0.7, len(cells) - 0.3)
-    axis.set_ylim(0, max(float(there.max()), float(here.max()), 1e-9) * 1.25)
+    axis.set_ylim(0, max(float(there.max()), float(here.max()), LEAST_BESIDE) * 1.25)
     for place, share in enumerate(there):
         look = {"va": "bottom", "ha": "center", "fontsize": 6.5, "color": INK}
         axis.text(place, max(share, here[place]), f"{share:.1%}", **look)

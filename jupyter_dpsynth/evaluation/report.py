@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from jupyter_dpsynth.display.html import shown_by_summary
+from jupyter_dpsynth.engine.model.losses import glance
 from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
 from jupyter_dpsynth.errors import DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.comparison import Comparison
 from jupyter_dpsynth.evaluation.comparison_html import comparison_html
 from jupyter_dpsynth.evaluation.distances import Metric
 from jupyter_dpsynth.evaluation.exact import compare_with_original
+from jupyter_dpsynth.evaluation.groups import by_group
 from jupyter_dpsynth.evaluation.maps import dependence_figures, pair_figures
 from jupyter_dpsynth.evaluation.measured import compare_with_measurements
 from jupyter_dpsynth.evaluation.overall import NOT_GIVEN
+from jupyter_dpsynth.evaluation.page import comparison_page
 from jupyter_dpsynth.evaluation.plots import column_figure
+from jupyter_dpsynth.files.archive import write_file
 from jupyter_dpsynth.metadata.columns import IdMeta
 from jupyter_dpsynth.sources.opening import in_memory, open_source
 from jupyter_dpsynth.sources.sample import LOOKED_AT, rows_for_owner
@@ -26,6 +31,7 @@ from jupyter_dpsynth.sources.values import is_duration
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from jupyter_dpsynth.evaluation.plots import ColumnComparison
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -53,6 +59,8 @@ class UtilityReport(Comparison):
         overall: The comparison in one number; None if no dependence stands out.
         joint: Gives the joint shares of two columns, by place, in the reference and the synthetic table.
         banner: A warning if original rows were used.
+        losses: What each column of the model loses; empty if the model is not known.
+        rows: Rows of both tables; noisy, where measurements stand for the original.
     Privacy:
         Against measurements: post-processing of what epsilon already covers. Against the original:
         computed from private rows, covered by nothing; hence the banner.
@@ -180,6 +188,7 @@ class UtilityReport(Comparison):
             f"  {metric.name:<{width}}  {metric.value:.4f}  (good: {metric.good:.4f})"
             for metric in self.table
         ]
+        lines += [f"  {line}" for line in glance(self.losses)]
         return "\n".join([*lines, *([self.banner] if self.banner else [])])
 
     @property
@@ -230,6 +239,35 @@ class UtilityReport(Comparison):
     def figures(self) -> list[Figure]:
         """Every column, largest difference first, then the heatmaps of all pairs."""
         return [column_figure(column, self.banner) for column in self.columns] + self.dependence_figures()
+
+    def by_group(self, by: str) -> dict[str, tuple[ColumnComparison, ...]]:
+        """Every other column within each group, those that differ most first.
+
+        Against measurements, which know no joint shares, the reference is the whole synthetic table.
+
+        Args:
+            by: A column of categories.
+
+        Raises:
+            DataError: There is no such column, or it has numbers or times.
+        """
+        return by_group(self, by)
+
+    def save(self, path: str | Path, *, by: str | None = None, guarantee: str = "") -> Path:
+        """Write everything as one HTML page without scripts, to be mailed or printed.
+
+        Args:
+            path: The file; one that is there is replaced.
+            by: A column of categories, to show the others within each of its groups.
+            guarantee: What protects the table that was learned, in one sentence.
+
+        Raises:
+            ArtifactError: The file cannot be written.
+            DataError: `by` is not a column of categories.
+        """
+        content, target = comparison_page(self, by=by, guarantee=guarantee), Path(path)
+        write_file(target, content.encode("utf-8"))
+        return target
 
     def to_html(self) -> str:
         """Figures, table and plots as one piece of HTML, without scripts."""

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.evaluation.axes import CellAxis, Unit
 
-__all__ = ["Scale", "round_values", "scale_of"]
+__all__ = ["SPIKE", "Scale", "round_values", "scale_of"]
 
 SKEWED = 4.0  # a tail that reaches so many times farther above the median than below it
 LONG = 20.0  # or an end at so many times the value below which 95 % lie
 STEPS = 20.0  # about how many steps the heights of a linear axis refer to
 LEAST_TICKS, MOST_TICKS = 3, 6
+SPIKE = 0.008  # of the axis: a bar that is narrower is drawn as wide as this, and cut if it is high
 SECONDS = (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 CALENDAR = (
     ("Y", (100, 50, 20, 10, 5, 2, 1)),
@@ -102,12 +103,19 @@ def scale_of(axis: CellAxis, *shares: NDArray[np.float64]) -> Scale:
     least = _least(axis, np.sum(shares, axis=0)) if axis.unit == "number" else 0.0
     if least:
         return Scale(axis.unit, least, 1.0, "logarithmic axis")
+    widths = axis.ends - axis.starts
+    wide = widths > SPIKE * span  # narrower ones are cut
+    heights = (np.max(shares, axis=0)[: len(widths)] / np.maximum(widths, SPIKE * span))[wide | ~wide.any()]
+    dense = float(heights.max())  # of a step, no height is above 1
     if axis.unit == "number":
         step = _power(span / STEPS)
         step = max(step, 1.0) if float(axis.starts[0]).is_integer() and span > 2 * STEPS else step
+        while dense * step > 1:
+            step /= 10
         return Scale(axis.unit, 0.0, step, f"share of rows per {step:,.10g}")
     if axis.unit == "date":
-        name, step = min(PERIODS, key=lambda period: abs(np.log(period[1] * STEPS / span)))
+        fitting = [period for period in PERIODS if dense * period[1] <= 1] or [PERIODS[0]]
+        name, step = min(fitting, key=lambda period: abs(np.log(period[1] * STEPS / span)))
         return Scale(axis.unit, 0.0, step, f"share of rows per {name}")
     name, factor = _seconds(span)
     step = factor * _power(span / factor / STEPS)
@@ -150,7 +158,7 @@ def round_values(low: float, high: float, most: int = MOST_TICKS) -> list[float]
         size * factor for factor in (1, 2, 2.5, 5, 10) if (high - low) / (size * factor) <= MOST_TICKS
     )
     first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
-    return [round(float(value), 12) for value in np.arange(first, last + 1) * step]
+    return [round(float(value), 12) + 0.0 for value in np.arange(first, last + 1) * step]  # never -0
 
 
 def _shortened(value: float, span: float) -> str:

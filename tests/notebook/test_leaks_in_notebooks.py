@@ -71,6 +71,10 @@ CELLS = {
     "deployment_record(first.receipt)",
     "synthesize": "%dpsynth synthesize 300 -o made -s first\nmade.drop(columns='key')",
     "compare": "%dpsynth compare made -s first -o report",
+    "compare by groups": "%dpsynth compare made -s first --by group",
+    "report": "import tempfile, os\n"
+    "page = os.path.join(tempfile.mkdtemp(), 'report.html')\n%dpsynth report made -s first --to {page}\n"
+    "print(open(page, encoding='utf-8').read())",
     "compare as a value": "[report, report.per_column, report.to_frame()]",
     "compare the original as if it were synthetic": "%dpsynth compare df -s first",
     "evaluate": "%dpsynth evaluate df made --epsilon 2 -s first --target group -o quality",

@@ -38,7 +38,15 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import ColumnMeta
     from jupyter_dpsynth.privacy.accounting import Accountant, EpsilonCurve
 
-__all__ = ["ASSUMED_CATEGORIES", "Forecast", "assumed_metadata", "forecast", "rarest_published", "round_up"]
+__all__ = [
+    "ASSUMED_CATEGORIES",
+    "Forecast",
+    "assumed_metadata",
+    "expected_column_error",
+    "forecast",
+    "rarest_published",
+    "round_up",
+]
 
 ASSUMED_ROWS = 10_000  # where nobody says how many: a fixed number, so that it tells nothing
 ASSUMED_COLUMNS = 12
@@ -273,6 +281,16 @@ def _column_error(meta: ColumnMeta, cells: int, plan: RunPlan) -> float:
     first *= 1 if isinstance(meta, CategoricalMeta) else TREE_COST
     sigma = 1 / math.sqrt(1 / first + 1 / plan.noise_of(MARGINALS, column) ** 2)
     return min(1.0, cells * sigma * math.sqrt(2 / math.pi) / (2 * plan.rows))
+
+
+def expected_column_error(meta: ColumnMeta, plan: RunPlan) -> float:
+    """Expected total-variation distance of one column's shares from the true ones.
+
+    Args:
+        meta: The column's metadata.
+        plan: Every figure of the run.
+    """
+    return _column_error(meta, _cells(meta, plan), plan)
 
 
 def _seconds(

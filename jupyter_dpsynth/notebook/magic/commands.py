@@ -39,6 +39,7 @@ HANDLERS: dict[str, Callable[[Session, ParsedLine], None]] = {
     "load": kept.load,
     "models": kept.models,
     "compare": comparison.compare,
+    "report": comparison.report,
     "evaluate": comparison.evaluate,
     "ask": inference.ask,
     "infer": inference.infer,

@@ -1,9 +1,10 @@
-"""`compare` and `evaluate`: the quality of a synthetic table, for free or for an epsilon of its own."""
+"""`compare`, `report` and `evaluate`: the quality of a synthetic table, for free or for an epsilon."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dpsynth.display.html import note
 from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean
 from jupyter_dpsynth.notebook.magic.namespace import (
     expand,
@@ -14,20 +15,64 @@ from jupyter_dpsynth.notebook.magic.namespace import (
 )
 from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, reading_of
 from jupyter_dpsynth.notebook.magic.synthesis import current_synthesizer
-from jupyter_dpsynth.notebook.output import Working, representations, say
+from jupyter_dpsynth.notebook.output import Working, mime_bundle, publish, representations, say
 from jupyter_dpsynth.sources.opening import is_table
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.evaluation.report import UtilityReport
-    from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
     from jupyter_dpsynth.notebook.session import Session
+    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["compare", "evaluate"]
+__all__ = ["compare", "evaluate", "report"]
 
 
 def compare(session: Session, parsed: ParsedLine) -> None:
     """Compare a synthetic table with the noisy measurements or with the original."""
+    namespace = session.namespace
+    report, synthesizer, work = _compared(session, parsed)
+    output = parsed.options.get("output")
+    if output is not None:
+        namespace[variable_name(output, "--output", namespace)] = report
+    by = _by(session, parsed, report)
+    work.show(representations(report))
+    if by is not None:
+        from jupyter_dpsynth.evaluation.groups import groups_html
+
+        publish(mime_bundle(f"Every column by {by}: pictures, shown in a notebook.", groups_html(report, by)))
+    if session.front_end() == "widget":
+        from jupyter_dpsynth.notebook.show.drilldown import DrillDown
+
+        DrillDown(report, guarantee=synthesizer.receipt.headline).show()
+
+
+def report(session: Session, parsed: ParsedLine) -> None:
+    """Write a comparison as one page."""
+    from jupyter_dpsynth.notebook.show.words import PAGE, page_words
+
+    found, synthesizer, work = _compared(session, parsed)
+    given = parsed.options.get("to")
+    path = PAGE if given is None else expand(given, session.namespace, "--to")
+    by = _by(session, parsed, found)
+    words = page_words(found.save(path, by=by, guarantee=synthesizer.receipt.headline))
+    if found.banner:
+        words += f"\n⚠ {found.banner.replace('in this notebook', 'in that file')}"
+    work.show(mime_bundle(words, note(words, 13)))
+
+
+def _by(session: Session, parsed: ParsedLine, report: UtilityReport) -> str | None:
+    """The column by whose categories the others are shown; refused before anything is shown."""
+    given = parsed.options.get("by")
+    if given is None:
+        return None
+    plain = given in report.names
+    by = given if plain else expand(given, session.namespace, "--by")
+    report.by_group(by)
+    return by
+
+
+def _compared(session: Session, parsed: ParsedLine) -> tuple[UtilityReport, HighDimSynthesizer, Working]:
+    """The comparison that a line asks for, the synthesizer, and what shows that it was worked on."""
     namespace = session.namespace
     name, synthesizer = current_synthesizer(session, parsed)
     synthesizer.require_one_table("a comparison")
@@ -55,24 +100,17 @@ def compare(session: Session, parsed: ParsedLine) -> None:
     else:
         work = Working("Comparing with the original", session.front_end())
         with work:
-            report = _compare_with_original(session, parsed, df_synth, synthesizer.df_meta)
-    output = parsed.options.get("output")
-    if output is not None:
-        namespace[variable_name(output, "--output", namespace)] = report
+            report = _compare_with_original(session, parsed, df_synth, synthesizer)
     if given is not None:
         say(f"{given} is compared.")
-    work.show(representations(report))
-    if session.front_end() == "widget":
-        from jupyter_dpsynth.notebook.show.drilldown import DrillDown
-
-        DrillDown(report).show()
+    return report, synthesizer, work
 
 
 def _compare_with_original(
     session: Session,
     parsed: ParsedLine,
     df_synth: Any,  # noqa: ANN401 - of any library
-    df_meta: DataFrameMeta,
+    synthesizer: HighDimSynthesizer,
 ) -> UtilityReport:
     from jupyter_dpsynth.evaluation.report import UtilityReport
 
@@ -89,7 +127,7 @@ def _compare_with_original(
                 raise DataError(f"--target = {target!r} is not a column of the table.{hint}")
         unseen = None if holdout is None else find_table(holdout, namespace, "--holdout", reading)
         return UtilityReport.against_original(
-            original, df_synth, target=target, holdout=unseen, df_meta=df_meta
+            original, df_synth, target=target, holdout=unseen, synthesizer=synthesizer
         )
 
 

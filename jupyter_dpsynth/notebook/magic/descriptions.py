@@ -52,6 +52,13 @@ _INTERRUPT = Option(
     choices=("keep", "raise"),
 )
 
+_IF_EMPTY = Option(
+    "if-empty",
+    "ask|learn|stop",
+    "If the plan expects columns to come out empty: ask (learn where nobody can be asked), learn, or stop.",
+    choices=("ask", "learn", "stop"),
+)
+
 _LEARN_DETAILS = """\
 As a cell, with two percent signs, it takes lines of the form `name = value`:
 
@@ -115,6 +122,21 @@ Every row meets the conditions: a value, None for missing, a list of values, or 
 All of them also work for files; shares are then exact over all files together:
 
     %dpsynth synthesize 10_000_000 --to out/*.parquet --balance income"""
+
+
+_COMPARE_DETAILS = """\
+Uses what epsilon has paid for. With --original it reads the real rows: what it shows is for their owner only.
+
+    %dpsynth compare --by sex
+    %dpsynth compare --original df --target income"""
+
+
+_PAGE_DETAILS = """\
+The page has the score, what is left of every column, all figures and pictures, without scripts; the browser
+prints it as PDF. With --original it holds figures of the real rows, and says so on every picture.
+
+    %dpsynth report --to report.html
+    %dpsynth report --original df --by sex"""
 
 
 _EVALUATE_DETAILS = """\
@@ -218,6 +240,7 @@ LEARN = Command(
         _META,
         _BACKGROUND,
         _INTERRUPT,
+        _IF_EMPTY,
         *READING,
     ),
     _LEARN_DETAILS,
@@ -285,23 +308,37 @@ SYNTHESIZE = Command(
     _SYNTHESIZE_DETAILS,
 )
 
+_COMPARED = (
+    _SYNTHETIC,
+    Option("original", "DATAFRAME", "Compare with the real table: NOT covered by epsilon."),
+    Option("holdout", "DATAFRAME", "Real rows to test on, which were not learned."),
+    Option(
+        "target",
+        "COLUMN",
+        "Also train a model for this column on synthetic rows, and test it on real ones.",
+    ),
+    Option("by", "COLUMN", "Also show every column within each category of this one."),
+)
+
 COMPARE = Command(
     "compare",
     ("[DF_SYNTH]",),
     "Compare the synthetic table with the noisy measurements (free).",
+    (*_COMPARED, _REPORT, _SYNTHESIZER, *READING),
+    _COMPARE_DETAILS,
+)
+
+REPORT = Command(
+    "report",
+    ("[DF_SYNTH]",),
+    "Write the comparison as one HTML page, to be mailed or printed.",
     (
-        _SYNTHETIC,
-        Option("original", "DATAFRAME", "Compare with the real table: NOT covered by epsilon."),
-        Option("holdout", "DATAFRAME", "Real rows to test on, which were not learned."),
-        Option(
-            "target",
-            "COLUMN",
-            "Also train a model for this column on synthetic rows, and test it on real ones.",
-        ),
-        _REPORT,
+        *_COMPARED,
+        Option("to", "FILE", "The page; by default report.html. A file that is there is replaced."),
         _SYNTHESIZER,
         *READING,
     ),
+    _PAGE_DETAILS,
 )
 
 EVALUATE = Command(
@@ -486,6 +523,7 @@ COMMANDS = {
         DOCTOR,
         SYNTHESIZE,
         COMPARE,
+        REPORT,
         EVALUATE,
         ASK,
         INFER,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from jupyter_dpsynth.errors import NotLearnedError
 from jupyter_dpsynth.notebook.magic.kept import kept_words, take_kept_model
 from jupyter_dpsynth.notebook.magic.namespace import instances, variable_name
 from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, meta_of, settings, table_of
 from jupyter_dpsynth.notebook.magic.tables import several_tables
-from jupyter_dpsynth.notebook.output import one_line, say
+from jupyter_dpsynth.notebook.output import ask, one_line, say
 from jupyter_dpsynth.notebook.show.following import (
     DEFAULT_NAME,
     finish,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["learn", "status", "stop"]
 
+LEARN = ("learn", "l", "yes", "y")
+
 
 def learn(session: Session, parsed: ParsedLine) -> None:
     """Learn a DataFrame, in this cell or in the background."""
@@ -38,8 +41,10 @@ def learn(session: Session, parsed: ParsedLine) -> None:
     name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
     dataset, label = dataset_of(session, parsed)
     synthesizer, table = _prepare(session, parsed)
-    if not isinstance(table, SeveralTables) and take_kept_model(session, parsed, synthesizer, table, name):
-        return
+    if not isinstance(table, SeveralTables):
+        if take_kept_model(session, parsed, synthesizer, table, name):
+            return
+        _ask_if_empty(parsed, synthesizer, table)
     run = TrainingRun(synthesizer, table, name, dataset, label, answers_of(parsed))
     background = "background" in parsed.options
     progress = TrainingProgress(run, session.front_end(), background=background)
@@ -69,6 +74,37 @@ def learn(session: Session, parsed: ParsedLine) -> None:
     on_interrupt = parsed.options.get("on-interrupt", session.preferences().on_interrupt)
     if run.stop_requested and on_interrupt == "raise":
         raise one_line(KeyboardInterrupt(), moment_of(run).headline) from None
+
+
+def _ask_if_empty(parsed: ParsedLine, synthesizer: HighDimSynthesizer, table: Source) -> None:
+    """Ask before anything is spent if the plan expects columns to come out empty.
+
+    Where nobody can be asked, learning goes on unless the line says `--if-empty stop`.
+
+    Raises:
+        NotLearnedError: It is not to be learned.
+
+    Privacy:
+        The question follows from what is public: columns, parameters, and the row count where that is.
+    """
+    from jupyter_dpsynth.engine.planning.emptiness import emptiness_words, expected_empty
+
+    wanted, config = parsed.options.get("if-empty", "ask"), synthesizer.config.resolve()
+    if wanted == "learn":
+        return
+    rows = table.rows if config.n_public else None
+    names = expected_empty(config, synthesizer.df_meta, rows)
+    if not names:
+        return
+    columns = len([meta for meta in synthesizer.df_meta.learned if meta.name != config.privacy_unit])
+    words = emptiness_words(names, columns, config.epsilon, rows)
+    question = f"{words} Type 'learn' to learn all the same; anything else cancels. "
+    answer = "stop" if wanted == "stop" else ask(f"{question}(--if-empty learn answers beforehand.) ")
+    if answer is None:
+        say(f"⚠ {words}")
+    elif answer.lower().strip("'\"") not in LEARN:
+        table.close()
+        raise NotLearnedError(f"{words if wanted == 'stop' else 'cancelled.'} Nothing was spent.")
 
 
 def _prepare(session: Session, parsed: ParsedLine) -> tuple[HighDimSynthesizer, Source | SeveralTables]:

@@ -213,7 +213,7 @@ class Actions:
         if self._front_end == "widget":
             from jupyter_dpsynth.notebook.show.drilldown import DrillDown
 
-            self._drill = DrillDown(report, self._results.drill_down)
+            self._drill = DrillDown(report, self._results.drill_down, synthesizer.receipt.headline)
             self._drill.show()
         self._say("The comparison is below. It uses the noisy measurements and cost no epsilon.")
 

@@ -379,7 +379,7 @@ class ConfigPanel:
         self.train(**answers)
 
     def _ask_or_train(self) -> None:
-        """What the button does: ask first if the data has cost something, by its name or its columns.
+        """What the button does: ask first if the data has cost something, or columns would come out empty.
 
         Privacy:
             The question follows from public names alone; no row is read for it.
@@ -393,10 +393,21 @@ class ConfigPanel:
         epsilon = config.epsilon if config.differential_privacy else math.inf
         further = provisional_spending(epsilon, config.delta or NOMINAL_DELTA, config.unit_text)
         account = PrivacyLedger().account(identity, further)
-        if account.runs:
-            self._question.ask(account, epsilon, config.unit_text, self._kept_model())
+        empty = self._empty_words()
+        if account.runs or empty:
+            kept = self._kept_model() if account.runs else None
+            self._question.ask(account, epsilon, config.unit_text, kept, empty)
         else:
             self.train()
+
+    def _empty_words(self) -> str:
+        """Which columns the plan expects to come out empty, in words; empty if none."""
+        from jupyter_dpsynth.engine.planning.emptiness import emptiness_words, expected_empty
+
+        config, df_meta, rows = self.config.resolve(), self._checked().meta(), self._public_rows()
+        names = expected_empty(config, df_meta, rows)
+        columns = len([meta for meta in df_meta.learned if meta.name != config.privacy_unit])
+        return emptiness_words(names, columns, config.epsilon, rows) if names else ""
 
     def _kept_model(self) -> KeptModel | None:
         """The newest kept model of a table with these columns and settings, if there is one.

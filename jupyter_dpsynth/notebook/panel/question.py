@@ -1,4 +1,4 @@
-"""The panel's question before more is spent on data that has cost something already."""
+"""The panel's question before more is spent on the same data, or something for next to nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["SpendingQuestion"]
 
 AGAIN, OTHERS, CANCEL = "Train again and spend more", "It is about other people", "Cancel"
-USE = "Use the kept model"
+USE, ALL_THE_SAME = "Use the kept model", "Train all the same"
+
+TITLES = {True: "Spend more on the same data?", False: "Spend, although columns would come out empty?"}
 
 
 class SpendingQuestion:
@@ -47,9 +49,10 @@ class SpendingQuestion:
         self._words = widgets.HTML()
         self._others = self._button(OTHERS, "users", "Count it as a new dataset", lambda: self._go(new=True))
         self._kept = self._button(USE, "history", "Take the model of that run; costs no epsilon", self._take)
+        self._again = self._button(AGAIN, "play", "Learn the table", lambda: self._go(new=False), "warning")
         buttons = [
             self._kept,
-            self._button(AGAIN, "play", "Learn the table once more", lambda: self._go(new=False), "warning"),
+            self._again,
             self._others,
             self._button(CANCEL, "times", "Spend nothing", self.hide),
         ]
@@ -66,7 +69,9 @@ class SpendingQuestion:
         made.on_click(guarded(action, self._say))
         return made
 
-    def ask(self, account: Account, epsilon: float, unit: str, model: KeptModel | None = None) -> None:
+    def ask(
+        self, account: Account, epsilon: float, unit: str, model: KeptModel | None = None, empty: str = ""
+    ) -> None:
         """Show what was spent and what would be.
 
         Args:
@@ -74,18 +79,23 @@ class SpendingQuestion:
             epsilon: What the run would reserve.
             unit: Whose privacy it would protect.
             model: The kept model of a table with these columns and settings, None if there is none.
+            empty: Which columns are expected to come out empty, in words; empty if none are.
         """
+        spent = bool(account.runs)
+        self._again.description = AGAIN if spent else ALL_THE_SAME
         self._model = model
         self._kept.layout.display = "none" if model is None else ""
         kept = (
             "" if model is None else f" A model of such a table with these settings is kept: {model.words}."
         )
         self._mixed = bool(set(account.units) - {unit})
-        self._others.layout.display = "none" if account.named and account.version_of is None else ""
+        no_other = not spent or (account.named and account.version_of is None)
+        self._others.layout.display = "none" if no_other else ""
+        words = account.sentence(epsilon, unit, hint=False) + kept if spent else ""
         self._words.value = Markup(
             '<div role="alert" style="color:{};font-size:13px;line-height:18px;white-space:normal">'
-            '<b style="color:{}">⚠ Spend more on the same data?</b> {}</div>'
-        ).format(INK, WARN, account.sentence(epsilon, unit, hint=False) + kept)
+            '<b style="color:{}">⚠ {}</b> {}</div>'
+        ).format(INK, WARN, TITLES[spent], " ".join(filter(None, (words, empty))))
         self.box.layout.display = ""
 
     def hide(self) -> None:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from jupyter_dpsynth.display.html import INK, callout, join, note, paragraph, strong
 from jupyter_dpsynth.evaluation.plots import picture_html
 from jupyter_dpsynth.notebook.output import STYLED, Slot, guarded, mime_bundle, style_widget
+from jupyter_dpsynth.notebook.show.words import PAGE, page_words
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.evaluation.report import UtilityReport
@@ -31,14 +32,17 @@ class DrillDown:
     Args:
         report: The comparison.
         slots: Where the choice and the pictures go; by default below what the cell has shown.
+        guarantee: What protects the table that was learned, in one sentence, for the page.
 
     Privacy:
         With the original the names stand in the table's order: 'largest difference first' would put what
         depends on its rows into a widget's state.
     """
 
-    def __init__(self, report: UtilityReport, slots: tuple[Slot, Slot] | None = None) -> None:
-        self.report = report
+    def __init__(
+        self, report: UtilityReport, slots: tuple[Slot, Slot] | None = None, guarantee: str = ""
+    ) -> None:
+        self.report, self._guarantee = report, guarantee
         self._choice, self._pictures = slots or (Slot(), Slot())
         is_private = report.banner is None
         names = [column.name for column in report.columns] if is_private else list(report.names)
@@ -66,7 +70,14 @@ class DrillDown:
         title = widgets.HTML(
             Markup('<div style="color:{};font-size:13px">{}</div>').format(INK, strong(TITLE))
         )
-        fields = widgets.HBox([self.first, self.second], layout={"flex_flow": "row wrap"})
+        self.save = widgets.Button(
+            description="Save as HTML",
+            icon="download",
+            tooltip=f"Write the whole comparison as {PAGE}, to be mailed or printed",
+            layout={"width": "auto"},
+        )
+        self.save.on_click(guarded(self._save, self._say))
+        fields = widgets.HBox([self.first, self.second, self.save], layout={"flex_flow": "row wrap"})
         self.box = widgets.VBox([style_widget(), title, fields, self.message])
         self.box.add_class(STYLED)
         for field in (self.first, self.second):
@@ -98,15 +109,19 @@ class DrillDown:
 
     def close(self) -> None:
         """Remove the widgets."""
-        for widget in (self.first, self.second, *self.box.children, self.box):
+        for widget in (self.first, self.second, self.save, *self.box.children, self.box):
             widget.close()
+
+    def _save(self) -> None:
+        """Write the comparison as a page beside the notebook."""
+        self._say(page_words(self.report.save(PAGE, guarantee=self._guarantee)))
 
     def _column_words(self, name: str) -> str:
         column = next(each for each in self.report.columns if each.name == name)
         return (
             f"{name}: {column.distance:.2%} of its rows would have to change to give the same shares as in "
-            f"the {self.report.reference_name}; good: {column.good:.2%}. Bars: {self.report.reference_name}; "
-            "dots: synthetic table."
+            f"the {self.report.reference_name}; good: {column.good:.2%}. Filled: "
+            f"{self.report.reference_name}; line or dots: synthetic table."
         )
 
     def _pair_words(self, first: str, second: str) -> str:
