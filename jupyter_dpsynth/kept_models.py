@@ -1,8 +1,8 @@
 """Models kept beside the ledger, so that a kernel that restarts loses nothing that epsilon was spent on.
 
 What was learned under differential privacy is kept by the identifier of its run: it holds only what epsilon
-has paid for. The folder is for the owner's eyes only, like the ledger, because the names of the files tell
-which models are of the same table. Models without a guarantee are not kept.
+has paid for. The folder is for the owner's eyes only, like the ledger, because the names of the files
+are derived from the exact rows. Models without a guarantee are not kept.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class KeptModel:
         size: Of the file, in bytes.
         modified: When it was written, in seconds since 1970.
         settings: Key of the parameters and declarations: equal for equal ones.
-        content: Key of the table: equal for equal rows. It is derived from the exact rows, for the owner.
+        content: Key of the table in this run. It is derived from the exact rows, for the owner.
         entry: The run in the ledger, None if the ledger does not know it any more.
     """
 
@@ -112,7 +112,7 @@ class KeptModels:
                 f"the model has {len(packed) / 1e6:.0f} MB, and all models beside the ledger may have "
                 f"{room / 1e6:.0f} MB together ({MEGABYTES_VARIABLE}): save it with %dpsynth save FILE."
             )
-        keys = self._settings_key(config, learned.codec.df_meta), self.content_key(content)
+        keys = self._settings_key(config, learned.codec.df_meta), self.content_key(content, run)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -124,9 +124,13 @@ class KeptModels:
             if left < 0:
                 self._unlink(model)
 
-    def content_key(self, content: bytes) -> str:
-        """The key of a table by its fingerprint."""
-        return self._ledger.keyed_digest(b"model" + content)[:KEY_DIGITS]
+    def content_key(self, content: bytes, run: str) -> str:
+        """The key of a table by its fingerprint, in the name of a run's model.
+
+        Names get out in errors and logs. In each run the key is another one, so that nobody sees of two names
+        whether they are of the same table.
+        """
+        return self._ledger.keyed_digest(b"model" + run.encode() + content)[:KEY_DIGITS]
 
     @staticmethod
     def _settings_key(config: HighDimConfig, df_meta: DataFrameMeta) -> str:

@@ -36,6 +36,7 @@ OWN_ERRORS = {
 SIGNS = {
     "For the owner's eyes only: computed from": OWNERS["doctor"],
     "Computed from the original data": ORIGINAL,
+    "For your eyes only: these figures are exact": ORIGINAL,
     "dpsynth-findings": OWNERS["doctor"],
     "dpsynth-ledger": OWNERS["ledger"],
 }
@@ -164,7 +165,7 @@ class Reading:
                 self.known.set_by_command(name)
         if command in OWNERS:
             return Verdict("remove", OWNERS[command])
-        if command == "compare" and _ORIGINAL.search(rest):
+        if command in {"compare", "report"} and _ORIGINAL.search(rest):
             return Verdict("remove", ORIGINAL)
         name = output["name"] if output else USUAL.get(command, "")
         if name and command in {*USUAL, "compare", "evaluate"}:

@@ -210,8 +210,9 @@ def kept_model_of(config: HighDimConfig, df_meta: DataFrameMeta, table: Source) 
     if not models:
         return None
     content = identify_table(table, None, "").content
-    key = "" if content is None else kept.content_key(content)
-    return next((model for model in models if model.content == key), None)
+    if content is None:
+        return None
+    return next((each for each in models if each.content == kept.content_key(content, each.run)), None)
 
 
 def save_model(synthesizer: HighDimSynthesizer, path: Path) -> str:

@@ -478,3 +478,13 @@ def test_the_order_of_rows_does_not_decide_which_categories_are_published():
 
     orders = (series, series.iloc[::-1], series.sample(frac=1, random_state=3))
     assert {published(rows) for rows in orders} == {tuple(f"v{place:02d}" for place in range(8))}
+
+
+def test_a_row_counts_once_among_codes_that_are_one_number():
+    """Two whole numbers may be one float: a row with it must not count as both."""
+    df = pd.DataFrame({"x": pd.array([2**53, 1, -9, None], "Int64")})
+    codes = [2**53, 2**53 + 1, -9]
+    meta = replace(MetaExtractor.extract(df, missing={"x": codes})["x"], coded=True)
+    found = reading.read_values(FrameSource(df), meta)
+    assert found.missing.tolist() == [1, 1, 0, 1]
+    assert [part.tolist() for part in found.parts] == [[1.0]]

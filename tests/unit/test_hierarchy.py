@@ -6,6 +6,7 @@ import pytest
 
 from jupyter_dpsynth import HighDimConfig, MetaExtractor
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.engine.measuring.categories import _factorized
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import MetadataError
@@ -119,3 +120,14 @@ def test_a_hierarchy_fits_its_column():
         MetaExtractor.extract(df, hierarchy={"icd": "prefix:1,2,3,4,5"})
     schema = {"columns": {"icd": {"hierarchy": "prefix: 1, 3"}}}
     assert MetaExtractor.extract(df, schema=schema)["icd"].prefixes == (1, 3)
+
+
+def test_no_row_decides_how_a_value_that_is_no_code_is_written():
+    """1 and True are one key of a dict: the first row's spelling would be that of all of them."""
+    values = pd.DataFrame({"icd": pd.Series([True, 1, "A00.1", "A00.2", 1.0], dtype=object)})
+    meta = MetaExtractor.extract(diagnoses(50), hierarchy=RULE)["icd"]
+    for df in (values, values.iloc[1:].reset_index(drop=True)):
+        codes, groups = _factorized(df, meta, 3)
+        assert [repr(groups[code]) for code in codes] == [repr(v) for v in [True, 1, "A00", "A00", 1.0]][
+            -len(df) :
+        ]

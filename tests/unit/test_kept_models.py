@@ -55,8 +55,10 @@ def test_the_newest_one_is_found_and_all_are_listed_with_what_they_cost(kept, le
 def test_a_model_is_found_by_its_settings_and_its_table(kept, learned):
     keep(kept, learned)
     (found,) = kept.learned_with(learned.config, learned.df_meta)
-    assert found.content == kept.content_key(CONTENT)
-    assert found.content != kept.content_key(b"one row more")
+    assert found.content == kept.content_key(CONTENT, found.run)
+    assert found.content != kept.content_key(b"one row more", found.run)
+    keep(kept, learned)
+    assert kept.find().content != found.content  # of two names nobody sees that the table is the same
     other = learned.config.copy()
     other.epsilon = 1.0
     assert kept.learned_with(other, learned.df_meta) == []
@@ -67,7 +69,7 @@ def test_a_model_is_found_by_its_settings_and_its_table(kept, learned):
 def test_another_ledger_knows_a_table_by_another_key(kept, tmp_path):
     """The key is made with the ledger's secret: without it nobody can try tables."""
     other = KeptModels(PrivacyLedger(tmp_path / "other.sqlite3"))
-    assert kept.content_key(CONTENT) != other.content_key(CONTENT)
+    assert kept.content_key(CONTENT, "run") != other.content_key(CONTENT, "run")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")

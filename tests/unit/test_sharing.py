@@ -9,6 +9,7 @@ from jupyter_dpsynth import cli
 from jupyter_dpsynth.cli.outputs import SIGNS
 from jupyter_dpsynth.cli.share import shareable
 from jupyter_dpsynth.engine.planning.findings import BANNER as FINDINGS
+from jupyter_dpsynth.evaluation.histories import BANNER as HISTORIES
 from jupyter_dpsynth.evaluation.report import BANNER as COMPARISON
 
 SECRET = "Zwettl 987654321"
@@ -41,6 +42,7 @@ LEARN = ("%%dpsynth learn df\nepsilon = 1", shown(f"✓ Finished\n{LEDGER}\nLear
         "%dpsynth models",
         "%dpsynth status",
         "%dpsynth compare --original df",
+        "%dpsynth report --original df --to out.html",
         "%dpsynth receipt\n%dpsynth doctor df",
     ],
 )
@@ -235,7 +237,7 @@ def test_a_traceback_is_not_trusted_and_the_state_of_widgets_goes():
     assert SECRET not in nbformat.writes(shareable(made, drop_unsure=True)[0])
 
 
-@pytest.mark.parametrize("banner", [FINDINGS, COMPARISON])
+@pytest.mark.parametrize("banner", [FINDINGS, COMPARISON, HISTORIES])
 def test_what_carries_a_banner_of_ours_is_removed_whatever_its_cell_says(banner):
     assert any(sign in banner for sign in SIGNS)
     made = notebook(LOAD, ("df_report", shown(f"{banner} {SECRET}")))

@@ -18,7 +18,7 @@ from jupyter_dpsynth.engine.measuring.discovered import Discovered
 from jupyter_dpsynth.metadata.hierarchy import groups_of
 from jupyter_dpsynth.privacy.releases import partition_threshold
 from jupyter_dpsynth.sources.fingerprint import WORDS, keyed_words
-from jupyter_dpsynth.sources.objects import as_text
+from jupyter_dpsynth.sources.objects import as_text, key_of
 from jupyter_dpsynth.sources.values import factorize, levels_of
 
 if TYPE_CHECKING:
@@ -304,10 +304,12 @@ def _factorized(df: pd.DataFrame, meta: CategoricalMeta, letters: int) -> tuple[
     codes, values = factorize(meta.present(df[meta.name]))
     if not letters:
         return codes, values
-    groups = dict.fromkeys(value[:letters] if isinstance(value, str) else value for value in values)
-    number = {group: place for place, group in enumerate(groups)}
-    table = [number[value[:letters] if isinstance(value, str) else value] for value in values]
-    return np.array([*table, -1])[codes], list(groups)
+    shortened = [value[:letters] if isinstance(value, str) else value for value in values]
+    # 1 and True are one key of a dict, whose spelling the first row would decide
+    groups = {key_of(value): value for value in shortened}
+    number = {key: place for place, key in enumerate(groups)}
+    table = [number[key_of(value)] for value in shortened]
+    return np.array([*table, -1])[codes], list(groups.values())
 
 
 def _count_values(df: pd.DataFrame, meta: CategoricalMeta, key: bytes | None, letters: int = 0) -> _Counted:

@@ -93,9 +93,15 @@ def _sorted_values(
         return np.sort(moments[~missing]), np.array([missing.sum()])
     values = number_values(series)
     missing = np.isnan(values)
-    written = number_values(df[meta.name])[missing] if codes else values
-    coded = np.array([(written == code).sum() for code in codes], np.int64)
+    coded = _rows_of_codes(number_values(df[meta.name])[missing], codes) if codes else np.zeros(0, np.int64)
     return np.sort(values[~missing]), np.append(missing.sum() - coded.sum(), coded)
+
+
+def _rows_of_codes(written: NDArray[np.float64], codes: Sequence[Any]) -> NDArray[np.int64]:
+    """How many rows have each code, `[codes]`; a row counts once, also if two codes are one number here."""
+    numbers, first = np.unique(np.array([float(code) for code in codes]), return_index=True)
+    place = np.minimum(np.searchsorted(numbers, written), len(numbers) - 1)
+    return np.bincount(first[place[numbers[place] == written]], minlength=len(codes))
 
 
 def _sorted_differences(
