@@ -79,8 +79,10 @@ def learn_persons(
     progress.report()
     report = functools.partial(_report, entry, progress)
     with entry.recording_end() as record_end:
-        # 1. The whole budget is entered into the ledger, under the table of persons.
-        entry.reserve(FrameSource(tables[meta.parent or meta.children[0].table]), progress)
+        # 1. The whole budget is entered into the ledger, under the table of persons, with all others.
+        first = meta.parent or meta.children[0].table
+        others = {name: FrameSource(df) for name, df in tables.items() if name != first}
+        entry.reserve(FrameSource(tables[first]), progress, others)
         progress.note_reserved(entry.reserved)
         importer = BackgroundImport()
         # 2. Every person gets its own rows, in order, and no more than are declared.

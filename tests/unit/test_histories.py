@@ -19,6 +19,8 @@ from jupyter_dpsynth.evaluation.histories import compare_histories
 from jupyter_dpsynth.persons.checkup import examine_histories
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.identity import identify_table
 from tests.support.hospital import hospital, hospital_meta
 
 KEY = "patient_id"
@@ -282,3 +284,29 @@ def test_the_check_up_names_what_is_not_learned_with_how_many_rows():
     clean["visits"] = clean["visits"].drop_duplicates([KEY, "admitted"])
     kinds = {each.kind for each in examine_histories(clean, hospital_meta(clean, most=12), KEY)}
     assert kinds == {"without"}
+
+
+def test_what_tables_cost_by_themselves_counts_with_the_run_over_all_of_them():
+    tables = hospital(30)  # so few that the run ends with the number of persons
+    few = HighDimSynthesizer(hospital_meta(tables), config(epsilon=0.1))
+    ledger = PrivacyLedger()
+    visits = identify_table(FrameSource(tables["visits"]), None, "visits")
+    unit = few.config.resolve().unit_text
+    ledger.reserve(visits, 1.0, 1e-6, unit)
+    with pytest.raises(DataError, match="too few persons"):
+        few.learn(tables, infinite_total=True, ledger=ledger)
+    patients = identify_table(FrameSource(tables["patients"]), None, "patients")
+    assert ledger.account(patients).runs == ledger.account(visits).runs == 2
+    (dataset,) = ledger.summary().datasets
+    assert set(dataset.names) == {"visits", "table"}
+
+
+def test_a_table_of_events_that_is_learned_by_itself_afterwards_counts_too():
+    tables = hospital(30)
+    ledger = PrivacyLedger()
+    with pytest.raises(DataError, match="too few persons"):
+        HighDimSynthesizer(hospital_meta(tables), config(epsilon=0.1)).learn(tables, ledger=ledger)
+    visits = identify_table(FrameSource(tables["visits"]), None, "visits")
+    assert ledger.account(visits).runs == 1
+    other = identify_table(FrameSource(tables["visits"]), None, "visits", new=True)
+    assert ledger.account(other).runs == 0  # unless the user says that these are other people

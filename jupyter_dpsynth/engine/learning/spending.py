@@ -12,11 +12,12 @@ from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA, planned_count
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError, NotLearnedError
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
 from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
+from jupyter_dpsynth.privacy.ledger.datasets import label_of
 from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.sources.identity import identify_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.engine.learning.checkpoint import TrainingTask
@@ -79,12 +80,15 @@ class LedgerEntry:
         self.content = identity.content
         return identity
 
-    def reserve(self, source: Source, progress: RunProgress) -> None:
+    def reserve(
+        self, source: Source, progress: RunProgress, together: Mapping[str, Source] | None = None
+    ) -> None:
         """Enter the whole budget, before a value is measured.
 
         Args:
             source: The private table.
             progress: Told what the data has cost so far.
+            together: Further tables of the same persons, by name: what they cost alone counts, too.
 
         Raises:
             ArtifactError: The ledger cannot record the run.
@@ -100,12 +104,21 @@ class LedgerEntry:
         identity = self._identity(source, new=self._new)
         epsilon = config.epsilon if self._guaranteed else math.inf
         further = provisional_spending(epsilon, config.delta or NOMINAL_DELTA, config.unit_text)
-        account = self.ledger.account(identity, further)
+        others = [
+            identify_table(each, None, label_of(name), new=self._new)
+            for name, each in (together or {}).items()
+        ]
+        account = self.ledger.account(identity, further, others)
         progress.report(ledger=account.sentence(epsilon, config.unit_text))
         # an earlier run's delta tells about how many rows there are
         delta = config.delta or max(NOMINAL_DELTA, account.run_delta)
         self.run = self.ledger.reserve(
-            identity, epsilon, delta, config.unit_text, infinite_total=self._infinite_total
+            identity,
+            epsilon,
+            delta,
+            config.unit_text,
+            infinite_total=self._infinite_total,
+            together=others,
         )
         if config.differential_privacy:
             self.reserved = (config.epsilon if self._guaranteed else None), config.delta or NOMINAL_DELTA

@@ -26,6 +26,7 @@ from jupyter_dpsynth.privacy.ledger.datasets import (
     find_dataset,
     link_datasets,
     resolve_dataset,
+    resolve_together,
     version_root,
 )
 from jupyter_dpsynth.privacy.ledger.file import LedgerFile, default_path
@@ -77,16 +78,22 @@ class PrivacyLedger:
         """The SQLite file."""
         return self._file.path
 
-    def account(self, identity: TableIdentity, further: Spending | None = None) -> Account:
+    def account(
+        self,
+        identity: TableIdentity,
+        further: Spending | None = None,
+        together: Sequence[TableIdentity] = (),
+    ) -> Account:
         """What a table has cost so far, before it is learned once more. Changes nothing.
 
         Args:
             identity: The table; without its content, by what its name and its columns say.
             further: What a further run would reserve, to know the total with it.
+            together: Tables of the same persons that it would learn, too.
         """
         with self._file.transaction(keep=False) as db:
             before = _count(db, "datasets")
-            dataset = resolve_dataset(self._file, db, identity)
+            dataset = resolve_together(self._file, db, identity, together)
             name, budget = db.execute("SELECT name, budget FROM datasets WHERE id = ?", (dataset,)).fetchone()
             (origin,) = db.execute(
                 "SELECT name FROM datasets WHERE id = ?", (version_root(db, dataset),)
@@ -120,6 +127,7 @@ class PrivacyLedger:
         unit: str = ONE_ROW,
         *,
         infinite_total: bool = False,
+        together: Sequence[TableIdentity] = (),
     ) -> str:
         """Record a whole budget before a value of the table is measured.
 
@@ -130,6 +138,7 @@ class PrivacyLedger:
             unit: Whose privacy it protects.
             infinite_total: Whether the dataset's total may become infinite, because the run protects
                 another unit than the runs before it.
+            together: Tables of the same persons that are learned, too: they count with it from now on.
 
         Returns:
             The run's identifier, for `record`.
@@ -142,7 +151,7 @@ class PrivacyLedger:
         spending = provisional_spending(epsilon, delta, unit)
         run = uuid.uuid4().hex
         with self._file.transaction() as db:
-            dataset = resolve_dataset(self._file, db, identity)
+            dataset = resolve_together(self._file, db, identity, together)
             budget = db.execute("SELECT budget FROM datasets WHERE id = ?", (dataset,)).fetchone()[0]
             note_first(db, budget, spending)
             check_cap(db, dataset, spending)

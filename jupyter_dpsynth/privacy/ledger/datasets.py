@@ -16,6 +16,7 @@ from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from jupyter_dpsynth.privacy.ledger.file import LedgerFile
 
@@ -28,6 +29,7 @@ __all__ = [
     "label_of",
     "link_datasets",
     "resolve_dataset",
+    "resolve_together",
     "version_root",
 ]
 
@@ -107,6 +109,37 @@ def resolve_dataset(file: LedgerFile, db: sqlite3.Connection, identity: TableIde
             "columns = excluded.columns, sketch = excluded.sketch",
             (digest, dataset, " ".join(identity.columns), sketch),
         )
+    return dataset
+
+
+def resolve_together(
+    file: LedgerFile, db: sqlite3.Connection, identity: TableIdentity, others: Sequence[TableIdentity]
+) -> int:
+    """The dataset of a table that is learned together with others, which count with it from then on.
+
+    Args:
+        file: The ledger's file.
+        db: An open transaction of it.
+        identity: The table.
+        others: Tables about the same persons.
+    """
+    dataset = resolve_dataset(file, db, identity)
+    for each in others:
+        other = resolve_dataset(file, db, each)
+        budget, own = (
+            db.execute("SELECT budget FROM datasets WHERE id = ?", (known,)).fetchone()[0]
+            for known in (dataset, other)
+        )
+        if budget == own:
+            continue
+        (tables,) = db.execute("SELECT count(*) FROM datasets WHERE budget = ?", (own,)).fetchone()
+        (runs,) = db.execute("SELECT count(*) FROM runs WHERE dataset = ?", (other,)).fetchone()
+        if tables == 1 and runs == 0:  # it leaves with the table, should that turn out to be another one
+            db.execute(
+                "UPDATE datasets SET budget = ?, version_of = ? WHERE id = ?", (budget, dataset, other)
+            )
+        else:
+            link_datasets(db, dataset, other)
     return dataset
 
 
