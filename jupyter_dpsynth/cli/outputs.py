@@ -49,9 +49,7 @@ _OWN_HTML = re.compile(
     r'<div class="dpsynth-owner"[^>]*>.*?</div>|<div[^>]*>This data \(.*?</div>', re.DOTALL
 )
 _MAGIC = re.compile(r"^\s*%{1,2}dpsynth\b\s*(?P<command>\w*)(?P<rest>.*)$")
-_QUIET = re.compile(
-    r"^\s*%(load_ext\s+jupyter_dpsynth|reload_ext\s+jupyter_dpsynth|config\s+DPSynthMagics\b.*)\s*$"
-)
+_QUIET = re.compile(r"^\s*%((re)?load_ext\s+jupyter_dpsynth|config\s+DPSynthMagics\b.*|matplotlib\s+\w+)\s*$")
 _SHELL = re.compile(r"^\s*(!|%(pip|conda|matplotlib|load_ext|reload_ext|autoreload|config)\b)")  # set nothing
 _OPTION = re.compile(r"(?:^|\s)(-o|--?output|output|--?convert|convert)[ =]+(?P<name>\w+)")
 _ORIGINAL = re.compile(r"(?:^|\s)(?:--)?original[ =]")
@@ -176,8 +174,10 @@ class Reading:
         """Whether the values that a command is given are computed from what is known."""
         values = [value for name, value in _VALUE.findall(rest) if name not in NAMING]
         words = rest.split()
-        if command == "synthesize" and words and not words[0].startswith("-"):
-            values.append(words[0])
+        # how many rows, or a formula that may be a function of the user's
+        first = {"synthesize": 0, "infer": 0, "ask": 1}.get(command)
+        if first is not None and len(words) > first and not words[first].startswith("-"):
+            values.append(words[first])
         table = rest.lstrip().startswith("{") and command != "synthesize"
         exact = _BRACES.findall(rest)[table:]
         try:

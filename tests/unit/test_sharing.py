@@ -95,6 +95,7 @@ def test_of_a_training_only_the_ledgers_line_goes():
         "%%dpsynth learn df\nbounds = {'age': (df.age.min(), df.age.max())}",
         "%dpsynth synthesize {len(df)}",
         "%dpsynth calc --rows len(df)",
+        "def oldest(rows, weights):\n    return df['age'].max()\n%dpsynth ask df oldest --epsilon 1",
     ],
 )
 def test_what_may_show_private_rows_is_refused_until_the_owner_decides(source):
@@ -122,6 +123,7 @@ def test_what_may_show_private_rows_is_refused_until_the_owner_decides(source):
         "import pandas as pd\npd.concat([df_synth, df_synth])",
         "%dpsynth compare",
         "%dpsynth receipt",
+        "%dpsynth ask df income ~ sex --epsilon 0.5",
         "from jupyter_dpsynth import HighDimConfig\nHighDimConfig(epsilon=2)",
         "df_synth.query('age < 30')",
         "for name in df_synth:\n    print(name, df_synth[name].map(lambda value: value + 1).sum())",
