@@ -53,6 +53,16 @@ MEANINGS = (
 )
 
 
+COVERAGE = """
+How often nominal 95 % intervals held the true figure of a known population, and in brackets their
+median width relative to the usual interval of the real rows. *Naive* is the coverage of the usual
+intervals of as many synthetic rows, taken for real ones; *real rows* that of the usual intervals of the
+rows themselves. Figures of one run are not independent. A run's number is the seed of its sample; the
+noise has none.
+
+"""
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
@@ -365,6 +375,25 @@ def structure(rows: list[Row]) -> str:
     return table(["table", "epsilon", "what is measured", "number of cases", "mean", "worst"], cells)
 
 
+def coverage(rows: list[Row]) -> str:
+    """One line for each setting: coverage and width of each kind, and coverage of the other two ways."""
+    settings: dict[tuple[str, int, float, int], dict[tuple[str, str], Row]] = defaultdict(dict)
+    for row in rows:
+        key = row["population"], row["rows"], row["epsilon"], row["runs"]
+        settings[key][row["kind"], row["way"]] = row
+    kinds = list(dict.fromkeys(row["kind"] for row in rows if row["kind"] != "all"))
+    cells = []
+    for (name, count, epsilon, runs), found in settings.items():
+        line = [name, f"{count:,}", f"{epsilon:g}", runs]
+        for kind in (*kinds, "all"):
+            ours = found.get((kind, "ours"))
+            line.append("-" if ours is None else f"{ours['coverage']:.0%} ({number(ours['width'], 1)})")
+        line += [f"{found['all', way]['coverage']:.0%}" for way in ("naive", "real")]
+        cells.append(line)
+    heads = ["population", "rows", "epsilon", "runs", *kinds, "all", "naive", "real rows"]
+    return COVERAGE + table(heads, cells)
+
+
 SECTIONS: tuple[tuple[str, str, str, Callable[[list[Row]], str]], ...] = (
     ("utility", "Utility at equal epsilon", "python -m benchmarks.utility --data FOLDER", utility),
     (
@@ -373,6 +402,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[list[Row]], str]], ...] = (
         "python -m benchmarks.utility --data FOLDER --domain declared --peers NAME=PYTHON",
         peers,
     ),
+    ("coverage", "Intervals that hold the truth", "python -m benchmarks.coverage --data FOLDER", coverage),
     ("structure", "Structure", "python -m benchmarks.structure --data FOLDER", structure),
     (
         "step_cost",

@@ -38,12 +38,14 @@ class Block:
         noise: Standard deviation of its noise, the same for all figures or one for each.
         sampled: Variance that the steps' random samples add, relative to the variance of a row over the
             number of the table's rows; 0 where all rows were counted.
+        trained: Whether training released it.
     """
 
     rows: NDArray[np.float32]
     released: NDArray[np.float64]
     noise: NDArray[np.float64]
     sampled: float
+    trained: bool = True
 
 
 class RowGradients:
@@ -90,7 +92,8 @@ class RowGradients:
         for column in columns:
             own = slice(bounds[column], bounds[column + 1])
             share = self._reference.shares[column]
-            yield Block(self._one_hot(column), share, self._reference.noise[column], 0.0)
+            noise_of_share = self._reference.noise[column]
+            yield Block(self._one_hot(column), share, noise_of_share, 0.0, trained=False)
             yield Block(
                 residuals[:, own],
                 self._means[False][own.start - layout.width :][: len(share)],
@@ -137,7 +140,7 @@ class RowGradients:
                     tuple(self.codes[:, each] for each in places), table.shares.shape
                 )
                 rows = np.eye(table.shares.size, dtype=np.float32)[cells]
-                yield Block(rows, table.shares.ravel(), table.total_noise.ravel(), 0.0)
+                yield Block(rows, table.shares.ravel(), table.total_noise.ravel(), 0.0, trained=False)
 
     def _one_hot(self, column: int) -> NDArray[np.float32]:
         size = int(self.layout.sizes[column])

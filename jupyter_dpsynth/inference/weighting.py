@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Weights", "weigh"]
 
-PRIOR_SHARE = 1 / 50  # of the table's rows: for so many the model's word counts where nothing was released
+PRIOR_SHARE = 1 / 50  # of the table's rows: for so many, at most, the model's word counts
+LEAST_PRIOR = 5.0  # rows
 TOLD = 0.1  # of the prior's information: directions that tell less are left out
 LEAST_SAMPLING = 0.1  # of the sampling variance of a figure: nothing is reproduced more closely
 MOST_FIGURES = 1500  # whose directions are looked for together
-MOST_OF_BLOCK = 48  # directions of a block, where there are more figures than that
+LEAST_OF_BLOCK = 8  # directions of a block, where there are more figures than that
 MOST_DIRECTIONS = 600
 LARGEST_STEP = 0.1  # of a replicate
 LARGEST_CHANGE = 0.4  # of a usual row's weight by the prior's part, so that few weights would become negative
@@ -83,8 +84,13 @@ def weigh(blocks: Iterable[Block], rows: float, replicates: int, generator: np.r
     Privacy:
         Post-processing.
     """
-    prior = rows * PRIOR_SHARE
-    found = _directions(list(blocks), rows, prior)
+    standard, informed = [], [np.zeros(0)]
+    for block in blocks:
+        standard.append(_standardised(block, rows))
+        if block.trained:
+            informed.append(np.square(standard[-1].rows).mean(axis=0, dtype=np.float64))
+    prior = _prior(np.concatenate(informed), rows)
+    found = _directions(standard, prior)
     weights, factor = _tilted(found, prior)
     changes = _changes(found, weights, factor, (rows, prior), replicates, generator)
     step = min(LARGEST_STEP, LARGEST_CHANGE * float(np.sqrt(prior / len(weights))))
@@ -148,12 +154,25 @@ def _moved(weights: NDArray[np.float64], changes: NDArray[np.float64], step: flo
     return np.asarray(moved / moved.sum(axis=1, keepdims=True))
 
 
-def _directions(blocks: list[Block], rows: float, prior: float) -> _Directions:
+def _prior(informed: NDArray[np.float64], rows: float) -> float:
+    """For how many rows the model's word counts.
+
+    Training pulls what it is told little of towards 0, and the less it is told, the farther. So the model's
+    word does not count for more than what a released figure tells on average.
+
+    Args:
+        informed: How many rows each figure that training released tells as much as, `[figures]`.
+        rows: Noisy number of the table's rows.
+    """
+    usual = PRIOR_SHARE * rows
+    return max(min(usual, float(informed.mean())), LEAST_PRIOR) if len(informed) else usual
+
+
+def _directions(standard: list[_Directions], prior: float) -> _Directions:
     """Directions in which what was released tells more than the prior's tenth, the most telling first."""
-    crowded = sum(len(block.released) for block in blocks) > MOST_FIGURES
-    standard = [_standardised(block, rows) for block in blocks]
-    if crowded:
-        standard = [_reduced(each, prior, MOST_OF_BLOCK) for each in standard]
+    if sum(len(each.gap) for each in standard) > MOST_FIGURES:
+        most = max(LEAST_OF_BLOCK, MOST_FIGURES // len(standard))
+        standard = [_reduced(each, prior, most) for each in standard]
     joined = _Directions(
         *(
             np.concatenate([getattr(each, name) for each in standard], axis=-1)
