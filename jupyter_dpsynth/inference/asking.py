@@ -118,7 +118,7 @@ class Asking:
         self.config, self.learned, self.level = config.resolve(), learned, level
         self.noise, self.asked = noise or NoiseSource(), float(epsilon)
         usual = learned.codec.decode(_any_codes(learned), np.random.default_rng(0))
-        self.columns = question_of(usual, learned.codec.names, question, family, columns).columns
+        self.columns = question_of(usual, learned.codec, question, family, columns).columns
         self._places = [learned.codec.names.index(name) for name in self.columns]
         self.sizes = [int(learned.codec.sizes[place]) for place in self._places]
         cells = math.prod(self.sizes)
@@ -128,7 +128,7 @@ class Asking:
                 f"most {MOST_CELLS} can be measured together. Ask about fewer columns or values."
             )
         self.cells, self.df = self._rows_of_cells(cells)
-        asked = question_of(self.df, learned.codec.names, question, family, self.columns)
+        asked = question_of(self.df, learned.codec, question, family, self.columns)
         self.names, self.title, self._evaluate = asked.names, asked.title, asked.evaluate
         self.notes = asked.notes
         self.delta = learned.receipt.delta or NOMINAL_DELTA

@@ -11,11 +11,14 @@ import pandas as pd
 from jupyter_dpsynth.errors import ConfigError, MissingDependencyError, did_you_mean, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["FAMILIES", "Regression"]
 
 FAMILIES = ("gaussian", "binomial", "poisson")
+EVERYTHING: Mapping[str, Sequence[Any]] = {}
 
 
 class Regression:
@@ -25,6 +28,7 @@ class Regression:
         formula: Such as 'income ~ sex + age', in the language of R and of the library formulaic.
         family: One of `FAMILIES`; each with its canonical link.
         df: The rows.
+        published: Published categories by column; what is none of them is 'other', whatever it was.
 
     Attributes:
         columns: Names of the columns that the formula uses.
@@ -38,7 +42,13 @@ class Regression:
         MissingDependencyError: The extra `inference` is not installed.
     """
 
-    def __init__(self, formula: str, family: str, df: pd.DataFrame) -> None:
+    def __init__(
+        self,
+        formula: str,
+        family: str,
+        df: pd.DataFrame,
+        published: Mapping[str, Sequence[Any]] = EVERYTHING,
+    ) -> None:
         formulaic = _library("formulaic")
         if family not in FAMILIES:
             known = ", ".join(map(repr, FAMILIES))
@@ -50,7 +60,7 @@ class Regression:
                 "it, such as 'income ~ sex + age'."
             )
         self._family = family
-        rows, self.outcome = _with_numeric_outcome(df, outcome)
+        rows, self.outcome = _with_numeric_outcome(df, outcome, published.get(outcome))
         try:
             parsed = formulaic.Formula(formula)
             self.columns = sorted(map(str, parsed.required_variables))
@@ -97,17 +107,23 @@ class Regression:
         return found
 
 
-def _with_numeric_outcome(df: pd.DataFrame, outcome: str) -> tuple[pd.DataFrame, str]:
-    """The rows, with an outcome of two values as 0 and 1; and the outcome in words."""
+def _with_numeric_outcome(
+    df: pd.DataFrame, outcome: str, published: Sequence[Any] | None
+) -> tuple[pd.DataFrame, str]:
+    """The rows, with an outcome of two values as 0 and 1; and the outcome in words.
+
+    Rows with another value than the two that are published count as missing.
+    """
     if outcome not in df.columns or (
         pd.api.types.is_numeric_dtype(df[outcome]) and not pd.api.types.is_bool_dtype(df[outcome])
     ):
         return df, outcome
-    values = sorted(df[outcome].dropna().unique(), key=str)
+    known = None if published is None else set(published)
+    values = sorted((v for v in df[outcome].dropna().unique() if known is None or v in known), key=str)
     if len(values) != 2:
         raise ConfigError(
             f"formula: the outcome {shown(outcome)} has {len(values)} values and is no number: say which one "
-            f"is explained, such as '({outcome} == \"{values[0] if values else ''}\") ~ ...'."
+            f"is explained, such as 'I({outcome} == \"{values[0] if values else ''}\") ~ ...'."
         )
     indicator = df[outcome].map({values[0]: 0.0, values[1]: 1.0}).astype("float64")
     return df.assign(**{outcome: indicator}), f"{outcome} = {values[1]}"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.inference.formulas import Regression
 from jupyter_dpsynth.inference.results import PARTS, Estimates
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.inference.rows import ModelRows
     from jupyter_dpsynth.inference.weighting import Weights
 
@@ -54,7 +56,7 @@ class Asked:
 
 def question_of(
     df: pd.DataFrame,
-    known: Sequence[str],
+    codec: TableCodec,
     question: str | Callable[[pd.DataFrame, NDArray[np.float64]], Any],
     family: str,
     columns: Sequence[str] | None,
@@ -63,7 +65,7 @@ def question_of(
 
     Args:
         df: The rows.
-        known: Names of the learned columns.
+        codec: The learned columns.
         question: A formula, or a function of rows and their weights that returns numbers.
         family: Of a regression.
         columns: Which columns a function uses; None to find out.
@@ -71,8 +73,11 @@ def question_of(
     Raises:
         ConfigError: The formula, the function or a column cannot be used.
     """
+    known = codec.names
     if isinstance(question, str):
-        regression = Regression(question, family, df[list(known)])
+        categorical = [each for each in codec.columns if isinstance(each, CategoryCodec)]
+        published = {each.meta.name: each.published for each in categorical}
+        regression = Regression(question, family, df[list(known)], published)
         plain = regression.outcome == question.partition("~")[0].strip()
         notes = () if plain else (f"Explained is {regression.outcome}.",)
         return Asked(f"{question} ({family})", regression.names, regression.columns, regression, notes)
@@ -109,7 +114,7 @@ def infer(
         ConfigError: The formula, the function or a column cannot be used.
     """
     check_level(level)
-    asked = question_of(rows.df, rows.learned.codec.names, question, family, columns)
+    asked = question_of(rows.df, rows.learned.codec, question, family, columns)
     weights = rows.weigh(asked.columns, REPLICATES, seed=1)
     frame = intervals(weights, asked.evaluate, asked.names, level, rows.learned.reference.rows)
     notes = (*asked.notes, *_limits(rows.learned.reference.rows, epsilon))

@@ -12,6 +12,7 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.model.weights import FreeWeights
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.inference.export import weighted_rows, write_weighted
+from jupyter_dpsynth.inference.formulas import Regression
 from jupyter_dpsynth.inference.gradients import Block, RowGradients
 from jupyter_dpsynth.inference.inferring import intervals
 from jupyter_dpsynth.inference.results import PARTS
@@ -155,6 +156,16 @@ def test_the_noise_of_the_tape_is_as_computed_and_the_models_own_rows_are_farthe
     # the weights that exist, and no others, have their place in it
     layout = learned.model.layout
     assert len(learned.tape.sums) == FreeWeights(layout).size + layout.width
+
+
+def test_of_an_outcome_the_two_published_values_count():
+    df = pd.DataFrame({"y": ["a", "b", "other"] * 20, "x": np.arange(60.0)})
+    regression = Regression("y ~ x", "binomial", df, {"y": ("a", "b")})
+    assert (regression.outcome, len(regression.explained)) == ("y = b", 40)
+    with pytest.raises(ConfigError, match="has 3 values"):
+        Regression("y ~ x", "binomial", df)
+    chosen = Regression('I(y == "a") ~ x', "binomial", df)
+    assert (chosen.columns, len(chosen.explained), chosen.explained.sum()) == (["x", "y"], 60, 20)
 
 
 @pytest.mark.tensorflow

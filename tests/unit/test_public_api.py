@@ -24,6 +24,7 @@ MODULES = {
     "evaluation.private_report": {"Measured", "PrivateReport"},
     "evaluation.report": {"BANNER", "Metric", "UtilityReport", "check_columns"},
     "estimator": {"SklearnSynthesizer"},
+    "inference.results": {"PARTS", "Estimates", "figure"},
     "metadata": {
         "CategoricalMeta",
         "ColumnMeta",
@@ -53,6 +54,14 @@ PARAMETERS = {
     ),
     "HighDimSynthesizer.learn_async": (
         "self df callback dataset new_dataset infinite_total ledger strategy checkpoint"
+    ),
+    "HighDimSynthesizer.infer": "self question family level columns",
+    "HighDimSynthesizer.table": "self columns level",
+    "HighDimSynthesizer.mean": "self column level",
+    "HighDimSynthesizer.quantile": "self column q level",
+    "HighDimSynthesizer.weighted": "self num_rows replicates seed to overwrite",
+    "HighDimSynthesizer.ask": (
+        "self question df epsilon family level columns dataset label new_dataset infinite_total ledger"
     ),
     "HighDimSynthesizer.load": "path",
     "HighDimSynthesizer.save": "self path",
@@ -89,6 +98,10 @@ REQUIRED = {
     "HighDimSynthesizer.impute": {"self", "df"},
     "HighDimSynthesizer.learn_async": {"self", "df"},
     "HighDimSynthesizer.write_codebook": {"self", "path"},
+    "HighDimSynthesizer.infer": {"self", "question"},
+    "HighDimSynthesizer.mean": {"self", "column"},
+    "HighDimSynthesizer.quantile": {"self", "column"},
+    "HighDimSynthesizer.ask": {"self", "question", "df", "epsilon"},
     "HighDimSynthesizer.load": {"path"},
     "HighDimSynthesizer.save": {"self", "path"},
     "Combinations": {"columns", "allowed"},
