@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -45,6 +46,19 @@ def test_balance_is_a_column_or_shares(ready: Shell) -> None:
     assert set(ready.names["even"]["group"].value_counts()) == {100}
     ready.run("%dpsynth synthesize 400 -o skewed --balance {shares}")
     assert ready.names["skewed"]["group"].value_counts().to_dict() == {"south": 300, "north": 100}
+
+
+def test_columns_keep_the_orders_that_a_line_names(shell: Shell) -> None:
+    random = np.random.default_rng(0)
+    low, mid, high = (random.integers(0, 90, 900) for _ in range(3))
+    shell.names["synthesizer"] = untrained(pd.DataFrame({"low": low, "a <= b": mid, "high": high}))
+    assert not shell.run("%dpsynth synthesize 200 -o one --order 'low <= high'").error
+    assert (shell.names["one"]["low"] <= shell.names["one"]["high"]).all()
+    lines = "%dpsynth synthesize 100 -o both --order 'low <= a <= b' --order 'a <= b <= high'"
+    assert not shell.run(lines).error
+    assert shell.names["both"].apply(lambda row: row.is_monotonic_increasing, axis=1).all()
+    assert "write two columns" in shell.run("%dpsynth synthesize 10 --order low").error
+    assert "not a learned column" in shell.run("%dpsynth synthesize 10 --order 'lo <= high'").error
 
 
 def test_conditions_and_shares_hold_in_files(

@@ -295,7 +295,12 @@ SYNTHESIZE = Command(
             "COLUMN",
             "Equally many rows for each category of a column, or a dict of {shares}.",
         ),
-        Option("order", "PAIR", "Two columns of which the first is never above the second: 'first <= last'."),
+        Option(
+            "order",
+            "PAIR",
+            "Two columns of which the first is never above the second: 'first <= last'; may be repeated.",
+            several=True,
+        ),
         Option("to", "PATTERN", "Write files instead, part by part: out/*.parquet or out/*.csv."),
         Option(
             "weights",
