@@ -216,7 +216,8 @@ def _pair_counts(codes: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -> N
             one.member @ np.diag(np.bincount(one.codes, minlength=one.size)) @ one.member.T
         )
         for other in bundles[place + 1 :]:
-            keys = one.codes * np.intp(other.size)
+            # by the type of the result: numpy 1 would multiply in the few bits of the codes
+            keys = np.multiply(one.codes, other.size, dtype=np.intp)
             keys += other.codes
             table = np.bincount(keys, minlength=one.size * other.size).reshape(one.size, other.size)
             counts[one.cells, other.cells] = one.member @ table @ other.member.T
