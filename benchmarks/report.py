@@ -129,6 +129,27 @@ def utility(rows: list[Row]) -> str:
     return "\n".join(parts)
 
 
+def strangers(rows: list[Row]) -> str:
+    """Two-way error beside that of independent columns, of tables that no rule was tuned to."""
+    words = (
+        "Public tables that were chosen by kind and size before anything was measured. *Independent columns* "
+        "are every column shuffled by itself, without noise: no privacy. *Ratio* is the two-way error "
+        "divided by theirs.\n"
+    )
+    cells = [
+        [
+            row["table"],
+            f"{row['epsilon']:g}" if row["epsilon"] else "no privacy",
+            row["system"],
+            row["runs"],
+            *(number(row.get(figure), 4) for figure in FIGURES),
+            number(row["ratio"], 2),
+        ]
+        for row in summary(rows)
+    ]
+    return f"{words}\n{table(['table', 'epsilon', 'system', 'runs', *FIGURES, 'ratio'], cells)}"
+
+
 def _utility_plot(groups: list[Row], tables: list[str]) -> str:
     figure, axes = _figure(len(tables))
     systems = sorted({row["system"] for row in groups if row["epsilon"]})
@@ -403,6 +424,12 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[list[Row]], str]], ...] = (
         peers,
     ),
     ("coverage", "Intervals that hold the truth", "python -m benchmarks.coverage --data FOLDER", coverage),
+    (
+        "strangers",
+        "Tables that no rule was tuned to",
+        "python -m benchmarks.strangers --part kept",
+        strangers,
+    ),
     ("structure", "Structure", "python -m benchmarks.structure --data FOLDER", structure),
     (
         "step_cost",
