@@ -9,6 +9,7 @@ leaves; the model sees bins.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ LARGEST_NUMBER = 2.0**1000  # numbers beyond it are cut: what is computed with t
 # in which numbers are usually recorded, coarsest first; 0 is 'continuous'
 STEPS = (1e4, 1e3, 5e2, 1e2, 50.0, 10.0, 5.0, 1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 0.0)
 NUMBER_RESOLUTIONS = {*STEPS, *(10.0**-places for places in range(10))}  # of declared decimals too
+ONE_DAY = re.compile(r"(?<=^1 )days|(?<=^-1 )days")  # pandas writes '1 days'
 SPIKE_WIDTH = 1e-6  # of a value: a leaf so narrow holds one value that comes again and again
 
 
@@ -183,7 +185,7 @@ class NumericCodec:
                 return f"{value:.15g}"
             return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.3g}"
         text = str(pd.Timedelta(value) if self.meta.is_duration else pd.Timestamp(value))
-        return text.removesuffix(" 00:00:00")
+        return ONE_DAY.sub("day", text.removesuffix(" 00:00:00"))
 
     @property
     def range_text(self) -> str:

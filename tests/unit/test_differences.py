@@ -77,6 +77,12 @@ def test_the_median_stay_is_kept_and_nobody_leaves_before_arriving(unit, persons
         assert (text in found.untold) == bool(persons)
 
 
+def test_cells_of_a_difference_say_from_what_is_counted():
+    labels = codec_of(measured(stays())[0], "out").labels
+    assert labels[0] in {"0 days after in", "0 days to 1 day after in", "1 day after in"}
+    assert labels[-1] == "missing"
+
+
 def test_a_difference_takes_the_place_of_a_column_only_if_it_is_much_narrower():
     random = np.random.default_rng(0)
     df = stays(unit="D").drop(columns="out")
