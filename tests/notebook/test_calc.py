@@ -12,6 +12,8 @@ from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.metadata import MetaExtractor
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.notebooks import Outcome, Shell
 
 
@@ -76,3 +78,13 @@ def test_mistakes_are_one_line(shell: Shell) -> None:
 def test_the_budget_that_ends_early_is_told(shell: Shell) -> None:
     text = plain(shell.run("%dpsynth calc df --noise-multiplier 2.5"))
     assert re.search(r"the budget is used up there, at step [\d,]+ of the 400", text)
+
+
+def test_how_a_file_is_read_is_told_in_a_sentence_and_not_as_a_warning_of_python(
+    shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "export.csv").write_text("a;b\n1,5;x\n2,5;y\n")
+    text = shell.run(f"%dpsynth calc {tmp_path / 'export.csv'}").text
+    assert "⚠ export.csv is read with ';' between fields, a decimal comma in 'a'." in text
+    assert "SchemaWarning" not in text
+    assert ".py" not in text
