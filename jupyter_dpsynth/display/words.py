@@ -16,7 +16,12 @@ __all__ = [
 ]
 
 # of a run's budget, by the names that receipts and ledgers keep
-ITEMS = {"second look at unlisted names": "second measurement of rare categories"}
+ITEMS = {
+    "second look at unlisted names": "second measurement of rare categories",
+    "value histograms": "finding each column's values (value histograms)",
+    "one-way marginals": "measuring each column (one-way marginals)",
+    "pair dependence": "measuring pairs of columns (pair dependence)",
+}
 
 
 def epsilon_text(value: float) -> str:

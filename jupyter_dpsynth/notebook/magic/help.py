@@ -37,7 +37,16 @@ PARAMETERS = "Parameters, on the line or as `name = value` in the cell:"
 GROUPS = {
     "Before anything is spent:": ("panel", "calc", "doctor", "shield", "config"),
     "Spend epsilon:": ("learn", "evaluate", "ask", "status", "stop"),
-    "Use the model; costs no epsilon:": ("synthesize", "infer", "table", "compare", "save", "load", "models"),
+    "Use the model; costs no epsilon:": (
+        "synthesize",
+        "infer",
+        "table",
+        "compare",
+        "report",
+        "save",
+        "load",
+        "models",
+    ),
     "See what was spent:": ("epsilon", "receipt", "ledger", "audit"),
     "More help:": ("help",),
 }

@@ -45,8 +45,13 @@ class LedgerAnswers(TypedDict):
 
 
 def label_of(name: str) -> str:
-    """What to call a table without a name in the ledger: its variable or file, if that is one word."""
-    return name if name.isidentifier() else UNNAMED
+    """What to call a table without a name in the ledger: its variable or file, if that is one word.
+
+    >>> label_of("df"), label_of("'data/stays.csv'"), label_of("data/*.parquet")
+    ('df', 'stays', 'table')
+    """
+    stem = name.strip("\"'").replace("\\", "/").rpartition("/")[2].partition(".")[0]
+    return name if name.isidentifier() else stem if stem.isidentifier() else UNNAMED
 
 
 @dataclass(frozen=True)
