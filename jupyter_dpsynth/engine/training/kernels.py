@@ -246,7 +246,8 @@ class _BlockKernel:
         found = [codes]
         for feature in self._layout.derived:
             addends = [
-                tf.gather(tf.constant(addend, tf.int32), codes[:, source])
+                # what is not there, -1, adds nothing
+                tf.gather(tf.constant([0, *addend], tf.int32), codes[:, source] + 1)
                 for source, addend in zip(feature.sources, feature.addends, strict=True)
             ]
             found.append(tf.add_n(addends)[:, None])
