@@ -181,3 +181,18 @@ def test_more_columns_than_the_network_can_hold_are_refused_before_anything_is_c
         with pytest.raises(ConfigError, match=r"at most 1,024 are possible.*ignore"):
             refused()
     check_feasible(config, assumed_metadata(MAX_COLUMNS), None)
+
+
+def test_columns_of_wide_tables_depend_on_few_others_and_on_more_with_more_signal():
+    from jupyter_dpsynth.engine.planning.forecast import assumed_metadata
+
+    config = HighDimConfig(epsilon=1.0).resolve()
+
+    def parents(columns, rows):
+        return plan_run(config, assumed_metadata(columns), rows, "quick").parents
+
+    assert parents(24, 50_000.0) is None
+    assert parents(25, 50_000.0) == parents(300, 50_000.0) == 8
+    assert 8 < parents(60, 500_000.0) < 59
+    assert parents(300, 20_000_000.0) == 16
+    assert parents(30, 20_000_000.0) is None

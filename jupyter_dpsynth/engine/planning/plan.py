@@ -105,6 +105,7 @@ MAX_CELLS = 128
 MOST_DENSE_COLUMNS = 24  # up to so many columns each depends on all earlier ones
 WIDE_COLUMNS = 100  # of tables with more a step is expensive, and most of the error is that of single columns
 FEW_PARENTS = 8  # of a column of a wider table: what the others tell is less than the noise of their weights
+MUCH_SIGNAL = 2.0  # snr, from which on there are more of them
 REFERENCE_ROWS = 9000
 MICROBATCH_SENSITIVITY = 2.0  # one row changes one group's mean: from one clipped vector to another
 
@@ -371,8 +372,20 @@ def model_rules(config: ResolvedConfig, columns: int, snr: float) -> dict[str, A
         "weight_decay": 1e-3 / snr,
         "clip_factor": 1.5 * snr**0.25,
         "pair_exponent": min(1.0, 0.5 + weak) - 0.2 * math.log10(signal),
-        "parents": FEW_PARENTS if columns > MOST_DENSE_COLUMNS else None,
+        "parents": _parents(columns, snr),
     }
+
+
+def _parents(columns: int, snr: float) -> int | None:
+    """On how many earlier columns each column depends at most; None for all.
+
+    What a further parent tells must be more than the noise of its weights: with more signal it is.
+    """
+    if columns <= MOST_DENSE_COLUMNS:
+        return None
+    wanted = round(FEW_PARENTS * math.sqrt(max(1.0, snr / MUCH_SIGNAL)))
+    parents = min(wanted, 2 * FEW_PARENTS) if columns > WIDE_COLUMNS else wanted
+    return parents if parents < columns - 1 else None
 
 
 def _plan_without_noise(config: ResolvedConfig, df_meta: DataFrameMeta, rows: float) -> RunPlan:
