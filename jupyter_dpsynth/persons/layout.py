@@ -11,7 +11,7 @@ import numpy as np
 from jupyter_dpsynth.engine.learning.fitting import START_FLOOR
 from jupyter_dpsynth.engine.model.network import Layout, TabularModel, pair_strength
 from jupyter_dpsynth.engine.model.reference import to_shares
-from jupyter_dpsynth.persons.blocks import POSITIONS, TIMES_LEFT, Blocks
+from jupyter_dpsynth.persons.blocks import POSITIONS, TIMES_LEFT, Blocks, EventBlocks
 from jupyter_dpsynth.persons.events import event_pairs
 from jupyter_dpsynth.persons.measuring import expected_numbers
 from jupyter_dpsynth.persons.planning import CLIP, UNCLIPPED
@@ -86,6 +86,7 @@ def layout_of(measured: MeasuredTable, events: Sequence[MeasuredEvents], plan: R
     for place, each in enumerate(events):
         for (first, second), value in zip(event_pairs(blocks, place), each.dependence, strict=True):
             distance[first, second] = value
+        _leave_to_the_event_before(distance, blocks.tables[place], each.shares)
     pairs = blocks.pairs()
     scale = np.zeros_like(distance)
     scale[pairs] = pair_strength(distance[pairs], distance[pairs], plan.pair_exponent)
@@ -97,6 +98,22 @@ def layout_of(measured: MeasuredTable, events: Sequence[MeasuredEvents], plan: R
         [[column.ordered_cells for column in each.codec.columns] for each in events],
     )
     return PersonsNetwork(blocks, layout, starts, ordered, clip)
+
+
+def _leave_to_the_event_before(
+    distance: NDArray[np.float64], table: EventBlocks, shares: Sequence[NDArray[np.float64]]
+) -> None:
+    """Take off, in place, what the event before explains of the dependence on the one before that.
+
+    If an event repeats the one before with some chance, and depends on nothing else, the distance of each
+    lag from independence is that chance's power times the distance of a column from itself.
+    """
+    for place, share in enumerate(shares):
+        own = table.own.start + place
+        previous, earlier = table.previous.start + place, table.earlier.start + place
+        itself = max(1 - float((share**2).sum()), NO_SPREAD)
+        explained = distance[previous, own] ** 2 / itself
+        distance[earlier, own] = max(distance[earlier, own] - explained, 0.0)
 
 
 def _start_shares(measured: MeasuredTable, events: Sequence[MeasuredEvents]) -> list[NDArray[np.float64]]:

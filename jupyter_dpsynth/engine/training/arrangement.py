@@ -166,15 +166,24 @@ class BlockArrangement:
         widths = np.array([len(cells) for cells, _ in sources])
         order = np.lexsort((widths, layout.sizes))
         self.groups: list[Group] = []
-        start = taken = 0
-        while taken < len(order):
-            columns = order[taken : taken + _fitting(layout.sizes[order[taken:]], widths[order[taken:]])]
-            group = _group(layout, columns, [sources[column] for column in columns], start)
-            self.groups.append(group)
-            start, taken = group.end, taken + len(columns)
+        start = 0
+        for part in self._apart(order, widths):
+            taken = 0
+            while taken < len(part):
+                columns = part[taken : taken + _fitting(layout.sizes[part[taken:]], widths[part[taken:]])]
+                group = _group(layout, columns, [sources[column] for column in columns], start)
+                self.groups.append(group)
+                start, taken = group.end, taken + len(columns)
         self.shape: tuple[int, ...] = (start,)
         self.places, self.cells, self.scale = self._weights()
         self.size = len(self.places)
+
+    def _apart(self, order: NDArray[np.int64], widths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Columns whose blocks may be multiplied at once: those that are only given have no inputs."""
+        if self.layout.importance is None:
+            return [order]
+        given = widths[order] == 0
+        return [order[given], order[~given]]
 
     def _weights(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Places in the array and in the matrix of all weights that exist, and their scales."""
