@@ -16,6 +16,7 @@ from jupyter_dpsynth.cli.options import (
     config_of,
     declarations_of,
 )
+from jupyter_dpsynth.cli.several import add_children, several_tables
 from jupyter_dpsynth.cli.status import INTERRUPTED
 from jupyter_dpsynth.errors import ArtifactError, DPSynthError, NotLearnedError
 
@@ -50,6 +51,7 @@ def add_learn(commands: Any) -> None:  # noqa: ANN401 - argparse names no type f
     )
     parser.add_argument("--force", action="store_true", help="replace the output file if it exists")
     add_declarations(parser)
+    add_children(parser)
     add_dataset(parser)
     add_parameters(parser)
     parser.set_defaults(run=learn)
@@ -79,14 +81,20 @@ def learn(options: argparse.Namespace) -> int:
         raise ArtifactError("--output = '-' is not allowed: give the name of a file for the model.")
     output = checked_output(options.output, replace=options.force, otherwise=PAID)
     table = leave_out(open_table(options.table, reading_of(options)), options.ignore, "--ignore")
-    df_meta = MetaExtractor.extract(table, **declarations_of(options, table))
-    synthesizer = HighDimSynthesizer(df_meta, config)
+    several = several_tables(options, table)
+    learned: object = table
+    if several is None:
+        df_meta = MetaExtractor.extract(table, **declarations_of(options, table))
+        synthesizer = HighDimSynthesizer(df_meta, config)
+    else:
+        learned, meta = several
+        synthesizer = HighDimSynthesizer(meta, config)
     label = label_of(Path(options.table).name.partition(".")[0])
     progress = LearningProgress()
     try:
         with stopped_by_interrupt(progress.stop), quiet_native_stderr():
             synthesizer.learn(
-                table,
+                learned,
                 progress,
                 progress.stop,
                 dataset=options.dataset,

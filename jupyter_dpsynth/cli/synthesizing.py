@@ -127,6 +127,8 @@ def synthesize(options: argparse.Namespace) -> int:
         for file in files:
             sys.stdout.write(f"{file}\n")
         return 0
+    if synthesizer.tables_meta is not None:
+        raise ConfigError("the model is of several tables: name a folder for them, --to 'out/*.csv'.")
     if options.output.lower().endswith(WRITTEN_STATISTICS):
         synthesizer.synthesize(
             options.rows, options.seed, **asked, to=options.output, overwrite=options.overwrite

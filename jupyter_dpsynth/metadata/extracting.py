@@ -165,7 +165,7 @@ def _extract_tables(df: object, children: Sequence[Children], given: dict[str, A
         children: Those in which a person has any number of rows.
         given: Declarations by option, then by table.
     """
-    from jupyter_dpsynth.metadata.tables import check_children, require_in_memory, tables_meta
+    from jupyter_dpsynth.metadata.tables import check_children, tables_meta
 
     found, parent = check_children(df, children)
     if not isinstance(df, Mapping):
@@ -182,9 +182,7 @@ def _extract_tables(df: object, children: Sequence[Children], given: dict[str, A
         by_table[name]["bounds"] = {**by_table[name].get("bounds", {}), **window}
     metas = {}
     for name, table in df.items():
-        source = open_source(table)
-        require_in_memory(name, source)
-        metas[name] = MetaExtractor.extract(source, **by_table[name])
+        metas[name] = MetaExtractor.extract(table, **by_table[name])
     return tables_meta(metas, found, parent)
 
 

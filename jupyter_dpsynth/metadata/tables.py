@@ -13,9 +13,8 @@ from jupyter_dpsynth.sources.forms import PANDAS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["MOST_CHILDREN", "Children", "TablesMeta", "check_children", "require_in_memory", "tables_meta"]
+__all__ = ["MOST_CHILDREN", "Children", "TablesMeta", "check_children", "tables_meta"]
 
 MOST_CHILDREN = 12  # of a person in one table, unless declared
 LARGEST_MOST = 64  # the pairs of a person's rows are compared in every step
@@ -180,12 +179,3 @@ def tables_meta(
                 f"table {name!r} is not a pandas DataFrame: several tables must be. Convert it (to_pandas())."
             )
     return TablesMeta(dict(metas), tuple(children), parent)
-
-
-def require_in_memory(name: str, source: Source) -> None:
-    """Raise MetadataError for a table that is read part by part."""
-    if source.partitioned:
-        raise MetadataError(
-            f"table {name!r} is read from files or part by part, and several tables must be in memory: read "
-            "it with pandas first."
-        )

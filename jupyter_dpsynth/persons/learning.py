@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from jupyter_dpsynth.errors import ConfigError, DataError
-from jupyter_dpsynth.metadata.tables import require_in_memory
 from jupyter_dpsynth.persons.planning import persons_config
 from jupyter_dpsynth.sources.opening import open_source
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.persons.planning import PersonsConfig
+    from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["open_tables"]
 
@@ -39,7 +39,7 @@ def open_tables(
     for name, value in refused.items():
         if value is not None:
             raise ConfigError(f"{name} is not supported for several tables yet: leave it out.")
-    checked = persons_config(config, meta)
+    checked = persons_config(config)
     if not isinstance(tables, Mapping) or set(tables) != set(meta.tables):
         names = ", ".join(map(repr, meta.tables))
         raise DataError(
@@ -49,7 +49,17 @@ def open_tables(
     found = {}
     for name, table_meta in meta.tables.items():
         source = open_source(tables[name])
-        require_in_memory(name, source)
         table_meta.check(source)
-        found[name] = source.described
+        found[name] = _whole(source)
     return found, meta, checked
+
+
+def _whole(source: Source) -> pd.DataFrame:
+    """A table in memory; one that is read part by part is read whole, because a person may be in any part."""
+    if not source.partitioned:
+        return source.described
+    return pd.concat(source.map(_itself, list(source.described.columns)), ignore_index=True)
+
+
+def _itself(df: pd.DataFrame) -> pd.DataFrame:
+    return df

@@ -104,7 +104,7 @@ class PersonsConfig(ResolvedConfig):
         return found
 
 
-def persons_config(config: ResolvedConfig, meta: TablesMeta) -> PersonsConfig:
+def persons_config(config: ResolvedConfig) -> PersonsConfig:
     """The parameters of a run over several tables.
 
     Raises:
@@ -119,9 +119,8 @@ def persons_config(config: ResolvedConfig, meta: TablesMeta) -> PersonsConfig:
         raise ConfigError(
             "noise_multiplier is given: with several tables it is computed from epsilon. Leave it at None."
         )
-    parts = [] if meta.parent is None else [f"its row in {meta.parent!r}"]
-    parts += [f"at most {each.most} rows in {each.table!r}" for each in meta.children]
-    words = f"one value of {config.privacy_unit!r}, with {' and '.join(parts)}"
+    # whatever the tables are and however many rows are used: so that runs on a dataset can be added up
+    words = f"one value of {config.privacy_unit!r}, with all its rows in all tables"
     return PersonsConfig(**config.to_dict(), protected=words)
 
 

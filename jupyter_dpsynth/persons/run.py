@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.learning.spending import LedgerEntry
     from jupyter_dpsynth.engine.measuring.measure import MeasuredTable
     from jupyter_dpsynth.engine.training.trainer import TrainingOutcome
-    from jupyter_dpsynth.metadata.tables import TablesMeta
+    from jupyter_dpsynth.metadata.tables import Children, TablesMeta
     from jupyter_dpsynth.persons.histories import Histories
     from jupyter_dpsynth.privacy.noise import NoiseSource
     from jupyter_dpsynth.sources.bounding import PrivacyUnits
@@ -212,6 +212,12 @@ def _train(
     return outcome
 
 
+def _most_text(children: Children) -> str:
+    """How many rows of a person there are, in words."""
+    chosen = "by a lot" if children.order is None else f"the first by {children.order!r}"
+    return f"a person has at most {children.most} rows in {children.table!r} (of the real ones, {chosen})"
+
+
 def _finish(
     measured: MeasuredTable,
     events: Sequence[MeasuredEvents],
@@ -227,6 +233,7 @@ def _finish(
     imposed += [
         f"no row in {e.children.table!r} comes after one with {text}" for e in events for text in e.ends
     ]
+    imposed += [_most_text(each) for each in meta.children]
     receipt = make_receipt(plan.run, entry, len(outcome.losses), 1, imposed, measured.untold)
     person = Learned(
         measured.codec,

@@ -220,7 +220,9 @@ def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
     assert "200 rows of 'patients'" in cell.text
     assert kernel.value("bool(made['visits']['patient_id'].isin(made['patients']['patient_id']).all())")
     assert kernel.value("int(made['visits'].groupby('patient_id').size().max())") <= 4
-    assert "at most 4 rows in 'visits'" in kernel.run("%dpsynth receipt").shown
+    receipt = kernel.run("%dpsynth receipt").shown
+    assert "with all its rows in all tables" in receipt
+    assert "at most 4 rows in 'visits'" in receipt
     kernel.run(f"%dpsynth save {tmp_path / 'histories.dps'}")
     assert not kernel.run(f"%dpsynth load {tmp_path / 'histories.dps'} -o again").error
     assert "several tables" in kernel.run("%dpsynth compare").error

@@ -22,6 +22,7 @@ from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.reports import StepReport
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.support.hospital import hospital
 from tests.support.models import untrained
 from tests.support.tables import mixed_table
 
@@ -526,3 +527,21 @@ def test_the_quality_is_measured_with_noise_and_recorded(model, tmp_path, capsys
     assert "epsilon" in capsys.readouterr().out
     assert cli.main(["ledger"]) == 0
     assert "t" in capsys.readouterr().out
+
+
+def test_patients_and_visits_are_learned_from_files_and_written_into_a_folder(tmp_path, capsys):
+    for name, table in hospital(400, seed=9).items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    model = str(tmp_path / "model.dps")
+    given = [str(tmp_path / "patients.csv"), "--children", f"visits={tmp_path / 'visits.csv'}"]
+    ordered = ["--order", "visits=admitted", "--most", "visits=4", "--window", "visits=2021-01-01,2023-12-31"]
+    settings = ["--privacy-unit", "patient_id", "--epsilon", "3", "--steps", "10", "-o", model]
+    assert cli.main(["learn", *given, *ordered, *settings]) == 0
+    assert cli.main(["synthesize", model, "-n", "50", "--to", str(tmp_path / "out" / "*.csv")]) == 0
+    visits = pd.read_csv(tmp_path / "out" / "visits.csv")
+    assert visits["patient_id"].isin(pd.read_csv(tmp_path / "out" / "patients.csv")["patient_id"]).all()
+    capsys.readouterr()
+    assert cli.main(["synthesize", model, "-n", "50"]) != 0
+    assert "several tables" in capsys.readouterr().err
+    assert cli.main(["learn", *given, "--most", "visit=4", *settings, "--force"]) != 0
+    assert "not among --children" in capsys.readouterr().err

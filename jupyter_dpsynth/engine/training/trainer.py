@@ -126,7 +126,9 @@ def training_parts(
     # rows of one unit are not all alike: their gradients add up to about the root of their number
     factor = plan.clip_factor_of(start.layout.sizes) * math.sqrt(plan.unit_rows)
     clip = config.l2_norm_clip or start.layout.clip_norm(list(start.shares), factor)
-    entropy = sum(float(-(share * np.log(share)).sum()) for share in start.shares)
+    entropies = np.array([float(-(share * np.log(share)).sum()) for share in start.shares])
+    counted = start.layout.importance  # what is only given has no loss
+    entropy = float(entropies.sum() if counted is None else (entropies * counted).sum())
     loss_bound = LOSS_BOUND_FACTOR * max(entropy, 1.0)
     share = 1.0 if workers is None else workers.share
     expected = plan.batch_size * (1.0 if workers is None else share / len(workers.devices))

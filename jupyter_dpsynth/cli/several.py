@@ -1,0 +1,103 @@
+"""Several tables of the same persons in a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dpsynth.errors import ConfigError, shown
+
+if TYPE_CHECKING:
+    import argparse
+
+    from jupyter_dpsynth.metadata.tables import TablesMeta
+    from jupyter_dpsynth.sources.base import Source
+
+__all__ = ["add_children", "several_tables"]
+
+REFUSED = ("missing", "bounds", "categories", "ids", "ignore", "schema")
+
+
+def add_children(parser: Any) -> None:  # noqa: ANN401 - argparse names no type for it
+    """Add the options that are about several tables."""
+    group = parser.add_argument_group("several tables of the same persons, or rows in order")
+    several = {"action": "append", "default": [], "metavar": "NAME=..."}
+    group.add_argument(
+        "--children",
+        help="a table in which a person has any number of rows: 'visits=visits.parquet'; may be repeated",
+        **several,
+    )
+    group.add_argument(
+        "--order",
+        help="the column by which these are in order: 'visits=admitted'; may be repeated",
+        **several,
+    )
+    group.add_argument(
+        "--most", help="most rows of a person that are used: 'visits=12'; may be repeated", **several
+    )
+    group.add_argument(
+        "--window",
+        help="public first and last value of the order: 'visits=2021-01-01,2023-12-31'; may be repeated",
+        **several,
+    )
+
+
+def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str, Source], TablesMeta] | None:
+    """The tables and their metadata; None if the command is about one table without an order.
+
+    Args:
+        options: What was given.
+        table: The first table, opened.
+
+    Raises:
+        ConfigError: An option has not the form of one, or is not possible with several tables.
+    """
+    from jupyter_dpsynth.cli.tables import open_table, reading_of
+    from jupyter_dpsynth.metadata.extracting import MetaExtractor
+    from jupyter_dpsynth.metadata.tables import MOST_CHILDREN, Children
+
+    given = {
+        name: _by_table(name, getattr(options, name)) for name in ("children", "order", "most", "window")
+    }
+    if not any(given.values()):
+        return None
+    for name in REFUSED:
+        if getattr(options, name):
+            option = "--id" if name == "ids" else f"--{name}"
+            raise ConfigError(
+                f"{option} is not possible with several tables in a terminal: use Python for it."
+            )
+    first = Path(options.table).name.partition(".")[0]
+    tables = {first: table}
+    for name, path in given["children"].items():
+        tables[name] = open_table(path, reading_of(options))
+    events = list(given["children"]) or [first]
+    for option in ("order", "most", "window"):
+        for name in given[option]:
+            if name not in events:
+                raise ConfigError(f"--{option} names the table {shown(name)}, which is not among --children.")
+    windows = {name: tuple(text.split(",")) for name, text in given["window"].items()}
+    children = [
+        Children(
+            name, given["order"].get(name), _most(given["most"].get(name, MOST_CHILDREN)), windows.get(name)
+        )
+        for name in events
+    ]
+    return tables, MetaExtractor.extract(tables, children=children)
+
+
+def _by_table(option: str, given: list[str]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise ConfigError(f"--{option} = {shown(text)} is not allowed: write 'NAME=...'.")
+        found[name] = value
+    return found
+
+
+def _most(text: str | int) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"--most = {shown(text)} is not allowed: write 'visits=12'.") from None
