@@ -242,12 +242,8 @@ def _array(
     if column.kind == "text":
         codes, texts = pd.factorize(series)
         known = [_decoded(str(text), encoding) if taken_as_bytes else str(text) or None for text in texts]
-        kept = column.variable.categories or () if column.coded else ()
-        shown_as = [
-            None if text and column.variable.is_missing(text) and text not in kept else text for text in known
-        ]
         # of what is missing the code is -1
-        return pa.array([None, *shown_as], pa.string()).take(pa.array(codes + 1))
+        return pa.array([None, *known], pa.string()).take(pa.array(codes + 1))
     numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
     if column.kind == "number":
         numbers = _without_codes(numbers, column)

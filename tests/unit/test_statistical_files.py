@@ -185,6 +185,14 @@ def test_codes_for_missing_numbers_come_back_as_often_as_they_were(tmp_path):
     assert (ordered["income"] == -9).any()
 
 
+def test_codes_for_missing_texts_come_back_as_texts(tmp_path):
+    df = pd.DataFrame({"region": np.array(["north", "south", "XX"])[PLACE % 3], "n": PLACE * 1.0})
+    pyreadstat.write_sav(df, str(tmp_path / "t.sav"), missing_ranges={"region": ["XX"]})
+    assert read_whole(tmp_path / "t.sav")["region"].tolist() == df["region"].tolist()
+    made = untrained(tmp_path / "t.sav", rows=ROWS).synthesize(ROWS, seed=0)
+    assert (made["region"] == "XX").mean() == pytest.approx(1 / 3, abs=0.1)
+
+
 def test_the_dictionary_alone_gives_types_and_public_categories(file, monkeypatch):
     from jupyter_dpsynth.sources import statfiles
 
