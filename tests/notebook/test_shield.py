@@ -54,6 +54,21 @@ def test_after_shielding_nothing_that_looks_at_variables_finds_the_table(shell: 
     assert "a screen" in shell.run("%dpsynth shield --help").text
 
 
+def test_conversions_of_a_hidden_table_stay_hidden(shell: Shell) -> None:
+    shell.run("df['written'] = [f'{x:.2f}'.replace('.', ',') for x in df['income']]")
+    shell.run(PLANTED)
+    table = shell.names["df"]
+    shell.run("%dpsynth shield df")
+    text = shell.run("%dpsynth doctor df_private").displays[0]["text/plain"]
+    assert "%dpsynth doctor df_private --convert df_private_converted" in text
+    assert "df_private['written']" not in text
+    assert not shell.run("%dpsynth doctor df_private --convert clean_private").error
+    assert MARK not in everything_shown(shell)
+    made = reveal(shell.names["clean_private"])
+    assert made["written"].dtype == float
+    assert made["city"].tolist() == table["city"].tolist()
+
+
 def test_the_mock_has_the_columns_and_types_and_only_what_is_declared(shell: Shell) -> None:
     table = shell.names["df"]
     shell.run("%%dpsynth shield df\ncategories = {'city': ['Graz', 'Bregenz']}\nbounds = {'age': (200, 300)}")

@@ -71,7 +71,8 @@ class Place:
         """The command that makes all conversions, where the table is not in pandas."""
         if self.terminal:
             return f"jupyter dpsynth doctor {shlex.quote(self.table)} --convert converted.parquet"
-        return f"%dpsynth doctor {self.table} --convert df"
+        name = f"{self.table}_converted" if self.table.isidentifier() else "df"
+        return f"%dpsynth doctor {self.table} --convert {name}"
 
 
 NOTEBOOK = Place()

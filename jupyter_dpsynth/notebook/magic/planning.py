@@ -9,6 +9,7 @@ from jupyter_dpsynth.notebook.magic.namespace import find_table, read_value, var
 from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, reading_of, settings, table_of
 from jupyter_dpsynth.notebook.magic.tables import several_tables
 from jupyter_dpsynth.notebook.output import Working, mime_bundle, publish, say
+from jupyter_dpsynth.notebook.shield import PrivateTable, taken_from
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.sources.forms import PANDAS
 
@@ -92,10 +93,15 @@ def doctor(session: Session, parsed: ParsedLine) -> None:
         df_meta = meta_of(session, parsed, table, schema) if "meta" in parsed.options else None
         with table.without([]) as examined:
             findings = examine(examined, config.resolve(), df_meta=df_meta, declared=schema)
-        in_pandas = not table.partitioned and table.form.kind == PANDAS.kind
-        place = Place(parsed.argument() or "df", in_pandas=in_pandas)
+        called = parsed.argument() or "df"
+        held = session.namespace.get(called)
+        hidden = held if isinstance(held, PrivateTable) else None
+        in_pandas = not table.partitioned and table.form.kind == PANDAS.kind and hidden is None
+        place = Place(called, in_pandas=in_pandas)
         if name is not None:
-            session.namespace[name] = converted_table(table, conversions_of(findings))
+            made = converted_table(table, conversions_of(findings))
+            # what was hidden stays so
+            session.namespace[name] = made if hidden is None else PrivateTable(made, taken_from(hidden))
             say(f"{name}: the table with all conversions, in pandas. Check it: %dpsynth doctor {name}")
             return
     publish(mime_bundle(findings_text(findings, place), findings_html(findings, place)))

@@ -238,7 +238,7 @@ class SchemaDraft:
         if self.partitioned:
             raise ConfigError(
                 f"the table is not in memory as a DataFrame of pandas: run {self.place.converting} in a "
-                "cell, and open the panel for df."
+                "cell, and open the panel for what it makes."
             )
         frame = self._source.described
         frame[conversion.column] = converted(conversion, frame)
