@@ -186,7 +186,8 @@ def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - u
         axis.errorbar(
             starts + widths / 2, there, yerr=error, fmt="none", ecolor=NOISE, elinewidth=1.0, zorder=3
         )
-    axis.plot(*_outline(starts, starts + widths, here), color=SYNTHETIC, linewidth=1.2, zorder=4)
+    thick = 1.2 if np.median(widths) > 2 * least else 0.7  # or it would cover narrow bars
+    axis.plot(*_outline(starts, starts + widths, here), color=SYNTHETIC, linewidth=thick, zorder=4)
     top = _top(
         np.maximum(there, here), ends - starts <= least, np.maximum(column.reference, column.synthetic)
     )

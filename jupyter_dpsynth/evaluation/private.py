@@ -214,7 +214,7 @@ class PrivateEvaluation:
         target: str | None,
         noise: NoiseSource | None = None,
     ) -> None:
-        self.codec, self.target = synthesizer.codec, target
+        self.codec, self.target, self.losses = synthesizer.codec, target, synthesizer.losses
         self.cells = cells_of(self.codec)
         self.config = synthesizer.config.resolve()
         self.noise = noise or NoiseSource()
@@ -455,6 +455,7 @@ class PrivateEvaluation:
             plan=self.plan,
             epsilon=None if self.noise.test_only else self.epsilon,
             delta=self.delta,
+            losses=self.losses,
         )
 
 

@@ -10,12 +10,15 @@ from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import card, details, paragraph, score, shown_by_summary, strong, table
 from jupyter_dpsynth.display.words import epsilon_text
+from jupyter_dpsynth.engine.model.losses import glance
+from jupyter_dpsynth.evaluation.losses_html import losses_html
 from jupyter_dpsynth.evaluation.overall import NOT_GIVEN, Overall, overall_of
 from jupyter_dpsynth.privacy.receipt import budget_shares, relation_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from jupyter_dpsynth.engine.model.losses import ColumnLoss
     from jupyter_dpsynth.privacy.accounting import PrivacyPlan
 
 __all__ = ["Measured", "PrivateReport"]
@@ -64,6 +67,7 @@ class PrivateReport:
         plan: What was measured.
         epsilon: What that cost; None for a test-only seed.
         delta: Delta of the guarantee.
+        losses: What each column of the model loses, as learning measured and paid for it.
 
     Privacy:
         Noisy figures and public ones: it may be passed on.
@@ -82,6 +86,7 @@ class PrivateReport:
     plan: PrivacyPlan
     epsilon: float | None
     delta: float
+    losses: tuple[ColumnLoss, ...] = ()
 
     @property
     def table(self) -> tuple[Measured, ...]:
@@ -126,9 +131,10 @@ class PrivateReport:
     def covers(self) -> str:
         """What the guarantee covers and what it does not."""
         return (
-            "Covered by epsilon: every figure here. The errors are upper bounds on the standard deviation "
-            "of the noise. Not covered: column names, the synthetic table (it has its own receipt), other "
-            "reports and runs on the same rows (the ledger adds them up)."
+            "Covered by epsilon: every figure here (what is left of the columns: by that of learning). The "
+            "errors are upper bounds on the standard deviation of the noise. Not covered: column names, the "
+            "synthetic table (it has its own receipt), other reports and runs on the same rows (the ledger "
+            "adds them up)."
         )
 
     @property
@@ -164,6 +170,7 @@ class PrivateReport:
             lines.append(f"  overall: {self.overall.text} ({self.overall.meaning})")
         else:
             lines.append(f"  overall: {NOT_GIVEN}")
+        lines += [f"  {line}" for line in glance(self.losses)]
         width = max(len(each.name) for each in self.table)
         lines += [f"  {each.name:<{width}}  {_numbers(each)}" for each in self.table]
         for title, group in (("Columns", self.columns), ("Pairs", self.pairs)):
@@ -180,6 +187,7 @@ class PrivateReport:
         content = card(
             paragraph(strong("Private quality report"), f": {self.rows_text}."),
             score(f"Overall {number}", meaning),
+            losses_html(self.losses),
             _table(self.table, meaning=True),
             _group("Columns", self.columns),
             _group("Pairs of columns", self.pairs),

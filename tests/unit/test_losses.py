@@ -9,7 +9,10 @@ import pytest
 
 from jupyter_dpsynth.engine.model.losses import ColumnLoss, advice, glance, lost_headline
 from jupyter_dpsynth.evaluation.cells import cells_of
+from jupyter_dpsynth.evaluation.private import PrivateEvaluation
 from jupyter_dpsynth.evaluation.report import UtilityReport
+from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.models import untrained
 
@@ -127,3 +130,14 @@ def test_large_intervals_are_divided_so_that_a_coarse_column_is_not_taken_for_a_
             assert len(share) == len(error) == size
             assert share.sum() == pytest.approx(1, abs=1e-6)
     assert (divided.sizes_apart >= whole.sizes_apart).all()
+
+
+def test_a_private_report_tells_what_is_left_of_the_columns(synthesizer):
+    made = synthesizer.synthesize(ROWS, seed=0)
+    report = PrivateEvaluation(synthesizer, made, 5.0, None, NoiseSource(1)).measure(
+        FrameSource(lossy_table())
+    )
+    assert "○ nothing left: 1 column: 'code'" in report.summary()
+    assert "nothing left" in report.to_html()
+    code = next(each for each in report.columns if each.name == "code")
+    assert code.value > 0.9
