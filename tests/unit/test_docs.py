@@ -28,6 +28,7 @@ FILES = {
     "Z": "tests/unit/test_sharing.py",
     "A": "tests/unit/test_asking.py",
     "T": "tests/unit/test_tape.py",
+    "Q": "tests/notebook/test_emptiness.py",
 }
 
 
