@@ -37,6 +37,8 @@ def is_plain(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
         return is_plain(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):  # UUIDs, for one
         return False
+    if t.is_timestamp(kind) and not _is_zone(kind.tz):
+        return False
     odd = t.is_nested, t.is_binary, t.is_large_binary, t.is_fixed_size_binary, t.is_time, t.is_interval
     return not any(test(kind) for test in odd) and str(kind) not in ("binary_view", "run_end_encoded")
 
@@ -46,6 +48,16 @@ def is_untold(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
     import pyarrow.types as t
 
     return bool(t.is_decimal(kind) or t.is_date(kind))
+
+
+def _is_zone(name: str | None) -> bool:
+    """Whether pandas knows a time zone, or there is none."""
+    import pandas as pd
+
+    try:
+        return name is None or pd.Timestamp(0, tz=name).tzinfo is not None
+    except Exception:  # noqa: BLE001 - of zoneinfo, or of another library of zones
+        return False
 
 
 def untold_types(schema: Any, names: Iterable[str]) -> dict[str, str]:  # noqa: ANN401 - a pyarrow.Schema

@@ -25,8 +25,9 @@ FORMS = {
     "duckdb": "duckdb",
     "dask": "dask",
 }
+NOTHING = "NULL"  # the type that DuckDB gives a column without any value
 #: Types of DuckDB that Arrow has no counterpart for.
-DUCKDB_TYPES = frozenset(("HUGEINT", "UHUGEINT", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"))
+DUCKDB_TYPES = frozenset(("HUGEINT", "UHUGEINT", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", NOTHING))
 DECIMAL = re.compile(r"(decimal(?:32|64|128|256))\((\d+), (-?\d+)\)")
 APOSTROPHE = "'"
 PART_ROWS = 262_144  # of a Dask DataFrame
@@ -147,7 +148,8 @@ def _to_duckdb(df: pd.DataFrame, types: Mapping[str, str]) -> Any:  # noqa: ANN4
             told = f"ENUM({', '.join(_quoted(level, APOSTROPHE) for level in df[name].dtype.categories)})"
         elif told not in DUCKDB_TYPES:  # a saved model may say anything, and this becomes SQL
             told = ""
-        casts.append(f"CAST({column} AS {told}) AS {column}" if told else column)
+        cast = "NULL" if told == NOTHING else f"CAST({column} AS {told})"
+        casts.append(f"{cast} AS {column}" if told else column)
     return relation.project(", ".join(casts))
 
 

@@ -128,6 +128,9 @@ def _polars(data: Any) -> ArrowFrame:  # noqa: ANN401 - of polars
 
 
 def _duckdb(data: Any) -> ArrowFrame:  # noqa: ANN401 - a relation of DuckDB
+    twice = [name for place, name in enumerate(data.columns) if name in data.columns[:place]]
+    if twice:  # which Arrow would give other names, but not always the same ones
+        raise DataError(f"column {twice[0]!r} appears more than once: rename the duplicates.")
     types = dict(zip(data.columns, data.types, strict=True))
     names = {name: kind.id for name, kind in types.items()}
     levels = {
@@ -136,12 +139,10 @@ def _duckdb(data: Any) -> ArrowFrame:  # noqa: ANN401 - a relation of DuckDB
     schema = _reader(data.limit(0)).schema
     told = {name: kind.upper() for name, kind in names.items() if kind.upper() in DUCKDB_TYPES}
     told |= dict.fromkeys(levels, "ENUM")
-    odd = {name: str(kind) for name, kind in types.items() if names[name] in DUCKDB_ODD}
-
-    def parts() -> Iterable[Any]:  # of two columns with one name the second gets another one, here and there
-        return (batch.rename_columns(schema.names) for batch in _reader(data))
-
-    return ArrowFrame(schema, TableForm("duckdb", told), parts, levels=levels, refused=odd)
+    odd = {
+        name: str(kind) for name, kind in types.items() if names[name] in DUCKDB_ODD or str(kind) == "JSON"
+    }
+    return ArrowFrame(schema, TableForm("duckdb", told), lambda: _reader(data), levels=levels, refused=odd)
 
 
 DUCKDB_ODD = frozenset(("uuid",))  # would come back as any other text

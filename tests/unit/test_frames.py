@@ -261,3 +261,11 @@ def test_the_estimator_and_learn_take_and_give_polars(polars_frame):
     estimator = SklearnSynthesizer(epsilon=100.0, epochs=1).fit(polars_frame)
     made = estimator.sample(20)
     assert made.schema == polars_frame.schema
+
+
+def test_a_column_of_duckdb_without_a_type_comes_back_without_one():
+    relation = duckdb.sql("select null as c, i % 3 as n from range(60) t(i)")
+    made = untrained(relation, rows=60).synthesize(20, seed=0)
+    assert list(map(str, made.types)) == list(map(str, relation.types))
+    with pytest.raises(DataError, match="'n' appears more than once"):
+        MetaExtractor.extract(duckdb.sql("select 1 as n, 2 as n"))

@@ -117,6 +117,11 @@ COLUMNS = {
     "bytes of pyarrow": (pa.table({"c": [b"x"]}), "table['c'].cast('string')"),
     "lists of DuckDB": (duckdb.sql("select [1, 2] as c"), 'unnest("c") AS "c"'),
     "UUIDs of DuckDB": (duckdb.sql("select uuid() as c"), 'CAST("c" AS VARCHAR)'),
+    "JSON of DuckDB": (duckdb.sql("select '{}'::JSON as c"), 'CAST("c" AS VARCHAR)'),
+    "times of an unknown zone": (
+        pa.table({"c": pa.array([0], pa.timestamp("s", "Mars/Base"))}),
+        "table.drop_columns(['c'])",
+    ),
     "lists of pandas": (pd.DataFrame({"c": [[1]] * 20}), "df.explode('c')"),
     "times of pandas": (pd.DataFrame({"c": [dt.time(1)] * 20}), "pd.to_timedelta("),
     "complex numbers": (pd.DataFrame({"c": [1j]}), ".to_numpy().real"),
