@@ -154,7 +154,7 @@ def open_table(path: str, reading: CsvOptions | None = None) -> Source:
     from jupyter_dpsynth.sources.opening import open_source, reads_by_itself
 
     if reads_by_itself(path):
-        return open_source(path)
+        return open_source(path, reading)
     place = Path(path)
     several = place.is_dir() or (glob.has_magic(path) and not place.exists())
     if several or (place.is_file() and check_format(path, "the table") in IN_PARTS):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import decimal
 import re
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class CsvSource(FilesSource):
         options: What is known of how they are written; the rest is found in the first file.
     """
 
-    is_csv = True
+    options = frozenset(field.name for field in fields(CsvOptions))  # that say how it is written
     copied = True
     here = True  # the copy is on this machine's disk
 

@@ -54,7 +54,8 @@ def open_source(data: object, reading: CsvOptions | None = None) -> Source:
         MissingDependencyError: Dask or pyarrow is needed, and is not installed.
     """
     source = _opened(data, reading)
-    if reading is not None and any(vars(reading).values()) and not getattr(source, "is_csv", False):
+    given = {name for name, value in vars(reading).items() if value} if reading is not None else set()
+    if given - getattr(source, "options", frozenset()):
         raise ConfigError(
             "sep, decimal and the like say how CSV files are written: leave them out for others."
         )
@@ -82,7 +83,7 @@ def _opened(data: object, reading: CsvOptions | None) -> Source:
     if path.lower().endswith(SHEETS):
         from jupyter_dpsynth.sources.sheets import SheetSource
 
-        return SheetSource(source_files(path), sheet)
+        return SheetSource(source_files(path), sheet, reading)
     return _open_files(source_files(data), reading)
 
 

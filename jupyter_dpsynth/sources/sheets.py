@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import DataError, MissingDependencyError, shielded, shown
@@ -29,15 +30,16 @@ class SheetSource(CsvSource):
     Args:
         files: The workbook.
         sheet: Which sheet; None if there is only one.
+        options: What is known of how its texts are written.
     """
 
-    is_csv = False
+    options = CsvSource.options - {"sep", "encoding"}
 
-    def __init__(self, files: Sequence[Path], sheet: str | None) -> None:
+    def __init__(self, files: Sequence[Path], sheet: str | None, options: CsvOptions | None = None) -> None:
         if len(files) > 1:
             raise DataError(f"{files[0].name}: name one workbook, and a sheet in it ('book.xlsx#Sheet1').")
         self._sheet = sheet
-        super().__init__(files, AS_MADE)
+        super().__init__(files, replace(options or AS_MADE, sep=AS_MADE.sep, encoding=AS_MADE.encoding))
 
     def _file_at(self, path: Path) -> CsvFile:
         content = shielded(lambda: _as_csv(path, self._sheet), f"reading {path.name} failed")

@@ -5,8 +5,9 @@ import zipfile
 import pandas as pd
 import pytest
 
-from jupyter_dpsynth.errors import DataError
+from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.sources.csvfile import CsvOptions
 from jupyter_dpsynth.sources.opening import open_source
 
 pytest.importorskip("python_calamine")
@@ -130,3 +131,15 @@ def test_a_sheet_that_is_not_named_or_not_there_is_answered_with_the_names(book)
 def test_the_only_sheet_needs_no_name(tmp_path):
     write_xlsx(tmp_path / "one.xlsx", {"only": TABLE})
     assert MetaExtractor.extract(tmp_path / "one.xlsx").names == tuple(TABLE[0])
+
+
+def test_what_is_said_of_texts_counts_for_sheets_too(tmp_path):
+    rows = [[place, f"{place % 12 + 1:02d}/{place % 11 + 1:02d}/2024", "nix"] for place in range(ROWS)]
+    write_xlsx(tmp_path / "t.xlsx", {"one": [["n", "day", "word"], *rows]})
+    with open_source(tmp_path / "t.xlsx", CsvOptions(day_first=True, text=("n",), na=("nix",))) as source:
+        df = next(source.map(lambda part: part, ["n", "day", "word"]))
+    assert df["n"].tolist() == [str(place) for place in range(ROWS)]
+    assert (df["day"].dt.day == [place % 12 + 1 for place in range(ROWS)]).all()
+    assert df["word"].isna().all()
+    with pytest.raises(ConfigError, match="leave them out"):
+        open_source(tmp_path / "t.xlsx", CsvOptions(sep=";", day_first=True))
