@@ -292,6 +292,32 @@ def test_a_difference_that_counts_a_row_twice_would_be_found():
         assert_one_stay_changes_one_cell(("2021-03-01", "2021-03-09"), 0)
 
 
+def assert_one_missing_value_changes_one_cell(value, seed):
+    """Of a column of numbers whose codes for missing values come back, as those of statistical files."""
+    generator = np.random.default_rng(seed)
+    base = pd.DataFrame({"income": generator.choice([-9.0, -8.0, np.nan, 10.0, 20.5, 31.0], 600), "n": 1.0})
+    meta = MetaExtractor.extract(base, missing={"income": [-9, -8]})
+    meta = replace(meta, columns=(replace(meta["income"], coded=True), meta["n"]))
+    plan = plan_run(HighDimConfig(epsilon=20.0, delta=1e-4).resolve(), meta, 600.0, "quick")
+    assert_one_cell_is_changed(base, pd.DataFrame({"income": [value], "n": [1.0]}), meta, plan, seed)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.sampled_from([-9.0, -8.0, -7.0, np.nan, np.inf, 20.5, 1e9]), st.integers(0, 10_000))
+def test_one_missing_value_changes_one_cell_whatever_its_code(value, seed):
+    assert_one_missing_value_changes_one_cell(value, seed)
+
+
+def test_a_code_that_counts_as_missing_without_a_code_too_would_be_found():
+    def twice(df, **how):
+        values, missing = sorted_values(df, **how)
+        return values, np.append(missing.sum(), missing[1:])
+
+    sorted_values = reading._sorted_values
+    with mock.patch.object(reading, "_sorted_values", twice), pytest.raises(AssertionError):
+        assert_one_missing_value_changes_one_cell(-9.0, 0)
+
+
 def assert_one_code_changes_one_cell_of_each_level(code, seed):
     generator = np.random.default_rng(seed)
     codes = [f"{letter}{number:02d}.{end}" for letter in "AB" for number in range(9) for end in range(9)]
