@@ -86,6 +86,8 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
         namespace[output] = df_synth
         sizes = ", ".join(f"{len(table):,} rows of {each!r}" for each, table in df_synth.items())
         say(f"{output}: {sizes}, from {name}. This cost no epsilon.")
+        for each, table in df_synth.items():
+            show_rows(table, f"{output}[{each!r}]", live=False)
         return
     namespace[output] = given_as(df_synth, synthesizer.df_meta.form)
     session.synthetic = output
