@@ -138,9 +138,15 @@ class Asking:
         self.epsilon = compute_epsilon(self.plan, self.delta)
 
     def _rows_of_cells(self, cells: int) -> tuple[NDArray[np.int64], pd.DataFrame]:
-        """Rows with values of each joint cell, the same number of each, and the cell of each row."""
+        """Rows with values of each joint cell, the same number of each, and the cell of each row.
+
+        There are none for cells that did not stand out when the columns were measured, such as those of other
+        and of missing values: a coefficient of theirs would be made of noise.
+        """
         each = int(np.clip(DRAWN // cells, LEAST_OF_CELL, MOST_OF_CELL))
-        own = np.repeat(np.arange(cells), each)
+        present = [self.learned.reference.shares[place] > 0 for place in self._places]
+        told = np.logical_and.reduce(np.meshgrid(*present, indexing="ij")).ravel()
+        own = np.repeat(np.flatnonzero(told), each)
         codes = _any_codes(self.learned, len(own))
         for place, code in zip(self._places, np.unravel_index(own, self.sizes), strict=True):
             codes[:, place] = code
@@ -243,8 +249,8 @@ class Asking:
 
     def _figures(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """What is asked, of rows that share their cells' counts."""
-        each = len(self.cells) // len(counts)
-        return self._evaluate(np.maximum(counts, 1e-3)[self.cells] / each)
+        each = np.bincount(self.cells, minlength=len(counts))
+        return self._evaluate((np.maximum(counts, 1e-3) / np.maximum(each, 1))[self.cells])
 
 
 def _any_codes(learned: Learned, rows: int = 200) -> NDArray[np.int32]:
@@ -296,7 +302,8 @@ def compared(asked: Estimates, inferred: Estimates) -> Estimates:
         asked: What the real rows answered.
         inferred: What the model answered to the same question.
     """
-    real, model = asked.frame, inferred.frame.loc[asked.frame.index]
+    # of a rare category the model may have made no row
+    real, model = asked.frame, inferred.frame.reindex(asked.frame.index)
     difference = real["estimate"] - model["estimate"]
     error = np.sqrt(real["noise"] ** 2 + model["se"] ** 2)
     distance = (difference / error).abs()

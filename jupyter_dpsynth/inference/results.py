@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ def figure(value: float) -> str:
     >>> figure(0.123456), figure(1234567.0), figure(-2.5), figure(0.0)
     ('0.1235', '1,234,567', '-2.5', '0')
     """
+    if math.isnan(value):
+        return "?"
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 

@@ -17,7 +17,7 @@ from scipy.stats import norm
 from jupyter_dpsynth.encoding.numeric import NumericCodec, from_steps
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.inference.inferring import PROMISE, REPLICATES, check_level, intervals
-from jupyter_dpsynth.inference.results import Estimates
+from jupyter_dpsynth.inference.results import PARTS, Estimates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +36,7 @@ ONE_WAY_PROMISE = (
     "and pools, values moved to bounds, and errors in the table."
 )
 BENT = 0.1  # of a bin's share: so far the distribution function may be from a straight line inside
+LEFT_OUT = "Left out are combinations with values that did not stand out from the noise."
 MEAN_NOTE = (
     "Values of a bin are taken to be spread evenly over its parts; the interval counts that they may not be."
 )
@@ -99,7 +100,12 @@ def _weighted(rows: ModelRows, columns: Sequence[str], level: float) -> Estimate
     frame.index = names
     frame[["low", "high"]] = frame[["low", "high"]].clip(0, 1)
     frame["source"] = "weighted"
-    return Estimates(f"Shares of {' and '.join(columns)}", frame, level, PROMISE)
+    # what no row of the model has says nothing of how many rows of the table may have it
+    frame.loc[frame["estimate"] == 0, ["se", "low", "high", *PARTS]] = np.nan
+    present = [learned.reference.shares[place] > 0 for place in places]
+    made = np.logical_and.reduce(np.meshgrid(*present, indexing="ij")).ravel()
+    notes = () if made.all() else (LEFT_OUT,)
+    return Estimates(f"Shares of {' and '.join(columns)}", frame[made], level, PROMISE, notes)
 
 
 def _named(learned: Learned, table: NamedTable, columns: Sequence[str], level: float) -> Estimates:

@@ -198,7 +198,10 @@ def test_a_function_of_weighted_rows_is_estimated_and_only_its_columns_count(syn
     assert found.loc["people", "estimate"] == pytest.approx(
         synthesizer.reference.rows * found.loc["share", "estimate"]
     )
-    two_way = synthesizer.table("sex", "income").frame
+    answer = synthesizer.table("sex", "income")
+    two_way = answer.frame
+    assert sorted(two_way.index) == [(a, b) for a in ("Female", "Male") for b in ("high", "low")]
+    assert "Left out are combinations" in str(answer)
     assert two_way.loc[("Female", "high"), "estimate"] == pytest.approx(
         found.loc["share", "estimate"], abs=1e-9
     )
