@@ -155,7 +155,10 @@ def glance(losses: Sequence[ColumnLoss]) -> list[str]:
         if not found:
             continue
         many = f"{len(found):,} column{'s' if len(found) > 1 else ''}"
-        names = "" if state == "fine" else f": {several(loss.name for loss in found)}"
+        worst = sorted(found, key=lambda loss: -loss.share)
+        names = "" if state == "fine" else f": {several(loss.name for loss in worst)}"
+        if state == "coarse" and worst[0].share >= COARSE_LOSS:
+            names += f"; up to {percent(worst[0].share)} of the rows lose their value"
         lines.append(f"{SIGNS[state]} {state}: {many}{names}")
     return lines
 

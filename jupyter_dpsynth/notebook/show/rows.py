@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["show_rows"]
+__all__ = ["show_rows", "table_buttons"]
 
 ROWS = 10
 MOST_COLUMNS = 30
@@ -47,7 +47,9 @@ def show_rows(df_synth: pd.DataFrame, name: str, *, live: bool, slot: Slot | Non
     box = None
     if live:
         rows = widgets.HTML(markup)
-        box = widgets.VBox([rows, widgets.HBox(_buttons(df_synth, name), layout={"align_items": "center"})])
+        box = widgets.VBox(
+            [rows, widgets.HBox(table_buttons(df_synth, name), layout={"align_items": "center"})]
+        )
     bundle = mime_bundle(text, markup, box)
     if slot is None:
         slot = Slot()
@@ -93,7 +95,7 @@ def _cell(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\u2026"
 
 
-def _buttons(df_synth: pd.DataFrame, name: str) -> list[widgets.Widget]:
+def table_buttons(df_synth: pd.DataFrame, name: str) -> list[widgets.Widget]:
     """A link or a button for each format, and room for what a button says."""
     made: list[widgets.Widget] = []
     said = widgets.HTML()
