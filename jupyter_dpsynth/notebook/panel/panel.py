@@ -8,7 +8,6 @@ The one exception, made only on request and labelled as such, are the findings o
 from __future__ import annotations
 
 import math
-import os
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -20,13 +19,13 @@ from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA
 from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.notebook.output import (
     STYLED,
-    guarded,
     in_voila,
     mime_bundle,
     publish,
     style_widget,
 )
 from jupyter_dpsynth.notebook.panel.actions import Actions
+from jupyter_dpsynth.notebook.panel.buttons import Buttons
 from jupyter_dpsynth.notebook.panel.calculator import LiveCalculator
 from jupyter_dpsynth.notebook.panel.checkup import CheckUp
 from jupyter_dpsynth.notebook.panel.columns import ColumnTable
@@ -41,8 +40,9 @@ from jupyter_dpsynth.notebook.panel.fields import (
     preset_buttons,
     short_text,
 )
+from jupyter_dpsynth.notebook.panel.parts import automatic_words, heading, name_of, page, plain
 from jupyter_dpsynth.notebook.panel.question import SpendingQuestion
-from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, current_session
+from jupyter_dpsynth.notebook.session import current_session
 from jupyter_dpsynth.notebook.show.drawing import cell_html
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.notebook.show.moment import moment_of
@@ -113,7 +113,7 @@ class ConfigPanel:
         session = current_session()
         self._front_end = session.front_end()
         self.schema = None if df is None else SchemaDraft(open_source(df), declared, name or "df")
-        self.name = name or _name_of(df, session.namespace)
+        self.name = name or name_of(df, session.namespace)
         self._actions = Actions(session, output, self.say, self._show_state)
         self._build(dataset or "")
         self._show_state()
@@ -130,6 +130,7 @@ class ConfigPanel:
         self._dataset.value, self._dataset.style = dataset, {"description_width": LABEL_WIDTH}
         self.fields = all_fields(self.config)
         self._scale = EpsilonScale(self.config)
+        self._buttons = Buttons(self._actions, self._ask_or_train, self._toggle_code, self.say)
         self._question = SpendingQuestion(self._train_as_answered, self._actions.use, self.say)
         self._message = widgets.HTML(layout={"min_height": "22px", "margin": "2px 0"})
         self._message.add_class("dpsynth-message")
@@ -151,7 +152,7 @@ class ConfigPanel:
             layout={"flex": "1 1 570px", "min_width": "0", "overflow": "visible"},
         )
         right = widgets.VBox(
-            [_heading("Privacy calculator"), self.calculator.box],
+            [heading("Privacy calculator"), self.calculator.box],
             layout={"flex": "1 1 380px", "min_width": "0", "padding": "0 0 0 10px", "overflow": "visible"},
         )
         upper = widgets.HBox(
@@ -167,7 +168,7 @@ class ConfigPanel:
             [
                 style_widget(),
                 self._title(),
-                self._buttons(),  # above everything that may be longer than the screen
+                self._buttons.box,  # above everything that may be longer than the screen
                 self._question.box,
                 self._message,
                 self._code,
@@ -195,77 +196,22 @@ class ConfigPanel:
         epsilon, *rest = (field.box for field in self.fields.values() if field.group == "privacy")
         words = "a name that you choose; the ledger adds up all runs under it"
         ledger = widgets.HBox([self._dataset, note_widget(words)], layout=FIELD_LAYOUT)
-        return _tab([epsilon, self._scale.box, *rest, ledger])
+        return page([epsilon, self._scale.box, *rest, ledger])
 
     def _training_tab(self) -> widgets.VBox:
-        return _tab([field.box for field in self.fields.values() if field.group != "privacy"])
+        return page([field.box for field in self.fields.values() if field.group != "privacy"])
 
     def _columns_tab(self) -> widgets.VBox:
         if self.schema is None:
-            return _tab([_plain(f"There is {NO_TABLE}.")])
+            return page([plain(f"There is {NO_TABLE}.")])
         self._columns = ColumnTable(self.schema)
-        return _tab([self._columns.box])
+        return page([self._columns.box])
 
     def _checkup_tab(self) -> widgets.VBox:
         if self.schema is None:
-            return _tab([_plain(f"There is {NO_TABLE}.")])
+            return page([plain(f"There is {NO_TABLE}.")])
         self._checkup = CheckUp(self.config, self.schema, self._show_column, self.say)
-        return _tab([self._checkup.box])
-
-    def _buttons(self) -> widgets.HBox:
-        def button(words: str, icon: str, tooltip: str, action: Any, style: str = "") -> Any:  # noqa: ANN401
-            made = widgets.Button(
-                description=words, icon=icon, tooltip=tooltip, button_style=style, layout={"width": "auto"}
-            )
-            made.on_click(guarded(action, self.say))
-            return made
-
-        self._synthetic_rows = short_text(
-            "rows",
-            "Number of synthetic rows; empty: about as many as the original has",
-            "auto",
-            "110px",
-        )
-        self._file = short_text("file", "File for the model", "synthesizer.dps", "190px")
-        self._file.value = f"{self._actions.output}.dps"
-        self._train = button(
-            "Train", "play", "Learn the table; spends epsilon", self._ask_or_train, "primary"
-        )
-        self._stop = button(
-            "Stop", "stop", "End training after the current step and keep the model", self._actions.stop
-        )
-        synthesize = [
-            button(
-                "Synthesize",
-                "table",
-                f"Make a synthetic table, {DEFAULT_SYNTHETIC}; costs no epsilon",
-                lambda: self._actions.synthesize(self._synthetic_rows.value),
-            ),
-            self._synthetic_rows,
-        ]
-        compare = button(
-            "Compare",
-            "bar-chart",
-            "Compare with the noisy measurements; costs no epsilon",
-            self._actions.compare,
-        )
-        save = [
-            button(
-                "Save",
-                "save",
-                "Save the model in the file",
-                lambda: self._actions.save(self._file.value),
-            ),
-            self._file,
-        ]
-        self._after = [*synthesize, compare, *save]
-        self._show_code = button("Show code", "code", "Show the cell that does the same", self._toggle_code)
-        # a field stays beside its button when the row breaks
-        pairs = [widgets.HBox(each, layout={"align_items": "center"}) for each in (synthesize, save)]
-        return widgets.HBox(
-            [self._train, self._stop, pairs[0], compare, pairs[1], self._show_code],
-            layout={"flex_flow": "row wrap", "align_items": "center", "margin": "6px 0 0 0"},
-        )
+        return page([self._checkup.box])
 
     def show(self) -> None:
         """Show the panel in the cell that is running, with room for the results under it."""
@@ -461,7 +407,7 @@ class ConfigPanel:
         hidden = self._code.layout.display == "none"
         self._refresh_code()
         self._code.layout.display = "" if hidden else "none"
-        self._show_code.description = "Hide code" if hidden else "Show code"
+        self._buttons.show_code.description = "Hide code" if hidden else "Show code"
 
     def _refresh_code(self) -> None:
         code = self.code()
@@ -495,54 +441,9 @@ class ConfigPanel:
         running, learned = actions.running, actions.ready
         if actions.run is not None and not running:
             self.say(moment_of(actions.run).line())
-        self._stop.disabled = not running
-        for one in self._after:
-            one.disabled = running or not learned
-        self._train.disabled = running or self.schema is None
+        self._buttons.enable(running=running, learned=learned, table=self.schema is not None)
 
     def _show_column(self, name: str) -> None:
         """Go to a column in its tab."""
         self._tabs.choose("Columns")
         self._columns.find(name)
-
-
-def automatic_words(forecast: Forecast) -> dict[str, str]:
-    """The values that empty fields stand for."""
-    plan = forecast.plan
-    words = {
-        "batch_size": f"auto: {plan.batch_size:,.0f}",
-        "steps": f"auto: {plan.steps:,}",
-        "epochs": f"auto: {plan.steps * plan.sampling_probability:.3g}",
-        "learning_rate": f"auto: {plan.learning_rate:.3g}",
-        "num_bins": f"auto: {plan.bins}",
-        "l2_norm_clip": "auto: measured",
-        "num_microbatches": "none",
-        "privacy_unit": "none",
-    }
-    if plan.privacy is not None:
-        words["delta"] = f"auto: {plan.delta:.2g}"
-        words["noise_multiplier"] = f"auto: {plan.noise_multiplier:.3g}"
-    return words
-
-
-def _name_of(df: object, namespace: Mapping[str, Any]) -> str:
-    """The user's variable that holds the table, or the path of its files."""
-    names = [name for name, value in namespace.items() if value is df and not name.startswith("_")]
-    if df is not None and names:
-        return names[0]
-    return repr(os.fspath(df)) if isinstance(df, str | os.PathLike) else "df"
-
-
-def _heading(words: str) -> widgets.HTML:
-    return widgets.HTML(
-        Markup('<div style="color:{};font-size:13px;padding:4px 0"><b>{}</b></div>').format(INK, words)
-    )
-
-
-def _plain(words: str) -> widgets.HTML:
-    return widgets.HTML(note(words, 13))
-
-
-def _tab(children: list[Any]) -> widgets.VBox:
-    # one height for all tabs, so that nothing below moves when another one is chosen
-    return widgets.VBox(children, layout={"min_height": "400px", "max_height": "570px", "overflow": "auto"})
