@@ -10,7 +10,6 @@ from jupyter_dpsynth.engine.planning.forecast import (
     ASSUMED_ROWS,
     expected_column_error,
     forecast,
-    rarest_published,
 )
 from jupyter_dpsynth.engine.planning.plan import least_rows
 from jupyter_dpsynth.errors import DPSynthError
@@ -46,8 +45,7 @@ def expected_empty(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | N
         planned = forecast(config, df_meta, count, "quick")
     except DPSynthError:  # learning will say it, in its own words
         return ()
-    plan = planned.plan
-    rarest = rarest_published(df_meta, plan)
+    plan, rarest = planned.plan, planned.rare_below
     found = []
     for meta in learned:
         if isinstance(meta, CategoricalMeta) and meta.categories is None:
