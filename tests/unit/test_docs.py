@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FILES = {
+    "I": "tests/property/test_persons.py",
     "L": "tests/unit/test_leaks.py",
     "N": "tests/notebook/test_leaks_in_notebooks.py",
     "P": "tests/unit/test_persistence.py",
