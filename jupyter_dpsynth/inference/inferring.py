@@ -27,6 +27,10 @@ __all__ = ["PROMISE", "REPLICATES", "Asked", "check_level", "infer", "intervals"
 
 REPLICATES = 60
 FEW_ROWS, LOW_EPSILON = 1000, 0.5
+TOLD_LITTLE = (
+    "Training was told little of these columns, because many columns or values share the budget: slopes may "
+    "be nearer to 0 than the intervals count."
+)
 PROMISE = (
     "Intervals for the population that the table was drawn from. They count the sampling of the table, the "
     "noise that was added, and that the model was pulled towards a simpler one. They are approximate. They "
@@ -118,6 +122,8 @@ def infer(
     weights = rows.weigh(asked.columns, REPLICATES, seed=1)
     frame = intervals(weights, asked.evaluate, asked.names, level, rows.learned.reference.rows)
     notes = (*asked.notes, *_limits(rows.learned.reference.rows, epsilon))
+    if weights.told_little:
+        notes = (*notes, TOLD_LITTLE)
     return Estimates(asked.title, frame, level, PROMISE, notes)
 
 

@@ -91,6 +91,17 @@ def test_without_noise_the_released_table_is_reproduced():
     assert np.bincount(cells, found.weights, 6) == pytest.approx(released, abs=2e-3)
 
 
+def test_where_little_was_released_the_models_word_counts_less_and_that_is_told():
+    spread = {}
+    for noise in (0.01, 0.2):
+        cells, found = weighed(np.random.default_rng(6), noise)
+        assert found.told_little == (noise > 0.1)
+        frame = intervals(found, lambda w, c=cells: np.bincount(c, w, 6), list("abcdef"), 0.95, 1.0)
+        spread[noise] = frame["model"].mean()
+    usual = np.sqrt(TRUTH * (1 - TRUTH) / (5000 / 50)).mean()
+    assert spread[0.01] < usual < spread[0.2]
+
+
 def test_figures_that_are_the_same_in_all_rows_do_no_harm():
     generator = np.random.default_rng(5)
     constant = Block(np.ones((ROWS, 3), np.float32), np.array([0.4, 1.0, 2.0]), np.array(0.01), 0.2)
