@@ -135,7 +135,7 @@ def members(file):
 
 def observe(df, folder, caplog, ledger, *, pictures=False):
     """Everything that leaves a run on a table."""
-    seen, reports, widgets = {}, [], []
+    seen, reports, widgets, columns = {}, [], [], []
     caplog.clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -146,6 +146,9 @@ def observe(df, folder, caplog, ledger, *, pictures=False):
         def with_noise(table, callback, **options):
             def observer(report):
                 callback(report)
+                if report.phase == "measuring" and report.message in columns[:-1]:
+                    return  # which columns are measured a second time follows from noisy counts
+                columns.append(report.message)
                 reports.append((report.phase, *masked(report.message), *masked(report.ledger)))
                 # how many marks its axis has follows from the noisy loss
                 widgets.append(sorted({*masked(HTML(live_html(moment_of(run))).value)}))

@@ -119,5 +119,6 @@ def _usual(
     else:
         first, end = np.array(USUAL_YEARS, dtype="datetime64[us]").astype(np.float64).tolist()
     values = starts * (resolution or 1.0)
-    among: NDArray[np.bool_] = (values >= first) & (values < end)
+    ends = np.append(values[1:], np.inf)  # of joined years the usual ones may be the last
+    among: NDArray[np.bool_] = (ends > first) & (values < end)
     return among
