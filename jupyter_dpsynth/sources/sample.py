@@ -45,16 +45,25 @@ def rows_for_owner(source: Source) -> pd.DataFrame:
     step = max(1, -(-sum(lengths[part] for part in parts) // MOST_ROWS))
     names = [str(name) for name in source.described.columns]
     found = list(source.some(set(parts.tolist()), functools.partial(_every, step=step), names))
-    return joined(found).head(MOST_ROWS) if found else source.described
+    return joined(found, source.described).head(MOST_ROWS) if found else source.described
 
 
-def joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """The parts concatenated; categories that differ between parts stay categories."""
-    joined = pd.concat(parts, ignore_index=True)
+def joined(parts: list[pd.DataFrame], described: pd.DataFrame) -> pd.DataFrame:
+    """The parts concatenated, in the table's dtypes; categories that differ between parts stay categories.
+
+    Args:
+        parts: Frames of a table, in which texts may be categories.
+        described: An empty frame with the table's dtypes.
+    """
+    whole = pd.concat(parts, ignore_index=True)
     for name, dtype in parts[0].dtypes.items():
-        if isinstance(dtype, pd.CategoricalDtype) and joined[name].dtype != dtype:
-            joined[name] = pd.api.types.union_categoricals([part[name] for part in parts])
-    return joined
+        wanted = described[name].dtype
+        if not isinstance(wanted, pd.CategoricalDtype):
+            if whole[name].dtype != wanted:  # texts that are stored once for many rows
+                whole[name] = whole[name].astype(wanted)
+        elif isinstance(dtype, pd.CategoricalDtype) and whole[name].dtype != dtype:
+            whole[name] = pd.api.types.union_categoricals([part[name] for part in parts])
+    return whole
 
 
 def _every(df: pd.DataFrame, step: int) -> pd.DataFrame:

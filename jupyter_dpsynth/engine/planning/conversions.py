@@ -143,7 +143,7 @@ def converted_table(source: Source, conversions: Sequence[Conversion]) -> pd.Dat
         Private rows, for their owner.
     """
     names = [str(name) for name in source.described.columns]
-    df = joined(list(source.map(lambda part: part, names)))[names]
+    df = joined(list(source.map(lambda part: part, names)), source.described)[names]
     return df.assign(**{each.column: converted(each, df) for each in conversions})
 
 
