@@ -98,7 +98,16 @@ class BatchGradient:
         scales = np.zeros(self.arrangement.shape, np.float32)
         scales.ravel()[self.arrangement.places] = self.arrangement.scale
         self._scales = tf.constant(scales)
-        self._squared_scale = tf.constant(_squared_scale(layout), tf.float32)
+        squared_scale = _squared_scale(layout)
+        self._predicted: tuple[Tensor, Tensor] | None = None
+        if layout.importance is not None:  # what is only given has no errors
+            columns: np.ndarray[Any, Any] = np.flatnonzero(layout.importance > 0)
+            of_cells = self._kernel.cell_columns
+            places = np.flatnonzero(np.isin(of_cells, columns))
+            owners = (of_cells[places] == columns[:, None]).astype(np.float32)
+            self._predicted = tf.constant(places), tf.constant(owners)
+            squared_scale = squared_scale[:, columns]
+        self._pair_scale = tf.constant(squared_scale, tf.float32)
         self._product_error = product_error(layout)
         # rounding of a group's vector and of its norm in float64
         self._group_limit = GROUP_LEVELS * (1 - figures * 2.0**-52) - math.sqrt(figures) / 2
@@ -239,13 +248,13 @@ class BatchGradient:
         error = tf.where(self._along_rows(exists), error, 0.0)
         by_cells = error if self._kernel.rows_axis else tf.transpose(error)
         apart = tf.reshape(by_cells, [-1, units, most])
-        products = self._kernel.column_sums(apart[:, :, :, None] * apart[:, :, None])
+        products = self._column_products(apart)
         cells = tf.reshape(tf.transpose(self._kernel.all_codes(flat)), [-1, units, most])
         together = tf.equal(cells[:, :, :, None], cells[:, :, None])
         if self.layout.importance is not None:  # two rows without a cell have none in common
             together &= cells[:, :, None] >= 0
         together = tf.cast(together, tf.float32)
-        inputs = 1 + tf.tensordot(self._squared_scale, together, [[0], [0]])
+        inputs = 1 + tf.tensordot(self._pair_scale, together, [[0], [0]])
         pairs = tf.reduce_sum(products * inputs, axis=0)
         norms = tf.sqrt(self._kernel.squares(error))
         summed = tf.reduce_sum(tf.cast(tf.reshape(norms, [units, most]), tf.float64), axis=1)
@@ -256,6 +265,18 @@ class BatchGradient:
         return *self._summed(rows, self._whole(error, factor, exists)), tf.reduce_sum(
             tf.where(exists, tf.round(losses), 0.0)
         )
+
+    def _column_products(self, apart: Tensor) -> Tensor:
+        """Products of all pairs of a unit's errors, column by column, of the columns that are predicted.
+
+        Args:
+            apart: Errors `[cells, units, rows]`, in the kernel's order.
+        """
+        if self._predicted is None:
+            return self._kernel.column_sums(apart[:, :, :, None] * apart[:, :, None])
+        places, owners = self._predicted
+        apart = tf.gather(apart, places)
+        return tf.tensordot(owners, apart[:, :, :, None] * apart[:, :, None], 1)
 
     def whole_losses(self, weights: Tensor, bias: Tensor, codes: Tensor) -> Tensor:
         """Each row's loss `[B]`, in [0, L], in whole numbers of the loss's step."""

@@ -35,9 +35,11 @@ class Kernel(Protocol):
     Attributes:
         rows_axis: Which axis of the gradients of the logits that is, 0 or 1. Along the other one are cells,
             in an order of the kernel's own, and places that pad it.
+        cell_columns: The column of each of these cells, `[cells]`; -1 for places that pad.
     """
 
     rows_axis: int
+    cell_columns: NDArray[np.int64]
 
     def errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One-hot rows, gradients of the logits (softmax minus one-hot), and losses `[B]`.
@@ -114,6 +116,7 @@ class _MatrixKernel:
                 addends[layout.owner == source, place] = addend
         self._addends = tf.constant(addends) if layout.derived else None
         self._importance = _importance(layout)
+        self.cell_columns: NDArray[np.int64] = layout.owner
 
     def errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inputs = self._one_hot(codes)
@@ -189,6 +192,7 @@ class _BlockKernel:
         self._cell_places = tf.constant(np.argsort(outputs, kind="stable")[: layout.width])
         self._column_places = tf.constant(np.argsort(arrangement.columns))
         self._importance = _importance(layout)
+        self.cell_columns: NDArray[np.int64] = np.append(layout.owner, -1)[outputs]
 
     def _parts(self, values: Tensor) -> Iterator[tuple[Group, Tensor]]:
         """Each group's part of `[cells, ...]`, as `[G, c, ...]`."""
