@@ -66,7 +66,8 @@ def test_a_column_says_how_much_of_it_is_left_in_words_and_shapes(synthesizer):
     assert lost_headline(synthesizer.losses) == "nothing is left of 1 of 4 columns"
     told = "\n".join(advice(synthesizer.losses))
     assert "'code': group rare values" in told
-    assert "declare the bounds" in told
+    assert "'age': declare wider bounds" in told
+    assert "'town': declare all categories" in told
 
 
 def test_a_table_of_noise_alone_is_called_that():

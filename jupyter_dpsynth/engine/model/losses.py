@@ -93,6 +93,7 @@ class ColumnLoss:
         missing_error: Standard deviation of the noise in it.
         noise: Total-variation distance from the true shares that noise alone gives, expected.
         coarse: Share of the rows that are in the longest interval inside which values are drawn evenly.
+        bounded: Whether its bounds are declared.
     """
 
     name: str
@@ -103,6 +104,7 @@ class ColumnLoss:
     missing_error: float
     noise: float
     coarse: float
+    bounded: bool = False
 
     @property
     def share(self) -> float:
@@ -198,8 +200,17 @@ def advice(losses: Sequence[ColumnLoss]) -> list[str]:
             f"{several(pooled)}: group rare values, declare the categories if they are public, or leave the "
             "column out (ignore)"
         )
-    if clamped:
-        told.append(f"{several(clamped)}: declare the bounds, if they are public")
+    wider = [loss.name for loss in poor if loss.bounded and loss.name in clamped and loss.share > 0]
+    bounds = [name for name in clamped if name not in wider]
+    undeclared = [
+        loss.name for loss in poor if any(r.kind == "undeclared" and r.is_certain for r in loss.lost)
+    ]
+    if wider:
+        told.append(f"{several(wider)}: declare wider bounds, or the codes that stand for missing values")
+    if bounds:
+        told.append(f"{several(bounds)}: declare the bounds, if they are public")
+    if undeclared:
+        told.append(f"{several(undeclared)}: declare all categories that may occur")
     return told
 
 
@@ -221,7 +232,8 @@ def _loss(
     nullable = codec.meta.nullable
     missing = float(shares[-1]) if nullable else None
     error = float(noise[-1]) if nullable else 0.0
-    return ColumnLoss(codec.meta.name, state, reason, lost, missing, error, floor, interval)
+    bounded = getattr(codec.meta, "bounds", None) is not None
+    return ColumnLoss(codec.meta.name, state, reason, lost, missing, error, floor, interval, bounded)
 
 
 def _state(codec: ColumnCodec, gone: float, floor: float, interval: float) -> tuple[State, str]:
