@@ -66,7 +66,7 @@ def test_a_folder_may_be_named_as_it_is_unless_a_variable_has_its_name(shell: Sh
     mixed_table(300, seed=42).to_parquet(folder / "stays" / "0.parquet")
     assert not shell.run("%dpsynth calc stays").error
     shell.names["stays"] = 7
-    assert "is a int" in shell.run("%dpsynth calc stays").error
+    assert "has the type int and is no table" in shell.run("%dpsynth calc stays").error
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,7 @@ def test_unusable_arguments_are_named():
         UtilityReport.against_original(df, df, target="groop")
     with pytest.raises(DataError, match="df_synth is empty"):
         UtilityReport.against_original(df, df.iloc[:0])
-    with pytest.raises(DataError, match="df_synth is a list"):
+    with pytest.raises(DataError, match="df_synth has the type list and is no table"):
         UtilityReport.against_original(df, [1])
 
 
