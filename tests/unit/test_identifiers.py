@@ -7,7 +7,7 @@ import zipfile
 import pandas as pd
 import pytest
 
-from jupyter_dpsynth.cli.learning import declared_ids_of
+from jupyter_dpsynth.cli.options import declared_ids_of
 from jupyter_dpsynth.errors import DPSynthError, MetadataError, MissingDependencyError
 from jupyter_dpsynth.metadata import IdMeta, MetaExtractor, column_meta_from_dict
 from jupyter_dpsynth.metadata.identifiers import identifiers
