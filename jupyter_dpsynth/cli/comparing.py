@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from jupyter_dpsynth.cli.options import add_dataset, add_table
 from jupyter_dpsynth.cli.tables import add_reading
 from jupyter_dpsynth.display.console import working
@@ -172,7 +170,7 @@ def _page(report: Any, guarantee: str, by: str | None) -> str:  # noqa: ANN401 -
 
     if isinstance(report, UtilityReport):
         return comparison_page(report, guarantee=guarantee, by=by)
-    return page("Private quality report", Markup(report.to_html()))  # noqa: S704 - made by our templates
+    return page("Private quality report", report)
 
 
 def _show(report: Any, html: Path | None, guarantee: str = "", by: str | None = None) -> int:  # noqa: ANN401

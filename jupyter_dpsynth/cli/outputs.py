@@ -45,8 +45,9 @@ _OWN_LINE = re.compile(
     r"|'use' takes it and spends nothing.*|use, again or cancel: .*)$",
     re.MULTILINE,
 )
+_BOX = "div"
 _OWN_HTML = re.compile(
-    r'<div class="dpsynth-owner"[^>]*>.*?</div>|<div[^>]*>This data \(.*?</div>', re.DOTALL
+    rf'<{_BOX} class="dpsynth-owner"[^>]*>.*?</{_BOX}>|<{_BOX}[^>]*>This data \(.*?</{_BOX}>', re.DOTALL
 )
 _MAGIC = re.compile(r"^\s*%{1,2}dpsynth\b\s*(?P<command>\w*)(?P<rest>.*)$")
 _QUIET = re.compile(r"^\s*%((re)?load_ext\s+jupyter_dpsynth|config\s+DPSynthMagics\b.*|matplotlib\s+\w+)\s*$")

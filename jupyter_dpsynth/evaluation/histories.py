@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from jupyter_dpsynth.display.html import card, paragraph, table
 from jupyter_dpsynth.errors import ConfigError, DataError, shielded
 from jupyter_dpsynth.persons.histories import read_histories
 from jupyter_dpsynth.sources.values import comparable, missing_values
@@ -52,8 +53,9 @@ class HistoryReport:
         return f"{BANNER}\n{self.metrics.round(4).to_string(index=False)}"
 
     def _repr_html_(self) -> str:
-        table: str = self.metrics.round(4).to_html(index=False, escape=True)
-        return f"<p>{BANNER}</p>{table}"
+        rows = [[str(each) for each in row] for row in self.metrics.round(4).itertuples(index=False)]
+        figures = table(rows, [str(name) for name in self.metrics.columns], numbers={2, 3}, bold=False)
+        return str(card(paragraph(BANNER), figures, kind="histories"))
 
 
 def compare_histories(

@@ -52,12 +52,12 @@ def comparison_page(
     return page(title, join(parts))
 
 
-def page(title: str, content: str) -> str:
+def page(title: str, content: object) -> str:
     """A page without scripts around some content.
 
     Args:
         title: Its title.
-        content: Markup.
+        content: Markup, or an object that has an `__html__`.
     """
     return str(
         Markup(

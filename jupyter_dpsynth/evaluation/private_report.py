@@ -179,6 +179,10 @@ class PrivateReport:
                 lines.append(f"  {title} with the largest difference: {worst}")
         return "\n".join([*lines, self.cost, self.covers])
 
+    def __html__(self) -> str:
+        """The same as `to_html`: templates take it for markup."""
+        return self.to_html()
+
     def to_html(self) -> str:
         """All as one piece of HTML, without scripts."""
         overall = self.overall

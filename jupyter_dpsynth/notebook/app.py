@@ -136,6 +136,8 @@ class App:
             ConfigError: A file is too large for a link.
             NotLearnedError: There is no model yet.
         """
+        from jupyter_dpsynth.display.documents import receipt_html
+        from jupyter_dpsynth.evaluation.page import comparison_page, page
         from jupyter_dpsynth.evaluation.report import UtilityReport
 
         if self.panel is None:
@@ -147,8 +149,8 @@ class App:
         report = UtilityReport.against_measurements(synthesizer, df_synth)
         files = {
             "synthetic.csv": df_synth.to_csv(index=False).encode(),
-            "report.html": _page("Report", str(report.to_html())),
-            "receipt.html": _page("Receipt", synthesizer.receipt.to_html()),
+            "report.html": comparison_page(report).encode(),
+            "receipt.html": page("Receipt", receipt_html(synthesizer.receipt)).encode(),
             "receipt.json": synthesizer.receipt.to_json().encode(),
             "model.dps": _model(synthesizer),
         }
@@ -167,14 +169,6 @@ def _model(synthesizer: HighDimSynthesizer) -> bytes:
     from jupyter_dpsynth.persistence import model_bytes
 
     return model_bytes(synthesizer.config, synthesizer.learned)
-
-
-def _page(title: str, content: str) -> bytes:
-    template = Markup(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{}</title></head>'
-        '<body style="font-family:sans-serif;margin:24px">{}</body></html>'
-    )
-    return str(template.format(title, Markup(content))).encode()  # noqa: S704 - made by our own templates
 
 
 def _link(name: str, content: bytes) -> Markup:

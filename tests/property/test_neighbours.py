@@ -86,7 +86,9 @@ PICTURE = re.compile(r"[A-Za-z0-9+/=]{200,}")
 
 # which columns these name follows from noisy counts, as figures do
 HIDDEN = re.compile(
-    r"(; )?whether rare rows of .*?: (none are made|they are rounded)|(; )?whether [^<\n]*", re.DOTALL
+    r"(; )?whether rare rows of .*?: (none are made|they are rounded)|(; )?whether [^<\n]*"
+    r"|; up to [\d.]+ % of the rows lose their value",
+    re.DOTALL,
 )
 
 

@@ -42,7 +42,7 @@ def test_a_column_of_which_most_rows_become_other_is_reported_with_advice_that_f
     codes = np.where(RANDOM.random(ROWS) < 0.7, rare, "E1100")
     _, words = told(caplog, codes)
     assert "become 'other'" in words
-    assert "df['x'].str[:2]" in words
+    assert "hierarchy = {'x': 'prefix:1,3'}" in words
     levels = pd.Series(pd.Categorical(codes, ordered=True))
     caplog.clear()
     assert "Join neighbouring levels" in told(caplog, levels)[1]

@@ -236,8 +236,8 @@ def _count_rows(source: Source, releases: Releases, entry: LedgerEntry, progress
     if config.n_public or not config.differential_privacy:
         return float(exact)
     needed = least_rows(config, 2.0)
-    words = f"counting rows (at least about {needed:,.0f} are needed for epsilon = {config.epsilon:g})"
-    _report(entry, progress, words)
+    # the epsilon is not named again: of a run for tests there is none
+    _report(entry, progress, f"counting rows (at least about {needed:,.0f} are needed)")
     return max(float(releases.allowance(ROW_COUNT).counts(np.array([exact]))[0]), 2.0)
 
 

@@ -86,7 +86,7 @@ def generate_codes(
     order = drawing_order(model)
 
     def draw(part: NDArray[np.int32], child: np.random.Generator) -> None:
-        _Chain(model, shares, order, child).draw(part, blocks, progress)
+        _Chain(model, shares, order, child).draw(part, list(_blocks(len(part), blocks)), progress)
 
     # the products are too small to be shared out among threads, the chains are not
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -120,15 +120,19 @@ class _Chain:
         layers = 2 if _steers_pairs(model) else 1
         self.groups = [_Group(model, shares, columns, order.parents, layers) for columns in order.groups]
 
-    def draw(self, out: NDArray[np.int32], blocks: int, progress: Callable[[int], None] | None) -> None:
+    def draw(
+        self,
+        out: NDArray[np.int32],
+        bounds: Sequence[tuple[int, int, int]],
+        progress: Callable[[int], None] | None,
+    ) -> None:
         """Fill `out`, `int32 [n, m]`.
 
         Args:
             out: Where to put the codes.
-            blocks: How many blocks there would be if all were like the last ones.
+            bounds: First row, end, and number of equal parts of each block.
             progress: Told how many more rows are done.
         """
-        bounds = list(_blocks(len(out), blocks))
         rows = max((end - start for start, end, _ in bounds), default=0)
         lines = 2 + self.layout.inputs
         room = np.empty(lines * rows, dtype=np.float32)
@@ -378,9 +382,12 @@ def calibrated_bias(
         if blocks > CALIBRATION_BLOCKS // 4:
             sums[:] += chain.bias()
 
-    rows = CALIBRATION_BLOCKS * CALIBRATION_ROWS
+    # of equal size: a correction that large blocks ask for is too large for a small one
+    starts = CALIBRATION_ROWS * np.arange(CALIBRATION_BLOCKS)
+    bounds = [(start, start + CALIBRATION_ROWS, 1) for start in starts.tolist()]
+    out = np.empty((CALIBRATION_BLOCKS * CALIBRATION_ROWS, len(shares)), dtype=np.int32, order="F")
     with threadpool_limits(1, user_api="blas"):
-        chain.draw(np.empty((rows, len(shares)), dtype=np.int32, order="F"), CALIBRATION_BLOCKS, add)
+        chain.draw(out, bounds, add)
     bias = sums / (blocks - CALIBRATION_BLOCKS // 4) / UNITS
     # what must not appear is impossible, however much else speaks for it
     return np.where(np.concatenate(shares) == 0, NEVER / UNITS, bias)
