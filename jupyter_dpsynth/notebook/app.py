@@ -136,7 +136,6 @@ class App:
             ConfigError: A file is too large for a link.
             NotLearnedError: There is no model yet.
         """
-        from jupyter_dpsynth.display.documents import receipt_html
         from jupyter_dpsynth.evaluation.page import comparison_page, page
         from jupyter_dpsynth.evaluation.report import UtilityReport
 
@@ -150,7 +149,7 @@ class App:
         files = {
             "synthetic.csv": df_synth.to_csv(index=False).encode(),
             "report.html": comparison_page(report).encode(),
-            "receipt.html": page("Receipt", receipt_html(synthesizer.receipt)).encode(),
+            "receipt.html": page("Receipt", synthesizer.receipt).encode(),
             "receipt.json": synthesizer.receipt.to_json().encode(),
             "model.dps": _model(synthesizer),
         }

@@ -281,6 +281,10 @@ class PrivacyReceipt:
             lines += [f"  {line}" for line in self.second_opinion.strip().splitlines()]
         return "\n".join(lines)
 
+    def __html__(self) -> str:
+        """The same as `to_html`: templates take it for markup."""
+        return self.to_html()
+
     def to_html(self) -> str:
         """The receipt for a notebook: no script, readable in light and dark themes."""
         from jupyter_dpsynth.display.documents import receipt_html
