@@ -85,7 +85,7 @@ def test_axe_finds_no_serious_fault_in_anything_we_show(
     until_shown(notebook, last, "Stopped by you")
     found += faults(notebook, last, "stopped")
     notebook.cell(1).scroll_into_view_if_needed()
-    tabs = notebook.cell(1).locator(".widget-toggle-buttons button")
+    tabs = notebook.cell(1).locator(".widget-toggle-buttons").first.locator("button")
     assert tabs.count() > 1
     for number in range(tabs.count()):
         notebook.cell(1).scroll_into_view_if_needed()

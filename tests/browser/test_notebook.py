@@ -32,7 +32,7 @@ random = np.random.default_rng(0)
 df = pd.DataFrame({"age": random.integers(18, 90, 5000), "city": random.choice(["Graz", "Wien"], 5000)})
 """
 LONG = "%%dpsynth learn df -o stopped\nsteps = 20000"
-BEHIND = "%%dpsynth learn df -o behind --background\nsteps = 20000"
+BEHIND = "%%dpsynth learn df -o behind --background --again\nsteps = 20000"
 LEDGER = """\
 from jupyter_dpsynth import PrivacyLedger
 runs = [run for each in PrivacyLedger().summary().datasets for run in each.runs]
