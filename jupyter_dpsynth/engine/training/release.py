@@ -95,6 +95,7 @@ class NativeRelease:
 
     def __init__(self, gradient: BatchGradient) -> None:
         self.gradient = gradient
+        self._on_weights = np.zeros(gradient.arrangement.size)
         self._beside = Beside()  # draws the noise while TensorFlow computes
         # traced once for any number of rows: a call then costs a third of what it does otherwise
         self._clipped_sum = self.kernel(gradient).get_concrete_function(
@@ -148,11 +149,11 @@ class NativeRelease:
     ) -> NDArray[np.float64]:
         """The clipped sums of all chunks (private!), in whole numbers of steps, `[F + D + 1]`: exact."""
         whole, arrangement = np.zeros(len(self.steps)), self.gradient.arrangement
-        free, on_weights = arrangement.size, np.zeros(arrangement.size)
+        free = arrangement.size
         for rows, *others in batches:
             found = tf.constant(codes_at(codes, rows))
             for_weights, for_bias, loss = self._clipped_sum(weights, bias, found, *map(tf.constant, others))
-            whole[:free] += arrangement.vector(for_weights.numpy(), on_weights)
+            whole[:free] += arrangement.vector(for_weights.numpy(), self._on_weights)
             whole[free:-1] += for_bias.numpy()
             whole[-1] += float(loss)
         return whole

@@ -56,9 +56,9 @@ class TapeRecorder:
         self._weights, self._biases, self._release = weights, biases, release
         self._count = windows_of(weights + biases)
         self._length = max(1, -(-steps // self._count)) if self._count else 0
-        self._sums = np.zeros(weights + biases)
+        self._sums, self._added = np.zeros((2, weights + biases))
         self._windows: list[Window] = []
-        self._values: list[NDArray[np.float16]] = []
+        self._values: list[NDArray[np.floating]] = []
         self._current = -1  # the window in which the last step was
         self._in_window = 0
 
@@ -72,8 +72,10 @@ class TapeRecorder:
         """
         if not self._count:
             return
-        self._sums[: self._weights] += sums.weights / self._release.divisor
-        self._sums[self._weights :] += sums.bias / self._release.divisor
+        added = self._added
+        np.divide(sums.weights, self._release.divisor, out=added[: self._weights])
+        np.divide(sums.bias, self._release.divisor, out=added[self._weights :])
+        self._sums += added
         if (step - 1) // self._length != self._current:
             self._current, self._in_window = (step - 1) // self._length, 0
             release = self._release
@@ -83,14 +85,15 @@ class TapeRecorder:
         self._windows[-1] = replace(self._windows[-1], steps=self._windows[-1].steps + 1)
         self._in_window += 1
         if self._in_window <= self._length // 2 + 1:
-            self._values[-1] = np.clip(values, -LARGEST, LARGEST).astype(np.float16)
+            self._values[-1] = values.copy()
 
     def tape(self) -> Tape | None:
         """What was recorded; None if nothing was, or if the network is too large for a tape."""
         if not self._windows:
             return None
         probability = self._release.sampling_probability
-        return Tape(self._sums.copy(), tuple(self._windows), np.stack(self._values), probability)
+        values = np.clip(np.stack(self._values), -LARGEST, LARGEST).astype(np.float16)
+        return Tape(self._sums.copy(), tuple(self._windows), values, probability)
 
     def go_on_from(self, earlier: Tape | None) -> None:
         """Take over what was recorded before, of the same network or of one without derived features.
