@@ -21,7 +21,7 @@ from jupyter_dpsynth.display.console import ConsoleProgress
 from jupyter_dpsynth.engine.measuring.codes import encode_apart
 from jupyter_dpsynth.engine.planning.plan import LARGE_DELTA, NOMINAL_DELTA
 from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
-from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, did_you_mean, shielded, shown
+from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.cells import cells_of
 from jupyter_dpsynth.evaluation.distances import Chance, compared_pairs
 from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter, total_variation
@@ -31,6 +31,7 @@ from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan,
 from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
+from jupyter_dpsynth.privacy.ledger.once import recorded
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import ROW_PARTS, PlannedRelease, Releases
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
-    from jupyter_dpsynth.privacy.ledger.runs import RunStatus
     from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -265,21 +265,17 @@ class PrivateEvaluation:
             ledger: Where it is recorded.
             infinite_total: Whether the dataset's total may become infinite.
         """
-        entry = ledger.reserve(
-            identity, self.reserves, self.delta, self.plan.unit, infinite_total=infinite_total
-        )
-        if not self.noise.test_only:
-            ledger.record(entry, Spending(self.plan, self.delta, self.epsilon))
-        status: RunStatus = "failed"
-        try:
-            report = self.measure(source)
-            status = "finished"
-        finally:
-            try:
-                ledger.record(entry, status=status)
-            except ArtifactError:  # what was spent is recorded; the report must not be lost for a note
-                logger.warning("the ledger could not record that this evaluation %s.", status)
-        return report
+        with recorded(
+            ledger,
+            identity,
+            self.reserves,
+            Spending(self.plan, self.delta, self.epsilon),
+            self.plan.unit,
+            exact=not self.noise.test_only,
+            infinite_total=infinite_total,
+            what="evaluation",
+        ):
+            return self.measure(source)
 
     def measure(self, source: Source) -> PrivateReport:
         """Read the private rows once.

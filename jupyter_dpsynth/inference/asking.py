@@ -7,7 +7,6 @@ from tables that are drawn again and get noise again.
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,12 +18,13 @@ from scipy.stats import norm
 from jupyter_dpsynth.display.console import ConsoleProgress
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA
-from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError, shielded, shown
+from jupyter_dpsynth.errors import ConfigError, DataError, shielded, shown
 from jupyter_dpsynth.inference.inferring import check_level, question_of
 from jupyter_dpsynth.inference.results import Estimates
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, compute_epsilon, gaussian_mu
 from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
+from jupyter_dpsynth.privacy.ledger.once import recorded
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import PlannedRelease, Releases
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
@@ -39,12 +39,10 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.config import HighDimConfig
     from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
-    from jupyter_dpsynth.privacy.ledger.runs import RunStatus
     from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["Asking", "LedgerName", "answer_of_rows", "compared"]
 
-logger = logging.getLogger(__name__)
 
 JOINT_TABLE = "joint table of a question"
 MOST_CELLS = 400  # of a joint table: with more, most counts would be noise
@@ -174,20 +172,17 @@ class Asking:
             ledger: Where it is recorded.
             infinite_total: Whether the dataset's total may become infinite.
         """
-        unit = self.plan.unit
-        entry = ledger.reserve(identity, self.reserves, self.delta, unit, infinite_total=infinite_total)
-        if not self.noise.test_only:
-            ledger.record(entry, Spending(self.plan, self.delta, self.epsilon))
-        status: RunStatus = "failed"
-        try:
-            answer = self.measure(source)
-            status = "finished"
-        finally:
-            try:
-                ledger.record(entry, status=status)
-            except ArtifactError:  # what was spent is recorded; the answer must not be lost for a note
-                logger.warning("the ledger could not record that this question %s.", status)
-        return answer
+        with recorded(
+            ledger,
+            identity,
+            self.reserves,
+            Spending(self.plan, self.delta, self.epsilon),
+            self.plan.unit,
+            exact=not self.noise.test_only,
+            infinite_total=infinite_total,
+            what="question",
+        ):
+            return self.measure(source)
 
     def measure(self, source: Source) -> Estimates:
         """Read the private rows once, and answer.
