@@ -122,12 +122,22 @@ def test_a_training_that_ended_early_is_not_called_finished(reason: StopReason) 
     synthesizer.released.set()
     synthesizer.stop_reason = reason
     run = TrainingRun(synthesizer, object(), "s")
-    run._stop.set()
+    run._source = None
     run._work()
+    run.stop()
     synthesizer.state = "learned"
     shown = moment_of(run)
     assert (shown.headline == "Finished") == (reason is StopReason.FINISHED)
     assert ("another worker was lost" in shown.headline) == (reason is StopReason.WORKER_LOST)
+
+
+def test_a_stop_that_comes_before_the_training_is_an_error_like_every_other() -> None:
+    run = TrainingRun(Waiting(), object(), "s")
+    run.stop()
+    run.start()
+    assert run.wait(10)
+    assert str(run.error).startswith("stopped before there was a model")
+    assert "epsilon = 0" in str(run.error)
 
 
 @pytest.fixture

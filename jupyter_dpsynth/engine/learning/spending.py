@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.ledger.runs import RunStatus
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["LedgerEntry"]
+__all__ = ["NOTHING_SPENT", "LedgerEntry"]
 
 logger = logging.getLogger(__name__)
+
+NOTHING_SPENT = "stopped before there was a model, and before anything was measured: epsilon = 0 was spent."
 
 
 class LedgerEntry:
@@ -245,7 +247,7 @@ class LedgerEntry:
         if not progress.stop_requested:
             return
         if self.reserved is None:
-            raise NotLearnedError("stopped before anything was measured; nothing was spent.")
+            raise NotLearnedError(NOTHING_SPENT)
         raise NotLearnedError(
             "stopped before there was a model. What was reserved counts as spent: this synthesizer's "
             f"epsilon = {self.config.epsilon:g} is used up."

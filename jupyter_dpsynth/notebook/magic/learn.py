@@ -50,9 +50,9 @@ def learn(session: Session, parsed: ParsedLine) -> None:
     progress = TrainingProgress(run, session.front_end(), background=background)
     try:
         progress.open()
-    except KeyboardInterrupt as interrupt:
-        raise one_line(interrupt, "interrupted before any value was read; nothing was spent.") from None
-    session.begin(run)
+        session.begin(run)
+    except KeyboardInterrupt:
+        run.stop()  # it ends before it reads a value, and its display is closed like every other
     if background:
         run.start()
         namespace[name] = run.synthesizer

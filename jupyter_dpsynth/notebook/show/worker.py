@@ -12,7 +12,9 @@ import time
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.display.words import seconds_left
+from jupyter_dpsynth.engine.learning.spending import NOTHING_SPENT
 from jupyter_dpsynth.engine.learning.strategy import current_strategy
+from jupyter_dpsynth.errors import NotLearnedError
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
 
 if TYPE_CHECKING:
@@ -130,7 +132,9 @@ class TrainingRun:
         self.warnings = collected.warnings
         logging.getLogger(PACKAGE).addHandler(collected)
         try:
-            if source is not None and not self._stop.is_set():
+            if self._stop.is_set():  # an interrupt may come before this thread does
+                raise NotLearnedError(NOTHING_SPENT)  # noqa: TRY301 - told like every other end
+            if source is not None:
                 self.synthesizer.learn(
                     source,
                     callback=self._report,
