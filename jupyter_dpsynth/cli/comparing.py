@@ -154,14 +154,13 @@ def _synthetic(options: argparse.Namespace, synthesizer: HighDimSynthesizer) -> 
 
 def _html_of(options: argparse.Namespace) -> Path | None:
     """Where the report goes; checked before anything is read or spent."""
-    from jupyter_dpsynth.cli.tables import checked_output
+    from jupyter_dpsynth.cli.tables import REPLACED, checked_output
 
     if options.html is None:
         if options.overwrite:
             raise ConfigError("--overwrite needs a file: give --html.")
         return None
-    otherwise = ": give another name, or --overwrite to replace it."
-    return checked_output(options.html, replace=options.overwrite, otherwise=otherwise, option="--html")
+    return checked_output(options.html, replace=options.overwrite, otherwise=REPLACED, option="--html")
 
 
 def _page(report: Any, guarantee: str, by: str | None) -> str:  # noqa: ANN401 - two kinds of reports

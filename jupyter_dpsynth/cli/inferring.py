@@ -124,14 +124,13 @@ def table(options: argparse.Namespace) -> int:
 
 def _checked_output(options: argparse.Namespace) -> Path | None:
     """The file that figures are written to, if any."""
+    from jupyter_dpsynth.cli.tables import REPLACED, checked_output
+
     if options.output is None:
         return None
-    path = Path(options.output)
-    if path.suffix != ".csv":
+    if not options.output.lower().endswith(".csv"):
         raise ConfigError(f"--output = {options.output!r} is not allowed: give a .csv file.")
-    if path.exists() and not options.overwrite:
-        raise ConfigError(f"--output = {options.output!r} exists: give another name, or --overwrite.")
-    return path
+    return checked_output(options.output, replace=options.overwrite, otherwise=REPLACED)
 
 
 def _tell(options: argparse.Namespace, answer: Estimates) -> int:

@@ -91,7 +91,7 @@ def synthesize(options: argparse.Namespace) -> int:
     Privacy:
         Post-processing.
     """
-    from jupyter_dpsynth.cli.tables import STANDARD, check_format, checked_output, write_table
+    from jupyter_dpsynth.cli.tables import REPLACED, STANDARD, check_format, checked_output, write_table
     from jupyter_dpsynth.engine.sampling.requests import ordering_of
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -100,7 +100,7 @@ def synthesize(options: argparse.Namespace) -> int:
         checked_output(
             options.output,
             replace=options.overwrite,
-            otherwise=": give another name, or --overwrite to replace it.",
+            otherwise=REPLACED,
         )
     elif options.overwrite and options.to is None and options.codebook is None:
         raise ConfigError("--overwrite needs a file: give -o or --to.")
@@ -109,7 +109,7 @@ def synthesize(options: argparse.Namespace) -> int:
         checked_output(
             options.codebook,
             replace=options.overwrite,
-            otherwise=": give another name, or --overwrite to replace it.",
+            otherwise=REPLACED,
             option="--codebook",
         )
         synthesizer.write_codebook(options.codebook)

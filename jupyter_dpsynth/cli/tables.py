@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.sources.forms import TableForm
 
 __all__ = [
+    "REPLACED",
     "STANDARD",
     "add_reading",
     "check_format",
@@ -34,6 +35,7 @@ __all__ = [
     "write_table",
 ]
 
+REPLACED = ": give another name, or --overwrite to replace it."
 STANDARD = "-"  # stdin or stdout, as CSV
 FORMATS = {
     ".csv": "CSV",

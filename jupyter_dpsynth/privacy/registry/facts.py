@@ -108,9 +108,9 @@ def composition(receipt: PrivacyReceipt) -> str:
         )
     renyi = epsilon_text(receipt.recompute_epsilon("rdp"))
     return (
-        "All parts are composed as one event (dp_accounting); their epsilons are not added up. By the Renyi "
-        f"accountant alone epsilon would be {renyi}. The parts (the sensitivity is the most by which one "
-        "unit can change a result):\n" + "\n".join(f"- {line}" for line in lines)
+        "All parts are composed as one event (dp_accounting); their epsilons are not added up. A second, "
+        f"looser way to compute epsilon (Renyi accountant) gives {renyi}. The parts (the sensitivity is the "
+        "most by which one unit can change a result):\n" + "\n".join(f"- {line}" for line in lines)
     )
 
 
