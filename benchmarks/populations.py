@@ -123,8 +123,11 @@ class Population:
     def named(self) -> dict[str, str]:
         """The parameters that name all questions about several columns beforehand."""
         tables = [each.about for each in self.questions if each.kind == "two-way share"]
-        formulas = [each.about[0] for each in self.questions if "slope" in each.kind]
-        return {"tables": ", ".join("*".join(about[::2]) for about in tables), "analyses": "; ".join(formulas)}
+        analyses = [each.about[0] for each in self.questions if "slope" in each.kind]
+        return {
+            "tables": ", ".join("*".join(about[::2]) for about in tables),
+            "analyses": "; ".join(analyses),
+        }
 
 
 def _asked(*questions: tuple[str, str]) -> tuple[Question, ...]:
@@ -265,8 +268,9 @@ def _generated(
     parameters: dict[str, Any] | None = None,
 ) -> Population:
     table = draw(GENERATED, np.random.default_rng(99))
-    truth = [each.of_rows(table.drop(columns=UNIT, errors="ignore"))["estimate"].tolist() for each in questions]
-    domain = public_domain(table.drop(columns=[*bounds, UNIT], errors="ignore"))
+    rows = table.drop(columns=UNIT, errors="ignore")
+    truth = [each.of_rows(rows)["estimate"].tolist() for each in questions]
+    domain = public_domain(rows.drop(columns=list(bounds)))
     return Population(name, draw, domain | {"bounds": bounds}, questions, tuple(truth), parameters or {})
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
+import re
 from typing import Any
 
 from traitlets import TraitType
 
 from jupyter_dpsynth.errors import ConfigError, shown
 
-__all__ = ["ColumnName", "NamedTables", "Number", "crossed"]
+__all__ = ["Analyses", "ColumnName", "NamedTables", "Number", "columns_of", "crossed", "formulas", "pairs_of"]
+
+NO_COLUMNS = {"True", "False", "None", "in", "and", "or", "not"}
 
 
 class Number(TraitType[Any, Any]):
@@ -114,6 +118,53 @@ def _crossed(value: object) -> tuple[tuple[str, ...], ...]:
         return ()
     tables = tuple(tuple(table) for table in value)
     return tables if all(isinstance(name, str) and name for table in tables for name in table) else ()
+
+
+class Analyses(ColumnName):
+    """Regressions by formula, or None; kept as text such as 'income ~ sex + age; hours ~ age'."""
+
+    @property
+    def range_text(self) -> str:
+        """The allowed values in words, for messages and help."""
+        return "formulas such as 'income ~ sex + age' with ; between them, a list of formulas, or None"
+
+    def validate(self, obj: object, value: object) -> object:  # noqa: ARG002 - traitlets' signature
+        """Return the text; raise ConfigError unless every formula has an outcome and what explains it."""
+        if value is None or value == "":
+            return None
+        given = value.split(";") if isinstance(value, str) else value
+        if isinstance(given, (list, tuple)) and given and all(isinstance(each, str) for each in given):
+            found = [each.strip() for each in given]
+            if all(each.count("~") == 1 and all(map(columns_of, each.split("~"))) for each in found):
+                return "; ".join(found)
+        raise ConfigError(f"{self.name} = {shown(value)} is not allowed: give {self.range_text}.")
+
+
+def formulas(text: str | None) -> tuple[str, ...]:
+    """The formulas of analyses that are named.
+
+    >>> formulas("income ~ sex + age; hours ~ age")
+    ('income ~ sex + age', 'hours ~ age')
+    """
+    return () if text is None else tuple(each.strip() for each in text.split(";"))
+
+
+def columns_of(formula: str) -> tuple[str, ...]:
+    """The columns that a formula uses, without the library that reads formulas.
+
+    >>> columns_of("I(income == '>50K') ~ np.log(age) * `marital status` + bs(age, df=3)")
+    ('income', 'age', 'marital status')
+    """
+    plain = re.sub(r"'[^']*'|\"[^\"]*\"", " ", formula)
+    # what is called, what a dot belongs to, and names of arguments are no columns
+    found = re.findall(r"`([^`]+)`|(?<![\w.])([^\W\d]\w*)\b(?!\s*(?:[(.]|=(?!=)))", plain)
+    names = (quoted or bare for quoted, bare in found)
+    return tuple(dict.fromkeys(name for name in names if name not in NO_COLUMNS))
+
+
+def pairs_of(formula: str) -> list[tuple[str, str]]:
+    """All pairs of the columns that a formula uses."""
+    return list(itertools.combinations(columns_of(formula), 2))
 
 
 def _as_float(value: numbers.Real) -> float:

@@ -119,14 +119,15 @@ class Regression:
             linear = np.log(expected / (1 - expected) if self._family == "binomial" else expected)
             found = _least_squares(design, linear, weights)
         else:
-            found = self._start
+            found = self._start.copy()
         for _ in range(MOST_STEPS):
             linear = np.clip(design @ found, -LARGEST_LINEAR, LARGEST_LINEAR)
             if self._family == "binomial":
                 expected = 1 / (1 + np.exp(-linear))
                 variance = expected * (1 - expected)
             else:
-                expected = variance = np.exp(linear)
+                expected = np.asarray(np.exp(linear), np.float64)
+                variance = expected
             before = found
             found = _least_squares(design, linear + (outcome - expected) / variance, weights * variance)
             if np.abs(found - before).max() < PRECISION * (1 + np.abs(found).max()):
@@ -139,8 +140,8 @@ def _least_squares(
 ) -> NDArray[np.float64]:
     """Coefficients of least squares; the shortest where columns depend on each other."""
     weighted = design * weights[:, None]
-    found: NDArray[np.float64] = np.linalg.lstsq(weighted.T @ design, weighted.T @ outcome, rcond=1e-12)[0]
-    return found
+    found = np.linalg.lstsq(weighted.T @ design, weighted.T @ outcome, rcond=1e-12)[0]
+    return np.asarray(found, np.float64)
 
 
 def _with_numeric_outcome(

@@ -5,7 +5,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from benchmarks.coverage import population, run
+from benchmarks.coverage import Setting, run
+from benchmarks.populations import population
 
 RUNS = 10
 
@@ -13,9 +14,9 @@ RUNS = 10
 @pytest.mark.long
 @pytest.mark.tensorflow
 def test_intervals_of_all_kinds_hold_the_truth_and_naive_ones_do_not():
-    source, held = population("generator", None), defaultdict(list)
+    setting, held = Setting(population("generator", None), 5000, 1.0), defaultdict(list)
     for number in range(RUNS):
-        for kind, way, hit, _, _ in run(source, 5000, 1.0, number):
+        for kind, way, hit, _, _ in run(setting, number):
             held[way].append(hit)
             held[way, kind].append(hit)
     assert len(held["ours"]) == RUNS * 12

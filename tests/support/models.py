@@ -15,7 +15,6 @@ from jupyter_dpsynth.engine.model.network import Layout, TabularModel
 from jupyter_dpsynth.engine.model.reference import to_shares
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.metadata import MetaExtractor
-from jupyter_dpsynth.parameters import crossed
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.receipt import PrivacyReceipt
@@ -26,14 +25,14 @@ from tests.support.plans import releases_of
 from tests.support.tables import EVERY_ROW
 
 
-def untrained(df, completed=20, batch_size=EVERY_ROW, rows=None, tables=None, **declared):
+def untrained(df, completed=20, batch_size=EVERY_ROW, rows=None, named=None, **declared):
     """A synthesizer of a table whose weights are drawn at random, so that tests need no TensorFlow."""
-    config = HighDimConfig(epsilon=2.0, steps=20, batch_size=batch_size, tables=tables)
+    config = HighDimConfig(epsilon=2.0, steps=20, batch_size=batch_size, **(named or {}))
     df_meta = MetaExtractor.extract(df, **declared)
     plan = plan_run(config.resolve(), df_meta, float(max(len(df) if rows is None else rows, 2)))
     noise = NoiseSource(test_only_seed=0)
     with open_source(df) as source:
-        releases, named = releases_of(plan, noise), crossed(config.tables)
+        releases, named = releases_of(plan, noise), config.resolve().named_tables
         measured = measure_table(source, df_meta, plan, releases, lambda _: None, named)
     codec, reference = measured.codec, measured.reference
     shares = [to_shares(count, 0.3) for count in measured.counts]

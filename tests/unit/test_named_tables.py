@@ -11,7 +11,7 @@ from jupyter_dpsynth.engine.model.plan import NAMED_TABLES
 from jupyter_dpsynth.engine.planning.plan import MOST_TABLES, plan_run
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.metadata import MetaExtractor
-from jupyter_dpsynth.parameters import crossed
+from jupyter_dpsynth.parameters import columns_of, crossed
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.models import untrained
 
@@ -61,17 +61,66 @@ def test_named_tables_share_a_tenth_of_the_same_budget():
 
 
 @pytest.mark.parametrize(
-    ("tables", "message"),
-    [("sex*incme", "Did you mean 'income'"), (", ".join(["sex*town"] * (MOST_TABLES + 1)), "too many")],
+    ("named", "message"),
+    [
+        ({"tables": "sex*incme"}, "tables: 'incme' .* Did you mean 'income'"),
+        ({"analyses": "income ~ sx"}, "analyses: 'sx' .* Did you mean 'sex'"),
+    ],
 )
-def test_tables_of_other_columns_are_refused_before_anything_is_spent(tables, message):
+def test_what_is_named_of_other_columns_is_refused_before_anything_is_spent(named, message):
     with pytest.raises(ConfigError, match=message):
-        planned(tables=tables)
+        planned(**named)
+
+
+def test_too_many_tables_are_refused():
+    columns = [f"c{place}" for place in range(12)]
+    df = pd.DataFrame({name: ["a", "b"] * 20 for name in columns})
+    meta = MetaExtractor.extract(df, categories={name: ["a", "b"] for name in columns})
+    formula = f"c0 ~ {' + '.join(columns[1:])}"
+    with pytest.raises(ConfigError, match=f"66 named .* name at most {MOST_TABLES}"):
+        plan_run(HighDimConfig(analyses=formula).resolve(), meta, float(ROWS), "quick")
+
+
+@pytest.mark.parametrize(
+    ("formula", "columns"),
+    [
+        ("income ~ sex + age", ("income", "sex", "age")),
+        ("I(income == '>50K') ~ np.log(age) * `marital status`", ("income", "age", "marital status")),
+        ("C(a, Treatment('x')) ~ poly(b, degree=2) - 1", ("a", "b")),
+    ],
+)
+def test_the_columns_of_an_analysis_are_those_of_its_formula(formula, columns):
+    assert columns_of(formula) == columns
+
+
+@pytest.mark.parametrize("given", ["income", "a ~", "~ a", 3, ["a ~ b", 3], "a ~ b ~ c", ";"])
+def test_what_is_no_formula_is_refused(given):
+    with pytest.raises(ConfigError, match="formulas such as"):
+        HighDimConfig(analyses=given)
+
+
+def test_an_analysis_has_the_tables_of_its_pairs_measured_once_each():
+    config = HighDimConfig(tables="town*sex", analyses=["income ~ sex + town ", "town ~ sex"])
+    assert config.analyses == "income ~ sex + town; town ~ sex"
+    assert HighDimConfig(**config.to_dict()).analyses == config.analyses
+    named = config.resolve().named_tables
+    assert sorted(map(sorted, named)) == [["income", "sex"], ["income", "town"], ["sex", "town"]]
+    plan = planned(analyses="income ~ sex + town")
+    (measurement,) = (each for each in plan.privacy.measurements if each.name == NAMED_TABLES)
+    assert measurement.detail == "3 tables"
+    assert plan.epsilon <= 1
+    learned = untrained(people(), named={"analyses": "income ~ sex + town"}, categories=CATEGORIES)
+    assert [set(each.columns) for each in learned.reference.tables] == [
+        {"income", "sex"},
+        {"income", "town"},
+        {"sex", "town"},
+    ]
+    assert set(learned.table("sex", "income").frame["source"]) == {"measured"}
 
 
 @pytest.fixture(scope="module")
 def synthesizer():
-    return untrained(people(), tables="town*sex, sex*income", categories=CATEGORIES)
+    return untrained(people(), named={"tables": "town*sex, sex*income"}, categories=CATEGORIES)
 
 
 def test_a_table_has_the_planned_noise_and_is_saved(synthesizer, tmp_path):

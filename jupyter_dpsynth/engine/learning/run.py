@@ -40,7 +40,6 @@ from jupyter_dpsynth.engine.planning.plan import (
 from jupyter_dpsynth.engine.sampling.relations import sharpen
 from jupyter_dpsynth.engine.training.loading import BackgroundImport
 from jupyter_dpsynth.errors import ConfigError, DataError
-from jupyter_dpsynth.parameters import crossed
 from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
 
@@ -131,7 +130,7 @@ def learn_table(
             _warn_of_large_delta(plan, config)
             # 8. Domains, marginals, dependences and orderings are measured.
             tell = functools.partial(_report, entry, progress)
-            measured = measure_table(limited, df_meta, plan, releases, tell, crossed(config.tables))
+            measured = measure_table(limited, df_meta, plan, releases, tell, config.named_tables)
             codes, task = measured.codes, _task_of(measured, plan, entry)
         else:
             codes = encode_table(limited, task.codec).codes

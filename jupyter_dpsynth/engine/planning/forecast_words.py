@@ -21,7 +21,7 @@ SHORT = {  # of the accountant's items, in the words of a newcomer
     "times between columns": "measuring the time between dates",
     "one-way marginals": "measuring each column",
     "pair dependence": "measuring pairs of columns",
-    "named tables": "measuring the tables that are named",
+    "named tables": "measuring the tables and analyses that are named",
     "orderings of columns": "finding columns in an order",
     "choice of interactions": "finding columns that belong together",
     "strength of interactions": "measuring how strongly they do",

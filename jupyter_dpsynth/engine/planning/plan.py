@@ -38,7 +38,7 @@ from jupyter_dpsynth.engine.model.plan import (
 )
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DatetimeMeta
-from jupyter_dpsynth.parameters import crossed
+from jupyter_dpsynth.parameters import columns_of, crossed, formulas
 from jupyter_dpsynth.privacy.accounting import (
     GaussianMeasurement,
     PrivacyPlan,
@@ -161,14 +161,22 @@ def _check_columns(columns: int) -> None:
 
 
 def _check_tables(config: ResolvedConfig, df_meta: DataFrameMeta) -> None:
-    """Raise ConfigError unless named tables are of learned columns."""
-    names, tables = [meta.name for meta in df_meta.learned], crossed(config.tables)
-    for name in (name for table in tables for name in table):
-        if name not in names:
-            raise ConfigError(f"tables: {shown(name)} is not a column to learn.{did_you_mean(name, names)}")
-    if len(tables) > MOST_TABLES:
+    """Raise ConfigError unless named tables and analyses are of learned columns."""
+    names = [meta.name for meta in df_meta.learned]
+    named = {
+        "tables": [name for table in crossed(config.tables) for name in table],
+        "analyses": [name for formula in formulas(config.analyses) for name in columns_of(formula)],
+    }
+    for parameter, given in named.items():
+        for name in given:
+            if name not in names:
+                hint = did_you_mean(name, names)
+                raise ConfigError(f"{parameter}: {shown(name)} is not a column to learn.{hint}")
+    tables = len(config.named_tables)
+    if tables > MOST_TABLES:
+        what = "tables" if config.analyses is None else "tables and pairs of columns of analyses"
         raise ConfigError(
-            f"tables: {len(tables)} are too many, since all share the budget: name {MOST_TABLES}."
+            f"{tables} named {what} are too many, since all share the budget: name at most {MOST_TABLES}."
         )
 
 
@@ -195,7 +203,7 @@ def plan_run(
     mu = gaussian_mu(config.epsilon, delta)
     snr = rows * mu / (REFERENCE_ROWS * config.rows_per_unit)
     picks = _picks(config, columns) if snr >= SEARCH_SIGNAL else 0
-    tables = len(crossed(config.tables))
+    tables = len(config.named_tables)
     count, shares = planned_count(config), measurement_shares(df_meta, snr, picks, tables)
     measurements = tuple(
         GaussianMeasurement(name, share_sigma(share, mu), detail) for name, (share, detail) in shares.items()
