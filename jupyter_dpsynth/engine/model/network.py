@@ -77,6 +77,13 @@ class Layout:
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Positions of the cells that are predicted, increasing: all D, if no column is only given."""
+        if self.importance is None:
+            return np.arange(self.width)
+        return np.flatnonzero(self.importance[self.owner] > 0)
+
+    @property
     def mask(self) -> NDArray[np.float32]:
         """The scale of every weight, float32 `[I, D]`; zero where there is no weight."""
         out = np.zeros((self.inputs, self.width), np.float32)

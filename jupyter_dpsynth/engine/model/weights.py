@@ -24,13 +24,14 @@ class FreeWeights:
 
     Args:
         layout: Which weights exist.
+        predicted: The cells for which the matrix has columns, if it lacks some that have no weights.
 
     Attributes:
         size: F.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        mask = layout.mask
+    def __init__(self, layout: Layout, predicted: NDArray[np.int64] | None = None) -> None:
+        mask = layout.mask if predicted is None else layout.mask[:, predicted]
         self.size = 0
         self._bands: list[tuple[slice, int, slice, list[tuple[slice, slice]]]] = []
         first = 0

@@ -75,7 +75,8 @@ class Arrangement(Protocol):
 def arrange(layout: Layout) -> Arrangement:
     """The arrangement in which a step of this layout takes less time."""
     inputs = _input_cells(layout)
-    in_blocks = blocks_pay(float(inputs.sum()), float(inputs @ layout.sizes), layout.inputs * layout.width)
+    matrix = layout.inputs * len(layout.predicted)
+    in_blocks = blocks_pay(float(inputs.sum()), float(inputs @ layout.sizes), matrix)
     return BlockArrangement(layout) if in_blocks else MatrixArrangement(layout)
 
 
@@ -91,32 +92,43 @@ def blocks_pay(inputs: float, weights: float, matrix: float) -> bool:
 
 
 class MatrixArrangement:
-    """One matrix, a row for each input cell and a column for each cell.
+    """One matrix, a row for each input cell and a column for each cell that is predicted.
 
     Args:
         layout: Blocks and interactions.
     """
 
     def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.shape: tuple[int, ...] = layout.inputs, layout.width
-        self.mask = layout.mask
-        self.places = self.cells = np.flatnonzero(self.mask)
-        self.scale = self.mask.ravel()[self.cells]
-        weights = FreeWeights(layout)
+        self.layout, self._predicted = layout, layout.predicted
+        self.shape: tuple[int, ...] = layout.inputs, len(self._predicted)
+        self.mask = layout.mask[:, self._predicted]
+        self.places = np.flatnonzero(self.mask)
+        row, column = np.divmod(self.places, len(self._predicted))
+        self.cells = row * layout.width + self._predicted[column]
+        self.scale = self.mask.ravel()[self.places]
+        weights = FreeWeights(layout, self._predicted)
         self.size, self.vector, self.array = weights.size, weights.vector, weights.matrix
 
     def smoothing(self, smoothers: Sequence[NDArray[np.float32] | None]) -> Smoothing:
         """As stated for every arrangement."""
         offsets, width = self.layout.offsets, self.layout.width
+        places = np.searchsorted(self._predicted, offsets)
+        columns = [
+            (slice(start, end), slice(first, last), smoother)
+            for start, end, first, last, smoother in zip(
+                offsets[:-1], offsets[1:], places[:-1], places[1:], smoothers, strict=True
+            )
+            if smoother is not None
+        ]
 
         def smooth(array: NDArray[np.float32]) -> None:
-            for start, end, smoother in zip(offsets[:-1], offsets[1:], smoothers, strict=True):
-                if smoother is not None:
-                    array[start:end, end:] = smoother @ array[start:end, end:]
-                    array[:start, start:end] = array[:start, start:end] @ smoother
-                    if self.layout.derived:
-                        array[width:, start:end] = array[width:, start:end] @ smoother
+            for rows, own, smoother in columns:
+                array[rows, own.stop :] = smoother @ array[rows, own.stop :]
+                if own.start == own.stop:  # it is only given
+                    continue
+                array[: rows.start, own] = array[: rows.start, own] @ smoother
+                if self.layout.derived:
+                    array[width:, own] = array[width:, own] @ smoother
 
         return smooth
 

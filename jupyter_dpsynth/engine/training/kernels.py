@@ -64,7 +64,10 @@ class Kernel(Protocol):
         ...
 
     def column_sums(self, values: Tensor) -> Tensor:
-        """Sums over each column's cells, `[m, ...]`, of values `[cells, ...]` in the kernel's own order."""
+        """Sums over each column's cells, `[m, ...]`, of values `[cells, ...]` in the kernel's own order.
+
+        Of columns all of which are predicted.
+        """
         ...
 
     def all_codes(self, codes: Tensor) -> Tensor:
@@ -89,7 +92,7 @@ def _importance(layout: Layout) -> Tensor | None:
 
 
 class _MatrixKernel:
-    """Multiplies with one matrix. Rows are `[B, I]`, gradients of logits `[B, D]`.
+    """Multiplies with one matrix. Rows are `[B, I]`, gradients of logits `[B, P]` of the cells predicted.
 
     Args:
         arrangement: Where the weights are.
@@ -101,26 +104,38 @@ class _MatrixKernel:
         layout = arrangement.layout
         self._width = layout.width
         self._mask = tf.constant(arrangement.mask)
-        blocks = np.eye(len(layout.sizes), dtype=np.float32)[layout.owner]
+        predicted, self.cell_columns = layout.predicted, layout.owner[layout.predicted]
+        # None if all are: the commonest network is spared the copies
+        self._predicted = None if len(predicted) == layout.width else tf.constant(predicted)
+        places = np.full(layout.width, len(predicted))
+        places[predicted] = np.arange(len(predicted))
+        self._bias_places = tf.constant(places)  # the last one is a zero
+        columns = np.arange(len(layout.sizes)) if self._predicted is None else np.unique(self.cell_columns)
+        self._columns = tf.constant(columns)
+        blocks = (self.cell_columns[:, None] == columns).astype(np.float32)
         self._blocks = tf.constant(blocks)
         self._owners = tf.constant(np.ascontiguousarray(blocks.T))
-        self._block_weights = tf.constant(blocks @ layout.squared_inputs.astype(np.float32))
-        sizes, columns = layout.input_sizes, len(layout.sizes)
+        self._block_weights = tf.constant(layout.squared_inputs.astype(np.float32)[self.cell_columns])
+        sizes, own = layout.input_sizes, len(layout.sizes)
         owners = np.eye(len(sizes), dtype=np.float32)[np.repeat(np.arange(len(sizes)), sizes)].T
         cells = np.concatenate([np.arange(size) for size in sizes])
         self._input_owners, self._cells = tf.constant(owners), tf.constant(cells, tf.float32)
-        self._own_owners = tf.constant(np.ascontiguousarray(owners[:columns, : layout.width]))
+        self._own_owners = tf.constant(np.ascontiguousarray(owners[:own, : layout.width]))
         addends = np.zeros((layout.width, len(layout.derived)), np.float32)
         for place, feature in enumerate(layout.derived):
             for source, addend in zip(feature.sources, feature.addends, strict=True):
                 addends[layout.owner == source, place] = addend
         self._addends = tf.constant(addends) if layout.derived else None
-        self._importance = _importance(layout)
-        self.cell_columns: NDArray[np.int64] = layout.owner
+        self._importance = None
+        if layout.importance is not None:
+            self._importance = tf.constant(layout.importance[columns], tf.float32)
 
     def errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inputs = self._one_hot(codes)
-        rows = inputs[:, : self._width]
+        if self._predicted is None:
+            rows = inputs[:, : self._width]
+        else:
+            rows, bias = tf.gather(inputs, self._predicted, axis=1), tf.gather(bias, self._predicted)
         logits = tf.matmul(inputs, weights * self._mask) + bias
         # all columns' softmaxes at once: sums over a column's cells are a product with its indicator. One
         # shift serves a whole row, so a column far below it is held above the smallest exponential.
@@ -129,7 +144,7 @@ class _MatrixKernel:
         totals = tf.matmul(exponentials, self._blocks)
         error = exponentials * tf.matmul(1 / totals, self._owners) - rows
         if self._importance is not None:
-            counted = tf.where(codes >= 0, self._importance, 0.0)
+            counted = tf.where(tf.gather(codes, self._columns, axis=1) >= 0, self._importance, 0.0)
             by_cell = tf.matmul(counted, self._owners)
             losses = tf.reduce_sum(counted * tf.math.log(totals), axis=1)
             return inputs, error * by_cell, losses - tf.reduce_sum(by_cell * shifted * rows, axis=1)
@@ -143,7 +158,14 @@ class _MatrixKernel:
         return tf.matmul(tf.cast(rows, dtype), error, transpose_a=True)
 
     def bias_sums(self, error: Tensor) -> Tensor:
-        return tf.reduce_sum(error, axis=0)
+        return self._of_all_cells(tf.reduce_sum(error, axis=0))
+
+    def _of_all_cells(self, values: Tensor) -> Tensor:
+        """Values of the cells predicted `[..., P]` among zeros for the others, `[..., D]`."""
+        if self._predicted is None:
+            return values
+        ended = tf.concat([values, tf.zeros_like(values[..., :1])], axis=-1)
+        return tf.gather(ended, self._bias_places, axis=-1)
 
     def column_sums(self, values: Tensor) -> Tensor:
         return tf.tensordot(self._owners, values, 1)
@@ -164,7 +186,7 @@ class _MatrixKernel:
         )
 
     def row_gradients(self, rows: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
-        return rows[:, :, None] * error[:, None, :] * self._mask, error
+        return rows[:, :, None] * error[:, None, :] * self._mask, self._of_all_cells(error)
 
 
 class _BlockKernel:
