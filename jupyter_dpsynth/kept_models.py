@@ -19,18 +19,17 @@ from typing import TYPE_CHECKING
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, did_you_mean
 from jupyter_dpsynth.files.archive import write_file
-from jupyter_dpsynth.persistence import load, model_bytes
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from jupyter_dpsynth.config import HighDimConfig
-    from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.privacy.ledger.summary import RunEntry
 
-__all__ = ["KeptModel", "KeptModels"]
+__all__ = ["KeptModel", "KeptModels", "settings_key"]
 
 MEGABYTES_VARIABLE = "JUPYTER_DPSYNTH_KEEP_MB"
 MEGABYTES = 500.0  # of all models together, if the variable does not say otherwise
@@ -87,14 +86,14 @@ class KeptModels:
         path = self._ledger.path
         self.folder = path.with_name(f"{path.stem}-models")
 
-    def keep(self, run: str, content: bytes, config: HighDimConfig, learned: Learned) -> None:
+    def keep(self, run: str, content: bytes, settings: str, packed: bytes) -> None:
         """Keep a model; older ones are deleted where all together would be too large.
 
         Args:
             run: Identifier of its run.
-            content: The table's fingerprint.
-            config: The parameters it was learned with.
-            learned: What was learned.
+            content: The fingerprint of the table, or of several ones.
+            settings: What `settings_key` gives for it.
+            packed: The content of its file.
 
         Raises:
             ArtifactError: The file cannot be written, or is larger than all may be together.
@@ -106,13 +105,12 @@ class KeptModels:
         room = largest_size()
         if room == 0:
             return
-        packed = model_bytes(config, learned)
         if len(packed) > room:
             raise ArtifactError(
                 f"the model has {len(packed) / 1e6:.0f} MB, and all models beside the ledger may have "
                 f"{room / 1e6:.0f} MB together ({MEGABYTES_VARIABLE}): save it with %dpsynth save FILE."
             )
-        keys = self._settings_key(config, learned.codec.df_meta), self.content_key(content, run)
+        keys = settings, self.content_key(content, run)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -131,12 +129,6 @@ class KeptModels:
         whether they are of the same table.
         """
         return self._ledger.keyed_digest(b"model" + run.encode() + content)[:KEY_DIGITS]
-
-    @staticmethod
-    def _settings_key(config: HighDimConfig, df_meta: DataFrameMeta) -> str:
-        values = [config.to_dict(), [column.to_dict() for column in df_meta.columns]]
-        text = json.dumps(values, sort_keys=True, default=repr)
-        return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
 
     def _files(self) -> list[KeptModel]:
         """All models, newest first, without what the ledger knows of them."""
@@ -162,19 +154,19 @@ class KeptModels:
         """All models, newest first."""
         return self._known(self._files())
 
-    def learned_with(self, config: HighDimConfig, df_meta: DataFrameMeta) -> list[KeptModel]:
+    def learned_with(self, config: HighDimConfig, meta: DataFrameMeta | TablesMeta) -> list[KeptModel]:
         """The models of tables with these columns, declarations and parameters, newest first.
 
         Args:
             config: The parameters.
-            df_meta: The columns and what is declared of them.
+            meta: The columns and what is declared of them, of one table or several.
         """
         files = self._files()
         if not files:
             return []
         if config.privacy_unit is not None:
-            df_meta = df_meta.with_id(config.privacy_unit)
-        key = self._settings_key(config, df_meta)
+            meta = meta.with_id(config.privacy_unit)
+        key = settings_key(config, meta)
         return self._known([model for model in files if model.settings == key])
 
     def find(self, run: str = "") -> KeptModel:
@@ -199,14 +191,6 @@ class KeptModels:
         hint = "" if fitting else did_you_mean(run, [model.run[:SHORT] for model in models])
         raise ConfigError(f"{problem} a run that begins with {run!r}.{hint} Kept: {known}.")
 
-    def read(self, model: KeptModel) -> tuple[HighDimConfig, Learned]:
-        """Read a model.
-
-        Raises:
-            ArtifactError: The file is damaged or gone.
-        """
-        return load(model.path)
-
     def delete(self, run: str) -> list[KeptModel]:
         """Delete a model, or all of them; what they have cost stays in the ledger.
 
@@ -230,6 +214,17 @@ class KeptModels:
             model.path.unlink(missing_ok=True)
         except OSError as error:
             raise ArtifactError(f"{str(model.path)!r} cannot be deleted: {error.strerror}.") from None
+
+
+def settings_key(config: HighDimConfig, meta: DataFrameMeta | TablesMeta) -> str:
+    """The key of what a model was learned with: equal for equal parameters, columns and declarations.
+
+    Args:
+        config: The parameters.
+        meta: The columns and what is declared of them, the privacy unit as an identifier.
+    """
+    text = json.dumps([config.to_dict(), meta.to_list()], sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
 
 
 def largest_size() -> float:

@@ -237,7 +237,7 @@ class HighDimSynthesizer(Inferring):
         target = config.epsilon if config.differential_privacy else math.inf
         spent = None if drawn.test_only else 0.0
         progress = RunProgress(callback or ConsoleProgress(), stop, target, spent)
-        self._settle(entry, lambda: learn_persons(opened, meta, entry, config, progress, drawn), kept=False)
+        self._settle(entry, lambda: learn_persons(opened, meta, entry, config, progress, drawn))
         return self
 
     def _run(
@@ -257,7 +257,7 @@ class HighDimSynthesizer(Inferring):
             entry, lambda: learn_table(source, self.df_meta, entry, progress, noise, strategy, checkpoint)
         )
 
-    def _settle(self, entry: LedgerEntry, learn: Callable[[], Learned], *, kept: bool = True) -> None:
+    def _settle(self, entry: LedgerEntry, learn: Callable[[], Learned]) -> None:
         """Keep what is learned and what the ledger has reserved, however it ends."""
         self.state = "learning"
         try:
@@ -268,8 +268,7 @@ class HighDimSynthesizer(Inferring):
             self._spent = entry.reserved
             if self._learned is not None:
                 self.state = "learned"
-                if kept:
-                    self._keep(entry)
+                self._keep(entry)
             else:  # what was refused before a value was read can be tried again
                 self.state = "new" if entry.reserved is None else "failed"
 
@@ -277,10 +276,11 @@ class HighDimSynthesizer(Inferring):
         """Keep the model beside the ledger, for a kernel that restarts."""
         if entry.run is None or entry.content is None or self.learned.receipt.guarantee != "dp":
             return
-        from jupyter_dpsynth.kept_models import KeptModels
+        from jupyter_dpsynth.kept_models import KeptModels, settings_key
 
         try:
-            KeptModels(entry.ledger).keep(entry.run, entry.content, self.config, self.learned)
+            settings = settings_key(self.config, _meta_of(self.learned))
+            KeptModels(entry.ledger).keep(entry.run, entry.content, settings, self._packed())
             self.kept = entry.run
         except DPSynthError as error:
             logger.warning("the model is not kept beside the ledger: %s", error)
@@ -711,15 +711,20 @@ class HighDimSynthesizer(Inferring):
             NotLearnedError: There is nothing to save yet.
             ArtifactError: The file cannot be written.
         """
-        from jupyter_dpsynth.persistence import save
+        from jupyter_dpsynth.files.archive import write_file
+
+        write_file(path, self._packed())
+
+    def _packed(self) -> bytes:
+        """The content of the file of the learned state."""
+        from jupyter_dpsynth.persistence import model_bytes
         from jupyter_dpsynth.persons.learned import LearnedPersons
-        from jupyter_dpsynth.persons.saving import save_persons
+        from jupyter_dpsynth.persons.saving import persons_bytes
 
         learned = self.learned
         if isinstance(learned, LearnedPersons):
-            save_persons(self.config, learned, path)
-        else:
-            save(self.config, learned, path)
+            return persons_bytes(self.config, learned)
+        return model_bytes(self.config, learned)
 
     @classmethod
     def load(cls, path: str | Path) -> HighDimSynthesizer:
@@ -733,10 +738,7 @@ class HighDimSynthesizer(Inferring):
     @classmethod
     def restore(cls, config: HighDimConfig, learned: Learned) -> HighDimSynthesizer:
         """A synthesizer with a state that was learned before."""
-        from jupyter_dpsynth.persons.learned import LearnedPersons
-
-        meta = learned.meta if isinstance(learned, LearnedPersons) else learned.codec.df_meta
-        synthesizer = cls(meta, config)
+        synthesizer = cls(_meta_of(learned), config)
         synthesizer._learned = learned
         synthesizer._spent = learned.receipt.epsilon, learned.receipt.delta
         synthesizer.state = "learned"
@@ -752,6 +754,13 @@ class HighDimSynthesizer(Inferring):
             spent = "TEST ONLY, no guarantee" if epsilon is None else f"epsilon={epsilon_text(epsilon)}"
             parts.append(f"{spent}, delta={delta:.2g}")
         return f"HighDimSynthesizer({', '.join(parts)})"
+
+
+def _meta_of(learned: Learned) -> DataFrameMeta | TablesMeta:
+    """What is public about what was learned: one table, or several."""
+    from jupyter_dpsynth.persons.learned import LearnedPersons
+
+    return learned.meta if isinstance(learned, LearnedPersons) else learned.codec.df_meta
 
 
 def _output_generator(seed: int | None) -> np.random.Generator:

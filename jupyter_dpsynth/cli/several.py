@@ -36,6 +36,11 @@ def add_children(parser: Any) -> None:  # noqa: ANN401 - argparse names no type 
         "--most", help="most rows of a person that are used: 'visits=12'; may be repeated", **several
     )
     group.add_argument(
+        "--exactly",
+        help="how many rows every person has, where that is public: 'years=8'; may be repeated",
+        **several,
+    )
+    group.add_argument(
         "--window",
         help="public first and last value of the order: 'visits=2021-01-01,2023-12-31'; may be repeated",
         **several,
@@ -57,7 +62,8 @@ def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str
     from jupyter_dpsynth.metadata.tables import MOST_CHILDREN, Children
 
     given = {
-        name: _by_table(name, getattr(options, name)) for name in ("children", "order", "most", "window")
+        name: _by_table(name, getattr(options, name))
+        for name in ("children", "order", "most", "exactly", "window")
     }
     if not any(given.values()):
         return None
@@ -72,14 +78,18 @@ def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str
     for name, path in given["children"].items():
         tables[name] = open_table(path, reading_of(options))
     events = list(given["children"]) or [first]
-    for option in ("order", "most", "window"):
+    for option in ("order", "most", "exactly", "window"):
         for name in given[option]:
             if name not in events:
                 raise ConfigError(f"--{option} names the table {shown(name)}, which is not among --children.")
     windows = {name: tuple(text.split(",")) for name, text in given["window"].items()}
     children = [
         Children(
-            name, given["order"].get(name), _most(given["most"].get(name, MOST_CHILDREN)), windows.get(name)
+            name,
+            given["order"].get(name),
+            _number("most", given["most"].get(name, str(MOST_CHILDREN))),
+            windows.get(name),
+            _number("exactly", given["exactly"][name]) if name in given["exactly"] else None,
         )
         for name in events
     ]
@@ -96,8 +106,8 @@ def _by_table(option: str, given: list[str]) -> dict[str, str]:
     return found
 
 
-def _most(text: str | int) -> int:
+def _number(option: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ConfigError(f"--most = {shown(text)} is not allowed: write 'visits=12'.") from None
+        raise ConfigError(f"--{option} = {shown(text)} is not allowed: write 'visits=12'.") from None

@@ -197,6 +197,10 @@ class DataFrameMeta:
         hint = did_you_mean(str(name), map(str, self.names))
         raise MetadataError(f"column {name!r} is not in the table.{hint}")
 
+    def to_list(self) -> list[dict[str, Any]]:
+        """JSON-ready form of the columns."""
+        return [column.to_dict() for column in self.columns]
+
     def with_id(self, name: str) -> DataFrameMeta:
         """The same metadata with one column as an identifier.
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
-from jupyter_dpsynth.metadata.columns import ContinuousMeta, DataFrameMeta, DatetimeMeta
+from jupyter_dpsynth.metadata.columns import (
+    CategoricalMeta,
+    ContinuousMeta,
+    DataFrameMeta,
+    DatetimeMeta,
+    IdMeta,
+)
 from jupyter_dpsynth.sources.forms import PANDAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from jupyter_dpsynth.metadata.columns import ColumnMeta
 
 __all__ = ["MOST_CHILDREN", "Children", "TablesMeta", "check_children", "tables_meta"]
 
 MOST_CHILDREN = 12  # of a person in one table, unless declared
 LARGEST_MOST = 64  # the pairs of a person's rows are compared in every step
+#: How columns are called that name rows: visit_id, visitId, 'Visit No', visit_key.
+KEY_LIKE = re.compile(r"(?:^|[_\s.-])(?:id|key|uuid|guid|no|nr|number)$|[a-z](?:Id|ID|Key|No|Nr)$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -30,12 +41,15 @@ class Children:
             they have no order.
         most: Most rows of one person that are used: the first ones. It is public.
         window: Public first and last value of the order; what is outside is moved to the nearest of both.
+        exactly: How many rows every person has, where that is public, as in a panel: it then costs nothing,
+            and every synthetic person has so many. `most` is the same number.
     """
 
     table: str
     order: str | None = None
     most: int = MOST_CHILDREN
     window: Sequence[Any] | None = None
+    exactly: int | None = None
 
     @property
     def column(self) -> str | None:
@@ -64,7 +78,8 @@ class Children:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models: without the window, which the columns have."""
-        return {"table": self.table, "order": self.order, "most": self.most}
+        values = {"table": self.table, "order": self.order, "most": self.most}
+        return values if self.exactly is None else {**values, "exactly": self.exactly}
 
 
 @dataclass(frozen=True)
@@ -90,11 +105,17 @@ class TablesMeta:
             raise TypeError
         return meta
 
-    def with_key(self, name: str) -> TablesMeta:
+    def to_list(self) -> list[Any]:
+        """JSON-ready form: all that is public about the tables, which are told apart by it."""
+        tables = {name: meta.to_list() for name, meta in self.tables.items()}
+        return [tables, [each.to_dict() for each in self.children]]
+
+    def with_id(self, name: str) -> TablesMeta:
         """The same with the column that names the person as an identifier in every table.
 
         Raises:
-            MetadataError: A table has no such column, or it holds neither numbers nor text.
+            MetadataError: A table has no such column, or it holds neither numbers nor text; or rows of two
+                tables belong to each other.
         """
         found = {}
         for table, meta in self.tables.items():
@@ -109,7 +130,33 @@ class TablesMeta:
         for each in self.children:
             if each.column == name:
                 raise MetadataError(f"order of {each.table!r} is {name!r}, which names the person.")
+        self._refuse_third_level(name)
         return TablesMeta(found, self.children, self.parent)
+
+    def _refuse_third_level(self, key: str) -> None:
+        """Raise MetadataError if rows of a table belong to single rows of another one, as names tell.
+
+        What is public decides: names of columns, and what is declared of them.
+        """
+        for first, second in itertools.combinations(self.children, 2):
+            one, two = self.tables[first.table], self.tables[second.table]
+            for name in one.names:
+                if name != key and name in two.names and _names_rows(one[name]) and _names_rows(two[name]):
+                    raise MetadataError(
+                        f"{name!r} is in {first.table!r} and in {second.table!r}, as if rows of one belonged "
+                        "to single rows of the other. Such a third level is not learned: synthetic rows "
+                        f"would not fit each other. Join both tables to one, or drop {name!r} from one of "
+                        "them; or declare its categories if it names something public, such as a hospital."
+                    )
+
+
+def _names_rows(column: ColumnMeta) -> bool:
+    """Whether a column names rows: it is declared to, or is called so and has no declared categories."""
+    if isinstance(column, IdMeta):
+        return True
+    declared = isinstance(column, CategoricalMeta) and column.categories is not None
+    learned_as_name = isinstance(column, ContinuousMeta | CategoricalMeta) and not declared
+    return learned_as_name and bool(KEY_LIKE.search(column.name))
 
 
 def check_children(tables: object, children: Iterable[object]) -> tuple[list[Children], str | None]:
@@ -133,12 +180,7 @@ def check_children(tables: object, children: Iterable[object]) -> tuple[list[Chi
         if each.table not in tables:
             hint = did_you_mean(str(each.table), list(tables))
             raise MetadataError(f"children name the table {shown(each.table)}, which is not given.{hint}")
-        whole = isinstance(each.most, int) and not isinstance(each.most, bool)
-        if not whole or not 1 <= each.most <= LARGEST_MOST:
-            raise MetadataError(
-                f"most = {shown(each.most)} of {each.table!r} is not allowed: give a whole number from 1 to "
-                f"{LARGEST_MOST}."
-            )
+        _check_numbers(each)
         if each.window is not None and each.order is None:
             raise MetadataError(f"window of {each.table!r} is given without an order: name its column.")
     if len(set(names)) < len(names):
@@ -147,9 +189,27 @@ def check_children(tables: object, children: Iterable[object]) -> tuple[list[Chi
     if len(rest) > 1:
         raise MetadataError(
             f"{rest[0]!r} and {rest[1]!r} would both have one row for each person: only one table can. Join "
-            "them, or add the others to children."
+            "them, or add the others to children. A public table of codes (a lookup table) is left out: "
+            "declare its codes as categories, and merge it with the synthetic tables."
         )
-    return [each for each in found if isinstance(each, Children)], rest[0] if rest else None
+    checked = [each for each in found if isinstance(each, Children)]
+    checked = [each if each.exactly is None else replace(each, most=each.exactly) for each in checked]
+    return checked, rest[0] if rest else None
+
+
+def _check_numbers(children: Children) -> None:
+    """Raise MetadataError unless the numbers of rows of a person are whole numbers that fit each other."""
+    exactly = children.exactly
+    for name, value in (("most", children.most), ("exactly", 1 if exactly is None else exactly)):
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_MOST:
+            raise MetadataError(
+                f"{name} = {shown(value)} of {children.table!r} is not allowed: give a whole number from 1 "
+                f"to {LARGEST_MOST}."
+            )
+    if exactly is not None and children.most not in (MOST_CHILDREN, exactly):
+        raise MetadataError(
+            f"most = {children.most} and exactly = {exactly} of {children.table!r} are both given: give one."
+        )
 
 
 def tables_meta(

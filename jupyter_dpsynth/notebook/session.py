@@ -10,6 +10,7 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.training.loading import BackgroundImport, WarmUp
 from jupyter_dpsynth.errors import ConfigError, NotLearnedError
 from jupyter_dpsynth.notebook.output import detect_front_end
+from jupyter_dpsynth.sources.several import SeveralTables
 
 if TYPE_CHECKING:
     import threading
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.kept_models import KeptModel
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.notebook.output import FrontEnd
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
     from jupyter_dpsynth.sources.base import Source
@@ -191,25 +193,28 @@ def current_session() -> Session:
     return session if isinstance(session, Session) else Session(shell)
 
 
-def kept_model_of(config: HighDimConfig, df_meta: DataFrameMeta, table: Source) -> KeptModel | None:
+def kept_model_of(
+    config: HighDimConfig, meta: DataFrameMeta | TablesMeta, table: Source | SeveralTables
+) -> KeptModel | None:
     """The newest model beside the ledger that was learned from this table with these settings, or None.
 
     Args:
         config: The parameters.
-        df_meta: The columns and what is declared of them.
-        table: The private table; it is read only if there are models with these settings.
+        meta: The columns and what is declared of them.
+        table: The private table, or several; they are read only if there are models with these settings.
 
     Privacy:
         The answer follows from the exact rows: it is for the owner, like what the ledger says.
     """
     from jupyter_dpsynth.kept_models import KeptModels
-    from jupyter_dpsynth.sources.identity import identify_table
+    from jupyter_dpsynth.sources.identity import identify_table, joint_content
 
     kept = KeptModels()
-    models = kept.learned_with(config, df_meta)
+    models = kept.learned_with(config, meta)
     if not models:
         return None
-    content = identify_table(table, None, "").content
+    tables = table.values() if isinstance(table, SeveralTables) else [table]
+    content = joint_content([identify_table(each, None, "") for each in tables])
     if content is None:
         return None
     return next((each for each in models if each.content == kept.content_key(content, each.run)), None)

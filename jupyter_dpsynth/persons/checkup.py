@@ -32,7 +32,7 @@ def examine_histories(tables: Mapping[str, pd.DataFrame], meta: TablesMeta, key:
     Privacy:
         Not covered by epsilon: exact figures, for the owner.
     """
-    meta = meta.with_key(key)
+    meta = meta.with_id(key)
     found: list[Finding] = []
     persons = None
     if meta.parent is not None:

@@ -193,7 +193,9 @@ def measure_events(
 
 
 def _numbers(persons: MeasuredTable, children: Children) -> NDArray[np.float64]:
-    """Noisy share of persons with 0, 1, ... events, `[most + 1]`."""
+    """Noisy share of persons with 0, 1, ... events, `[most + 1]`; what is declared of it is public."""
+    if children.exactly is not None:
+        return np.append(np.zeros(children.most), 1.0)
     place = persons.codec.names.index(children.number)
     codec, share = persons.codec.columns[place], persons.reference.shares[place]
     if not isinstance(codec, NumericCodec):

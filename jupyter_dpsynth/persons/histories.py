@@ -74,9 +74,10 @@ def person_meta(meta: TablesMeta, key: str) -> DataFrameMeta:
     table = meta.tables[meta.parent or meta.children[0].table]
     columns: list[ColumnMeta] = list(table.columns) if meta.parent is not None else [table[key]]
     for each in meta.children:
-        columns.append(
-            ContinuousMeta(each.number, "int64", nullable=False, bounds=(0, each.most), decimals=0)
-        )
+        if each.exactly is None:
+            columns.append(
+                ContinuousMeta(each.number, "int64", nullable=False, bounds=(0, each.most), decimals=0)
+            )
         order = meta.order_of(each)
         if isinstance(order, DatetimeMeta):
             dtype = "timedelta64[us]" if order.is_duration else "datetime64[us]"

@@ -45,7 +45,7 @@ def open_tables(
         raise DataError(
             f"df must be a dict of the tables {names}, as they were given to MetaExtractor.extract."
         )
-    meta = meta.with_key(checked.privacy_unit or "")
+    meta = meta.with_id(checked.privacy_unit or "")
     found = {}
     for name, table_meta in meta.tables.items():
         source = open_source(tables[name])

@@ -76,6 +76,8 @@ def make_persons(
     maker, portions = plan_table(learned, persons, generator, **asked)
     df = maker.make(portions, generator)
     for each in meta.children:
+        if each.exactly is not None:
+            df[each.number] = each.exactly
         if each.column is None:
             continue
         some = df[each.number].to_numpy(np.int64) > 0

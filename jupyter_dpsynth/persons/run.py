@@ -215,6 +215,8 @@ def _train(
 def _most_text(children: Children) -> str:
     """How many rows of a person there are, in words."""
     chosen = "by a lot" if children.order is None else f"the first by {children.order!r}"
+    if children.exactly is not None:
+        return f"a person has exactly {children.most} rows in {children.table!r}, as declared"
     return f"a person has at most {children.most} rows in {children.table!r} (of the real ones, {chosen})"
 
 

@@ -14,7 +14,6 @@ from jupyter_dpsynth.files.archive import (
     pack,
     read_arrays,
     unpack,
-    write_file,
 )
 from jupyter_dpsynth.files.jsonschema import check_document, check_part
 from jupyter_dpsynth.metadata.columns import DataFrameMeta, column_meta_from_dict
@@ -30,21 +29,17 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.config import HighDimConfig
 
-__all__ = ["are_persons", "load_persons", "save_persons"]
+__all__ = ["are_persons", "load_persons", "persons_bytes"]
 
 REHEARSED = 20  # persons that are made of a file before it is taken to be sound
 
 
-def save_persons(config: HighDimConfig, learned: LearnedPersons, path: str | Path) -> None:
-    """Write what a synthesizer of several tables has learned.
+def persons_bytes(config: HighDimConfig, learned: LearnedPersons) -> bytes:
+    """The content of the file of a synthesizer of several tables.
 
     Args:
         config: The parameters that it was learned with.
         learned: The privatised state.
-        path: File to write. One that is there is replaced, once the new content is complete.
-
-    Raises:
-        ArtifactError: The file cannot be written.
     """
     document, arrays = model_parts(config, learned)
     events = []
@@ -60,22 +55,20 @@ def save_persons(config: HighDimConfig, learned: LearnedPersons, path: str | Pat
         )
     whole = {
         "persons": {**SYNTHESIZER.head, **document},
-        "tables": {
-            name: [column.to_dict() for column in meta.columns] for name, meta in learned.meta.tables.items()
-        },
+        "tables": {name: meta.to_list() for name, meta in learned.meta.tables.items()},
         "key": learned.key,
         "events": events,
     }
-    write_file(path, pack(SYNTHESIZER_OF_PERSONS, whole, arrays))
+    return pack(SYNTHESIZER_OF_PERSONS, whole, arrays)
 
 
 def are_persons(path: str | Path) -> bool:
-    """Whether a file says that `save_persons` wrote it."""
+    """Whether a file says that it holds what `persons_bytes` gives."""
     return is_saved(SYNTHESIZER_OF_PERSONS, path)
 
 
 def load_persons(path: str | Path) -> tuple[HighDimConfig, LearnedPersons]:
-    """Read what `save_persons` wrote.
+    """Read a file that holds what `persons_bytes` gives.
 
     Raises:
         ArtifactError: The file cannot be read, is of a newer protocol, or damaged.
@@ -89,9 +82,12 @@ def _rebuilt(document: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Le
         name: DataFrameMeta(tuple(map(column_meta_from_dict, columns)))
         for name, columns in document["tables"].items()
     }
-    children = [Children(each["table"], each["order"], each["most"]) for each in document["events"]]
+    children = [
+        Children(each["table"], each["order"], each["most"], exactly=each.get("exactly"))
+        for each in document["events"]
+    ]
     children, parent = check_children(metas, children)
-    meta = tables_meta(metas, children, parent).with_key(document["key"])
+    meta = tables_meta(metas, children, parent).with_id(document["key"])
     codecs = []
     for each in document["events"]:
         check_part(each["codec"], SYNTHESIZER.name, "codec")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
@@ -10,14 +11,14 @@ from jupyter_dpsynth.sources.fingerprint import table_digest
 from jupyter_dpsynth.sources.sketch import RowSketch, hashes_and_sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["columns_of", "identify_table"]
+__all__ = ["columns_of", "identify_table", "joint_content"]
 
 
 def columns_of(source: Source) -> tuple[str, ...]:
@@ -49,3 +50,18 @@ def identify_table(source: Source, dataset: str | None, label: str, *, new: bool
 
     content = table_digest(source, rows())
     return TableIdentity(content, dataset, label, columns_of(source), sketch.packed(), new=new)
+
+
+def joint_content(tables: Sequence[TableIdentity]) -> bytes | None:
+    """The fingerprint of tables that are learned together, in any order; of one table its own.
+
+    Privacy:
+        A function of the exact rows: only the ledger may get it.
+    """
+    contents = [each.content for each in tables if each.content is not None]
+    if len(contents) < len(tables):
+        return None
+    if len(contents) == 1:
+        return contents[0]
+    digests = sorted(hashlib.sha256(content).digest() for content in contents)
+    return hashlib.sha256(b"".join(digests)).digest()

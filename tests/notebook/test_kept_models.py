@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.kept_models import KeptModels
+from jupyter_dpsynth.kept_models import KeptModels, settings_key
 from jupyter_dpsynth.notebook.panel import ConfigPanel
+from jupyter_dpsynth.persistence import model_bytes
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.sources.identity import identify_table
 from jupyter_dpsynth.sources.opening import open_source
@@ -31,7 +32,8 @@ def run(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     with open_source(shell.names["df"]) as source:
         identity = identify_table(source, "patients", "df")
     content, reserved = identity.content, ledger.reserve(identity, 2.0, 1e-6)
-    KeptModels(ledger).keep(reserved, content, learned.config, learned.learned)
+    settings = settings_key(learned.config, learned.df_meta)
+    KeptModels(ledger).keep(reserved, content, settings, model_bytes(learned.config, learned.learned))
     return reserved
 
 

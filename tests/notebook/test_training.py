@@ -228,6 +228,10 @@ def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
     kernel.run(f"%dpsynth save {tmp_path / 'histories.dps'}")
     assert not kernel.run(f"%dpsynth load {tmp_path / 'histories.dps'} -o again").error
     assert "several tables" in kernel.run("%dpsynth compare").error
+    assert "Nothing was spent" in kernel.run("%dpsynth load --last -o kept").text
+    assert kernel.value(
+        "kept.synthesize(50, seed=1)['visits'].equals(histories.synthesize(50, seed=1)['visits'])"
+    )
     assert "is not learned" in kernel.run("%%dpsynth learn patients\norder = {'vists': 'admitted'}").error
     checked = kernel.run(
         "%%dpsynth doctor patients\nprivacy_unit = patient_id\nchildren = {'visits': visits}\n"

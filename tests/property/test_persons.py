@@ -50,7 +50,7 @@ def read(tables, order="admitted"):
     given = {"patients": tables["patients"], "visits": visits.drop(columns="lot")}
     window = ("2021-03-01", "2023-06-30") if order and "admitted" in order else None
     children = Children("visits", order=order, most=3, window=window)
-    meta = MetaExtractor.extract(given, children=[children]).with_key(KEY)
+    meta = MetaExtractor.extract(given, children=[children]).with_id(KEY)
     return read_histories(given, meta, KEY, OwnLots(visits["lot"].to_numpy()))
 
 
@@ -165,6 +165,6 @@ def test_counts_that_are_not_capped_by_person_would_be_found(planted):
 def test_keys_of_different_types_are_one_person():
     tables = hospital(30)
     tables["visits"] = tables["visits"].astype({KEY: "float64"})
-    meta = hospital_meta(tables).with_key(KEY)
+    meta = hospital_meta(tables).with_id(KEY)
     histories = read_histories(tables, meta, KEY, np.random.default_rng(0))
     assert (histories.events[0].number > 0).sum() == tables["visits"][KEY].nunique()

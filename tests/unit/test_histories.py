@@ -16,11 +16,12 @@ from jupyter_dpsynth import (
     MetaExtractor,
 )
 from jupyter_dpsynth.evaluation.histories import compare_histories
+from jupyter_dpsynth.kept_models import KeptModels
 from jupyter_dpsynth.persons.checkup import examine_histories
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.sources.base import FrameSource
-from jupyter_dpsynth.sources.identity import identify_table
+from jupyter_dpsynth.sources.identity import identify_table, joint_content
 from tests.support.hospital import hospital, hospital_meta
 
 KEY = "patient_id"
@@ -311,3 +312,99 @@ def test_a_table_of_events_that_is_learned_by_itself_afterwards_counts_too():
     assert ledger.account(visits).runs == 1
     other = identify_table(FrameSource(tables["visits"]), None, "visits", new=True)
     assert ledger.account(other).runs == 0  # unless the user says that these are other people
+
+
+def test_rows_that_belong_to_rows_of_another_table_are_refused_before_anything_is_spent():
+    tables = hospital(60)
+    tables["visits"]["visit_id"] = np.arange(len(tables["visits"]))
+    tables["drugs"] = tables["visits"][[KEY, "visit_id", "diagnosis"]]
+    children = [Children("visits", order="admitted"), Children("drugs")]
+    before = str(PrivacyLedger().summary())
+
+    def learn(tables, **declared):
+        synthesizer = HighDimSynthesizer(
+            MetaExtractor.extract(tables, children=children, **declared), config(epsilon=0.1)
+        )
+        synthesizer.learn(tables)
+
+    with pytest.raises(MetadataError, match=r"'visit_id' is in 'visits' and in 'drugs'.* third level"):
+        learn(tables)
+    named = {name: df.rename(columns={"visit_id": "stay"}) for name, df in tables.items()}
+    with pytest.raises(MetadataError, match="'stay' is in"):
+        learn(named, ids={"visits": ["stay"], "drugs": ["stay"]})
+    assert str(PrivacyLedger().summary()) == before
+    public = {
+        name: df.assign(visit_id=df["visit_id"] % 2) if name != "patients" else df
+        for name, df in tables.items()
+    }
+    both = {name: df.astype({"visit_id": str}) if name != "patients" else df for name, df in public.items()}
+    declared = {"visit_id": ["0", "1"]}
+    with pytest.raises(DataError, match="too few persons"):  # a public name is learned
+        learn(both, categories={"visits": declared, "drugs": declared})
+
+
+def test_a_public_table_of_codes_is_left_out_and_fits_by_its_declared_codes():
+    tables = hospital(800, seed=9)
+    codes = pd.DataFrame({"diagnosis": ["heart", "injury", "lung"], "chapter": ["IX", "XIX", "X"]})
+    with pytest.raises(MetadataError, match="lookup table"):
+        MetaExtractor.extract({**tables, "codes": codes}, children=[Children("visits", order="admitted")])
+    declared = {"visits": {"diagnosis": codes["diagnosis"].tolist()}}
+    meta = MetaExtractor.extract(tables, children=[Children("visits", order="admitted")], categories=declared)
+    made = HighDimSynthesizer(meta, config()).learn(tables).synthesize(300, seed=1)["visits"]
+    assert made.merge(codes, on="diagnosis", validate="many_to_one").shape[0] == len(made) > 0
+
+
+def panel(persons=700, years=4, seed=0):
+    random = np.random.default_rng(seed)
+    level = random.normal(2, 0.5, persons)
+    rows = pd.DataFrame(
+        {KEY: np.repeat(np.arange(persons), years), "year": 1980 + np.arange(persons * years) % years}
+    )
+    rows["wage"] = (np.repeat(level, years) + random.normal(0, 0.2, len(rows))).round(2)
+    rows["union"] = random.random(len(rows)) < 0.3
+    return {"years": rows}
+
+
+def test_a_panel_has_exactly_as_many_rows_of_each_person_as_declared(tmp_path):
+    tables = panel()
+    children = [Children("years", order="year", exactly=4, window=(1980, 1983))]
+    meta = MetaExtractor.extract(tables, children=children)
+    assert meta.children[0].most == 4
+    synthesizer = HighDimSynthesizer(meta, config()).learn(tables)
+    assert "years.number" not in synthesizer.codec.names  # costs nothing
+    assert any("exactly 4 rows in 'years'" in text for text in synthesizer.receipt.imposed)
+    made = synthesizer.synthesize(500, seed=1)["years"]
+    assert (made.groupby(KEY).size() == 4).all()
+    assert made[KEY].nunique() == 500
+    assert made["year"].between(1980, 1983).all()
+    synthesizer.save(tmp_path / "model.dps")
+    again = HighDimSynthesizer.load(tmp_path / "model.dps").synthesize(500, seed=1)["years"]
+    assert again.equals(made)
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        ("exactly = 0", {"exactly": 0}),
+        ("exactly = 2.5", {"exactly": 2.5}),
+        ("both given", {"exactly": 3, "most": 4}),
+    ],
+)
+def test_an_exact_number_that_is_none_is_refused(words, values):
+    with pytest.raises(MetadataError, match=words):
+        MetaExtractor.extract(panel(10), children=[Children("years", order="year", **values)])
+
+
+def test_a_model_of_several_tables_is_kept_for_a_kernel_that_restarts(tmp_path):
+    tables, ledger = hospital(600), PrivacyLedger(tmp_path / "ledger.sqlite3")
+    synthesizer = HighDimSynthesizer(hospital_meta(tables), config(steps=3)).learn(tables, ledger=ledger)
+    kept = KeptModels(ledger)
+    (model,) = kept.learned_with(synthesizer.config, hospital_meta(tables))
+    assert model.run == synthesizer.kept
+    made = HighDimSynthesizer.load(model.path).synthesize(100, seed=1)
+    assert made["visits"].equals(synthesizer.synthesize(100, seed=1)["visits"])
+    sources = {name: identify_table(FrameSource(df), None, name) for name, df in tables.items()}
+    assert model.content == kept.content_key(joint_content([*sources.values()]), model.run)
+    fewer = identify_table(FrameSource(tables["visits"].iloc[1:]), None, "visits")
+    assert model.content != kept.content_key(joint_content([sources["patients"], fewer]), model.run)
+    assert kept.learned_with(synthesizer.config, hospital_meta(tables, most=5)) == []

@@ -8,8 +8,9 @@ import pytest
 
 from jupyter_dpsynth import cli
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.kept_models import KeptModels
+from jupyter_dpsynth.kept_models import KeptModels, settings_key
 from jupyter_dpsynth.metadata import MetaExtractor
+from jupyter_dpsynth.persistence import model_bytes
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -29,10 +30,15 @@ def kept(tmp_path):
     return KeptModels(PrivacyLedger(tmp_path / "own" / "ledger.sqlite3"))
 
 
+def put(kept, run, content, learned):
+    packed = model_bytes(learned.config, learned.learned)
+    kept.keep(run, content, settings_key(learned.config, learned.df_meta), packed)
+
+
 def keep(kept, learned, name="patients", content=CONTENT, age=0):
     """Keep a model under a run of its own; returns the run."""
     run = kept._ledger.reserve(TableIdentity(content, name, columns=("a",)), 2.0, 1e-6)
-    kept.keep(run, content, learned.config, learned.learned)
+    put(kept, run, content, learned)
     path = kept.find(run).path
     os.utime(path, (path.stat().st_mtime - age,) * 2)
     return run
@@ -90,11 +96,11 @@ def test_the_oldest_models_make_room(kept, learned, monkeypatch):
 
 def test_nothing_is_kept_if_the_user_says_so(kept, learned, monkeypatch):
     monkeypatch.setenv("JUPYTER_DPSYNTH_KEEP_MB", "0")
-    kept.keep("0" * 32, CONTENT, learned.config, learned.learned)
+    put(kept, "0" * 32, CONTENT, learned)
     assert kept.all() == []
     monkeypatch.setenv("JUPYTER_DPSYNTH_KEEP_MB", "much")
     with pytest.raises(ConfigError, match="JUPYTER_DPSYNTH_KEEP_MB = 'much' is not allowed"):
-        kept.keep("0" * 32, CONTENT, learned.config, learned.learned)
+        put(kept, "0" * 32, CONTENT, learned)
 
 
 def test_models_are_deleted_one_by_one_or_all(kept, learned):

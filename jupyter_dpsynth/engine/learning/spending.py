@@ -14,7 +14,7 @@ from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
 from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
 from jupyter_dpsynth.privacy.ledger.datasets import label_of
 from jupyter_dpsynth.reports import StopReason
-from jupyter_dpsynth.sources.identity import identify_table
+from jupyter_dpsynth.sources.identity import identify_table, joint_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -78,9 +78,7 @@ class LedgerEntry:
         return self.config.differential_privacy and not self.test_only
 
     def _identity(self, source: Source, *, new: bool = False) -> TableIdentity:
-        identity = identify_table(source, self._dataset, self._label, new=new)
-        self.content = identity.content
-        return identity
+        return identify_table(source, self._dataset, self._label, new=new)
 
     def reserve(
         self, source: Source, progress: RunProgress, together: Mapping[str, Source] | None = None
@@ -112,6 +110,7 @@ class LedgerEntry:
         ]
         account = self.ledger.account(identity, further, others)
         progress.report(ledger=account.sentence(epsilon, config.unit_text))
+        self.content = joint_content([identity, *others])
         # an earlier run's delta tells about how many rows there are
         delta = config.delta or max(NOMINAL_DELTA, account.run_delta)
         self.run = self.ledger.reserve(

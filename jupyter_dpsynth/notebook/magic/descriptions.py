@@ -32,7 +32,7 @@ __all__ = ["COMMANDS", "SCHEMA_NAMES", "TABLE_NAMES", "Command", "Option"]
 #: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
 SCHEMA_NAMES = ("bounds", "categories", "decimals", "missing", "hierarchy", "ids", "ignore", "schema")
 #: Besides, to learn several tables of the same persons, or the rows of a person in order.
-TABLE_NAMES = ("children", "order", "most_children", "window")
+TABLE_NAMES = ("children", "order", "most_children", "window", "exactly")
 
 
 _REPORT = Option("output", "NAME", "Name of the variable for the report.", "o")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
     from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.sources.base import Source
+    from jupyter_dpsynth.sources.several import SeveralTables
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["kept_words", "load", "models", "take_kept_model"]
@@ -80,7 +81,11 @@ def kept_words() -> list[str]:
 
 
 def take_kept_model(
-    session: Session, parsed: ParsedLine, synthesizer: HighDimSynthesizer, table: Source, name: str
+    session: Session,
+    parsed: ParsedLine,
+    synthesizer: HighDimSynthesizer,
+    table: Source | SeveralTables,
+    name: str,
 ) -> bool:
     """Take the kept model of the same table and settings, if the line says so or the user wants it.
 
@@ -88,7 +93,7 @@ def take_kept_model(
         session: Whose variables.
         parsed: The line of `learn`.
         synthesizer: What would be learned.
-        table: The private table.
+        table: The private table, or several.
         name: The variable for the synthesizer.
 
     Returns:
@@ -106,9 +111,8 @@ def take_kept_model(
         raise ConfigError("--reuse and --again are both given: give one of them.")
     if "again" in parsed.options:
         return False
-    model = shielded(
-        lambda: kept_model_of(synthesizer.config, synthesizer.df_meta, table), "reading the table failed"
-    )
+    meta = synthesizer.tables_meta or synthesizer.df_meta
+    model = shielded(lambda: kept_model_of(synthesizer.config, meta, table), "reading the table failed")
     if model is None:
         return False
     if "reuse" not in parsed.options:

@@ -41,9 +41,9 @@ def learn(session: Session, parsed: ParsedLine) -> None:
     name = variable_name(parsed.options.get("output", DEFAULT_NAME), "--output", namespace)
     dataset, label = dataset_of(session, parsed)
     synthesizer, table = _prepare(session, parsed)
+    if take_kept_model(session, parsed, synthesizer, table, name):
+        return
     if not isinstance(table, SeveralTables):
-        if take_kept_model(session, parsed, synthesizer, table, name):
-            return
         _ask_if_empty(parsed, synthesizer, table)
     run = TrainingRun(synthesizer, table, name, dataset, label, answers_of(parsed))
     background = "background" in parsed.options
@@ -119,7 +119,7 @@ def _prepare(session: Session, parsed: ParsedLine) -> tuple[HighDimSynthesizer, 
         if several is not None:
             tables, meta = several
             synthesizer = HighDimSynthesizer(meta, config=config)
-            meta.with_key(config.privacy_unit or "")
+            meta.with_id(config.privacy_unit or "")
             opened.pop_all()
             return synthesizer, tables
         df_meta = meta_of(session, parsed, table, schema)
