@@ -10,23 +10,9 @@ from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.metadata.tables import Children
 from jupyter_dpsynth.persons.histories import read_histories
 from jupyter_dpsynth.persons.measuring import PARTS, capped_counts, pair_parts
-from tests.support.hospital import hospital, hospital_meta
+from tests.support.hospital import OwnLots, hospital, hospital_meta
 
 KEY = "patient_id"
-
-
-class OwnLots:
-    """Draws the lot of every row from the row itself, so that it is the same in both of two tables."""
-
-    def __init__(self, lots):
-        self._lots = lots
-
-    def random(self, size):
-        assert size == len(self._lots)
-        return self._lots
-
-    def bytes(self, count):
-        return b"\7" * count
 
 
 def odd_hospital(seed):

@@ -1,0 +1,261 @@
+"""Mistakes in releases, each planted in a double of the real function: they cost too much, or pass by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_dpsynth.engine.measuring import (
+    categories,
+    interactions,
+    marginals,
+    measure,
+    numbers,
+    orderings,
+    reading,
+    resolution,
+)
+from jupyter_dpsynth.engine.model.plan import (
+    DIFFERENCES,
+    INTERACTIONS,
+    MARGINALS,
+    NAMED_TABLES,
+    ORDERINGS,
+    PAIRS,
+    RARE_CATEGORIES,
+    RESOLUTION_HISTOGRAMS,
+    ROW_COUNT,
+    STRENGTHS,
+    VALUE_HISTOGRAMS,
+)
+from jupyter_dpsynth.engine.model.reference import dependence_from, pair_distances
+from jupyter_dpsynth.evaluation import private
+from jupyter_dpsynth.inference import asking
+from jupyter_dpsynth.inference.asking import JOINT_TABLE
+from jupyter_dpsynth.persons import events as persons_events
+from jupyter_dpsynth.persons import measuring as persons_measuring
+from jupyter_dpsynth.persons import run as persons_run
+from jupyter_dpsynth.persons.planning import FOLLOWED
+from jupyter_dpsynth.privacy.releases import ROW_PARTS, Allowance
+from jupyter_dpsynth.sources.base import FrameSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+from tests.support.release_cases import ROWS
+
+
+def twice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What is counted is counted twice."""
+    return lambda *arguments, **options: 2 * function(*arguments, **options)
+
+
+def rows_twice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """All rows are read twice."""
+    return lambda codes, *others, **options: function(np.concatenate([codes, codes]), *others, **options)
+
+
+def cells_twice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The exact counts of every column's cells are twice what they are."""
+    return lambda exact, *others: function([2 * each for each in exact], *others)
+
+
+def scores_twice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A score's sensitivity is 2: the L1 norm of the sums and not half of it."""
+
+    def scored(*arguments: Any) -> Any:
+        found, scores = function(*arguments)
+        return found, 2 * scores
+
+    return scored
+
+
+def found_twice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Every value that is found counts twice."""
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        counted = function(*arguments, **options)
+        return replace(counted, counts=2 * counted.counts)
+
+    return count
+
+
+def differences_twice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Every difference of two dates counts twice."""
+
+    def read(*arguments: Any, **options: Any) -> Any:
+        lengths, missing = function(*arguments, **options)
+        return np.sort(np.append(lengths, lengths)), missing
+
+    return read
+
+
+def capped_by_row(_: Callable[..., Any]) -> Callable[..., Any]:
+    """All rows of a person count, and not only as many as its cap."""
+    return lambda codes, person, size, cap: (
+        np.bincount(codes[codes >= 0], minlength=size) * int(persons_measuring.PARTS // cap)
+    )
+
+
+def without_noise(_: Callable[..., Any]) -> Callable[..., Any]:
+    """Counts pass by the door."""
+    return lambda allowance, exact, parts=1: np.asarray(exact) / parts
+
+
+def figures_twice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """All figures are released twice as large."""
+    return lambda allowance, exact, parts=1: function(allowance, 2 * exact, parts) / 2
+
+
+def best(_: Callable[..., Any]) -> Callable[..., Any]:
+    """The highest score is chosen, without noise."""
+    return lambda allowance, exact, parts=1: int(np.argmax(exact))
+
+
+def exact_losses(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How many rows had to be moved is told as it is."""
+
+    def measured(exact: Any, discovered: Any, allowance: Any) -> Any:
+        counts, variances, _ = function(exact, discovered, allowance)
+        sizes = [each.codec.size for each in discovered]
+        return counts, variances, [own[size:] for own, size in zip(exact, sizes, strict=True)]
+
+    return measured
+
+
+def exact_parents(function: Callable[..., Any]) -> Callable[..., Any]:
+    """On which others a column depends is chosen by exact distances."""
+
+    def measured(codes: Any, sizes: Any, shares: Any, rows: float, releases: Any) -> Any:
+        _, noise = function(codes, sizes, shares, rows, releases)
+        return dependence_from(
+            pair_distances(codes, sizes, shares, rows) / ROW_PARTS, len(sizes), rows
+        ), noise
+
+    return measured
+
+
+def exact_pairs(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which pairs are compared follows from exact values."""
+
+    def measured(source: Any, codec: Any, reference: Any, releases: Any) -> Any:
+        dependence = np.corrcoef(codec.encode(source.described).T)
+        return function(source, codec, replace(reference, dependence=np.abs(dependence)), releases)
+
+    return measured
+
+
+def exact_histories(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What of a history its next event depends on is chosen by exact distances."""
+    at = SimpleNamespace(counts=lambda exact, parts: exact / parts)
+    return lambda *arguments: function(*arguments[:-1], at)
+
+
+def exact_shares(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which events end a history is decided by exact counts."""
+
+    def measured(codes: Any, person: Any, size: int, cap: float, allowance: Allowance) -> Any:
+        function(codes, person, size, cap, allowance)
+        return persons_measuring.capped_counts(codes, person, size, cap) / persons_measuring.PARTS
+
+    return measured
+
+
+def length_twice(_: property) -> property:
+    """All rows count twice."""
+    return property(lambda own: 2 * len(own.described))
+
+
+def levels_twice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How finely a moment is recorded counts twice."""
+    return lambda part: np.tile(function(part), 2)
+
+
+def published_by_counts(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which categories are published is decided by exact counts."""
+
+    def measured(self: Any, allowance: Allowance, delta: float) -> None:
+        function(self, allowance, delta)
+        self._published = self._exact[:-1] > ROWS / 100
+
+    return measured
+
+
+def number_as_it_is(_: Callable[..., Any]) -> Callable[..., Any]:
+    """The number of persons leaves without noise."""
+    return lambda histories, *_: float(len(histories.df))
+
+
+def table_twice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """All rows are encoded twice."""
+
+    def encoded(source: Any, codec: Any) -> Any:
+        codes = function(source, codec).codes
+        return SimpleNamespace(codes=np.concatenate([codes, codes]))
+
+    return encoded
+
+
+def predictions_twice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Every right prediction counts twice."""
+    return lambda *arguments: twice(function(*arguments))
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A mistake.
+
+    Attributes:
+        case: In which case it shows.
+        names: Of the measurements that it is about.
+        place: Where it is planted: a module or a class,
+        function: and the function there.
+        plant: Makes the mistaken one of the real one.
+    """
+
+    case: str
+    names: tuple[str, ...]
+    place: Any
+    function: str
+    plant: Callable[[Any], Any]
+
+    def __str__(self) -> str:
+        return f"{self.plant.__name__} in {self.function} of {self.case}"
+
+
+EVALUATED = ("columns", "pairs", "independent pairs")
+BUGS = (
+    Bug("row count", (ROW_COUNT,), FrameSource, "rows", length_twice),
+    Bug("row count", (ROW_COUNT,), Allowance, "counts", without_noise),
+    Bug("one table", (RESOLUTION_HISTOGRAMS,), resolution, "_level_of_moments", levels_twice),
+    Bug("one table", (VALUE_HISTOGRAMS,), categories, "_declared_counts", twice),
+    Bug("one table", (VALUE_HISTOGRAMS,), numbers, "count_in", twice),
+    Bug("one table", (VALUE_HISTOGRAMS, RARE_CATEGORIES), categories, "_count_values", found_twice),
+    Bug("one table", (RARE_CATEGORIES,), categories.CategorySearch, "measure", published_by_counts),
+    Bug("one table", (DIFFERENCES,), reading, "_sorted_differences", differences_twice),
+    Bug("one table", (MARGINALS,), measure, "measure_one_way", cells_twice),
+    Bug("one table", (MARGINALS,), measure, "measure_one_way", exact_losses),
+    Bug("one table", (PAIRS,), marginals, "pair_distances", twice),
+    Bug("one table", (PAIRS,), measure, "measure_pairs", exact_parents),
+    Bug("one table", (NAMED_TABLES,), measure, "measure_tables", rows_twice),
+    Bug("one table", (ORDERINGS,), orderings, "_sides", twice),
+    Bug("one table", (ORDERINGS,), measure, "measure_orderings", exact_pairs),
+    Bug("interactions", (INTERACTIONS, STRENGTHS), interactions, "interaction_scores", scores_twice),
+    Bug("interactions", (INTERACTIONS,), Allowance, "choose", best),
+    Bug("interactions", (STRENGTHS,), Allowance, "counts", without_noise),
+    Bug("interactions", (STRENGTHS,), Allowance, "counts", figures_twice),
+    Bug("persons", (ROW_COUNT,), persons_run, "_count", number_as_it_is),
+    Bug("persons", (MARGINALS, FOLLOWED), persons_measuring, "capped_counts", capped_by_row),
+    Bug("persons", (FOLLOWED,), persons_events, "measure_shares", exact_shares),
+    Bug("persons", (PAIRS,), persons_measuring, "pair_parts", twice),
+    Bug("persons", (PAIRS,), persons_events, "measure_event_pairs", exact_histories),
+    Bug("question", (JOINT_TABLE,), asking, "encode_table", table_twice),
+    Bug("question", (JOINT_TABLE,), Allowance, "counts", without_noise),
+    Bug("evaluation", EVALUATED, private.PrivateEvaluation, "whole_distances", twice),
+    Bug("evaluation", ("prediction",), private, "prediction_counter", predictions_twice),
+    Bug("evaluation", (*EVALUATED, "prediction", ROW_COUNT), Allowance, "counts", without_noise),
+)
