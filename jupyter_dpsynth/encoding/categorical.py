@@ -129,7 +129,7 @@ class CategoryCodec:
             return self._categorical(values, index)
         if not self.meta.nullable or not (index == len(values) - 1).any():
             values = values[:-1]
-        return build_series(self._typed(values), self.meta).take(index).reset_index(drop=True)
+        return _repeated(build_series(self._typed(values), self.meta), index)
 
     def _typed(self, values: list[Any]) -> Any:  # noqa: ANN401 - a list or an array
         # an object array keeps mixed values apart: a list would turn [True, 'other'] into text
@@ -177,6 +177,20 @@ class CategoryCodec:
                 f"the pooled categories of column {shown(column.name)} contradict each other."
             )
         return cls(column, pool_weights=weights, **names)
+
+
+def _repeated(values: pd.Series, places: NDArray[np.int64]) -> pd.Series:
+    """The values at these places.
+
+    Texts that Arrow stores are taken by Arrow itself: pandas takes them from an array in chunks, which is
+    several times slower.
+    """
+    if getattr(values.dtype, "storage", "") != "pyarrow":
+        return values.take(places).reset_index(drop=True)
+    import pyarrow as pa
+
+    texts = pa.array(values, pa.large_string(), from_pandas=True)
+    return pd.Series(values.dtype.__from_arrow__(texts.take(pa.array(places))))
 
 
 def _pack(value: Any) -> Any:  # noqa: ANN401 - any category value

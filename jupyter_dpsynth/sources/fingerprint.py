@@ -110,25 +110,32 @@ def hash_columns(
     rows = np.zeros(len(df), dtype=np.uint64)
     kept = {}
     for position, name in enumerate(text_hashes([str(name) for name in df.columns])):
-        values = value_hashes(df.iloc[:, position])
+        places, values = _distinct_hashes(df.iloc[:, position])
         # mixed with the name before it is added: columns may change places, values may not
-        rows += mix(values ^ name)
+        mixed = mix(values ^ name)
+        rows += mixed if places is None else mixed[places]
         if position in wanted:
-            kept[position] = values
+            kept[position] = values if places is None else values[places]
     return rows, kept
 
 
 def value_hashes(series: pd.Series) -> NDArray[np.uint64]:
     """One hash per value, uint64 `[n]`; equal values have equal hashes."""
+    places, hashes = _distinct_hashes(series)
+    return hashes if places is None else hashes[places]
+
+
+def _distinct_hashes(series: pd.Series) -> tuple[NDArray[np.int64] | None, NDArray[np.uint64]]:
+    """Hashes of the distinct values, and whose each row has, `[n]`; or None, and the hash of every row."""
     if pd.api.types.is_numeric_dtype(series.dtype):
         numbers = number_values(series) + 0.0  # minus zero is zero
-        return np.where(np.isnan(numbers), MISSING, mix(numbers.view(np.uint64)))
+        return None, np.where(np.isnan(numbers), MISSING, mix(numbers.view(np.uint64)))
     if series.dtype.kind in "mM" or str(getattr(series.dtype, "pyarrow_dtype", "")) in DAYS:
         moments, missing = stored_times(series)
-        return np.where(missing, MISSING, mix(moments.view(np.uint64)))
+        return None, np.where(missing, MISSING, mix(moments.view(np.uint64)))
     codes, values = factorize(series)
-    hashes = np.append(text_hashes([as_text(value) for value in values]), MISSING)
-    return hashes[codes]  # code -1, a missing value, is the last one
+    # code -1, a missing value, is the last one
+    return codes, np.append(text_hashes([as_text(value) for value in values]), MISSING)
 
 
 def text_hashes(texts: list[str]) -> NDArray[np.uint64]:

@@ -62,6 +62,32 @@ def test_one_way_tables_follow_what_was_measured_rather_than_the_model(wide, mon
         assert (seen[share == 0] == 0).all()
 
 
+def test_cells_that_never_appear_change_nothing_for_others():
+    """Nothing is computed for them, wherever they are among a column's cells."""
+    model = random_model([3, 4, 3])
+    joint = exact_joint(model)
+    joint[:, [0, 2]] = 0
+    joint /= joint.sum()
+    codes = generate_codes(model, one_ways(joint), 20_000, np.random.default_rng(1))
+    assert set(np.unique(codes[:, 1])) == {1, 3}
+    assert np.abs(list(pair_errors(codes, joint))).max() < 0.02
+
+
+def test_pairs_are_steered_only_where_many_interact(monkeypatch):
+    """Elsewhere nearly all pairs are others, which steering does not touch, and it takes most of the time."""
+
+    def drawn(parents):
+        model = random_model([3] * 12, parents=parents)
+        shares = [np.full(3, 1 / 3)] * 12
+        steered = generate_codes(model, shares, 2_000, np.random.default_rng(0))
+        with monkeypatch.context() as never:
+            never.setattr(generation, "STEERED_WIDTH", 0)
+            return np.array_equal(steered, generate_codes(model, shares, 2_000, np.random.default_rng(0)))
+
+    assert drawn(1)
+    assert not drawn(6)
+
+
 @pytest.mark.parametrize("rows", [1, 63, 64, 65])
 @pytest.mark.parametrize("sizes", [[5], [1, 1], [2, 300]])
 def test_any_number_of_rows_and_columns(rows, sizes):

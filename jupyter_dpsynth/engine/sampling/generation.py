@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from jupyter_dpsynth.engine.sampling.order import drawing_order
+from jupyter_dpsynth.engine.sampling.order import CellLines, drawing_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -50,6 +50,7 @@ NEVER = -(2.0**28)  # logit of a cell that must not appear
 STEER_SHARES = 1 / 2  # of a cell's surplus that the next block is asked to mend
 STEER_PAIRS = 1 / 8  # of a pair's; what its column's other pairs ask for adds up
 STEERED_WIDTH = 1024  # with more cells than this only the one-way tables are steered
+STEERED_PAIRS = 1 / 4  # of all pairs of columns: where fewer interact, the error is that of the others
 SETTLED_BLOCKS = 16  # after so many blocks the expected shares of pairs are known well enough
 LARGEST_CORRECTION = 4.0  # nats
 CALIBRATION_BLOCKS, CALIBRATION_ROWS = 128, 256
@@ -96,7 +97,9 @@ def generate_codes(
 
 def _steers_pairs(model: TabularModel) -> bool:
     """Whether pairs of cells are steered, beside single ones."""
-    return model.layout.width <= STEERED_WIDTH
+    scale = model.layout.scale
+    interacting = int(np.count_nonzero(scale))
+    return model.layout.width <= STEERED_WIDTH and interacting >= STEERED_PAIRS * math.comb(len(scale), 2)
 
 
 class _Chain:
@@ -117,8 +120,11 @@ class _Chain:
         generator: np.random.Generator,
     ) -> None:
         self.layout, self.generator = model.layout, generator
-        layers = 2 if _steers_pairs(model) else 1
-        self.groups = [_Group(model, shares, columns, order.parents, layers) for columns in order.groups]
+        layers, lines = 2 if _steers_pairs(model) else 1, CellLines(model.layout, shares)
+        self._lines = lines.count
+        self.groups = [
+            _Group(model, shares, columns, order.parents, lines, layers) for columns in order.groups
+        ]
 
     def draw(
         self,
@@ -134,7 +140,7 @@ class _Chain:
             progress: Told how many more rows are done.
         """
         rows = max((end - start for start, end, _ in bounds), default=0)
-        lines = 2 + self.layout.inputs
+        lines = self._lines
         room = np.empty(lines * rows, dtype=np.float32)
         scratch = _Scratch(max(group.room for group in self.groups) * rows)
         for start, end, parts in bounds:
@@ -144,17 +150,19 @@ class _Chain:
             points = self.generator.random((len(self.layout.sizes), end - start), dtype=np.float32)
             for group in self.groups:
                 chosen = group.draw(block, codes, points[group.columns], parts, scratch)
-                for column, cells in zip(group.columns, chosen, strict=True):
-                    codes[:, column] = cells
+                for column, cells, found in zip(group.columns, group.cells, chosen, strict=True):
+                    codes[:, column] = found if cells[-1] < len(cells) else cells[found]
             if progress is not None:
                 progress(end - start)
 
     def bias(self) -> NDArray[np.float64]:
         """Biases `[D]` in units, as they are steered by now."""
-        out = np.zeros(self.layout.width)
+        out, offsets = np.zeros(self.layout.width), self.layout.offsets
         for group in self.groups:
-            real = group.own <= self.layout.width
-            out[group.own[real] - 1] = group.weights[-1, :, :, 0][real]
+            for column, cells, bias in zip(
+                group.columns, group.cells, group.weights[-1, :, :, 0], strict=True
+            ):
+                out[offsets[column] + cells] = bias[: len(cells)]
         return out
 
 
@@ -213,11 +221,12 @@ class _Group:
         shares: Share of each cell of each column that the table is to have.
         columns: Places of the columns, `[G]`.
         parents: On which columns each column of the table depends.
+        lines: Which line is which cell.
         layers: 2 to steer pairs, 1 not to.
 
     Attributes:
         columns: Places of the columns.
-        own: Lines of their cells among the one-hot rows, `[G, c]`; the last line where there is none.
+        cells: The cells of each column that may appear.
         weights: Biases and then weights in units, `[layers, G, c, P]`: the model's own, the steered last.
         room: Most numbers for each row in an array that is worked on.
     """
@@ -228,29 +237,30 @@ class _Group:
         shares: Sequence[NDArray[np.float64]],
         columns: NDArray[np.intp],
         parents: Sequence[NDArray[np.intp]],
+        lines: CellLines,
         layers: int,
     ) -> None:
         layout, offsets = model.layout, model.layout.offsets
-        self.columns, zeros = columns, 1 + layout.inputs
+        self.columns, self.cells = columns, [lines.cells[column] for column in columns]
+        self._own = [lines.of[column] for column in columns]
         self._features = [each for column in columns for each in layout.derived_inputs(column)]
-        lines = [[np.zeros(1, np.int64)] for _ in columns]
-        for own, column in zip(lines, columns, strict=True):
-            own += [1 + np.arange(offsets[parent], offsets[parent + 1]) for parent in parents[column]]
-            own += [1 + np.arange(inputs.start, inputs.stop) for _, inputs in layout.derived_inputs(column)]
-        inputs = [np.concatenate(own) for own in lines]
-        shape = len(columns), int(layout.sizes[columns].max()), max(map(len, inputs))
-        self._lines = np.full((shape[0], shape[2]), zeros)
-        self.own = np.full(shape[:2], zeros)
+        self._derived = lines.derived
+        inputs = [lines.inputs(column, parents[column]) for column in columns]
+        shape = len(columns), max(map(len, self.cells)), 1 + max(len(own) for own, _ in inputs)
+        self._lines = np.full((shape[0], shape[2]), lines.count - 1)
+        self._lines[:, 0] = 0
         self._share, self._bias = np.zeros(shape[:2]), np.full(shape[:2], np.float32(NEVER))
         weights = np.zeros(shape, np.float32)
-        for place, (column, used) in enumerate(zip(columns, inputs, strict=True)):
-            first, end = offsets[column : column + 2]
-            self._lines[place, : len(used)] = used
-            self.own[place, : end - first] = 1 + np.arange(first, end)
-            self._share[place, : end - first] = shares[column]
-            bias = _to_units(model.bias[first:end])
-            self._bias[place, : end - first] = np.where(shares[column] == 0, np.float32(NEVER), bias)
-            weights[place, : end - first, 1 : len(used)] = _to_units(model.weights[used[1:] - 1, first:end].T)
+        for place, (column, cells, (own, sources)) in enumerate(
+            zip(columns, self.cells, inputs, strict=True)
+        ):
+            outputs = offsets[column] + cells
+            self._lines[place, 1 : 1 + len(own)] = own
+            self._share[place, : len(cells)] = shares[column][cells]
+            self._bias[place, : len(cells)] = _to_units(model.bias[outputs])
+            weights[place, : len(cells), 1 : 1 + len(own)] = _to_units(
+                model.weights[np.ix_(sources, outputs)].T
+            )
         self._in_line = len(columns) == 1 and np.array_equal(self._lines[0], np.arange(shape[2]))
         self.steers_pairs = layers == 2 and shape[2] > 1
         self.weights = np.repeat(weights[None], layers, axis=0)
@@ -268,8 +278,8 @@ class _Group:
     ) -> NDArray[np.float32]:
         """What the cells depend on, one-hot below a row of ones, `[G, P, rows]`."""
         for feature, inputs in self._features:
-            cells = np.arange(feature.size)[:, None]
-            np.equal(cells, feature.codes(codes), out=drawn[1 + inputs.start : 1 + inputs.stop])
+            own = drawn[self._derived + inputs.start : self._derived + inputs.stop]
+            np.equal(np.arange(feature.size)[:, None], feature.codes(codes), out=own)
         if self._in_line:
             return drawn[None, : self._lines.shape[1]]
         out = scratch.inputs(*self._lines.shape, drawn.shape[1])
@@ -286,7 +296,7 @@ class _Group:
         """Draw the cells of a block, `[G, rows]`.
 
         Args:
-            drawn: One-hot rows below a row of ones, `[2 + I, rows]`; these columns' part is filled in.
+            drawn: One-hot rows below a row of ones, `[lines, rows]`; these columns' part is filled in.
             codes: Codes of the rows, `[rows, m]`, known as far as these columns depend on them.
             points: Uniform in [0, 1), `[G, rows]`.
             parts: In how many equal parts rows are multiplied.
@@ -317,9 +327,8 @@ class _Group:
         # a cell is chosen if its height is not reached, but that of the cell before is
         np.logical_not(reached[:, 0], out=own[:, 0])
         np.not_equal(reached[:, 1:], reached[:, :-1], out=own[:, 1:])
-        for lines, found in zip(self.own, own, strict=True):
-            real = np.count_nonzero(lines < len(drawn) - 1)
-            drawn[lines[0] : lines[0] + real] = found[:real]
+        for lines, found in zip(self._own, own, strict=True):
+            drawn[lines[0] : lines[0] + len(lines)] = found[: len(lines)]
         counts = np.bincount((chosen + self._first_counts).ravel(), minlength=group * cells)
         self.surplus += counts.reshape(group, cells) - rows * self._share
         if self.steers_pairs:

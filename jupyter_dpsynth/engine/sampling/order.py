@@ -1,4 +1,4 @@
-"""In which order the columns of a synthetic table are drawn, and which of them at once."""
+"""In which order the columns of a synthetic table are drawn, which at once, and which cells there are."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.engine.model.network import TabularModel
+    from jupyter_dpsynth.engine.model.network import Layout, TabularModel
 
-__all__ = ["DrawingOrder", "drawing_order"]
+__all__ = ["CellLines", "DrawingOrder", "drawing_order"]
 
 MOST_TOGETHER = 16  # columns that are drawn at once
 PADDED = 2.0  # times the weights that there are: so many there may be with those that pad them
@@ -84,3 +84,43 @@ def _alike(
             end += 1
         yield columns[start:end]
         start = end
+
+
+class CellLines:
+    """Which line of a block of one-hot rows is which cell: line 0 is of ones, and the last one of zeros.
+
+    A cell that never appears has no line, so nothing is computed for it.
+
+    Args:
+        layout: Of the model.
+        shares: Share of each cell of each column that the table is to have.
+
+    Attributes:
+        cells: The cells of each column that may appear.
+        of: Their lines.
+        derived: Line of a derived feature's cell, less its place among all inputs.
+        count: How many lines there are.
+    """
+
+    def __init__(self, layout: Layout, shares: Sequence[NDArray[np.float64]]) -> None:
+        self._layout = layout
+        self.cells = [np.flatnonzero(share) for share in shares]
+        sizes = [len(cells) for cells in self.cells]
+        ends = (1 + np.cumsum(sizes)).tolist()
+        self.of = [np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        self.derived = ends[-1] - layout.width
+        self.count = self.derived + layout.inputs + 1
+
+    def inputs(self, column: int, parents: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Lines of the cells on which a column depends, and the places of these cells among all inputs.
+
+        Args:
+            column: Place of the column.
+            parents: Places of the columns on which it depends.
+        """
+        derived = [np.arange(cells.start, cells.stop) for _, cells in self._layout.derived_inputs(column)]
+        first = self._layout.offsets
+        none = np.zeros(0, np.int64)
+        lines = [none, *(self.of[one] for one in parents), *(self.derived + cells for cells in derived)]
+        places = [none, *(first[one] + self.cells[one] for one in parents), *derived]
+        return np.concatenate(lines), np.concatenate(places)
