@@ -179,7 +179,7 @@ class NumericCodec:
         return np.minimum(ends - 1, np.nextafter(ends, -np.inf))  # beyond 2^53, numbers are not 1 apart
 
     def _format(self, point: float, *, exact: bool = False) -> str:
-        value = self._values(np.array([point]))[0]
+        value = self.values_of(np.array([point]))[0]
         if isinstance(self.meta, ContinuousMeta):
             if exact:
                 return f"{value:.15g}"
@@ -233,7 +233,7 @@ class NumericCodec:
         else:
             exact = self.leaf_points()[leaf]
             points = np.where(np.isnan(exact), np.minimum(points, np.nextafter(end, start)), exact)
-        return build_series(self._values(points, missing), self.meta, self.resolution)
+        return build_series(self.values_of(points, missing), self.meta, self.resolution)
 
     def with_codes(self, series: pd.Series, generator: np.random.Generator) -> pd.Series:
         """A decoded column in which missing values have codes as often as in the table.
@@ -273,8 +273,15 @@ class NumericCodec:
             found[index] = start if point is None else point
         return found
 
-    def _values(self, points: NDArray[np.float64], missing: NDArray[np.bool_] | None = None) -> NDArray[Any]:
-        """Points as numbers, or as numpy times in local time."""
+    def values_of(
+        self, points: NDArray[np.float64], missing: NDArray[np.bool_] | None = None
+    ) -> NDArray[Any]:
+        """Points as numbers, or as numpy times in local time.
+
+        Args:
+            points: The points.
+            missing: Which of them stand for a missing value.
+        """
         if isinstance(self.meta, DatetimeMeta):
             moments = points.astype(np.int64) * int(self.resolution)
             times: NDArray[Any] = moments.astype("timedelta64[us]")
@@ -329,7 +336,7 @@ class NumericCodec:
         if not sound or not np.isfinite(self.weights.sum() + self.ends[-1] - self.starts[0]):
             raise ArtifactError(f"the bins of column {shown(self.meta.name)} contradict each other.")
         last = self._last_points(self.ends)
-        build_series(self._values(np.append(self.starts, last)), self.meta, self.resolution)
+        build_series(self.values_of(np.append(self.starts, last)), self.meta, self.resolution)
 
 
 def _shortest(start: float, end: float, most: int) -> float | None:

@@ -19,7 +19,7 @@ from jupyter_dpsynth.display.console import ConsoleProgress
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA
 from jupyter_dpsynth.errors import ConfigError, DataError, shielded, shown
-from jupyter_dpsynth.inference.inferring import check_level, question_of
+from jupyter_dpsynth.inference.inferring import ALIKE, check_level, question_of
 from jupyter_dpsynth.inference.results import Estimates
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, compute_epsilon, gaussian_mu
 from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
@@ -224,7 +224,8 @@ class Asking:
         generator = np.random.default_rng(0)
         estimate = self._figures(counts)
         likely = np.maximum(counts, 0) / np.maximum(counts, 0).sum()
-        drawn = [generator.multinomial(round(rows), likely) for _ in range(AGAIN)]
+        alike = self.config.rows_per_unit  # rows of one person, which may all be in one cell
+        drawn = [alike * generator.multinomial(round(rows / alike), likely) for _ in range(AGAIN)]
         again = np.stack([self._figures(each + generator.normal(0, noise, len(counts))) for each in drawn])
         sampled = np.stack([self._figures(each.astype(float)) for each in drawn])
         spread, table = again.std(axis=0, ddof=1), sampled.std(axis=0, ddof=1)
@@ -240,7 +241,8 @@ class Asking:
             },
             index=pd.Index(self.names),
         )
-        return Estimates(f"{self.title}, of the real rows", frame, self.level, PROMISE, self.notes)
+        notes = (*self.notes, ALIKE) if alike > 1 else self.notes
+        return Estimates(f"{self.title}, of the real rows", frame, self.level, PROMISE, notes)
 
     def _figures(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """What is asked, of rows that share their cells' counts."""

@@ -9,6 +9,7 @@ means of the one-hot cells. Whatever rows stand for the table must reproduce all
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.engine.model.network import Layout
+    from jupyter_dpsynth.engine.model.reference import MeasuredReference
     from jupyter_dpsynth.engine.model.tape import Tape
 
-__all__ = ["Block", "RowGradients"]
+__all__ = ["Block", "RowGradients", "measured_blocks", "pairs_are_named"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,6 @@ class RowGradients:
 
     def __init__(self, learned: Learned, tape: Tape, codes: NDArray[np.integer[Any]]) -> None:
         self.layout, self.tape, self.codes = learned.model.layout, tape, codes
-        self._reference = learned.reference
         free = FreeWeights(self.layout)
         self._means = {derived: self._mean_sums(derived=derived) for derived in (False, True)}
         matrices = {}
@@ -80,7 +81,7 @@ class RowGradients:
         return (1 - probability) / (probability * max(steps, 1))
 
     def blocks(self, columns: Sequence[int], most_pairs: int) -> Iterator[Block]:
-        """All that was released of some columns: one-way shares, biases, pairs and derived features.
+        """All that training released of some columns: biases, pairs and derived features.
 
         Args:
             columns: Places of the columns.
@@ -91,22 +92,15 @@ class RowGradients:
         residuals = self._residuals[False]
         for column in columns:
             own = slice(bounds[column], bounds[column + 1])
-            share = self._reference.shares[column]
-            noise_of_share = self._reference.noise[column]
-            yield Block(self._one_hot(column), share, noise_of_share, 0.0, trained=False)
-            yield Block(
-                residuals[:, own],
-                self._means[False][own.start - layout.width :][: len(share)],
-                noise,
-                sampled,
-            )
+            of_bias = self._means[False][own.start - layout.width :][: own.stop - own.start]
+            yield Block(residuals[:, own], of_bias, noise, sampled)
         for first, second in self._pairs(columns, most_pairs):
             own, other = (slice(bounds[j], bounds[j + 1]) for j in (first, second))
             scale = np.float32(layout.scale[first, second])
-            products = self._one_hot(first)[:, :, None] * (scale * residuals[:, None, other])
+            one_hot = _cells(self.codes[:, first], layout.sizes[first])
+            products = one_hot[:, :, None] * (scale * residuals[:, None, other])
             yield Block(_flat(products), self._matrices[False][own, other].ravel(), noise, sampled)
         yield from self._derived_blocks(set(columns))
-        yield from self._named_blocks(set(columns))
 
     def _pairs(self, columns: Sequence[int], most: int) -> list[tuple[int, int]]:
         chosen = sorted(columns)
@@ -124,28 +118,45 @@ class RowGradients:
             for feature, inputs in self.layout.derived_inputs(target):
                 if not columns.issuperset(feature.sources):
                     continue
-                cells = np.eye(feature.size, dtype=np.float32)[feature.codes(self.codes)]
+                cells = _cells(feature.codes(self.codes), feature.size)
                 products = cells[:, :, None] * (
                     np.float32(feature.scale) * self._residuals[True][:, None, own]
                 )
                 yield Block(_flat(products), self._matrices[True][inputs, own].ravel(), noise, sampled)
 
-    def _named_blocks(self, columns: set[int]) -> Iterator[Block]:
-        """Tables that were named beforehand, all of whose columns are asked about."""
-        names = self._reference.columns
-        for table in self._reference.tables:
-            places = [names.index(name) for name in table.columns]
-            if columns.issuperset(places):
-                cells = np.ravel_multi_index(
-                    tuple(self.codes[:, each] for each in places), table.shares.shape
-                )
-                rows = np.eye(table.shares.size, dtype=np.float32)[cells]
-                yield Block(rows, table.shares.ravel(), table.total_noise.ravel(), 0.0, trained=False)
 
-    def _one_hot(self, column: int) -> NDArray[np.float32]:
-        size = int(self.layout.sizes[column])
-        chosen: NDArray[np.float32] = np.eye(size, dtype=np.float32)[self.codes[:, column]]
-        return chosen
+def measured_blocks(
+    reference: MeasuredReference, codes: NDArray[np.integer[Any]], columns: Sequence[int]
+) -> Iterator[Block]:
+    """What was measured of some columns before training: one-way shares, and tables named beforehand.
+
+    Args:
+        reference: What was measured.
+        codes: Codes of the rows, `[N, m]`.
+        columns: Places of the columns.
+    """
+    for column in columns:
+        share = reference.shares[column]
+        rows = _cells(codes[:, column], len(share))
+        yield Block(rows, share, reference.noise[column], 0.0, trained=False)
+    for table in reference.tables:
+        places = [reference.columns.index(name) for name in table.columns]
+        if set(columns).issuperset(places):
+            cells = np.ravel_multi_index(tuple(codes[:, each] for each in places), table.shares.shape)
+            rows = _cells(cells, table.shares.size)
+            yield Block(rows, table.shares.ravel(), table.total_noise.ravel(), 0.0, trained=False)
+
+
+def pairs_are_named(reference: MeasuredReference, columns: Sequence[str]) -> bool:
+    """Whether every pair of some columns was measured because it was named beforehand."""
+    tables = [set(table.columns) for table in reference.tables]
+    return all(any(table.issuperset(pair) for table in tables) for pair in combinations(columns, 2))
+
+
+def _cells(codes: NDArray[np.integer[Any]], size: int) -> NDArray[np.float32]:
+    """One-hot cells, float32 `[N, size]`."""
+    chosen: NDArray[np.float32] = np.eye(size, dtype=np.float32)[codes]
+    return chosen
 
 
 def _flat(products: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.inference.rows import ModelRows
     from jupyter_dpsynth.inference.weighting import Weights
 
-__all__ = ["PROMISE", "REPLICATES", "Asked", "check_level", "infer", "intervals", "question_of"]
+__all__ = ["ALIKE", "PROMISE", "REPLICATES", "Asked", "check_level", "infer", "intervals", "question_of"]
 
 REPLICATES = 60
 FEW_ROWS, LOW_EPSILON = 1000, 0.5
 TOLD_LITTLE = (
     "Training was told little of these columns, because many columns or values share the budget: slopes may "
     "be nearer to 0 than the intervals count."
+)
+ALIKE = (
+    "How much the rows of one person resemble each other is not known: the intervals are as wide as if each "
+    "person had as many equal rows as were allowed."
 )
 PROMISE = (
     "Intervals for the population that the table was drawn from. They count the sampling of the table, the "
@@ -122,6 +126,8 @@ def infer(
     weights = rows.weigh(asked.columns, REPLICATES, seed=1)
     frame = intervals(weights, asked.evaluate, asked.names, level, rows.learned.reference.rows)
     notes = (*asked.notes, *_limits(rows.learned.reference.rows, epsilon))
+    if rows.config.privacy_unit is not None:
+        notes = (*notes, ALIKE)
     if weights.told_little:
         notes = (*notes, TOLD_LITTLE)
     return Estimates(asked.title, frame, level, PROMISE, notes)
@@ -146,9 +152,12 @@ def intervals(
     estimate = evaluate(total * weights.weights)
     spread = _spread(weights.replicates, evaluate, estimate, weights.step, total)
     parts = {name: _spread(weights.parts[name], evaluate, estimate, weights.step, total) for name in PARTS}
+    # how much of what the model's word leaves open is told by the release
+    word = _spread(weights.word, evaluate, estimate, weights.step, total)
+    told = 1 - np.clip(parts["model"] / np.maximum(word, 1e-300), 0, 1) ** 2
     margin = student.ppf((1 + level) / 2, len(weights.replicates) - 1) * spread
     figures = {"estimate": estimate, "se": spread, "low": estimate - margin, "high": estimate + margin}
-    return pd.DataFrame({**figures, **parts}, index=pd.Index(names))
+    return pd.DataFrame({**figures, **parts, "told": told}, index=pd.Index(names))
 
 
 def _spread(

@@ -38,6 +38,11 @@ class Inferring:
         """The released state."""
         raise NotImplementedError
 
+    @property
+    def _alike(self) -> int:
+        """How many rows may be of one person, and so like one."""
+        return self.config.resolve().rows_per_unit
+
     def _rows_of_model(self) -> ModelRows:
         """Rows that get weights; drawn once for all questions."""
         from jupyter_dpsynth.inference.rows import ModelRows
@@ -75,7 +80,8 @@ class Inferring:
         Raises:
             NotLearnedError: Before `learn`.
             ConfigError: The formula or function cannot be used; or what was released does not tell: the run
-                protected persons, used microbatches, or was saved by a version without tapes.
+                protected persons, used microbatches, or was saved by a version without tapes, and the
+                columns were not named beforehand (`tables`, `analyses`).
             MissingDependencyError: The extra `inference` is not installed.
 
         Privacy:
@@ -117,8 +123,8 @@ class Inferring:
         if not columns:
             raise ConfigError("table() needs a column: synthesizer.table('sex').")
         if len(columns) == 1:
-            return shares(self.learned, columns[0], level)
-        return joint(self.learned, self._rows_of_model, columns, level)
+            return shares(self.learned, columns[0], level, self._alike)
+        return joint(self.learned, self._rows_of_model, columns, level, self._alike)
 
     def mean(self, column: str, level: float = 0.95) -> Estimates:
         """The mean of a column of numbers with its interval, of the rows in which it is not missing.
@@ -136,26 +142,26 @@ class Inferring:
         """
         from jupyter_dpsynth.inference.tables import mean
 
-        return mean(self.learned, column, level)
+        return mean(self.learned, column, level, self._alike)
 
     def quantile(self, column: str, q: float | Sequence[float] = 0.5, level: float = 0.95) -> Estimates:
-        """Quantiles of a column of numbers with their intervals, of the rows in which it is not missing.
+        """Quantiles of numbers or dates with their intervals, of the rows in which the column is not missing.
 
         Args:
-            column: A column of numbers.
+            column: A column of numbers, dates or times.
             q: Which quantiles, such as 0.5 for the median, or [0.1, 0.5, 0.9].
             level: About which share of such intervals hold the quantile of the population.
 
         Raises:
             NotLearnedError: Before `learn`.
-            ConfigError: It is no learned column of numbers, or a quantile is not between 0 and 1.
+            ConfigError: It is no learned column of them, or a quantile is not between 0 and 1.
 
         Privacy:
             Post-processing: free.
         """
         from jupyter_dpsynth.inference.tables import quantiles
 
-        return quantiles(self.learned, column, [q] if isinstance(q, float) else list(q), level)
+        return quantiles(self.learned, column, [q] if isinstance(q, float) else list(q), level, self._alike)
 
     def weighted(
         self,

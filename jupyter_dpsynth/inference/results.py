@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.display.html import card, note, paragraph, shown_by_summary, strong, table
 
@@ -18,12 +18,14 @@ PARTS = ("table", "noise", "model")
 WORDS = ("source", "verdict")
 
 
-def figure(value: float) -> str:
-    """A figure with about four digits.
+def figure(value: Any) -> str:  # noqa: ANN401 - a number, a date or a time
+    """A figure with about four digits; dates and times as they are.
 
     >>> figure(0.123456), figure(1234567.0), figure(-2.5), figure(0.0)
     ('0.1235', '1,234,567', '-2.5', '0')
     """
+    if not isinstance(value, (float, int)):
+        return str(value).removesuffix(" 00:00:00")
     if math.isnan(value):
         return "?"
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"

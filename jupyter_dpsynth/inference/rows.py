@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import numpy as np
 from jupyter_dpsynth.engine.model.tape import windows_of
 from jupyter_dpsynth.engine.sampling.generation import generate_codes
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.inference.gradients import RowGradients
+from jupyter_dpsynth.inference.gradients import RowGradients, measured_blocks, pairs_are_named
 from jupyter_dpsynth.inference.weighting import weigh
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelRows", "required_tape"]
 
+NAME_IT = (
+    "Or name the table or the regression before learning (tables, analyses): then it is measured itself."
+)
 MOST_PAIRS = 150  # of columns, whose released gradients are reproduced together
 
 
@@ -38,13 +42,14 @@ def required_tape(config: HighDimConfig, learned: Learned) -> Tape:
     """
     if config.privacy_unit is not None:
         raise ConfigError(
-            "intervals are not known for runs with privacy_unit: each step then released a sum over persons, "
-            "whose rows were clipped together, and the model makes rows, not persons."
+            "intervals of several columns are not known for runs with privacy_unit: each step then released "
+            "a sum over persons, whose rows were clipped together, and the model makes rows, not persons. "
+            f"{NAME_IT}"
         )
     if config.num_microbatches is not None:
         raise ConfigError(
-            "intervals are not known for runs with num_microbatches: each step then released a sum over "
-            "groups of rows that were clipped together. Learn without it."
+            "intervals of several columns are not known for runs with num_microbatches: each step then "
+            f"released a sum over groups of rows that were clipped together. Learn without it. {NAME_IT}"
         )
     if learned.tape is not None:
         return learned.tape
@@ -54,7 +59,7 @@ def required_tape(config: HighDimConfig, learned: Learned) -> Tape:
     if not windows_of(len(layout.free) + layout.width):
         raise ConfigError(
             "intervals of several columns are not known for a table with so many columns and categories: "
-            "what the training steps released was too large to be kept. Learn fewer columns."
+            f"what the training steps released was too large to be kept. Learn fewer columns. {NAME_IT}"
         )
     raise ConfigError(
         "this model was saved by a version that did not keep what the training steps released: intervals "
@@ -67,35 +72,35 @@ class ModelRows:
     """Rows drawn from a model, which get weights.
 
     Attributes:
-        learned: The released state.
-        tape: Its tape.
+        config: Of the run.
+        learned: Its released state.
         codes: Codes of the rows, `[N, m]`.
         df: The rows.
     """
 
+    config: HighDimConfig
     learned: Learned
-    tape: Tape
     codes: NDArray[np.int32]
     df: pd.DataFrame
 
     @classmethod
     def draw(cls, config: HighDimConfig, learned: Learned, rows: int, seed: int) -> ModelRows:
-        """Draw rows; the same seed draws the same ones.
-
-        Raises:
-            ConfigError: See `required_tape`.
-        """
-        tape = required_tape(config, learned)
+        """Draw rows; the same seed draws the same ones."""
         generator = np.random.default_rng(seed)
         codes = generate_codes(learned.model, learned.reference.shares, rows, generator)
         # values that are put in order after they were drawn may leave their cells
         df = learned.codec.decode(codes, generator)
         codes = learned.codec.encode(df).astype(np.int32)
-        return cls(learned, tape, codes, df)
+        return cls(config, learned, codes, df)
+
+    @property
+    def independent(self) -> float:
+        """How many independent rows the table tells as much as, at least: those of a person may be alike."""
+        return self.learned.reference.rows / self.config.resolve().rows_per_unit
 
     @cached_property
     def _gradients(self) -> RowGradients:
-        return RowGradients(self.learned, self.tape, self.codes)
+        return RowGradients(self.learned, required_tape(self.config, self.learned), self.codes)
 
     def weigh(self, columns: Sequence[str], replicates: int, seed: int) -> Weights:
         """Weights with which the rows reproduce what was released of some columns.
@@ -104,8 +109,23 @@ class ModelRows:
             columns: Names of the columns.
             replicates: How many replicates.
             seed: Fixes the replicates on one machine.
+
+        Raises:
+            ConfigError: What training released tells nothing (see `required_tape`), and not all pairs of the
+                columns were named beforehand.
         """
-        names = self.learned.codec.names
+        reference, names = self.learned.reference, self.learned.codec.names
         places = [names.index(name) for name in columns]
-        blocks = self._gradients.blocks(places, MOST_PAIRS)
-        return weigh(blocks, self.learned.reference.rows, replicates, np.random.default_rng(seed))
+        blocks = measured_blocks(reference, self.codes, places)
+        if not (pairs_are_named(reference, columns) and self._untold):
+            blocks = itertools.chain(blocks, self._gradients.blocks(places, MOST_PAIRS))
+        return weigh(blocks, self.independent, replicates, np.random.default_rng(seed))
+
+    @property
+    def _untold(self) -> bool:
+        """Whether training released no mean over rows."""
+        try:
+            required_tape(self.config, self.learned)
+        except ConfigError:
+            return True
+        return False

@@ -8,7 +8,7 @@ Source:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from jupyter_dpsynth.encoding.numeric import NumericCodec, from_steps
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
-from jupyter_dpsynth.inference.inferring import PROMISE, REPLICATES, check_level, intervals
+from jupyter_dpsynth.inference.inferring import ALIKE, PROMISE, REPLICATES, check_level, intervals
 from jupyter_dpsynth.inference.results import PARTS, Estimates
 
 if TYPE_CHECKING:
@@ -50,20 +50,29 @@ def place_of(learned: Learned, column: str) -> int:
     return names.index(column)
 
 
-def shares(learned: Learned, column: str, level: float) -> Estimates:
-    """The share of each cell of a column."""
+def shares(learned: Learned, column: str, level: float, alike: int = 1) -> Estimates:
+    """The share of each cell of a column.
+
+    Args:
+        learned: The released state.
+        column: Its name.
+        level: Share of such intervals that are meant to hold the true figure.
+        alike: How many rows may be of one person, and so like one.
+    """
     check_level(level)
     place, reference = place_of(learned, column), learned.reference
     share, noise = reference.shares[place], reference.noise[place]
     # a share is a count over the sum of all counts of its column, so part of the noise cancels
     added = (1 - share) ** 2 * noise**2 + share**2 * ((noise**2).sum() - noise**2)
-    frame = _frame(share, share * (1 - share) / reference.rows, added, level, reference.labels[place])
+    frame = _frame(share, alike * share * (1 - share) / reference.rows, added, level, reference.labels[place])
     frame[["low", "high"]] = frame[["low", "high"]].clip(0, 1)
     frame["source"] = "measured"
-    return Estimates(f"Shares of {column}", frame, level, ONE_WAY_PROMISE)
+    return Estimates(f"Shares of {column}", frame, level, ONE_WAY_PROMISE, _of_persons(alike))
 
 
-def joint(learned: Learned, rows: Callable[[], ModelRows], columns: Sequence[str], level: float) -> Estimates:
+def joint(
+    learned: Learned, rows: Callable[[], ModelRows], columns: Sequence[str], level: float, alike: int = 1
+) -> Estimates:
     """The share of each combination of cells of several columns.
 
     Args:
@@ -71,13 +80,16 @@ def joint(learned: Learned, rows: Callable[[], ModelRows], columns: Sequence[str
         rows: Gives rows of the model, which are needed unless the table was named beforehand.
         columns: Names of the columns.
         level: Share of such intervals that are meant to hold the true figure.
+        alike: How many rows may be of one person, and so like one.
     """
     check_level(level)
     places = [place_of(learned, column) for column in columns]
     if len(set(places)) != len(places):
         raise ConfigError("a table needs different columns.")
     named = next((each for each in learned.reference.tables if set(each.columns) == set(columns)), None)
-    return _weighted(rows(), columns, level) if named is None else _named(learned, named, columns, level)
+    return (
+        _weighted(rows(), columns, level) if named is None else _named(learned, named, columns, level, alike)
+    )
 
 
 def _weighted(rows: ModelRows, columns: Sequence[str], level: float) -> Estimates:
@@ -104,27 +116,36 @@ def _weighted(rows: ModelRows, columns: Sequence[str], level: float) -> Estimate
     frame.loc[frame["estimate"] == 0, ["se", "low", "high", *PARTS]] = np.nan
     present = [learned.reference.shares[place] > 0 for place in places]
     made = np.logical_and.reduce(np.meshgrid(*present, indexing="ij")).ravel()
-    notes = () if made.all() else (LEFT_OUT,)
+    alike = rows.config.resolve().rows_per_unit
+    notes = (*(() if made.all() else (LEFT_OUT,)), *_of_persons(alike))
     return Estimates(f"Shares of {' and '.join(columns)}", frame[made], level, PROMISE, notes)
 
 
-def _named(learned: Learned, table: NamedTable, columns: Sequence[str], level: float) -> Estimates:
+def _named(
+    learned: Learned, table: NamedTable, columns: Sequence[str], level: float, alike: int
+) -> Estimates:
     """The shares of a named table, in closed form."""
     order = [table.columns.index(name) for name in columns]
     share, noise = (each.transpose(order).ravel() for each in (table.shares, table.total_noise))
     labels = [learned.reference.labels[place_of(learned, name)] for name in columns]
     names = pd.MultiIndex.from_product(labels, names=list(columns))
     likely = np.clip(share, 0, 1)
-    frame = _frame(share, likely * (1 - likely) / learned.reference.rows, noise**2, level, names)
+    frame = _frame(share, alike * likely * (1 - likely) / learned.reference.rows, noise**2, level, names)
     frame[["low", "high"]] = frame[["low", "high"]].clip(0, 1)
     frame["source"] = "measured"
-    return Estimates(f"Shares of {' and '.join(columns)}", frame, level, ONE_WAY_PROMISE)
+    title = f"Shares of {' and '.join(columns)}"
+    return Estimates(title, frame, level, ONE_WAY_PROMISE, _of_persons(alike))
 
 
-def mean(learned: Learned, column: str, level: float) -> Estimates:
-    """The mean of a column of numbers, of the rows in which it is not missing."""
+def mean(learned: Learned, column: str, level: float, alike: int = 1) -> Estimates:
+    """The mean of a column of numbers, of the rows in which it is not missing; see `shares`."""
     check_level(level)
-    codec, share, noise, rows = _numbers(learned, column)
+    codec, share, noise, rows = _ordered(learned, column)
+    if codec.kind != "number":
+        raise ConfigError(
+            f"{shown(column)} is no column of numbers: its median is in quantile({column!r}), its shares are "
+            f"in table({column!r})."
+        )
     leaves, masses = _leaves(codec, share)
     step = 1.0 if codec.resolution > 0 else 0.0  # a leaf of one whole point has one value
     scale = codec.resolution or 1.0
@@ -136,18 +157,20 @@ def mean(learned: Learned, column: str, level: float) -> Estimates:
     added = float((noise**2 * (bins - centre) ** 2).sum())
     # the mean of a leaf's values is somewhere in it
     added += float(((masses * open_width) ** 2).sum()) / 12
-    frame = _frame(np.array([centre]), np.array([spread / rows]), np.array([added]), level, [column])
-    return Estimates(f"Mean of {column}", frame, level, ONE_WAY_PROMISE, (MEAN_NOTE,))
+    frame = _frame(np.array([centre]), np.array([alike * spread / rows]), np.array([added]), level, [column])
+    return Estimates(f"Mean of {column}", frame, level, ONE_WAY_PROMISE, (MEAN_NOTE, *_of_persons(alike)))
 
 
-def quantiles(learned: Learned, column: str, wanted: Sequence[float], level: float) -> Estimates:
-    """Quantiles of a column of numbers, of the rows in which it is not missing."""
+def quantiles(
+    learned: Learned, column: str, wanted: Sequence[float], level: float, alike: int = 1
+) -> Estimates:
+    """Quantiles of a column of numbers or dates, of the rows in which it is not missing; see `shares`."""
     check_level(level)
     if not all(isinstance(each, float) and 0 < each < 1 for each in wanted):
         raise ConfigError(
             f"q = {shown(list(wanted))} is not allowed: give numbers between 0 and 1, such as 0.5."
         )
-    codec, share, noise, rows = _numbers(learned, column)
+    codec, share, noise, rows = _ordered(learned, column)
     leaves, masses = _leaves(codec, share)
     reached = np.concatenate([[0], np.cumsum(share)])
     below = np.concatenate([[0], np.cumsum(noise**2)])
@@ -155,7 +178,7 @@ def quantiles(learned: Learned, column: str, wanted: Sequence[float], level: flo
     # the noise of the share below a point: of the bins below and above it
     under = np.interp(at, reached, below)
     added = (1 - at) ** 2 * under + at**2 * (below[-1] - under) + _shape(codec, share, reached, at) ** 2
-    margin = norm.ppf((1 + level) / 2) * np.sqrt(at * (1 - at) / rows + added)
+    margin = norm.ppf((1 + level) / 2) * np.sqrt(alike * at * (1 - at) / rows + added)
     points = np.stack([leaves[:, 0], leaves[:, 1]], axis=1).ravel()
     heights = np.repeat(np.concatenate([[0], np.cumsum(masses)]), 2)[1:-1]
     low, found, high = (_point(codec, points, heights, at + shift) for shift in (-margin, 0.0, margin))
@@ -163,7 +186,12 @@ def quantiles(learned: Learned, column: str, wanted: Sequence[float], level: flo
         {"estimate": found, "se": (high - low) / 2 / norm.ppf((1 + level) / 2), "low": low, "high": high},
         index=pd.Index([f"{each:g} quantile" for each in wanted]),
     )
-    return Estimates(f"Quantiles of {column}", frame, level, ONE_WAY_PROMISE)
+    return Estimates(f"Quantiles of {column}", frame, level, ONE_WAY_PROMISE, _of_persons(alike))
+
+
+def _of_persons(alike: int) -> tuple[str, ...]:
+    """What is to be known where a person may have several rows."""
+    return (ALIKE,) if alike > 1 else ()
 
 
 def _shape(
@@ -203,14 +231,16 @@ def _frame(
     )
 
 
-def _numbers(
+def _ordered(
     learned: Learned, column: str
 ) -> tuple[NumericCodec, NDArray[np.float64], NDArray[np.float64], float]:
-    """A column of numbers: its codec, shares and noise of its bins, and its rows that are not missing."""
+    """A column of numbers or dates: codec, shares and noise of its bins, and rows that are not missing."""
     place = place_of(learned, column)
     codec, reference = learned.codec.columns[place], learned.reference
-    if not isinstance(codec, NumericCodec) or codec.kind != "number":
-        raise ConfigError(f"{shown(column)} is no column of numbers: its shares are in table({column!r}).")
+    if not isinstance(codec, NumericCodec):
+        raise ConfigError(
+            f"{shown(column)} has no bins of numbers or dates: its shares are in table({column!r})."
+        )
     bins = codec.ordered_cells
     share, noise = reference.shares[place][:bins], reference.noise[place][:bins]
     present = float(share.sum())
@@ -226,8 +256,10 @@ def _leaves(
     return np.stack([codec.starts, codec.ends], axis=1), np.repeat(share, count) * within
 
 
-def _values(codec: NumericCodec, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points as numbers."""
+def _values(codec: NumericCodec, points: NDArray[np.float64]) -> NDArray[Any]:
+    """Points as numbers, or as dates or times."""
+    if codec.kind == "datetime":
+        return codec.values_of(points)
     values: NDArray[np.float64] = from_steps(points, codec.resolution) if codec.resolution > 0 else points
     return values
 
@@ -237,7 +269,7 @@ def _point(
     points: NDArray[np.float64],
     heights: NDArray[np.float64],
     at: NDArray[np.float64],
-) -> NDArray[np.float64]:
+) -> NDArray[Any]:
     """The values at which the distribution function reaches some heights."""
     rising = heights + np.arange(len(heights)) * 1e-12  # leaves without rows would leave it open
     found = np.interp(np.clip(at, 0, 1), rising, points)

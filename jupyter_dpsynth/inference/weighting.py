@@ -51,13 +51,15 @@ class Weights:
         step: How far a replicate goes: a variance over the replicates is divided by its square.
         told_little: Whether training was told so little of these columns that the model's word counts less
             than usual.
+        word: Replicates as uncertain as the model's word alone, `[B, N]`.
     """
 
     weights: NDArray[np.float64]
     replicates: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]
     step: float
-    told_little: bool = False
+    told_little: bool
+    word: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +98,14 @@ def weigh(blocks: Iterable[Block], rows: float, replicates: int, generator: np.r
     found = _directions(standard, prior)
     weights, factor = _tilted(found, prior)
     changes = _changes(found, weights, factor, (rows, prior), replicates, generator)
+    word = changes.pop("word")
     step = min(LARGEST_STEP, LARGEST_CHANGE * float(np.sqrt(prior / len(weights))))
     together = changes["table"] + changes["noise"] + changes["model"]
     parts = {name: _moved(weights, change, step) for name, change in changes.items()}
     told_little = prior < PRIOR_SHARE * rows
-    return Weights(weights, _moved(weights, together, step), parts, step, told_little)
+    return Weights(
+        weights, _moved(weights, together, step), parts, step, told_little, _moved(weights, word, step)
+    )
 
 
 def _changes(
@@ -111,7 +116,7 @@ def _changes(
     replicates: int,
     generator: np.random.Generator,
 ) -> dict[str, NDArray[np.float64]]:
-    """Random relative changes of the weights, by the names of `results.PARTS`, `[B, N]` each.
+    """Random relative changes of the weights, by the names of `results.PARTS` and 'word', `[B, N]` each.
 
     Args:
         found: Rows in directions.
@@ -139,11 +144,13 @@ def _changes(
     noise = generator.standard_normal((replicates, found.rows.shape[1]))
     noise += shifts(rows, found.sampled, _signs(shape, generator))
     own = _signs(shape, generator)
+    word = own / (np.sqrt(prior) * root)
     return {
         "table": solved(shifts(rows, found.rows, _signs(shape, generator))),
         "noise": solved(noise),
         # what the release does tell, it corrects
-        "model": own / (np.sqrt(prior) * root) - solved(shifts(prior, found.rows, own)),
+        "model": word - solved(shifts(prior, found.rows, own)),
+        "word": word,
     }
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.learning import run as run_module
-from jupyter_dpsynth.engine.measuring import categories, reading, repeated
+from jupyter_dpsynth.engine.measuring import categories, marginals, measure, reading, repeated
 from jupyter_dpsynth.engine.measuring.candidates import patterns_of
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.interactions import interaction_scores
@@ -78,9 +78,9 @@ class Watched(Releases):
         return [noise for (_, noise), name in zip(self.told, names, strict=True) if wanted(name)]
 
 
-def measured(df, meta, plan, releases):
+def measured(df, meta, plan, releases, tables=()):
     """What is measured of a table."""
-    return measure_table(FrameSource(df), meta, plan, releases, lambda _: None)
+    return measure_table(FrameSource(df), meta, plan, releases, lambda _: None, tables)
 
 
 class OfPoints(np.ndarray):
@@ -138,16 +138,17 @@ DISCOVERY = (
     "second look at unlisted names",
     "times between columns",
     "one-way marginals",
+    "named tables",
 )
 
 
-def assert_one_cell_is_changed(base, row, meta, plan, seed):
+def assert_one_cell_is_changed(base, row, meta, plan, seed, tables=()):
     """Compare what is measured of a table with and without a row."""
     noise = NoiseSource(test_only_seed=seed)
     without = releases_of(plan, noise, Watched)
-    measured(base, meta, plan, without)
+    measured(base, meta, plan, without, tables)
     with_row = releases_of(plan, noise, Watched, given=without)
-    measured(pd.concat([base, row], ignore_index=True), meta, plan, with_row)
+    measured(pd.concat([base, row], ignore_index=True), meta, plan, with_row, tables)
     found = list(changes(without, with_row))
     assert all(largest <= 1 and changed <= 1 for largest, changed in found)
     assert sum(changed for _, changed in found) > len(base.columns)  # the row is seen at all
@@ -174,6 +175,28 @@ def test_one_row_changes_every_histogram_in_one_cell_by_one(planned, rows, cells
         }
     )
     assert_one_cell_is_changed(base, row, meta, plan, seed)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(5, 150), st.integers(0, 399), st.integers(0, 10_000))
+def test_one_row_changes_every_named_table_in_one_cell_by_one(rows, cell, seed):
+    columns = ["int8", "text", "bool", "datetime"]
+    config = HighDimConfig(
+        epsilon=20.0, delta=1e-4, tables="int8*text*bool", analyses="int8 ~ text + datetime"
+    )
+    tables = config.resolve().named_tables
+    assert len(tables) == 4
+    meta = MetaExtractor.extract(TABLE[columns], bounds={"int8": (0, 50)})
+    plan = plan_run(config.resolve(), meta, 400.0)
+    base = TABLE[columns].sample(rows, random_state=seed).reset_index(drop=True)
+    row = TABLE[columns].iloc[[cell]]
+    assert_one_cell_is_changed(base, row, meta, plan, seed, tables)
+
+    def twice(codes, *rest):
+        return marginals.measure_tables(np.concatenate([codes, codes]), *rest)
+
+    with mock.patch.object(measure, "measure_tables", twice), pytest.raises(AssertionError):
+        assert_one_cell_is_changed(base, row, meta, plan, seed, tables)
 
 
 # A column for every way in which numbers and times are looked for, and values that one row may bring.

@@ -28,6 +28,7 @@ from jupyter_dpsynth.privacy.releases import GRADIENT_NOISE, LOSS_NOISE
 from jupyter_dpsynth.sources.bounding import PrivacyUnits, limit_rows_per_unit
 from tests.support.plans import step_of
 from tests.support.tables import EVERY_ROW, mixed_table
+from tests.support.tapes import distances
 
 SIZES = np.array([5, 4, 3, 6])
 CLIP, SIGMA, LOSS_BOUND = 1.5, 2.0, 10.0
@@ -134,7 +135,16 @@ def learned_figures(synthesizer, df):
         "losses": [float(loss) for loss in synthesizer.learned.losses],
         "entry": receipt.ledger_entry,
         "noise": receipt.noise,
+        "tape": float(np.abs(synthesizer.learned.tape.sums).sum()),
+        "tape_distance": distance_from_tape(synthesizer, df),
     }
+
+
+def distance_from_tape(synthesizer, df):
+    """How far the whole table's own mean is from what was released, in standard deviations."""
+    learned = synthesizer.learned
+    found = distances(learned, learned.codec.encode(df).astype(np.int32), len(df))
+    return float(np.sqrt((found**2).mean()))
 
 
 def replicas(count):

@@ -13,13 +13,15 @@ from jupyter_dpsynth.engine.model.weights import FreeWeights
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.inference.export import weighted_rows, write_weighted
 from jupyter_dpsynth.inference.formulas import Regression
-from jupyter_dpsynth.inference.gradients import Block, RowGradients
+from jupyter_dpsynth.inference.gradients import Block
 from jupyter_dpsynth.inference.inferring import intervals
 from jupyter_dpsynth.inference.results import PARTS
 from jupyter_dpsynth.inference.rows import ModelRows
 from jupyter_dpsynth.inference.weighting import weigh
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
+from tests.support.models import untrained
+from tests.support.tapes import distances
 
 ROWS = 3000
 
@@ -142,20 +144,6 @@ def synthesizer(table, tmp_path_factory):
     return HighDimSynthesizer.load(path)
 
 
-def distances(learned, codes, rows):
-    """How far the rows' own mean is from each released figure of training, in standard deviations."""
-    found = []
-    gradients = RowGradients(learned, learned.tape, codes)
-    for block in gradients.blocks(range(codes.shape[1]), 1000):
-        if block.sampled == 0:
-            continue  # a one-way share
-        variance = block.rows.var(axis=0, dtype=np.float64)
-        noise = np.sqrt(block.noise**2 + block.sampled * variance / rows)
-        told = variance > 1e-10
-        found.append(((block.rows.mean(axis=0, dtype=np.float64) - block.released) / noise)[told])
-    return np.concatenate(found)
-
-
 @pytest.mark.tensorflow
 def test_the_noise_of_the_tape_is_as_computed_and_the_models_own_rows_are_farther_away(synthesizer, table):
     learned = synthesizer.learned
@@ -261,6 +249,36 @@ def test_rows_with_weights_give_others_the_same_standard_error(synthesizer, tmp_
         write_weighted(weighted, tmp_path / "rows.sav", overwrite=False)
     with pytest.raises(ConfigError, match="replicates = 3"):
         weighted_rows(rows, 3, 0)
+
+
+@pytest.mark.tensorflow
+def test_rows_with_weights_are_the_same_in_parquet(synthesizer, tmp_path):
+    weighted = synthesizer.weighted(600, 12, seed=4, to=tmp_path / "rows.parquet")
+    read = pd.read_parquet(tmp_path / "rows.parquet")
+    pd.testing.assert_frame_equal(read, weighted, check_flags=False)
+    assert json.loads((tmp_path / "rows.weights.json").read_text()) == weighted.attrs["weights"]
+
+
+DAYS = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(1000) % 500, unit="D")
+
+
+@pytest.mark.parametrize(
+    ("column", "true"),
+    [("day", pd.Timestamp("2020-09-07")), ("stay", pd.Timedelta(days=15)), ("x", 249.5)],
+)
+def test_quantiles_of_numbers_dates_and_times_hold_the_true_one(column, true):
+    stay = pd.to_timedelta(np.arange(1000) % 31, unit="D")
+    table = pd.DataFrame({"day": DAYS, "stay": stay, "x": np.arange(1000) % 500 + 0.5, "c": ["a"] * 1000})
+    learned = untrained(table)
+    median = learned.quantile(column)
+    row = median.frame.iloc[0]
+    assert row["low"] <= true <= row["high"]
+    assert row["low"] < row["high"]
+    assert "00:00:00" not in str(median)
+    with pytest.raises(ConfigError, match="no bins of numbers or dates"):
+        learned.quantile("c")
+    with pytest.raises(ConfigError, match=r"its median is in quantile\('day'\)"):
+        learned.mean("day")
 
 
 @pytest.mark.long

@@ -184,3 +184,26 @@ def test_closed_forms_hold_the_truth_as_often_as_they_say(synthesizer):
         frame = HighDimSynthesizer.restore(synthesizer.config, learned).table("town", "sex").frame
         held += list(((frame["low"] <= 1 / 16) & (frame["high"] >= 1 / 16))[truth.ravel() > 0])
     assert np.mean(held) == pytest.approx(0.95, abs=0.02)
+
+
+def test_for_persons_named_questions_are_answered_as_if_their_rows_were_alike():
+    """A person's rows may be equal: each tells nothing that the first did not."""
+    table = people()
+    config, learned = (
+        HighDimConfig(epsilon=2.0, tables="sex*income"),
+        untrained(table, named={"analyses": "income ~ sex"}, categories=CATEGORIES).learned,
+    )
+    of_rows = HighDimSynthesizer.restore(config, learned)
+    of_persons = HighDimConfig(epsilon=2.0, privacy_unit="person", max_rows_per_unit=4)
+    persons = HighDimSynthesizer.restore(of_persons, learned)
+    for ask in (
+        lambda each: each.table("sex"),
+        lambda each: each.table("sex", "income"),
+        lambda each: each.infer("I(income == 'high') ~ sex"),
+    ):
+        one, other = ask(of_rows), ask(persons)
+        assert (other.frame["table"] / one.frame["table"]).median() == pytest.approx(2, rel=0.1)
+        assert "as if each person" in str(other)
+        assert "as if each person" not in str(one)
+    with pytest.raises(ConfigError, match="name the table or the regression before learning"):
+        persons.infer("I(income == 'high') ~ town")

@@ -207,6 +207,9 @@ def test_two_workers_end_with_the_same_model_and_one_entry_in_the_first_ones_led
     assert first["distance"] == second["distance"]  # the synthetic tables of one seed are the same
     assert first["entry"] == second["entry"] is not None
     assert "in 2 shares" in first["noise"]
+    # both have the whole tape: its noise is that of the run, around the mean of all rows
+    assert first["tape"] == second["tape"]
+    assert first["tape_distance"] == pytest.approx(1, abs=0.15)
     # four runs were entered; the one with two different tables was refused before
     assert [first["runs"], second["runs"]] == [4, 0]
 

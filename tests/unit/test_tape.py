@@ -114,7 +114,9 @@ def test_a_model_without_a_tape_says_that_intervals_need_a_new_run(model, tmp_pa
     model.save(tmp_path / "model.dps")
     loaded = HighDimSynthesizer.load(tmp_path / "model.dps")
     with pytest.raises(ConfigError, match="need a new run"):
-        loaded.infer(lambda df, weights: weights @ df["age"])
+        loaded.infer(lambda df, weights: weights @ (df["age"] * (df["group"] == "north")))
+    # of one column alone its measured shares tell
+    assert loaded.infer(lambda df, weights: np.average(df["age"], weights=weights)).frame["se"].iloc[0] > 0
 
 
 @pytest.mark.parametrize(
