@@ -25,9 +25,9 @@ import numpy as np
 from benchmarks import peers, record
 from benchmarks.tables import Table, public_domain, read_tables
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
+from jupyter_dpsynth.evaluation.learners import boosted_trees
 from jupyter_dpsynth.evaluation.metrics import (
     Discretizer,
-    boosted_trees,
     cramers_v,
     mean_total_variation,
     prediction_auc,

@@ -70,7 +70,7 @@ def learn(options: argparse.Namespace) -> int:
     config.resolve()
     from jupyter_dpsynth.cli.progress import LearningProgress, stopped_by_interrupt
     from jupyter_dpsynth.cli.tables import STANDARD, checked_output, open_table, reading_of
-    from jupyter_dpsynth.engine.model.losses import advice, glance, lost_headline
+    from jupyter_dpsynth.engine.model.losses import lost_headline, told
     from jupyter_dpsynth.metadata.extracting import MetaExtractor
     from jupyter_dpsynth.privacy.ledger.datasets import label_of
     from jupyter_dpsynth.quiet import quiet_native_stderr
@@ -108,13 +108,11 @@ def learn(options: argparse.Namespace) -> int:
         sys.stderr.write(f"jupyter dpsynth: {error}\n")
         return INTERRUPTED
     _save(synthesizer, output)
-    helps = (f"What helps {words}." for words in advice(synthesizer.losses))
     lost = lost_headline(synthesizer.losses)
     lines = (
         *((f"⚠ {lost[:1].upper()}{lost[1:]}.",) if lost else ()),
         synthesizer.receipt.headline,
-        *glance(synthesizer.losses),
-        *helps,
+        *told(synthesizer.losses),
         *synthesizer.receipt.structure_lines(),
     )
     sys.stdout.write(

@@ -31,6 +31,7 @@ __all__ = [
     "callout",
     "card",
     "details",
+    "explained",
     "heading",
     "join",
     "meter",
@@ -39,6 +40,7 @@ __all__ = [
     "picture",
     "preformatted",
     "score",
+    "scrolled",
     "shown_by_summary",
     "sign",
     "strong",
@@ -107,6 +109,15 @@ def note(words: str, size: int = 12) -> Markup:
     return Markup('<div style="color:{};font-size:{}px">{}</div>').format(MUTED, size, words)
 
 
+def explained(words: str, meaning: str) -> Markup:
+    """The name of a figure, with what it means below, so that no column of a table becomes narrow."""
+    if not meaning:
+        return Markup("{}").format(words)
+    return Markup('{}<br><span style="font-weight:normal;color:{};font-size:12px">{}</span>').format(
+        words, MUTED, meaning
+    )
+
+
 def preformatted(text: str) -> Markup:
     """Text whose lines stay as they are, besides those that are too long."""
     return Markup('<pre style="white-space:pre-wrap">{}</pre>').format(text)
@@ -143,6 +154,7 @@ def table(
     caption: str = "",
     bold: bool = True,
     quiet: bool = False,
+    wrapped: bool = True,
 ) -> Markup:
     """A table whose first cells are the headings of their rows.
 
@@ -154,11 +166,13 @@ def table(
         bold: Whether the headings of rows are bold.
         quiet: Whether it stands beside a chart, where the values count: dense, without stripes, headings of
             rows muted.
+        wrapped: Whether long cells are broken into lines.
     """
 
     def style(place: int) -> str:
         padding = "padding:1px 10px 1px 0;" if quiet else "padding:2px 12px 2px 0;"
-        return padding + (NUMBER if place in numbers else TEXT)
+        aligned = NUMBER if place in numbers else TEXT
+        return padding + (aligned if wrapped else aligned.replace("normal", "nowrap"))
 
     titles = ""
     if head:
@@ -185,6 +199,11 @@ def table(
     return Markup('<table style="{}color:inherit;font-size:inherit">{}{}<tbody>{}</tbody></table>').format(
         "border:none;margin:0;" if quiet else "", caption, titles, lines
     )
+
+
+def scrolled(content: str) -> Markup:
+    """Content that scrolls by itself where a page is too narrow for it."""
+    return Markup('<div style="overflow-x:auto;max-width:100%">{}</div>').format(content)
 
 
 def meter(label: str, share: float, words: str, colour: str = BRAND) -> Markup:

@@ -80,37 +80,58 @@ class CategoryCodec:
         return (*names, "missing") if self.meta.nullable else names
 
     @property
+    def groups(self) -> tuple[int, ...]:
+        """Cells that may hold longer codes than their own, because it is as long as those of groups."""
+        prefixes = self.meta.prefixes
+        lengths = [len(value) if isinstance(value, str) else 0 for value in self.published]
+        return tuple(cell for cell, length in enumerate(lengths) if length in prefixes)
+
+    @property
     def moved_into(self) -> tuple[int, ...]:
-        """The pool: it holds the rows whose value no synthetic row has, besides those of its own values."""
-        return (len(self.published),)
+        """The cells that hold rows whose value no synthetic row has, besides those of their own values.
+
+        These are the pool, and groups of codes.
+        """
+        return (len(self.published), *self.groups)
 
     @property
     def moved_labels(self) -> tuple[str, ...]:
-        """The label of these rows, if they are told apart."""
-        return ("too rare to publish" if self.meta.categories is None else "not declared",)
+        """The labels of these rows, if they are told apart."""
+        unknown = "too rare to publish" if self.meta.categories is None else "not declared"
+        return (unknown, *(f"{as_text(self.published[cell])}, longer code" for cell in self.groups))
 
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
         """Codes `int32 [n]` of a column; unknown values get the code of the pool."""
-        return self._encode(series, len(self.published))
+        return self._encode(series, len(self.published), {})
 
     def encode_apart(self, series: pd.Series) -> NDArray[np.int32]:
-        """The same, but unknown values have a code of their own, after those of the cells."""
-        return self._encode(series, self.size)
+        """The same, but rows that are moved have codes of their own, after those of the cells."""
+        after = self.size + 1
+        return self._encode(series, self.size, {cell: after + k for k, cell in enumerate(self.groups)})
 
-    def _encode(self, series: pd.Series, unknown: int) -> NDArray[np.int32]:
+    def _encode(self, series: pd.Series, unknown: int, of_groups: Mapping[int, int]) -> NDArray[np.int32]:
         codes, values = factorize(self.meta.present(series))
         published, pool = list(self.published), list(self.pool)
         if self.meta.dtype == "object" and self.meta.categories is None:
             published, pool, values = ([key_of(v) for v in each] for each in (published, pool, values))
         index = dict.fromkeys(pool, len(published)) | {value: cell for cell, value in enumerate(published)}
-        table = np.array([*(self._cell_of(value, index, unknown) for value in values), self._missing_cell])
+        cells = (self._cell_of(value, index, unknown, of_groups) for value in values)
+        table = np.array([*cells, self._missing_cell])
         return table[codes].astype(np.int32)  # -1, missing, is the table's last entry
 
-    def _cell_of(self, value: Any, index: Mapping[Any, int], unknown: int) -> int:  # noqa: ANN401
+    def _cell_of(
+        self,
+        value: Any,  # noqa: ANN401 - any category value
+        index: Mapping[Any, int],
+        unknown: int,
+        of_groups: Mapping[int, int],
+    ) -> int:
         """The cell of a value: its own, that of its narrowest group that has one, or that of unknown ones."""
-        for name in (value, *groups_of(value, self.meta.prefixes)):
+        if value in index:
+            return index[value]
+        for name in groups_of(value, self.meta.prefixes):
             if name in index:
-                return index[name]
+                return of_groups.get(index[name], index[name])
         return unknown
 
     @property

@@ -39,11 +39,15 @@ class CellAxis:
         starts: Where each begins, float64 `[bins]`, increasing; seconds (since 1970) for times.
         ends: Where each ends, not below its start.
         unit: What the values are.
+        step: Distance of neighbouring values of numbers; 0 where any value is possible.
+        since: The column that durations are counted from; empty if they are the column's own values.
     """
 
     starts: NDArray[np.float64]
     ends: NDArray[np.float64]
     unit: Unit
+    step: float = 0.0
+    since: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,12 @@ class Quantile:
     synthetic: float
 
 
-def axis_of(codec: NumericCodec) -> CellAxis:
+def axis_of(codec: NumericCodec, since: str = "") -> CellAxis:
     """Where the bins of a model's column lie.
 
     Args:
         codec: The column's codec.
+        since: The column that durations are counted from, if there is one.
     """
     last = np.append(codec.first_leaf[1:], len(codec.starts)) - 1
     scale = codec.resolution or 1.0
@@ -75,9 +80,9 @@ def axis_of(codec: NumericCodec) -> CellAxis:
     if codec.resolution > 0 and not isinstance(codec.meta, DatetimeMeta):
         ends = np.maximum(ends, np.nextafter(starts, np.inf))
     if not isinstance(codec.meta, DatetimeMeta):
-        return CellAxis(starts, ends, "number")
+        return CellAxis(starts, ends, "number", codec.resolution)
     unit: Unit = "duration" if codec.meta.is_duration else "date"
-    return CellAxis(starts / MICROSECONDS, ends / MICROSECONDS, unit)
+    return CellAxis(starts / MICROSECONDS, ends / MICROSECONDS, unit, since=since)
 
 
 def quantiles_of_shares(

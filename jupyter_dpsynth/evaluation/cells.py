@@ -2,8 +2,8 @@
 
 A row whose value no synthetic row can have (too rare to be published, not declared, beyond the ends of the
 range) is in no cell of the synthetic table: it counts as a difference, not as equal to what stands in its
-place. Intervals that the model could not divide are divided here, so that a coarse column is not taken for a
-good one.
+place. Intervals that the model could not divide are divided here, and codes told apart that became one large
+group, so that a coarse column is not taken for a good one.
 """
 
 from __future__ import annotations
@@ -32,6 +32,34 @@ if TYPE_CHECKING:
 __all__ = ["Cells", "cells_of"]
 
 LARGEST_INTERVAL = 0.05  # share of a column's rows in one interval; larger ones are divided
+
+
+@dataclass(frozen=True, eq=False)
+class _Grouped:
+    """A column of codes with groups.
+
+    Attributes:
+        codec: The column's codec.
+        large: Which of its groups hold many rows: rows with a longer code are told apart, for these have no
+            synthetic row. Those of other groups count as their group.
+    """
+
+    codec: CategoryCodec
+    large: tuple[bool, ...]
+
+    @property
+    def moved_labels(self) -> tuple[str, ...]:
+        """The labels of rows that are told apart."""
+        first, *others = self.codec.moved_labels
+        return (first, *(label for label, large in zip(others, self.large, strict=True) if large))
+
+    def encode(self, series: pd.Series) -> NDArray[np.int32]:
+        """Codes `[n]` of a column."""
+        own = self.codec.size + 1
+        after = own + np.cumsum(self.large) - 1
+        places = np.where(self.large, after, self.codec.groups)
+        table = np.concatenate([np.arange(own), places])
+        return table[self.codec.encode_apart(series)].astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +132,12 @@ class Cells:
     Attributes:
         codec: The model's codec.
         divided: The columns of numbers and times by their places; others have the codec's cells.
+        grouped: Columns of codes with groups that hold many rows, by their places.
     """
 
     codec: TableCodec
     divided: dict[int, _Divided]
+    grouped: dict[int, _Grouped]
 
     @property
     def df_meta(self) -> DataFrameMeta:
@@ -129,20 +159,27 @@ class Cells:
                 divided = self.divided[place]
                 bins = len(divided.codec.first_leaf)
                 cells = [*(cells[cell] for cell in divided.bins), *cells[bins:]]
-            found.append((*cells, *column.moved_labels))
+            moved = self.grouped[place].moved_labels if place in self.grouped else column.moved_labels
+            found.append((*cells, *moved))
         return tuple(found)
 
     @property
     def axes(self) -> tuple[CellAxis | None, ...]:
         """Where the bins of each column lie, which are its cells if it is not divided."""
         places = range(len(self.codec.columns))
-        return tuple(axis_of(self.divided[k].codec) if k in self.divided else None for k in places)
+        return tuple(
+            axis_of(self.divided[k].codec, getattr(self.codec.columns[k], "base", ""))
+            if k in self.divided
+            else None
+            for k in places
+        )
 
     @cached_property
     def sizes_apart(self) -> NDArray[np.int64]:
         """Number of cells of each column, those of moved rows included, `[m]`."""
         sizes = [
-            (self.divided[place].size if place in self.divided else column.size) + len(column.moved_into)
+            (self.divided[place].size if place in self.divided else column.size)
+            + (1 + sum(self.grouped[place].large) if place in self.grouped else len(column.moved_into))
             for place, column in enumerate(self.codec.columns)
         ]
         return np.array(sizes, dtype=np.int64)
@@ -163,7 +200,9 @@ class Cells:
         code_type = np.min_scalar_type(int(self.sizes_apart.max()) - 1)
         codes = np.empty((len(df), len(self.sizes)), dtype=code_type, order="F")
         for place, column in enumerate(self.codec.columns):
-            if isinstance(column, CategoryCodec):
+            if place in self.grouped:
+                codes[:, place] = self.grouped[place].encode(df[column.meta.name])
+            elif isinstance(column, CategoryCodec):
                 codes[:, place] = column.encode_apart(df[column.meta.name])
             elif isinstance(column, DifferenceCodec):
                 codes[:, place] = self.divided[place].encode(self.codec.lengths(df, column))
@@ -179,34 +218,40 @@ class Cells:
         shares, noise = [], []
         for place, codec in enumerate(self.codec.columns):
             share, deviation = reference.shares[place].copy(), reference.noise[place]
-            moved = np.zeros(len(codec.moved_into))
-            error = reference.moved_noise
+            into = np.array(codec.moved_into)
+            moved, error = np.zeros(len(into)), np.full(len(into), reference.moved_noise)
+            if reference.moved:
+                moved = np.clip(reference.moved[place], 0.0, share[into])
             if isinstance(codec, CategoryCodec) and codec.meta.categories is None:
-                pool = len(codec.published)  # all of it are moved rows
-                moved, error = share[[pool]], float(deviation[pool])
-            elif reference.moved:
-                moved = np.clip(reference.moved[place], 0.0, share[list(codec.moved_into)])
-            for into, lost in zip(codec.moved_into, moved, strict=True):
-                share[into] = max(share[into] - lost, 0.0)
+                moved[0], error[0] = share[into[0]], deviation[into[0]]  # all of the pool are moved rows
+            if place in self.grouped:
+                told = np.append(True, self.grouped[place].large)
+                into, moved, error = into[told], moved[told], error[told]
+            for cell, lost in zip(into, moved, strict=True):
+                share[cell] = max(share[cell] - lost, 0.0)
             if place in self.divided:
                 divided = self.divided[place]
                 share, deviation = divided.of_bins(share), divided.of_bins(deviation)
             shares.append(np.append(share, moved))
-            noise.append(np.append(deviation, np.full(len(moved), error)))
+            noise.append(np.append(deviation, error))
         return shares, noise
 
 
-def cells_of(codec: TableCodec, *, divide: bool = True) -> Cells:
+def cells_of(codec: TableCodec, reference: MeasuredReference, *, divide: bool = True) -> Cells:
     """The cells in which tables of a model are compared.
 
     Args:
         codec: The model's codec.
+        reference: Its measurements.
         divide: Whether large intervals are divided; only rows tell what is in their parts.
     """
-    divided = {}
+    divided, grouped = {}, {}
     for place, column in enumerate(codec.columns):
         if isinstance(column, CategoryCodec):
+            if column.groups:
+                large = reference.shares[place][list(column.groups)] > LARGEST_INTERVAL
+                grouped[place] = _Grouped(column, tuple(large.tolist()))
             continue
         numeric = column.difference if isinstance(column, DifferenceCodec) else column
         divided[place] = _divided(numeric, divide=divide)
-    return Cells(codec, divided)
+    return Cells(codec, divided, grouped)

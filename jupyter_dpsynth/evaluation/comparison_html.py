@@ -10,6 +10,7 @@ from jupyter_dpsynth.display.html import (
     callout,
     card,
     details,
+    explained,
     heading,
     join,
     paragraph,
@@ -48,13 +49,15 @@ def comparison_html(report: Comparison) -> Markup:
         if overall is None
         else score(f"Overall {overall.text}", overall.meaning)
     )
-    figures = [(each.name, f"{each.value:.4f}", f"{each.good:.4f}", each.meaning) for each in report.table]
+    figures = [
+        (explained(each.name, each.meaning), f"{each.value:.4f}", f"{each.good:.4f}") for each in report.table
+    ]
     return card(
         paragraph(strong(f"Synthetic table against the {report.reference_name}")),
         callout(strong("Not private."), " ", report.banner, colour=NOT_PRIVATE) if report.banner else "",
         summary,
         losses_html(report.losses),
-        table(figures, ("Metric", "Value", "Good", "Meaning"), numbers={1, 2}),
+        table(figures, ("Metric", "Value", "Good"), numbers={1, 2}),
         _columns(report),
         _pairs(report),
         kind="comparison",

@@ -68,7 +68,7 @@ def compare_with_original(
         table += learned_figures(df, df_synth, target, holdout)
     overall = overall_of_tables(codes, synthetic, grid.sizes)
     if synthesizer is not None:
-        cells = cells_of(synthesizer.codec)
+        cells = cells_of(synthesizer.codec, synthesizer.reference)
         real, made = (cells.encode_apart(each).astype(np.int64) for each in (df, df_synth))
         overall = overall_of_tables(real, made, cells.sizes)
     return Comparison(

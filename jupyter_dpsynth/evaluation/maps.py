@@ -19,7 +19,7 @@ __all__ = ["MOST_MAPPED", "dependence_figures", "pair_figures", "worst_pairs"]
 
 MOST_MAPPED = 30  # columns of a heatmap
 MOST_CELLS = 12  # of a pair's map on each side; neighbours or rare ones are joined
-MOST_NUMBERED = 14  # columns of a map in whose cells figures are written
+MOST_NUMBERED = 20  # columns of a map in whose cells figures are written
 HEAD = 0.3  # inches of a title
 DAY = re.compile(r"\d{4}-\d\d-\d\d(?= |$)")
 
@@ -182,7 +182,7 @@ def _map(
     down, across = len(labels[0]), len(labels[1])
     if axes is None:  # every name is written, so that the map grows with them
         numbered = down <= MOST_NUMBERED
-        side = max((0.34 if numbered else 0.17) * down, 2.4)
+        side = max((0.25 if numbered else 0.17) * down, 2.4)
         sides = (side, side)
     else:
         numbered = True
@@ -220,7 +220,7 @@ def _write_numbers(axis: Any, image: Any, values: NDArray[np.float64], *, in_per
     colours = image.to_rgba(values)
     for row, column in np.argwhere(~masked):
         value = float(values[row, column])
-        text = f"{100 * value:.1f}" if in_percent else f"{value:.2f}"
+        text = f"{100 * value:.1f}" if in_percent else f"{value:.2f}".replace("0.", ".")
         if text.strip("-0.") == "":
             text = "0"
         red, green, blue = colours[row, column][:3]

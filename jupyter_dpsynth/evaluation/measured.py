@@ -41,7 +41,7 @@ def compare_with_measurements(synthesizer: HighDimSynthesizer, df_synth: pd.Data
         df_synth: A synthetic table with its columns.
     """
     reference, codec = synthesizer.reference, synthesizer.codec
-    cells = cells_of(codec, divide=False)
+    cells = cells_of(codec, reference, divide=False)
     codes = cells.encode_apart(df_synth).astype(np.int64)
     shares, noise = cells.measured(reference)
     synthetic = one_way_shares(codes, cells.sizes)

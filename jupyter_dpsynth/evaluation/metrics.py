@@ -14,16 +14,14 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
-from jupyter_dpsynth.errors import MissingDependencyError
 from jupyter_dpsynth.evaluation.axes import MICROSECONDS, CellAxis, value_text
+from jupyter_dpsynth.evaluation.learners import FairLearner, boosting, half_the_processors
 from jupyter_dpsynth.metadata.kinds import column_kind, kind_of
 from jupyter_dpsynth.sources.objects import as_float, as_text, durations, moments
 from jupyter_dpsynth.sources.values import factorize, is_duration, is_time, stored_times
@@ -36,11 +34,10 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.evaluation.axes import Unit
 
 __all__ = [
+    "RARE",
     "Discretizer",
-    "boosted_trees",
     "cell_counts",
     "cramers_v",
-    "fair_learner",
     "mean_total_variation",
     "one_way_shares",
     "prediction_auc",
@@ -54,7 +51,6 @@ MOST_CATEGORIES = 50
 DENSE_CELLS = 4_000_000
 TRIPLES = 150
 FEW_VALUES = 20
-LEAST_OF_A_CLASS = 3  # rows; of fewer none can be set aside to tell when trees fit too closely
 CLEARLY = 4.0  # standard deviations
 MOST_CODES = 200  # categories of a feature; scikit-learn's trees take no more than 255
 RARE = "all rarer ones"
@@ -340,77 +336,19 @@ def _features(original: pd.DataFrame, *tables: pd.DataFrame) -> tuple[list[NDArr
     return [np.stack(columns, axis=1) for columns in out], coded
 
 
-def _boosting(rounds: int) -> Any:  # noqa: ANN401 - untyped library
-    try:
-        from sklearn.ensemble import HistGradientBoostingClassifier
-    except ImportError as error:
-        raise MissingDependencyError(
-            "figures that train a model (target = ...) need scikit-learn: install "
-            "jupyter_dpsynth[evaluation]."
-        ) from error
-    return HistGradientBoostingClassifier(max_iter=rounds, random_state=0)
-
-
-def boosted_trees(coded: Sequence[int], columns: int) -> Any:  # noqa: ANN401, ARG001 - any learner's form
-    """150 rounds of boosted trees: what earlier versions and the benchmarks predict with."""
-    return _boosting(150)
-
-
-def fair_learner(coded: Sequence[int], columns: int) -> Any:  # noqa: ANN401 - untyped library
-    """Boosted trees and logistic regression, whose chances are averaged.
-
-    Trees alone fit small tables too closely, and a line alone misses what they see: a reference that a simple
-    model beats would make every synthetic table look good.
-
-    Args:
-        coded: Places of features that are codes of categories.
-        columns: How many features there are.
-    """
-    _boosting(1)
-    from sklearn.compose import ColumnTransformer
-    from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
-
-    numbers = [place for place in range(columns) if place not in set(coded)]
-    ranks = QuantileTransformer(n_quantiles=100, output_distribution="normal", random_state=0)
-    scaled = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), ranks)
-    encoded = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=10)
-    inputs = ColumnTransformer([("numbers", scaled, numbers), ("codes", encoded, list(coded))])
-    trees = HistGradientBoostingClassifier(
-        learning_rate=0.05,
-        max_leaf_nodes=15,
-        min_samples_leaf=20,
-        max_iter=300,
-        early_stopping=True,
-        validation_fraction=0.2,
-        categorical_features=list(coded) or None,
-        random_state=0,
-    )
-    line = make_pipeline(inputs, LogisticRegression(C=0.3, max_iter=500))
-    return VotingClassifier([("trees", trees), ("line", line)], voting="soft")
-
-
-def _half_the_processors() -> threadpool_limits:
-    """A limit for models: two processes that use all processors at once can block each other."""
-    return threadpool_limits(max(1, (os.cpu_count() or 1) // 2), user_api="openmp")
-
-
 def prediction_auc(
     original: pd.DataFrame,
     train: pd.DataFrame,
     holdout: pd.DataFrame,
     target: str,
-    learner: Callable[[Sequence[int], int], Any] = fair_learner,
+    learner: Callable[[Sequence[int], int], Any] = FairLearner,
 ) -> float:
     """ROC AUC on `holdout` of a model that learned to predict `target` from `train`.
 
     Targets of several classes are averaged one against the rest. 0.5 if `train` has one class only.
     Classes that the original does not have (an undeclared 'other', a missing target) are left out.
     """
-    _boosting(1)
+    boosting(1)
     from sklearn.metrics import roc_auc_score
 
     classes = {name: place for place, name in enumerate(sorted(set(_as_text(original[target]))))}
@@ -426,9 +364,8 @@ def prediction_auc(
     present = np.unique(y_hold)
     if len(learned) < 2 or len(present) < 2:
         return 0.5
-    few = np.bincount(y_train.astype(int))[learned.astype(int)].min() < LEAST_OF_A_CLASS
-    model = (boosted_trees if few else learner)(coded, features.shape[1])
-    with _half_the_processors():
+    model = learner(coded, features.shape[1])
+    with half_the_processors():
         model.fit(x_train, y_train)
         chances = model.predict_proba(x_hold)[:, np.isin(learned, present)] + 1e-9
     chances /= chances.sum(axis=1, keepdims=True)
@@ -453,17 +390,16 @@ def prediction_counter(
     """
     labels = train[:, target].astype(np.int64)
     coded = [place - (place > target) for place in names if place != target]
-    few = np.bincount(labels)[np.unique(labels)].min() < LEAST_OF_A_CLASS
-    model = (boosted_trees if few else fair_learner)(coded, train.shape[1] - 1)
+    model = FairLearner(coded, train.shape[1] - 1)
     only = int(labels[0]) if (labels == labels[0]).all() else None
     if only is None:
-        with _half_the_processors():
+        with half_the_processors():
             model.fit(np.delete(train, target, axis=1).astype(np.float64), labels)
 
     def count(codes: NDArray[np.integer[Any]]) -> int:
         if only is not None or len(codes) == 0:
             return int((codes[:, target] == only).sum())
-        with _half_the_processors():
+        with half_the_processors():
             guesses = model.predict(np.delete(codes, target, axis=1).astype(np.float64))
         return int((guesses == codes[:, target]).sum())
 
@@ -475,7 +411,7 @@ def separation_auc(original: pd.DataFrame, synthetic: pd.DataFrame) -> float:
 
     0.5 means that it cannot, 1 that it always can.
     """
-    model = _boosting(100)
+    model = boosting(100)
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import cross_val_predict
 
@@ -483,6 +419,6 @@ def separation_auc(original: pd.DataFrame, synthetic: pd.DataFrame) -> float:
     tables = [table.sample(rows, random_state=0) for table in (original, synthetic)]
     features = np.vstack(_features(original, *tables)[0])
     labels = np.repeat([0.0, 1.0], rows)
-    with _half_the_processors():
+    with half_the_processors():
         chances = cross_val_predict(model, features, labels, cv=3, method="predict_proba")
     return float(roc_auc_score(labels, chances[:, 1]))

@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jupyter_dpsynth.display.html import picture
+from jupyter_dpsynth.evaluation.metrics import RARE
 from jupyter_dpsynth.evaluation.scales import SPIKE, Scale, round_values, scale_of
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ REFERENCE, SYNTHETIC, WARNING = "#56B4E9", "#D55E00", "#c4560b"
 INK, FAINT, NOISE = "#7a7a7a", "#7a7a7a59", "#0f6ba8"  # a grey with a contrast of 4 on white and on black
 WIDTH, HEIGHT = 3.55, 2.35  # inches of a column's picture: two fit into a narrow notebook
 HEAD, SECOND_LINE, WARNING_LINE = 0.3, 0.17, 0.17  # inches of a title, of figures below, of a warning
-MOST_NAMES = 9
+MOST_NAMES, MOST_NUMBERS = 9, 13
 LABEL_LENGTH = 20  # signs
 COLOURS = 96  # in a stored picture
-SHOWN_DPI, DRAWN_DPI = 88, 150  # of a page; of the picture, so that it stays sharp on dense screens
+SHOWN_DPI, DRAWN_DPI = 84, 150  # of a page; of the picture, so that it stays sharp on dense screens
 ABOVE_OTHERS = 2.5  # a spike is cut at so many times the highest other bar
 SEEN = 5e-4  # a share that can be seen
 CLEAR = 3.0  # standard deviations of noise that it must exceed
@@ -174,7 +175,8 @@ def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - u
     if column.axis is None:
         raise TypeError
     scale = scale_of(column.axis, column.reference, column.synthetic)
-    starts, ends = scale.place(column.axis.starts), scale.place(column.axis.ends)
+    half = column.axis.step / 2 if scale.linear else 0.0  # the bar of one value stands above it
+    starts, ends = scale.place(column.axis.starts - half), scale.place(column.axis.ends - half)
     low, high = float(starts[0]), float(max(ends[-1], starts[0] + 1e-9))
     least = SPIKE * (high - low)
     widths = np.maximum(ends - starts, least)
@@ -272,11 +274,17 @@ def _named_cells(
     column: ColumnComparison,
 ) -> tuple[list[str], NDArray[Any], NDArray[Any], NDArray[Any] | None]:
     """Labels and shares of the most frequent categories; the others are one more bar."""
-    used = np.flatnonzero((column.reference > 0) | (column.synthetic > 0))
+    named = np.array([label != RARE for label in column.labels])  # these are among all others
+    used = np.flatnonzero(named & ((column.reference > 0) | (column.synthetic > 0)))
     most = np.maximum(column.reference, column.synthetic)
-    if len(used) > MOST_NAMES:
+    numbers = [_as_number(column.labels[cell]) for cell in used]
+    in_order = len(used) <= MOST_NUMBERS and numbers.count(None) <= 1 < len(used)  # one: missing values
+    if len(used) > MOST_NAMES and not in_order:
         used = used[np.argsort(-most[used], kind="stable")[: MOST_NAMES - 1]]
-    used = used[np.argsort(-column.reference[used], kind="stable")]
+    if in_order:
+        used = used[np.argsort([np.inf if number is None else number for number in numbers], kind="stable")]
+    else:
+        used = used[np.argsort(-column.reference[used], kind="stable")]
     labels = [short(column.labels[cell]) for cell in used]
     reference, synthetic = column.reference[used], column.synthetic[used]
     noise = None if column.noise is None else column.noise[used]
@@ -286,6 +294,13 @@ def _named_cells(
         noise = None if noise is None else np.append(noise, 0)
         labels.append("all others")
     return labels, reference, synthetic, noise
+
+
+def _as_number(label: str) -> float | None:
+    try:
+        return float(label)
+    except ValueError:
+        return None
 
 
 def _draw_names(

@@ -215,7 +215,7 @@ class PrivateEvaluation:
         noise: NoiseSource | None = None,
     ) -> None:
         self.codec, self.target, self.losses = synthesizer.codec, target, synthesizer.losses
-        self.cells = cells_of(self.codec)
+        self.cells = cells_of(self.codec, synthesizer.reference)
         self.config = synthesizer.config.resolve()
         self.noise = noise or NoiseSource()
         self.delta = synthesizer.delta or NOMINAL_DELTA

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from jupyter_dpsynth.display.html import card, details, paragraph, score, shown_by_summary, strong, table
+from jupyter_dpsynth.display.html import (
+    card,
+    details,
+    explained,
+    paragraph,
+    score,
+    shown_by_summary,
+    strong,
+    table,
+)
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.engine.model.losses import glance
 from jupyter_dpsynth.evaluation.losses_html import losses_html
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Measured", "PrivateReport"]
 
 MOST_LINES = 30
-TITLES = ("Figure", "Value", "Error", "Good", "Meaning")
+TITLES = ("Figure", "Value", "Error", "Good")
 SHARES = ("Share", "Item", "Detail")
 
 
@@ -192,7 +201,7 @@ class PrivateReport:
             paragraph(strong("Private quality report"), f": {self.rows_text}."),
             score(f"Overall {number}", meaning),
             losses_html(self.losses),
-            _table(self.table, meaning=True),
+            _table(self.table),
             _group("Columns", self.columns),
             _group("Pairs of columns", self.pairs),
             paragraph(self.cost),
@@ -223,13 +232,18 @@ def _group(title: str, group: tuple[Measured, ...]) -> Markup:
     if not group:
         return Markup("")
     more = f", the {MOST_LINES} largest of {len(group)}" if len(group) > MOST_LINES else ""
-    return details(f"{title}, largest difference first{more}", _table(group[:MOST_LINES]), opened=True)
+    content = _table(group[:MOST_LINES])
+    return details(f"{title}, largest difference first{more}", content, opened=len(group) <= MOST_LINES)
 
 
-def _table(figures: tuple[Measured, ...], *, meaning: bool = False) -> Markup:
+def _table(figures: tuple[Measured, ...]) -> Markup:
     rows = [
-        (each.name, f"{each.value:.4f}", f"± {each.error:.4f}", f"{each.good:.4f}", each.meaning)
+        (
+            explained(each.name, each.meaning),
+            f"{each.value:.4f}",
+            f"± {each.error:.4f}",
+            f"{each.good:.4f}",
+        )
         for each in figures
     ]
-    shown = None if meaning else -1
-    return table([row[:shown] for row in rows], TITLES[:shown], numbers={1, 2, 3})
+    return table(rows, TITLES, numbers={1, 2, 3})

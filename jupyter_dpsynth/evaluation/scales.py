@@ -112,6 +112,7 @@ def scale_of(axis: CellAxis, *shares: NDArray[np.float64]) -> Scale:
         step = max(step, 1.0) if float(axis.starts[0]).is_integer() and span > 2 * STEPS else step
         while dense * step > 1:
             step /= 10
+        step = max(step, axis.step)  # a share of less than one value says nothing
         return Scale(axis.unit, 0.0, step, f"share of rows per {step:,.10g}")
     if axis.unit == "date":
         fitting = [period for period in PERIODS if dense * period[1] <= 1] or [PERIODS[0]]
@@ -119,19 +120,23 @@ def scale_of(axis: CellAxis, *shares: NDArray[np.float64]) -> Scale:
         return Scale(axis.unit, 0.0, step, f"share of rows per {name}")
     name, factor = _seconds(span)
     step = factor * _power(span / factor / STEPS)
-    return Scale(axis.unit, 0.0, step, f"{name}; share of rows per {step / factor:g}")
+    since = f" from {axis.since}" if axis.since else ""
+    return Scale(axis.unit, 0.0, step, f"{name}{since}; share of rows per {step / factor:g}")
 
 
 def _least(axis: CellAxis, shares: NDArray[np.float64]) -> float:
     """Up to which value a logarithmic axis is linear; 0 if the axis is to be linear."""
     shares = shares[: len(axis.starts)].copy()
     shares[(axis.starts == 0) & (axis.ends <= 1)] = 0.0  # an amount of zero is none
-    positive = axis.starts >= 0
-    if shares[positive].sum() < 0.9 * shares.sum() or shares.sum() <= 0:
+    positive, end = axis.starts >= 0, float(axis.ends[-1])
+    few = shares[positive].sum() >= 0.9 * shares.sum()
+    if not (few or -float(axis.starts[0]) * LONG < end):  # refunds, or a code such as -9 for missing values
+        return 0.0
+    shares[~positive] = 0.0
+    if shares.sum() <= 0:
         return 0.0
     values = quantiles_of_shares(axis, shares, shares, None)
     low, middle, high = (values[place].reference for place in (0, 2, 4))
-    end = float(axis.ends[-1])
     skewed = high - middle > SKEWED * max(middle - low, 0.0) or end > LONG * high
     if not skewed or low <= 0 or end / low < 30:
         return 0.0

@@ -31,6 +31,7 @@ OPINION_TITLE = (
     "Second opinion of TensorFlow Privacy on the training steps alone (of its figures, the one for Poisson "
     "sampling applies)"
 )
+LOST = "rows that lose their value"
 COVERED = (
     "the trained model, the measured values and ranges of the columns, the row count, the loss curve, the "
     "comparison with the noisy measurements, and every synthetic table made from these"
@@ -167,14 +168,15 @@ class PrivacyReceipt:
         told = [
             ("every synthetic row keeps", self.imposed),
             ("columns taken together", self.together),
-            ("rows that lose their value", self.losses),
+            (LOST, self.losses),
             ("the noise does not tell", self.untold),
         ]
         return [(name, "; ".join(texts)) for name, texts in told if texts]
 
     def structure_lines(self) -> list[str]:
-        """The same as sentences."""
-        return [f"{name[:1].upper()}{name[1:]}: {text}." for name, text in self.structure()]
+        """The same as sentences, besides the losses, which are told with what is left of the columns."""
+        told = (entry for entry in self.structure() if entry[0] != LOST)
+        return [f"{name[:1].upper()}{name[1:]}: {text}." for name, text in told]
 
     def facts(self) -> list[tuple[str, str]]:
         """The facts behind the guarantee, as names and texts."""

@@ -6,11 +6,10 @@ import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import DataError
+from jupyter_dpsynth.evaluation.learners import FairLearner, boosted_trees
 from jupyter_dpsynth.evaluation.metrics import (
     Discretizer,
-    boosted_trees,
     cramers_v,
-    fair_learner,
     mean_total_variation,
     prediction_auc,
     separation_auc,
@@ -205,9 +204,42 @@ def test_the_reference_predicts_no_worse_than_a_simple_model():
     df = pd.DataFrame(features, columns=[f"x{k}" for k in range(12)]).assign(target=target)
     train, holdout = df.iloc[:130], df.iloc[130:]
     fair, trees = (
-        prediction_auc(df, train, holdout, "target", learner) for learner in (fair_learner, boosted_trees)
+        prediction_auc(df, train, holdout, "target", learner) for learner in (FairLearner, boosted_trees)
     )
     assert fair > trees
+
+
+@pytest.mark.parametrize("kind", ["products", "many values", "many categories"])
+def test_the_reference_is_as_good_as_the_better_one_of_a_line_and_trees(kind):
+    pytest.importorskip("sklearn")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    generator = np.random.default_rng(0)
+    x = pd.DataFrame(generator.normal(size=(800, 3)), columns=list("abc"))
+    if kind == "products":  # which no line sees
+        target = np.where(x["a"] * x["b"] + generator.normal(scale=0.3, size=800) > 0, "yes", "no")
+    elif kind == "many values":  # so many classes that trees see few rows of each
+        target = (3 * x.sum(axis=1) + generator.normal(scale=3, size=800)).round().clip(-9, 9).astype(int)
+    else:  # so many categories that trees do not take them for names
+        x = pd.DataFrame({"group": generator.integers(0, 80, 800).astype(str)})
+        effect = generator.normal(size=80)
+        noise = generator.normal(scale=0.7, size=800)
+        target = np.where(effect[x["group"].astype(int)] + noise > 0, "yes", "no")
+    df = x.assign(target=target)
+    train, holdout = df.iloc[:400], df.iloc[400:]
+
+    def simple(coded, columns):
+        codes = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression(max_iter=500))
+        return codes if coded else LogisticRegression(max_iter=500)
+
+    fair, trees, line = (
+        prediction_auc(df, train, holdout, "target", learner)
+        for learner in (FairLearner, boosted_trees, simple)
+    )
+    assert fair > max(trees, line) - 0.03
+    assert abs(trees - line) > 0.05  # one of both is much worse
 
 
 def test_a_wide_table_is_summarised_worst_first_in_an_output_of_a_small_size():

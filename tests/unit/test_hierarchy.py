@@ -10,9 +10,11 @@ from jupyter_dpsynth.engine.measuring.categories import _factorized
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import MetadataError
+from jupyter_dpsynth.evaluation.cells import cells_of
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.models import untrained
 from tests.support.plans import plan_of_noise, releases_of
 
@@ -131,3 +133,52 @@ def test_no_row_decides_how_a_value_that_is_no_code_is_written():
         assert [repr(groups[code]) for code in codes] == [repr(v) for v in [True, 1, "A00", "A00", 1.0]][
             -len(df) :
         ]
+
+
+@pytest.fixture(scope="module")
+def grouped():
+    """A model of the diagnoses and one numeric column."""
+    return untrained(diagnoses()[["icd", "a"]], hierarchy=RULE)
+
+
+def shortened_rows(df, codec):
+    """Which rows come back with the group of their code."""
+    made = codec.decode(codec.encode(df["icd"]), np.random.default_rng(0))
+    return df["icd"].notna() & (made != df["icd"]) & (made != "other")
+
+
+def test_rows_that_keep_the_group_of_their_code_only_are_counted_and_called_coarse(grouped, tmp_path):
+    found = {each.name: each for each in grouped.losses}["icd"]
+    rows = {each.kind: each for each in found.lost}["shortened"]
+    truth = shortened_rows(diagnoses(), grouped.codec.columns[0]).mean()
+    assert abs(rows.share - truth) < 5 * rows.error < 0.3
+    assert found.state == "coarse"
+    assert found.shortened > 0.5 > found.share  # they are not among those that are lost
+    assert "codes shortened" in found.brief
+    grouped.save(tmp_path / "model.dps")
+    assert HighDimSynthesizer.load(tmp_path / "model.dps").losses == grouped.losses
+
+
+def test_codes_that_are_as_short_as_a_group_are_not_taken_for_shortened_ones():
+    df = diagnoses()[["icd", "a"]]
+    df["icd"] = df["icd"].str[:3]
+    made = untrained(df, hierarchy=RULE)
+    rows = {each.kind: each for each in made.losses[0].lost}["shortened"]
+    assert abs(rows.share - shortened_rows(df, made.codec.columns[0]).mean()) < 5 * rows.error < 0.3
+    assert rows.share < 0.15  # codes that are rare became chapters
+
+
+def test_a_large_group_counts_as_a_difference_where_the_codes_are_longer(grouped):
+    df = diagnoses()[["icd", "a"]]
+    everything = df["icd"].where(df["icd"].isna(), "A" + df["icd"].str[1:])  # a chapter of nearly all rows
+    many = untrained(df.assign(icd=everything), hierarchy={"icd": "prefix:1"})
+    cells = cells_of(many.codec, many.reference)
+    codes = cells.encode_apart(df.assign(icd=everything))[:, 0]
+    assert (codes < cells.sizes[0]).all()
+    longer = [place for place, label in enumerate(cells.labels[0]) if label == "A, longer code"]
+    assert len(longer) == 1
+    shares, _ = cells.measured(many.reference)
+    assert shares[0].sum() == pytest.approx(1, abs=1e-6)
+    assert abs(shares[0][longer[0]] - (codes == longer[0]).mean()) < 0.05
+    assert (codes == longer[0]).mean() > 0.3
+    assert not (cells.encode_apart(many.synthesize(500, seed=0))[:, 0] == longer[0]).any()

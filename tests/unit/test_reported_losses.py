@@ -45,7 +45,7 @@ def test_a_column_of_which_most_rows_become_other_is_reported_with_advice_that_f
     assert "hierarchy = {'x': 'prefix:1,3'}" in words
     levels = pd.Series(pd.Categorical(codes, ordered=True))
     caplog.clear()
-    assert "Join neighbouring levels" in told(caplog, levels)[1]
+    assert "join neighbouring levels" in told(caplog, levels)[1]
     caplog.clear()
     assert "other" not in told(caplog, RANDOM.choice(list("abc"), ROWS))[1]
 

@@ -35,7 +35,8 @@ def measure_one_way(
     """Noisy counts of every column's cells, combined with the earlier measurement by their precision.
 
     Rows whose value no synthetic row can have are counted apart, and added to the cell that holds them if
-    they stand out from the noise. In a column whose categories were found they are all that the pool holds.
+    they stand out from the noise. In a column whose categories were found they are all that the pool holds,
+    and most that groups of codes hold.
 
     Args:
         exact: Exact counts of every column's cells, and of rows that are moved into one: private.
@@ -56,15 +57,15 @@ def measure_one_way(
         own, moved = apart[:cells].copy(), apart[cells:]
         whole = isinstance(codec, CategoryCodec) and codec.meta.categories is None
         if whole:
-            own[into] += moved
-            moved = moved[:0]
+            pool, into = into[:1], into[1:]
+            own[pool] += moved[:1]
+            moved = moved[1:]
         noisy = allowance.counts(np.append(own, moved))
         found, variance = noisy[:cells], np.full(cells, sigma**2)
-        lost.append(found[into] if whole else noisy[cells:])
-        if not whole:
-            clear = noisy[cells:] > CLEAR_MOVED * sigma
-            np.add.at(found, into[clear], noisy[cells:][clear])
-            np.add.at(variance, into[clear], sigma**2)
+        lost.append(np.append(found[pool], noisy[cells:]) if whole else noisy[cells:])
+        clear = (noisy[cells:] > CLEAR_MOVED * sigma) | whole
+        np.add.at(found, into[clear], noisy[cells:][clear])
+        np.add.at(variance, into[clear], sigma**2)
         if sigma == 0:
             counts.append(found)
             variances.append(variance)

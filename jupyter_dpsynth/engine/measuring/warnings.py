@@ -14,6 +14,7 @@ import numpy as np
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.difference import DifferenceCodec
 from jupyter_dpsynth.encoding.numeric import NumericCodec
+from jupyter_dpsynth.engine.model.losses import advice_on_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 NOTHING_SEEN = 3.0  # standard deviations under which 'other', 'missing' or a column's values count as absent
 MOVED_SHARE = 0.01  # of the rows: bounds that move more are reported
 MOST_OTHERS = 0.5  # of the rows: a column that loses more to 'other' is reported
+IN_LOSSES = {"in_losses": True}  # marks what a display of the columns' losses says as well
 
 
 def warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows: float) -> None:
@@ -47,6 +49,7 @@ def warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows:
             "column out (ignore), group its values, or declare its categories if they are public.",
             "s" if len(codec.without_categories) > 1 else "",
             ", ".join(map(repr, codec.without_categories)),
+            extra=IN_LOSSES,
         )
     for column in columns:
         found = column.counts.sum() + NOTHING_SEEN * np.sqrt(column.variances.sum())
@@ -105,26 +108,10 @@ def warn_of_others(codec: TableCodec, shares: Sequence[NDArray[np.float64]]) -> 
         if others > MOST_OTHERS and column.published:
             logger.warning(
                 "about %.0f %% of the rows have a value of column %r that is too rare to be published: they "
-                "become %s. %s, use a larger epsilon, or leave it out (ignore).",
+                "become %s. What helps: %s.",
                 100 * others,
                 column.meta.name,
                 repr(column.pool[0]) if len(column.pool) == 1 else "one of the values that are",
-                _advice(column),
+                advice_on_values(column).format(column.meta.name),
+                extra=IN_LOSSES,
             )
-
-
-def _advice(column: CategoryCodec) -> str:
-    """What to do with a column of too many values, by what was published of it."""
-    name, texts = column.meta.name, [value for value in column.published if isinstance(value, str)]
-    if column.meta.ordered:
-        return "Join neighbouring levels"
-    if not texts:
-        return (
-            f"If they are amounts, convert them to numbers (df[{name!r}].astype(float)); if not, group them"
-        )
-    if all(len(text) > 2 and any(map(str.isdigit, text)) for text in texts):
-        return (
-            "If they are codes whose first characters are their groups, declare these "
-            f"(hierarchy = {{{name!r}: 'prefix:1,3'}})"
-        )
-    return "Group its values, declare its categories if they are public"

@@ -51,15 +51,22 @@ def interaction_text(sources: Iterable[str], target: str) -> str:
     return f"{several(sources)} together tell about {_short(target)}"
 
 
-def several(names: Iterable[str]) -> str:
+def several(names: Iterable[str], *words: str) -> str:
     """Names of columns, not more than fit into a sentence.
 
-    >>> several(["age", "sex"])
-    "'age', 'sex'"
+    Args:
+        names: The columns.
+        words: What is said of each, if anything is.
+
+    >>> several(["age", "sex"]), several(["age"], "5 % lost")
+    ("'age', 'sex'", "'age' (5 % lost)")
     """
     every = list(names)
     more = f" and {len(every) - MOST_NAMED} more" if len(every) > MOST_NAMED else ""
-    return ", ".join(map(_short, every[:MOST_NAMED])) + more
+    told = [_short(name) for name in every[:MOST_NAMED]]
+    if words:
+        told = [f"{name} ({each})" for name, each in zip(told, words, strict=False)]
+    return ", ".join(told) + more
 
 
 def _short(name: str) -> str:

@@ -1,8 +1,14 @@
 """What each column loses on the way to synthetic rows, and how much of it is left.
 
 A value that is too rare to be published, outside the range that was found or declared, or not among the
-declared categories does not come back: its rows are moved into another cell. What is left of a column may be
-too coarse, or drowned in noise.
+declared categories does not come back: its rows are moved into another cell. Of a code whose group was
+published instead, the group comes back. What is left of a column may be too coarse, or drowned in noise.
+
+A column's *error* is the share of its rows that are expected to have a wrong value: those that lose theirs,
+those that noise moves, and a quarter of those in the longest interval, inside which values are drawn evenly.
+That is the total-variation distance: no share that can be computed from the column is expected to be off by
+more. `fine` is an error below 5 %, which the shares of 400 random real rows have, too. `benchmarks.columns`
+compares these words with exact figures.
 
 Privacy:
     Post-processing of the noisy measurements.
@@ -30,24 +36,30 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
 
 __all__ = [
+    "INTERVAL_ERROR",
+    "NOTHING_NOISE",
     "SIGNS",
     "STATES",
     "ColumnLoss",
     "LostRows",
     "advice",
+    "advice_on_values",
     "column_losses",
     "glance",
     "loss_lines",
     "lost_headline",
+    "told",
 ]
 
 CERTAIN = 3.0  # standard deviations of noise that a loss must exceed to be told
-COARSE_LOSS, NOTHING_LOSS = 0.05, 0.8  # shares of the rows that do not keep their value
-COARSE_NOISE, NOTHING_NOISE = 0.05, 0.5  # distance of a column from the truth that noise alone gives
-COARSE_INTERVAL = 0.25  # share of the rows in one interval inside which values are drawn evenly
+COARSE = 0.05  # of the rows, expected to have a wrong value: the 95 % interval of half of 400 rows
+INTERVAL_ERROR = 0.25  # of the rows in an interval: so far from even are three of four intervals at most
+NOTHING_LOSS = 0.8  # of the rows: an eighth of the information (entropy) of categories is left
+NOTHING_NOISE = 0.5  # of the rows that keep their value: as far from the truth as a dozen real rows
 MOST_LINES = 50  # of columns that are named
 
 State = Literal["fine", "coarse", "nothing left"]
+Kind = Literal["pooled", "undeclared", "below", "above", "shortened"]
 STATES: tuple[State, ...] = ("fine", "coarse", "nothing left")
 SIGNS = {"fine": "\u25cf", "coarse": "\u25d0", "nothing left": "\u25cb"}  # full, half and empty circle
 
@@ -58,13 +70,13 @@ class LostRows:
 
     Attributes:
         kind: 'pooled' (too rare to be published), 'undeclared' (not among the declared categories), 'below'
-            or 'above' (clamped to the ends of the range).
+            or 'above' (clamped to the ends of the range), 'shortened' (of a code only its group is left).
         share: Noisy share of all rows, not below 0.
         error: Standard deviation of the noise in it.
         text: Where they were, and where they are now.
     """
 
-    kind: Literal["pooled", "undeclared", "below", "above"]
+    kind: Kind
     share: float
     error: float
     text: str
@@ -93,7 +105,7 @@ class ColumnLoss:
         missing_error: Standard deviation of the noise in it.
         noise: Total-variation distance from the true shares that noise alone gives, expected.
         coarse: Share of the rows that are in the longest interval inside which values are drawn evenly.
-        bounded: Whether its bounds are declared.
+        helps: What would help it, in words; `{0!r}` stands for its name.
     """
 
     name: str
@@ -104,19 +116,36 @@ class ColumnLoss:
     missing_error: float
     noise: float
     coarse: float
-    bounded: bool = False
+    helps: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
-        """Share of all rows that certainly do not keep their value, not above 1."""
-        return min(1.0, sum(rows.share for rows in self.lost if rows.is_certain))
+        """Share of all rows that certainly do not keep their value, not even its group, not above 1."""
+        return _certain(self.lost, shortened=False)
+
+    @property
+    def shortened(self) -> float:
+        """Share of all rows of whose code certainly only the group is left, not above 1."""
+        return _certain(self.lost, shortened=True)
+
+    @property
+    def error(self) -> float:
+        """Share of the rows that are expected to have a wrong value, not above 1."""
+        return _error(self.share, self.noise, self.coarse)
+
+    @property
+    def brief(self) -> str:
+        """Why it is not fine, in a few words."""
+        if self.share >= COARSE:
+            return f"{percent(self.share)} of its rows lost"
+        if self.shortened >= COARSE:
+            return f"{percent(self.shortened)} of its codes shortened"
+        return f"about {percent(self.error)} of its rows wrong"
 
     @property
     def line(self) -> str:
         """The column's losses in words; empty if nothing stands out from the noise."""
         told = [rows.words for rows in self.lost if rows.is_certain]
-        if self.missing is not None and self.missing > CERTAIN * self.missing_error:
-            told.append(f"{percent(self.missing)} (\u00b1 {percent(self.missing_error)}) missing")
         return f"{self.name}: {', '.join(told)}" if told else ""
 
 
@@ -130,6 +159,15 @@ def column_losses(codec: TableCodec, reference: MeasuredReference) -> tuple[Colu
     moved: Sequence[NDArray[np.float64] | None] = reference.moved or (None,) * len(codec.columns)
     measured = zip(codec.columns, reference.shares, reference.noise, moved, strict=True)
     return tuple(_loss(*each, reference.moved_noise) for each in measured)
+
+
+def _certain(lost: Sequence[LostRows], *, shortened: bool) -> float:
+    shares = (each.share for each in lost if each.is_certain and (each.kind == "shortened") == shortened)
+    return min(1.0, sum(shares))
+
+
+def _error(gone: float, noise: float, interval: float) -> float:
+    return min(1.0, gone + noise + INTERVAL_ERROR * interval)
 
 
 def loss_lines(losses: Sequence[ColumnLoss], most: int = MOST_LINES) -> list[str]:
@@ -148,8 +186,8 @@ def glance(losses: Sequence[ColumnLoss]) -> list[str]:
     """Which columns are fine, coarse, and lost, one line each.
 
     >>> loss = ColumnLoss("age", "fine", "", (), None, 0.0, 0.0, 0.0)
-    >>> glance([loss, loss])
-    ['\u25cf fine: 2 columns']
+    >>> glance([loss])
+    ["\u25cf fine: 1 column: 'age'"]
     """
     lines = []
     for state in STATES:
@@ -157,11 +195,9 @@ def glance(losses: Sequence[ColumnLoss]) -> list[str]:
         if not found:
             continue
         many = f"{len(found):,} column{'s' if len(found) > 1 else ''}"
-        worst = sorted(found, key=lambda loss: -loss.share)
-        names = "" if state == "fine" else f": {several(loss.name for loss in worst)}"
-        if state == "coarse" and worst[0].share >= COARSE_LOSS:
-            names += f"; up to {percent(worst[0].share)} of the rows lose their value"
-        lines.append(f"{SIGNS[state]} {state}: {many}{names}")
+        worst = sorted(found, key=lambda loss: -loss.error - loss.shortened)
+        names = several((loss.name for loss in worst), *(loss.brief for loss in worst if state == "coarse"))
+        lines.append(f"{SIGNS[state]} {state}: {many}: {names}")
     return lines
 
 
@@ -177,41 +213,59 @@ def lost_headline(losses: Sequence[ColumnLoss]) -> str:
 
 def advice(losses: Sequence[ColumnLoss]) -> list[str]:
     """What would help the columns of which nothing is left, and those that are coarse."""
-    poor = [loss for loss in losses if loss.state != "fine"]
-    if not poor:
-        return []
-    noisy = [loss.name for loss in poor if loss.noise >= COARSE_NOISE]
-    pooled = [
-        loss.name for loss in poor if any(r.kind == "pooled" and r.share > COARSE_LOSS for r in loss.lost)
-    ]
-    clamped = [
-        loss.name
-        for loss in poor
-        if any(r.kind in ("below", "above") and r.is_certain for r in loss.lost)
-        or loss.coarse >= COARSE_INTERVAL
-    ]
+    helped: dict[str, list[str]] = {}
+    for loss in losses:
+        if loss.state != "fine":
+            for words in loss.helps:
+                helped.setdefault(words, []).append(loss.name)
+    return [f"{several(names)}: {words.format(names[0])}" for words, names in helped.items()]
+
+
+def told(losses: Sequence[ColumnLoss]) -> list[str]:
+    """All that is said of the columns where there is no table: how much is left, what is lost, what helps."""
+    lost = loss_lines(losses)
+    rows = [f"Rows that lose their value: {'; '.join(lost)}."] if lost else []
+    return [*glance(losses), *rows, *(f"What helps {words}." for words in advice(losses))]
+
+
+def advice_on_values(codec: CategoryCodec) -> str:
+    """What to do with a column of too many values, by what was published of it; `{0!r}` is its name."""
+    texts = [value for value in codec.published if isinstance(value, str)]
+    if codec.meta.ordered:
+        return "join neighbouring levels"
+    if not codec.published:
+        return (
+            "if the values are dates written as text, convert them (pandas.to_datetime); otherwise group "
+            "rare values, declare the categories if they are public, or leave the column out (ignore)"
+        )
+    if not texts:
+        return "convert amounts to numbers (df[{0!r}].astype(float)), and group other values"
+    if codec.meta.prefixes:
+        return "declare shorter groups of codes (hierarchy), or use a larger epsilon"
+    if all(len(text) > 2 and any(map(str.isdigit, text)) for text in texts):
+        return (
+            "if they are codes whose first characters are their groups, declare these "
+            "(hierarchy = {{{0!r}: 'prefix:1,3'}}); or use a larger epsilon, or leave the column out (ignore)"
+        )
+    return "group rare values, declare the categories if they are public, or leave the column out (ignore)"
+
+
+def _helps(codec: ColumnCodec, lost: Sequence[LostRows], noise: float, interval: float) -> tuple[str, ...]:
+    """What would help a column."""
+    found = {rows.kind for rows in lost if rows.is_certain}
+    bounded = getattr(codec.meta, "bounds", None) is not None
     told = []
-    if noisy:
-        told.append(
-            f"{several(noisy)}: a larger epsilon, more rows, or fewer columns (ignore) leave less noise"
-        )
-    if pooled:
-        told.append(
-            f"{several(pooled)}: group rare values, declare the categories if they are public, or leave the "
-            "column out (ignore)"
-        )
-    wider = [loss.name for loss in poor if loss.bounded and loss.name in clamped and loss.share > 0]
-    bounds = [name for name in clamped if name not in wider]
-    undeclared = [
-        loss.name for loss in poor if any(r.kind == "undeclared" and r.is_certain for r in loss.lost)
-    ]
-    if wider:
-        told.append(f"{several(wider)}: declare wider bounds, or the codes that stand for missing values")
-    if bounds:
-        told.append(f"{several(bounds)}: declare the bounds, if they are public")
-    if undeclared:
-        told.append(f"{several(undeclared)}: declare all categories that may occur")
-    return told
+    if isinstance(codec, CategoryCodec) and (found & {"pooled", "shortened"} or not codec.published):
+        told.append(advice_on_values(codec))
+    if found & {"below", "above"} and bounded:
+        told.append("declare wider bounds, or the codes that stand for missing values")
+    elif found & {"below", "above"} or interval >= COARSE / INTERVAL_ERROR:
+        told.append("declare the bounds, if they are public")
+    if "undeclared" in found:
+        told.append("declare all categories that may occur")
+    if noise >= COARSE or not told:
+        told.append("a larger epsilon, more rows, or fewer columns (ignore) leave less noise")
+    return tuple(told)
 
 
 def _loss(
@@ -222,36 +276,37 @@ def _loss(
     moved_noise: float,
 ) -> ColumnLoss:
     lost = _lost_rows(codec, shares, noise, moved, moved_noise)
-    gone = min(1.0, sum(rows.share for rows in lost if rows.is_certain))
     floor = min(1.0, float(noise.sum()) * np.sqrt(2 / np.pi) / 2)
     interval = 0.0
     if not isinstance(codec, CategoryCodec):
         interval = _longest_interval(codec.difference if isinstance(codec, DifferenceCodec) else codec)
-    state, reason = _state(codec, gone, floor, interval)
+    state, reason = _state(codec, lost, floor, interval)
     # of a difference the last cell is where either of both columns is missing
     nullable = codec.meta.nullable
     missing = float(shares[-1]) if nullable else None
     error = float(noise[-1]) if nullable else 0.0
-    bounded = getattr(codec.meta, "bounds", None) is not None
-    return ColumnLoss(codec.meta.name, state, reason, lost, missing, error, floor, interval, bounded)
+    helps = _helps(codec, lost, floor, interval)
+    return ColumnLoss(codec.meta.name, state, reason, lost, missing, error, floor, interval, helps)
 
 
-def _state(codec: ColumnCodec, gone: float, floor: float, interval: float) -> tuple[State, str]:
+def _state(codec: ColumnCodec, lost: Sequence[LostRows], floor: float, interval: float) -> tuple[State, str]:
     """How much is left of a column, and why it is not all."""
+    gone, shortened = (_certain(lost, shortened=each) for each in (False, True))
     if isinstance(codec, CategoryCodec) and not codec.published:
         return "nothing left", "no value is frequent enough to be published"
     if gone >= NOTHING_LOSS:
         return "nothing left", f"{percent(gone)} of the rows lose their value"
-    if floor >= NOTHING_NOISE:
+    if floor >= NOTHING_NOISE * (1 - gone):
         return "nothing left", f"the noise is as large as the column: {percent(floor)} of the rows"
-    reasons = []
-    if gone >= COARSE_LOSS:
-        reasons.append(f"{percent(gone)} of the rows lose their value")
-    if interval >= COARSE_INTERVAL:
-        reasons.append(f"{percent(interval)} of the values are drawn evenly from one interval")
-    if floor >= COARSE_NOISE:
-        reasons.append(f"noise moves about {percent(floor)} of the rows")
-    return ("coarse", "; ".join(reasons)) if reasons else ("fine", "")
+    parts = [
+        (gone, gone, "of the rows lose their value"),
+        (shortened, shortened, "of the rows keep the group of their code only"),
+        (INTERVAL_ERROR * interval, interval, "of the values are drawn evenly from one interval"),
+        (floor, floor, "of the rows, about, are moved by noise"),
+    ]
+    if sum(part for part, _, _ in parts) < COARSE:
+        return "fine", ""
+    return "coarse", "; ".join(f"{percent(share)} {words}" for part, share, words in parts if part >= 0.01)
 
 
 def _lost_rows(
@@ -269,7 +324,12 @@ def _lost_rows(
         # the pool's share joins both measurements, and is there in models of earlier versions, too
         now = repr(codec.pool[0]) if len(codec.pool) == 1 else "one of the others"
         text = f"too rare to publish, now {now}"
-        return (_rows("pooled", float(shares[pool]), float(noise[pool]), text),)
+        pooled = _rows("pooled", float(shares[pool]), float(noise[pool]), text)
+        if moved is None or not codec.groups:
+            return (pooled,)
+        longer, error = float(moved[1:].sum()), moved_noise * len(codec.groups) ** 0.5
+        text = "of a code that is too rare to publish, now its group"
+        return pooled, _rows("shortened", longer, error, text)
     if moved is None:
         return ()
     below, above = codec.moved_labels
@@ -279,9 +339,7 @@ def _lost_rows(
     )
 
 
-def _rows(
-    kind: Literal["pooled", "undeclared", "below", "above"], share: float, error: float, text: str
-) -> LostRows:
+def _rows(kind: Kind, share: float, error: float, text: str) -> LostRows:
     return LostRows(kind, min(max(share, 0.0), 1.0), error, text)
 
 

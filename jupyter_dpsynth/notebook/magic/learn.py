@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from jupyter_dpsynth.display.html import callout
 from jupyter_dpsynth.errors import NotLearnedError
 from jupyter_dpsynth.notebook.magic.kept import kept_words, take_kept_model
 from jupyter_dpsynth.notebook.magic.namespace import instances, variable_name
 from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, meta_of, settings, table_of
 from jupyter_dpsynth.notebook.magic.tables import several_tables
-from jupyter_dpsynth.notebook.output import ask, one_line, say
+from jupyter_dpsynth.notebook.output import ask, mime_bundle, one_line, publish, say
 from jupyter_dpsynth.notebook.show.following import (
     DEFAULT_NAME,
     finish,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["learn", "status", "stop"]
 
 LEARN = ("learn", "l", "yes", "y")
+ANYWAY = "Type 'learn' to learn all the same (--if-empty learn answers beforehand); anything else cancels: "
 
 
 def learn(session: Session, parsed: ParsedLine) -> None:
@@ -98,13 +100,15 @@ def _ask_if_empty(parsed: ParsedLine, synthesizer: HighDimSynthesizer, table: So
         return
     columns = len([meta for meta in synthesizer.df_meta.learned if meta.name != config.privacy_unit])
     words = emptiness_words(names, columns, config.epsilon, rows)
-    question = f"{words} Type 'learn' to learn all the same; anything else cancels. "
-    answer = "stop" if wanted == "stop" else ask(f"{question}(--if-empty learn answers beforehand.) ")
-    if answer is None:
-        say(f"⚠ {words}")
-    elif answer.lower().strip("'\"") not in LEARN:
+    if wanted == "stop":
         table.close()
-        raise NotLearnedError(f"{words if wanted == 'stop' else 'cancelled.'} Nothing was spent.")
+        raise NotLearnedError(f"{words} Nothing was spent.")
+    # not in the prompt, whose lines Jupyter breaks inside of words
+    publish(mime_bundle(f"⚠ {words}", callout("⚠ ", words)))
+    answer = ask(ANYWAY)
+    if answer is not None and answer.lower().strip("'\"") not in LEARN:
+        table.close()
+        raise NotLearnedError("cancelled. Nothing was spent.")
 
 
 def _prepare(session: Session, parsed: ParsedLine) -> tuple[HighDimSynthesizer, Source | SeveralTables]:

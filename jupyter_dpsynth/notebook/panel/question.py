@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 from markupsafe import Markup
 
-from jupyter_dpsynth.display.html import INK, WARN
+from jupyter_dpsynth.display.html import INK, WARN, join
 from jupyter_dpsynth.notebook.output import guarded
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ __all__ = ["SpendingQuestion"]
 AGAIN, OTHERS, CANCEL = "Train again and spend more", "It is about other people", "Cancel"
 USE, ALL_THE_SAME = "Use the kept model", "Train all the same"
 
-TITLES = {True: "Spend more on the same data?", False: "Spend, although columns would come out empty?"}
+SPEND_MORE, SPEND_FOR_NOTHING = (
+    "Spend more on the same data?",
+    "Spend, although columns would come out empty?",
+)
 
 
 class SpendingQuestion:
@@ -91,11 +94,12 @@ class SpendingQuestion:
         self._mixed = bool(set(account.units) - {unit})
         no_other = not spent or (account.named and account.version_of is None)
         self._others.layout.display = "none" if no_other else ""
-        words = account.sentence(epsilon, unit, hint=False) + kept if spent else ""
+        asked = [(SPEND_MORE, account.sentence(epsilon, unit, hint=False) + kept)] if spent else []
+        asked += [(SPEND_FOR_NOTHING, empty)] if empty else []
+        question = Markup('<div style="margin-bottom:4px"><b style="color:{}">⚠ {}</b> {}</div>')
         self._words.value = Markup(
-            '<div role="alert" style="color:{};font-size:13px;line-height:18px;white-space:normal">'
-            '<b style="color:{}">⚠ {}</b> {}</div>'
-        ).format(INK, WARN, TITLES[spent], " ".join(filter(None, (words, empty))))
+            '<div role="alert" style="color:{};font-size:13px;line-height:18px;white-space:normal">{}</div>'
+        ).format(INK, join(question.format(WARN, title, words) for title, words in asked))
         self.box.layout.display = ""
 
     def hide(self) -> None:

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.display.console import ProgressLine
-from jupyter_dpsynth.engine.model.losses import advice, glance
+from jupyter_dpsynth.engine.model.losses import told
 from jupyter_dpsynth.notebook.output import Slot, mime_bundle
 from jupyter_dpsynth.notebook.show.drawing import SAME_CELL, curve_png, live_html, picture_bundle, static_html
 from jupyter_dpsynth.notebook.show.moment import BUTTON_HINT, INTERRUPT_HINT, moment_of
@@ -126,8 +126,7 @@ class TrainingProgress:
         self._tell_ledger(moment)
         if self._line is not None:
             self._show_line(moment, end=True)
-            helps = (f"What helps {words}." for words in advice(moment.losses))
-            for note in (*glance(moment.losses), *helps, *notes):
+            for note in (*told(moment.losses), *notes):
                 self._line.keep(note)
             return
         shown = (*notes, COVERED) if moment.private and self.run.learned else notes
@@ -163,8 +162,9 @@ class TrainingProgress:
     def _static(self, moment: Moment, notes: tuple[str, ...], widget: Any = None) -> dict[str, Any]:  # noqa: ANN401
         ledger = (moment.ledger,) if moment.ledger else ()
         cell = (SAME_CELL, self._cell) if self._cell else ()
-        left = (*glance(moment.losses), *(f"What helps {words}." for words in advice(moment.losses)))
-        text = "\n".join([moment.line(), *left, *ledger, *((*notes, *cell) if moment.ended else ())])
+        text = "\n".join(
+            [moment.line(), *told(moment.losses), *ledger, *((*notes, *cell) if moment.ended else ())]
+        )
         return mime_bundle(text, static_html(moment, notes, self._cell), widget)
 
     def _make_widgets(self, moment: Moment) -> Any:  # noqa: ANN401 - a widget

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 from markupsafe import Markup
 
-from jupyter_dpsynth.display.html import INK, MUTED, card, note, table
+from jupyter_dpsynth.display.html import INK, MUTED, card, note, scrolled, table
 from jupyter_dpsynth.notebook.output import Slot, guarded, mime_bundle
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def _markup(df_synth: pd.DataFrame) -> Markup:
         [f"{number + 1}", *("" if value is None else _cell(value) for value in values)]
         for number, values in enumerate(texts.itertuples(index=False, name=None))
     ]
-    scroll = Markup('<div style="overflow-x:auto;max-width:100%">{}</div>')
-    content = scroll.format(table(rows, head, numbers=numbers, bold=False))
+    content = scrolled(table(rows, head, numbers=numbers, bold=False, wrapped=False))
     return card(content, note(_more(df_synth)), kind="rows", width=None)
 
 

@@ -14,5 +14,6 @@ PAGE = "report.html"  # where no other file is named
 
 def page_words(path: Path) -> str:
     """Where a page was written, and how large it is."""
-    size = path.stat().st_size / 1e6
-    return f"The report is in {path.resolve()} ({size:.1f} MB): open it in a browser, mail it or print it."
+    size = path.stat().st_size
+    large = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+    return f"The report is in {path.resolve()} ({large}): open it in a browser, mail it or print it."

@@ -38,8 +38,8 @@ class _Collected(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a warning."""
-        if record.thread == self._thread:
+        """Keep a warning, but none that is shown with the columns' losses anyway."""
+        if record.thread == self._thread and not getattr(record, "in_losses", False):
             message = record.getMessage()
             self.warnings.append(message[:1].upper() + message[1:])
 
