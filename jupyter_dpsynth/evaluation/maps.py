@@ -21,6 +21,7 @@ MOST_MAPPED = 30  # columns of a heatmap
 MOST_CELLS = 12  # of a pair's map on each side; neighbours or rare ones are joined
 MOST_NUMBERED = 20  # columns of a map in whose cells figures are written
 HEAD = 0.3  # inches of a title
+LETTER = 0.068  # inches of one below a map
 DAY = re.compile(r"\d{4}-\d\d-\d\d(?= |$)")
 
 
@@ -187,7 +188,8 @@ def _map(
     else:
         numbered = True
         sides = (max(0.36 * across, 2.2), max(0.24 * down, 1.6))
-    left, right, lower = 1.4, 0.75, 1.3
+    names = [[short(text, 20) for text in _days(texts)] for texts in labels]
+    left, right, lower = 1.4, 0.75, (0.35 if axes is None else 0.55) + LETTER * max(map(len, names[1]))
     figure, room = blank_figure(left + sides[0] + right, lower + sides[1] + HEAD + 0.1, banner)
     width, height = figure.get_size_inches()
     write_title(figure, short(title, 46))
@@ -197,8 +199,8 @@ def _map(
         values, cmap=palette, vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest"
     )
     axis.set_facecolor(FAINT)
-    for set_ticks, texts, turned in ((axis.set_yticks, labels[0], 0), (axis.set_xticks, labels[1], 90)):
-        set_ticks(range(len(texts)), [short(text, 20) for text in _days(texts)], rotation=turned)
+    for set_ticks, texts, turned in ((axis.set_yticks, names[0], 0), (axis.set_xticks, names[1], 90)):
+        set_ticks(range(len(texts)), texts, rotation=turned)
     axis.tick_params(colors=INK, labelsize=8, length=0)
     axis.spines[:].set_visible(False)
     if axes is not None:

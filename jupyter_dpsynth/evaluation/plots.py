@@ -89,7 +89,7 @@ class ColumnComparison:
 
 def short(text: str, length: int = LABEL_LENGTH) -> str:
     """A text shortened in the middle, because names often differ only in their last letters."""
-    text = " ".join(text.split())
+    text = " ".join(text.split()) or "(empty)"
     if len(text) > length:
         end = (length - 1) // 2
         text = text[: length - 1 - end] + "\u2026" + text[-end:]

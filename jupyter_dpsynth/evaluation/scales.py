@@ -20,6 +20,7 @@ SKEWED = 4.0  # a tail that reaches so many times farther above the median than 
 LONG = 20.0  # or an end at so many times the value below which 95 % lie
 STEPS = 20.0  # about how many steps the heights of a linear axis refer to
 LEAST_TICKS, MOST_TICKS = 3, 6
+ROUNDING = 1e-6
 SPIKE = 0.008  # of the axis: a bar that is narrower is drawn as wide as this, and cut if it is high
 SECONDS = (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 CALENDAR = (
@@ -51,12 +52,14 @@ class Scale:
         least: Below it, on both sides of 0, a logarithmic axis is linear; 0 for a linear axis.
         step: Length, in places, that a height is the share of rows of.
         words: What stands below the axis.
+        whole: Marks are at multiples of it; anywhere if it is 0.
     """
 
     unit: Unit
     least: float
     step: float
     words: str
+    whole: float = 0.0
 
     @property
     def linear(self) -> bool:
@@ -77,6 +80,8 @@ class Scale:
             return _dates(low, high)
         factor = 1.0 if self.unit == "number" else _seconds(high - low)[1]
         values = round_values(low / factor, high / factor)
+        if self.whole:  # of few values, none lies between them
+            values = [value for value in values if abs(value / self.whole % 1) < ROUNDING]
         span = (high - low) / factor
         return [value * factor for value in values], [_shortened(value, span) for value in values]
 
@@ -113,7 +118,8 @@ def scale_of(axis: CellAxis, *shares: NDArray[np.float64]) -> Scale:
         while dense * step > 1:
             step /= 10
         step = max(step, axis.step)  # a share of less than one value says nothing
-        return Scale(axis.unit, 0.0, step, f"share of rows per {step:,.10g}")
+        whole = axis.step if span < STEPS * axis.step else 0.0
+        return Scale(axis.unit, 0.0, step, f"share of rows per {step:,.10g}", whole)
     if axis.unit == "date":
         fitting = [period for period in PERIODS if dense * period[1] <= 1] or [PERIODS[0]]
         name, step = min(fitting, key=lambda period: abs(np.log(period[1] * STEPS / span)))

@@ -255,8 +255,10 @@ def _helps(codec: ColumnCodec, lost: Sequence[LostRows], noise: float, interval:
     found = {rows.kind for rows in lost if rows.is_certain}
     bounded = getattr(codec.meta, "bounds", None) is not None
     told = []
-    if isinstance(codec, CategoryCodec) and (found & {"pooled", "shortened"} or not codec.published):
+    if isinstance(codec, CategoryCodec) and ("pooled" in found or not codec.published):
         told.append(advice_on_values(codec))
+    if "shortened" in found:
+        told.append("a larger epsilon or more rows keep more of the longer codes")
     if found & {"below", "above"} and bounded:
         told.append("declare wider bounds, or the codes that stand for missing values")
     elif found & {"below", "above"} or interval >= COARSE / INTERVAL_ERROR:
