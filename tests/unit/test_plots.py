@@ -109,3 +109,38 @@ def test_a_map_of_a_pair_joins_cells_until_their_figures_can_be_read():
         assert len(figure.axes[0].texts) == rows * columns
     joined = pair_figures(("a", "b"), labels, shares, shares, "original")[0].axes[0].images[0].get_array()
     assert joined.sum() == pytest.approx(1)
+
+
+def test_whole_numbers_are_marked_where_they_are_and_their_bars_stand_above_them():
+    axis = CellAxis(np.array([0.0, 1.0]), np.array([1.0, 2.0]), "number", 1.0)
+    scale = scale_of(axis, np.array([0.7, 0.3]))
+    assert scale.words == "share of rows per 1"
+    assert scale.ticks(-0.6, 1.6)[0] == [0.0, 1.0]
+    labels = ("0", "1")
+    shares = np.array([0.7, 0.3])
+    drawn = column_figure(ColumnComparison("flag", labels, shares, shares, None, axis, 0.0, 0.0)).axes[0]
+    assert drawn.patches[0].get_x() == -0.5
+    assert drawn.patches[0].get_height() == pytest.approx(0.7)
+
+
+def test_a_code_below_zero_does_not_take_the_logarithmic_axis_from_skewed_amounts():
+    edges = np.append([-9.0, -8.0], 10 ** np.linspace(0, 3, 31))
+    shares = np.append([0.2, 0.0], np.full(30, 0.8 / 30))
+    shares[2:] *= np.exp(-(((np.arange(30) - 10) / 5) ** 2))
+    axis = CellAxis(edges[:-1], edges[1:], "number")
+    assert not scale_of(axis, shares[: len(axis.starts)] / shares.sum()).linear
+
+
+def test_durations_say_what_they_are_counted_from():
+    axis = CellAxis(np.arange(9) * 86_400.0, np.arange(1, 10) * 86_400.0, "duration", since="admitted")
+    assert "days from admitted" in scale_of(axis, np.full(9, 1 / 9)).words
+
+
+def test_numbers_with_few_values_stand_in_their_order_and_an_empty_text_has_a_name():
+    shares = np.full(11, 1 / 11)
+    names = tuple(str(k) for k in (3, 7, 10, 2, 1, 0, 4, 5, 6, 8, 9))
+    drawn = column_figure(ColumnComparison("pain", names, shares, shares, None, None, 0.0, 0.0)).axes[0]
+    assert [label.get_text() for label in drawn.get_yticklabels()] == [str(k) for k in range(11)]
+    halves = np.array([0.5, 0.5])
+    drawn = column_figure(ColumnComparison("sex", ("", "f"), halves, halves, None, None, 0.0, 0.0)).axes[0]
+    assert "(empty)" in [label.get_text() for label in drawn.get_yticklabels()]
