@@ -7,9 +7,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.cli.options import add_declarations, add_table, declarations_of
+from jupyter_dpsynth.cli.several import add_children, several_tables
+from jupyter_dpsynth.errors import ConfigError, shielded
 
 if TYPE_CHECKING:
     import argparse
+
+    from jupyter_dpsynth.metadata.tables import TablesMeta
+    from jupyter_dpsynth.sources.base import Source
 
 __all__ = ["add_doctor"]
 
@@ -25,6 +30,7 @@ def add_doctor(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     )
     add_table(parser)
     add_declarations(parser)
+    add_children(parser)
     parser.add_argument("--epsilon", type=float, default=1.0, help="of the run (default: %(default)s)")
     parser.add_argument(
         "--privacy-unit", default=None, metavar="COLUMN", help="the column that names persons"
@@ -57,6 +63,10 @@ def doctor(options: argparse.Namespace) -> int:
         check_format(target, "--convert")
         checked_output(target, replace=False, otherwise=": give another name.", option="--convert")
     with leave_out(open_table(options.table, reading_of(options)), options.ignore, "--ignore") as table:
+        several = several_tables(options, table)
+        if several is not None:
+            sys.stdout.write(f"{_several(options, *several)}\n")
+            return 0
         declared = declarations_of(options, table)
         with table.without([]) as examined:
             findings = examine(examined, config, declared=declared)
@@ -70,3 +80,19 @@ def doctor(options: argparse.Namespace) -> int:
     place = Place(options.table, in_pandas=False, terminal=True)
     sys.stdout.write(f"{findings_text(findings, place)}\n")
     return 0
+
+
+def _several(options: argparse.Namespace, tables: dict[str, Source], meta: TablesMeta) -> str:
+    """The findings in several tables of the same persons, as text."""
+    from jupyter_dpsynth.engine.planning.findings import Place, findings_text
+    from jupyter_dpsynth.persons.checkup import examine_histories
+    from jupyter_dpsynth.persons.learning import in_memory
+
+    if options.convert is not None:
+        raise ConfigError("--convert is for one table: leave it out, or check the tables one by one.")
+    if options.privacy_unit is None:
+        raise ConfigError("--privacy-unit is missing: name the column that all tables have.")
+    findings = shielded(
+        lambda: examine_histories(in_memory(tables), meta, options.privacy_unit), "the check-up failed"
+    )
+    return findings_text(findings, Place(options.table, in_pandas=False, terminal=True))

@@ -12,6 +12,7 @@ from jupyter_dpsynth.cli.options import (
     config_of,
     declarations_of,
 )
+from jupyter_dpsynth.cli.several import add_children, meta_of_several
 from jupyter_dpsynth.display.console import working
 from jupyter_dpsynth.errors import ConfigError
 
@@ -37,6 +38,7 @@ def add_calc(commands: Any) -> None:  # noqa: ANN401 - argparse names no type fo
     parser.add_argument("--rows", type=int, help="about how many rows to plan for; 10,000 if not given")
     parser.add_argument("--columns", type=int, help="without a table: how many columns to plan for")
     add_declarations(parser)
+    add_children(parser)
     add_parameters(parser)
     parser.set_defaults(run=calc)
 
@@ -66,6 +68,13 @@ def _forecast(options: argparse.Namespace) -> str:
     from jupyter_dpsynth.engine.planning.forecast_words import forecast_text
 
     config = config_of(options)
+    several = meta_of_several(options)
+    if several is not None:
+        from jupyter_dpsynth.persons.forecast import forecast_persons, forecast_title
+
+        persons = float(options.rows or ASSUMED_ROWS)
+        together = forecast_persons(config.resolve(), several, persons)
+        return forecast_text(together, forecast_title(together, several, known=bool(options.rows)))
     df_meta, partitioned, copied = _metadata(options, config.privacy_unit)
     rows = options.rows or ASSUMED_ROWS
     plan = forecast(

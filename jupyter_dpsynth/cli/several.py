@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["add_children", "several_tables"]
+__all__ = ["add_children", "meta_of_several", "several_tables"]
 
 REFUSED = ("missing", "bounds", "categories", "ids", "ignore", "schema")
 
@@ -94,6 +94,21 @@ def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str
         for name in events
     ]
     return tables, MetaExtractor.extract(tables, children=children)
+
+
+def meta_of_several(options: argparse.Namespace) -> TablesMeta | None:
+    """The metadata of the tables that are named; None if the command is about one table without an order.
+
+    Raises:
+        ConfigError: As `several_tables`.
+    """
+    from jupyter_dpsynth.cli.tables import open_table, reading_of
+
+    if options.table is None:
+        return None
+    with open_table(options.table, reading_of(options)) as table:
+        several = several_tables(options, table)
+        return None if several is None else several[1]
 
 
 def _by_table(option: str, given: list[str]) -> dict[str, str]:

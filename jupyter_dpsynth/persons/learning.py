@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.persons.planning import persons_config
 from jupyter_dpsynth.sources.opening import open_source
+from jupyter_dpsynth.sources.sample import joined
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.persons.planning import PersonsConfig
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["open_tables"]
+__all__ = ["in_memory", "open_tables"]
 
 
 def open_tables(
@@ -46,19 +47,29 @@ def open_tables(
             f"df must be a dict of the tables {names}, as they were given to MetaExtractor.extract."
         )
     meta = meta.with_id(checked.privacy_unit or "")
-    found = {}
+    opened = {name: open_source(tables[name]) for name in meta.tables}
     for name, table_meta in meta.tables.items():
-        source = open_source(tables[name])
-        table_meta.check(source)
-        found[name] = _whole(source)
-    return found, meta, checked
+        table_meta.check(opened[name])
+    return in_memory(opened), meta, checked
+
+
+def in_memory(tables: Mapping[str, Source]) -> dict[str, pd.DataFrame]:
+    """Tables in memory; what is read part by part is read whole, because a person may be in any part.
+
+    Args:
+        tables: Opened private tables by name.
+
+    Privacy:
+        Exact private rows.
+    """
+    return {name: _whole(source) for name, source in tables.items()}
 
 
 def _whole(source: Source) -> pd.DataFrame:
-    """A table in memory; one that is read part by part is read whole, because a person may be in any part."""
     if not source.partitioned:
         return source.described
-    return pd.concat(source.map(_itself, list(source.described.columns)), ignore_index=True)
+    parts = list(source.map(_itself, list(source.described.columns)))
+    return joined(parts, source.described) if parts else source.described
 
 
 def _itself(df: pd.DataFrame) -> pd.DataFrame:

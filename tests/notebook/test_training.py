@@ -238,6 +238,12 @@ def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
         "order = {'visits': 'admitted'}\nmost_children = {'visits': 2}"
     )
     assert "more than 2 rows in 'visits'" in checked.shown
+    planned = kernel.run(
+        "%%dpsynth calc patients --rows 500\nprivacy_unit = patient_id\nchildren = {'visits': visits}\n"
+        "order = {'visits': 'admitted'}"
+    )
+    assert "about 500 persons" in planned.shown
+    assert "measuring pairs of columns of" in planned.shown
 
 
 def test_a_lone_table_with_an_order_is_learned_in_a_cell(kernel: Kernel) -> None:

@@ -536,6 +536,14 @@ def test_patients_and_visits_are_learned_from_files_and_written_into_a_folder(tm
     given = [str(tmp_path / "patients.csv"), "--children", f"visits={tmp_path / 'visits.csv'}"]
     ordered = ["--order", "visits=admitted", "--most", "visits=4", "--window", "visits=2021-01-01,2023-12-31"]
     settings = ["--privacy-unit", "patient_id", "--epsilon", "3", "--steps", "10", "-o", model]
+    assert (
+        cli.main(["doctor", *given, "--order", "visits=admitted", "--most", "visits=2", *settings[:2]]) == 0
+    )
+    assert "more than 2 rows in 'visits'" in capsys.readouterr().out
+    assert cli.main(["calc", *given, *ordered, *settings[:4], "--rows", "400"]) == 0
+    plan = capsys.readouterr().out
+    assert "about 400 persons." in plan
+    assert "measuring each column of 'visits'" in plan
     assert cli.main(["learn", *given, *ordered, *settings]) == 0
     assert cli.main(["synthesize", model, "-n", "50", "--to", str(tmp_path / "out" / "*.csv")]) == 0
     visits = pd.read_csv(tmp_path / "out" / "visits.csv")

@@ -15,13 +15,18 @@ from jupyter_dpsynth import (
     MetadataError,
     MetaExtractor,
 )
+from jupyter_dpsynth.engine.planning.forecast_words import forecast_text, spending
 from jupyter_dpsynth.evaluation.histories import compare_histories
 from jupyter_dpsynth.kept_models import KeptModels
 from jupyter_dpsynth.persons.checkup import examine_histories
+from jupyter_dpsynth.persons.forecast import forecast_persons, forecast_title
+from jupyter_dpsynth.persons.histories import read_histories
+from jupyter_dpsynth.persons.learning import in_memory
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.identity import identify_table, joint_content
+from jupyter_dpsynth.sources.opening import open_source
 from tests.support.hospital import hospital, hospital_meta
 
 KEY = "patient_id"
@@ -408,3 +413,39 @@ def test_a_model_of_several_tables_is_kept_for_a_kernel_that_restarts(tmp_path):
     fewer = identify_table(FrameSource(tables["visits"].iloc[1:]), None, "visits")
     assert model.content != kept.content_key(joint_content([sources["patients"], fewer]), model.run)
     assert kept.learned_with(synthesizer.config, hospital_meta(tables, most=5)) == []
+
+
+def test_the_forecast_is_what_a_run_of_as_many_persons_plans():
+    tables, settings = hospital(1500), config(steps="auto", batch_size="auto")
+    meta = hospital_meta(tables)
+    plan = forecast_persons(settings.resolve(), meta, 1500.0)
+    assert plan.plan.epsilon <= 3.0
+    assert plan.counted == "persons"
+    assert 0 < plan.column_error < 0.2
+    assert "measuring each column of 'visits'" in dict(spending(plan))
+    assert forecast_persons(settings.resolve(), meta, 150_000.0).column_error < plan.column_error / 20
+    few = forecast_persons(config(epsilon=0.1).resolve(), meta, 30.0)
+    assert "30 persons are too few" in few.warnings[0]
+    without = forecast_persons(config(differential_privacy=False).resolve(), meta, 1500.0)
+    assert "NO privacy guarantee" in forecast_text(without, forecast_title(without, meta, known=True))
+
+
+def test_parts_of_a_parquet_table_are_joined_whatever_they_are_divided_by(tmp_path):
+    tables = hospital(500, seed=12)
+    visits = tables["visits"].astype({"diagnosis": "category"})
+    for name, part in visits.groupby("diagnosis", observed=True):
+        part.assign(diagnosis=part["diagnosis"].cat.remove_unused_categories()).to_parquet(
+            tmp_path / f"{name}.parquet", index=False
+        )
+    source = open_source(str(tmp_path / "*.parquet"))
+    whole = in_memory({"visits": source})["visits"]
+    assert len(whole) == len(visits)
+    assert str(whole["diagnosis"].dtype) == str(source.described["diagnosis"].dtype)
+    found = read_tables({**tables, "visits": whole}), read_tables(tables)
+    assert (found[0].events[0].number == found[1].events[0].number).all()
+    pairs = [df[[KEY, "diagnosis"]].astype(str).value_counts() for df in (whole, visits)]
+    assert pairs[0].sort_index().equals(pairs[1].sort_index())
+
+
+def read_tables(tables):
+    return read_histories(tables, hospital_meta(tables).with_id(KEY), KEY, np.random.default_rng(0))

@@ -42,8 +42,12 @@ __all__ = [
     "ASSUMED_CATEGORIES",
     "Forecast",
     "assumed_metadata",
+    "expected_cells",
     "expected_column_error",
+    "expected_share_error",
     "forecast",
+    "machine_factor",
+    "planning_warnings",
     "rarest_published",
     "round_up",
 ]
@@ -100,6 +104,7 @@ class Forecast:
         open_columns: How many columns have categories that are to be measured.
         rare_below: Rows that a category of such a column needs to be published; None without
             such columns.
+        counted: What is counted: rows, or persons with all their rows.
     """
 
     rows: float
@@ -119,6 +124,7 @@ class Forecast:
     warnings: tuple[str, ...]
     open_columns: int = 0
     rare_below: float | None = None
+    counted: str = "rows"
 
     @property
     def ends_early(self) -> bool:
@@ -171,7 +177,7 @@ def forecast(
     if not df_meta.learned:
         raise ConfigError("every column is an identifier or ignored: there is nothing to learn.")
     plan = plan_run(config, df_meta, rows, accountant)
-    sizes = [_cells(meta, plan) for meta in df_meta.learned]
+    sizes = [expected_cells(meta, plan) for meta in df_meta.learned]
     width = sum(sizes)
     wanted, lasts, curve = _budget(config, plan, accountant)
     batch = min(plan.batch_size, MOST_ROWS)
@@ -187,7 +193,7 @@ def forecast(
         curve=curve,
         lasts=lasts,
         width=width,
-        most_width=width + sum(plan.cells - _cells(meta, plan) for meta in df_meta.undeclared),
+        most_width=width + sum(plan.cells - expected_cells(meta, plan) for meta in df_meta.undeclared),
         column_error=statistics.fmean(
             _column_error(meta, size, plan) for meta, size in zip(df_meta.learned, sizes, strict=True)
         ),
@@ -195,7 +201,7 @@ def forecast(
         starting_seconds=0.0 if "tensorflow" in sys.modules else TENSORFLOW_SECONDS,
         megabytes=BASE_MEGABYTES + memory / 1e6,
         disk_megabytes=disk / 1e6,
-        warnings=tuple(_warnings(config, plan, rows)),
+        warnings=tuple(planning_warnings(config, plan, rows)),
         open_columns=len(df_meta.undeclared),
         rare_below=rarest_published(df_meta, plan),
     )
@@ -264,7 +270,7 @@ def _budget(
     return wanted, lasts, epsilon_curve(shown, plan.delta, CURVE_POINTS[accountant], accountant)
 
 
-def _cells(meta: ColumnMeta, plan: RunPlan) -> int:
+def expected_cells(meta: ColumnMeta, plan: RunPlan) -> int:
     """Cells of a column, as far as they are known without reading it."""
     if not isinstance(meta, CategoricalMeta):
         return round(BINS_USED * plan.bins) + meta.nullable
@@ -277,10 +283,23 @@ def _column_error(meta: ColumnMeta, cells: int, plan: RunPlan) -> float:
     if plan.privacy is None:
         return 0.0
     column = Fraction(1, plan.columns)
-    first = plan.noise_of(VALUE_HISTOGRAMS, column) ** 2
-    first *= 1 if isinstance(meta, CategoricalMeta) else TREE_COST
-    sigma = 1 / math.sqrt(1 / first + 1 / plan.noise_of(MARGINALS, column) ** 2)
-    return min(1.0, cells * sigma * math.sqrt(2 / math.pi) / (2 * plan.rows))
+    first, second = plan.noise_of(VALUE_HISTOGRAMS, column), plan.noise_of(MARGINALS, column)
+    return expected_share_error(cells, first, second, plan.rows, named=isinstance(meta, CategoricalMeta))
+
+
+def expected_share_error(cells: int, first: float, second: float, rows: float, *, named: bool) -> float:
+    """Half the expected absolute noise of all shares of a column.
+
+    Args:
+        cells: How many shares.
+        first: Standard deviation of the noise of the counts by which its values are found.
+        second: That of the counts afterwards.
+        rows: How many rows, or units, are counted.
+        named: Whether its values are categories, not numbers or times.
+    """
+    found = first**2 * (1 if named else TREE_COST)
+    sigma = 1 / math.sqrt(1 / found + 1 / second**2)
+    return min(1.0, cells * sigma * math.sqrt(2 / math.pi) / (2 * rows))
 
 
 def expected_column_error(meta: ColumnMeta, plan: RunPlan) -> float:
@@ -290,7 +309,7 @@ def expected_column_error(meta: ColumnMeta, plan: RunPlan) -> float:
         meta: The column's metadata.
         plan: Every figure of the run.
     """
-    return _column_error(meta, _cells(meta, plan), plan)
+    return _column_error(meta, expected_cells(meta, plan), plan)
 
 
 def _seconds(
@@ -302,15 +321,15 @@ def _seconds(
     together = max(1, math.floor(math.log(COMBINATIONS, max(width / columns, 2))))  # that are counted at once
     measuring += MEASURING_PER_PAIR * min(plan.rows, PAIR_ROWS) * (columns / together) ** 2 / 2
     measuring += BOUNDING_SECONDS * plan.rows if config.privacy_unit is not None else 0.0
-    measuring = _machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
+    measuring = machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
     step = measured_step_seconds(config, plan, columns, width) if timed else None
     if step is not None:
-        return measuring + plan.steps * (step + _machine_factor() * PER_ROW * plan.rows)
+        return measuring + plan.steps * (step + machine_factor() * PER_ROW * plan.rows)
     if config.dp_backend != "native":
         return None
     step = _step_seconds(plan, width) + PER_ROW * plan.rows
     step += PER_STEP + PER_GROUP * (config.num_microbatches or 0)
-    return measuring + _machine_factor() * plan.steps * step
+    return measuring + machine_factor() * plan.steps * step
 
 
 def _step_seconds(plan: RunPlan, width: int) -> float:
@@ -336,7 +355,7 @@ def _network_bytes(plan: RunPlan, width: int, batch: float) -> float:
 
 
 @functools.lru_cache(maxsize=1)
-def _machine_factor() -> float:
+def machine_factor() -> float:
     """How much slower this machine is than the one on which the constants were measured; takes 10 ms."""
     values = np.linspace(-3, 3, 200_000, dtype=np.float32)
     took = []
@@ -347,20 +366,28 @@ def _machine_factor() -> float:
     return statistics.median(took) / len(values) / YARDSTICK_SECONDS
 
 
-def _warnings(config: ResolvedConfig, plan: RunPlan, rows: float) -> list[str]:
-    """Warnings about what is allowed but may be a mistake."""
+def planning_warnings(config: ResolvedConfig, plan: RunPlan, rows: float, counted: str = "rows") -> list[str]:
+    """Warnings about what is allowed but may be a mistake.
+
+    Args:
+        config: The frozen parameters.
+        plan: Every figure of the run.
+        rows: How many rows are assumed.
+        counted: What these are.
+    """
     if not config.differential_privacy:
         return ["differential_privacy is False: there is NO privacy guarantee."]
     found = []
     needed = least_rows(config, rows)
     if rows < needed:
         found.append(
-            f"{rows:,.0f} rows are too few for epsilon = {config.epsilon:g}: about {round_up(needed):,.0f} "
-            "are needed for anything to stand out from the noise. Use a larger epsilon."
+            f"{rows:,.0f} {counted} are too few for epsilon = {config.epsilon:g}: about "
+            f"{round_up(needed):,.0f} are needed for anything to stand out from the noise. Use a larger "
+            "epsilon."
         )
     if plan.delta * rows >= 1:
         found.append(
-            f"delta = {plan.delta:g} is not below 1 / {rows:,.0f} rows: such a guarantee would allow "
+            f"delta = {plan.delta:g} is not below 1 / {rows:,.0f} {counted}: such a guarantee would allow "
             "publishing whole rows. Leave delta empty, or use a smaller one."
         )
     return found

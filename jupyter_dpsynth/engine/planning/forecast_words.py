@@ -15,6 +15,7 @@ __all__ = ["error_words", "facts", "forecast_text", "headline", "spending", "tim
 
 SHORT = {  # of the accountant's items, in the words of a newcomer
     "row count": "counting the rows",
+    "events after which another comes": "finding what ends a history",
     "decimals and time resolutions": "resolution of numbers and times",
     "value histograms": "finding each column's values",
     "second look at unlisted names": "measuring rare values a second time",
@@ -52,17 +53,19 @@ def headline(forecast: Forecast) -> str:
 def facts(forecast: Forecast) -> list[tuple[str, str]]:
     """Name and value of each figure of a plan."""
     plan = forecast.plan
-    found = [("assumed rows", f"about {forecast.rows:,.0f}")]
+    counted = forecast.counted
+    one = counted.removesuffix("s")
+    found = [(f"assumed {counted}", f"about {forecast.rows:,.0f}")]
     if plan.privacy is not None:
         bound = "" if forecast.accountant == "pld" else " (upper bound)"
         found += [
             ("epsilon", f"{epsilon_text(plan.epsilon)}{bound}"),
             ("delta", f"{plan.delta:.3g}, the chance that the promise of epsilon fails"),
-            ("noise", f"{plan.noise_multiplier:.3g} times what one row may change (noise multiplier)"),
+            ("noise", f"{plan.noise_multiplier:.3g} times what one {one} may change (noise multiplier)"),
         ]
     found += [
         ("steps", f"{plan.steps:,}"),
-        ("batch", f"about {compact(plan.batch_size)} rows, {_passes(forecast)}"),
+        ("batch", f"about {compact(plan.batch_size)} {counted}, {_passes(forecast)}"),
         ("model", f"about {forecast.width:,} cells in all columns{_at_most(forecast)}"),
         ("error of a typical column", error_words(forecast)),
         *rare_facts(forecast),
@@ -86,7 +89,8 @@ def _at_most(forecast: Forecast) -> str:
 def _passes(forecast: Forecast) -> str:
     """How often training is expected to use each row."""
     passes = forecast.plan.steps * forecast.plan.sampling_probability
-    return f"each row about {passes:.2g} times" if passes < 100 else f"each row about {passes:,.0f} times"
+    times = f"{passes:.2g}" if passes < 100 else f"{passes:,.0f}"
+    return f"each {forecast.counted.removesuffix('s')} about {times} times"
 
 
 def error_words(forecast: Forecast) -> str:
@@ -129,7 +133,13 @@ def spending(forecast: Forecast) -> list[tuple[str, float]]:
     """What epsilon is spent on, with the share of each part."""
     if forecast.plan.privacy is None:
         return []
-    return [(SHORT.get(name, name), share) for name, _, share in budget_shares(forecast.plan.privacy)]
+    return [(_short(name), share) for name, _, share in budget_shares(forecast.plan.privacy)]
+
+
+def _short(name: str) -> str:
+    """A measurement in the words of a newcomer; of one of several tables with the table's name."""
+    measurement, of, table = name.partition(" of '")
+    return f"{SHORT.get(measurement, measurement)} of '{table}" if of else SHORT.get(name, name)
 
 
 def forecast_text(forecast: Forecast, title: str) -> str:

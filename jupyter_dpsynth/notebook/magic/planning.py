@@ -50,6 +50,10 @@ def calc(session: Session, parsed: ParsedLine) -> None:
         if columns is not None:
             raise ConfigError("--columns is only for a plan without a DATAFRAME: leave it out.")
         with table_of(session, parsed, schema) as source:
+            several = several_tables(parsed.argument() or "", source, schema)
+            if several is not None:
+                _calc_several(session, several[1], config, rows)
+                return
             partitioned, copied = source.partitioned, source.copied
             df_meta, what = meta_of(session, parsed, source, schema), parsed.arguments[0]
             if rows is None and config.n_public:  # stated to be public
@@ -62,6 +66,19 @@ def calc(session: Session, parsed: ParsedLine) -> None:
         )
     learned = [column for column in df_meta.learned if column.name != config.privacy_unit]
     title = f"Plan for {what}, {len(learned)} columns to learn, about {rows:,} rows{known}."
+    work.show(mime_bundle(forecast_text(plan, title), forecast_html(plan, title)))
+
+
+def _calc_several(session: Session, meta: TablesMeta, config: HighDimConfig, persons: int | None) -> None:
+    """Show the forecast of a run over several tables."""
+    from jupyter_dpsynth.engine.planning.forecast import ASSUMED_ROWS
+    from jupyter_dpsynth.engine.planning.forecast_words import forecast_text
+    from jupyter_dpsynth.notebook.show.forecast import forecast_html
+    from jupyter_dpsynth.persons.forecast import forecast_persons, forecast_title
+
+    with Working("Planning", session.front_end()) as work:
+        plan = forecast_persons(config.resolve(), meta, float(persons or ASSUMED_ROWS))
+    title = forecast_title(plan, meta, known=persons is not None)
     work.show(mime_bundle(forecast_text(plan, title), forecast_html(plan, title)))
 
 
@@ -112,12 +129,12 @@ def _examine_several(tables: SeveralTables, meta: TablesMeta, config: HighDimCon
     from jupyter_dpsynth.engine.planning.findings import findings_text
     from jupyter_dpsynth.notebook.show.findings import findings_html
     from jupyter_dpsynth.persons.checkup import examine_histories
+    from jupyter_dpsynth.persons.learning import in_memory
 
     key = config.resolve().privacy_unit
     if key is None:
         raise ConfigError('privacy_unit is missing: name the column that all tables have, as "patient_id".')
-    frames = {name: source.described for name, source in tables.items()}
-    findings = shielded(lambda: examine_histories(frames, meta, key), "the check-up failed")
+    findings = shielded(lambda: examine_histories(in_memory(tables), meta, key), "the check-up failed")
     publish(mime_bundle(findings_text(findings), findings_html(findings)))
 
 
