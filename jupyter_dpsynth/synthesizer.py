@@ -94,7 +94,7 @@ class HighDimSynthesizer(Inferring):
         self.kept: str | None = None
         self._learned: Learned | None = None
         self._spent: tuple[float | None, float] | None = None  # epsilon and delta once reserved
-        self._table: weakref.ref[pd.DataFrame] | None = None  # to tell it from a synthetic one
+        self._tables: tuple[weakref.ref[pd.DataFrame], ...] = ()  # to tell them from synthetic ones
 
     def learn(
         self,
@@ -227,6 +227,7 @@ class HighDimSynthesizer(Inferring):
         if meta is None:
             raise TypeError
         opened, meta, config = open_tables(tables, meta, self.config.resolve(), refused)
+        self._tables = tuple(weakref.ref(df) for df in opened.values())
         ledger, dataset, label = entered
         if dataset is None:
             first = opened[meta.parent or meta.children[0].table]
@@ -252,7 +253,7 @@ class HighDimSynthesizer(Inferring):
         """Learn, and keep what was learned and what the ledger has reserved, however it ends."""
         from jupyter_dpsynth.engine.learning.run import learn_table
 
-        self._table = None if source.partitioned else weakref.ref(source.described)
+        self._tables = () if source.partitioned else (weakref.ref(source.described),)
         self._settle(
             entry, lambda: learn_table(source, self.df_meta, entry, progress, noise, strategy, checkpoint)
         )
@@ -287,11 +288,11 @@ class HighDimSynthesizer(Inferring):
 
     def was_learned_from(self, df: pd.DataFrame) -> bool:
         """Whether this is the object that was learned, and is therefore private."""
-        return self._table is not None and self._table() is df
+        return any(table() is df for table in self._tables)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the reference to the table, which other processes do not get."""
-        return {**self.__dict__, "_table": None}
+        """Everything but the references to the tables, which other processes do not get."""
+        return {**self.__dict__, "_tables": ()}
 
     async def learn_async(
         self,

@@ -6,26 +6,33 @@ Names in brackets are those of SDMetrics, which measures 1 less the same distanc
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.display.html import card, paragraph, table
+from jupyter_dpsynth.display.html import card, join, paragraph, table
 from jupyter_dpsynth.errors import ConfigError, DataError, shielded
+from jupyter_dpsynth.evaluation.history_pictures import (
+    group_numbers,
+    named_column,
+    timelines,
+    transitions,
+)
 from jupyter_dpsynth.persons.histories import read_histories
 from jupyter_dpsynth.sources.values import comparable, missing_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from markupsafe import Markup
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.metadata.tables import Children, TablesMeta
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-__all__ = ["HistoryReport", "compare_histories"]
+__all__ = ["HistoryReport", "compare_histories", "kept_rules", "pictures_of"]
 
 BANNER = "For your eyes only: these figures are exact, and epsilon does not cover them."
 CATEGORIES = 12  # the commonest, as cells
@@ -35,27 +42,46 @@ HALVES = "floor"
 
 @dataclass(frozen=True, eq=False)
 class HistoryReport:
-    """Distances of synthetic tables from real ones.
+    """Distances of synthetic tables from real ones, or from what was measured of these.
 
     Attributes:
-        metrics: One row a metric, with the columns 'table', 'metric', 'distance' (0 is equal, 1 is disjoint)
-            and 'floor': the same distance between two halves of the real persons.
+        metrics: One row a metric, or a column, with the columns 'table', 'metric', 'distance' (0 is equal, 1
+            is disjoint), and 'floor': the same distance between two halves of the real persons. Of a
+            comparison with measurements 'noise' is instead what their noise alone would make.
         integrity: Share of synthetic rows whose key is a synthetic person's (ReferentialIntegrity), by table.
         ordered: Share of synthetic rows that are not before the person's previous row, by table.
+        scores: The same under the names of SDMetrics, 1 is best: columns 'table', 'metric', 'score' and
+            'floor'. Empty of a comparison with measurements.
+        banner: Whether epsilon covers the figures, in a sentence.
+        pictures: Timelines, what follows what, and numbers of rows by group, as markup.
     """
 
     metrics: pd.DataFrame
     integrity: dict[str, float]
     ordered: dict[str, float]
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    banner: str = BANNER
+    pictures: str = ""
 
     def __repr__(self) -> str:
-        """The figures in a monospaced table."""
-        return f"{BANNER}\n{self.metrics.round(4).to_string(index=False)}"
+        """The figures in monospaced tables."""
+        parts = [each.round(4).to_string(index=False) for each in (self.metrics, self.scores) if len(each)]
+        return "\n\n".join([self.banner, self._rules(), *parts])
+
+    def _rules(self) -> str:
+        """What holds in the synthetic tables, in a line."""
+        kept = [f"{share:.1%} of the keys of {name!r} fit" for name, share in self.integrity.items()]
+        kept += [f"{share:.1%} of the rows of {name!r} are in order" for name, share in self.ordered.items()]
+        return f"In the synthetic tables {'; '.join(kept)}."
 
     def _repr_html_(self) -> str:
-        rows = [[str(each) for each in row] for row in self.metrics.round(4).itertuples(index=False)]
-        figures = table(rows, [str(name) for name in self.metrics.columns], numbers={2, 3}, bold=False)
-        return str(card(paragraph(BANNER), figures, kind="histories"))
+        parts = [paragraph(self.banner), paragraph(self._rules())]
+        for figures in (self.metrics, self.scores):
+            if len(figures):
+                rows = [[str(each) for each in row] for row in figures.round(4).itertuples(index=False)]
+                head = [str(name) for name in figures.columns]
+                parts.append(table(rows, head, numbers={2, 3}, bold=False))
+        return str(card(*parts, self.pictures, kind="histories"))
 
 
 def compare_histories(
@@ -106,6 +132,8 @@ def _compared(
 ) -> HistoryReport:
     halves = _halves(tables, meta, key)
     found: list[dict[str, Any]] = []
+    named: list[dict[str, Any]] = []
+    rules = kept_rules(tables_synth, meta, key)
     for place, children in enumerate(meta.children):
         views = [_View(each, meta, place, key) for each in (tables, tables_synth, *halves)]
         cells = views[0].cells()
@@ -116,7 +144,61 @@ def _compared(
             {"table": children.table, "metric": name, "distance": value, HALVES: floors.get(name, np.nan)}
             for name, value in figures.items()
         ]
-    return HistoryReport(pd.DataFrame(found), *_kept(tables_synth, meta, key))
+        scores = _named_scores(views[0], views[1], figures, rules[0][children.table])
+        floor = _named_scores(views[2], views[3], floors, 1.0)
+        named += [
+            {"table": children.table, "metric": name, "score": value, HALVES: floor[name]}
+            for name, value in scores.items()
+        ]
+    return HistoryReport(
+        pd.DataFrame(found),
+        *rules,
+        scores=pd.DataFrame(named),
+        pictures=pictures_of({"real": tables, "synthetic": tables_synth}, meta, key),
+    )
+
+
+def pictures_of(tables: Mapping[str, Mapping[str, pd.DataFrame]], meta: TablesMeta, key: str) -> Markup:
+    """Pictures of tables of persons.
+
+    Args:
+        tables: By what they are called, the synthetic ones last: of these alone single persons are shown.
+        meta: Their metadata.
+        key: The column that names the person.
+    """
+    parts, last = [], list(tables)[-1]
+    for place, children in enumerate(meta.children):
+        views = {called: _View(each, meta, place, key) for called, each in tables.items()}
+        parts.append(timelines(tables[last], meta, children, key))
+        events = {called: view.events for called, view in views.items()}
+        name = named_column(next(iter(events.values())).df, (children.gap,))
+        if name is not None and children.order is not None:
+            columns = {called: (own.df[name], own.position) for called, own in events.items()}
+            parts.append(transitions(columns, name, children))
+        persons = next(iter(views.values()))
+        group = named_column(persons.histories.df[persons.persons], ())
+        if group is not None and children.exactly is None:
+            numbers = {c: (view.histories.df[group], view.events.number) for c, view in views.items()}
+            parts.append(group_numbers(numbers, group, children))
+    return join(parts)
+
+
+def _named_scores(one: _View, two: _View, figures: dict[str, float], integrity: float) -> dict[str, float]:
+    """Figures under the names that SDMetrics gives them: 1 is best."""
+    real, made = one.events.number, two.events.number
+    low, high = (int(real.min()), int(real.max())) if len(real) else (0, 0)
+    found = {
+        "CardinalityShapeSimilarity": 1 - _ks(real.astype(float), made.astype(float)),
+        "CardinalityBoundaryAdherence": float(np.mean((made >= low) & (made <= high))) if len(made) else 1.0,
+        "SequenceLengthSimilarity": 1 - _ks(real[real > 0].astype(float), made[made > 0].astype(float)),
+        "ReferentialIntegrity": integrity,
+        "IntertableTrends": 1 - figures["person's column x row's"],
+    }
+    for metric, value in figures.items():
+        _, bracket, name = metric.removesuffix(")").partition(" (")
+        if bracket:  # the name of SDMetrics stands behind ours
+            found[name] = 1 - value
+    return {name: value for name, value in found.items() if not np.isnan(value)}
 
 
 def _halves(
@@ -132,10 +214,16 @@ def _halves(
     )
 
 
-def _kept(
+def kept_rules(
     tables: Mapping[str, pd.DataFrame], meta: TablesMeta, key: str
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """What must hold in synthetic tables: keys that fit, and rows in order."""
+    """What must hold in synthetic tables: shares of keys that fit, and of rows in order, by table.
+
+    Args:
+        tables: Synthetic tables by name.
+        meta: Their metadata.
+        key: The column that names the person.
+    """
     integrity, ordered = {}, {}
     for each in meta.children:
         df = tables[each.table]
@@ -193,6 +281,7 @@ class _View:
 
     def __init__(self, tables: Mapping[str, pd.DataFrame], meta: TablesMeta, place: int, key: str) -> None:
         histories = read_histories(tables, meta, key, np.random.default_rng(0))
+        self.histories = histories
         self.children: Children = meta.children[place]
         self.events = histories.events[place]
         number = f"{self.children.number}"

@@ -41,12 +41,21 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.engine.measuring.measure import MeasuredTable
+    from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.metadata.tables import Children, TablesMeta
     from jupyter_dpsynth.persons.histories import Events
     from jupyter_dpsynth.privacy.releases import Releases
 
-__all__ = ["MeasuredEvents", "empty_blocks", "event_pairs", "measure_events"]
+__all__ = [
+    "OF_A_COLUMN",
+    "MeasuredEvents",
+    "empty_blocks",
+    "event_pairs",
+    "is_windowed",
+    "measure_events",
+    "numbers_of",
+]
 
 MOST_ENDS_NAMED = 5
 OF_A_COLUMN = Fraction(1, 4)  # what the time that is left in a window gets of a column's histogram
@@ -133,7 +142,7 @@ def measure_events(
     """
     from dataclasses import replace
 
-    numbers = _numbers(persons, children)
+    numbers = numbers_of(persons, children)
     some = max(plan.rows * float(numbers[1:].sum()), 2.0)
     codec = discover_table(
         FrameSource(_one_row_each(events, children)),
@@ -192,8 +201,13 @@ def measure_events(
     )
 
 
-def _numbers(persons: MeasuredTable, children: Children) -> NDArray[np.float64]:
-    """Noisy share of persons with 0, 1, ... events, `[most + 1]`; what is declared of it is public."""
+def numbers_of(persons: MeasuredTable | Learned, children: Children) -> NDArray[np.float64]:
+    """Noisy share of persons with 0, 1, ... events, `[most + 1]`; what is declared of it is public.
+
+    Args:
+        persons: What was measured, or learned, of persons.
+        children: Whose events.
+    """
     if children.exactly is not None:
         return np.append(np.zeros(children.most), 1.0)
     place = persons.codec.names.index(children.number)

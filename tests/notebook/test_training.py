@@ -227,7 +227,17 @@ def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
     assert "at most 4 rows in 'visits'" in receipt
     kernel.run(f"%dpsynth save {tmp_path / 'histories.dps'}")
     assert not kernel.run(f"%dpsynth load {tmp_path / 'histories.dps'} -o again").error
-    assert "several tables" in kernel.run("%dpsynth compare").error
+    compared = kernel.run("%dpsynth compare -s again")
+    assert "made is compared" in compared.text
+    assert "visits.number" in compared.shown
+    assert "What follows what" in compared.shown
+    private = kernel.run("%dpsynth compare both -s again").error
+    assert "synthetic" in private
+    original = kernel.run("%dpsynth compare --original both -o close")
+    assert "CardinalityShapeSimilarity" in original.shown
+    assert kernel.value("close.integrity['visits']") == 1.0
+    assert "for one table" in kernel.run("%dpsynth compare --original both --target sex").error
+    assert "several tables" in kernel.run("%dpsynth report").error
     assert "Nothing was spent" in kernel.run("%dpsynth load --last -o kept").text
     assert kernel.value(
         "kept.synthesize(50, seed=1)['visits'].equals(histories.synthesize(50, seed=1)['visits'])"

@@ -30,6 +30,9 @@ __all__ = ["compare", "evaluate", "report"]
 def compare(session: Session, parsed: ParsedLine) -> None:
     """Compare a synthetic table with the noisy measurements or with the original."""
     namespace = session.namespace
+    if current_synthesizer(session, parsed)[1].tables_meta is not None:
+        _compare_tables(session, parsed)
+        return
     report, synthesizer, work = _compared(session, parsed)
     output = parsed.options.get("output")
     if output is not None:
@@ -44,6 +47,51 @@ def compare(session: Session, parsed: ParsedLine) -> None:
         from jupyter_dpsynth.notebook.show.drilldown import DrillDown
 
         DrillDown(report, guarantee=synthesizer.receipt.headline).show()
+
+
+def _compare_tables(session: Session, parsed: ParsedLine) -> None:
+    """The same for several tables of the same persons."""
+    from jupyter_dpsynth.evaluation.histories import compare_histories
+    from jupyter_dpsynth.evaluation.history_measured import compare_measured
+
+    namespace, options = session.namespace, parsed.options
+    name, synthesizer = current_synthesizer(session, parsed)
+    for option in ("holdout", "target", "by"):
+        if option in options:
+            raise ConfigError(f"--{option} is for one table: leave it out.")
+    given = parsed.argument()
+    if given is None and isinstance(namespace.get(session.synthetic), dict):
+        given = session.synthetic
+    if given is None:
+        tables = synthesizer.synthesize()
+        say(f"No synthetic tables have been made yet, so new ones of {name} are compared.")
+    else:
+        tables = _dict_of(given, namespace, "TABLES")
+    output = options.get("output")
+    variable = None if output is None else variable_name(output, "--output", namespace)
+    what = "noisy measurements" if "original" not in options else "original"
+    with Working(f"Comparing with the {what}", session.front_end()) as work:
+        if "original" in options:
+            original = _dict_of(options["original"], namespace, "--original")
+            found = compare_histories(synthesizer, original, tables)
+        else:
+            found = compare_measured(synthesizer, tables, synthetic="synthetic" in options)
+    if variable is not None:
+        namespace[variable] = found
+    work.show(representations(found))
+    if given is not None:
+        say(f"{given} is compared.")
+
+
+def _dict_of(text: str, namespace: dict[str, Any], where: str) -> dict[str, Any]:
+    """Tables by name, as a variable or written out."""
+    value = read_value(text, namespace, where)
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f"{where}: several tables were learned, so give a dict of DataFrames by name, such as "
+            '{"patients": patients, "visits": visits} without spaces, or a variable that holds it.'
+        )
+    return value
 
 
 def report(session: Session, parsed: ParsedLine) -> None:

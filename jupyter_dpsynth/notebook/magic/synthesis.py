@@ -84,6 +84,7 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
     df_synth = synthesizer.synthesize(**given, frame="pandas")
     if synthesizer.tables_meta is not None:
         namespace[output] = df_synth
+        session.synthetic = output
         sizes = ", ".join(f"{len(table):,} rows of {each!r}" for each, table in df_synth.items())
         say(f"{output}: {sizes}, from {name}. This cost no epsilon.")
         for each, table in df_synth.items():
