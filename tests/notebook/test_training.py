@@ -230,7 +230,7 @@ def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
     compared = kernel.run("%dpsynth compare -s again")
     assert "made is compared" in compared.text
     assert "visits.number" in compared.shown
-    assert "What follows what" in compared.shown
+    assert "What follows what" in final(compared)["text/html"]
     private = kernel.run("%dpsynth compare both -s again").error
     assert "synthetic" in private
     original = kernel.run("%dpsynth compare --original both -o close")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["answers_of", "dataset_of", "meta_of", "reading_of", "settings", "table_of"]
 
+SEVERAL = ("learn", "doctor", "calc")  # commands that take several tables of the same persons
+
 
 def settings(session: Session, parsed: ParsedLine) -> tuple[HighDimConfig, dict[str, Any]]:
     """The parameters and the declarations that a line and its cell set.
