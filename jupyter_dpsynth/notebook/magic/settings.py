@@ -46,9 +46,7 @@ def settings(session: Session, parsed: ParsedLine) -> tuple[HighDimConfig, dict[
     names = HighDimConfig.option_names()
     traits = HighDimConfig.class_traits()
     columns = tuple(name for name in names if isinstance(traits[name], ColumnName))
-    declared = (
-        SCHEMA_NAMES + TABLE_NAMES if parsed.command.name in ("learn", "doctor", "calc") else SCHEMA_NAMES
-    )
+    declared = SCHEMA_NAMES + TABLE_NAMES if parsed.command.name in SEVERAL else SCHEMA_NAMES
     values = parse_body(parsed.body, namespace, (*names, *declared), columns)
     for option in parsed.command.options:
         if option.parameter and option.name in parsed.options:
