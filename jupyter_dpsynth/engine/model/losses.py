@@ -214,10 +214,9 @@ def lost_headline(losses: Sequence[ColumnLoss]) -> str:
 def advice(losses: Sequence[ColumnLoss]) -> list[str]:
     """What would help the columns of which nothing is left, and those that are coarse."""
     helped: dict[str, list[str]] = {}
-    for loss in losses:
-        if loss.state != "fine":
-            for words in loss.helps:
-                helped.setdefault(words, []).append(loss.name)
+    for loss in sorted(losses, key=lambda loss: -loss.error - loss.shortened):
+        for words in loss.helps if loss.state != "fine" else ():
+            helped.setdefault(words, []).append(loss.name)
     return [f"{several(names)}: {words.format(names[0])}" for words, names in helped.items()]
 
 
