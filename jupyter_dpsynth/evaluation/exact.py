@@ -12,6 +12,7 @@ from jupyter_dpsynth.evaluation.cells import cells_of
 from jupyter_dpsynth.evaluation.comparison import Comparison
 from jupyter_dpsynth.evaluation.distances import (
     Chance,
+    Metric,
     distances,
     joint_of_tables,
     learned_figures,
@@ -19,6 +20,7 @@ from jupyter_dpsynth.evaluation.distances import (
     sorted_columns,
 )
 from jupyter_dpsynth.evaluation.metrics import Discretizer, cramers_v, one_way_shares, total_variation
+from jupyter_dpsynth.evaluation.orders import order_broken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +66,11 @@ def compare_with_original(
     )
     dependence, dependence_synthetic = (cramers_v(each, grid.sizes) for each in (codes, synthetic))
     table = distances(grid, codes, synthetic, dependence, dependence_synthetic)
+    order = order_broken(df, df_synth)
+    if order is not None:
+        words, here, there = order
+        meaning = f"share of rows that break what the original keeps: {words}; good: as in the original"
+        table.append(Metric("order broken", here, there, f"{meaning}. The worst pair of columns"))
     if target is not None:
         table += learned_figures(df, df_synth, target, holdout)
     overall = overall_of_tables(codes, synthetic, grid.sizes)

@@ -36,14 +36,17 @@ if TYPE_CHECKING:
 __all__ = [
     "RARE",
     "Discretizer",
+    "as_numbers",
     "cell_counts",
     "cramers_v",
+    "is_number",
     "mean_total_variation",
     "one_way_shares",
     "prediction_auc",
     "prediction_counter",
     "separation_auc",
     "total_variation",
+    "unit_of",
 ]
 
 BINS = 20
@@ -56,7 +59,7 @@ MOST_CODES = 200  # categories of a feature; scikit-learn's trees take no more t
 RARE = "all rarer ones"
 
 
-def _as_numbers(series: pd.Series) -> NDArray[np.float64]:
+def as_numbers(series: pd.Series) -> NDArray[np.float64]:
     """Numbers, dates and durations as float64 `[n]`, NaN where missing."""
     if is_time(series.dtype):
         found, missing = stored_times(series)
@@ -70,7 +73,8 @@ def _as_numbers(series: pd.Series) -> NDArray[np.float64]:
     return np.asarray(pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan))
 
 
-def _is_number(series: pd.Series) -> bool:
+def is_number(series: pd.Series) -> bool:
+    """Whether a column holds numbers of many values, or times."""
     types = pd.api.types
     if series.dtype == object:
         kind = column_kind(series)
@@ -120,7 +124,7 @@ class _Cells:
             codes, distinct = pd.factorize(_as_text(series))
             table = np.array([index.get(value, len(self.categories)) for value in distinct], dtype=np.int64)
             return table[codes]
-        values = _as_numbers(series)
+        values = as_numbers(series)
         missing = len(self.edges) + 1
         return np.where(np.isnan(values), missing, np.searchsorted(self.edges, values, side="right"))
 
@@ -150,7 +154,7 @@ def _around_spikes(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return edges[(edges > found[0]) & (edges <= found[-1])] if len(found) else found
 
 
-def _unit_of(series: pd.Series) -> Unit:
+def unit_of(series: pd.Series) -> Unit:
     """What a column of numbers or times holds."""
     if is_duration(series.dtype) or (series.dtype == object and kind_of(series)[1].lower() == "timedelta"):
         return "duration"
@@ -184,15 +188,15 @@ class Discretizer:
         self.columns: dict[str, _Cells] = {}
         for name in original.columns:
             series = original[name]
-            if _is_number(series):
-                values = _as_numbers(series)
-                others = values if synthetic is None else _as_numbers(synthetic[name])
+            if is_number(series):
+                values = as_numbers(series)
+                others = values if synthetic is None else as_numbers(synthetic[name])
                 values = values[~np.isnan(values)]
                 steps = np.linspace(0, 1, BINS + 1)
                 inner = np.unique(np.quantile(values, steps))[1:-1] if len(values) else np.zeros(0)
                 if synthetic is not None:
                     inner = np.unique(np.append(inner, _around_spikes(values)))
-                self.columns[name] = _Cells(inner, (), _unit_of(series), _range_of(values, inner, others))
+                self.columns[name] = _Cells(inner, (), unit_of(series), _range_of(values, inner, others))
             else:
                 counts = _as_text(series).value_counts()
                 more = [] if synthetic is None else _more_frequent(counts, _as_text(synthetic[name]))
@@ -323,9 +327,9 @@ def _features(original: pd.DataFrame, *tables: pd.DataFrame) -> tuple[list[NDArr
     out: list[list[NDArray[np.float64]]] = [[] for _ in tables]
     coded = []
     for place, name in enumerate(original.columns):
-        if _is_number(original[name]):
+        if is_number(original[name]):
             for columns, table in zip(out, tables, strict=True):
-                columns.append(_as_numbers(table[name]))
+                columns.append(as_numbers(table[name]))
             continue
         coded.append(place)
         frequent = _as_text(original[name]).value_counts().index[:MOST_CODES]

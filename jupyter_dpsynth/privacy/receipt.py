@@ -31,7 +31,7 @@ OPINION_TITLE = (
     "Second opinion of TensorFlow Privacy on the training steps alone (of its figures, the one for Poisson "
     "sampling applies)"
 )
-LOST = "rows that lose their value"
+LOST = "rows that lose their value or have none"
 COVERED = (
     "the trained model, the measured values and ranges of the columns, the row count, the loss curve, the "
     "comparison with the noisy measurements, and every synthetic table made from these"

@@ -15,6 +15,7 @@ from jupyter_dpsynth.evaluation.metrics import (
     separation_auc,
     total_variation,
 )
+from jupyter_dpsynth.evaluation.orders import order_broken
 from jupyter_dpsynth.evaluation.private import PrivateEvaluation
 from jupyter_dpsynth.evaluation.report import BANNER, UtilityReport
 from jupyter_dpsynth.metadata import MetaExtractor
@@ -359,3 +360,22 @@ def test_no_text_leaves_a_picture():
                 assert box.x0 >= -1, text
                 assert box.x1 <= figure.bbox.x1 + 1, text
                 assert box.y0 >= -1, text
+
+
+def test_an_order_that_the_original_keeps_and_synthetic_rows_break_is_told():
+    generator = np.random.default_rng(0)
+    start = pd.Timestamp("2024-01-01") + pd.to_timedelta(generator.integers(0, 300, 500), unit="D")
+    end = start + pd.to_timedelta(generator.integers(1, 9, 500), unit="D")
+    df = pd.DataFrame({"start": start, "end": end, "height": generator.normal(170, 9, 500)})
+    mixed = df.assign(end=df["end"].sample(frac=1, random_state=1).to_numpy())
+
+    def figure(made):
+        table = UtilityReport.against_original(df, made).table
+        return next(each for each in table if each.name == "order broken")
+
+    found = figure(mixed)
+    assert "'start' is never above 'end'" in found.meaning
+    assert found.value == pytest.approx((mixed["start"] > mixed["end"]).mean())
+    assert found.good == 0
+    assert figure(df).value == 0
+    assert order_broken(df[["start", "height"]], mixed[["start", "height"]]) is None  # of two kinds

@@ -146,6 +146,8 @@ class ColumnLoss:
     def line(self) -> str:
         """The column's losses in words; empty if nothing stands out from the noise."""
         told = [rows.words for rows in self.lost if rows.is_certain]
+        if self.missing is not None and self.missing > CERTAIN * self.missing_error:
+            told.append(f"{percent(self.missing)} (\u00b1 {percent(self.missing_error)}) missing")
         return f"{self.name}: {', '.join(told)}" if told else ""
 
 
@@ -223,7 +225,7 @@ def advice(losses: Sequence[ColumnLoss]) -> list[str]:
 def told(losses: Sequence[ColumnLoss]) -> list[str]:
     """All that is said of the columns where there is no table: how much is left, what is lost, what helps."""
     lost = loss_lines(losses)
-    rows = [f"Rows that lose their value: {'; '.join(lost)}."] if lost else []
+    rows = [f"Rows that lose their value or have none: {'; '.join(lost)}."] if lost else []
     return [*glance(losses), *rows, *(f"What helps {words}." for words in advice(losses))]
 
 
