@@ -19,7 +19,6 @@ from jupyter_dpsynth.metadata.identifiers import identifiers
 from jupyter_dpsynth.sources.codebook import Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_of
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
-from jupyter_dpsynth.sources.missing import with_codes
 from jupyter_dpsynth.sources.values import is_above
 
 if TYPE_CHECKING:
@@ -169,7 +168,7 @@ class TableCodec:
         columns = {
             meta.name: _numbered(meta, numbers, last)
             if isinstance(meta, IdMeta)
-            else with_codes(df[meta.name].set_axis(rows), meta.dtype, meta.missing)
+            else df[meta.name].set_axis(rows)
             for meta in self.df_meta.columns
         }
         return pd.DataFrame(columns, index=rows)

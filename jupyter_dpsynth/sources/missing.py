@@ -1,4 +1,4 @@
-"""Values that are declared to stand for a missing one, such as -9 or 'unknown': made missing, put back."""
+"""Values that are declared to stand for a missing one, such as -9 or 'unknown': they are made missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["decoded_dtype", "holds_missing", "with_codes", "without_codes", "without_moments"]
+__all__ = ["decoded_dtype", "holds_missing", "without_codes", "without_moments"]
 
 DAY = 86_400_000_000  # microseconds
 
@@ -81,14 +81,6 @@ def without_moments(series: pd.Series, codes: Sequence[int], *, duration: bool) 
             last = wall_times(CLOCKS[1:].view(np.int64), zone)[0]
             coded |= (times >= last) & (max(codes) >= last)
     return _blanked(series, coded & ~missing)
-
-
-def with_codes(series: pd.Series, text: str, codes: Sequence[Any]) -> pd.Series:
-    """A decoded column in its own dtype; where that holds no missing values, they are the first code."""
-    dtype = dtype_of(text)
-    if holds_missing(dtype) or not len(codes) or series.dtype == dtype:
-        return series
-    return series.fillna(codes[0]).astype(dtype)
 
 
 def _coded(series: pd.Series, codes: Sequence[Any]) -> NDArray[np.bool_]:
