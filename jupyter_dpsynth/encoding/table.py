@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -234,8 +235,9 @@ def _numbered(meta: IdMeta, numbers: NDArray[np.int64], last: int) -> pd.Series:
     if pd.api.types.is_numeric_dtype(dtype):
         most = _most_ids(meta)  # rows that are drawn and left out again may be more
         return pd.Series(numbers if most is None else np.minimum(numbers, most)).astype(dtype)
-    if meta.value_type in ("int", "float"):
-        return pd.Series([int(number) for number in numbers], dtype=object)
+    if meta.value_type in ("int", "float", "Decimal"):
+        made = Decimal if meta.value_type == "Decimal" else int
+        return pd.Series([made(int(number)) for number in numbers], dtype=object)
     if meta.look:
         return pd.Series(identifiers(meta.name, meta.look, numbers.tolist())).astype(dtype)
     digits = len(str(last))

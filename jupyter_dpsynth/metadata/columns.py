@@ -208,12 +208,13 @@ class DataFrameMeta:
             MetadataError: There is no such column, or it holds neither numbers nor text.
         """
         column = self[name]
-        number = isinstance(column, ContinuousMeta) and column.value_type in ("", "int", "float")
+        number = isinstance(column, ContinuousMeta) and column.value_type in ("", "int", "float", "Decimal")
         text = isinstance(column, CategoricalMeta) and column.dtype.startswith(TEXTS)
+        text = text and column.value_type in ("", "str")
         if not (number or text or isinstance(column, IdMeta)):
             raise MetadataError(
                 f"column {name!r} of dtype {column.dtype} cannot be the privacy unit: identifiers are "
-                "numbers or text."
+                f"numbers or text. Convert it: df[{name!r}] = df[{name!r}].astype(str)."
             )
         if isinstance(column, IdMeta):
             return self

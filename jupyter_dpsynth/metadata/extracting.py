@@ -27,7 +27,7 @@ from jupyter_dpsynth.metadata.declarations import (
 )
 from jupyter_dpsynth.metadata.hierarchy import declared_prefixes
 from jupyter_dpsynth.metadata.identifiers import checked_look, declared_ids
-from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, kind_of, number_type
+from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, identifier_type, kind_of
 from jupyter_dpsynth.metadata.missing import check_apart, declared_missing, missing_moments
 from jupyter_dpsynth.sources.dtypes import dtype_text, is_kept, zone_of
 from jupyter_dpsynth.sources.missing import holds_missing
@@ -297,13 +297,14 @@ def _column_meta(
 
     name = str(series.name)
     dtype = dtype_text(series.dtype)
+    id = None if id is False else id  # noqa: A001 - a schema file may say so
     nullable = holds_missing(series.dtype) or missing is not None
-    declared = ("bounds", bounds), ("categories", categories), ("hierarchy", hierarchy), ("id", id or None)
+    declared = ("bounds", bounds), ("categories", categories), ("hierarchy", hierarchy), ("id", id)
     given = [option for option, value in declared if value is not None]
-    given += ["missing"] * bool(id and missing is not None)
+    given += ["missing"] * (id is not None and missing is not None)
     if len(given) > 1:
         raise MetadataError(f"column {name!r} has both {given[0]} and {given[1]}: declare only one of them.")
-    if id:
+    if id is not None:
         return _id_meta(series, name, dtype, id, nullable=nullable)
     kind, value_type = kind_of(series)
     ordered = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
@@ -371,13 +372,14 @@ def _id_meta(series: pd.Series, name: str, dtype: str, look: object, *, nullable
     """The metadata of an identifier; MetadataError if new ones could not be told apart in its dtype."""
     from pandas.api import types
 
+    objects = types.is_object_dtype(series.dtype)
+    value_type = identifier_type(series) if objects else ""
     number = types.is_numeric_dtype(series.dtype) and not types.is_complex_dtype(series.dtype)
-    text = types.is_object_dtype(series.dtype) or types.is_string_dtype(series.dtype)
-    if types.is_bool_dtype(series.dtype) or not (number or text) or not is_kept(series.dtype):
+    text = value_type == "str" or (types.is_string_dtype(series.dtype) and not objects)
+    known = number or text or bool(value_type)
+    if types.is_bool_dtype(series.dtype) or not known or not is_kept(series.dtype):
         raise MetadataError(
             f"ids names column {name!r} of dtype {dtype}: identifiers are numbers or text. Convert it "
             f"(df[{name!r}] = df[{name!r}].astype(str)), or leave it out of ids."
         )
-    value_type = (number_type(series) or "str") if series.dtype == object else ""
-    holds_text = value_type == "str" or (text and series.dtype != object)
-    return IdMeta(name, dtype, nullable, value_type, look=checked_look(name, look, text=holds_text))
+    return IdMeta(name, dtype, nullable, value_type, look=checked_look(name, look, text=text))

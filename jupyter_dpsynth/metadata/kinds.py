@@ -18,7 +18,7 @@ from jupyter_dpsynth.sources.values import is_duration
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["category_kind", "column_kind", "kind_of", "number_type"]
+__all__ = ["category_kind", "column_kind", "identifier_type", "kind_of"]
 
 UNKNOWN_CATEGORIES = "__UNKNOWN_CATEGORIES__"  # Dask's own word
 FEW_VALUES = 10  # and this many in a hundred: with fewer, a column counts as one without values
@@ -158,10 +158,7 @@ def column_kind(series: pd.Series) -> str:
         return ""
 
 
-def number_type(series: pd.Series) -> str:
-    """'int' or 'float' if most values of an object column are that, else ''."""
-    try:
-        found = _object_type(series)
-    except MetadataError:
-        return ""
-    return found if found in ("int", "float") else ""
+def identifier_type(series: pd.Series) -> str:
+    """What most values of an object column of identifiers are: 'int', 'float', 'Decimal' or 'str'; else ''."""
+    found = _object_type(series)
+    return found if found in ("int", "float", "Decimal", "str") else ""

@@ -1,8 +1,11 @@
 """New identifiers: in a public format, or realistic; made anew, whatever the column holds."""
 
+import datetime as dt
 import json
 import re
+import uuid
 import zipfile
+from decimal import Decimal
 
 import pandas as pd
 import pytest
@@ -65,6 +68,7 @@ def test_parts_of_a_table_have_the_identifiers_of_the_whole():
         ("H-{0.__class__}", "'case' are to look like"),
         ("H-{}{}", "one place for a number"),
         ("H-", "one place for a number"),
+        ("", "one place for a number"),
         ("H-{:999999d}", "one place for a number"),
         ({"realistic": "nmae"}, "Did you mean 'name'"),
         ({"realistic": "seed_instance"}, "which is unknown"),
@@ -75,6 +79,25 @@ def test_parts_of_a_table_have_the_identifiers_of_the_whole():
 def test_what_is_no_look_is_answered_with_how_to_write_one(df, look, message):
     with pytest.raises(MetadataError, match=re.escape(message)):
         MetaExtractor.extract(df, ids={"case": look})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[True], [b"x"], [dt.date(2024, 1, 1)], [dt.timedelta(1)], [uuid.UUID(int=3)]],
+    ids=lambda values: type(values[0]).__name__,
+)
+def test_objects_that_are_neither_numbers_nor_text_identify_nothing(values):
+    df = pd.DataFrame({"key": pd.Series(values * ROWS, dtype=object), "age": range(ROWS)})
+    with pytest.raises(MetadataError, match=r"identifiers are numbers or text.*astype\(str\)"):
+        MetaExtractor.extract(df, ids=["key"])
+
+
+def test_decimal_numbers_stay_what_they_are():
+    df = pd.DataFrame({"key": [Decimal(i) for i in range(ROWS)], "age": range(ROWS)})
+    made = untrained(df, ids=["key"]).synthesize(3, seed=0)["key"]
+    assert list(map(repr, made)) == ["Decimal('1')", "Decimal('2')", "Decimal('3')"]
+    assert MetaExtractor.extract(df).with_id("key") == MetaExtractor.extract(df, ids=["key"])
+    assert MetaExtractor.extract(df, schema={"columns": {"key": {"id": False}}}) == MetaExtractor.extract(df)
 
 
 def test_numbers_have_no_look_and_locales_are_known(df, monkeypatch):
