@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from jupyter_dpsynth.sources.base import Source
+    from jupyter_dpsynth.sources.base import FrameSource, Source
     from jupyter_dpsynth.sources.csvfile import CsvOptions
     from jupyter_dpsynth.sources.forms import TableForm
 
@@ -151,8 +151,6 @@ def open_table(path: str, reading: CsvOptions | None = None) -> Source:
         Names and types of the columns count as public. Of CSV and TSV they are read off the first 10,000
         rows.
     """
-    from jupyter_dpsynth.sources.arrow import file_form
-    from jupyter_dpsynth.sources.base import FrameSource
     from jupyter_dpsynth.sources.opening import open_source, reads_by_itself
 
     if reads_by_itself(path):
@@ -165,9 +163,7 @@ def open_table(path: str, reading: CsvOptions | None = None) -> Source:
         except MissingDependencyError:
             if several:
                 raise
-    df = read_table(path, reading)
-    kind = check_format(path, "the table")
-    return FrameSource(df, file_form(path, kind)) if kind in ("Parquet", "Feather") else FrameSource(df)
+    return _in_memory(path, reading)
 
 
 def read_table(path: str, reading: CsvOptions | None = None) -> pd.DataFrame:
@@ -186,20 +182,26 @@ def read_table(path: str, reading: CsvOptions | None = None) -> pd.DataFrame:
         Names and types of the columns count as public. Of CSV and TSV they are read off the first 10,000
         rows.
     """
-    from jupyter_dpsynth.sources.arrow import read_arrow_frame
-    from jupyter_dpsynth.sources.csv import read_csv_frame
+    return _in_memory(path, reading).described
+
+
+def _in_memory(path: str, reading: CsvOptions | None) -> FrameSource:
+    """A table that is read as a whole; errors as those of `read_table`."""
+    from jupyter_dpsynth.sources.arrow import file_form, read_arrow_frame
+    from jupyter_dpsynth.sources.base import FrameSource
+    from jupyter_dpsynth.sources.csv import CsvFrame
     from jupyter_dpsynth.sources.csvfile import CsvFile
 
     kind = check_format(path, "the table")
     try:
         if kind in ("Parquet", "Feather"):
-            return read_arrow_frame(path, kind)
+            return FrameSource(read_arrow_frame(path, kind), file_form(path, kind))
         if path != STANDARD:
             file = CsvFile.at(Path(path))
             file.opened().close()  # a missing file has a message of its own
-            return read_csv_frame(file, reading)
+            return CsvFrame(file, reading)
         content = sys.stdin.buffer.read()
-        return read_csv_frame(CsvFile("the table on stdin", lambda: io.BytesIO(content)), reading)
+        return CsvFrame(CsvFile("the table on stdin", lambda: io.BytesIO(content)), reading)
     except (ConfigError, DataError):
         raise
     except ImportError:

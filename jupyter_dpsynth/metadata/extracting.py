@@ -110,7 +110,7 @@ class MetaExtractor:
             decimals: Public number of digits after the point by column, 0 to 9.
             missing: Values by column that stand for a missing one, such as -9 or 'unknown'; a day stands for
                 all of it. They are learned as missing. In the synthetic table they are missing, too: numpy's
-                whole numbers and truth values, which cannot hold that, become nullable ones of pandas (Int64).
+                whole numbers and truth values, which cannot hold that, become pandas' nullable ones.
             hierarchy: Public groups of codes by column, as the lengths of the groups' codes: 'prefix:1,3' for
                 diagnoses such as I21.4, with groups I21 and I. Codes that are too rare to be published come
                 back as their group. A level costs a part of what the column is measured with.

@@ -159,6 +159,6 @@ def column_kind(series: pd.Series) -> str:
 
 
 def identifier_type(series: pd.Series) -> str:
-    """What most values of an object column of identifiers are: 'int', 'float', 'Decimal' or 'str'; else ''."""
+    """'int', 'float', 'Decimal' or 'str' if most values of an object column are that, else ''."""
     found = _object_type(series)
     return found if found in ("int", "float", "Decimal", "str") else ""

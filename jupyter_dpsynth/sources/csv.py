@@ -6,6 +6,7 @@ codes with leading zeros stay text.
 
 from __future__ import annotations
 
+import copy
 import decimal
 import re
 import warnings
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.errors import DataError, SchemaWarning, shown
+from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.csvfile import CsvFile, CsvOptions, detected, first_rows, read
 from jupyter_dpsynth.sources.parquet import ParquetSource, named_by_folders
 from jupyter_dpsynth.sources.partitions import TYPED_ROWS, FilesSource, rows_at_once
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["CsvSource", "read_csv_frame"]
+__all__ = ["CsvFrame", "CsvSource"]
 
 HEAD_ROWS = TYPED_ROWS
 NULLABLE = {"truth": "boolean", "whole": "Int64", "number": "Float64"}
@@ -139,8 +141,8 @@ class CsvSource(FilesSource):
             self._folder.remove()
 
 
-def read_csv_frame(file: CsvFile, options: CsvOptions | None = None) -> pd.DataFrame:
-    """A file as a frame in memory, with the types and values that `CsvSource` gives.
+class CsvFrame(FrameSource):
+    """A CSV file in memory, with the types and values that `CsvSource` gives: for pipes, and without Dask.
 
     Args:
         file: The file.
@@ -150,12 +152,26 @@ def read_csv_frame(file: CsvFile, options: CsvOptions | None = None) -> pd.DataF
         ConfigError: An option that is not allowed.
         DataError: It is no table.
     """
-    import pandas as pd
 
-    file, head = detected(file, options or CsvOptions(), HEAD_ROWS)
-    described, at_once, columns = _described(file, head)
-    chunks = [_conform(chunk, columns) for chunk in _exact_chunks(file, columns, at_once)]
-    return pd.concat([described, *chunks], ignore_index=True) if chunks else described
+    def __init__(self, file: CsvFile, options: CsvOptions | None = None) -> None:
+        import pandas as pd
+
+        self._csv, head = detected(file, options or CsvOptions(), HEAD_ROWS)
+        described, at_once, columns = _described(self._csv, head)
+        self._columns = columns
+        chunks = [_conform(chunk, columns) for chunk in _exact_chunks(self._csv, columns, at_once)]
+        super().__init__(pd.concat([described, *chunks], ignore_index=True) if chunks else described)
+
+    def without(self, names: Sequence[str]) -> CsvFrame:
+        """A source without these columns, of the same file."""
+        twin = copy.copy(self)
+        super(CsvFrame, twin).__init__(self.described.drop(columns=list(names)))
+        return twin
+
+    def unread(self, most: int) -> dict[str, int]:
+        """By column, in how many of the first rows a text that does not fit was read as missing: private."""
+        found = _unread(self._csv, self._columns, most)
+        return {name: rows for name, rows in found.items() if rows and name in self.described.columns}
 
 
 def _unread(file: CsvFile, columns: dict[str, ColumnForm], most: int) -> dict[str, int]:

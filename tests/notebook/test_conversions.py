@@ -16,7 +16,8 @@ from jupyter_dpsynth.engine.planning.conversions import converted
 from jupyter_dpsynth.engine.planning.doctor import Finding, Place, examine
 from jupyter_dpsynth.engine.planning.findings import findings_text
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
-from jupyter_dpsynth.sources.csvfile import CsvOptions
+from jupyter_dpsynth.sources.csv import CsvFrame
+from jupyter_dpsynth.sources.csvfile import CsvFile, CsvOptions
 from jupyter_dpsynth.sources.opening import open_source
 from tests.support.models import untrained
 
@@ -228,9 +229,11 @@ def test_texts_that_were_read_as_missing_are_counted_and_can_be_kept(tmp_path: A
     written[::40] = ["<10"] * (ROWS // 40)
     written[1::40] = ["unbekannt"] * (ROWS // 40)  # which means missing
     pd.DataFrame({"lab": written, "n": range(ROWS)}).to_csv(tmp_path / "t.csv", index=False)
-    found = examine(open_source(tmp_path / "t.csv"), HighDimConfig().resolve())
-    (finding,) = [each for each in found if each.kind == "unread"]
-    assert (finding.column, finding.rows) == ("lab", ROWS // 40)
+    in_memory = CsvFrame(CsvFile.at(tmp_path / "t.csv"))  # as without Dask, and from a pipe
+    for source in (open_source(tmp_path / "t.csv"), in_memory.without(["n"])):
+        found = examine(source, HighDimConfig().resolve())
+        (finding,) = [each for each in found if each.kind == "unread"]
+        assert (finding.column, finding.rows) == ("lab", ROWS // 40)
     assert finding.remedy.written(Place(terminal=True)) == "--text lab"
     assert finding.remedy.written(Place("t.csv")) == "%dpsynth doctor t.csv --text lab"
     kept = open_source(tmp_path / "t.csv", CsvOptions(text=("lab",)))

@@ -18,7 +18,7 @@ from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
-from jupyter_dpsynth.sources.csv import read_csv_frame
+from jupyter_dpsynth.sources.csv import CsvFrame
 from jupyter_dpsynth.sources.csvfile import CsvFile
 from jupyter_dpsynth.sources.fingerprint import row_hashes, table_fingerprint
 from jupyter_dpsynth.sources.opening import open_source
@@ -198,7 +198,7 @@ BROKEN = {
 
 def read(lines):
     content = "\n".join(["a,b,c", *lines, ""]).encode()
-    return read_csv_frame(CsvFile("t.csv", lambda: io.BytesIO(content)))
+    return CsvFrame(CsvFile("t.csv", lambda: io.BytesIO(content))).described
 
 
 @pytest.mark.parametrize("rest", [LINES, QUOTED, ALL_QUOTED], ids=["plain", "several lines", "quoted"])
