@@ -12,7 +12,7 @@ import pandas as pd
 __all__ = ["conversion_of", "dtype_of", "dtype_text", "is_kept", "zone_of"]
 
 DECIMAL = re.compile(r"(decimal\d+)\((\d+), (-?\d+)\)\[pyarrow\]")
-TEXT = re.compile(r"(str|string)\[(python|pyarrow)\]")
+TEXT = re.compile(r"(str|string)\[(?:pandas-)?(python|pyarrow)\]")  # 'string[pyarrow]' is Arrow's own
 IANA = re.compile(r"zoneinfo/([\w+/-]+)'")  # in the path of a zone's file
 TO_TEXT = "{column}.astype(str)"
 CONVERSIONS = {  # of what cannot be learned, by what its dtype or its Python type is called
@@ -36,7 +36,7 @@ def dtype_text(dtype: Any) -> str:  # noqa: ANN401 - of numpy or pandas
     """
     text = str(dtype)
     if isinstance(dtype, pd.StringDtype) and pd.api.types.pandas_dtype(text) != dtype:
-        return f"{text}[{dtype.storage}]"
+        return f"{text}[{'pandas-' * (dtype.storage == 'pyarrow')}{dtype.storage}]"
     return text
 
 
@@ -62,7 +62,8 @@ def dtype_of(text: str) -> Any:  # noqa: ANN401 - of numpy or pandas
         kind = getattr(pa, decimals[1])
         return pd.ArrowDtype(kind(int(decimals[2]), int(decimals[3])))
     if texts:
-        return pd.StringDtype(texts[2], na_value=np.nan if texts[1] == "str" else pd.NA)
+        # before pandas 2.3 there is one missing value only
+        return pd.StringDtype(texts[2], **({"na_value": np.nan} if texts[1] == "str" else {}))
     return pd.api.types.pandas_dtype(text)
 
 

@@ -13,6 +13,7 @@ __all__ = ["column_call", "file_call", "library_of", "object_call"]
 # by library and class what becomes a table, and how
 OBJECTS = {
     ("polars", "Series"): "series.to_frame()",
+    ("narwhals", "LazyFrame"): "df.collect()",
     ("polars", "GroupBy"): "df.group_by(...).agg(...)",
     ("pandas", "Series"): "series.to_frame()",
     ("pandas", "Index"): "index.to_frame(index=False)",

@@ -28,6 +28,9 @@ __all__ = ["Resolution", "declared_resolution", "measure_resolution", "needs_res
 
 WHOLE_NUMBERS = 2.0**53  # up to here float64 holds every whole number
 SEEN = 2.0  # standard deviations of noise below which nobody is taken to need a resolution
+# Of a number, what computing it may have rounded off; and the most that may be off, in steps: 0.99 is a
+# hundredth from 1, and no whole number.
+ROUNDING, CLOSE = 2e-15, 0.004
 EVIDENT = 10.0  # times as many rows as may be rounded must be seen in a resolution above 1
 
 
@@ -129,7 +132,7 @@ def _level_of_numbers(values: NDArray[np.float64], candidates: list[float]) -> N
             continue
         with np.errstate(over="ignore"):  # 1e308 in small steps overflows, and is then not close
             rounded = from_steps(np.rint(in_steps(values, step)), step)
-        close = np.minimum(1e-9 + 1e-12 * np.abs(values), 0.01 * step)
+        close = np.minimum(1e-9 + ROUNDING * np.abs(values), CLOSE * step)
         told = (rounded != 0) & (np.abs(values) <= WHOLE_NUMBERS * step)
         level[told & (np.abs(rounded - values) <= close)] = index
     return level
