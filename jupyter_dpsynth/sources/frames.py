@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.errors import DataError, MissingDependencyError, shielded
 from jupyter_dpsynth.sources.codebook import NO_CODEBOOK, Codebook
 from jupyter_dpsynth.sources.forms import DUCKDB_TYPES, TableForm
+from jupyter_dpsynth.sources.refusals import library_of, object_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -158,11 +159,22 @@ def _arrow(data: Any) -> ArrowFrame:  # noqa: ANN401 - whatever offers its rows 
         return _of_pyarrow(found, data)
     reader = isinstance(data, pa.RecordBatchReader)
     if reader or hasattr(type(data), CAPSULE_SCHEMA):
-        schema = data.schema if reader else pa.schema(data)
+        schema = data.schema if reader else _told(data, pa.schema)
         found = ArrowFrame(schema, TableForm("arrow-stream"), _once(data))
     else:  # a table, whose rows can be asked for again
-        found = ArrowFrame(_reader(data).schema, TableForm("pyarrow"), lambda: _reader(data))
+        found = ArrowFrame(_told(data, _reader).schema, TableForm("pyarrow"), lambda: _reader(data))
     return _of_pyarrow(found, None)
+
+
+def _told(data: Any, ask: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what Arrow is told of a table
+    """What a library tells Arrow of its table; pyspark, for one, cannot if there are times in it."""
+    try:
+        return ask(data)
+    except Exception:  # noqa: BLE001 - whatever a library raises
+        raise DataError(
+            f"the {type(data).__name__} of {library_of(data)} cannot tell Arrow its types: make another "
+            f"table of it ({object_call(data) or 'of pandas'})."
+        ) from None
 
 
 def _once(data: Any) -> Callable[[], Any]:  # noqa: ANN401 - a stream

@@ -333,7 +333,9 @@ def test_long_identifiers_are_in_no_steps():
 def test_digits_of_large_numbers_are_seen_and_what_computing_rounds_off_is_not(places, magnitude):
     step = 10.0**-places
     numbers = np.floor(np.random.default_rng(0).uniform(magnitude / 9, magnitude, 2000)) + 1 - step
-    codec, _ = round_trip(pd.DataFrame({"x": numbers, "y": numbers / 3 * 3, "z": np.rint(numbers) * 0.1 * 10}))
+    codec, _ = round_trip(
+        pd.DataFrame({"x": numbers, "y": numbers / 3 * 3, "z": np.rint(numbers) * 0.1 * 10})
+    )
     assert [column.resolution for column in codec.columns[:2]] == [step, step]
     assert codec.columns[2].resolution >= 1
 

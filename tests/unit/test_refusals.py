@@ -44,7 +44,16 @@ class Spark:
     __module__ = "pyspark.sql.classic.dataframe"
 
 
-Spark.__name__ = "DataFrame"
+class Untold:
+    """As a DataFrame of pyspark 4.3 with times in it."""
+
+    __module__ = "pyspark.sql.classic.dataframe"
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        raise AssertionError("PLANTED")
+
+
+Spark.__name__ = Untold.__name__ = "DataFrame"
 
 OBJECTS = {
     "Series of pandas": (FRAME["a"], "series.to_frame()"),
@@ -75,6 +84,15 @@ def test_an_object_that_is_no_table_is_refused_with_the_call_that_makes_one(kind
         MetaExtractor.extract(data)
     assert call in str(refusal.value)
     assert f"has the type {kind}".split(" of frames")[0].split(" of paths")[0] in str(refusal.value)
+
+
+def test_a_table_that_cannot_tell_arrow_its_types_is_refused_with_the_call_that_makes_another():
+    with pytest.raises(
+        DataError, match=r"DataFrame of pyspark cannot tell Arrow.*df.toPandas\(\)"
+    ) as refusal:
+        MetaExtractor.extract(Untold())
+    assert "PLANTED" not in str(refusal.value)
+    assert refusal.value.__suppress_context__
 
 
 FILES = {
