@@ -110,18 +110,18 @@ def test_missing_cells_have_their_exact_chances_given_the_others(places, model, 
 
 
 def planned(df, **parameters):
-    meta = MetaExtractor.extract(df, categories={name: [0, 1] for name in df})
+    meta = MetaExtractor.extract(df, categories={name: list(range(df[name].max() + 1)) for name in df})
     return plan_run(HighDimConfig(**parameters).resolve(), meta, float(len(df)), "quick")
 
 
-def search(df, epsilon):
-    """What is found by a model of independent columns."""
-    codes, sizes = df.to_numpy().astype(np.uint8), np.full(len(df.columns), 2)
+def search(df, epsilon, ordered=None):
+    """What is found by a model of independent columns; of the ordered ones all cells are neighbours."""
+    codes, sizes = df.to_numpy().astype(np.uint8), df.max().to_numpy() + 1
     plan = planned(df, epsilon=epsilon)
-    shares = tuple(np.bincount(column, minlength=2) / len(df) for column in codes.T)
+    shares = tuple(np.bincount(column) / len(df) for column in codes.T)
     dependence = pair_dependence(codes.astype(np.int32), sizes)
-    noise = tuple(np.zeros(2) for _ in shares)
-    labels = (("0", "1"),) * len(sizes)
+    noise = tuple(np.zeros(size) for size in sizes)
+    labels = tuple(tuple(map(str, range(size))) for size in sizes)
     kinds = ("category",) * len(sizes)
     reference = MeasuredReference(tuple(df), labels, kinds, shares, noise, dependence, 0.0, len(df))
     layout = Layout.from_dependence(sizes, dependence, 0.5)
@@ -132,7 +132,7 @@ def search(df, epsilon):
     releases = Releases(NoiseSource(test_only_seed=1))
     releases.admit(plan.releases_of_search)
     return choose_interactions(
-        codes, model, reference, [0] * len(sizes), made, plan, releases, random, lambda: None
+        codes, model, reference, ordered or [0] * len(sizes), made, plan, releases, random, lambda: None
     )
 
 
@@ -145,6 +145,15 @@ def test_an_exclusive_or_is_found_and_nothing_else(sources):
     assert (found.sources, found.target) == (sources, 6)
     assert found.sizes == (2,) * len(sources)
     assert found.scale > 1  # stronger than the pairs, which are independent
+
+
+def test_an_interaction_with_a_number_is_found_in_a_table_of_few_cells():
+    random = np.random.default_rng(7)
+    df = pd.DataFrame({"a": random.integers(2, size=12_000), "b": random.integers(32, size=12_000)})
+    df["c"] = (df["b"] >= 16) ^ (df["a"] == 1) ^ (random.random(12_000) < 0.05)
+    (found,) = search(df.astype(int), epsilon=20.0, ordered=[0, 32, 0])
+    assert (found.sources, found.target) == ((0, 1), 2)
+    assert found.size > 36  # more than all columns have together
 
 
 def test_nothing_is_found_where_no_columns_belong_together():

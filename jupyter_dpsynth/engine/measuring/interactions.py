@@ -37,6 +37,7 @@ CLEAR = 5.0  # standard deviations, of noise and of chance, that a strength must
 LEAST_STRENGTH = 0.01  # of the rows
 COMBINATIONS = 36  # cells of a derived feature, about
 MANY_COMBINATIONS, MUCH_SIGNAL = 64, 2.0  # the same where the signal is larger
+LEAST_ROOM = 256  # cells of derived features that every table has room for, however few cells it has itself
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def choose_interactions(
         for place in np.argsort(-strengths, kind="stable")
         if strengths[place] >= least
     ]
-    return _within(found, sum(map(len, reference.shares)))
+    return _within(found, max(sum(map(len, reference.shares)), LEAST_ROOM))
 
 
 def interaction_scores(
