@@ -150,7 +150,10 @@ def main() -> int:
                 for line in lines:
                     figures = f"{line['coverage']:7.1%} of {line['figures']:4d}, width {line['width']}"
                     print(f"  {line['kind']:14s} {line['way']:6s} {figures}", flush=True)
-    record.write("coverage", found, keep=options.keep)
+    if options.keep:
+        record.update("coverage", found, ("population", "rows", "epsilon", "runs", "kind", "way"))
+    else:
+        record.write("coverage", found)
     return 0
 
 

@@ -144,6 +144,7 @@ def _dpmm(pipeline: str, **options: Any) -> Learn:  # noqa: ANN401 - the model's
             epsilon=(1 - PREPROCESSING_SHARE) * epsilon,
             delta=settings["delta"],
             proc_epsilon=PREPROCESSING_SHARE * epsilon,
+            n_jobs=1,  # processes for every candidate take longer than they save
             gen_kwargs=options,
         )
         began = time.perf_counter()

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jupyter_dpsynth import PrivacyLedger
 
 RESULTS = Path(__file__).parent / "results"
@@ -31,31 +33,61 @@ def scratch_ledger() -> PrivacyLedger:
     return PrivacyLedger(Path(tempfile.mkdtemp(prefix="dpsynth-benchmark-")) / "ledger.sqlite3")
 
 
-def write(benchmark: str, rows: list[dict[str, Any]], *, keep: bool = False) -> Path:
-    """Replace the results of one benchmark, or add to them if earlier ones are to be kept."""
-    circumstances = {
-        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
-        "python": platform.python_version(),
-        "processors": os.cpu_count(),
-        "versions": {name: version(name) for name in PACKAGES},
+def write(benchmark: str, rows: list[dict[str, Any]]) -> Path:
+    """Replace the results of one benchmark."""
+    return _write(benchmark, [circumstances(), *rows])
+
+
+def update(benchmark: str, rows: list[dict[str, Any]], key: Sequence[str]) -> Path:
+    """Add to the results of one benchmark, in place of earlier ones of the same key.
+
+    Args:
+        benchmark: Its name.
+        rows: The new results.
+        key: What tells results apart.
+    """
+    known = {tuple(row[name] for name in key) for row in rows}
+    kept = [row for row in _lines(benchmark) if tuple(row.get(name) for name in key) not in known]
+    return _write(benchmark, [*kept, circumstances(), *rows])
+
+
+def circumstances() -> dict[str, Any]:
+    """The line before the results that were measured so."""
+    return {
+        "circumstances": {
+            "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+            "python": platform.python_version(),
+            "processors": os.cpu_count(),
+            "versions": {name: version(name) for name in PACKAGES},
+        }
     }
+
+
+def _write(benchmark: str, lines: list[dict[str, Any]]) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{benchmark}.jsonl"
-    lines = [json.dumps({"circumstances": circumstances}), *map(json.dumps, rows)]
-    with path.open("a" if keep else "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
+    # circumstances of which no result is left tell nothing
+    told: list[dict[str, Any]] = []
+    for line in lines:
+        if "circumstances" in line and told and "circumstances" in told[-1]:
+            told[-1] = line
+        else:
+            told.append(line)
+    path.write_text("".join(json.dumps(line) + "\n" for line in told), encoding="utf-8")
     print(f"written to {path}")
     return path
 
 
+def _lines(benchmark: str) -> list[dict[str, Any]]:
+    path = RESULTS / f"{benchmark}.jsonl"
+    return list(map(json.loads, path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
+
+
 def read(benchmark: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Circumstances of the last run and the rows of all that were kept, empty if there was none."""
-    path = RESULTS / f"{benchmark}.jsonl"
-    if not path.exists():
-        return {}, []
     facts: dict[str, Any] = {}
     rows = []
-    for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+    for line in _lines(benchmark):
         if "circumstances" in line:
             facts = line["circumstances"]
         else:

