@@ -263,7 +263,7 @@ KEY = "patient_id"
 
 def of_persons() -> Case:
     base = hospital(900, 0)
-    meta = hospital_meta(base).with_key(KEY)
+    meta = hospital_meta(base).with_id(KEY)
     config = persons_planning.persons_config(HighDimConfig(epsilon=30.0, privacy_unit=KEY).resolve())
     blocks = persons_events.empty_blocks(meta, KEY)
     pairs = (len(persons_events.event_pairs(blocks, 0)),)
