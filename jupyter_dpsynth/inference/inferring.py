@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.engine.model.evidence import several
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.inference.formulas import Regression
 from jupyter_dpsynth.inference.results import PARTS, Estimates
@@ -23,13 +24,26 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.inference.rows import ModelRows
     from jupyter_dpsynth.inference.weighting import Weights
 
-__all__ = ["ALIKE", "PROMISE", "REPLICATES", "Asked", "check_level", "infer", "intervals", "question_of"]
+__all__ = [
+    "ALIKE",
+    "PROMISE",
+    "REPLICATES",
+    "Asked",
+    "check_level",
+    "infer",
+    "intervals",
+    "question_of",
+    "stretched",
+]
 
 REPLICATES = 60
 FEW_ROWS, LOW_EPSILON = 1000, 0.5
-TOLD_LITTLE = (
-    "Training was told little of these columns, because many columns or values share the budget: slopes may "
-    "be nearer to 0 than the intervals count."
+LEAST_TOLD = 0.5
+STRETCHED = 0.1  # of what is told: the interval counts no smaller share
+HIDDEN = (
+    "Most of what decides about {} is hidden by the noise: less than {:.0%} of it was told, and the model's "
+    "word stands for the rest. These intervals are wide, and the estimates may be too near to what "
+    "independent columns would give. Name the question before learning, leave columns out, or spend more."
 )
 ALIKE = (
     "How much the rows of one person resemble each other is not known: the intervals are as wide as if each "
@@ -124,12 +138,16 @@ def infer(
     check_level(level)
     asked = question_of(rows.df, rows.learned.codec, question, family, columns)
     weights = rows.weigh(asked.columns, REPLICATES, seed=1)
-    frame = intervals(weights, asked.evaluate, asked.names, level, rows.learned.reference.rows)
-    notes = (*asked.notes, *_limits(rows.learned.reference.rows, epsilon))
+    total = rows.learned.reference.rows
+    frame = intervals(weights, asked.evaluate, asked.names, level, total)
+    apart = question_of(_independent(rows.df), rows.learned.codec, question, family, asked.columns)
+    frame = stretched(frame, apart.evaluate(np.full(len(rows.df), total / len(rows.df))), level)
+    notes = (*asked.notes, *_limits(total, epsilon))
     if rows.config.privacy_unit is not None:
         notes = (*notes, ALIKE)
-    if weights.told_little:
-        notes = (*notes, TOLD_LITTLE)
+    hidden = [str(name) for name, told in frame["told"].items() if told < LEAST_TOLD]
+    if hidden:
+        notes = (*notes, HIDDEN.format(several(hidden), LEAST_TOLD))
     return Estimates(asked.title, frame, level, PROMISE, notes)
 
 
@@ -158,6 +176,37 @@ def intervals(
     margin = student.ppf((1 + level) / 2, len(weights.replicates) - 1) * spread
     figures = {"estimate": estimate, "se": spread, "low": estimate - margin, "high": estimate + margin}
     return pd.DataFrame({**figures, **parts, "told": told}, index=pd.Index(names))
+
+
+def stretched(frame: pd.DataFrame, apart: NDArray[np.float64], level: float) -> pd.DataFrame:
+    """Intervals that reach as far as what training pulled away from may be.
+
+    Training under noise pulls what it is told little of towards independence. Weights undo that where the
+    release tells; of what it does not tell they know nothing. If an effect is spread evenly over both, the
+    estimate has the told share of it. So the end that lies away from independence is moved outwards: half of
+    the possible pull counts as a further standard error there.
+
+    Args:
+        frame: Of `intervals`.
+        apart: The figures of independent columns.
+        level: Share of such intervals that are meant to hold the true figure.
+
+    Returns:
+        The same with the column `pull`, and with other ends.
+    """
+    away = frame["estimate"] - apart
+    pull = away.abs() * (1 / frame["told"].clip(STRETCHED, 1) - 1) / 2
+    margin = student.ppf((1 + level) / 2, REPLICATES - 1) * np.hypot(frame["se"], pull)
+    low = frame["low"].where(away >= 0, frame["estimate"] - margin)
+    high = frame["high"].where(away <= 0, frame["estimate"] + margin)
+    return frame.assign(low=low, high=high, pull=pull)
+
+
+def _independent(df: pd.DataFrame) -> pd.DataFrame:
+    """Rows in which every column is shuffled by itself."""
+    generator = np.random.default_rng(0)
+    columns = {name: df[name].iloc[generator.permutation(len(df))].set_axis(df.index) for name in df}
+    return pd.DataFrame(columns)
 
 
 def _spread(

@@ -40,7 +40,8 @@ class Estimates:
         title: What was asked.
         frame: One row for each figure, with the columns `estimate`, `se` (standard error), `low` and `high`;
             then the parts of the standard error, whose squares add up: `table` (sampling of the table),
-            `noise` (what was added) and `model` (what was not released), as far as they are known apart. Of
+            `noise` (what was added) and `model` (what was not released), as far as they are known apart;
+            `told`, the share of the variance that the model's word leaves open that the release took away. Of
             real rows that were asked also the model's estimate, `synthetic`, and whether both agree,
             `verdict`.
         level: Share of such intervals that are meant to hold the true figure.

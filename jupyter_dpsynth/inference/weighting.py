@@ -49,8 +49,6 @@ class Weights:
         replicates: Replicate weights, sum 1 each, float64 `[B, N]`.
         parts: The same with one part of the uncertainty each, by the names of `results.PARTS`.
         step: How far a replicate goes: a variance over the replicates is divided by its square.
-        told_little: Whether training was told so little of these columns that the model's word counts less
-            than usual.
         word: Replicates as uncertain as the model's word alone, `[B, N]`.
     """
 
@@ -58,7 +56,6 @@ class Weights:
     replicates: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]
     step: float
-    told_little: bool
     word: NDArray[np.float64]
 
 
@@ -102,10 +99,7 @@ def weigh(blocks: Iterable[Block], rows: float, replicates: int, generator: np.r
     step = min(LARGEST_STEP, LARGEST_CHANGE * float(np.sqrt(prior / len(weights))))
     together = changes["table"] + changes["noise"] + changes["model"]
     parts = {name: _moved(weights, change, step) for name, change in changes.items()}
-    told_little = prior < PRIOR_SHARE * rows
-    return Weights(
-        weights, _moved(weights, together, step), parts, step, told_little, _moved(weights, word, step)
-    )
+    return Weights(weights, _moved(weights, together, step), parts, step, _moved(weights, word, step))
 
 
 def _changes(

@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.model.weights import FreeWeights
@@ -14,7 +15,7 @@ from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.inference.export import weighted_rows, write_weighted
 from jupyter_dpsynth.inference.formulas import Regression
 from jupyter_dpsynth.inference.gradients import Block
-from jupyter_dpsynth.inference.inferring import intervals
+from jupyter_dpsynth.inference.inferring import HIDDEN, intervals, stretched
 from jupyter_dpsynth.inference.results import PARTS
 from jupyter_dpsynth.inference.rows import ModelRows
 from jupyter_dpsynth.inference.weighting import weigh
@@ -94,14 +95,27 @@ def test_without_noise_the_released_table_is_reproduced():
 
 
 def test_where_little_was_released_the_models_word_counts_less_and_that_is_told():
-    spread = {}
+    spread, told = {}, {}
     for noise in (0.01, 0.2):
         cells, found = weighed(np.random.default_rng(6), noise)
-        assert found.told_little == (noise > 0.1)
         frame = intervals(found, lambda w, c=cells: np.bincount(c, w, 6), list("abcdef"), 0.95, 1.0)
-        spread[noise] = frame["model"].mean()
+        spread[noise], told[noise] = frame["model"].mean(), frame["told"].mean()
+    assert told[0.01] > 0.9
+    assert told[0.2] < 0.75
     usual = np.sqrt(TRUTH * (1 - TRUTH) / (5000 / 50)).mean()
     assert spread[0.01] < usual < spread[0.2]
+
+
+def test_intervals_reach_as_far_as_what_training_pulled_away_from_may_be():
+    frame = pd.DataFrame({"estimate": [0.2, -0.2, 0.2, 0.2], "se": 0.1, "told": [0.5, 0.5, 1.0, 0.0]})
+    frame = frame.assign(low=frame["estimate"] - 0.2, high=frame["estimate"] + 0.2)
+    found = stretched(frame, np.zeros(4), 0.95)
+    assert found["pull"].tolist() == pytest.approx([0.1, 0.1, 0, 0.9])
+    outwards = student.ppf(0.975, 59) * np.hypot(0.1, 0.1)
+    assert found.loc[0, ["low", "high"]].tolist() == pytest.approx([0, 0.2 + outwards])
+    assert found.loc[1, ["low", "high"]].tolist() == pytest.approx([-0.2 - outwards, 0])
+    assert found.loc[2, ["low", "high"]].tolist() == pytest.approx([0, 0.4], abs=1e-3)
+    assert found.loc[3, "high"] > 1.9  # what nothing is told of is not narrow
 
 
 def test_figures_that_are_the_same_in_all_rows_do_no_harm():
@@ -176,6 +190,9 @@ def test_a_regression_is_estimated_with_intervals(synthesizer):
     narrow = found.frame
     assert (wide["estimate"] == narrow["estimate"]).all()
     assert (wide["high"] - wide["low"] > 1.25 * (narrow["high"] - narrow["low"])).all()
+    assert (narrow["high"] - narrow["low"] >= 2 * student.ppf(0.975, 59) * narrow["se"] - 1e-9).all()
+    # figures that the noise hides are named
+    assert (HIDDEN.partition("{}")[2][:20] in str(found)) == (narrow["told"] < 0.5).any()
     true = pd.Series([3.0, -0.8, -0.04], index=narrow.index)
     assert ((narrow["estimate"] - true).abs() < 4 * narrow["se"]).all()
     assert "Female and high" in str(synthesizer.table("sex", "income"))
