@@ -193,6 +193,7 @@ def test_columns_of_wide_tables_depend_on_few_others_and_on_more_with_more_signa
 
     assert parents(24, 50_000.0) is None
     assert parents(25, 50_000.0) == parents(300, 50_000.0) == 8
-    assert 8 < parents(60, 500_000.0) < 59
+    assert parents(60, 5_000.0) == 4
+    assert 8 < parents(60, 200_000.0) < parents(60, 500_000.0) < 59
     assert parents(300, 20_000_000.0) == 16
     assert parents(30, 20_000_000.0) is None

@@ -105,7 +105,8 @@ MAX_CELLS = 128
 MOST_DENSE_COLUMNS = 24  # up to so many columns each depends on all earlier ones
 WIDE_COLUMNS = 100  # of tables with more a step is expensive, and most of the error is that of single columns
 FEW_PARENTS = 8  # of a column of a wider table: what the others tell is less than the noise of their weights
-MUCH_SIGNAL = 2.0  # snr, from which on there are more of them
+USUAL_SIGNAL = 1.4  # snr for which that holds
+LEAST_PARENTS = 4
 REFERENCE_ROWS = 9000
 MICROBATCH_SENSITIVITY = 2.0  # one row changes one group's mean: from one clipped vector to another
 
@@ -391,7 +392,7 @@ def _parents(columns: int, snr: float) -> int | None:
     """
     if columns <= MOST_DENSE_COLUMNS:
         return None
-    wanted = round(FEW_PARENTS * math.sqrt(max(1.0, snr / MUCH_SIGNAL)))
+    wanted = max(LEAST_PARENTS, round(FEW_PARENTS * (snr / USUAL_SIGNAL) ** (2 / 3)))
     parents = min(wanted, 2 * FEW_PARENTS) if columns > WIDE_COLUMNS else wanted
     return parents if parents < columns - 1 else None
 

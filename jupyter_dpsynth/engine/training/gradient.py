@@ -148,7 +148,7 @@ class BatchGradient:
         """Sums of whole numbers for all weights, and for the biases, `[D]`: exact."""
         return self._kernel.products(rows, whole, self.grid.dtype), self._kernel.bias_sums(whole)
 
-    @tf.function
+    @tf.function(autograph=False)
     def clipped_sum(
         self, weights: Tensor, bias: Tensor, codes: Tensor, present: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -195,7 +195,7 @@ class BatchGradient:
         finite = tf.reduce_all(tf.math.is_finite(error), axis=cells) & tf.math.is_finite(losses)
         return rows, tf.where(self._along_rows(finite), error, 0.0), self._losses_in_steps(losses, finite)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def clipped_mean(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The clipped mean gradient of one microbatch `[B, m]`, and its summed clipped losses.
 
@@ -216,7 +216,7 @@ class BatchGradient:
         loss = tf.round(tf.reduce_sum(tf.cast(losses, tf.float64)))
         return tf.round(gradient * factor), tf.round(for_bias * factor), loss
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def clipped_unit_sum(
         self, weights: Tensor, bias: Tensor, codes: Tensor, present: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -282,7 +282,7 @@ class BatchGradient:
         """Each row's loss `[B]`, in [0, L], in whole numbers of the loss's step."""
         return tf.round(self._finite_errors(weights, bias, codes)[2])
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def row_gradients(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Every row's own gradient, `[B, ...]` and `[B, D]`: large, for libraries that clip it."""
         rows, error, _ = self._finite_errors(weights, bias, codes)
