@@ -73,6 +73,18 @@ def test_cells_that_never_appear_change_nothing_for_others():
     assert np.abs(list(pair_errors(codes, joint))).max() < 0.02
 
 
+def test_steering_a_column_with_many_parents_does_not_overshoot():
+    """What each of its pairs asks for adds up: a gain that is right for one is too much for many."""
+    model = random_model([3] * 60, strength=0.001)
+    codes = generate_codes(model, [np.full(3, 1 / 3)] * 60, 20_000, np.random.default_rng(0))
+    independent = np.random.default_rng(1).integers(3, size=codes.shape)
+    errors, by_chance = (
+        np.std([np.bincount(3 * each[:, place] + each[:, 59], minlength=9) for place in range(59)])
+        for each in (codes, independent)
+    )
+    assert errors < by_chance  # five times it, if each pair had the gain that a single one has
+
+
 def test_pairs_are_steered_only_where_many_interact(monkeypatch):
     """Elsewhere nearly all pairs are others, which steering does not touch, and it takes most of the time."""
 

@@ -48,7 +48,8 @@ CHANCE_UNITS = 2**14  # of a probability: 256 of them add up to less than 2^24, 
 BELOW_ONE = np.float32(1 - 2**-22)  # times a number below 1 and a sum: below the sum, also when rounded
 NEVER = -(2.0**28)  # logit of a cell that must not appear
 STEER_SHARES = 1 / 2  # of a cell's surplus that the next block is asked to mend
-STEER_PAIRS = 1 / 8  # of a pair's; what its column's other pairs ask for adds up
+STEER_PAIRS = 1 / 8  # of a pair's; what its column's other pairs ask for adds up,
+STEER_TOGETHER = 2.0  # so of all of a column's pairs together at most this: with more the errors grow
 STEERED_WIDTH = 1024  # with more cells than this only the one-way tables are steered
 STEERED_PAIRS = 1 / 4  # of all pairs of columns: where fewer interact, the error is that of the others
 SETTLED_BLOCKS = 16  # after so many blocks the expected shares of pairs are known well enough
@@ -268,6 +269,8 @@ class _Group:
         self.surplus = np.zeros(shape[:2])  # rows of each cell beyond its share, so far
         self._first_counts = shape[1] * np.arange(shape[0])[:, None]
         if self.steers_pairs:
+            blocks = np.array([max(len(parents[column]), 1) for column in columns])
+            self._gain = np.minimum(STEER_PAIRS, STEER_TOGETHER / blocks)[:, None, None]
             self.blocks = self.rows = 0
             pairs = shape[0], shape[1], shape[2] - 1
             self.expected = np.zeros(pairs)  # rows of each pair, in the first blocks
@@ -349,7 +352,7 @@ class _Group:
             self.expected += _pairs(chances, earlier, parts)
         chances -= CHANCE_UNITS * own
         self.missing += _pairs(chances, earlier, parts)
-        correction = STEER_PAIRS * self.missing / (self.expected * (own.shape[2] / self.rows) + 1)
+        correction = self._gain * self.missing / (self.expected * (own.shape[2] / self.rows) + 1)
         np.clip(correction, -LARGEST_CORRECTION, LARGEST_CORRECTION, out=correction)
         np.add(self.weights[0, ..., 1:], _to_units(correction), out=self.weights[1, ..., 1:])
 
