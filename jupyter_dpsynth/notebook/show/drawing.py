@@ -187,6 +187,7 @@ def curve_png(moment: Moment) -> bytes | None:
     )
     axes.plot(steps, losses, color=PNG_LINE, linewidth=1.6)
     axes.set_xlim(0, steps[-1])
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylim(*loss_range(moment.curve))
     axes.set_xlabel(STEPS)
     axes.set_ylabel(LOSS)
