@@ -191,7 +191,10 @@ def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - u
     thick = 1.2 if np.median(widths) > 2 * least else 0.7  # or it would cover narrow bars
     axis.plot(*_outline(starts, starts + widths, here), color=SYNTHETIC, linewidth=thick, zorder=4)
     top = _top(
-        np.maximum(there, here), ends - starts <= least, np.maximum(column.reference, column.synthetic)
+        np.maximum(there, here),
+        ends - starts <= least,
+        np.maximum(column.reference, column.synthetic),
+        1.0 if scale.linear else np.inf,
     )
     for bar in np.flatnonzero(np.maximum(there, here) > top)[:4]:
         words = f"{column.reference[bar]:.0%}, {column.synthetic[bar]:.0%}"
@@ -215,12 +218,15 @@ def _outline(
     return np.append(starts[:1], x.ravel()), np.append(0.0, y.ravel())
 
 
-def _top(heights: NDArray[np.float64], spikes: NDArray[np.bool_], shares: NDArray[np.float64]) -> float:
-    """How high the axis goes: single values that tower above everything else are cut."""
+def _top(
+    heights: NDArray[np.float64], spikes: NDArray[np.bool_], shares: NDArray[np.float64], whole: float
+) -> float:
+    """How high the axis goes: single values that tower above everything else, or above `whole`, are cut."""
     most = max(float(heights.max()), 1e-9)
     rest = heights[~spikes]
     if len(rest) and shares[: len(heights)][~spikes].sum() > 0.02:
-        most = min(most, ABOVE_OTHERS * max(float(rest.max()), 1e-9))
+        highest = max(float(rest.max()), 1e-9)
+        most = min(most, ABOVE_OTHERS * highest, max(whole, highest))
     return 1.12 * most
 
 

@@ -18,6 +18,7 @@ __all__ = ["SPIKE", "Scale", "round_values", "scale_of"]
 
 SKEWED = 4.0  # a tail that reaches so many times farther above the median than below it
 LONG = 20.0  # or an end at so many times the value below which 95 % lie
+SHORT = 5.0  # and may reach below 0 by so many times less than above
 STEPS = 20.0  # about how many steps the heights of a linear axis refer to
 LEAST_TICKS, MOST_TICKS = 3, 6
 ROUNDING = 1e-6
@@ -136,7 +137,7 @@ def _least(axis: CellAxis, shares: NDArray[np.float64]) -> float:
     shares[(axis.starts == 0) & (axis.ends <= 1)] = 0.0  # an amount of zero is none
     positive, end = axis.starts >= 0, float(axis.ends[-1])
     few = shares[positive].sum() >= 0.9 * shares.sum()
-    if not (few or -float(axis.starts[0]) * LONG < end):  # refunds, or a code such as -9 for missing values
+    if not (few or -float(axis.starts[0]) * SHORT < end):  # refunds, or a code such as -9 for missing values
         return 0.0
     shares[~positive] = 0.0
     if shares.sum() <= 0:

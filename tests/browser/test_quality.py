@@ -116,7 +116,7 @@ def test_the_panel_asks_before_noise_is_paid_for_and_gives_the_table_away(
     steps = cell.get_by_role("textbox", name="Steps", exact=True)
     steps.fill("20")
     steps.press("Enter")
-    cell.get_by_role("button", name="Privacy").first.click()
+    cell.get_by_role("button", name="Privacy", exact=True).click()
     train("1")
     until_shown(notebook, 1, r"✓ Finished")
     cell.get_by_role("button", name="Synthesize").click()

@@ -171,6 +171,7 @@ def curve_png(moment: Moment) -> bytes | None:
     try:
         # not pyplot: it keeps global state and is not safe beside other threads
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
     except ImportError:
         return None
     steps = [point[0] for point in moment.curve]
@@ -187,7 +188,7 @@ def curve_png(moment: Moment) -> bytes | None:
     )
     axes.plot(steps, losses, color=PNG_LINE, linewidth=1.6)
     axes.set_xlim(0, steps[-1])
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(*loss_range(moment.curve))
     axes.set_xlabel(STEPS)
     axes.set_ylabel(LOSS)
