@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Axis", "Chart", "empty_chart", "ticks"]
 
-LEFT, RIGHT, TOP, BOTTOM = 50, 26, 16, 34  # margins, for the marks and names of the axes
+LEFT, RIGHT, TOP, BOTTOM = 58, 26, 16, 34  # margins, for the marks and names of the axes
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
