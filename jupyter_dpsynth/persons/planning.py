@@ -17,6 +17,7 @@ from jupyter_dpsynth.engine.model.plan import (
     MARGINALS,
     ORDERINGS,
     PAIRS,
+    SPANS,
     VALUE_HISTOGRAMS,
     RunPlan,
 )
@@ -71,7 +72,7 @@ FOLLOWED = "events after which another comes"
 FOLLOWED_SHARE = 0.02
 DISCOVERY = 0.25  # of an event column's histograms find its values; with the rest all rows are counted
 EVENT_COLUMN = 1.5  # columns of persons that get as much: of a capped count each person adds less than one
-NOT_OF_EVENTS = (DIFFERENCES, ORDERINGS)
+NOT_OF_EVENTS = (DIFFERENCES, ORDERINGS, SPANS)
 STEPS = 400
 UNCLIPPED = 4.0
 CLIP = 0.75  # of the root mean square gradient norm of a person at the start

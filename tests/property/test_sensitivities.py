@@ -27,7 +27,8 @@ from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.measuring.numbers import _Tree
 from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, measure_orderings
 from jupyter_dpsynth.engine.measuring.repeated import distinct_values
-from jupyter_dpsynth.engine.model.plan import ORDERINGS, PAIRS
+from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
+from jupyter_dpsynth.engine.model.plan import OF_UNITS, ORDERINGS, PAIRS
 from jupyter_dpsynth.engine.model.reference import pair_distances, reference_from
 from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
 from jupyter_dpsynth.errors import DPSynthError
@@ -66,7 +67,7 @@ class Watched(Releases):
                 answer = np.array([known.get(point, -1e9) for point in points])
             elif len(answer) < len(exact):  # the row brought a category, which is not published
                 answer = np.insert(answer, -1, -1e9)
-        self.told.append((np.array(exact), allowance.noise))
+        self.told.append((np.array(exact) / parts if parts > 1 else np.array(exact), allowance.noise))
         self.shares.append(allowance.shares)
         self.answers.append(answer)
         self.points.append(points)
@@ -154,7 +155,7 @@ def assert_one_cell_is_changed(base, row, meta, plan, seed, tables=()):
     assert sum(changed for _, changed in found) > len(base.columns)  # the row is seen at all
     # what all histograms together cost is what the accountant was told of them, and no more
     told = {m.name: m.sigma for m in plan.privacy.measurements}
-    spent = sum(1 / noise**2 for noise in without.noises(lambda name: name != ORDERINGS))
+    spent = sum(1 / noise**2 for noise in without.noises(lambda name: name not in OF_UNITS))
     assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in DISCOVERY if name in told))
 
 
@@ -466,7 +467,7 @@ def test_one_row_changes_every_orderings_histogram_in_one_cell_by_one(rows, seed
     for table in (df, df.iloc[:-1]):
         noise = NoiseSource(test_only_seed=seed)
         one = releases_of(plan, noise, Watched, given=watched[0] if watched else None)
-        measure_orderings(FrameSource(table), codec, reference, one)
+        measure_orderings(FrameSource(table), codec, reference, EqualUnits(), one, 1e6)
         watched.append(one)
     assert len(watched[0].told) == MAX_ORDERINGS
     for largest, changed in changes(*reversed(watched)):

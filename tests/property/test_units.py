@@ -3,6 +3,7 @@
 import itertools
 import tempfile
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,9 @@ from scipy import stats
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.measuring.measure import measure_table
+from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
 from jupyter_dpsynth.engine.model.network import Layout
+from jupyter_dpsynth.engine.model.plan import OF_UNITS
 from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
 from jupyter_dpsynth.errors import ConfigError, MetadataError
 from jupyter_dpsynth.metadata import IdMeta, MetaExtractor
@@ -237,17 +240,73 @@ def test_a_person_changes_every_histogram_by_at_most_the_rows_allowed(seed, rows
     for table in (df[df["who"] >= 0], df):
         before = watched[0] if watched else None
         one = releases_of(plan, NoiseSource(test_only_seed=seed), Watched, given=before)
-        kept, _ = limit_rows_per_unit(FrameSource(table), "who", 4, generator)
-        measure_table(kept, meta, plan, one, lambda _: None)
+        kept, units = limit_rows_per_unit(FrameSource(table), "who", 4, generator)
+        measure_table(kept, meta, plan, one, lambda _: None, units=units)
         watched.append(one)
     for before, after in aligned(*watched):
         # names are counted in the order of their first rows, which the person may change
         orders = (before, after), (np.sort(before), np.sort(after))
         assert min(np.linalg.norm(two - one) for one, two in orders) <= rows
     told = {m.name: m.sigma for m in plan.privacy.measurements}
-    names = set(told) - {"row count", "pair dependence"}
-    spent = sum((4 / sigma) ** 2 for _, sigma in watched[0].told)
+    names = set(told) - {"row count", "pair dependence", *OF_UNITS}
+    spent = sum((4 / sigma) ** 2 for sigma in watched[0].noises(lambda name: name not in OF_UNITS))
     assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in names))
+
+
+def assert_a_person_counts_once(rows, seed):
+    """In histograms of dates and orders, however many rows the person has."""
+    generator = np.random.default_rng(seed)
+    first = np.datetime64("2021-01-01", "us") + generator.integers(0, 900, 300).astype("timedelta64[D]")
+    second = first + generator.integers(0, 20, 300).astype("timedelta64[D]")
+    low = generator.integers(0, 50, 300)
+    base = pd.DataFrame({"in": first, "out": second, "low": low, "high": low + generator.integers(0, 9, 300)})
+    person = base.sample(rows, random_state=seed).assign(out=lambda df: df["in"])
+    df = pd.concat([base.assign(who=np.arange(300) // 2), person.assign(who=-1)], ignore_index=True)
+    config = HighDimConfig(epsilon=20.0, delta=1e-4, privacy_unit="who", max_rows_per_unit=4).resolve()
+    meta = MetaExtractor.extract(df, bounds={"low": (0, 60), "high": (0, 60)}).with_id("who")
+    plan = plan_run(config, meta, 3000.0)
+    told = {m.name: m.sigma for m in plan.privacy.measurements}
+    watched = []
+    for table in (df[df["who"] >= 0], df):
+        before = watched[0] if watched else None
+        one = releases_of(plan, NoiseSource(test_only_seed=seed), Watched, given=before)
+        kept, units = limit_rows_per_unit(FrameSource(table), "who", 4, generator)
+        measure_table(kept, meta, plan, one, lambda _: None, units=units)
+        watched.append(one)
+    weighed = [shares[0][0] in OF_UNITS for shares in watched[0].shares]
+    found = [
+        np.abs(after - before).sum()
+        for (before, after), own in zip(aligned(*watched), weighed, strict=True)
+        if own
+    ]
+    assert max(found) > 0.9
+    assert max(found) <= 1 + 1e-9
+    for name in OF_UNITS:  # and the noise is that of one, on what is planned or less
+        spent = sum(1 / noise**2 for noise in watched[0].noises(name.__eq__))
+        assert spent <= 1 / told[name] ** 2 * (1 + 1e-9)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 10_000))
+def test_a_person_counts_once_in_histograms_of_dates_and_orders(rows, seed):
+    assert_a_person_counts_once(rows, seed)
+
+
+def test_rows_of_a_person_that_count_fully_would_be_found(monkeypatch):
+    unweighed = EqualUnits.of
+
+    def planted(source, units, unit_rows):
+        equal = unweighed(source, units, unit_rows)
+        return replace(equal, weights=np.full_like(equal.weights, equal.parts))
+
+    monkeypatch.setattr(EqualUnits, "of", planted)
+    with pytest.raises(AssertionError):
+        assert_a_person_counts_once(3, 0)
+
+
+def test_who_has_which_rows_must_be_told_where_persons_are_protected():
+    with pytest.raises(ValueError, match="must be told"):
+        EqualUnits.of(FrameSource(mixed_table(10, 0)), None, 4)
 
 
 @pytest.mark.tensorflow

@@ -8,6 +8,7 @@ import numpy as np
 
 from jupyter_dpsynth.engine.measuring.orderings import planned_differences, planned_orderings
 from jupyter_dpsynth.engine.measuring.resolution import needs_resolution
+from jupyter_dpsynth.engine.measuring.spans import planned_spans
 from jupyter_dpsynth.engine.model.plan import (
     DIFFERENCES,
     MARGINALS,
@@ -15,6 +16,7 @@ from jupyter_dpsynth.engine.model.plan import (
     PAIRS,
     RARE_CATEGORIES,
     RESOLUTION_HISTOGRAMS,
+    SPANS,
     VALUE_HISTOGRAMS,
     RunPlan,
 )
@@ -38,6 +40,7 @@ def plan_of_noise(meta, rows, *, resolutions=2.0, histograms=2.0, rare=2.0, delt
         MARGINALS: (histograms, columns),
         PAIRS: (histograms, columns * (columns - 1) // 2),
         ORDERINGS: (histograms, planned_orderings(meta)),
+        SPANS: (histograms, 3 * planned_spans(meta)),
     }
     measurements = tuple(
         GaussianMeasurement(name, noise / math.sqrt(count))

@@ -19,6 +19,7 @@ from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
 from tests.support.models import untrained
 from tests.support.plans import releases_of
 
@@ -43,7 +44,11 @@ def measured(df, seed=0, epsilon=1.0, **parameters):
     config = HighDimConfig(epsilon=epsilon, **parameters).resolve()
     plan = plan_run(config, meta, float(len(df)), "quick")
     releases = releases_of(plan, NoiseSource(test_only_seed=seed))
-    found = measure_table(FrameSource(df), meta, plan, releases, lambda _: None)
+    source, units = FrameSource(df), None
+    if config.privacy_unit:
+        drawn = np.random.default_rng(seed)
+        source, units = limit_rows_per_unit(source, config.privacy_unit, config.rows_per_unit, drawn)
+    found = measure_table(source, meta, plan, releases, lambda _: None, units=units)
     generator = np.random.default_rng(seed)
     shares = found.reference.shares
     codes = np.stack([generator.choice(len(share), ROWS, p=share) for share in shares], axis=1)
@@ -83,13 +88,63 @@ def test_cells_of_a_difference_say_from_what_is_counted():
     assert labels[-1] == "missing"
 
 
-def test_a_difference_takes_the_place_of_a_column_only_if_it_is_much_narrower():
+def test_a_birth_is_learned_as_the_age_at_admission_and_nobody_is_born_later():
     random = np.random.default_rng(0)
     df = stays(unit="D").drop(columns="out")
     df["born"] = df["in"] - pd.to_timedelta(random.integers(0, 90 * 365, len(df)), unit="D")
     found, made = measured(df)
-    assert all(isinstance(codec_of(found, name), NumericCodec) for name in ("born", "in"))
+    assert isinstance(codec_of(found, "in"), NumericCodec)
+    assert codec_of(found, "born").base == "in"
     assert (made["in"].max() - made["in"].min()).days < 1300
+    assert (made["born"] <= made["in"]).all()
+    # cells of lengths double, but no further than the dates on their own reach
+    assert made["born"].min() > df["born"].min() - pd.Timedelta(days=30 * 365)
+    ages, real = ((each["in"] - each["born"]).dt.days / 365.25 for each in (made, df))
+    assert ages.quantile([0.1, 0.5, 0.9]).tolist() == pytest.approx(
+        real.quantile([0.1, 0.5, 0.9]).tolist(), abs=3
+    )
+
+
+def test_a_difference_that_is_as_wide_as_the_column_and_of_both_signs_takes_no_place():
+    random = np.random.default_rng(0)
+    df = stays(unit="D").drop(columns="out")
+    df["other"] = df["in"] + pd.to_timedelta(random.integers(-700, 700, len(df)), unit="D")
+    found, _ = measured(df)
+    assert all(isinstance(codec_of(found, name), NumericCodec) for name in ("other", "in"))
+
+
+def export(seed=0):
+    """An export of a hospital: several rows for each patient, four columns of dates, many others."""
+    random = np.random.default_rng(seed)
+    person = np.repeat(np.arange(ROWS), np.minimum(random.geometric(0.55, ROWS), 8))[:ROWS]
+    age = np.where(random.random(ROWS) < 0.05, 0, np.clip(random.gamma(5, 11, ROWS), 0, 100))[person]
+    df = stays(seed=seed).drop(columns="person")
+    stay = (df["out"] - df["in"]).fillna(pd.Timedelta(0))
+    operated = df["in"] + (stay * random.random(ROWS)).dt.floor("D")
+    others = {f"code{place}": random.choice(list("abcdef"), ROWS) for place in range(6)}
+    numbers = {f"value{place}": random.normal(100, 15, ROWS).round(1) for place in range(5)}
+    return df.assign(
+        person=person,
+        born=(pd.Timestamp("2021-01-01") - pd.to_timedelta(age * 365.25, unit="D"))
+        .floor("D")
+        .astype(df["in"].dtype),
+        operated=operated.where(random.random(ROWS) < 0.45),
+        **others,
+        **numbers,
+    )
+
+
+def test_dates_of_a_wide_export_of_persons_keep_their_lengths_and_orders():
+    ratios = []
+    for seed in range(3):
+        df = export(seed)
+        found, made = measured(df, seed, privacy_unit="person")
+        ratios.append(middle(made["out"] - made["in"]) / middle(df["out"] - df["in"]))
+        for low, high in (("in", "out"), ("in", "operated"), ("born", "in"), ("born", "out")):
+            assert not (made[low] > made[high]).any()
+        assert made["born"].min() > pd.Timestamp("1880-01-01")
+        assert codec_of(found, "out").base == "in"
+    assert np.mean(ratios) == pytest.approx(1, abs=0.1)
 
 
 def test_an_order_that_a_twentieth_of_the_rows_break_is_broken_as_often_afterwards():

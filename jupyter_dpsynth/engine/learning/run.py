@@ -130,7 +130,7 @@ def learn_table(
             _warn_of_large_delta(plan, config)
             # 8. Domains, marginals, dependences and orderings are measured.
             tell = functools.partial(_report, entry, progress)
-            measured = measure_table(limited, df_meta, plan, releases, tell, config.named_tables)
+            measured = measure_table(limited, df_meta, plan, releases, tell, config.named_tables, units)
             codes, task = measured.codes, _task_of(measured, plan, entry)
         else:
             codes = encode_table(limited, task.codec).codes

@@ -5,7 +5,7 @@ What is counted in private rows leaves through `Allowance.counts` alone.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -16,76 +16,137 @@ from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.engine.measuring.numbers import grow_bins
 from jupyter_dpsynth.engine.measuring.orderings import (
     MeasuredColumn,
+    Orderings,
+    check_orders,
     is_moment,
-    measure_moment_orderings,
+    may_be_low,
     planned_differences,
 )
 from jupyter_dpsynth.engine.measuring.reading import read_differences
+from jupyter_dpsynth.engine.measuring.spans import measure_spans, planned_spans
 from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS
-from jupyter_dpsynth.engine.model.plan import DIFFERENCES
+from jupyter_dpsynth.engine.model.plan import DIFFERENCES, SPANS
 from jupyter_dpsynth.engine.model.reference import to_shares
 from jupyter_dpsynth.metadata.columns import DatetimeMeta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from jupyter_dpsynth.encoding.table import ColumnCodec
     from jupyter_dpsynth.engine.measuring.discovered import Discovered
     from jupyter_dpsynth.engine.measuring.domains import DiscoveredTable
-    from jupyter_dpsynth.engine.measuring.orderings import Orderings
+    from jupyter_dpsynth.engine.measuring.spans import Span
+    from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.privacy.releases import Releases
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["measure_differences"]
+__all__ = ["MomentsTable", "measure_differences"]
 
 LEAST_COUNT = 0.3  # rows of an empty cell, so that no share is zero
 NARROWER = 0.5  # of a column's own range: a difference that is wider tells less than the column
+AS_WIDE = 2.0  # the same of a difference that is mostly of one sign; its cells are coarse
+SLACK = 0.1  # of a column's own range, by which it may be longer at both ends
+SPANS_PART = Fraction(1, 3)  # of what is measured of pairs of dates; the rest tests orders
+
+
+@dataclass(frozen=True)
+class MomentsTable:
+    """The columns, some of them as differences, and what was found on the way.
+
+    Attributes:
+        discovered: The columns.
+        orderings: Orders of points in time.
+        unused: Share of the differences' measurement that is left.
+        number: About how many privacy units there are, or at least.
+    """
+
+    discovered: DiscoveredTable
+    orderings: Orderings
+    unused: Fraction
+    number: float
 
 
 def measure_differences(
     source: Source,
     discovered: DiscoveredTable,
     plan: RunPlan,
+    units: EqualUnits,
     releases: Releases,
     report: Callable[[str], None],
-) -> tuple[DiscoveredTable, Orderings, Fraction]:
-    """Find orders of points in time, and learn columns as differences where that is better.
+) -> MomentsTable:
+    """Find points in time that lie close together, learn columns as differences, and find orders.
 
     A difference does not need an order that always holds: it may be negative. It takes the place of a column
-    if few rows break the order, next to no row lacks the other column, and it is much narrower than the
-    column that it replaces. Whether any difference is negative is then told by its own histogram.
+    if next to no row lacks the other column, and if it is much narrower than the column that it replaces, or
+    mostly of one sign and not wider. Whether any difference is negative is then told by its own histogram.
 
     Args:
         source: The private table.
         discovered: The columns on their own.
         plan: Sizes.
+        units: How much each row counts.
         releases: What is planned.
         report: Called with what is measured next, in words; may raise to stop.
 
-    Returns:
-        The columns, some of them as differences; the orders; and the share of the measurement that is left.
-
     Privacy:
         One histogram for each of the planned differences, grown like that of any column of durations, beside
-        the histograms of orders.
+        the histograms of `measure_spans` and those of orders.
     """
     df_meta = discovered.codec.df_meta
     columns = [_measured(column, plan.rows) for column in discovered.columns if _is_moment(column)]
-    orderings = measure_moment_orderings(source, df_meta, columns, plan.rows, releases)
+    if not planned_spans(df_meta):
+        return MomentsTable(discovered, Orderings(), Fraction(0), plan.rows / plan.unit_rows)
+    report("measuring which dates are close to each other")
+    allowance = releases.allowance(SPANS)
+    spans, number = measure_spans(source, columns, units, allowance.part(SPANS_PART))
     planned, used = planned_differences(df_meta), 0
     found = {column.codec.meta.name: column for column in discovered.columns}
-    for target, bases in _wanted(orderings.mostly, columns):
-        base = next((name for name in bases if _always_there(found[name], plan.rows)), None)
-        if base is None or used == planned:
+    for span in spans:
+        if used == planned or not (span.width <= NARROWER or span.one_sided):
             continue
-        report(f"measuring the time between {base!r} and {target!r}")
+        if not any(_may_rest_on(found, *pair, plan.rows) for pair in _both_ways(span.late, span.early)):
+            continue
+        report(f"measuring the time between {span.early!r} and {span.late!r}")
         used += 1
-        made = _difference(source, found, (target, base), discovered, plan, releases)
+        made = _difference(source, found, span, discovered, plan, releases)
         if made is not None:
             found[made.codec.meta.name] = made
     codec = replace(discovered.codec, columns=tuple(column.codec for column in found.values()))
     unused = Fraction(planned - used, planned) if planned else Fraction(0)
-    return replace(discovered, codec=codec, columns=list(found.values())), orderings, unused
+    by_name = {column.name: column for column in columns}
+    settled = _settled(codec.columns)
+    ordered = [
+        (by_name[span.early], by_name[span.late])
+        for span in sorted(spans, key=lambda span: (span.early, span.late) in settled)
+        if span.may_be_order and may_be_low(by_name[span.early], by_name[span.late], plan.rows)
+    ]
+    orderings = check_orders(source, ordered, units, allowance.part(1 - SPANS_PART), number)
+    return MomentsTable(
+        replace(discovered, codec=codec, columns=list(found.values())), orderings, unused, number
+    )
+
+
+def _both_ways(one: str, other: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (one, other), (other, one)
+
+
+def _may_rest_on(found: dict[str, Discovered], target: str, base: str, rows: float) -> bool:
+    """Whether a column may be learned as the time between it and another one."""
+    free = not isinstance(found[target].codec, DifferenceCodec)
+    return free and _always_there(found[base], rows) and not _rests_on(found, base, target)
+
+
+def _settled(columns: Sequence[ColumnCodec]) -> set[tuple[str, str]]:
+    """Pairs (low, high) whose order follows from differences of which none is negative."""
+    pairs = set()
+    for codec in columns:
+        if isinstance(codec, DifferenceCodec) and codec.difference.starts[0] >= 0:
+            names = codec.base, codec.meta.name
+            pairs.add(names if codec.later else names[::-1])
+    while further := {(low, end) for low, high in pairs for start, end in pairs if high == start} - pairs:
+        pairs |= further
+    return pairs
 
 
 def _is_moment(column: Discovered) -> bool:
@@ -99,19 +160,6 @@ def _measured(column: Discovered, rows: float) -> MeasuredColumn:
     return MeasuredColumn(codec, to_shares(column.counts, LEAST_COUNT), np.sqrt(column.variances) / rows)
 
 
-def _wanted(
-    mostly: Sequence[tuple[str, str]], columns: Sequence[MeasuredColumn]
-) -> list[tuple[str, list[str]]]:
-    """Later columns in the order of their values, each with the earlier ones, the nearest first."""
-    middle = {column.name: column.codec.median for column in columns}
-    wanted = []
-    for target in sorted(middle, key=lambda name: middle[name]):
-        bases = [low for low, high in mostly if high == target]
-        if bases:
-            wanted.append((target, sorted(bases, key=lambda name: abs(middle[name] - middle[target]))))
-    return wanted
-
-
 def _always_there(column: Discovered, rows: float) -> bool:
     """Whether next to no row lacks a column, according to its noisy counts."""
     return float(column.counts[list(column.codec.optional_cells)].sum()) <= RARE_BREAKS * rows
@@ -120,7 +168,7 @@ def _always_there(column: Discovered, rows: float) -> bool:
 def _difference(
     source: Source,
     found: dict[str, Discovered],
-    pair: tuple[str, str],
+    span: Span,
     discovered: DiscoveredTable,
     plan: RunPlan,
     releases: Releases,
@@ -130,13 +178,13 @@ def _difference(
     Args:
         source: The private table.
         found: Columns by name, as they are learned so far.
-        pair: Names of the later and the earlier column.
+        span: What is known of the two columns.
         discovered: Every column on its own.
         plan: Sizes.
         releases: What is planned.
     """
     own = {column.codec.meta.name: column.codec for column in discovered.columns}
-    late, early = own[pair[0]], own[pair[1]]
+    late, early = own[span.late], own[span.early]
     if not isinstance(late, NumericCodec) or not isinstance(early, NumericCodec):
         raise TypeError
     metas = late.meta, early.meta
@@ -148,16 +196,67 @@ def _difference(
     made = grow_bins(values, name, resolution, allowance, selection=discovered.selection, bins=plan.bins)
     if not isinstance(made.codec, NumericCodec):
         raise TypeError
-    for codec, meta, base, later in ((late, metas[0], early, True), (early, metas[1], late, False)):
-        narrow = _width(made.codec) <= NARROWER * _width(codec)
-        free = not isinstance(found[meta.name].codec, DifferenceCodec)
-        known = _always_there(found[base.meta.name], plan.rows)
-        if narrow and free and known and not _rests_on(found, base.meta.name, meta.name):
+    made = _cut(made, *_reach(late, early, resolution))
+    if not isinstance(made.codec, NumericCodec):
+        raise TypeError
+    widest = AS_WIDE if span.one_sided else NARROWER
+    ways = [(late, metas[0], early, True), (early, metas[1], late, False)]
+    if _width(early) > _width(late) / NARROWER:  # a birth follows from an admission, not the reverse
+        ways.reverse()
+    for codec, meta, base, later in ways:
+        narrow = _width(made.codec) <= widest * _width(codec)
+        if narrow and _may_rest_on(found, meta.name, base.meta.name, plan.rows):
             lengths = replace(made.codec, meta=difference_meta(meta.name))
             return replace(
                 made, codec=DifferenceCodec(meta, base.meta.name, later, codec.resolution, lengths)
             )
     return None
+
+
+def _reach(late: NumericCodec, early: NumericCodec, resolution: float) -> tuple[float, float]:
+    """Between which lengths the time between two columns is, in steps, according to their own ranges.
+
+    The noise may have cut these, so they are taken as a fifth longer. Cells of lengths double: without a
+    limit, the last one would reach over decades.
+
+    Args:
+        late: The column that mostly comes last.
+        early: The other one.
+        resolution: Of the lengths, microseconds.
+    """
+    first, last = [], []
+    for codec in (early, late):
+        low, high = float(codec.starts[0]), float(codec.ends[-1])
+        first.append((low - SLACK * (high - low)) * codec.resolution / resolution)
+        last.append((high + SLACK * (high - low)) * codec.resolution / resolution)
+    return min(np.floor(first[1] - last[0]), 0.0), max(np.ceil(last[1] - first[0]), 1.0)
+
+
+def _cut(made: Discovered, low: float, high: float) -> Discovered:
+    """A column without the leaves outside a range; what was counted in them is added to the nearest bin."""
+    codec = made.codec
+    if not isinstance(codec, NumericCodec):
+        raise TypeError
+    bins = np.repeat(
+        np.arange(len(codec.first_leaf)), np.diff(np.append(codec.first_leaf, len(codec.starts)))
+    )
+    inside = (codec.starts < high) & (codec.ends > low)
+    if (inside.all() and codec.starts[0] >= low and codec.ends[-1] <= high) or not inside.any():
+        return made
+    kept = np.unique(bins[inside])
+    place = np.clip(np.searchsorted(kept, np.arange(bins[-1] + 1), side="right") - 1, 0, None)
+    place = np.append(place, len(kept))[: len(made.counts)]  # what is missing stays apart
+    counts, variances = (
+        np.bincount(place, each).astype(np.float64) for each in (made.counts, made.variances)
+    )
+    cut = replace(
+        codec,
+        starts=np.maximum(codec.starts[inside], low),
+        ends=np.minimum(codec.ends[inside], high),
+        weights=codec.weights[inside],
+        first_leaf=np.searchsorted(bins[inside], kept),
+    )
+    return replace(made, codec=cut, counts=counts, variances=variances)
 
 
 def _width(codec: NumericCodec) -> float:

@@ -19,6 +19,7 @@ from jupyter_dpsynth.engine.measuring.warnings import (
     warn_of_moved_rows,
     warn_of_others,
 )
+from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
 from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, ordering_text, several
 from jupyter_dpsynth.engine.model.plan import DIFFERENCES, MARGINALS, RARE_CATEGORIES, ROW_COUNT
 from jupyter_dpsynth.engine.model.reference import reference_from, to_shares
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.privacy.releases import Allowance, Releases
     from jupyter_dpsynth.sources.base import Source
+    from jupyter_dpsynth.sources.bounding import PrivacyUnits
 
 __all__ = ["MeasuredTable", "drop_absent_cells", "measure_table"]
 
@@ -66,6 +68,7 @@ def measure_table(
     releases: Releases,
     report: Callable[[str], None],
     tables: Sequence[tuple[str, ...]] = (),
+    units: PrivacyUnits | None = None,
 ) -> MeasuredTable:
     """Measure domains, times between columns, one-way marginals, pair dependences and orderings of columns.
 
@@ -76,18 +79,22 @@ def measure_table(
         releases: What is planned.
         report: Called with what comes next, in words; may raise to stop.
         tables: Columns of each named table.
+        units: Which rows belong to which privacy unit; None if each is one.
     """
+    equal = EqualUnits.of(source, units, plan.unit_rows)
     discovered = discover_table(
         source, df_meta, releases, plan, lambda name: report(f"measuring column {name!r}")
     )
-    discovered, of_moments, unused = measure_differences(source, discovered, plan, releases, report)
-    codec = discovered.codec
+    moments = measure_differences(source, discovered, plan, equal, releases, report)
+    discovered, codec = moments.discovered, moments.discovered.codec
     warn_of_lost_columns(codec, discovered.columns, plan.rows)
     warn_of_moved_rows(discovered.columns, plan.rows)
     report("encoding")
     table = encode_table(source, codec)
     report("measuring marginals")
-    marginal = _marginal_allowance(df_meta, releases, unused, measured_again=discovered.measured_again)
+    marginal = _marginal_allowance(
+        df_meta, releases, moments.unused, measured_again=discovered.measured_again
+    )
     counts, variances, moved = measure_one_way(table.counts, discovered.columns, marginal)
     shares = [to_shares(count, LEAST_COUNT) for count in counts]
     report("measuring pairs of columns")
@@ -112,9 +119,9 @@ def measure_table(
         measured["tables"] = measure_tables(table.codes, codec, tables, plan.rows, of_count, releases)
     reference = reference_from(codec, measured)
     warn_of_others(codec, reference.shares)
-    orderings = measure_orderings(source, codec, reference, releases)
-    codec = replace(codec, orderings=of_moments.kept + orderings.kept)
-    hidden = of_moments.untold + orderings.untold
+    orderings = measure_orderings(source, codec, reference, equal, releases, moments.number)
+    codec = replace(codec, orderings=moments.orderings.kept + orderings.kept)
+    hidden = moments.orderings.untold + orderings.untold
     untold = [f"whether {ordering_text(low, high)}" for low, high in hidden]
     if lost:
         untold.append(f"whether rare rows of {several(lost)} are missing or 'other': none are made")

@@ -19,7 +19,7 @@ from jupyter_dpsynth.engine.measuring.leaves import cut, held_leaves, merge
 from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells, sides_of
 from jupyter_dpsynth.engine.measuring.repeated import Repeated, Selection, find_repeated, point_after
 from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, shrink_siblings
-from jupyter_dpsynth.engine.measuring.tails import Tails, tails_of, with_slopes
+from jupyter_dpsynth.engine.measuring.tails import Tails, shortened, tails_of, with_slopes
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 
 if TYPE_CHECKING:
@@ -192,7 +192,10 @@ class _Tree:
         reached = (True, True) if self._is_even else self._reached(cells, noise)
         held = tails.held(counts, noise, reached)
         found = counts[held]
-        own = tails.starts[held], tails.ends[held], np.maximum(found, 0), found
+        starts, ends = tails.starts[held], tails.ends[held]
+        if self._is_even:
+            starts, ends = shortened(starts, ends, found, cells.starts[0], cells.ends[-1], self.present)
+        own = starts, ends, np.maximum(found, 0), found
         return cells.joined(_Cells(*own, np.full(len(found), variance)))
 
     def _reached(self, cells: _Cells, noise: float) -> tuple[bool, bool]:
@@ -339,7 +342,8 @@ class _Tree:
     def _splits(self, cells: _Cells) -> NDArray[np.bool_]:
         """Which cells hold so many rows that what is inside them is to be told apart."""
         least = np.maximum(SURE * np.sqrt(cells.variances), self.rows / 200)
-        heavy: NDArray[np.bool_] = cells.shrunk > least
+        # joined years have much noise, but where nearly all rows are follows from their number, too
+        heavy: NDArray[np.bool_] = cells.shrunk > np.minimum(least, NEARLY_ALL * self.present)
         after = point_after(cells.starts, discrete=self.discrete)
         if self.discrete:
             return heavy & (cells.ends > after)

@@ -7,7 +7,7 @@ import itertools
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
     from jupyter_dpsynth.metadata.columns import ColumnMeta, DataFrameMeta
     from jupyter_dpsynth.privacy.releases import Allowance, Releases
@@ -32,9 +33,10 @@ __all__ = [
     "MAX_ORDERINGS",
     "MeasuredColumn",
     "Orderings",
+    "check_orders",
     "comparable",
     "is_moment",
-    "measure_moment_orderings",
+    "may_be_low",
     "measure_orderings",
     "planned_differences",
     "planned_orderings",
@@ -47,7 +49,6 @@ FOUND = 2.0  # an order that no row breaks is missed once in 44 tables: so many 
 NOISE_ONLY = 3.0  # rows that seem to break an order that holds: at most so many standard deviations
 LEAST_PRESENT = 0.1  # of the rows have a value in both columns
 SAME_SHARES = 4.0  # standard deviations by which shares may contradict an order that holds
-FEW_BREAKS = 0.1  # of the rows: if fewer break an order of dates, their difference is looked at
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,10 @@ class Orderings:
     Attributes:
         kept: Pairs of names (low, high) in which the first is never above the second.
         untold: Pairs that may keep an order, which the noise does not tell.
-        mostly: Pairs in which the first is above the second in few rows, or in none.
     """
 
     kept: tuple[tuple[str, str], ...] = ()
     untold: tuple[tuple[str, str], ...] = ()
-    mostly: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +97,9 @@ def is_moment(meta: ColumnMeta) -> bool:
 
 
 def planned_orderings(df_meta: DataFrameMeta) -> int:
-    """How many pairs of columns are compared at most."""
-    return sum(_planned(df_meta))
+    """How many pairs of columns that are no points in time are compared at most."""
+    pairs = itertools.combinations((meta for meta in df_meta.learned if not is_moment(meta)), 2)
+    return min(sum(comparable(*pair) for pair in pairs), MAX_ORDERINGS)
 
 
 def planned_differences(df_meta: DataFrameMeta) -> int:
@@ -108,53 +108,15 @@ def planned_differences(df_meta: DataFrameMeta) -> int:
     return min(sum(count - 1 for count in dtypes.values()), MAX_DIFFERENCES)
 
 
-def _planned(df_meta: DataFrameMeta) -> tuple[int, int]:
-    """How many pairs of points in time are compared at most, and how many other pairs."""
-    pairs = [pair for pair in itertools.combinations(df_meta.learned, 2) if comparable(*pair)]
-    moments = sum(is_moment(first) for first, _ in pairs)
-    others = min(len(pairs) - moments, MAX_ORDERINGS)
-    moments = min(moments, MAX_ORDERINGS - min(others, MAX_ORDERINGS // 2))
-    return moments, min(others, MAX_ORDERINGS - moments)
-
-
-def measure_moment_orderings(
-    source: Source,
-    df_meta: DataFrameMeta,
-    columns: Sequence[MeasuredColumn],
-    rows: float,
-    releases: Releases,
-) -> Orderings:
-    """Find the pairs of points in time in which one is never above the other, or in few rows.
-
-    This is done before marginals are measured, because one of both may then be learned as the difference.
-
-    Args:
-        source: The private table.
-        df_meta: Its metadata.
-        columns: Columns of points in time, and what is known of their shares, which rules out pairs for free.
-        rows: Noisy number of rows.
-        releases: What is planned.
-
-    Privacy:
-        At most `MAX_ORDERINGS` histograms, one for each pair: below, equal, above.
-    """
-    moments, others = _planned(df_meta)
-    if not moments:
-        return Orderings()
-    candidates = [
-        pair
-        for first, second in itertools.combinations(columns, 2)
-        if (pair := _pair(first, second, rows)) is not None
-    ]
-    candidates.sort(key=lambda pair: abs(pair.first.codec.median - pair.second.codec.median))
-    whole = releases.allowance(ORDERINGS).part(Fraction(moments, moments + others))
-    return _compare(source, candidates[:moments], whole, moments + others, rows)
-
-
 def measure_orderings(
-    source: Source, codec: TableCodec, reference: MeasuredReference, releases: Releases
+    source: Source,
+    codec: TableCodec,
+    reference: MeasuredReference,
+    units: EqualUnits,
+    releases: Releases,
+    number: float,
 ) -> Orderings:
-    """Find the pairs of other columns in which one is never above the other.
+    """Find the pairs of columns in which one is never above the other; not of points in time.
 
     An order is kept if a test rejects that `RARE_BREAKS` of the rows break it, and if those that seem to
     break it are no more than noise. Then imposing it moves no share of a cell beyond the noise. As many pairs
@@ -164,13 +126,15 @@ def measure_orderings(
         source: The private table.
         codec: Codecs of its columns.
         reference: The noisy measurements, which rule out most pairs for free.
+        units: How much each row counts.
         releases: What is planned.
+        number: About how many privacy units there are, at least.
 
     Privacy:
-        At most `MAX_ORDERINGS` histograms, one for each pair: below, equal, above.
+        At most `MAX_ORDERINGS` histograms, one for each pair.
     """
-    moments, others = _planned(codec.df_meta)
-    if not others:
+    planned = planned_orderings(codec.df_meta)
+    if not planned:
         return Orderings()
     measured = {
         place: MeasuredColumn(column, reference.shares[place], reference.noise[place])
@@ -181,63 +145,88 @@ def measure_orderings(
     order = np.argsort(-reference.dependence[tuple(places.T)], kind="stable")
     related = [(i, j) for i, j in places[order].tolist() if i in measured and j in measured]
     found = (_pair(measured[i], measured[j], reference.rows) for i, j in related)
-    candidates = list(itertools.islice((pair for pair in found if pair is not None), others))
-    whole = releases.allowance(ORDERINGS).part(Fraction(others, moments + others))
-    return _compare(source, candidates, whole, moments + others, reference.rows)
+    candidates = list(itertools.islice((pair for pair in found if pair is not None), planned))
+    # which pairs these are follows from other noise; each is tested in both directions
+    return _tested(source, candidates, units, releases.allowance(ORDERINGS), number, 2 * planned)
 
 
-def _compare(
-    source: Source, candidates: Sequence[_Pair], whole: Allowance, planned: int, rows: float
+def check_orders(
+    source: Source,
+    pairs: Sequence[tuple[MeasuredColumn, MeasuredColumn]],
+    units: EqualUnits,
+    allowance: Allowance,
+    number: float,
+) -> Orderings:
+    """Test pairs (low, high) of points in time of which the first one seems never to be above the second.
+
+    Args:
+        source: The private table.
+        pairs: The pairs, those first that matter most: as many are tested as can be told with the noise.
+        units: How much each row counts.
+        allowance: For all of them.
+        number: About how many privacy units there are.
+
+    Privacy:
+        One histogram for each pair that is tested.
+    """
+    candidates = [
+        _Pair(low.codec.meta, high.codec.meta, first_may_be_low=True, second_may_be_low=False)
+        for low, high in pairs
+    ]
+    return _tested(source, candidates, units, allowance, number)
+
+
+def _tested(
+    source: Source,
+    candidates: Sequence[_Pair],
+    units: EqualUnits,
+    whole: Allowance,
+    number: float,
+    tests: int | None = None,
 ) -> Orderings:
     """What the noisy counts of below, equal and above say of some pairs.
 
     Args:
         source: The private table.
         candidates: The pairs, the likeliest first.
+        units: How much each row counts.
         whole: For all of them.
-        planned: How many tests are made in all, at most, each of one pair in both directions.
-        rows: Noisy number of rows.
+        number: About how many privacy units there are.
+        tests: How many tests are made at most; by default one for each pair.
     """
-    sure = certainty(2 * planned)
-    compared = _tellable(whole, len(candidates), sure, RARE_BREAKS * rows)
-    moments = all(is_moment(pair.first.codec.meta) for pair in candidates)
-    if not compared and moments:
-        compared = _tellable(whole, len(candidates), sure, FEW_BREAKS * rows)
+    compared = _tellable(whole, len(candidates), tests, RARE_BREAKS * number)
     kept: list[tuple[str, str]] = []
-    mostly: list[tuple[str, str]] = []
     untold = [pair.names for pair in candidates[compared:]]
+    sure = certainty(tests or compared)
     for pair in candidates[:compared]:
         allowance = whole.part(Fraction(1, compared))
-        metas = pair.first.codec.meta, pair.second.codec.meta
-        parts = source.map(functools.partial(_sides, metas=metas), [meta.name for meta in metas])
-        below, equal, above = allowance.counts(sum(parts, np.zeros(3, np.int64)))
+        sides = functools.partial(_sides, metas=(pair.first, pair.second))
+        below, equal, above, missing = units.release(source, sides, list(pair.names), 4, allowance)
         present = below + equal + above
         breaking = [(above, pair.names)] if pair.first_may_be_low else []
         breaking += [(below, pair.names[::-1])] if pair.second_may_be_low else []
         against, names = min(breaking)
-        if present < LEAST_PRESENT * rows:
+        if present < LEAST_PRESENT * (present + missing):
             continue
-        most = against + sure * allowance.noise
-        if moments and most <= FEW_BREAKS * present:
-            mostly.append(names)
         if against <= NOISE_ONLY * allowance.noise:
+            most = against + sure * allowance.noise
             (kept if most <= RARE_BREAKS * present else untold).append(names)
-    return Orderings(tuple(kept), tuple(untold), tuple(mostly))
+    return Orderings(tuple(kept), tuple(untold))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class _Pair:
     """Two columns that may keep an order.
 
     Attributes:
-        first: The first column.
-        second: The second one.
+        first: Metadata of the first column.
+        second: Of the second one.
         first_may_be_low: Whether the measured shares allow that the first is never above the second.
         second_may_be_low: The reverse.
     """
 
-    first: MeasuredColumn
-    second: MeasuredColumn
+    first: ContinuousMeta | DatetimeMeta
+    second: ContinuousMeta | DatetimeMeta
     first_may_be_low: bool
     second_may_be_low: bool
 
@@ -247,27 +236,30 @@ class _Pair:
         return self.first.name, self.second.name
 
 
-def _tellable(whole: Allowance, planned: int, sure: float, breaks: float) -> int:
+def _tellable(whole: Allowance, planned: int, tests: int | None, breaks: float) -> int:
     """How many pairs can be compared so that an order which no row breaks is told from one that many do.
 
     Args:
         whole: For all pairs.
         planned: How many pairs there are.
-        sure: Standard deviations of a test.
-        breaks: Rows that break an order, at least, if it is to be rejected.
+        tests: How many tests are made; by default one for each pair that is compared.
+        breaks: Units whose rows break an order, at least, if it is to be rejected.
     """
     for pairs in range(planned, 0, -1):
         noise = whole.part(Fraction(1, pairs)).noise
-        if (sure + FOUND) * noise <= breaks:
+        if (certainty(tests or pairs) + FOUND) * noise <= breaks:
             return pairs
     return 0
 
 
-def _sides(df: pd.DataFrame, metas: tuple[ContinuousMeta | DatetimeMeta, ...]) -> NDArray[np.int64]:
-    """In how many rows of a part the first of two columns is below, equal to and above the second."""
+def _sides(df: pd.DataFrame, metas: tuple[ContinuousMeta | DatetimeMeta, ...]) -> NDArray[np.integer[Any]]:
+    """Of each row of a part whether the first column is below (0), equal to (1) or above (2) the second.
+
+    3 where one of both is missing.
+    """
     first, second = (_values(df[meta.name], meta) for meta in metas)
     sides = np.sign(first - second)
-    return np.array([(sides == side).sum() for side in (-1, 0, 1)])
+    return np.where(np.isnan(sides), 3, np.nan_to_num(sides) + 1).astype(np.intp)
 
 
 def _values(series: pd.Series, meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.float64]:
@@ -282,11 +274,11 @@ def _pair(first: MeasuredColumn, second: MeasuredColumn, rows: float) -> _Pair |
     (low, high), (other_low, other_high) = first.codec.middle, second.codec.middle
     if max(low, other_low) >= min(high, other_high):
         return None
-    upward, downward = _may_be_low(first, second, rows), _may_be_low(second, first, rows)
-    return _Pair(first, second, upward, downward) if upward or downward else None
+    upward, downward = may_be_low(first, second, rows), may_be_low(second, first, rows)
+    return _Pair(first.codec.meta, second.codec.meta, upward, downward) if upward or downward else None
 
 
-def _may_be_low(low: MeasuredColumn, high: MeasuredColumn, rows: float) -> bool:
+def may_be_low(low: MeasuredColumn, high: MeasuredColumn, rows: float) -> bool:
     """Whether the measured shares allow that one column is never above another, for free.
 
     If it is, then for every value at most as many rows reach it in the low column as in the high one, and

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Tails", "tails_of", "with_slopes"]
+__all__ = ["Tails", "shortened", "tails_of", "with_slopes"]
 
 # Cells beyond an end that are told apart, by how many cells of an even grid each of them joins. What is
 # farther out would be noise.
@@ -31,6 +31,7 @@ STANDS_OUT = {"even": (2.0, 2.0, 4.0), "doubling": (2.0, 3.0, 4.0)}
 MOST_GAPS = 16  # stretches between cells that are looked at
 PIECES = 4  # into which a cell that doubles is cut
 WIDE = 8  # steps of the resolution: what is shorter is not cut
+THINNED = 5.0  # times as thinly as all rows are on average: so those of a tail may be spread
 STEEPEST = 3.0  # power of x with which a density falls or rises inside a cell
 
 
@@ -130,6 +131,36 @@ def tails_of(
     across = (far > 0) & ((sides[a] != own) | (sides[z - 1] != own))
     least = STANDS_OUT["doubling" if doubling else "even"]
     return Tails(edges[a], edges[z], far.astype(np.int64), below.astype(bool), across, least)
+
+
+def shortened(
+    starts: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    low: float,
+    high: float,
+    rows: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends of tails of an even grid, of which the outermost reach no further than their rows need.
+
+    A cell far out joins many years. What seems to be in it may be noise, which must not make dates that are
+    decades away from all others.
+
+    Args:
+        starts: First point of each cell that holds rows, `[cells]`, increasing.
+        ends: Point after each.
+        counts: Noisy rows of each.
+        low: First point of what stands out.
+        high: Point after it.
+        rows: Noisy number of rows.
+    """
+    needed = THINNED * np.maximum(counts, 0) * (high - low) / rows
+    starts, ends = starts.copy(), ends.copy()
+    if len(starts) and starts[0] < low:
+        starts[0] = max(starts[0], np.floor(ends[0] - needed[0]))
+    if len(ends) and ends[-1] > high:
+        ends[-1] = min(ends[-1], np.ceil(starts[-1] + needed[-1]))
+    return starts, ends
 
 
 def with_slopes(

@@ -30,11 +30,13 @@ __all__ = [
     "INTERACTIONS",
     "MARGINALS",
     "NAMED_TABLES",
+    "OF_UNITS",
     "ORDERINGS",
     "PAIRS",
     "RARE_CATEGORIES",
     "RESOLUTION_HISTOGRAMS",
     "ROW_COUNT",
+    "SPANS",
     "STRENGTHS",
     "VALUE_HISTOGRAMS",
     "RunPlan",
@@ -45,6 +47,7 @@ ROW_COUNT = "row count"
 RESOLUTION_HISTOGRAMS = "decimals and time resolutions"
 VALUE_HISTOGRAMS = "value histograms"
 RARE_CATEGORIES = "second look at unlisted names"
+SPANS = "which dates are close"
 DIFFERENCES = "times between columns"
 MARGINALS = "one-way marginals"
 PAIRS = "pair dependence"
@@ -54,6 +57,7 @@ INTERACTIONS = "choice of interactions"  # these two after a third of the traini
 STRENGTHS = "strength of interactions"
 
 IN_TRAINING = (INTERACTIONS, STRENGTHS)
+OF_UNITS = (SPANS, ORDERINGS)  # rows are weighed, so that a privacy unit changes a histogram by at most 1
 SMALLEST_CLIP_FACTOR, LARGEST_CLIP_FACTOR = 0.6, 1.5
 
 
@@ -77,7 +81,7 @@ class RunPlan:
         parents: On how many earlier columns each column depends at most; None for all.
         picks: How many interactions of three or four columns are chosen at most; 0 if none are looked for.
         ends_by: Whether training ends because the steps are done or because the budget is.
-        unit_rows: Most rows of one privacy unit, by which all noise is scaled.
+        unit_rows: Most rows of one privacy unit, by which noise is scaled, but where rows are weighed.
         gradient_sensitivity: L2 change of a step's gradient sum by one privacy unit, in clip norms.
         exact_training: The steps of a training without noise (whatever noise it names is not drawn); with
             differential privacy they are in `privacy`.
@@ -167,7 +171,12 @@ class RunPlan:
         # one row moves each pair's distance by 1, and each chosen interaction's strength
         sensitivities = {PAIRS: math.sqrt(self.pairs), STRENGTHS: math.sqrt(self.picks)}
         return tuple(
-            PlannedRelease(each, sensitivities.get(each.name, 1.0), self.unit_rows) for each in measurements
+            PlannedRelease(
+                each,
+                sensitivities.get(each.name, 1.0),
+                1 if each.name in OF_UNITS else self.unit_rows,
+            )
+            for each in measurements
         )
 
     def clip_factor_of(self, sizes: NDArray[np.int64]) -> float:
@@ -188,7 +197,7 @@ class RunPlan:
         return min(LARGEST_CLIP_FACTOR, max(SMALLEST_CLIP_FACTOR, factor))
 
     def noise_of(self, name: str, share: Fraction = WHOLE) -> float:
-        """Noise of every figure of a measurement, in rows; 0 if it is not planned.
+        """Noise of every figure of a measurement, in rows or weighed rows; 0 if it is not planned.
 
         Args:
             name: The measurement's name.

@@ -19,6 +19,7 @@ SHORT = {  # of the accountant's items, in the words of a newcomer
     "decimals and time resolutions": "resolution of numbers and times",
     "value histograms": "finding each column's values",
     "second look at unlisted names": "measuring rare values a second time",
+    "which dates are close": "finding dates that are close to each other",
     "times between columns": "measuring the time between dates",
     "one-way marginals": "measuring each column",
     "pair dependence": "measuring pairs of columns",

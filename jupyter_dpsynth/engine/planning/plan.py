@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.engine.measuring.orderings import planned_differences, planned_orderings
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.measuring.resolution import needs_resolution
+from jupyter_dpsynth.engine.measuring.spans import planned_spans
 from jupyter_dpsynth.engine.model.plan import (
     DIFFERENCES,
     INTERACTIONS,
@@ -32,6 +33,7 @@ from jupyter_dpsynth.engine.model.plan import (
     RARE_CATEGORIES,
     RESOLUTION_HISTOGRAMS,
     ROW_COUNT,
+    SPANS,
     STRENGTHS,
     VALUE_HISTOGRAMS,
     RunPlan,
@@ -78,6 +80,7 @@ COUNT_SHARE = 0.01
 LARGEST_RESOLUTION_SHARE = 0.03
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.01
+SPAN_SHARE = 0.03  # which dates are close to each other, and tests of their orders
 TABLE_SHARE = 0.1  # for named tables, however many
 MOST_TABLES = 50
 RARE_SHARE = 0.06
@@ -253,6 +256,7 @@ def measurement_shares(
     pairs = columns * (columns - 1) // 2
     resolutions = sum(needs_resolution(meta) for meta in df_meta.learned)
     orderings, differences = planned_orderings(df_meta), planned_differences(df_meta)
+    spans = planned_spans(df_meta)
     histograms, marginals = _histogram_shares(df_meta, snr)
     each = histograms / (columns + differences)
     # a resolution that most rows have is seen in many rows with little
@@ -261,6 +265,7 @@ def measurement_shares(
         RESOLUTION_HISTOGRAMS: (fine if resolutions else 0.0, f"{resolutions} columns"),
         VALUE_HISTOGRAMS: (each * columns, f"{columns} columns, bounds and categories"),
         RARE_CATEGORIES: (RARE_SHARE if undeclared else 0.0, f"of {undeclared} columns"),
+        SPANS: (SPAN_SHARE if spans else 0.0, f"of {spans} pairs, and their orders"),
         DIFFERENCES: (each * differences, f"up to {differences} pairs"),
         MARGINALS: (marginals, f"{columns} columns"),
         PAIRS: (PAIR_SHARE if pairs else 0.0, f"{pairs} pairs"),
