@@ -24,6 +24,7 @@ DECLARATIONS = {
     "decimals": None,
     "missing": None,
     "hierarchy": None,
+    "at_least": None,
     "ids": (),
     "schema": None,
 }
@@ -35,9 +36,9 @@ class SklearnSynthesizer:
 
     Args:
         **parameters: Those of `HighDimConfig`, the declarations of `MetaExtractor.extract` (bounds,
-            categories, decimals, missing, hierarchy, ids, schema), and for the ledger dataset, new_dataset
-            and infinite_total as `HighDimSynthesizer.learn` takes them. As with every estimator they are kept
-            as given and checked by `fit`.
+            categories, decimals, missing, hierarchy, at_least, ids, schema), and for the ledger dataset,
+            new_dataset and infinite_total as `HighDimSynthesizer.learn` takes them. As with every estimator
+            they are kept as given and checked by `fit`.
 
     Attributes:
         synthesizer_: The learned `HighDimSynthesizer`, with its receipt, after `fit`.

@@ -63,6 +63,11 @@ def add_declarations(parser: Any) -> None:  # noqa: ANN401 - argparse names no t
         "--categories", help="all values that may occur: 'city=Graz,Linz'; may be repeated", **listed
     )
     parser.add_argument(
+        "--at-least",
+        help="columns that are never above another one: 'discharged=admitted,operated'; may be repeated",
+        **listed,
+    )
+    parser.add_argument(
         "--id",
         dest="ids",
         help="a column of identifiers: never learned, gets new numbers, or what 'case=H-{:06d}' says; may be "
@@ -135,10 +140,11 @@ def declarations_of(options: argparse.Namespace, table: Source) -> dict[str, Any
             name: _by_column(f"--{name}", getattr(options, name), table)
             for name in ("missing", "bounds", "categories")
         },
+        "at_least": _by_column("--at-least", options.at_least, table, plain=True),
     }
 
 
-def _by_column(option: str, given: list[str], table: Source) -> dict[str, list[Any]]:
+def _by_column(option: str, given: list[str], table: Source, *, plain: bool = False) -> dict[str, list[Any]]:
     """What some options of the form 'column=one,two' say, by column."""
     names, found = set(table.described.columns), dict[str, list[Any]]()
     for text in given:
@@ -150,9 +156,10 @@ def _by_column(option: str, given: list[str], table: Source) -> dict[str, list[A
         name = text[:place]
         series = table.first_values(name) if name in names else None
         # numbers, unless the column holds text; of a column that is not there the declaration is refused
-        plain = series is None or column_kind(series) == "datetime" or category_kind(series) == "text"
+        texts = plain or series is None or column_kind(series) == "datetime"
+        texts = texts or (series is not None and category_kind(series) == "text")
         values = next(csv.reader([text[place + 1 :]], skipinitialspace=True), [])
-        found.setdefault(name, []).extend(values if plain else map(_literal, values))
+        found.setdefault(name, []).extend(values if texts else map(_literal, values))
     return found
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_children", "meta_of_several", "several_tables"]
 
-REFUSED = ("missing", "bounds", "categories", "ids", "ignore", "schema")
+REFUSED = ("at_least", "missing", "bounds", "categories", "ids", "ignore", "schema")
 
 
 def add_children(parser: Any) -> None:  # noqa: ANN401 - argparse names no type for it
@@ -69,7 +69,7 @@ def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str
         return None
     for name in REFUSED:
         if getattr(options, name):
-            option = "--id" if name == "ids" else f"--{name}"
+            option = "--id" if name == "ids" else f"--{name.replace('_', '-')}"
             raise ConfigError(
                 f"{option} is not possible with several tables in a terminal: use Python for it."
             )

@@ -29,7 +29,8 @@ def listed(names: Collection[object]) -> str:
 
 
 def _options() -> dict[str, dict[str, Any]]:
-    return {"bounds": {}, "categories": {}, "decimals": {}, "hierarchy": {}, "id": {}, "missing": {}}
+    names = ("at_least", "bounds", "categories", "decimals", "hierarchy", "id", "missing")
+    return {name: {} for name in names}
 
 
 @dataclass

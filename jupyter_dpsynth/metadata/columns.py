@@ -94,20 +94,20 @@ class ContinuousMeta(ColumnMeta):
 
     `decimals` is the public number of digits after the point (0 for integers), None if to be learned.
     `coded` says that synthetic values have the codes for missing ones again, as in statistical files, where
-    it is measured how often each is there; otherwise they are missing.
+    it is measured how often each is there; otherwise they are missing. `at_least` names columns whose value
+    is publicly never above this one's in a row that has both.
     """
 
     kind: ClassVar[str] = "number"
     bounds: tuple[float, float] | None = None
     decimals: int | None = None
     coded: bool = field(default=False, kw_only=True)
+    at_least: tuple[str, ...] = field(default=(), kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """As of every column; without `coded` if it is not."""
+        """As of every column; without `coded` and `at_least` if nothing is declared."""
         values = super().to_dict()
-        if not self.coded:
-            del values["coded"]
-        return values
+        return {key: value for key, value in values.items() if value or key not in ("coded", "at_least")}
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,19 @@ class DatetimeMeta(ColumnMeta):
     """A column of points in time, dates or durations.
 
     `bounds` are the public first and last value in microseconds (since 1970 for points in time, in
-    local wall time), None if they are to be learned.
+    local wall time), None if they are to be learned. `at_least` names columns whose value is publicly never
+    later than this one's in a row that has both.
     """
 
     kind: ClassVar[str] = "datetime"
     bounds: tuple[int, int] | None = None
     is_duration: bool = False
+    at_least: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As of every column; without `at_least` if nothing is declared."""
+        values = super().to_dict()
+        return {key: value for key, value in values.items() if value or key != "at_least"}
 
     def present(self, series: pd.Series) -> pd.Series:
         """As of every column; midnight stands for all of its day."""
@@ -155,7 +162,7 @@ def column_meta_from_dict(values: Mapping[str, Any]) -> ColumnMeta:
     """Rebuild a column's meta from `ColumnMeta.to_dict`."""
     rest = dict(values)
     cls = KINDS[rest.pop("kind")]
-    for key in ("bounds", "categories", "missing", "prefixes"):
+    for key in ("at_least", "bounds", "categories", "missing", "prefixes"):
         if rest.get(key) is not None:
             rest[key] = tuple(rest[key])
     return cls(**rest)
@@ -184,6 +191,13 @@ class DataFrameMeta:
     def learned(self) -> tuple[ColumnMeta, ...]:
         """The columns that are learned: all but the identifiers."""
         return tuple(column for column in self.columns if not isinstance(column, IdMeta))
+
+    @property
+    def orders(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of columns (low, high) of which the first is declared to be never above the second."""
+        metas = [meta for meta in self.learned if isinstance(meta, ContinuousMeta | DatetimeMeta)]
+        learned = {meta.name for meta in metas}
+        return tuple((low, meta.name) for meta in metas for low in meta.at_least if low in learned)
 
     @property
     def undeclared(self) -> tuple[CategoricalMeta, ...]:

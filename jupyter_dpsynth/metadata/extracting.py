@@ -29,6 +29,7 @@ from jupyter_dpsynth.metadata.hierarchy import declared_prefixes
 from jupyter_dpsynth.metadata.identifiers import checked_look, declared_ids
 from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, identifier_type, kind_of
 from jupyter_dpsynth.metadata.missing import check_apart, declared_missing, missing_moments
+from jupyter_dpsynth.metadata.orders import check_orders, declared_orders
 from jupyter_dpsynth.sources.dtypes import dtype_text, is_kept, zone_of
 from jupyter_dpsynth.sources.missing import holds_missing
 from jupyter_dpsynth.sources.opening import open_source
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["OPTIONS", "MetaExtractor", "column_meta", "gather_declarations"]
 
 # what can be declared of a column
-OPTIONS = ("bounds", "categories", "decimals", "hierarchy", "id", "missing")
+OPTIONS = ("at_least", "bounds", "categories", "decimals", "hierarchy", "id", "missing")
 
 
 class MetaExtractor:
@@ -63,6 +64,7 @@ class MetaExtractor:
         decimals: Mapping[str, int] | None = None,
         missing: Mapping[str, Sequence[Any]] | None = None,
         hierarchy: Mapping[str, str] | None = None,
+        at_least: Mapping[str, str | Sequence[str]] | None = None,
         ids: Sequence[str] | Mapping[str, Any] = (),
         schema: object = None,
         children: None = None,
@@ -78,6 +80,7 @@ class MetaExtractor:
         decimals: Mapping[str, Any] | None = None,
         missing: Mapping[str, Any] | None = None,
         hierarchy: Mapping[str, Any] | None = None,
+        at_least: Mapping[str, Any] | None = None,
         ids: Mapping[str, Any] | None = None,
         schema: Mapping[str, Any] | None = None,
         children: Sequence[Children],
@@ -92,6 +95,7 @@ class MetaExtractor:
         decimals: Mapping[str, Any] | None = None,
         missing: Mapping[str, Any] | None = None,
         hierarchy: Mapping[str, Any] | None = None,
+        at_least: Mapping[str, Any] | None = None,
         ids: Any = (),
         schema: Any = None,
         children: Sequence[Children] | None = None,
@@ -114,6 +118,9 @@ class MetaExtractor:
             hierarchy: Public groups of codes by column, as the lengths of the groups' codes: 'prefix:1,3' for
                 diagnoses such as I21.4, with groups I21 and I. Codes that are too rare to be published come
                 back as their group. A level costs a part of what the column is measured with.
+            at_least: Public orders: by column the name of another one, or several, whose value is never above
+                its own in a row that has both: {'discharged': 'admitted'}. All synthetic rows keep it, and
+                dates in order are learned as the time between them. Rows that break it count as mistakes.
             ids: Columns that identify rows: never learned, numbered anew on output. Or, by column, what new
                 ones look like: a public format such as 'H-{:06d}', or {'realistic': 'name', 'locale':
                 'de_DE'} for what Faker makes (names, addresses, phone numbers, ...).
@@ -139,7 +146,7 @@ class MetaExtractor:
         """
         if children is not None:
             options = {"bounds": bounds, "categories": categories, "decimals": decimals, "missing": missing}
-            options |= {"hierarchy": hierarchy, "ids": ids or None, "schema": schema}
+            options |= {"hierarchy": hierarchy, "at_least": at_least, "ids": ids or None, "schema": schema}
             return _extract_tables(df, children, options)
         source = open_source(df)
         check_column_names(source.described)
@@ -150,10 +157,12 @@ class MetaExtractor:
             decimals=decimals,
             missing=missing,
             hierarchy=hierarchy,
+            at_least=at_least,
             ids=ids,
             schema=schema,
         )
         columns = tuple(column_meta(source, name, declared) for name in source.described.columns)
+        check_orders(columns)
         return DataFrameMeta(columns, source.form, source.codebook)
 
 
@@ -194,6 +203,7 @@ def gather_declarations(
     decimals: Mapping[str, int] | None = None,
     missing: Mapping[str, Sequence[Any]] | None = None,
     hierarchy: Mapping[str, str] | None = None,
+    at_least: Mapping[str, str | Sequence[str]] | None = None,
     ids: Sequence[str] | Mapping[str, Any] = (),
     schema: object = None,
 ) -> dict[str, dict[str, Any]]:
@@ -206,6 +216,7 @@ def gather_declarations(
         decimals: Public digits after the point by column.
         missing: Codes for a missing value by column.
         hierarchy: Public groups of codes by column.
+        at_least: Public orders of columns.
         ids: Columns that identify rows.
         schema: The same as a file or its content, or another library's schema.
 
@@ -222,6 +233,7 @@ def gather_declarations(
         "categories": by_column("categories", categories),
         "decimals": by_column("decimals", decimals),
         "hierarchy": by_column("hierarchy", hierarchy),
+        "at_least": by_column("at_least", at_least),
         "id": declared_ids(ids),
         "missing": by_column("missing", missing),
     }
@@ -285,6 +297,7 @@ def column_meta(source: Source, name: str, declared: Mapping[str, Mapping[str, A
 def _column_meta(
     series: pd.Series,
     *,
+    at_least: str | Sequence[str] | None,
     bounds: Sequence[Any] | None,
     categories: Sequence[Hashable] | None,
     decimals: int | None,
@@ -302,6 +315,7 @@ def _column_meta(
     declared = ("bounds", bounds), ("categories", categories), ("hierarchy", hierarchy), ("id", id)
     given = [option for option, value in declared if value is not None]
     given += ["missing"] * (id is not None and missing is not None)
+    given += ["at_least"] * (at_least is not None and given not in ([], ["bounds"]))
     if len(given) > 1:
         raise MetadataError(f"column {name!r} has both {given[0]} and {given[1]}: declare only one of them.")
     if id is not None:
@@ -323,6 +337,7 @@ def _column_meta(
         return CategoricalMeta(name, dtype, nullable, value_type, known, ordered, missing=codes)
     if decimals is not None and kind != "number":
         raise MetadataError(f"decimals names column {name!r}, which does not contain numbers: remove it.")
+    lower = declared_orders(name, at_least, kind)
     if kind == "category":
         if bounds is not None:
             raise MetadataError(
@@ -340,9 +355,11 @@ def _column_meta(
             decimals = scale
         places = 0 if integer else declared_decimals(name, decimals)
         limits = declared_numbers(name, bounds)
-        return ContinuousMeta(name, dtype, nullable, value_type, limits, places, missing=codes)
+        return ContinuousMeta(
+            name, dtype, nullable, value_type, limits, places, missing=codes, at_least=lower
+        )
     span = declared_times(name, bounds, duration=duration, zone=zone)
-    return DatetimeMeta(name, dtype, nullable, value_type, span, duration, missing=codes)
+    return DatetimeMeta(name, dtype, nullable, value_type, span, duration, missing=codes, at_least=lower)
 
 
 def _in_order(categories: tuple[Hashable, ...], series: pd.Series) -> tuple[Hashable, ...]:

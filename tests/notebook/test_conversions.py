@@ -199,6 +199,26 @@ def test_two_dates_that_few_rows_have_in_the_wrong_order_are_told_with_the_line_
     assert orders(entered=swapped["entered"], left=zoned["left"]) == []  # which cannot be compared
 
 
+def test_dates_in_order_in_all_rows_can_be_declared_so_in_a_cell_in_a_terminal_and_in_the_panel() -> None:
+    df = pd.DataFrame({"entered": ENTERED, "left": LEFT, "n": range(ROWS)})
+    config = HighDimConfig(epsilon=20.0).resolve()
+    (finding,) = [each for each in examine(open_source(df), config) if each.kind == "dates in order"]
+    assert "'entered' and 'left'" in finding.text
+    assert finding.remedy.line == "at_least = {'left': ['entered']}"
+    assert finding.remedy.written(Place(terminal=True)) == "--at-least left=entered"
+    draft = SchemaDraft(open_source(df))
+    draft.declare_orders(finding.remedy.value)
+    assert draft.arguments()["at_least"] == {"left": ["entered"]}
+    assert draft.meta().orders == (("entered", "left"),)
+    assert SchemaDraft(open_source(df), draft.arguments()).arguments() == draft.arguments()
+    draft.set("entered", role="ignore")
+    assert "at_least" not in draft.arguments()
+    told = examine(open_source(df), config, declared={"at_least": {"left": "entered"}})
+    assert not [each for each in told if each.kind == "dates in order"]
+    shuffled = df.assign(left=LEFT.sample(frac=1, random_state=0, ignore_index=True))
+    assert not [each for each in examine(open_source(shuffled), config) if each.kind == "dates in order"]
+
+
 def test_numbers_of_one_range_may_be_in_order_too_and_others_are_not_compared() -> None:
     low = RANDOM.integers(60, 90, ROWS).astype(float)
     high = low + RANDOM.integers(5, 40, ROWS)

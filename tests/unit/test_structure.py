@@ -8,10 +8,10 @@ import pytest
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
 from jupyter_dpsynth.engine.measuring.measure import measure_table
-from jupyter_dpsynth.engine.measuring.orderings import comparable
 from jupyter_dpsynth.engine.model.plan import OF_UNITS
 from jupyter_dpsynth.engine.model.reference import pair_dependence
 from jupyter_dpsynth.engine.sampling.relations import functional_relations
+from jupyter_dpsynth.metadata.orders import comparable
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource

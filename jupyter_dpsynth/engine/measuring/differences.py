@@ -30,7 +30,7 @@ from jupyter_dpsynth.engine.model.reference import to_shares
 from jupyter_dpsynth.metadata.columns import DatetimeMeta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from jupyter_dpsynth.encoding.table import ColumnCodec
     from jupyter_dpsynth.engine.measuring.discovered import Discovered
@@ -99,7 +99,7 @@ def measure_differences(
         return MomentsTable(discovered, Orderings(), Fraction(0), plan.rows / plan.unit_rows)
     report("measuring which dates are close to each other")
     allowance = releases.allowance(SPANS)
-    spans, number = measure_spans(source, columns, units, allowance.part(SPANS_PART))
+    spans, number = measure_spans(source, columns, df_meta.orders, units, allowance.part(SPANS_PART))
     planned, used = planned_differences(df_meta), 0
     found = {column.codec.meta.name: column for column in discovered.columns}
     for span in spans:
@@ -115,11 +115,13 @@ def measure_differences(
     codec = replace(discovered.codec, columns=tuple(column.codec for column in found.values()))
     unused = Fraction(planned - used, planned) if planned else Fraction(0)
     by_name = {column.name: column for column in columns}
-    settled = _settled(codec.columns)
+    settled = _settled(codec.columns, df_meta.orders)
     ordered = [
         (by_name[span.early], by_name[span.late])
         for span in sorted(spans, key=lambda span: (span.early, span.late) in settled)
-        if span.may_be_order and may_be_low(by_name[span.early], by_name[span.late], plan.rows)
+        if span.may_be_order
+        and not span.declared
+        and may_be_low(by_name[span.early], by_name[span.late], plan.rows)
     ]
     orderings = check_orders(source, ordered, units, allowance.part(1 - SPANS_PART), number)
     return MomentsTable(
@@ -137,9 +139,9 @@ def _may_rest_on(found: dict[str, Discovered], target: str, base: str, rows: flo
     return free and _always_there(found[base], rows) and not _rests_on(found, base, target)
 
 
-def _settled(columns: Sequence[ColumnCodec]) -> set[tuple[str, str]]:
-    """Pairs (low, high) whose order follows from differences of which none is negative."""
-    pairs = set()
+def _settled(columns: Sequence[ColumnCodec], declared: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Pairs (low, high) whose order is declared, or follows from differences of which none is negative."""
+    pairs = set(declared)
     for codec in columns:
         if isinstance(codec, DifferenceCodec) and codec.difference.starts[0] >= 0:
             names = codec.base, codec.meta.name
@@ -196,7 +198,8 @@ def _difference(
     made = grow_bins(values, name, resolution, allowance, selection=discovered.selection, bins=plan.bins)
     if not isinstance(made.codec, NumericCodec):
         raise TypeError
-    made = _cut(made, *_reach(late, early, resolution))
+    least, most = _reach(late, early, resolution)
+    made = _cut(made, 0.0 if span.declared else least, most)
     if not isinstance(made.codec, NumericCodec):
         raise TypeError
     widest = AS_WIDE if span.one_sided else NARROWER

@@ -120,7 +120,8 @@ def measure_table(
     reference = reference_from(codec, measured)
     warn_of_others(codec, reference.shares)
     orderings = measure_orderings(source, codec, reference, equal, releases, moments.number)
-    codec = replace(codec, orderings=moments.orderings.kept + orderings.kept)
+    found = moments.orderings.kept + orderings.kept
+    codec = replace(codec, orderings=df_meta.orders + found)
     hidden = moments.orderings.untold + orderings.untold
     untold = [f"whether {ordering_text(low, high)}" for low, high in hidden]
     if lost:

@@ -15,6 +15,7 @@ from jupyter_dpsynth.encoding.numeric import NumericCodec, points_of
 from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, certainty
 from jupyter_dpsynth.engine.model.plan import ORDERINGS
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
+from jupyter_dpsynth.metadata.orders import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,6 @@ __all__ = [
     "MeasuredColumn",
     "Orderings",
     "check_orders",
-    "comparable",
     "is_moment",
     "may_be_low",
     "measure_orderings",
@@ -82,13 +82,6 @@ class MeasuredColumn:
     def name(self) -> str:
         """The column's name."""
         return self.codec.meta.name
-
-
-def comparable(first: ColumnMeta, second: ColumnMeta) -> bool:
-    """Whether the values of two columns can be compared: they have the same kind and dtype."""
-    if not isinstance(first, ContinuousMeta | DatetimeMeta) or type(first) is not type(second):
-        return False
-    return first.dtype == second.dtype != "object"
 
 
 def is_moment(meta: ColumnMeta) -> bool:
@@ -144,7 +137,12 @@ def measure_orderings(
     places = np.argwhere(np.triu(reference.dependence >= ORDERED_DEPENDENCE, 1))
     order = np.argsort(-reference.dependence[tuple(places.T)], kind="stable")
     related = [(i, j) for i, j in places[order].tolist() if i in measured and j in measured]
-    found = (_pair(measured[i], measured[j], reference.rows) for i, j in related)
+    told = {frozenset(pair) for pair in codec.df_meta.orders}
+    found = (
+        _pair(measured[i], measured[j], reference.rows)
+        for i, j in related
+        if frozenset((measured[i].name, measured[j].name)) not in told
+    )
     candidates = list(itertools.islice((pair for pair in found if pair is not None), planned))
     # which pairs these are follows from other noise; each is tested in both directions
     return _tested(source, candidates, units, releases.allowance(ORDERINGS), number, 2 * planned)

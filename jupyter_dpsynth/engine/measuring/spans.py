@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import functools
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_dpsynth.encoding.difference import differences
-from jupyter_dpsynth.engine.measuring.orderings import MeasuredColumn, comparable, is_moment
+from jupyter_dpsynth.engine.measuring.orderings import MeasuredColumn, is_moment
 from jupyter_dpsynth.metadata.columns import DatetimeMeta
+from jupyter_dpsynth.metadata.orders import comparable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -56,6 +57,7 @@ class Span:
         width: How wide the time between them is at most, relative to the narrower column; 1 if that is not
             less, or not known.
         length: How long it is on average, as the place of its class.
+        declared: Whether the early one is declared to be never after the late one.
     """
 
     early: str
@@ -64,11 +66,12 @@ class Span:
     noise: float
     width: float
     length: float
+    declared: bool = False
 
     @property
     def one_sided(self) -> bool:
         """Whether few rows, or none, have them the other way round."""
-        return self.breaks + LIKELY * self.noise <= FEW_BREAKS
+        return self.declared or self.breaks + LIKELY * self.noise <= FEW_BREAKS
 
     @property
     def may_be_order(self) -> bool:
@@ -86,13 +89,18 @@ def _pairs(metas: Sequence[Any]) -> list[tuple[Any, Any]]:
 
 
 def measure_spans(
-    source: Source, columns: Sequence[MeasuredColumn], units: EqualUnits, allowance: Allowance
+    source: Source,
+    columns: Sequence[MeasuredColumn],
+    orders: Collection[tuple[str, str]],
+    units: EqualUnits,
+    allowance: Allowance,
 ) -> tuple[list[Span], float]:
     """What can be seen of each pair of points in time, the closest ones first, and the noisy number of units.
 
     Args:
         source: The private table.
         columns: What is known of the columns of points in time.
+        orders: Pairs of which the first is declared to be never after the second.
         units: How much each row counts.
         allowance: For all pairs.
 
@@ -116,7 +124,11 @@ def measure_spans(
         part = allowance.part(share)
         noisy = units.release(source, classify, list(names), CELLS, part)
         totals.append(float(noisy.sum()))
-        spans.append(_span(names, noisy, part.noise))
+        declared = next((pair for pair in (names, names[::-1]) if pair in orders), None)
+        span = _span(names, noisy, part.noise)
+        if declared is not None:
+            span = replace(span, early=declared[0], late=declared[1], declared=True)
+        spans.append(span)
     spans.sort(key=lambda span: span.length)
     return spans, float(np.mean(totals)) if totals else 0.0
 

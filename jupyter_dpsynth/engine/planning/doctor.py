@@ -19,7 +19,7 @@ from jupyter_dpsynth.engine.model.plan import VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.columns import ExaminedColumn
 from jupyter_dpsynth.engine.planning.findings import BANNER, Finding, Place, Remedy, amount
 from jupyter_dpsynth.engine.planning.forecast import rarest_published
-from jupyter_dpsynth.engine.planning.pairs import dates_of_persons, orders_nearly_kept
+from jupyter_dpsynth.engine.planning.pairs import dates_of_persons, orders_kept, orders_nearly_kept
 from jupyter_dpsynth.engine.planning.plan import least_rows, plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError, shielded
 from jupyter_dpsynth.metadata.columns import (
@@ -116,7 +116,12 @@ def _examine(
         for finding in column.findings(threshold, names_persons=column.name in persons)
     ]
     identifiers = {each.column for each in single if each.kind in {"identifier", "several rows"}}
-    found += [*_table_findings(rows, config, columns, identifiers), *single, *orders_nearly_kept(columns)]
+    found += [
+        *_table_findings(rows, config, columns, identifiers),
+        *single,
+        *orders_nearly_kept(columns),
+        *orders_kept(columns),
+    ]
     if not any(finding.kind == "few rows" for finding in found):
         found += _many_columns(plan)
     if len(df) < rows:

@@ -31,7 +31,7 @@ BANNER = (
     "For the owner's eyes only: computed from the original rows, and not covered by epsilon. Clear this "
     "output before you pass the notebook on."
 )
-DECLARED = ("missing", "ids", "ignore")
+DECLARED = ("missing", "at_least", "ids", "ignore")
 SIGNS = {"stop": ("✗", "must change"), "care": ("⚠", "look at this"), "hint": ("•", "hint")}
 NOTHING = "Nothing was found that would spoil a run."
 CONVERSIONS = "All conversions together, to paste into a cell; then check again:"
@@ -87,7 +87,7 @@ class Remedy:
             'order' for two columns in order, 'categories' for public levels, or 'text' for a column of a
             file that is to stay text.
         value: A column's name, codes for a missing value by column, the parameter's value, a `Conversion`,
-            or two columns, the lower one first.
+            two columns, the lower one first, or of 'at_least' by column those that are never above it.
     """
 
     name: str
@@ -135,9 +135,9 @@ class Remedy:
             return ""
         if self.name == "order":
             return f"--order {shlex.quote(' <= '.join(self.value))}"
-        if self.name == "missing":
+        if self.name in ("missing", "at_least"):
             pairs = [f"{name}={','.join(map(_item, codes))}" for name, codes in self.value.items()]
-            return " ".join(f"--missing {shlex.quote(pair)}" for pair in pairs)
+            return " ".join(f"--{self.name.replace('_', '-')} {shlex.quote(pair)}" for pair in pairs)
         option = {"ids": "id"}.get(self.name, self.name).replace("_", "-")
         if option in {"id", "ignore"}:
             return " ".join(f"--{option} {shlex.quote(str(name))}" for name in self.columns)
@@ -271,5 +271,9 @@ def blocks(findings: Sequence[Finding], place: Place = NOTEBOOK) -> dict[str, li
         key: [name for each in declared if each.name == key for name in each.columns]
         for key in ("ids", "ignore")
     }
-    lines = [f"{key} = {value!r}" for key, value in (("missing", codes), *columns.items()) if value]
+    orders_of = {
+        name: lows for each in declared if each.name == "at_least" for name, lows in each.value.items()
+    }
+    named = ("missing", codes), ("at_least", orders_of), *columns.items()
+    lines = [f"{key} = {value!r}" for key, value in named if value]
     return found | ({DECLARATIONS: lines} if len(declared) > 1 else {})

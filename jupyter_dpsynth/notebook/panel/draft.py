@@ -17,6 +17,7 @@ from jupyter_dpsynth.metadata.columns import (
     check_column_names,
 )
 from jupyter_dpsynth.metadata.extracting import OPTIONS, column_meta, gather_declarations
+from jupyter_dpsynth.metadata.orders import check_orders, declared_orders
 from jupyter_dpsynth.sources.forms import PANDAS
 from jupyter_dpsynth.sources.opening import known_columns
 
@@ -113,6 +114,7 @@ class SchemaDraft:
         self._source, self._rows = source, 0
         self.partitioned, self.copied = source.partitioned, source.copied
         self._looks: dict[str, Any] = {}  # of new identifiers
+        self._orders: dict[str, tuple[str, ...]] = {}  # by column those that are never above it
         self._observers: list[Callable[[str], None]] = []
         given = dict(declared or {})
         ignored = known_columns(source, given.pop("ignore", ()), "ignore")
@@ -128,6 +130,9 @@ class SchemaDraft:
         column = self.columns[name]
         if key == "id":
             self._looks[name] = value
+        if key == "at_least":
+            self._orders[name] = declared_orders(name, value, column.kind)
+            return
         if column.kind == "category" and key in ("bounds", "categories"):
             # the field shows text, which does not tell what is wrong
             column_meta(self._source, name, {key: {name: value}})
@@ -155,6 +160,18 @@ class SchemaDraft:
             column = self.columns[name]
             typed = [column.missing] * bool(column.missing.strip())
             self.set(name, missing=", ".join([*typed, _domain_text(values, texts=column.texts)]))
+
+    def declare_orders(self, orders: Mapping[str, Sequence[str]]) -> None:
+        """Add public orders.
+
+        Args:
+            orders: By column those that are never above it.
+        """
+        for name, lows in orders.items():
+            self._orders[name] = tuple(dict.fromkeys((*self._orders.get(name, ()), *lows)))
+            self._check(name)
+            for callback in self._observers:
+                callback(name)
 
     def declare_levels(self, name: str) -> None:
         """Declare the levels of a `category` column, as its owner states that they are public."""
@@ -272,6 +289,9 @@ class SchemaDraft:
                 continue
             if draft.domain.strip() and not (draft.fixed and draft.kind == "category"):
                 found[draft.option][draft.name] = _parse_items(draft, draft.domain)
+            lower = [low for low in self._orders.get(draft.name, ()) if low not in self.ignored]
+            if lower and draft.kind != "category":
+                found["at_least"][draft.name] = lower
             if draft.missing.strip():
                 found["missing"][draft.name] = _parse_items(draft, draft.missing)
             if draft.decimals.strip() and draft.kind == "number" and not draft.fixed:
@@ -289,6 +309,7 @@ class SchemaDraft:
             raise ConfigError("all columns are left out: there is nothing to learn.")
         declared = self._declared(self._kept)
         columns = tuple(column_meta(self._source, draft.name, declared) for draft in self._kept)
+        check_orders(columns)
         return DataFrameMeta(columns, self._source.form, self._source.codebook)
 
     def lines(self) -> list[str]:
