@@ -163,11 +163,12 @@ def measure_events(
     allowance = releases.allowance(MARGINALS, 1 / whole)
     noise = cap * allowance.noise
     counts, shares = [], []
+    sure = certainty(sum(len(each.optional_cells) for each in codec.columns))
     for column, each in enumerate(codec.columns):
         found = cap * measure_shares(codes[:, column], events.person, each.size, cap, allowance)
         variance = np.full(each.size, noise**2)
         share, optional = to_shares(found, LEAST_COUNT), list(each.optional_cells)
-        drop_absent_cells(optional, share, found, variance)
+        drop_absent_cells(optional, share, found, variance, sure)
         if column == 0 and children.order is not None:  # a gap is not missing where it counts
             found[optional], share[optional] = 0.0, 0.0
             share /= share.sum()

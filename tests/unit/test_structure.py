@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
-from jupyter_dpsynth.engine.measuring.measure import measure_table
+from jupyter_dpsynth.engine.measuring.measure import drop_absent_cells, measure_table
+from jupyter_dpsynth.engine.model.evidence import FALSE_RELATIONS, certainty
 from jupyter_dpsynth.engine.model.plan import OF_UNITS
 from jupyter_dpsynth.engine.model.reference import pair_dependence
 from jupyter_dpsynth.engine.sampling.relations import functional_relations
@@ -155,6 +156,50 @@ def test_an_order_that_would_move_measured_shares_is_ruled_out_for_free(noise):
         low=lambda df: (df["high"] + 3).clip(0, 99)
     )  # the reverse order holds in most rows
     assert ("low", "high") not in orderings_of(df, noise, 0)[0]
+
+
+def with_holes(share, seed, rows=20_000):
+    random = np.random.default_rng(seed)
+    x = pd.Series(random.integers(0, 50, rows).astype(float)).mask(random.random(rows) < share)
+    return pd.DataFrame({"x": x, "whole": random.integers(0, 9, rows)})
+
+
+@pytest.mark.parametrize(
+    ("share", "noise", "imposed", "told"),
+    [
+        (0.0, 30.0, True, True),
+        (0.0, 400.0, False, False),
+        (0.01, 400.0, False, False),
+        (0.06, 30.0, False, True),
+    ],
+)
+def test_values_are_never_missing_where_that_is_sure_and_what_noise_hides_is_told(
+    share, noise, imposed, told
+):
+    for seed in range(3):
+        df = with_holes(share, seed)
+        meta = MetaExtractor.extract(df, bounds={"x": (0, 99), "whole": (0, 9)}, decimals={"x": 0})
+        releases = releases_of(
+            plan_of_noise(meta, len(df), histograms=noise), NoiseSource(test_only_seed=seed)
+        )
+        plan = plan_of_noise(meta, len(df), histograms=noise)
+        found = measure_table(FrameSource(df), meta, plan, releases, lambda _: None)
+        assert found.imposed == (("no value of 'x' is missing or 'other'",) if imposed else ())
+        assert ("whether rare rows of 'x' are missing or 'other': none are made" not in found.untold) == told
+        assert (found.reference.shares[0][-1] > 0) == (share > 0 and told)
+
+
+def test_complete_columns_seem_to_have_missing_values_in_few_of_all_tables():
+    random, columns, tables, invented = np.random.default_rng(0), 20, 4_000, 0
+    sure = certainty(columns)
+    for _ in range(tables):
+        noise = random.normal(0, 50.0, columns)
+        missing = [
+            drop_absent_cells([1], np.array([0.9, 0.1]), np.array([5000.0, each]), np.full(2, 50.0**2), sure)
+            for each in noise
+        ]
+        invented += not all(dropped[1] for dropped in missing)
+    assert invented / tables == pytest.approx(FALSE_RELATIONS, abs=0.0035)
 
 
 def function_of(broken, seed, rows=30_000):

@@ -79,6 +79,7 @@ class TrainingTask:
         reserved: Epsilon (None for a test-only seed) and delta.
         seed: Fixes the post-processing of the model, so that all workers end with the same.
         untold: What the noise of the measurements hides, in words.
+        imposed: What all synthetic rows have in common beside orders and functions, in words.
         released: How many steps may have been made already.
         state: The optimizer's vectors, float32 `[F + D]` by name; empty before the first step.
         losses: Noisy mean loss of each completed step whose result is known, `[k]`.
@@ -99,6 +100,7 @@ class TrainingTask:
     state: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     losses: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     untold: tuple[str, ...] = ()
+    imposed: tuple[str, ...] = ()
     derived: tuple[Derived, ...] | None = None
     tape: Tape | None = None
     scale: NDArray[np.float64] | None = None
@@ -171,6 +173,7 @@ class TrainingTask:
             "updates": len(self.losses),
             "started": bool(self.state),
             "untold": list(self.untold),
+            "imposed": list(self.imposed),
         }
         if self.scale is not None:
             places = np.argwhere(self.scale)
@@ -241,6 +244,7 @@ class TrainingTask:
             losses=arrays["losses"].astype(np.float64),
             state={name: arrays[name].astype(np.float32) for name in VECTORS if name in arrays},
             untold=tuple(document.get("untold", ())),
+            imposed=tuple(document.get("imposed", ())),
             tape=Tape.from_parts(document["tape"], arrays) if "tape" in document else None,
         )
 

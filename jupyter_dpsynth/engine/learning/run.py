@@ -279,6 +279,7 @@ def _task_of(measured: MeasuredTable, plan: RunPlan, entry: LedgerEntry) -> Trai
         reserved=entry.reserved or (None, plan.delta),
         seed=secrets.randbits(SEED_BITS),
         untold=measured.untold,
+        imposed=measured.imposed,
         # other processes that take part, or go on, must not come to another choice by a last digit
         scale=None if plan.parents is None else layout.scale,
     )
@@ -291,6 +292,7 @@ def _finish(task: TrainingTask, fitted: FittedModel, participants: Participants)
     names = task.codec.names
     imposed = [ordering_text(low, high) for low, high in task.codec.orderings]
     imposed += [function_text(names[a], names[b]) for a, b in functions.kept]
+    imposed += task.imposed
     untold = [*task.untold, *(f"whether {function_text(names[a], names[b])}" for a, b in functions.untold)]
     together = [
         interaction_text([names[source] for source in feature.sources], names[feature.target])

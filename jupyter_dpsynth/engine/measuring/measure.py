@@ -14,13 +14,18 @@ from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.marginals import measure_one_way, measure_pairs, measure_tables
 from jupyter_dpsynth.engine.measuring.orderings import measure_orderings
 from jupyter_dpsynth.engine.measuring.warnings import (
-    NOTHING_SEEN,
     warn_of_lost_columns,
     warn_of_moved_rows,
     warn_of_others,
 )
 from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
-from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, ordering_text, several
+from jupyter_dpsynth.engine.model.evidence import (
+    RARE_BREAKS,
+    certainty,
+    complete_text,
+    ordering_text,
+    several,
+)
 from jupyter_dpsynth.engine.model.plan import DIFFERENCES, MARGINALS, RARE_CATEGORIES, ROW_COUNT
 from jupyter_dpsynth.engine.model.reference import reference_from, to_shares
 
@@ -52,6 +57,7 @@ class MeasuredTable:
         codes: Codes of all rows, `[n, m]`: private.
         counts: Noisy count of each cell, `[cells]` for each column.
         untold: What the noise hides, in words.
+        imposed: What all synthetic rows have in common beside orders, in words.
     """
 
     codec: TableCodec
@@ -59,6 +65,7 @@ class MeasuredTable:
     codes: NDArray[np.integer[Any]]
     counts: list[NDArray[np.float64]]
     untold: tuple[str, ...] = ()
+    imposed: tuple[str, ...] = ()
 
 
 def measure_table(
@@ -99,11 +106,14 @@ def measure_table(
     shares = [to_shares(count, LEAST_COUNT) for count in counts]
     report("measuring pairs of columns")
     dependence, dependence_noise = measure_pairs(table.codes, codec.sizes, shares, plan.rows, releases)
-    lost = []
+    sure = certainty(sum(len(column.optional_cells) for column in codec.columns))
+    complete: list[str] = []
+    lost: list[str] = []
     for column, share, count, variance in zip(codec.columns, shares, counts, variances, strict=True):
-        dropped = drop_absent_cells(list(column.optional_cells), share, count, variance)
-        if (dropped * np.sqrt(variance)).max() * NOTHING_SEEN > RARE_BREAKS * plan.rows:
-            lost.append(column.meta.name)
+        dropped = drop_absent_cells(list(column.optional_cells), share, count, variance, sure)
+        if dropped.any():
+            most = float((count + sure * np.sqrt(variance))[dropped].max())
+            (complete if most <= RARE_BREAKS * plan.rows else lost).append(column.meta.name)
     measured = {
         "shares": shares,
         "noise": [np.sqrt(variance) / plan.rows for variance in variances],
@@ -129,7 +139,8 @@ def measure_table(
     if discovered.rounded:
         names = several(discovered.rounded)
         untold.append(f"whether rare rows of {names} have finer values: they are rounded")
-    return MeasuredTable(codec, reference, table.codes, counts, tuple(untold))
+    imposed = (complete_text(complete),) if complete else ()
+    return MeasuredTable(codec, reference, table.codes, counts, tuple(untold), imposed)
 
 
 def _marginal_allowance(
@@ -157,13 +168,23 @@ def drop_absent_cells(
     share: NDArray[np.float64],
     count: NDArray[np.float64],
     variance: NDArray[np.float64],
+    sure: float,
 ) -> NDArray[np.bool_]:
     """Set, in place, the shares of optional cells to zero that do not stand out of the noise.
+
+    Otherwise complete columns would have missing values. Where noise hides more than few rows, that is told.
+
+    Args:
+        cells: The optional cells: missing, and 'other'.
+        share: Share of each cell, `[cells]`.
+        count: Noisy count of each.
+        variance: Variance of its noise.
+        sure: By how many standard deviations a cell must stand out: `certainty` of all tests of this kind.
 
     Returns:
         Which cells these are, `[cells]`.
     """
-    absent = count[cells] < NOTHING_SEEN * np.sqrt(variance[cells])
+    absent = count[cells] < sure * np.sqrt(variance[cells])
     dropped = np.zeros(len(share), dtype=bool)
     dropped[np.array(cells, dtype=int)[absent]] = True
     share[dropped] = 0.0

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["RARE_BREAKS", "certainty", "function_text", "interaction_text", "ordering_text", "several"]
+__all__ = [
+    "RARE_BREAKS",
+    "certainty",
+    "complete_text",
+    "function_text",
+    "interaction_text",
+    "ordering_text",
+    "several",
+]
 
 RARE_BREAKS = 0.02  # of the rows: what fewer rows break may be imposed
 FALSE_RELATIONS = 0.005  # of all tables, for each kind: one is imposed that more rows break
@@ -40,6 +48,15 @@ def ordering_text(low: str, high: str) -> str:
 def function_text(source: str, target: str) -> str:
     """A function in words."""
     return f"{_short(source)} determines {_short(target)}"
+
+
+def complete_text(names: Iterable[str]) -> str:
+    """Columns of which no synthetic row lacks the value, in words.
+
+    >>> complete_text(["age", "sex"])
+    "no value of 'age', 'sex' is missing or 'other'"
+    """
+    return f"no value of {several(names)} is missing or 'other'"
 
 
 def interaction_text(sources: Iterable[str], target: str) -> str:
