@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from markupsafe import Markup
 
-from jupyter_dpsynth.display.html import preformatted
+from jupyter_dpsynth.display.html import note, preformatted
 from jupyter_dpsynth.errors import DPSynthError, shielded
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ __all__ = [
     "representations",
     "say",
     "style_widget",
+    "tell",
 ]
 
 #: How things are shown: widgets and HTML, HTML that is replaced, or lines of text.
@@ -80,6 +81,11 @@ def detect_front_end(shell: InteractiveShell | None) -> FrontEnd:
 def say(text: str) -> None:
     """Write a line for the user into the cell's output."""
     sys.stdout.write(text + "\n")
+
+
+def tell(words: str) -> None:
+    """Show sentences, whose lines Jupyter would break inside of words and figures if they were printed."""
+    publish(mime_bundle(words, note(words, 13)))
 
 
 def ask(question: str) -> str | None:

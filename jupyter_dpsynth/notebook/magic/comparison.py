@@ -15,7 +15,7 @@ from jupyter_dpsynth.notebook.magic.namespace import (
 )
 from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, reading_of
 from jupyter_dpsynth.notebook.magic.synthesis import current_synthesizer
-from jupyter_dpsynth.notebook.output import Working, mime_bundle, publish, representations, say
+from jupyter_dpsynth.notebook.output import Working, mime_bundle, publish, representations, say, tell
 from jupyter_dpsynth.sources.opening import is_table
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def evaluate(session: Session, parsed: ParsedLine) -> None:
             target=None if target is None else expand(target, namespace, "--target"),
             dataset=dataset,
             label=label,
-            tell=say,
+            tell=tell,
             **answers_of(parsed),
             synthetic="synthetic" in parsed.options,
         )

@@ -8,7 +8,7 @@ from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.notebook.magic.namespace import expand, find_table, read_value, variable_name
 from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, reading_of
 from jupyter_dpsynth.notebook.magic.synthesis import current_synthesizer
-from jupyter_dpsynth.notebook.output import mime_bundle, publish, say
+from jupyter_dpsynth.notebook.output import mime_bundle, publish, tell
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.inference.results import Estimates
@@ -50,7 +50,7 @@ def ask(session: Session, parsed: ParsedLine) -> None:
         _level(session, parsed),
         dataset=dataset,
         label=label,
-        tell=say,
+        tell=tell,
         **answers_of(parsed),
     )
     _show(session, parsed, answer)
