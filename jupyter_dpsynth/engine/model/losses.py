@@ -237,7 +237,8 @@ def advice_on_values(codec: CategoryCodec) -> str:
     if not codec.published:
         return (
             "if the values are dates written as text, convert them (pandas.to_datetime); otherwise group "
-            "rare values, declare the categories if they are public, or leave the column out (ignore)"
+            "rare values, declare the categories if they are public, use a larger epsilon, or leave the "
+            "column out (ignore)"
         )
     if not texts:
         return "convert amounts to numbers (df[{0!r}].astype(float)), and group other values"
@@ -248,7 +249,10 @@ def advice_on_values(codec: CategoryCodec) -> str:
             "if they are codes whose first characters are their groups, declare these "
             "(hierarchy = {{{0!r}: 'prefix:1,3'}}); or use a larger epsilon, or leave the column out (ignore)"
         )
-    return "group rare values, declare the categories if they are public, or leave the column out (ignore)"
+    return (
+        "group rare values, declare the categories if they are public, use a larger epsilon, or leave the "
+        "column out (ignore)"
+    )
 
 
 def _helps(codec: ColumnCodec, lost: Sequence[LostRows], noise: float, interval: float) -> tuple[str, ...]:
