@@ -16,7 +16,6 @@ import pandas as pd
 from jupyter_dpsynth.encoding.building import build_series
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, column_meta_from_dict
-from jupyter_dpsynth.metadata.hierarchy import groups_of
 from jupyter_dpsynth.sources.objects import as_text, key_of
 from jupyter_dpsynth.sources.values import factorize
 
@@ -81,10 +80,8 @@ class CategoryCodec:
 
     @property
     def groups(self) -> tuple[int, ...]:
-        """Cells that may hold longer codes than their own, because it is as long as those of groups."""
-        prefixes = self.meta.prefixes
-        lengths = [len(value) if isinstance(value, str) else 0 for value in self.published]
-        return tuple(cell for cell, length in enumerate(lengths) if length in prefixes)
+        """Cells that may hold other codes than their own, because it is that of a group."""
+        return tuple(cell for cell, value in enumerate(self.published) if self.meta.is_group(value))
 
     @property
     def moved_into(self) -> tuple[int, ...]:
@@ -129,7 +126,7 @@ class CategoryCodec:
         """The cell of a value: its own, that of its narrowest group that has one, or that of unknown ones."""
         if value in index:
             return index[value]
-        for name in groups_of(value, self.meta.prefixes):
+        for name in self.meta.groups_of(value):
             if name in index:
                 return of_groups.get(index[name], index[name])
         return unknown

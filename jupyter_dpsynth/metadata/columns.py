@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shown
+from jupyter_dpsynth.metadata.hierarchy import Tree, prefixes_of
 from jupyter_dpsynth.sources.base import Source
 from jupyter_dpsynth.sources.codebook import NO_CODEBOOK, Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_text
@@ -72,20 +73,54 @@ class CategoricalMeta(ColumnMeta):
     """A categorical column; `categories` are the declared ones, None if they are to be measured.
 
     `prefixes` are the public lengths of the codes of groups, increasing: with (1, 3) the groups of 'I21.4'
-    are 'I' and 'I21'. Codes that are too rare to be published become the narrowest group that is not.
+    are 'I' and 'I21'; `tree` says the same of codes whose groups have other names. Codes that are too rare to
+    be published become the narrowest group that is not.
     """
 
     kind: ClassVar[str] = "category"
     categories: tuple[Hashable, ...] | None = None
     ordered: bool = False
     prefixes: tuple[int, ...] = field(default=(), kw_only=True)
+    tree: Tree | None = field(default=None, kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """As of every column; without `prefixes` if there are none."""
+        """As of every column; without groups if there are none."""
         values = super().to_dict()
-        if not self.prefixes:
-            del values["prefixes"]
-        return values
+        groups = {"prefixes": values.pop("prefixes"), "tree": values.pop("tree")}
+        if groups["tree"] is not None:
+            groups["tree"] = dict(groups["tree"].pairs)
+        return {**values, **{key: value for key, value in groups.items() if value}}
+
+    @property
+    def levels(self) -> int:
+        """How many levels of groups its codes have."""
+        return len(self.prefixes) if self.tree is None else self.tree.levels
+
+    def groups_of(self, value: object) -> tuple[str, ...]:
+        """The groups that a code belongs to, the narrowest first."""
+        if self.tree is not None:
+            return self.tree.above(value) if isinstance(value, str) else ()
+        return prefixes_of(value, self.prefixes)
+
+    def group_at(self, value: object, level: int) -> object:
+        """The group of a code at a level, 1 for the widest; a code that is as wide itself stays.
+
+        Args:
+            value: The code.
+            level: 1 to `levels`.
+        """
+        if not isinstance(value, str):
+            return value
+        if self.tree is None:
+            return value[: self.prefixes[level - 1]]
+        above = self.tree.above(value)
+        return above[len(above) - level] if level <= len(above) else value
+
+    def is_group(self, value: object) -> bool:
+        """Whether other codes may belong to a code."""
+        if not isinstance(value, str):
+            return False
+        return len(value) in self.prefixes if self.tree is None else value in self.tree.groups
 
 
 @dataclass(frozen=True)
@@ -165,6 +200,8 @@ def column_meta_from_dict(values: Mapping[str, Any]) -> ColumnMeta:
     for key in ("at_least", "bounds", "categories", "missing", "prefixes"):
         if rest.get(key) is not None:
             rest[key] = tuple(rest[key])
+    if rest.get("tree") is not None:
+        rest["tree"] = Tree(tuple(sorted(rest["tree"].items())))
     return cls(**rest)
 
 

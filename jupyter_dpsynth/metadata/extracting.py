@@ -25,7 +25,7 @@ from jupyter_dpsynth.metadata.declarations import (
     declared_times,
     read_schema,
 )
-from jupyter_dpsynth.metadata.hierarchy import declared_prefixes
+from jupyter_dpsynth.metadata.hierarchy import declared_prefixes, declared_tree
 from jupyter_dpsynth.metadata.identifiers import checked_look, declared_ids
 from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, identifier_type, kind_of
 from jupyter_dpsynth.metadata.missing import check_apart, declared_missing, missing_moments
@@ -63,7 +63,7 @@ class MetaExtractor:
         categories: Mapping[str, Sequence[Hashable]] | None = None,
         decimals: Mapping[str, int] | None = None,
         missing: Mapping[str, Sequence[Any]] | None = None,
-        hierarchy: Mapping[str, str] | None = None,
+        hierarchy: Mapping[str, Any] | None = None,
         at_least: Mapping[str, str | Sequence[str]] | None = None,
         ids: Sequence[str] | Mapping[str, Any] = (),
         schema: object = None,
@@ -116,8 +116,9 @@ class MetaExtractor:
                 all of it. They are learned as missing. In the synthetic table they are missing, too: numpy's
                 whole numbers and truth values, which cannot hold that, become pandas' nullable ones.
             hierarchy: Public groups of codes by column, as the lengths of the groups' codes: 'prefix:1,3' for
-                diagnoses such as I21.4, with groups I21 and I. Codes that are too rare to be published come
-                back as their group. A level costs a part of what the column is measured with.
+                diagnoses such as I21.4, with groups I21 and I. Or a tree, as a dict from each code to its
+                group or as a CSV file of such pairs ('tree.csv'). Codes that are too rare to be published
+                come back as their group. A level costs a part of what the column is measured with.
             at_least: Public orders: by column the name of another one, or several, whose value is never above
                 its own in a row that has both: {'discharged': 'admitted'}. All synthetic rows keep it, and
                 dates in order are learned as the time between them. Rows that break it count as mistakes.
@@ -202,7 +203,7 @@ def gather_declarations(
     categories: Mapping[str, Sequence[Hashable]] | None = None,
     decimals: Mapping[str, int] | None = None,
     missing: Mapping[str, Sequence[Any]] | None = None,
-    hierarchy: Mapping[str, str] | None = None,
+    hierarchy: Mapping[str, Any] | None = None,
     at_least: Mapping[str, str | Sequence[str]] | None = None,
     ids: Sequence[str] | Mapping[str, Any] = (),
     schema: object = None,
@@ -301,7 +302,7 @@ def _column_meta(
     bounds: Sequence[Any] | None,
     categories: Sequence[Hashable] | None,
     decimals: int | None,
-    hierarchy: str | None,
+    hierarchy: object,
     id: Any,  # noqa: A002, ANN401 - the schema file's own word; True, or what new ones look like
     missing: Sequence[Any] | None,
 ) -> ColumnMeta:
@@ -326,9 +327,10 @@ def _column_meta(
     zone = zone_of(series.dtype, value_type)
     codes = _codes_for_missing(series, kind, missing, duration=duration, zone=zone)
     if hierarchy is not None:
-        groups = declared_prefixes(name, hierarchy, category_kind(series))
+        tree = declared_tree(name, hierarchy, category_kind(series))
+        lengths = () if tree else declared_prefixes(name, hierarchy, category_kind(series))
         return CategoricalMeta(
-            name, dtype, nullable, value_type, None, ordered, missing=codes, prefixes=groups
+            name, dtype, nullable, value_type, None, ordered, missing=codes, prefixes=lengths, tree=tree
         )
     if categories is not None:
         known = declared_categories(name, categories, category_kind(series), series.dtype)

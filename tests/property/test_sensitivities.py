@@ -342,26 +342,35 @@ def test_a_code_that_counts_as_missing_without_a_code_too_would_be_found():
         assert_one_missing_value_changes_one_cell(-9.0, 0)
 
 
-def assert_one_code_changes_one_cell_of_each_level(code, seed):
+def assert_one_code_changes_one_cell_of_each_level(code, seed, rule="prefix:1,3"):
     generator = np.random.default_rng(seed)
     codes = [f"{letter}{number:02d}.{end}" for letter in "AB" for number in range(9) for end in range(9)]
     base = pd.DataFrame({"icd": generator.choice(codes, 800), "other": generator.choice(list("xy"), 800)})
     row = pd.DataFrame({"icd": [code], "other": ["x"]}).astype(base.dtypes)
-    meta = MetaExtractor.extract(base, hierarchy={"icd": "prefix:1,3"})
+    rule = (
+        {code: code[:3] for code in codes} | {f"B{n:02d}": "odd" for n in range(9)}
+        if rule == "tree"
+        else rule
+    )
+    meta = MetaExtractor.extract(base, hierarchy={"icd": rule})
     plan = plan_run(HighDimConfig(epsilon=20.0, delta=1e-4).resolve(), meta, 800.0, "quick")
     assert_one_cell_is_changed(base, row, meta, plan, seed)
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.sampled_from(["A01.1", "A01", "A", "", "Z99.9", "B", None]), st.integers(0, 10_000))
-def test_one_odd_code_changes_one_cell_of_each_level(code, seed):
-    assert_one_code_changes_one_cell_of_each_level(code, seed)
+@given(
+    st.sampled_from(["A01.1", "A01", "A", "", "Z99.9", "B01", "odd", None]),
+    st.integers(0, 10_000),
+    st.sampled_from(["prefix:1,3", "tree"]),
+)
+def test_one_odd_code_changes_one_cell_of_each_level(code, seed, rule):
+    assert_one_code_changes_one_cell_of_each_level(code, seed, rule)
 
 
 def test_a_code_that_counts_in_two_groups_of_a_level_would_be_found():
-    def twice(df, meta, key, letters=0):
-        counted = counts_of(df, meta, key, letters)
-        return replace(counted, counts=counted.counts * 2) if letters else counted
+    def twice(df, meta, key, level=0):
+        counted = counts_of(df, meta, key, level)
+        return replace(counted, counts=counted.counts * 2) if level else counted
 
     counts_of = categories._count_values
     with mock.patch.object(categories, "_count_values", twice), pytest.raises(AssertionError):

@@ -11,6 +11,7 @@ from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import MetadataError
 from jupyter_dpsynth.evaluation.cells import cells_of
+from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.opening import open_source
@@ -129,7 +130,7 @@ def test_no_row_decides_how_a_value_that_is_no_code_is_written():
     values = pd.DataFrame({"icd": pd.Series([True, 1, "A00.1", "A00.2", 1.0], dtype=object)})
     meta = MetaExtractor.extract(diagnoses(50), hierarchy=RULE)["icd"]
     for df in (values, values.iloc[1:].reset_index(drop=True)):
-        codes, groups = _factorized(df, meta, 3)
+        codes, groups = _factorized(df, meta, 2)
         assert [repr(groups[code]) for code in codes] == [repr(v) for v in [True, 1, "A00", "A00", 1.0]][
             -len(df) :
         ]
@@ -182,3 +183,71 @@ def test_a_large_group_counts_as_a_difference_where_the_codes_are_longer(grouped
     assert abs(shares[0][longer[0]] - (codes == longer[0]).mean()) < 0.05
     assert (codes == longer[0]).mean() > 0.3
     assert not (cells.encode_apart(many.synthesize(500, seed=0))[:, 0] == longer[0]).any()
+
+
+SECTIONS = {"A": range(1, 4), "C": range(10, 34), "J": range(58, 64)}
+TREE = {f"{number:02d}": section for section, numbers in SECTIONS.items() for number in numbers}
+
+
+def industries(rows=ROWS, seed=0):
+    """Classes of industries: their first digits are divisions, and sections have letters of their own."""
+    random = np.random.default_rng(seed)
+    division = random.choice(sorted(TREE), rows)
+    code = np.char.add(np.char.add(division, "."), np.char.zfill(random.integers(0, 60, rows).astype(str), 2))
+    return pd.DataFrame({"nace": code, "a": random.choice(list("xyz"), rows)})
+
+
+def tree_of(df):
+    return TREE | {code: code[:2] for code in df["nace"].unique()}
+
+
+def test_a_tree_gives_groups_whose_names_are_no_first_characters():
+    df = industries()
+    tree = tree_of(df)
+    assert MetaExtractor.extract(df, hierarchy={"nace": tree})["nace"].levels == 2
+    codec = codec_of(df, {"nace": tree}).codec
+    made = codec.decode(codec.encode(df["nace"]), np.random.default_rng(0))
+    for real, own in zip(df["nace"], made, strict=True):
+        assert own in {real, real[:2], TREE[real[:2]]}
+    assert set(TREE) & set(codec.published)
+    noisier = codec_of(df, {"nace": tree}, epsilon=0.1).codec
+    assert "C" in noisier.published
+    made = noisier.decode(noisier.encode(df["nace"]), np.random.default_rng(0))
+    assert (made == "other").mean() < 0.3
+    assert CategoryCodec.from_dict(codec.to_dict()).to_dict() == codec.to_dict()
+
+
+def test_a_tree_may_be_a_file_and_travels_with_the_model(tmp_path):
+    df = industries(3000)
+    pairs = "".join(f"{child};{parent};text\n" for child, parent in tree_of(df).items())
+    (tmp_path / "tree.csv").write_text(f"code;group;title\n{pairs}J;;top\n")
+    rule = {"nace": str(tmp_path / "tree.csv")}
+    meta = MetaExtractor.extract(df, hierarchy=rule)
+    assert meta == MetaExtractor.extract(df, hierarchy={"nace": tree_of(df)})
+    draft = SchemaDraft(open_source(df), {"hierarchy": rule})
+    assert draft.arguments()["hierarchy"] == rule
+    assert draft.meta() == meta
+    draft.set("nace", domain="prefix:2")
+    assert draft.arguments()["hierarchy"] == {"nace": "prefix:2"}
+    given = SchemaDraft(open_source(df), {"hierarchy": {"nace": tree_of(df)}})
+    assert given.meta() == meta
+    made = untrained(df, hierarchy=rule)
+    made.save(tmp_path / "model.dps")
+    loaded = HighDimSynthesizer.load(tmp_path / "model.dps")
+    assert loaded.synthesize(300, seed=0).equals(made.synthesize(300, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"a": "b", "b": "a"}, "goes round in a circle"),
+        ({"a": 1}, "both of them text"),
+        ({}, "both of them text"),
+        ({str(n): str(n + 1) for n in range(9)}, "has 9 levels: at most 4"),
+        ("nowhere.csv", "'nowhere.csv' cannot be read as CSV"),
+        (["a"], "or a tree, as a dict"),
+    ],
+)
+def test_a_tree_that_does_not_work_is_refused(tree, message):
+    with pytest.raises(MetadataError, match=message):
+        MetaExtractor.extract(industries(10), hierarchy={"nace": tree})

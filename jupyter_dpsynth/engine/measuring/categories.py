@@ -15,7 +15,6 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.categorical import OTHER, CategoryCodec
 from jupyter_dpsynth.engine.measuring.discovered import Discovered
-from jupyter_dpsynth.metadata.hierarchy import groups_of
 from jupyter_dpsynth.privacy.releases import partition_threshold
 from jupyter_dpsynth.sources.fingerprint import WORDS, keyed_words
 from jupyter_dpsynth.sources.objects import as_text, key_of
@@ -53,7 +52,7 @@ class CategorySearch:
         meta: Metadata of the column.
         cells: Most cells of the column; the most frequent values are published.
         unit_rows: Most rows of one privacy unit.
-        letters: Of each value only so many letters count: its group; all of them if this is 0.
+        level: Of each value its group at this level counts; the value itself if this is 0.
 
     Privacy:
         One histogram for each measurement. What is published after it depends on a value that no other row
@@ -65,10 +64,10 @@ class CategorySearch:
     """
 
     def __init__(
-        self, source: Source, meta: CategoricalMeta, cells: int, unit_rows: int = 1, letters: int = 0
+        self, source: Source, meta: CategoricalMeta, cells: int, unit_rows: int = 1, level: int = 0
     ) -> None:
         self.meta, self.cells, self._unit_rows = meta, cells, unit_rows
-        self._values = DistinctValues(source, meta, letters)
+        self._values = DistinctValues(source, meta, level)
         self._exact = np.append(self._values.counts, self._values.missing)
         self._noisy = np.zeros(len(self._exact))
         self._precision = 0.0
@@ -170,7 +169,7 @@ class GroupSearch(CategorySearch):
         super().__init__(source, meta, cells, unit_rows)
         # narrowest first
         self._groups = [
-            CategorySearch(source, meta, cells, unit_rows, letters) for letters in reversed(meta.prefixes)
+            CategorySearch(source, meta, cells, unit_rows, level) for level in range(meta.levels, 0, -1)
         ]
 
     def measure(self, allowance: Allowance, delta: float) -> None:
@@ -189,9 +188,7 @@ class GroupSearch(CategorySearch):
         cells = {value: (count, self.sigma**2) for value, count in self.published.items()}
         for group in self._groups:
             for name, count in group.published.items():
-                members = [
-                    own for own in cells if own != name and isinstance(own, str) and own.startswith(name)
-                ]
+                members = [own for own in cells if name in self.meta.groups_of(own)]
                 left = count - sum(cells[own][0] for own in members)
                 variance = group.sigma**2 + sum(cells[own][1] for own in members)
                 if left > CLEAR_GROUP * np.sqrt(variance):
@@ -199,7 +196,7 @@ class GroupSearch(CategorySearch):
         while len(cells) > self.cells - 2:
             least = min(cells, key=lambda value: (cells[value][0], as_text(value)))
             count, variance = cells.pop(least)
-            for name in groups_of(least, self.meta.prefixes):
+            for name in self.meta.groups_of(least):
                 if name in cells:
                     cells[name] = cells[name][0] + count, cells[name][1] + variance
                     break
@@ -225,19 +222,19 @@ class DistinctValues:
     Args:
         source: The private table.
         meta: Metadata of the column.
-        letters: Of each value only so many letters count; all of them if this is 0.
+        level: Of each value its group at this level counts; the value itself if this is 0.
 
     Attributes:
         counts: Rows with each value, int64 `[values]`, in the order of the values' first rows.
         missing: Rows without a value.
     """
 
-    def __init__(self, source: Source, meta: CategoricalMeta, letters: int = 0) -> None:
-        self._source, self._meta, self._letters = source, meta, letters
+    def __init__(self, source: Source, meta: CategoricalMeta, level: int = 0) -> None:
+        self._source, self._meta, self._level = source, meta, level
         self._words: NDArray[np.uint64] | None = None
         self._known: dict[Any, Any] = {}
         self._key = secrets.token_bytes(KEY_BYTES) if source.partitioned else None
-        count = functools.partial(_count_values, meta=meta, key=self._key, letters=letters)
+        count = functools.partial(_count_values, meta=meta, key=self._key, level=level)
         parts = source.map(count, [meta.name])
         if self._key is None:
             (part,) = parts
@@ -265,7 +262,7 @@ class DistinctValues:
         keys = places.tolist() if self._words is None else _told_apart(self._words[places])
         if self._key is not None and (unknown := set(keys) - self._known.keys()):
             find = functools.partial(
-                _find_values, meta=self._meta, key=self._key, wanted=unknown, letters=self._letters
+                _find_values, meta=self._meta, key=self._key, wanted=unknown, level=self._level
             )
             for found in self._source.map(find, [self._meta.name]):
                 self._known = found | self._known
@@ -299,12 +296,12 @@ class _Counted:
     missing: int
 
 
-def _factorized(df: pd.DataFrame, meta: CategoricalMeta, letters: int) -> tuple[NDArray[np.int64], list[Any]]:
-    """Codes and distinct values of a column, or of the groups that its first letters name."""
+def _factorized(df: pd.DataFrame, meta: CategoricalMeta, level: int) -> tuple[NDArray[np.int64], list[Any]]:
+    """Codes and distinct values of a column, or of their groups at a level."""
     codes, values = factorize(meta.present(df[meta.name]))
-    if not letters:
+    if not level:
         return codes, values
-    shortened = [value[:letters] if isinstance(value, str) else value for value in values]
+    shortened = [meta.group_at(value, level) for value in values]
     # 1 and True are one key of a dict, whose spelling the first row would decide
     groups = {key_of(value): value for value in shortened}
     number = {key: place for place, key in enumerate(groups)}
@@ -312,16 +309,16 @@ def _factorized(df: pd.DataFrame, meta: CategoricalMeta, letters: int) -> tuple[
     return np.array([*table, -1])[codes], list(groups.values())
 
 
-def _count_values(df: pd.DataFrame, meta: CategoricalMeta, key: bytes | None, letters: int = 0) -> _Counted:
+def _count_values(df: pd.DataFrame, meta: CategoricalMeta, key: bytes | None, level: int = 0) -> _Counted:
     """Distinct values, their exact counts (which never leave this module) and the number of missing values.
 
     Args:
         df: A part of the table.
         meta: Metadata of the column.
         key: Of the hashes; None if there is one part, whose values are given back however many they are.
-        letters: Of each value only so many letters count; all of them if this is 0.
+        level: Of each value its group at this level counts; the value itself if this is 0.
     """
-    codes, values = _factorized(df, meta, letters)
+    codes, values = _factorized(df, meta, level)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
     missing = int((codes < 0).sum())
     if key is None:
@@ -336,10 +333,10 @@ def _are_few(values: Collection[Any]) -> bool:
 
 
 def _find_values(
-    df: pd.DataFrame, meta: CategoricalMeta, key: bytes, wanted: set[tuple[int, ...]], letters: int
+    df: pd.DataFrame, meta: CategoricalMeta, key: bytes, wanted: set[tuple[int, ...]], level: int
 ) -> dict[tuple[int, ...], Any]:
     """The values of a part that have one of these keyed hashes."""
-    _, values = _factorized(df, meta, letters)
+    _, values = _factorized(df, meta, level)
     found = _told_apart(keyed_words(values, key))
     return {each: value for each, value in zip(found, values, strict=True) if each in wanted}
 

@@ -121,7 +121,7 @@ def _measure_categories(
     """
     if meta.categories is not None:
         return measure_declared(source, meta, histogram, rows=plan.rows, cells=plan.cells)
-    kind = GroupSearch if meta.prefixes else CategorySearch
+    kind = GroupSearch if meta.levels else CategorySearch
     search = kind(source, meta, plan.cells, plan.unit_rows)
     search.measure(histogram, delta)
     return search

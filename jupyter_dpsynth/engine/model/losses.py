@@ -242,7 +242,7 @@ def advice_on_values(codec: CategoryCodec) -> str:
         )
     if not texts:
         return "convert amounts to numbers (df[{0!r}].astype(float)), and group other values"
-    if codec.meta.prefixes:
+    if codec.meta.levels:
         return "declare shorter groups of codes (hierarchy), or use a larger epsilon"
     if all(len(text) > 2 and any(map(str.isdigit, text)) for text in texts):
         return (

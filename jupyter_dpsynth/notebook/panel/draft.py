@@ -17,6 +17,7 @@ from jupyter_dpsynth.metadata.columns import (
     check_column_names,
 )
 from jupyter_dpsynth.metadata.extracting import OPTIONS, column_meta, gather_declarations
+from jupyter_dpsynth.metadata.hierarchy import TREE_FILE, is_rule
 from jupyter_dpsynth.metadata.orders import check_orders, declared_orders
 from jupyter_dpsynth.sources.forms import PANDAS
 from jupyter_dpsynth.sources.opening import known_columns
@@ -46,8 +47,8 @@ class ColumnDraft:
         dtype: Type of the column.
         value_type: Type of an object column's values, else ''.
         role: 'learn', 'identifier' or 'ignore'.
-        domain: What is declared, as typed: lowest and highest value, or categories, of numbers in braces; ''
-            for nothing.
+        domain: What is declared, as typed: lowest and highest value, or categories, of numbers in braces; or
+            groups of codes, 'prefix:1,3' or 'tree.csv'; '' for nothing.
         decimals: Declared digits after the point, as typed; '' for none.
         missing: Values that are declared to stand for a missing one, as typed; '' for none.
         texts: Whether its values are texts, which then need no quotes.
@@ -75,8 +76,11 @@ class ColumnDraft:
 
     @property
     def option(self) -> str:
-        """What is declared for the column: 'bounds' or 'categories'."""
-        return "categories" if self.domain.strip()[:1] == "{" else OPTION[self.kind]
+        """What is declared for the column: 'bounds', 'categories' or 'hierarchy'."""
+        typed = self.domain.strip()
+        if self.kind == "category" and (is_rule(typed) or typed.lower().endswith(TREE_FILE)):
+            return "hierarchy"
+        return "categories" if typed[:1] == "{" else OPTION[self.kind]
 
     @property
     def domain_hint(self) -> str:
@@ -84,6 +88,8 @@ class ColumnDraft:
         if self.fixed and self.kind == "category":
             return "False, True (from the type)"
         example = {"number": "low, high", "datetime": "first, last", "category": "A, B, C"}
+        if self.texts:
+            return "measured, or A, B, C, or groups: prefix:1,3 or tree.csv"
         return f"measured, or {example[self.kind]}" if self.kind else ""
 
 
@@ -114,6 +120,7 @@ class SchemaDraft:
         self._source, self._rows = source, 0
         self.partitioned, self.copied = source.partitioned, source.copied
         self._looks: dict[str, Any] = {}  # of new identifiers
+        self._trees: dict[str, Any] = {}  # of groups of codes that are no file
         self._orders: dict[str, tuple[str, ...]] = {}  # by column those that are never above it
         self._observers: list[Callable[[str], None]] = []
         given = dict(declared or {})
@@ -130,6 +137,13 @@ class SchemaDraft:
         column = self.columns[name]
         if key == "id":
             self._looks[name] = value
+        if key == "hierarchy":
+            column_meta(self._source, name, {key: {name: value}})
+            if isinstance(value, str):
+                self.columns[name] = replace(column, domain=value)
+            else:
+                self._trees[name] = value
+            return
         if key == "at_least":
             self._orders[name] = declared_orders(name, value, column.kind)
             return
@@ -288,7 +302,11 @@ class SchemaDraft:
             if draft.role != LEARN or not draft.kind:
                 continue
             if draft.domain.strip() and not (draft.fixed and draft.kind == "category"):
-                found[draft.option][draft.name] = _parse_items(draft, draft.domain)
+                as_typed = draft.option == "hierarchy"
+                items = draft.domain.strip() if as_typed else _parse_items(draft, draft.domain)
+                found[draft.option][draft.name] = items
+            elif draft.name in self._trees:
+                found["hierarchy"][draft.name] = self._trees[draft.name]
             lower = [low for low in self._orders.get(draft.name, ()) if low not in self.ignored]
             if lower and draft.kind != "category":
                 found["at_least"][draft.name] = lower
