@@ -342,8 +342,10 @@ class _Tree:
     def _splits(self, cells: _Cells) -> NDArray[np.bool_]:
         """Which cells hold so many rows that what is inside them is to be told apart."""
         least = np.maximum(SURE * np.sqrt(cells.variances), self.rows / 200)
-        # joined years have much noise, but where nearly all rows are follows from their number, too
-        heavy: NDArray[np.bool_] = cells.shrunk > np.minimum(least, NEARLY_ALL * self.present)
+        if self.noise < LITTLE_NOISE * self.present:
+            # joined years have much noise, but where nearly all rows are follows from their number, too
+            least = np.minimum(least, NEARLY_ALL * self.present)
+        heavy: NDArray[np.bool_] = cells.shrunk > least
         after = point_after(cells.starts, discrete=self.discrete)
         if self.discrete:
             return heavy & (cells.ends > after)
