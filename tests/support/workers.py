@@ -166,9 +166,31 @@ def replicas(count):
         "unit_effect": unit_effect,
         "unit_touched": unit_touched,
         "resident": resident_difference(workers),
+        "blocks": blocks_difference(workers),
         **noise_figures(workers),
         **learned_figures(synthesizer, df),
     }
+
+
+def blocks_difference(workers):
+    """Largest difference that multiplying in blocks of columns makes to a sum."""
+    from jupyter_dpsynth.engine.training import arrangement
+
+    weights, bias, codes = problem(2, 1.0)
+    rows = np.arange(ROWS)
+    release = release_of(workers)
+    matrix = release.native.gradient.arrangement
+    usual = vector(without_noise(release, weights, bias, codes, rows))
+    costs, arrangement.blocks_pay = arrangement.blocks_pay, lambda *_: True
+    try:
+        release = release_of(workers)
+    finally:
+        arrangement.blocks_pay = costs
+    blocks = release.native.gradient.arrangement
+    assert isinstance(blocks, arrangement.BlockArrangement)
+    free = matrix.vector(weights.numpy(), np.zeros(matrix.size, np.float32))
+    own = tf.constant(blocks.array(free, np.zeros(blocks.shape, np.float32)))
+    return float(np.abs(usual - vector(without_noise(release, own, bias, codes, rows))).max())
 
 
 def resident_difference(workers):
