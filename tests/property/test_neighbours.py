@@ -87,6 +87,7 @@ PICTURE = re.compile(r"[A-Za-z0-9+/=]{200,}")
 # which columns these name follows from noisy counts, as figures do
 HIDDEN = re.compile(
     r"(; )?whether rare rows of .*?: (none are made|they are rounded)|(; )?whether [^<\n]*"
+    r"|(every synthetic row keeps: )?no value of [^<\n]*"
     r"|(fine|coarse|nothing left): [\d,]+ columns?: [^<\n]*|Rows that lose their value or have none: [^\n]*"
     r"|What helps [^<\n]*",
     re.DOTALL,
