@@ -113,8 +113,14 @@ def quantiles_of_shares(
         spread = 0.0 if noise is None else float(below[max(place, 0)])
         ends = (min(max(share + side, 0.0), 1.0) for side in (-spread, spread))
         low, high = (_quantile(axis, reference[:bins], end) for end in ends)
-        found.append(Quantile(share, value, (high - low) / 2, _quantile(axis, synthetic[:bins], share)))
+        made = _quantile(axis, synthetic[:bins], share)
+        found.append(Quantile(share, _possible(axis, value), (high - low) / 2, _possible(axis, made)))
     return tuple(found)
+
+
+def _possible(axis: CellAxis, value: float) -> float:
+    """The value that a row may have: whole numbers lie at the start of their cell."""
+    return float(np.floor(value / axis.step + 1e-9) * axis.step) if axis.step else value
 
 
 def _quantile(axis: CellAxis, shares: NDArray[np.float64], share: float) -> float:
@@ -141,6 +147,8 @@ def value_text(value: float, unit: Unit, span: float) -> str:
     if unit == "date":
         text = str(np.datetime64(int(value), "s")).replace("T", " ")
         return text[:10] if span > 10 * 86_400 else text[:16]
+    if unit == "duration" and span > 10 * 86_400:
+        return f"{value / 86_400:.1f} days"
     if unit == "duration":
         return str(pd.Timedelta(seconds=round(value))).replace("0 days ", "").removesuffix(" 00:00:00")
     if abs(value) >= 1e15 or (value and abs(value) < 1e-5):

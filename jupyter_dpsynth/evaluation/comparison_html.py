@@ -15,6 +15,7 @@ from jupyter_dpsynth.display.html import (
     join,
     paragraph,
     score,
+    scrolled,
     sign,
     strong,
     table,
@@ -106,13 +107,16 @@ def _quantiles(report: Comparison) -> Markup:
             for each in column.quantiles
         )
         here = (value_text(each.synthetic, axis.unit, span) for each in column.quantiles)
-        rows += [(column.name, report.reference_name, *there), ("", "synthetic table", *here)]
+        reference = "measured" if report.noisy else "original"
+        rows += [(column.name, reference, *there), ("", "synthetic", *here)]
     if not rows:
         return Markup("")
     title = "Quantiles of numbers and times" + (
         " (± standard deviation of the noise)" if report.noisy else ""
     )
-    return details(title, table(rows[:MOST_QUANTILES], head, numbers=set(range(2, len(head))), bold=False))
+    numbers = set(range(2, len(head)))
+    shown = table(rows[:MOST_QUANTILES], head, numbers=numbers, bold=False, wrapped=False)
+    return details(title, scrolled(shown))
 
 
 def _width_text(width: float, unit: Unit, span: float) -> str:

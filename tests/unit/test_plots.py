@@ -144,3 +144,11 @@ def test_numbers_with_few_values_stand_in_their_order_and_an_empty_text_has_a_na
     halves = np.array([0.5, 0.5])
     drawn = column_figure(ColumnComparison("sex", ("", "f"), halves, halves, None, None, 0.0, 0.0)).axes[0]
     assert "(empty)" in [label.get_text() for label in drawn.get_yticklabels()]
+
+
+def test_quantiles_of_whole_numbers_are_values_that_a_row_may_have():
+    axis = CellAxis(np.array([0.0, 1.0]), np.array([1.0, 2.0]), "number", 1.0)
+    found = quantiles_of_shares(axis, np.array([0.7, 0.3]), np.array([0.2, 0.8]), np.full(2, 0.01))
+    assert [each.reference for each in found] == [0, 0, 0, 1, 1]
+    assert [each.synthetic for each in found] == [0, 1, 1, 1, 1]
+    assert all(each.error > 0 for each in found)
