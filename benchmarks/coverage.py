@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks import record
 from benchmarks.populations import UNIT, Population, population
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor, PrivacyLedger
+from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.privacy.noise import NoiseSource
 
 if TYPE_CHECKING:
@@ -69,29 +70,32 @@ class Setting:
         return synthesizer
 
 
-def run(setting: Setting, number: int) -> Iterator[tuple[str, str, bool, float, float]]:
-    """One sample, learned and asked: kind, way, whether the interval holds the truth, width and error."""
+def run(setting: Setting, number: int) -> Iterator[tuple[str, str, bool | None, float]]:
+    """One sample, learned and asked: kind, way, whether the interval holds the truth, and its width.
+
+    Of a question that is refused, None and NaN.
+    """
     source, synthesizer = setting.source, setting.learned(number)
     df = source.draw(setting.rows, np.random.default_rng(number))
     made = synthesizer.synthesize(setting.rows, seed=number).drop(columns=UNIT, errors="ignore")
     for question, true in zip(source.questions, source.truth, strict=True):
-        answers = {
-            "ours": question.of_synthesizer(synthesizer),
-            "naive": question.of_rows(made),
-            "real": question.of_rows(df),
-        }
+        answers = {"naive": question.of_rows(made), "real": question.of_rows(df)}
+        try:
+            answers["ours"] = question.of_synthesizer(synthesizer)
+        except ConfigError:
+            yield from ((question.kind, "ours", None, np.nan) for _ in true)
         for way, found in answers.items():
             for value, (_, line) in zip(true, found.iterrows(), strict=True):
                 held = bool(line["low"] <= value <= line["high"])
-                yield (question.kind, way, held, line["high"] - line["low"], line["estimate"] - value)
+                yield question.kind, way, held, line["high"] - line["low"]
 
 
 def study(setting: Setting, runs: range) -> list[dict[str, Any]]:
     """Coverage of all kinds and ways in one setting, and median width relative to that of real rows."""
-    held: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    held: dict[tuple[str, str], list[bool | None]] = defaultdict(list)
     widths: dict[tuple[str, str], list[float]] = defaultdict(list)
     for number in runs:
-        for kind, way, hit, width, _ in run(setting, number):
+        for kind, way, hit, width in run(setting, number):
             for name in (kind, "all"):
                 held[name, way].append(hit)
                 widths[name, way].append(width)
@@ -102,17 +106,19 @@ def study(setting: Setting, runs: range) -> list[dict[str, Any]]:
         "named": setting.named,
         "runs": len(runs),
     }
+    answered = {key: [hit for hit in hits if hit is not None] for key, hits in held.items()}
     return [
         {
             **facts,
             "kind": kind,
             "way": way,
-            "coverage": round(float(np.mean(hits)), 4),
+            "coverage": round(float(np.mean(hits)), 4) if hits else None,
             "figures": len(hits),
+            "refused": len(held[kind, way]) - len(hits),
             "width": _ratio(widths[kind, way], widths[kind, "real"]),
             "seeds": [runs.start, runs.stop - 1],
         }
-        for (kind, way), hits in held.items()
+        for (kind, way), hits in answered.items()
     ]
 
 
@@ -148,10 +154,11 @@ def main() -> int:
                 seconds = (time.perf_counter() - started) / options.runs
                 print(f"{name}, {rows:,} rows, epsilon {epsilon:g}: {seconds:.1f} s a run", flush=True)
                 for line in lines:
-                    figures = f"{line['coverage']:7.1%} of {line['figures']:4d}, width {line['width']}"
+                    share = "-" if line["coverage"] is None else f"{line['coverage']:.1%}"
+                    figures = f"{share:>7s} of {line['figures']:4d}, width {line['width']}"
                     print(f"  {line['kind']:14s} {line['way']:6s} {figures}", flush=True)
     if options.keep:
-        record.update("coverage", found, ("population", "rows", "epsilon", "runs", "kind", "way"))
+        record.update("coverage", found, ("population", "rows", "epsilon", "named"))
     else:
         record.write("coverage", found)
     return 0

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.engine.model.network import Layout
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
-    from jupyter_dpsynth.engine.model.tape import Tape
+    from jupyter_dpsynth.engine.model.tape import Tape, Window
+
+FEW_ROWS = 1000  # tell how mean gradients change from window to window
+BENT = 3  # windows in a row
 
 __all__ = ["Block", "RowGradients", "measured_blocks", "pairs_are_named"]
 
@@ -72,6 +75,7 @@ class RowGradients:
             free.matrix(sums, matrices[derived])
         self._matrices = matrices
         self._residuals = mean_residuals(self.layout, tape, codes)
+        self._between, self._between_biases = between_windows(self.layout, tape, codes[:FEW_ROWS])
 
     def _mean_sums(self, *, derived: bool) -> NDArray[np.float64]:
         return self.tape.sums / max(self.tape.steps_with(derived=derived), 1)
@@ -88,18 +92,19 @@ class RowGradients:
             most_pairs: How many pairs at most: those that interact most.
         """
         layout, bounds = self.layout, self.layout.offsets
-        noise, sampled = np.array(self.tape.noise_of(derived=False)), self._sampled(derived=False)
+        noise, sampled = self.tape.noise_of(derived=False), self._sampled(derived=False)
         residuals = self._residuals[False]
         for column in columns:
             own = slice(bounds[column], bounds[column + 1])
             of_bias = self._means[False][own.start - layout.width :][: own.stop - own.start]
-            yield Block(residuals[:, own], of_bias, noise, sampled)
+            yield Block(residuals[:, own], of_bias, np.hypot(noise, self._between_biases[own]), sampled)
         for first, second in self._pairs(columns, most_pairs):
             own, other = (slice(bounds[j], bounds[j + 1]) for j in (first, second))
             scale = np.float32(layout.scale[first, second])
             one_hot = _cells(self.codes[:, first], layout.sizes[first])
             products = one_hot[:, :, None] * (scale * residuals[:, None, other])
-            yield Block(_flat(products), self._matrices[False][own, other].ravel(), noise, sampled)
+            total = np.hypot(noise, scale * self._between[own, other]).ravel()
+            yield Block(_flat(products), self._matrices[False][own, other].ravel(), total, sampled)
         yield from self._derived_blocks(set(columns))
 
     def _pairs(self, columns: Sequence[int], most: int) -> list[tuple[int, int]]:
@@ -176,15 +181,9 @@ def mean_residuals(
     Returns:
         Over all steps (False), and over those with derived features (True).
     """
-    free, without = FreeWeights(layout), replace(layout, derived=())
     totals = {derived: np.zeros((len(codes), layout.width), np.float32) for derived in (False, True)}
     for window, kept in zip(tape.windows, tape.parameters, strict=True):
-        values = kept.astype(np.float32)
-        weights = np.zeros((layout.inputs, layout.width), np.float32)
-        free.matrix(values, weights)
-        used = layout if window.derived else without
-        model = TabularModel(used, weights * layout.mask, values[free.size :])
-        clipped = _clipped_residuals(model, codes, window.clip_norm)
+        clipped = _clipped_residuals(_model_of(layout, window, kept), codes, window.clip_norm)
         clipped *= window.steps
         totals[False] += clipped
         if window.derived:
@@ -192,6 +191,46 @@ def mean_residuals(
     for derived in totals:
         totals[derived] /= max(tape.steps_with(derived=derived), 1)
     return totals
+
+
+def between_windows(
+    layout: Layout, tape: Tape, codes: NDArray[np.integer[Any]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Standard error from kept parameters that stand for those of all steps.
+
+    Where there is much signal, parameters move by more than noise within a window. How much the rows' mean
+    gradients of three neighbouring windows differ from a straight line tells the variance of one of them.
+
+    Args:
+        layout: Of the network as it ended.
+        tape: The tape.
+        codes: Codes of some rows, `[N, m]`.
+
+    Returns:
+        Of the mean products of a row's cells and residuals, `[D, D]`, and of the mean residuals, `[D]`.
+    """
+    cells = np.concatenate([_cells(codes[:, j], size) for j, size in enumerate(layout.sizes)], axis=1)
+    squares = np.zeros((layout.width + 1, layout.width))
+    before: list[NDArray[np.floating[Any]]] = []
+    for window, kept in zip(tape.windows, tape.parameters, strict=True):
+        clipped = _clipped_residuals(_model_of(layout, window, kept), codes, window.clip_norm)
+        before.append(np.vstack([cells.T @ clipped, clipped.sum(axis=0)]) / len(codes))
+        if len(before) == BENT:
+            first, middle, last = before
+            squares += np.square(first - 2 * middle + last)
+            del before[0]
+    bends = max(len(tape.windows) - BENT + 1, 1)
+    spread = np.sqrt(squares / (6 * bends * len(tape.windows)))  # a bend has six times the variance of one
+    return spread[:-1], spread[-1]
+
+
+def _model_of(layout: Layout, window: Window, kept: NDArray[np.float16]) -> TabularModel:
+    """The network as it was in a window, from its kept parameters."""
+    free, values = FreeWeights(layout), kept.astype(np.float32)
+    weights = np.zeros((layout.inputs, layout.width), np.float32)
+    free.matrix(values, weights)
+    used = layout if window.derived else replace(layout, derived=())
+    return TabularModel(used, weights * layout.mask, values[free.size :])
 
 
 def _clipped_residuals(

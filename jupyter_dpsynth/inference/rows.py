@@ -51,6 +51,12 @@ def required_tape(config: HighDimConfig, learned: Learned) -> Tape:
             "intervals of several columns are not known for runs with num_microbatches: each step then "
             f"released a sum over groups of rows that were clipped together. Learn without it. {NAME_IT}"
         )
+    if not config.differential_privacy:
+        raise ConfigError(
+            "intervals of several columns are not known for runs without noise: a few parameters of the "
+            "training stand for those of all its steps, and that they differ is all the noise there is. "
+            f"{NAME_IT}"
+        )
     if learned.tape is not None:
         return learned.tape
     if not len(learned.losses):
