@@ -124,7 +124,7 @@ def study(setting: Setting, runs: range) -> list[dict[str, Any]]:
 
 def _ratio(own: list[float], real: list[float]) -> float | None:
     """Median width relative to that of the real rows' interval of the same figure and run."""
-    pairs = [(a, b) for a, b in zip(own, real, strict=True) if b > 0]
+    pairs = [(a, b) for a, b in zip(own, real, strict=True) if b > 0 and np.isfinite(a)]
     return round(float(np.median([a / b for a, b in pairs])), 3) if pairs else None
 
 

@@ -8,12 +8,14 @@ Source:
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.numeric import NumericCodec, from_steps
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.inference.inferring import ALIKE, PROMISE, REPLICATES, check_level, intervals
@@ -140,6 +142,14 @@ def _named(
 def mean(learned: Learned, column: str, level: float, alike: int = 1) -> Estimates:
     """The mean of a column of numbers, of the rows in which it is not missing; see `shares`."""
     check_level(level)
+    single = _of_values(learned, column)
+    if single is not None:
+        values, share, noise, rows = single
+        centre = float(share @ values)
+        squares = (values - centre) ** 2
+        sampling, added_noise = alike * (share @ squares) / rows, noise**2 @ squares
+        frame = _frame(np.array([centre]), np.array([sampling]), np.array([added_noise]), level, [column])
+        return Estimates(f"Mean of {column}", frame, level, ONE_WAY_PROMISE, _of_persons(alike))
     codec, share, noise, rows = _ordered(learned, column)
     if codec.kind != "number":
         raise ConfigError(
@@ -170,6 +180,9 @@ def quantiles(
         raise ConfigError(
             f"q = {shown(list(wanted))} is not allowed: give numbers between 0 and 1, such as 0.5."
         )
+    single = _of_values(learned, column)
+    if single is not None:
+        return _quantiles_of_values(column, single, wanted, level, alike)
     codec, share, noise, rows = _ordered(learned, column)
     leaves, masses = _leaves(codec, share)
     reached = np.concatenate([[0], np.cumsum(share)])
@@ -182,6 +195,30 @@ def quantiles(
     points = np.stack([leaves[:, 0], leaves[:, 1]], axis=1).ravel()
     heights = np.repeat(np.concatenate([[0], np.cumsum(masses)]), 2)[1:-1]
     low, found, high = (_point(codec, points, heights, at + shift) for shift in (-margin, 0.0, margin))
+    frame = pd.DataFrame(
+        {"estimate": found, "se": (high - low) / 2 / norm.ppf((1 + level) / 2), "low": low, "high": high},
+        index=pd.Index([f"{each:g} quantile" for each in wanted]),
+    )
+    return Estimates(f"Quantiles of {column}", frame, level, ONE_WAY_PROMISE, _of_persons(alike))
+
+
+def _quantiles_of_values(
+    column: str,
+    single: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float],
+    wanted: Sequence[float],
+    level: float,
+    alike: int,
+) -> Estimates:
+    """Quantiles of a column of few numbers, see `_of_values`: each is one of them."""
+    values, share, noise, rows = single
+    reached, below, at = np.cumsum(share), np.cumsum(noise**2), np.array(wanted)
+    places = np.minimum(np.searchsorted(reached, at), len(values) - 1)
+    added = (1 - at) ** 2 * below[places] + at**2 * (below[-1] - below[places])
+    margin = norm.ppf((1 + level) / 2) * np.sqrt(alike * at * (1 - at) / rows + added)
+    low, found, high = (
+        values[np.searchsorted(reached, np.clip(at + shift, 0, 1)).clip(0, len(values) - 1)]
+        for shift in (-margin, 0.0, margin)
+    )
     frame = pd.DataFrame(
         {"estimate": found, "se": (high - low) / 2 / norm.ppf((1 + level) / 2), "low": low, "high": high},
         index=pd.Index([f"{each:g} quantile" for each in wanted]),
@@ -229,6 +266,28 @@ def _frame(
         },
         index=pd.Index(labels) if not isinstance(labels, pd.Index) else labels,
     )
+
+
+def _of_values(
+    learned: Learned, column: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float] | None:
+    """The values of a column of few numbers, each a category, with their shares and noise; None for others.
+
+    Rows that are missing or have another value do not count.
+    """
+    place = place_of(learned, column)
+    codec, reference = learned.codec.columns[place], learned.reference
+    if not isinstance(codec, CategoryCodec) or not all(_is_number(each) for each in codec.published):
+        return None
+    values = np.array(codec.published, np.float64)
+    order = np.argsort(values)
+    share, noise = (each[: len(values)][order] for each in (reference.shares[place], reference.noise[place]))
+    present = float(share.sum())
+    return values[order], share / present, noise / present, reference.rows * present
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _ordered(

@@ -120,6 +120,11 @@ def persons_config(config: ResolvedConfig) -> PersonsConfig:
         raise ConfigError(
             "noise_multiplier is given: with several tables it is computed from epsilon. Leave it at None."
         )
+    for name in ("tables", "analyses"):
+        if getattr(config, name) is not None:
+            raise ConfigError(
+                f"{name} is given: with several tables nothing is measured by name. Leave it at None."
+            )
     # whatever the tables are and however many rows are used: so that runs on a dataset can be added up
     words = f"one value of {config.privacy_unit!r}, with all its rows in all tables"
     return PersonsConfig(**config.to_dict(), protected=words)

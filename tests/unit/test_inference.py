@@ -294,6 +294,12 @@ def test_quantiles_of_numbers_dates_and_times_hold_the_true_one(column, true):
     assert "00:00:00" not in str(median)
     with pytest.raises(ConfigError, match="no bins of numbers or dates"):
         learned.quantile("c")
+    few = untrained(table.assign(few=np.arange(1000) % 4 * 10), categories={"few": [30, 0, 10, 20]})
+    mean = few.mean("few").frame.iloc[0]
+    assert mean["low"] < 15 < mean["high"] < 20
+    quantiles = few.quantile("few", [0.2, 0.6, 0.99]).frame
+    assert quantiles["estimate"].tolist() == [0, 20, 30]
+    assert (quantiles["low"] <= quantiles["estimate"]).all()
     with pytest.raises(ConfigError, match=r"its median is in quantile\('day'\)"):
         learned.mean("day")
 

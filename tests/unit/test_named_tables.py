@@ -12,6 +12,7 @@ from jupyter_dpsynth.engine.planning.plan import MOST_TABLES, plan_run
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.parameters import columns_of, crossed
+from jupyter_dpsynth.persons.planning import persons_config
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.models import untrained
 
@@ -184,6 +185,12 @@ def test_closed_forms_hold_the_truth_as_often_as_they_say(synthesizer):
         frame = HighDimSynthesizer.restore(synthesizer.config, learned).table("town", "sex").frame
         held += list(((frame["low"] <= 1 / 16) & (frame["high"] >= 1 / 16))[truth.ravel() > 0])
     assert np.mean(held) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize("named", [{"tables": "sex*income"}, {"analyses": "income ~ sex"}])
+def test_with_several_tables_nothing_is_named(named):
+    with pytest.raises(ConfigError, match="nothing is measured by name"):
+        persons_config(HighDimConfig(privacy_unit="person", **named).resolve())
 
 
 def test_for_persons_named_questions_are_answered_as_if_their_rows_were_alike():
