@@ -90,7 +90,7 @@ def test_the_tapes_noise_is_the_computed_one_over_many_runs_and_both_backends():
         made.append((distances(learned, rows, len(df)) ** 2).mean())
     assert np.sqrt(np.mean(squares[:20])) == pytest.approx(1, abs=0.05)
     assert np.sqrt(np.mean(squares[20:])) == pytest.approx(1, abs=0.15)
-    assert np.sqrt(np.mean(made)) > 1.1  # the model's own rows are farther away
+    assert np.sqrt(np.mean(made)) > 1.4  # the model's own rows are farther away
 
 
 @pytest.mark.tensorflow
