@@ -27,15 +27,13 @@ from jupyter_dpsynth.notebook.magic.details import (
     TABLE_DETAILS,
 )
 
-__all__ = ["COMMANDS", "SCHEMA_NAMES", "TABLE_NAMES", "Command", "Option"]
+__all__ = ["COMMANDS", "SCHEMA_NAMES", "Command", "Option"]
 
 #: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
 SCHEMA_NAMES = (
     *("bounds", "categories", "decimals", "missing", "hierarchy", "at_least"),
     *("ids", "ignore", "schema"),
 )
-#: Besides, to learn several tables of the same persons, or the rows of a person in order.
-TABLE_NAMES = ("children", "order", "most_children", "window", "exactly")
 
 
 _REPORT = Option("output", "NAME", "Name of the variable for the report.", "o")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.display.html import callout
 from jupyter_dpsynth.errors import NotLearnedError
+from jupyter_dpsynth.metadata.several import several_tables
 from jupyter_dpsynth.notebook.magic.kept import kept_words, take_kept_model
 from jupyter_dpsynth.notebook.magic.namespace import instances, variable_name
 from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, meta_of, settings, table_of
-from jupyter_dpsynth.notebook.magic.tables import several_tables
 from jupyter_dpsynth.notebook.output import ask, mime_bundle, one_line, publish, say
 from jupyter_dpsynth.notebook.show.following import (
     DEFAULT_NAME,

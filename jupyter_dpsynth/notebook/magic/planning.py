@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, shielded
+from jupyter_dpsynth.metadata.several import several_tables
 from jupyter_dpsynth.notebook.magic.namespace import find_table, read_value, variable_name
 from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, reading_of, settings, table_of
-from jupyter_dpsynth.notebook.magic.tables import several_tables
 from jupyter_dpsynth.notebook.output import Working, mime_bundle, publish, say
 from jupyter_dpsynth.notebook.shield import PrivateTable, taken_from
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME

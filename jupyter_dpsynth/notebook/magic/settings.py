@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import AUTO, HighDimConfig
 from jupyter_dpsynth.errors import ConfigError
+from jupyter_dpsynth.metadata.several import TABLE_NAMES
 from jupyter_dpsynth.notebook.magic.command import READING
-from jupyter_dpsynth.notebook.magic.descriptions import SCHEMA_NAMES, TABLE_NAMES
+from jupyter_dpsynth.notebook.magic.descriptions import SCHEMA_NAMES
 from jupyter_dpsynth.notebook.magic.namespace import (
     build_config,
     expand,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["answers_of", "dataset_of", "meta_of", "reading_of", "settings", "table_of"]
 
-SEVERAL = ("learn", "doctor", "calc")  # commands that take several tables of the same persons
+SEVERAL = ("learn", "doctor", "calc", "panel")  # commands that take several tables of the same persons
 
 
 def settings(session: Session, parsed: ParsedLine) -> tuple[HighDimConfig, dict[str, Any]]:

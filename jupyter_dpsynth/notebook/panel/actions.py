@@ -17,14 +17,18 @@ from jupyter_dpsynth.sources.forms import given_as
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
+
     from jupyter_dpsynth.config import HighDimConfig
     from jupyter_dpsynth.kept_models import KeptModel
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.notebook.output import FrontEnd
     from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.notebook.show.drilldown import DrillDown
     from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
     from jupyter_dpsynth.sources.base import Source
+    from jupyter_dpsynth.sources.several import SeveralTables
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["Actions"]
@@ -107,8 +111,8 @@ class Actions:
 
     def train(
         self,
-        source: Source,
-        df_meta: DataFrameMeta,
+        source: Source | SeveralTables,
+        df_meta: DataFrameMeta | TablesMeta,
         config: HighDimConfig,
         *,
         dataset: str | None,
@@ -119,8 +123,8 @@ class Actions:
         """Start a training in its worker thread; its display goes under the panel.
 
         Args:
-            source: The private table.
-            df_meta: Its metadata.
+            source: The private table, or several of the same persons.
+            df_meta: Its metadata, or theirs.
             config: The parameters.
             dataset: Name of the dataset in the ledger, None for none.
             label: What else the ledger may call it.
@@ -192,6 +196,9 @@ class Actions:
         if text and not text.isdigit():
             raise ConfigError(f"rows = {rows.strip()!r} is not allowed: give a whole number from 1.")
         df_synth = synthesizer.synthesize(int(text) if text else None, frame="pandas")
+        if synthesizer.tables_meta is not None:
+            self._made_several(df_synth)
+            return
         self.session.namespace[DEFAULT_SYNTHETIC] = given_as(df_synth, synthesizer.df_meta.form)
         self.session.synthetic = DEFAULT_SYNTHETIC
         if self._front_end != "terminal":
@@ -199,14 +206,30 @@ class Actions:
             show_rows(df_synth, DEFAULT_SYNTHETIC, live=live, slot=self._results.rows)
         self._say(f"{DEFAULT_SYNTHETIC}: {len(df_synth):,} synthetic rows. This cost no epsilon.")
 
+    def _made_several(self, tables: dict[str, pd.DataFrame]) -> None:
+        """Keep and show synthetic tables of the same persons."""
+        self.session.namespace[DEFAULT_SYNTHETIC] = tables
+        self.session.synthetic = DEFAULT_SYNTHETIC
+        first = next(iter(tables))
+        if self._front_end != "terminal":
+            show_rows(tables[first], f"{DEFAULT_SYNTHETIC}[{first!r}]", live=False, slot=self._results.rows)
+        sizes = ", ".join(f"{len(table):,} rows of {name!r}" for name, table in tables.items())
+        self._say(f"{DEFAULT_SYNTHETIC}: {sizes}. This cost no epsilon.")
+
     def compare(self) -> None:
         """Show the comparison with the noisy measurements, under the panel."""
+        from jupyter_dpsynth.evaluation.history_measured import compare_measured
         from jupyter_dpsynth.evaluation.report import UtilityReport
 
         synthesizer = self.synthesizer()
         df_synth = self.session.namespace.get(DEFAULT_SYNTHETIC)
         if self.session.synthetic != DEFAULT_SYNTHETIC or df_synth is None:
             df_synth = synthesizer.synthesize(frame="pandas")
+        if synthesizer.tables_meta is not None:
+            self._clear_comparison()
+            self._results.comparison.show(representations(compare_measured(synthesizer, df_synth)))
+            self._say("The comparison is below. It uses the noisy measurements and cost no epsilon.")
+            return
         report = UtilityReport.against_measurements(synthesizer, df_synth)
         self._clear_comparison()
         self._results.comparison.show(representations(report))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.config import HighDimConfig
     from jupyter_dpsynth.engine.planning.forecast import Forecast
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.metadata.tables import TablesMeta
 
 __all__ = ["LiveCalculator"]
 
@@ -53,7 +54,7 @@ class LiveCalculator:
     def __init__(
         self,
         config: HighDimConfig,
-        metadata: Callable[[], DataFrameMeta],
+        metadata: Callable[[], DataFrameMeta | TablesMeta],
         told: Callable[[Forecast | None, str], None],
         public_rows: Callable[[], int | None] = lambda: None,
         busy: Callable[[], bool] = lambda: False,
@@ -158,6 +159,8 @@ class LiveCalculator:
     def _compute(self, accountant: Any, version: int) -> None:  # noqa: ANN401 - the accountant's name
         """Make a forecast and show it, unless something has changed meanwhile."""
         from jupyter_dpsynth.engine.planning.forecast import forecast
+        from jupyter_dpsynth.metadata.tables import TablesMeta
+        from jupyter_dpsynth.persons.forecast import forecast_persons
 
         found, error = None, ""
         try:
@@ -167,13 +170,18 @@ class LiveCalculator:
             self._note.value = note_html("", str(problem))
             return
         try:
-            timed = accountant == "pld" and not self._busy()
-            found = forecast(
-                *(self.config.resolve(), self._metadata(), rows, accountant),
-                timed=timed,
-                partitioned=self._partitioned,
-                copied=self._copied,
-            )
+            meta = self._metadata()
+            if isinstance(meta, TablesMeta):
+                if accountant == "quick":  # of several tables there is the exact figure only
+                    return
+                found = forecast_persons(self.config.resolve(), meta, rows)
+            else:
+                found = forecast(
+                    *(self.config.resolve(), meta, rows, accountant),
+                    timed=accountant == "pld" and not self._busy(),
+                    partitioned=self._partitioned,
+                    copied=self._copied,
+                )
         except DPSynthError as problem:
             # what is too much for the bound may still be possible: that is said when it is known
             error = "" if accountant == "quick" and "cannot be reached" in str(problem) else str(problem)

@@ -41,6 +41,7 @@ from jupyter_dpsynth.notebook.panel.fields import (
     short_text,
 )
 from jupyter_dpsynth.notebook.panel.parts import automatic_words, heading, name_of, page, plain
+from jupyter_dpsynth.notebook.panel.persons import PersonsTables
 from jupyter_dpsynth.notebook.panel.question import SpendingQuestion
 from jupyter_dpsynth.notebook.session import current_session
 from jupyter_dpsynth.notebook.show.drawing import cell_html
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.planning.forecast import Forecast
     from jupyter_dpsynth.kept_models import KeptModel
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.notebook.session import Session
     from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -87,6 +89,7 @@ class ConfigPanel:
     Attributes:
         config: The config.
         schema: What is declared of the columns, editable; None without a table.
+        persons: The tables in which a person has any number of rows, editable.
         box: The widget, for layouts of one's own.
         calculator: The privacy calculator.
 
@@ -112,8 +115,11 @@ class ConfigPanel:
         self.config = HighDimConfig() if config is None else config
         session = current_session()
         self._front_end = session.front_end()
-        self.schema = None if df is None else SchemaDraft(open_source(df), declared, name or "df")
         self.name = name or name_of(df, session.namespace)
+        self.persons = PersonsTables(self.name, session.namespace, declared or {})
+        self.schema = (
+            None if df is None else SchemaDraft(open_source(df), self.persons.of_table, name or "df")
+        )
         self._actions = Actions(session, output, self.say, self._show_state)
         self._build(dataset or "")
         self._show_state()
@@ -145,6 +151,7 @@ class ConfigPanel:
         )
         if self.schema is not None:
             self.schema.observe(lambda _: self.calculator.update())
+            self.persons.observe(self.calculator.update)
         pages = self._privacy_tab(), self._training_tab(), self._columns_tab(), self._checkup_tab()
         self._tabs = Pages(dict(zip(TABS, pages, strict=True)))
         left = widgets.VBox(
@@ -196,7 +203,8 @@ class ConfigPanel:
         epsilon, *rest = (field.box for field in self.fields.values() if field.group == "privacy")
         words = "a name that you choose; the ledger adds up all runs under it"
         ledger = widgets.HBox([self._dataset, note_widget(words)], layout=FIELD_LAYOUT)
-        return page([epsilon, self._scale.box, *rest, ledger])
+        belong = [] if self.schema is None else [self.persons.box]
+        return page([epsilon, self._scale.box, *rest, *belong, ledger])
 
     def _training_tab(self) -> widgets.VBox:
         return page([field.box for field in self.fields.values() if field.group != "privacy"])
@@ -289,7 +297,9 @@ class ConfigPanel:
             for key, value in self.config.to_dict().items()
             if key == "epsilon" or any(value != defaults[key] for defaults in usual)
         ]
-        return "\n".join([head, *lines, *(self.schema.lines() if self.schema is not None else ())])
+        return "\n".join(
+            [head, *lines, *(self.persons.lines(self.schema) if self.schema is not None else ())]
+        )
 
     @property
     def dataset(self) -> str | None:
@@ -312,8 +322,7 @@ class ConfigPanel:
         self._question.hide()
         answers: LedgerAnswers = {"new_dataset": new_dataset, "infinite_total": infinite_total}
         self._actions.train(
-            schema.table(),
-            schema.meta(),
+            *self.persons.opened(schema, self.config.privacy_unit),
             self.config,
             dataset=self.dataset,
             label=label_of(self.name),
@@ -350,6 +359,8 @@ class ConfigPanel:
         """Which columns the plan expects to come out empty, in words; empty if none."""
         from jupyter_dpsynth.engine.planning.emptiness import emptiness_words, expected_empty
 
+        if self.persons.used:  # expected of one table only
+            return ""
         config, df_meta, rows = self.config.resolve(), self._checked().meta(), self._public_rows()
         names = expected_empty(config, df_meta, rows)
         columns = len([meta for meta in df_meta.learned if meta.name != config.privacy_unit])
@@ -363,7 +374,7 @@ class ConfigPanel:
         """
         from jupyter_dpsynth.kept_models import KeptModels
 
-        models = KeptModels().learned_with(self.config, self._checked().meta())
+        models = KeptModels().learned_with(self.config, self.persons.meta(self._checked()))
         return models[0] if models else None
 
     def _checked(self) -> SchemaDraft:
@@ -418,11 +429,11 @@ class ConfigPanel:
         """The row count, if it is stated to be public."""
         return self.schema.rows() if self.config.n_public and self.schema is not None else None
 
-    def _meta_or_assumed(self) -> DataFrameMeta:
+    def _meta_or_assumed(self) -> DataFrameMeta | TablesMeta:
         from jupyter_dpsynth.engine.planning.forecast import assumed_metadata
 
         unit = self.config.privacy_unit
-        return assumed_metadata(privacy_unit=unit) if self.schema is None else self.schema.meta()
+        return assumed_metadata(privacy_unit=unit) if self.schema is None else self.persons.meta(self.schema)
 
     def _told(self, forecast: Forecast | None, error: str) -> None:
         """Show the forecast's figures in the empty fields, or its error beside the field that it names."""

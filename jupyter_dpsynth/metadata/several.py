@@ -1,18 +1,20 @@
-"""Reads the tables of the same persons that a learn cell names, and how their rows belong together."""
+"""Reads what a learn cell, or a panel, says of several tables of the same persons."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
-from jupyter_dpsynth.notebook.magic.descriptions import TABLE_NAMES
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.sources.several import SeveralTables
 
-__all__ = ["several_tables"]
+__all__ = ["TABLE_NAMES", "several_tables"]
+
+#: Names that a cell sets to learn several tables of the same persons, or the rows of a person in order.
+TABLE_NAMES = ("children", "order", "most_children", "window", "exactly")
 
 
 def several_tables(
