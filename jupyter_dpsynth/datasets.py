@@ -2,7 +2,8 @@
 
 The packaged sample is synthetic: this package learned the US census table of 1994 ('Adult', UCI Machine
 Learning Repository, CC BY 4.0) at epsilon 1 and made it; `census_sample_receipt.json` beside it is the
-receipt of that run, `tools/make_census_sample.py` the script. The hospital stays are invented outright.
+receipt of that run, `tools/make_census_sample.py` the script. The hospital stays, and the patients with their
+visits, are invented outright.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from jupyter_dpsynth.errors import DataError, MissingDependencyError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["fetch_adult", "load_census_sample", "make_hospital_stays"]
+__all__ = ["fetch_adult", "load_census_sample", "make_hospital_stays", "make_patients_and_visits"]
 
 SAMPLE = "census_sample.csv.gz"
 
@@ -88,6 +89,59 @@ def make_hospital_stays(patients: int = 8000, seed: int = 0) -> pd.DataFrame:
     )
     df.attrs["dataset"] = "invented hospital stays"
     return df
+
+
+def make_patients_and_visits(patients: int = 5000, seed: int = 0) -> dict[str, pd.DataFrame]:
+    """Two invented tables: patients, and their visits to a hospital over three years.
+
+    Nothing in them comes from real people. A diagnosis makes the same one likely next time, and says when the
+    next visit comes; after a death there is none. They are as raw as exports are: some visits name nobody in
+    the table of patients, some have no date, and a few patients are there twice.
+
+    Args:
+        patients: How many patients; about every third has no visit.
+        seed: Equal seeds give equal tables.
+
+    Returns:
+        'patients', one row each: `patient_id`, `sex`, `born` (a year), `region`. 'visits', in no order:
+        `patient_id`, `admitted`, `discharged`, `diagnosis`, `emergency`, `outcome`, and `sex` once more.
+    """
+    import numpy as np
+    import pandas as pd
+
+    random = np.random.default_rng(seed)
+    keys = random.permutation(patients) + 10_000
+    sex = random.choice(["female", "male"], patients)
+    born = random.integers(1930, 2016, patients)
+    region = random.choice(["north", "south", "east", "west"], patients, p=[0.4, 0.3, 0.2, 0.1])
+    names = np.array(["heart", "injury", "lung", "kidney"])
+    again, gap = np.array([0.6, 0.1, 0.5, 0.8]), np.array([80, 250, 120, 30])  # the same once more; days
+    number = np.minimum(random.poisson(random.gamma(1.1, 0.6 + (2020 - born) / 45)), 10)
+    day, diagnosis = random.integers(0, 900, patients), random.integers(0, 4, patients)
+    parts, alive = [], np.ones(patients, dtype=bool)
+    for place in range(10):
+        who = np.flatnonzero(alive & (number > place) & (day < 3 * 365))
+        if place:
+            other = random.random(len(who)) > again[diagnosis[who]]
+            diagnosis[who] = np.where(other, random.integers(0, 4, len(who)), diagnosis[who])
+        emergency = random.random(len(who)) < np.where(diagnosis[who] == 3, 0.2, 0.5)
+        died = random.random(len(who)) < np.where(diagnosis[who] == 0, 0.08, 0.01)
+        admitted = pd.Timestamp("2022-01-01") + pd.to_timedelta(day[who], unit="D")
+        stay = pd.to_timedelta(1 + random.poisson(3 + 3 * emergency), unit="D")
+        values = {"patient_id": keys[who], "admitted": admitted, "discharged": admitted + stay}
+        values |= {"diagnosis": names[diagnosis[who]], "emergency": emergency}
+        values |= {"outcome": np.where(died, "died", "home"), "sex": sex[who]}
+        parts.append(pd.DataFrame(values))
+        alive[who[died]] = False
+        day[who] += 7 + random.exponential(gap[diagnosis[who]]).astype(int)
+    visits = pd.concat(parts, ignore_index=True)
+    visits.loc[random.random(len(visits)) < 0.01, "patient_id"] = 1
+    visits["admitted"] = visits["admitted"].where(random.random(len(visits)) > 0.005)
+    visits = visits.iloc[random.permutation(len(visits))].reset_index(drop=True)
+    table = pd.DataFrame({"patient_id": keys, "sex": sex, "born": born, "region": region})
+    table = pd.concat([table, table.iloc[:12]], ignore_index=True)
+    table.attrs["dataset"] = "invented patients"
+    return {"patients": table, "visits": visits}
 
 
 def fetch_adult() -> pd.DataFrame:

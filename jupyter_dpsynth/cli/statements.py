@@ -23,7 +23,7 @@ __all__ = ["Known"]
 PACKAGE = "jupyter_dpsynth"
 #: What of this package shows nothing of a table, nor of the ledger.
 OURS = {"HighDimConfig", "HighDimSynthesizer", "MetaExtractor", "UtilityReport", "Ordering", "Combinations"}
-OURS |= {"datasets", "load_census_sample", "make_hospital_stays"}
+OURS |= {"datasets", "load_census_sample", "make_hospital_stays", "make_patients_and_visits"}
 #: Calls that take a private table and give what is public or privatised.
 PRIVATISING = {"MetaExtractor.extract", "HighDimSynthesizer", "HighDimConfig"}
 #: Modules that hold no data, as long as nothing of theirs is used that reads some.

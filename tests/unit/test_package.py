@@ -136,3 +136,19 @@ def test_the_invented_hospital_stays_are_repeatable_and_have_what_makes_them_har
     assert df["discharged"].isna().any()
     assert df["crp"].isna().any()
     assert not (df["discharged"] < df["admitted"]).any()
+
+
+def test_the_invented_patients_and_visits_are_repeatable_and_as_raw_as_an_export():
+    tables = datasets.make_patients_and_visits(600, seed=3)
+    again = datasets.make_patients_and_visits(600, seed=3)
+    assert all(tables[name].equals(again[name]) for name in tables)
+    patients, visits = tables["patients"], tables["visits"]
+    assert patients["patient_id"].duplicated().sum() == 12
+    assert not visits["patient_id"].isin(patients["patient_id"]).all()
+    assert visits["admitted"].isna().any()
+    assert not (visits["discharged"] < visits["admitted"]).any()
+    known = visits[visits["patient_id"].isin(patients["patient_id"])]
+    deaths = known[known["outcome"] == "died"].set_index("patient_id")["discharged"]
+    later = known["discharged"] > known["patient_id"].map(deaths)
+    assert len(deaths) > 3
+    assert not later.any()

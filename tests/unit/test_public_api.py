@@ -19,7 +19,12 @@ MODULES = {
         "check_constraints",
     },
     "config": {"ONE_ROW", "HighDimConfig", "ResolvedConfig"},
-    "datasets": {"fetch_adult", "load_census_sample", "make_hospital_stays"},
+    "datasets": {
+        "fetch_adult",
+        "load_census_sample",
+        "make_hospital_stays",
+        "make_patients_and_visits",
+    },
     "evaluation.private": {"PrivateEvaluation", "evaluate_privately", "plan_evaluation"},
     "evaluation.private_report": {"Measured", "PrivateReport"},
     "evaluation.report": {"BANNER", "Metric", "UtilityReport", "check_columns"},
@@ -83,6 +88,7 @@ PARAMETERS = {
     "UtilityReport.against_measurements": "synthesizer df_synth",
     "UtilityReport.against_original": "df df_synth target holdout",
     "datasets.make_hospital_stays": "patients seed",
+    "datasets.make_patients_and_visits": "patients seed",
     "estimator.SklearnSynthesizer.fit": "self X y",
     "estimator.SklearnSynthesizer.sample": "self n_samples random_state",
     "evaluate_privately": (
