@@ -545,12 +545,25 @@ class HighDimSynthesizer(Inferring):
             raise TypeError
         if asked["constraints"]:
             raise ConfigError("constraints are not supported for several tables yet: leave them out.")
+        self._refuse_conditions_on_rows(asked["where"])
         if frame not in (None, "pandas"):
             raise ConfigError(f"frame = {shown(frame)}: several tables are made for pandas only.")
         folder = None if to is None else checked_folder(to, learned.meta, overwrite=overwrite)
         made = shielded(lambda: make_tables(learned, persons, generator, asked), "synthesizing failed")
         tables = {name: mark_synthetic(table) for name, table in made.items()}
         return tables if folder is None else write_tables(tables, folder)
+
+    def _refuse_conditions_on_rows(self, where: Mapping[str, Any]) -> None:
+        """Raise ConfigError if a condition is about single rows of persons, of which there are any number."""
+        meta = self.tables_meta
+        for each in () if meta is None else meta.children:
+            found = [name for name in where if name not in self.codec.names]
+            found = [name for name in found if meta is not None and name in meta.tables[each.table].names]
+            if found:
+                raise ConfigError(
+                    f"where names {found[0]!r}, a column of {each.table!r}: conditions are about persons. "
+                    f"Give a column of theirs, or {each.number!r}; or choose rows of what synthesize() makes."
+                )
 
     def write_codebook(self, path: str | Path, form: str | None = None) -> Path:
         """Write the codebook of the synthetic tables: columns, types, categories, labels, missing codes.
@@ -663,7 +676,8 @@ class HighDimSynthesizer(Inferring):
         if self.tables_meta is not None:
             raise ConfigError(
                 f"{what} is not possible with several tables of the same persons yet. Learn one of the "
-                "tables for it, or use what synthesize() makes."
+                "tables for it, use what synthesize() makes, or compare all of them: %dpsynth compare, or "
+                "compare_histories in Python."
             )
 
     def audit(
@@ -749,7 +763,10 @@ class HighDimSynthesizer(Inferring):
         """Name, size and, once learned, epsilon."""
         from jupyter_dpsynth.display.words import epsilon_text
 
-        parts = [f"{len(self.df_meta.columns)} columns", self.state]
+        size = f"{len(self.df_meta.columns)} columns"
+        if self.tables_meta is not None:
+            size = f"tables {', '.join(self.tables_meta.tables)}"
+        parts = [size, self.state]
         if self._spent is not None:
             epsilon, delta = self._spent
             spent = "TEST ONLY, no guarantee" if epsilon is None else f"epsilon={epsilon_text(epsilon)}"

@@ -126,6 +126,7 @@ class UtilityReport(Comparison):
             MissingDependencyError: `target` is given and scikit-learn is missing.
         """
         if synthesizer is not None:
+            synthesizer.require_one_table("a comparison of one table")
             df_meta = synthesizer.df_meta
         original, in_parts = _original(df)
         df_synth = in_memory(df_synth, "df_synth")

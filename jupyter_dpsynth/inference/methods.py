@@ -38,6 +38,10 @@ class Inferring:
         """The released state."""
         raise NotImplementedError
 
+    def require_one_table(self, what: str) -> None:
+        """Raise ConfigError if several tables were learned."""
+        raise NotImplementedError
+
     @property
     def _alike(self) -> int:
         """How many rows may be of one person, and so like one."""
@@ -266,6 +270,7 @@ class Inferring:
         """
         from jupyter_dpsynth.inference.asking import Asking, LedgerName, answer_of_rows, compared
 
+        self.require_one_table("a question to the real rows")
         asking = Asking(self.config, self.learned, question, family, level, columns, epsilon, noise)
         named = LedgerName(dataset, label, new_dataset=new_dataset, infinite_total=infinite_total)
         answer = answer_of_rows(asking, df, named, ledger, tell)

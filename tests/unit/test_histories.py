@@ -14,9 +14,12 @@ from jupyter_dpsynth import (
     HighDimSynthesizer,
     MetadataError,
     MetaExtractor,
+    Ordering,
+    UtilityReport,
 )
 from jupyter_dpsynth.engine.planning.forecast_words import forecast_text, spending
 from jupyter_dpsynth.evaluation.histories import compare_histories
+from jupyter_dpsynth.evaluation.private import evaluate_privately
 from jupyter_dpsynth.kept_models import KeptModels
 from jupyter_dpsynth.persons.checkup import examine_histories
 from jupyter_dpsynth.persons.forecast import forecast_persons, forecast_title
@@ -449,3 +452,37 @@ def test_parts_of_a_parquet_table_are_joined_whatever_they_are_divided_by(tmp_pa
 
 def read_tables(tables):
     return read_histories(tables, hospital_meta(tables).with_id(KEY), KEY, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (
+            "a column of 'visits': conditions are about persons",
+            lambda s, _: s.synthesize(9, where={"outcome": "home"}),
+        ),
+        ("constraints", lambda s, _: s.synthesize(9, constraints=[Ordering("age", "visits.number")])),
+        ("for pandas only", lambda s, _: s.synthesize(9, frame="polars")),
+        ("an audit", lambda s, _: s.audit(1)),
+        ("imputing", lambda s, t: s.impute(t["patients"])),
+        ("codebook", lambda s, _: s.write_codebook("book.json")),
+        ("a published report", lambda s, t: evaluate_privately(s, t["patients"], epsilon=0.1)),
+        ("a question", lambda s, t: s.ask("age ~ sex", t["patients"], epsilon=0.1)),
+        ("one table", lambda s, t: UtilityReport.against_original(*[t["patients"]] * 2, synthesizer=s)),
+        ("a comparison", lambda s, t: UtilityReport.against_measurements(s, t["patients"])),
+    ],
+)
+def test_what_is_done_with_one_table_only_is_refused_with_a_plain_word(learned, words, asked):
+    before = str(PrivacyLedger().summary())
+    with pytest.raises(ConfigError, match=words):
+        asked(*learned)
+    assert str(PrivacyLedger().summary()) == before
+
+
+def test_what_is_known_of_persons_is_told_as_of_one_table(learned):
+    synthesizer, _ = learned
+    assert "tables patients, visits" in repr(synthesizer)
+    assert {each.name for each in synthesizer.losses} >= {"age", "sex", "visits.number"}
+    assert 0 < synthesizer.table("sex").frame["estimate"].iloc[0] < 1
+    made = synthesizer.synthesize(60, balance={"visits.number": {0: 0.5, (1, 6): 0.5}}, seed=1)
+    assert made["visits"][KEY].nunique() == 30
