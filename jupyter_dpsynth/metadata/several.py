@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
+from jupyter_dpsynth.sources.several import TABLE_NAMES, SeveralTables
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.sources.base import Source
-    from jupyter_dpsynth.sources.several import SeveralTables
 
-__all__ = ["TABLE_NAMES", "several_tables"]
-
-#: Names that a cell sets to learn several tables of the same persons, or the rows of a person in order.
-TABLE_NAMES = ("children", "order", "most_children", "window", "exactly")
+__all__ = ["several_tables"]
 
 
 def several_tables(
@@ -34,7 +31,6 @@ def several_tables(
     from jupyter_dpsynth.metadata.extracting import MetaExtractor
     from jupyter_dpsynth.metadata.tables import MOST_CHILDREN, Children
     from jupyter_dpsynth.sources.opening import open_source
-    from jupyter_dpsynth.sources.several import SeveralTables
 
     given = {name: schema.pop(name) for name in TABLE_NAMES if name in schema}
     if not given:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["SeveralTables"]
+__all__ = ["TABLE_NAMES", "SeveralTables"]
+
+#: Names that a cell sets to learn several tables of the same persons, or the rows of a person in order.
+TABLE_NAMES = ("children", "order", "most_children", "window", "exactly")
 
 
 class SeveralTables(dict[str, "Source"]):

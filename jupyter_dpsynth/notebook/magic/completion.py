@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from jupyter_dpsynth.metadata.several import TABLE_NAMES
 from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS, SCHEMA_NAMES
 from jupyter_dpsynth.notebook.magic.grammar import split_line
 from jupyter_dpsynth.notebook.magic.namespace import dataframe_names, instances
 from jupyter_dpsynth.notebook.shield import reveal
+from jupyter_dpsynth.sources.several import TABLE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

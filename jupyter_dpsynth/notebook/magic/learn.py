@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.display.html import callout
 from jupyter_dpsynth.errors import NotLearnedError
-from jupyter_dpsynth.metadata.several import several_tables
 from jupyter_dpsynth.notebook.magic.kept import kept_words, take_kept_model
 from jupyter_dpsynth.notebook.magic.namespace import instances, variable_name
 from jupyter_dpsynth.notebook.magic.settings import answers_of, dataset_of, meta_of, settings, table_of
@@ -113,6 +112,7 @@ def _ask_if_empty(parsed: ParsedLine, synthesizer: HighDimSynthesizer, table: So
 
 def _prepare(session: Session, parsed: ParsedLine) -> tuple[HighDimSynthesizer, Source | SeveralTables]:
     """Check everything that can be checked beforehand; returns a new synthesizer and its table, or tables."""
+    from jupyter_dpsynth.metadata.several import several_tables
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     config, schema = settings(session, parsed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, shielded
-from jupyter_dpsynth.metadata.several import several_tables
 from jupyter_dpsynth.notebook.magic.namespace import find_table, read_value, variable_name
 from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, reading_of, settings, table_of
 from jupyter_dpsynth.notebook.output import Working, mime_bundle, publish, say
@@ -32,6 +31,7 @@ def calc(session: Session, parsed: ParsedLine) -> None:
         forecast,
     )
     from jupyter_dpsynth.engine.planning.forecast_words import forecast_text
+    from jupyter_dpsynth.metadata.several import several_tables
     from jupyter_dpsynth.notebook.show.forecast import forecast_html
 
     namespace = session.namespace
@@ -97,6 +97,7 @@ def doctor(session: Session, parsed: ParsedLine) -> None:
     from jupyter_dpsynth.engine.planning.conversions import converted_table
     from jupyter_dpsynth.engine.planning.doctor import examine
     from jupyter_dpsynth.engine.planning.findings import Place, conversions_of, findings_text
+    from jupyter_dpsynth.metadata.several import several_tables
     from jupyter_dpsynth.notebook.show.findings import findings_html
 
     config, schema = settings(session, parsed)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.config import AUTO, HighDimConfig
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.metadata.several import TABLE_NAMES
 from jupyter_dpsynth.notebook.magic.command import READING
 from jupyter_dpsynth.notebook.magic.descriptions import SCHEMA_NAMES
 from jupyter_dpsynth.notebook.magic.namespace import (
@@ -20,6 +19,7 @@ from jupyter_dpsynth.notebook.magic.namespace import (
 from jupyter_dpsynth.parameters import ColumnName
 from jupyter_dpsynth.privacy.ledger.datasets import label_of
 from jupyter_dpsynth.privacy.ledger.summary import check_dataset_name
+from jupyter_dpsynth.sources.several import TABLE_NAMES
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import DataFrameMeta

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from jupyter_dpsynth.errors import DPSynthError
-from jupyter_dpsynth.metadata.several import TABLE_NAMES, several_tables
+from jupyter_dpsynth.metadata.several import several_tables
 from jupyter_dpsynth.notebook.panel.fields import note_html, short_text
 from jupyter_dpsynth.notebook.panel.parts import heading
 from jupyter_dpsynth.sources.opening import is_table, open_source
+from jupyter_dpsynth.sources.several import TABLE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
