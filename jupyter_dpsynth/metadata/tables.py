@@ -115,7 +115,7 @@ class TablesMeta:
 
         Raises:
             MetadataError: A table has no such column, or it holds neither numbers nor text; or rows of two
-                tables belong to each other.
+                tables belong to each other; or orders are declared that are not kept.
         """
         found = {}
         for table, meta in self.tables.items():
@@ -131,6 +131,7 @@ class TablesMeta:
             if each.column == name:
                 raise MetadataError(f"order of {each.table!r} is {name!r}, which names the person.")
         self._refuse_third_level(name)
+        self._refuse_orders_of_rows()
         return TablesMeta(found, self.children, self.parent)
 
     def _refuse_third_level(self, key: str) -> None:
@@ -148,6 +149,17 @@ class TablesMeta:
                         f"would not fit each other. Join both tables to one, or drop {name!r} from one of "
                         "them; or declare its categories if it names something public, such as a hospital."
                     )
+
+    def _refuse_orders_of_rows(self) -> None:
+        """Raise MetadataError if an order of columns is declared that synthetic rows would not keep."""
+        for each in self.children:
+            if self.tables[each.table].orders:
+                low, high = self.tables[each.table].orders[0]
+                raise MetadataError(
+                    f"at_least says that {low!r} is never above {high!r} in {each.table!r}: that is kept in "
+                    "the table of persons only. Leave it out, and learn the difference of both as a column "
+                    "instead (a date is learned as its distance from the order's, without a declaration)."
+                )
 
 
 def _names_rows(column: ColumnMeta) -> bool:

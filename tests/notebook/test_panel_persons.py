@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,6 +84,25 @@ def test_what_a_line_says_wrong_stops_before_anything_is_spent(panel: ConfigPane
     assert "most = 'many'" in panel.calculator.error
 
 
+def test_a_cell_opens_the_panel_with_its_tables(shell: Shell) -> None:
+    shell.names.update(hospital(60))
+    cell = shell.run(
+        "%%dpsynth panel patients\nprivacy_unit = patient_id\nchildren = {'visits': visits}\n"
+        "order = {'visits': 'admitted'}"
+    )
+    assert not cell.error
+    assert any("order = {'visits': 'admitted'}" in each["text/plain"] for each in cell.displays)
+
+
+def test_the_rows_of_a_lone_table_have_a_line_too(shell: Shell) -> None:
+    shell.names["events"] = hospital(60)["visits"]
+    cell = shell.run("%%dpsynth panel events\nprivacy_unit = patient_id\norder = {'events': 'admitted'}")
+    assert not cell.error
+    (code,) = (each["text/plain"] for each in cell.displays if "%%dpsynth learn" in each["text/plain"])
+    assert "order = {'events': 'admitted'}" in code
+    assert "children" not in code
+
+
 def test_a_panel_starts_with_the_tables_of_a_cell_and_trains_them(shell: Shell) -> None:
     shell.names.update(hospital(300))
     shell.run("%config DPSynthMagics.live = 'text'")
@@ -102,6 +122,10 @@ def test_a_panel_starts_with_the_tables_of_a_cell_and_trains_them(shell: Shell) 
     shell.run("panel.show()")
     assert not shell.run("panel.train()").error
     assert panel._actions.run.wait(120)
+    end = time.monotonic() + 60
+    while panel.session.follower.is_alive():  # its display is drawn for the last time
+        assert time.monotonic() < end
+        time.sleep(0.1)
     assert panel.synthesizer().tables_meta is not None
     panel._actions.synthesize("50")
     made = shell.names["df_synth"]
@@ -109,22 +133,3 @@ def test_a_panel_starts_with_the_tables_of_a_cell_and_trains_them(shell: Shell) 
     panel._actions.compare()
     assert "cost no epsilon" in panel._message.value
     panel.close()
-
-
-def test_a_cell_opens_the_panel_with_its_tables(shell: Shell) -> None:
-    shell.names.update(hospital(60))
-    cell = shell.run(
-        "%%dpsynth panel patients\nprivacy_unit = patient_id\nchildren = {'visits': visits}\n"
-        "order = {'visits': 'admitted'}"
-    )
-    assert not cell.error
-    assert any("order = {'visits': 'admitted'}" in each["text/plain"] for each in cell.displays)
-
-
-def test_the_rows_of_a_lone_table_have_a_line_too(shell: Shell) -> None:
-    shell.names["events"] = hospital(60)["visits"]
-    cell = shell.run("%%dpsynth panel events\nprivacy_unit = patient_id\norder = {'events': 'admitted'}")
-    assert not cell.error
-    (code,) = (each["text/plain"] for each in cell.displays if "%%dpsynth learn" in each["text/plain"])
-    assert "order = {'events': 'admitted'}" in code
-    assert "children" not in code

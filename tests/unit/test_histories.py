@@ -486,3 +486,19 @@ def test_what_is_known_of_persons_is_told_as_of_one_table(learned):
     assert 0 < synthesizer.table("sex").frame["estimate"].iloc[0] < 1
     made = synthesizer.synthesize(60, balance={"visits.number": {0: 0.5, (1, 6): 0.5}}, seed=1)
     assert made["visits"][KEY].nunique() == 30
+
+
+def test_an_order_of_columns_of_rows_is_refused_and_one_of_persons_is_kept():
+    tables = hospital(400)
+    random = np.random.default_rng(0)
+    tables["visits"]["waited"] = random.integers(0, 9, len(tables["visits"]))
+    tables["visits"]["stayed"] = tables["visits"]["waited"] + 1
+    tables["patients"]["since"] = tables["patients"]["age"] - random.integers(0, 18, len(tables["patients"]))
+    children = [Children("visits", order="admitted")]
+    order = {"visits": {"stayed": "waited"}}
+    refused = MetaExtractor.extract(tables, children=children, at_least=order)
+    with pytest.raises(MetadataError, match="'waited' is never above 'stayed' in 'visits'"):
+        HighDimSynthesizer(refused, config()).learn(tables)
+    meta = MetaExtractor.extract(tables, children=children, at_least={"patients": {"age": "since"}})
+    made = HighDimSynthesizer(meta, config(steps=3)).learn(tables).synthesize(300, seed=1)["patients"]
+    assert (made["since"] <= made["age"]).all()
