@@ -46,8 +46,11 @@ __all__ = [
 # words for a missing value, in small letters
 MISSING_WORDS = frozenset(
     {"", "-", "--", ".", "?", "na", "n/a", "n.a.", "nan", "none", "null", "nil", "unknown", "missing"}
-    | {"not available", "not known", "#n/v", "#n/a", "unbekannt", "k.a.", "k. a.", "keine angabe", "fehlt"}
-    | {"inconnu", "inconnue", "nc", "n.c.", "non renseigné", "manquant"}
+    | {"not available", "not known", "not applicable", "not recorded", "not reported", "#n/v", "#n/a"}
+    | {"unbekannt", "nicht bekannt", "k.a.", "k. a.", "k.a", "keine angabe", "fehlt", "entfällt"}
+    | {"nicht erhoben", "nicht angegeben", "nicht dokumentiert", "inconnu", "inconnue", "nc", "n.c.", "nr"}
+    | {"nsp", "ne sait pas", "nd", "n.d.", "s.o.", "sans objet", "non renseigné", "non précisé", "manquant"}
+    | {"desconocido", "no consta", "ns/nc", "sconosciuto", "non disponibile", "onbekend", "n.v.t."}
 )
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 SPACES = " \u00a0\u202f"

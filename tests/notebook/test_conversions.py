@@ -260,6 +260,19 @@ def test_texts_that_were_read_as_missing_are_counted_and_can_be_kept(tmp_path: A
     assert not [each for each in examine(kept, HighDimConfig().resolve()) if each.kind == "unread"]
 
 
+@pytest.mark.parametrize("word", ["NSP", "k. A.", "not recorded", "ND"])
+def test_words_for_a_missing_value_are_known_in_some_languages(word: str) -> None:
+    answers = np.where(np.arange(ROWS) % 10 == 3, word, RANDOM.choice(["oui", "non"], ROWS))
+    assert found_in(answers)["text form"].remedy.value == {"x": [word]}
+    pressure = np.where(np.arange(ROWS) % 10 == 3, word, RANDOM.integers(90, 190, ROWS).astype(str))
+    assert found_in(pressure)["text form"].remedy.name == "convert"
+
+
+def test_abbreviations_are_no_words_for_a_missing_value() -> None:
+    states = RANDOM.choice(["AL", "AK", "AZ", "CA", "CO", "DE", "FL", "GA", "NC", "ND", "NY", "TX"], ROWS)
+    assert "text form" not in found_in(states)
+
+
 def test_values_of_another_type_are_counted_and_text_keeps_them() -> None:
     mixed = pd.Series([*WEIGHTS], dtype=object)
     mixed[::40] = "<10"

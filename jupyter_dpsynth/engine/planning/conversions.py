@@ -62,6 +62,7 @@ SIGNS, SIGNED = r"^\((.*)\)$|^(.*)-$", r"\(.*\)|.*-"  # negative numbers in book
 TABLE = "\0"  # stands for the table in an expression
 MOST_LOST = 0.1  # of the rows with a value: with more, no conversion is offered
 NEARLY_ALL_DIGITS = 0.98  # of the texts of a column of codes
+MOST_ANSWERS = 10  # different texts: more of one length are abbreviations, among which no word is looked for
 LEAST_CODED = 0.002  # of the rows, and at least this many, must have a code for it to count as one
 FEWEST = 3
 FAR = 1.0  # how many times the range of nearly all other values a code is away from them
@@ -158,7 +159,7 @@ def form_of_text(name: str, values: list[object], counts: NDArray[np.int64]) -> 
     texts = pd.Series(
         [value if isinstance(value, str) else "\0" for value in values], dtype=object
     ).str.strip()
-    absent = is_missing_word(texts)
+    absent = is_missing_word(texts) & ~_codes_among_others(texts)
     if absent.all():
         return None
     words = sorted({str(values[place]) for place in np.flatnonzero(absent)})
@@ -180,6 +181,14 @@ def form_of_text(name: str, values: list[object], counts: NDArray[np.int64]) -> 
         told = ", ".join(map(repr, words))
         return TextForm("missing words", int(counts[absent].sum()), told, codes=tuple(words))
     return found
+
+
+def _codes_among_others(texts: pd.Series) -> NDArray[np.bool_]:
+    """Which texts are as long as nearly all of many others: ND among the states, which is no 'no data'."""
+    lengths = texts.str.len()
+    usual = lengths.mode().iloc[0]
+    alike = len(texts) > MOST_ANSWERS and (lengths == usual).mean() >= NEARLY_ALL_DIGITS
+    return (lengths == usual).to_numpy(bool) & texts.str.isalpha().to_numpy(bool) & alike
 
 
 @dataclass(frozen=True)
