@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import json
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pandas as pd
 from jupyter_dpsynth.encoding.building import build_series
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, column_meta_from_dict
+from jupyter_dpsynth.sources.dtypes import dtype_of
 from jupyter_dpsynth.sources.objects import as_text, key_of
 from jupyter_dpsynth.sources.values import factorize
 
@@ -164,6 +166,9 @@ class CategoryCodec:
         position = {value: place for place, value in enumerate(present)}
         table = np.array([position.get(value, -1) for value in values[:-1]] + [-1])
         categories = pd.Index(present, tupleize_cols=False)
+        if self.meta.level_type:
+            with contextlib.suppress(TypeError, ValueError):  # 'other' is no number, and not always a level
+                categories = categories.astype(dtype_of(self.meta.level_type))
         return pd.Series(
             pd.Categorical.from_codes(table[index], categories=categories, ordered=self.meta.ordered)
         )

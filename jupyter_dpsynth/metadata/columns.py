@@ -75,6 +75,7 @@ class CategoricalMeta(ColumnMeta):
     `prefixes` are the public lengths of the codes of groups, increasing: with (1, 3) the groups of 'I21.4'
     are 'I' and 'I21'; `tree` says the same of codes whose groups have other names. Codes that are too rare to
     be published become the narrowest group that is not.
+    `level_type` is the dtype of the categories of a `category` column, where the values do not tell it: 'int8'.
     """
 
     kind: ClassVar[str] = "category"
@@ -82,14 +83,15 @@ class CategoricalMeta(ColumnMeta):
     ordered: bool = False
     prefixes: tuple[int, ...] = field(default=(), kw_only=True)
     tree: Tree | None = field(default=None, kw_only=True)
+    level_type: str = field(default="", kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """As of every column; without groups if there are none."""
+        """As of every column; without groups and the type of categories if there are none."""
         values = super().to_dict()
-        groups = {"prefixes": values.pop("prefixes"), "tree": values.pop("tree")}
-        if groups["tree"] is not None:
-            groups["tree"] = dict(groups["tree"].pairs)
-        return {**values, **{key: value for key, value in groups.items() if value}}
+        rare = {key: values.pop(key) for key in ("prefixes", "tree", "level_type")}
+        if rare["tree"] is not None:
+            rare["tree"] = dict(rare["tree"].pairs)
+        return {**values, **{key: value for key, value in rare.items() if value}}
 
     @property
     def levels(self) -> int:

@@ -30,7 +30,7 @@ from jupyter_dpsynth.metadata.identifiers import checked_look, declared_ids
 from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, identifier_type, kind_of
 from jupyter_dpsynth.metadata.missing import check_apart, declared_missing, missing_moments
 from jupyter_dpsynth.metadata.orders import check_orders, declared_orders
-from jupyter_dpsynth.sources.dtypes import dtype_text, is_kept, zone_of
+from jupyter_dpsynth.sources.dtypes import dtype_text, is_kept, levels_told, zone_of
 from jupyter_dpsynth.sources.missing import holds_missing
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.refusals import column_call
@@ -323,6 +323,7 @@ def _column_meta(
         return _id_meta(series, name, dtype, id, nullable=nullable)
     kind, value_type = kind_of(series)
     ordered = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
+    level_type = levels_told(series.dtype)
     duration = is_duration(series.dtype) or value_type in ("timedelta", "Timedelta")
     zone = zone_of(series.dtype, value_type)
     codes = _codes_for_missing(series, kind, missing, duration=duration, zone=zone)
@@ -330,13 +331,24 @@ def _column_meta(
         tree = declared_tree(name, hierarchy, category_kind(series))
         lengths = () if tree else declared_prefixes(name, hierarchy, category_kind(series))
         return CategoricalMeta(
-            name, dtype, nullable, value_type, None, ordered, missing=codes, prefixes=lengths, tree=tree
+            name,
+            dtype,
+            nullable,
+            value_type,
+            None,
+            ordered,
+            missing=codes,
+            prefixes=lengths,
+            tree=tree,
+            level_type=level_type,
         )
     if categories is not None:
         known = declared_categories(name, categories, category_kind(series), series.dtype)
         check_apart(name, known, codes)
         known = _in_order(known, series) if ordered else known
-        return CategoricalMeta(name, dtype, nullable, value_type, known, ordered, missing=codes)
+        return CategoricalMeta(
+            name, dtype, nullable, value_type, known, ordered, missing=codes, level_type=level_type
+        )
     if decimals is not None and kind != "number":
         raise MetadataError(f"decimals names column {name!r}, which does not contain numbers: remove it.")
     lower = declared_orders(name, at_least, kind)
@@ -348,7 +360,9 @@ def _column_meta(
             )
         boolean = types.is_bool_dtype(series.dtype) or value_type in ("bool", "bool_")
         public = (False, True) if boolean else None
-        return CategoricalMeta(name, dtype, nullable, value_type, public, ordered, missing=codes)
+        return CategoricalMeta(
+            name, dtype, nullable, value_type, public, ordered, missing=codes, level_type=level_type
+        )
     if kind == "number":
         integer = types.is_integer_dtype(series.dtype) or value_type == "int"
         # a decimal type of Arrow has its digits in its name

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["conversion_of", "dtype_of", "dtype_text", "is_kept", "zone_of"]
+__all__ = ["conversion_of", "dtype_of", "dtype_text", "is_kept", "levels_told", "zone_of"]
 
 DECIMAL = re.compile(r"(decimal\d+)\((\d+), (-?\d+)\)\[pyarrow\]")
 TEXT = re.compile(r"(str|string)\[(?:pandas-)?(python|pyarrow)\]")  # 'string[pyarrow]' is Arrow's own
@@ -75,6 +75,22 @@ def is_kept(dtype: Any) -> bool:  # noqa: ANN401 - of numpy or pandas
         return bool(dtype_of(dtype_text(dtype)) == dtype)
     except (TypeError, ValueError, AttributeError, NotImplementedError):
         return False
+
+
+def levels_told(dtype: Any) -> str:  # noqa: ANN401 - of numpy or pandas
+    """The dtype of a `category` column's categories, '' where it follows from their values.
+
+    Args:
+        dtype: Of a column.
+
+    >>> levels_told(pd.Series([1, 2], dtype="int8").astype("category").dtype), levels_told(np.dtype("int8"))
+    ('int8', '')
+    """
+    held: Any = getattr(getattr(dtype, "categories", None), "dtype", None)
+    told = isinstance(held, pd.StringDtype) or hasattr(held, "pyarrow_dtype")
+    number = held is not None and held.kind in "iufb"
+    text = dtype_text(held) if (told or number) and is_kept(held) else ""
+    return "" if text in ("str", "int64", "float64", "bool") else text
 
 
 def zone_of(dtype: Any, value_type: str = "") -> dt.tzinfo | None:  # noqa: ANN401 - of numpy or pandas

@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import fractions
 import uuid
+from typing import TYPE_CHECKING
 
 import dateutil.tz
 import numpy as np
@@ -23,6 +24,9 @@ from jupyter_dpsynth import (
 )
 from jupyter_dpsynth.errors import ConfigError, MetadataError
 from tests.support.models import untrained
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROWS = 1200
 RNG = np.random.default_rng(0)
@@ -122,6 +126,27 @@ def test_categories_of_pandas_come_back_as_they_were(table: pd.DataFrame, made: 
     for name in ("intervals", "periods", "tuples"):
         assert set(made[name].dropna()) <= {*table[name], "other"}, name
         assert len(set(made[name].dropna()) & set(table[name])) > 1, name
+
+
+def test_categories_keep_the_dtype_that_their_values_do_not_tell(tmp_path: Path) -> None:
+    number = pd.Series(RNG.integers(0, 3, ROWS))
+    held = {
+        **{kind: number.astype(kind) for kind in ("int8", "uint16", "Int64", "Float64", "float32")},
+        **{kind: number.astype(kind) for kind in ("int16[pyarrow]", "double[pyarrow]")},
+        "boolean": (number > 0).astype("boolean"),
+        "day of Arrow": arrow([dt.date(2024, 1, 1 + int(k)) for k in number], pa.date32()),
+        "text": pd.Series(LETTERS, dtype="string"),
+        "text of Arrow": arrow(LETTERS, pa.string()),
+        "usual": number,
+    }
+    df = pd.DataFrame({name: column.astype("category") for name, column in held.items()})
+    untrained(df).save(tmp_path / "model")
+    made = HighDimSynthesizer.load(tmp_path / "model").synthesize(ROWS, seed=0)
+    for name in df:
+        if "other" in made[name].cat.categories and not name.startswith("text"):
+            continue  # which is no number
+        assert made[name].cat.categories.dtype == df[name].cat.categories.dtype, name
+    assert sum("other" in made[name].cat.categories for name in df) < 4
 
 
 def test_other_is_not_above_the_highest_level(made: pd.DataFrame) -> None:
