@@ -268,6 +268,18 @@ def test_words_for_a_missing_value_are_known_in_some_languages(word: str) -> Non
     assert found_in(pressure)["text form"].remedy.name == "convert"
 
 
+def test_whole_numbers_that_would_be_rounded_are_better_text() -> None:
+    accounts = RANDOM.choice([2**53 + 1, 2**60 + 3, 7, None], ROWS)
+    for dtype in ("Int64", object):
+        column = pd.Series(accounts, dtype=dtype)
+        finding = found_in(column)["long numbers"]
+        assert finding.rows == (column.fillna(0) > 7).sum()
+        made = converted(finding.remedy.value, pd.DataFrame({"x": column}))
+        assert set(made.dropna()) == {str(2**53 + 1), str(2**60 + 3), "7"}
+        assert (made.isna() == column.isna()).all()
+    assert "long numbers" not in found_in(pd.Series([2**53, 2**60, 7, 1e30] * (ROWS // 4), dtype=object))
+
+
 def test_abbreviations_are_no_words_for_a_missing_value() -> None:
     states = RANDOM.choice(["AL", "AK", "AZ", "CA", "CO", "DE", "FL", "GA", "NC", "ND", "NY", "TX"], ROWS)
     assert "text form" not in found_in(states)

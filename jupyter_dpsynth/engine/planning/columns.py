@@ -23,7 +23,7 @@ from jupyter_dpsynth.engine.planning.conversions import (
 from jupyter_dpsynth.engine.planning.findings import Finding, Remedy, amount
 from jupyter_dpsynth.engine.planning.plan import MAX_CELLS
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DatetimeMeta, IdMeta
-from jupyter_dpsynth.sources.objects import zoned_name
+from jupyter_dpsynth.sources.objects import as_float, zoned_name
 from jupyter_dpsynth.sources.values import factorize, number_values, time_values
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class ExaminedColumn:
             advice = "Leave it out; you can add it to the synthetic table afterwards."
             return [Finding("constant", "hint", self.name, text, advice, Remedy("ignore", self.name))]
         form = [*self._form(), *self._days(), *self._codes(), *self._zeros()]
-        found = form or self._identifier()
+        found = form or self._identifier() or self._long()
         if self.may_name_persons and (names_persons or (self.named_like_id and not found)):
             found = [*form, *self._several_rows()]
         return [*(found or self._too_many_levels(threshold)), *self._levels(), *self._gaps()]
@@ -174,6 +174,19 @@ class ExaminedColumn:
         )
         remedy = Remedy("ids", self.name)
         return [Finding("identifier", "care", self.name, text, advice, remedy, self._of(self.present))]
+
+    def _long(self) -> list[Finding]:
+        """Whole numbers of more digits than float64, in which numbers are measured, tells apart."""
+        if not isinstance(self.meta, ContinuousMeta):
+            return []
+        rounded = np.array([isinstance(value, int) and value != as_float(value) for value in self.values])
+        if not rounded.any():
+            return []
+        text = f"{self.name!r} has whole numbers of so many digits that they would come back rounded."
+        advice = "If they are codes, convert them to text, which keeps every digit."
+        remedy = self._proved(Conversion(self.name, f"{TABLE}[{self.name!r}].astype('string')"))
+        rows = self._of(int(self.counts[rounded].sum()))
+        return [Finding("long numbers", "care", self.name, text, advice, remedy, rows)]
 
     def _whole(self) -> bool:
         """Whether all numbers are whole, as where missing values have made floats of integers."""

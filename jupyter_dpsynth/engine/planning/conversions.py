@@ -185,10 +185,11 @@ def form_of_text(name: str, values: list[object], counts: NDArray[np.int64]) -> 
 
 def _codes_among_others(texts: pd.Series) -> NDArray[np.bool_]:
     """Which texts are as long as nearly all of many others: ND among the states, which is no 'no data'."""
+    if len(texts) <= MOST_ANSWERS:
+        return np.zeros(len(texts), dtype=bool)
     lengths = texts.str.len()
-    usual = lengths.mode().iloc[0]
-    alike = len(texts) > MOST_ANSWERS and (lengths == usual).mean() >= NEARLY_ALL_DIGITS
-    return (lengths == usual).to_numpy(bool) & texts.str.isalpha().to_numpy(bool) & alike
+    same = (lengths == lengths.mode().iloc[0]).to_numpy(bool)
+    return same & texts.str.isalpha().to_numpy(bool) & (same.mean() >= NEARLY_ALL_DIGITS)
 
 
 @dataclass(frozen=True)
