@@ -22,7 +22,7 @@ from jupyter_dpsynth.metadata.kinds import kind_of
 from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
 from jupyter_dpsynth.sources.moments import require_clear
 from jupyter_dpsynth.sources.objects import same_key
-from jupyter_dpsynth.sources.values import is_above, is_duration, number_values, time_values
+from jupyter_dpsynth.sources.values import as_held, is_above, is_duration, number_values, time_values
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -143,7 +143,7 @@ class Combinations:
                 wanted.append([_moment(each, name, zone, length=length) for each in allowed])
             else:
                 values.append(list(map(same_key, series.astype(object))))
-                wanted.append(list(map(same_key, allowed)))
+                wanted.append(list(map(same_key, as_held(allowed, series.dtype))))
         known = set(zip(*wanted, strict=True))
         return np.fromiter((row in known for row in zip(*values, strict=True)), bool, len(df))
 

@@ -23,6 +23,8 @@ from jupyter_dpsynth.sources.objects import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "DAYS",
     "RESOLUTIONS",
     "WALL_EPOCH",
+    "as_held",
     "comparable",
     "factorize",
     "is_above",
@@ -121,6 +124,22 @@ def comparable(series: pd.Series) -> NDArray[Any]:
     return number_values(series)
 
 
+def as_held(values: Iterable[Any], dtype: Any) -> list[Any]:  # noqa: ANN401 - a pandas dtype
+    """Values as a column of a dtype has them: 0.1 in a column of float32 is another number than in Python.
+
+    Args:
+        values: Any values.
+        dtype: Of the column.
+    """
+    held = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
+    if not pd.api.types.is_float_dtype(dtype) or held == np.float64:
+        return list(values)
+    with np.errstate(over="ignore"):
+        return [
+            float(np.dtype(held).type(value)) if isinstance(value, int | float) else value for value in values
+        ]
+
+
 def is_above(low: pd.Series, high: pd.Series) -> NDArray[np.bool_]:
     """In which rows one column is above another, `[n]`; not where one of both is missing.
 
@@ -131,8 +150,9 @@ def is_above(low: pd.Series, high: pd.Series) -> NDArray[np.bool_]:
     present = ~(missing_values(low) | missing_values(high))
     first, second = low[present], high[present]
     found = np.zeros(len(low), dtype=bool)
-    half = "halffloat" in str(low.dtype)  # which pandas cannot compare
-    if low.dtype == high.dtype and not half:
+    # pandas cannot compare these; and of objects, one may be dates and the other moments
+    odd = low.dtype == object or "halffloat" in str(low.dtype)
+    if low.dtype == high.dtype and not odd:
         found[present] = (first > second).to_numpy(bool)
     else:
         found[present] = comparable(first) > comparable(second)

@@ -167,6 +167,24 @@ def test_a_comparison_takes_equal_values_of_all_types_for_equal(
     assert distance == pytest.approx(0.25, abs=0.01)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "Float32", "float[pyarrow]", "float16", "float64"])
+def test_a_number_means_what_a_narrow_dtype_holds_for_it(dtype: str) -> None:
+    df = pd.DataFrame({"x": pd.Series(RNG.choice([0.1, 0.7], ROWS)).astype(dtype), "g": LETTERS})
+    made = untrained(df, categories={"x": [0.1, 0.7]})
+    assert set(made.synthesize(20, seed=0, where={"x": 0.1})["x"]) == {df["x"].min()}
+    pairs = [Combinations(("x", "g"), [(0.1, "x"), (0.7, "y")])]
+    found = untrained(df).synthesize(60, seed=0, constraints=pairs)
+    assert ((found["x"] < 0.5) == (found["g"] == "x")).all()
+
+
+def test_objects_of_unlike_times_are_ordered() -> None:
+    days = pd.DataFrame({"day": DAYS.dt.date.astype(object), "moment": list(DAYS.dt.to_pydatetime())})
+    days = days.astype({"moment": object})
+    for low, high in (("day", "moment"), ("moment", "day")):
+        made = untrained(days).synthesize(40, seed=0, constraints=[Ordering(low, high)])
+        assert (pd.to_datetime(made[low]) <= pd.to_datetime(made[high])).all()
+
+
 @pytest.mark.parametrize("high", ["dates", "day of Arrow"])
 def test_times_of_different_types_are_ordered_by_the_time_they_tell(
     learned: HighDimSynthesizer, high: str

@@ -22,6 +22,7 @@ from jupyter_dpsynth.metadata.columns import DatetimeMeta
 from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
 from jupyter_dpsynth.sources.moments import in_zone, require_clear
 from jupyter_dpsynth.sources.objects import same_key
+from jupyter_dpsynth.sources.values import as_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,7 +134,7 @@ def _categories(column: CategoryCodec, wanted: object) -> tuple[NDArray[np.float
         raise ConfigError(
             f"where: ranges do not apply to column {name!r}: give a value, None or a list of values."
         )
-    for value in _listed(wanted):
+    for value in as_held(_listed(wanted), dtype_of(column.meta.dtype)):
         if _missing(value, column):
             _allow_missing(column, share)
             continue
