@@ -21,6 +21,7 @@ CONVERSIONS = {  # of what cannot be learned, by what its dtype or its Python ty
     "complex": "{column}.to_numpy().real  # and the same with .imag",
     "time": "pd.to_timedelta({column}.astype(str))",
     "dictionary": "{column}.astype('category')",
+    **dict.fromkeys(("string_view", "binary_view"), "pd.Series(list({column}), df.index)"),
     "binary": "{column}.astype(object)",
     "Period": "pd.PeriodIndex({column}).to_timestamp()",
     "Fraction": "{column}.astype(float)",
@@ -72,7 +73,7 @@ def is_kept(dtype: Any) -> bool:  # noqa: ANN401 - of numpy or pandas
     if isinstance(dtype, pd.CategoricalDtype):
         return True
     try:
-        return bool(dtype_of(dtype_text(dtype)) == dtype)
+        return dtype.type is not None and bool(dtype_of(dtype_text(dtype)) == dtype)  # pandas knows not all
     except (TypeError, ValueError, AttributeError, NotImplementedError):
         return False
 

@@ -212,6 +212,10 @@ def test_combinations_know_one_missing_value_and_days_of_every_type() -> None:
     [
         (DAYS.dt.tz_localize(dateutil.tz.gettz("Europe/Paris")), "tz_convert('Europe/Paris')"),
         (DAYS.dt.tz_localize(dt.timezone(dt.timedelta(hours=1), "CET")), "tz_convert('UTC+01:00')"),
+        (
+            pd.Series(pd.arrays.ArrowExtensionArray(pa.array(LETTERS, pa.string_view()))),
+            "pd.Series(list(df['x'])",
+        ),
         (pd.Series(pd.arrays.SparseArray(LETTERS.astype(object), fill_value="x")), "sparse.to_dense()"),
         (pd.Series([dt.time(7)] * 20, dtype=object), "object of time"),
         (pd.Series([uuid.uuid4()] * 20, dtype=object), "object of UUID"),
