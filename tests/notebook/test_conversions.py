@@ -172,8 +172,17 @@ def test_all_declarations_are_one_block_and_the_panel_takes_them() -> None:
         if each.kind == "missing codes":
             draft.declare_missing(each.remedy.value)
     assert draft.arguments()["missing"] == {"a": [999], "b": [-1049]}
-    block = findings_text(found).partition("All declarations together")[2].splitlines()[1:3]
+    block = findings_text(found).partition("All lines together")[2].splitlines()[1:3]
     assert [line.strip() for line in block] == ["missing = {'a': [999]}", "ids = ['key_id']"]
+
+
+def test_the_block_of_lines_names_the_privacy_unit_too() -> None:
+    persons = [f"P{place // 3:05d}" for place in range(ROWS)]
+    coded = np.where(np.arange(ROWS) % 20 == 0, 999, RANDOM.integers(150, 200, ROWS))
+    df = pd.DataFrame({"patient_id": persons, "client_id": persons, "height": coded})
+    text = findings_text(examine(open_source(df), HighDimConfig(epsilon=20.0).resolve()))
+    block = [line.strip() for line in text.partition("All lines together")[2].splitlines()[1:4]]
+    assert block == ["missing = {'height': [999]}", "privacy_unit = 'patient_id'", ""]
 
 
 ENTERED = pd.Series(DAYS)

@@ -32,10 +32,11 @@ BANNER = (
     "output before you pass the notebook on."
 )
 DECLARED = ("missing", "at_least", "ids", "ignore")
+APART = (*DECLARED, "convert", "order", "text", "categories")  # remedies with a block of their own, or none
 SIGNS = {"stop": ("✗", "must change"), "care": ("⚠", "look at this"), "hint": ("•", "hint")}
 NOTHING = "Nothing was found that would spoil a run."
 CONVERSIONS = "All conversions together, to paste into a cell; then check again:"
-DECLARATIONS = "All declarations together, to paste into the %%dpsynth learn cell:"
+DECLARATIONS = "All lines together, to paste into the %%dpsynth learn cell:"
 OPTIONS = "All options together, for 'jupyter dpsynth doctor' and 'learn':"
 CONVERTED = (
     "All conversions together: this command again with --convert {target}, which {makes} the converted "
@@ -276,4 +277,6 @@ def blocks(findings: Sequence[Finding], place: Place = NOTEBOOK) -> dict[str, li
     }
     named = ("missing", codes), ("at_least", orders_of), *columns.items()
     lines = [f"{key} = {value!r}" for key, value in named if value]
-    return found | ({DECLARATIONS: lines} if len(declared) > 1 else {})
+    others = {each.name: each.written(place) for each in reversed(remedies) if each.name not in APART}
+    lines += reversed(others.values())  # the first of two that name the same parameter
+    return found | ({DECLARATIONS: lines} if len(declared) + len(others) > 1 else {})
