@@ -157,13 +157,12 @@ def _arrow(data: Any) -> ArrowFrame:  # noqa: ANN401 - whatever offers its rows 
     if isinstance(data, pa.Table):
         found = ArrowFrame(data.schema, TableForm("pyarrow"), lambda: [data], held=True)
         return _of_pyarrow(found, data)
-    reader = isinstance(data, pa.RecordBatchReader)
-    if reader or hasattr(type(data), CAPSULE_SCHEMA):
-        schema = data.schema if reader else _told(data, pa.schema)
-        found = ArrowFrame(schema, TableForm("arrow-stream"), _once(data))
-    else:  # a table, whose rows can be asked for again
-        found = ArrowFrame(_told(data, _reader).schema, TableForm("pyarrow"), lambda: _reader(data))
-    return _of_pyarrow(found, None)
+    reader, tells = isinstance(data, pa.RecordBatchReader), hasattr(type(data), CAPSULE_SCHEMA)
+    schema = data.schema if reader else _told(data, pa.schema if tells else lambda it: _reader(it).schema)
+    if reader or (tells and not hasattr(type(data), "columns")):
+        return _of_pyarrow(ArrowFrame(schema, TableForm("arrow-stream"), _once(data)), None)
+    # a table, whose rows can be asked for again
+    return _of_pyarrow(ArrowFrame(schema, TableForm("pyarrow"), lambda: _reader(data)), None)
 
 
 def _told(data: Any, ask: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what Arrow is told of a table

@@ -220,6 +220,23 @@ def test_other_objects_with_the_capsule_interface_are_tables_and_columns_are_not
             open_source(column)
 
 
+def test_a_table_that_also_tells_its_types_can_be_read_again_and_is_a_table(polars_frame):
+    class Computed:  # as a DataFrame of daft or pyspark
+        columns = ("nothing",)
+
+        def __arrow_c_schema__(self):
+            return pa.table(polars_frame.drop("level")).schema.__arrow_c_schema__()
+
+        def __arrow_c_stream__(self, requested_schema=None):
+            return polars_frame.drop("level").__arrow_c_stream__(requested_schema)
+
+    table = Computed()
+    for _ in range(2):
+        with open_source(table) as source:
+            assert source.rows == ROWS
+    assert isinstance(untrained(table, rows=ROWS).synthesize(5), pa.Table)
+
+
 def test_an_error_while_a_library_computes_quotes_no_value():
     lazy = pl.LazyFrame({"a": ["1", "PLANTEDNAME"]}).select(pl.col("a").cast(pl.Int64))
     with pytest.raises(DPSynthError) as caught, open_source(lazy) as source:
