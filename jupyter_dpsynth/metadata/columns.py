@@ -75,7 +75,7 @@ class CategoricalMeta(ColumnMeta):
     `prefixes` are the public lengths of the codes of groups, increasing: with (1, 3) the groups of 'I21.4'
     are 'I' and 'I21'; `tree` says the same of codes whose groups have other names. Codes that are too rare to
     be published become the narrowest group that is not.
-    `level_type` is the dtype of the categories of a `category` column, where the values do not tell it: 'int8'.
+    `level_type` is the dtype of a `category` column's categories, where the values do not tell it: 'int8'.
     """
 
     kind: ClassVar[str] = "category"
