@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import peers, record
+from benchmarks.ceilings import cells_alone
 from benchmarks.tables import Table, public_domain
 from benchmarks.utility import KEY, add_systems, independent, ours
-from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,16 +116,6 @@ def score(made: pd.DataFrame, real: pd.DataFrame, new: pd.DataFrame, names: list
     )
     kept = roc_auc_score(new["y"] > middle, trees.predict_proba(new[sources].astype(float))[:, 1])
     return {"error": round(float(gap), 4), "kept": round(float(kept), 4)}
-
-
-def cells_alone(table: Table, epsilon: float, known: dict[str, Any]) -> pd.DataFrame:
-    """The rows as the cells of this package hold them; not private."""
-    synthesizer = HighDimSynthesizer(
-        MetaExtractor.extract(table.train, **known), HighDimConfig(epsilon=epsilon, steps=1)
-    )
-    synthesizer.learn(table.train, callback=lambda _: None, ledger=record.scratch_ledger())
-    codec = synthesizer.learned.codec
-    return codec.decode(codec.encode(table.train).astype(np.int32), np.random.default_rng(0))
 
 
 def measure(name: str, options: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - argparse's namespace

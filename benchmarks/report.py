@@ -404,6 +404,18 @@ def interactions(rows: list[Row]) -> str:
     return f"{INTERACTIONS}{table(heads, cells)}\n{_failures(rows)}"
 
 
+def ceilings(rows: list[Row]) -> str:
+    """Errors of two halves of the rows, and of rows that only went through their cells."""
+    words = (
+        "*Halves* sets one half of the learned rows beside the other: two independent tables of half the "
+        "size differ by that much, and tables of the whole size by about a root of two less. *Cells alone* "
+        "are the rows themselves, each value drawn anew within its cell of a plan at epsilon 10: no model of "
+        "these cells keeps more. The figures are those of the tables above.\n\n"
+    )
+    cells = [[row["table"], row["what"], *(number(row.get(name), 4) for name in FIGURES)] for row in rows]
+    return words + table(["table", "what", *FIGURES], cells)
+
+
 def plain(rows: list[Row]) -> str:
     """Results as they are."""
     heads = list(rows[0])
@@ -512,6 +524,12 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[list[Row]], str]], ...] = (
         "Values that depend on several columns only together",
         "python -m benchmarks.interactions --domain declared",
         interactions,
+    ),
+    (
+        "ceilings",
+        "What binds at a large epsilon",
+        "python -m benchmarks.ceilings --data FOLDER",
+        ceilings,
     ),
     ("structure", "Structure", "python -m benchmarks.structure --data FOLDER", structure),
     (

@@ -1,0 +1,36 @@
+"""Results of benchmarks: what is measured again takes the place of what was measured before."""
+
+import json
+
+import pytest
+
+from benchmarks import record
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+def row(system, seed, value):
+    return {"system": system, "seed": seed, "value": value}
+
+
+def test_results_of_the_same_key_are_replaced_and_others_stay():
+    record.write("some", [row("ours", 0, 1), row("ours", 1, 2)])
+    record.update("some", [row("ours", 1, 3), row("other", 0, 4)], ("system", "seed"))
+    facts, rows = record.read("some")
+    assert rows == [row("ours", 0, 1), row("ours", 1, 3), row("other", 0, 4)]
+    assert facts.keys() == {"date", "python", "processors", "versions"}
+
+
+def test_circumstances_of_which_no_result_is_left_are_dropped(results):
+    for value in range(3):
+        record.update("some", [row("ours", 0, value)], ("system", "seed"))
+    lines = [json.loads(line) for line in (results / "some.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert ["circumstances" in line for line in lines] == [True, False]
+
+
+def test_what_was_never_measured_has_no_results():
+    assert record.read("nothing") == ({}, [])
