@@ -223,6 +223,7 @@ def _mostlyai(df: pd.DataFrame, settings: dict[str, Any]) -> tuple[pd.DataFrame,
 
 PEERS: dict[str, tuple[str, Learn]] = {  # the package whose version is told, and how it learns
     "dpmm-aim": ("dpmm", _dpmm("AIMPipeline", **DPMM_AIM)),
+    "dpmm-aim-3": ("dpmm", _dpmm("AIMPipeline", degree=3, **DPMM_AIM)),  # three columns together, not two
     "dpmm-mst": ("dpmm", _dpmm("MSTPipeline")),
     "dpmm-privbayes": ("dpmm", _dpmm("PrivBayesPipeline")),
     "dpsynth-aim": ("dpsynth", _dpsynth("AIMConfig")),

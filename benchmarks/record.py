@@ -66,13 +66,18 @@ def circumstances() -> dict[str, Any]:
 def _write(benchmark: str, lines: list[dict[str, Any]]) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{benchmark}.jsonl"
-    # circumstances of which no result is left tell nothing
+    # circumstances of which no result is left, or that have not changed, tell nothing
     told: list[dict[str, Any]] = []
+    known: dict[str, Any] = {}
+    waiting: dict[str, Any] = {}
     for line in lines:
-        if "circumstances" in line and told and "circumstances" in told[-1]:
-            told[-1] = line
-        else:
-            told.append(line)
+        if "circumstances" in line:
+            waiting = line
+            continue
+        if waiting != known:
+            told.append(waiting)
+            known = waiting
+        told.append(line)
     path.write_text("".join(json.dumps(line) + "\n" for line in told), encoding="utf-8")
     print(f"written to {path}")
     return path
