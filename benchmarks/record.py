@@ -95,8 +95,8 @@ def read(benchmark: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     for line in _lines(benchmark):
         if "circumstances" in line:
             facts = line["circumstances"]
-        else:
-            rows.append(line)
+        else:  # systems are measured on different days
+            rows.append({**line, "date": facts["date"]} if "system" in line else line)
     return facts, rows
 
 

@@ -121,16 +121,18 @@ def utility(rows: list[Row]) -> str:
         "they were measured with noise.\n"
     )
     parts = [words, table(["figure", "meaning", "better"], MEANINGS), _utility_plot(groups, tables)]
-    heads = ["epsilon", "system", *FIGURES, "ratio", "seconds"]
+    heads = ["epsilon", "system", "runs", *FIGURES, "ratio", "seconds", "measured"]
     for name in tables:
         chosen = [row for row in groups if row["table"] == name]
         cells = [
             [
                 f"{row['epsilon']:g}" if row["epsilon"] else "no privacy",
                 row["system"],
+                row["runs"],
                 *(number(row.get(figure), 4) for figure in FIGURES),
                 number(row["ratio"], 2),
                 number(row["seconds"], 0),
+                row["date"],
             ]
             for row in chosen
         ]
@@ -238,7 +240,7 @@ def peers(rows: list[Row]) -> str:
         "same epsilon. The figures are explained above. Other work ran on the machine at the same time, so "
         "seconds are an upper bound.\n"
     )
-    heads = ["table", "epsilon", "system", "version", "runs", *FIGURES, "seconds"]
+    heads = ["table", "epsilon", "system", "version", "runs", *FIGURES, "seconds", "measured"]
 
     def cell(row: Row, figure: str) -> str:
         value = number(row.get(figure), 4)
@@ -253,6 +255,7 @@ def peers(rows: list[Row]) -> str:
             row["runs"],
             *(cell(row, figure) for figure in FIGURES),
             number(row["seconds"], 0),
+            row["date"],
         ]
         for row in groups
     ]

@@ -134,6 +134,7 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "epsilon": epsilon,
                 "system": system,
                 "runs": len(members),
+                "date": max(row.get("date", "") for row in members),
                 **means,
                 "ratio": ratio,
             }
