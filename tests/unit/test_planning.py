@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.planning.plan import check_feasible, plan_run
+from jupyter_dpsynth.engine.model.plan import MARGINALS, VALUE_HISTOGRAMS
+from jupyter_dpsynth.engine.planning.plan import check_feasible, measurement_shares, plan_run
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
@@ -197,3 +198,18 @@ def test_columns_of_wide_tables_depend_on_few_others_and_on_more_with_more_signa
     assert 8 < parents(60, 200_000.0) < parents(60, 500_000.0) < 59
     assert parents(300, 20_000_000.0) == 16
     assert parents(30, 20_000_000.0) is None
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_the_fewer_rows_the_more_goes_into_histograms_and_something_is_left(declared):
+    df = pd.DataFrame({"a": np.arange(100.0), "b": list("ab") * 50})
+    known = {"bounds": {"a": (0, 99)}, "categories": {"b": ["a", "b"]}} if declared else {}
+    df_meta = MetaExtractor.extract(df, **known)
+    found = []
+    for snr in (10.0, 1.0, 0.1, 0.01):
+        shares = {name: share for name, (share, _) in measurement_shares(df_meta, snr, 0).items()}
+        found.append(shares[VALUE_HISTOGRAMS] + shares[MARGINALS])
+        assert sum(shares.values()) < 0.75
+        assert (shares[VALUE_HISTOGRAMS] > shares[MARGINALS]) == (not declared)
+    assert found == sorted(found)
+    assert found[-1] == pytest.approx(0.575)

@@ -366,7 +366,8 @@ def measure_declared(
     floor = max(3 * sigma, RARE_SHARE * rows)
     keep = own > floor
     keep[np.argsort(-own)[cells - 2 :]] = False
-    if (~keep).sum() == 1 or not keep.any():
+    keep[np.argmax(own)] = True  # where none stands out, cells of their own would be nothing but noise
+    if (~keep).sum() == 1:
         keep = np.ones(len(declared), dtype=bool)
         keep[cells - 2 :] = False
     pool = tuple(v for v, k in zip(declared, keep, strict=True) if not k)

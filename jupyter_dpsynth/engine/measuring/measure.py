@@ -13,6 +13,7 @@ from jupyter_dpsynth.engine.measuring.differences import measure_differences
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.marginals import measure_one_way, measure_pairs, measure_tables
 from jupyter_dpsynth.engine.measuring.orderings import measure_orderings
+from jupyter_dpsynth.engine.measuring.smoothing import likely_counts
 from jupyter_dpsynth.engine.measuring.warnings import (
     warn_of_lost_columns,
     warn_of_moved_rows,
@@ -55,7 +56,7 @@ class MeasuredTable:
         codec: Cells of every column.
         reference: The noisy measurements.
         codes: Codes of all rows, `[n, m]`: private.
-        counts: Noisy count of each cell, `[cells]` for each column.
+        counts: Likely count of each cell, `[cells]` for each column.
         untold: What the noise hides, in words.
         imposed: What all synthetic rows have in common beside orders, in words.
     """
@@ -103,7 +104,8 @@ def measure_table(
         df_meta, releases, moments.unused, measured_again=discovered.measured_again
     )
     counts, variances, moved = measure_one_way(table.counts, discovered.columns, marginal)
-    shares = [to_shares(count, LEAST_COUNT) for count in counts]
+    likely = likely_counts(counts, variances, codec.columns, plan.rows, plan.noise_of(ROW_COUNT) ** 2)
+    shares = [to_shares(count, LEAST_COUNT) for count in likely]
     report("measuring pairs of columns")
     dependence, dependence_noise = measure_pairs(table.codes, codec.sizes, shares, plan.rows, releases)
     sure = certainty(sum(len(column.optional_cells) for column in codec.columns))
@@ -140,7 +142,7 @@ def measure_table(
         names = several(discovered.rounded)
         untold.append(f"whether rare rows of {names} have finer values: they are rounded")
     imposed = (complete_text(complete),) if complete else ()
-    return MeasuredTable(codec, reference, table.codes, counts, tuple(untold), imposed)
+    return MeasuredTable(codec, reference, table.codes, likely, tuple(untold), imposed)
 
 
 def _marginal_allowance(

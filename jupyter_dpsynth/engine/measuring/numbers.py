@@ -18,7 +18,8 @@ from jupyter_dpsynth.engine.measuring.grids import BRANCHES, LEVELS, branches, c
 from jupyter_dpsynth.engine.measuring.leaves import cut, held_leaves, merge
 from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells, sides_of
 from jupyter_dpsynth.engine.measuring.repeated import Repeated, Selection, find_repeated, point_after
-from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, shrink_siblings
+from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, onto_sum, shrink_siblings
+from jupyter_dpsynth.engine.measuring.smoothing import smooth_bins
 from jupyter_dpsynth.engine.measuring.tails import Tails, shortened, tails_of, with_slopes
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 
@@ -384,12 +385,11 @@ class _Tree:
         """
         leaves = self._with_slopes(leaves)
         starts, ends, raw, variances = leaves.starts, leaves.ends, leaves.raw, leaves.variances
-        mass = np.maximum(leaves.shrunk, 0)
         missing, missing_variance = float(absent.sum()), absent_variance * len(absent)
         present = max(self.rows - max(missing, 0.0), 1.0)
-        mass = mass * present / max(mass.sum(), 1.0)
         alone = point_after(starts, discrete=self.discrete)
         least = alone if self.discrete else np.maximum(starts + SPIKE_WIDTH * np.abs(ends), alone)
+        mass = self._likely_mass(leaves, ends <= least, present)
         single = (ends <= least) & (np.minimum(mass, raw) > SURE * np.sqrt(variances))
         if single.sum() > self.bins:
             single[:] = False
@@ -408,6 +408,18 @@ class _Tree:
         if self.meta.nullable:
             counts, variances = np.append(counts, missing), np.append(variances, missing_variance)
         return Discovered(codec, counts, variances, tuple(self.moved.tolist()), self.noise)
+
+    def _likely_mass(self, leaves: _Cells, single: NDArray[np.bool_], present: float) -> NDArray[np.float64]:
+        """Rows of each leaf, which add up to the present ones.
+
+        Cells of a flat grid have no parents that tell how many rows they have together, but neighbours.
+        """
+        if self.first == 1 and leaves.variances.all():
+            widths = leaves.ends - leaves.starts
+            smooth = smooth_bins(leaves.raw, leaves.variances, widths, single)
+            return onto_sum(smooth, present, leaves.variances)
+        mass: NDArray[np.float64] = np.maximum(leaves.shrunk, 0)
+        return mass * present / max(mass.sum(), 1.0)
 
     def _with_slopes(self, leaves: _Cells) -> _Cells:
         """Leaves of a column whose range was found, the long ones in pieces."""

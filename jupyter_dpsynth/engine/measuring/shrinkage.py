@@ -12,7 +12,7 @@ from jupyter_dpsynth.engine.measuring.presence import SURE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CLEAR", "shrink_siblings"]
+__all__ = ["CLEAR", "onto_sum", "shrink_siblings"]
 
 CLEAR = 2.0  # standard deviations of noise that a part's count should be
 
@@ -58,7 +58,7 @@ def shrink_siblings(
         even = max(left, 0) * share[rest] / share[rest].sum()
         spread = max(float(((values[rest] - even) ** 2).sum()), 1e-9)
         keep = max(0.0, 1 - sigma**2 * rest.sum() / spread)
-        out[members[rest]] = _onto_sum(even + keep * (values[rest] - even), max(left, 0.0))
+        out[members[rest]] = onto_sum(even + keep * (values[rest] - even), max(left, 0.0))
     return out
 
 
@@ -80,16 +80,30 @@ def _sure_of(cells: int) -> float:
     return float(np.sqrt(SURE**2 + 2 * np.log(max(cells / BRANCHES, 1.0))))
 
 
-def _onto_sum(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:
-    """The nearest non-negative numbers that add up to `total`.
+def onto_sum(
+    values: NDArray[np.float64], total: float, variances: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """The likeliest non-negative numbers that add up to `total`.
 
     Setting negative ones to zero alone would leave the noise of the others: mass where nobody is.
 
+    Args:
+        values: Noisy numbers.
+        total: What they are to add up to, not negative.
+        variances: Of the noise of each, positive; None if all are alike.
+
     Source:
-        Duchi et al. 2008, Efficient projections onto the l1-ball.
+        Duchi et al. 2008, 'Efficient projections onto the l1-ball'.
+
+    >>> onto_sum(np.array([5.0, 3.0, -1.0]), 6.0)
+    array([4., 2., 0.])
+    >>> onto_sum(np.array([5.0, 3.0, -1.0]), 6.0, np.array([3.0, 1.0, 1.0]))
+    array([3.5, 2.5, 0. ])
     """
-    falling = np.sort(values)[::-1]
-    excess = (np.cumsum(falling) - total) / np.arange(1, len(values) + 1)
+    weights = np.ones(len(values)) if variances is None else variances
+    order = np.argsort(-values / weights, kind="stable")
+    falling = (values / weights)[order]
+    excess = (np.cumsum(values[order]) - total) / np.cumsum(weights[order])
     held = max(int(np.count_nonzero(falling > excess)), 1)
-    out: NDArray[np.float64] = np.maximum(values - excess[held - 1], 0.0)
+    out: NDArray[np.float64] = np.maximum(values - weights * excess[held - 1], 0.0)
     return out
