@@ -257,7 +257,7 @@ def measurement_shares(
     resolutions = sum(needs_resolution(meta) for meta in df_meta.learned)
     orderings, differences = planned_orderings(df_meta), planned_differences(df_meta)
     spans = planned_spans(df_meta)
-    histograms, marginals = _histogram_shares(df_meta, snr, tables)
+    histograms, marginals = _histogram_shares(df_meta, snr)
     each = histograms / (columns + differences)
     # a resolution that most rows have is seen in many rows with little
     fine = min(0.01 / math.sqrt(snr), LARGEST_RESOLUTION_SHARE)
@@ -285,7 +285,7 @@ def count_delta(count: PlannedRelease | None, config: ResolvedConfig, rows: floa
     return delta * min(COUNT_DELTA + follows, LARGEST_COUNT_DELTA)
 
 
-def _histogram_shares(df_meta: DataFrameMeta, snr: float, tables: int) -> tuple[float, float]:
+def _histogram_shares(df_meta: DataFrameMeta, snr: float) -> tuple[float, float]:
     """Shares of the squared budget for discovering domains and for the one-way marginals.
 
     The less signal, the more of it goes into histograms. Undeclared domains take up to 2.4 times as
@@ -295,7 +295,7 @@ def _histogram_shares(df_meta: DataFrameMeta, snr: float, tables: int) -> tuple[
     than with .45. With more the forecast's quick bound leaves nothing for training.
     """
     openness = sum(_is_open(meta) for meta in df_meta.learned) / len(df_meta.learned)
-    most = 0.225 if tables else 0.2875 - 0.0625 * openness
+    most = 0.2875 - 0.0625 * openness
     base = min(max(0.1 / math.sqrt(snr), 0.05), most)
     return min(base * (1 + 1.4 * openness), 0.35), base
 
