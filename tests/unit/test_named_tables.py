@@ -58,7 +58,7 @@ def test_named_tables_share_a_tenth_of_the_same_budget():
     assert NAMED_TABLES not in [each.name for each in without.privacy.measurements]
     (measurement,) = (each for each in plan.privacy.measurements if each.name == NAMED_TABLES)
     assert measurement.detail == "2 tables"
-    assert 1 < plan.noise_multiplier / without.noise_multiplier < 1.25
+    assert 1 < plan.noise_multiplier / without.noise_multiplier < 1.4  # training has a quarter of the budget
 
 
 @pytest.mark.parametrize(
