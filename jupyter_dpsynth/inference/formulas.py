@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["FAMILIES", "Regression"]
 
 FAMILIES = ("gaussian", "binomial", "poisson")
-MOST_STEPS = 50
-PRECISION = 1e-9  # of the coefficients
-LARGEST_LINEAR = 30.0  # beyond it an outcome is certain
 EVERYTHING: Mapping[str, Sequence[Any]] = {}
 
 
@@ -77,9 +74,6 @@ class Regression:
         self.names = [str(name) for name in matrices.rhs.columns]
         self.explaining = np.asarray(matrices.rhs, np.float64)
         self.explained = np.asarray(matrices.lhs, np.float64)[:, -1]  # a condition has a column for True
-        # columns of the same size, so that least squares are precise
-        self._scale = np.maximum(np.abs(self.explaining).max(axis=0, initial=0.0), 1e-300)
-        self._design = self.explaining / self._scale
         self._rows = df.index.get_indexer(matrices.rhs.index)
         self._start: NDArray[np.float64] | None = None
         self._check_outcome()
@@ -103,45 +97,14 @@ class Regression:
 
     def __call__(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Coefficients with these weights of the rows, `[coefficients]`."""
+        statsmodels = _library("statsmodels.api")
+        family = getattr(statsmodels.families, self._family.capitalize())()
         own = weights[self._rows]
-        found = self._fitted(own / own.mean())
-        if self._start is None:
+        model = statsmodels.GLM(self.explained, self.explaining, family, var_weights=own / own.mean())
+        found = np.asarray(model.fit(start_params=self._start).params, np.float64)
+        if self._start is None:  # other weights move it little
             self._start = found
-        return np.asarray(found / self._scale)
-
-    def _fitted(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Iteratively reweighted least squares, from the first answer on: other weights move it little."""
-        design, outcome = self._design, self.explained
-        if self._family == "gaussian":
-            return _least_squares(design, outcome, weights)
-        if self._start is None:
-            expected = (outcome + np.average(outcome, weights=weights)) / 2
-            linear = np.log(expected / (1 - expected) if self._family == "binomial" else expected)
-            found = _least_squares(design, linear, weights)
-        else:
-            found = self._start.copy()
-        for _ in range(MOST_STEPS):
-            linear = np.clip(design @ found, -LARGEST_LINEAR, LARGEST_LINEAR)
-            if self._family == "binomial":
-                expected = 1 / (1 + np.exp(-linear))
-                variance = expected * (1 - expected)
-            else:
-                expected = np.asarray(np.exp(linear), np.float64)
-                variance = expected
-            before = found
-            found = _least_squares(design, linear + (outcome - expected) / variance, weights * variance)
-            if np.abs(found - before).max() < PRECISION * (1 + np.abs(found).max()):
-                break
         return found
-
-
-def _least_squares(
-    design: NDArray[np.float64], outcome: NDArray[np.float64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Coefficients of least squares; the shortest where columns depend on each other."""
-    weighted = design * weights[:, None]
-    found = np.linalg.lstsq(weighted.T @ design, weighted.T @ outcome, rcond=1e-12)[0]
-    return np.asarray(found, np.float64)
 
 
 def _with_numeric_outcome(
@@ -171,5 +134,5 @@ def _library(name: str) -> Any:  # noqa: ANN401 - a module
         return importlib.import_module(name)
     except ImportError:
         raise MissingDependencyError(
-            "regressions need formulaic: pip install 'jupyter_dpsynth[inference]'."
+            "regressions need statsmodels and formulaic: pip install 'jupyter_dpsynth[inference]'."
         ) from None
