@@ -29,8 +29,8 @@ from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.evaluation.cells import cells_of
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.opening import open_source
-from tests.support.plans import releases_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,8 @@ def columns_of(df: pd.DataFrame, epsilon: float, seed: int) -> Iterator[dict[str
     """Of each column what is said of it, and what is true."""
     meta = MetaExtractor.extract(df)
     plan = plan_run(HighDimConfig(epsilon=epsilon).resolve(), meta, float(len(df)))
-    releases = releases_of(plan, NoiseSource(test_only_seed=seed))
+    releases = Releases(NoiseSource(test_only_seed=seed))
+    releases.admit(plan.releases)
     with open_source(df) as source:
         measured = measure_table(source, meta, plan, releases, lambda _: None)
     cells = cells_of(measured.codec, measured.reference)

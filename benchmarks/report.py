@@ -491,8 +491,10 @@ def coverage(rows: list[Row]) -> str:
         line = [f"{name}, named" if named else name, f"{count:,}", f"{epsilon:g}", runs]
         for kind in (*kinds, "all"):
             ours = found.get((kind, "ours"))
-            told = ours is not None and ours["coverage"] is not None
-            line.append(f"{ours['coverage']:.0%} ({number(ours['width'], 1)})" if told else "refused")
+            if ours is None or ours["coverage"] is None:
+                line.append("refused")
+            else:
+                line.append(f"{ours['coverage']:.0%} ({number(ours['width'], 1)})")
         line += [f"{found['all', way]['coverage']:.0%}" for way in ("naive", "real")]
         cells.append(line)
     heads = ["population", "rows", "epsilon", "runs", *kinds, "all", "naive", "real rows"]
