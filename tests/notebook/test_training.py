@@ -54,8 +54,13 @@ def test_nothing_that_tensorflow_says_reaches_the_cell(kernel: Kernel) -> None:
 def test_columns_that_noise_hides_are_named_in_the_display_that_stays(kernel: Kernel) -> None:
     kernel.run("wide = df.assign(note=[f'note {k}' for k in range(len(df))])")
     cell = kernel.run(f"%dpsynth learn wide -o hidden {QUICK}")
-    assert "No value of column 'note' is frequent enough" in html.unescape(final(cell)["text/html"])
-    assert "No value of column 'note' is frequent enough" in final(cell)["text/plain"]
+    for words in ("too rare to publish", "What helps 'note'"):
+        assert words in html.unescape(final(cell)["text/html"])
+        assert words in final(cell)["text/plain"]
+    assert "nothing left: 1 column: 'note'" in final(cell)["text/plain"]
+    kept = re.search("no value of (.*) is missing or 'other'", final(cell)["text/plain"])
+    assert kept is not None
+    assert "'note'" not in kept[1]  # of which nothing but 'other' is left
     assert cell.text == ""
 
 

@@ -240,6 +240,9 @@ def of_an_evaluation() -> Case:
     return of_a_learned_table(evaluation, private, lambda _: evaluation.releases)
 
 
+PREDICTED = 9  # a row whose value of 'b' a model of the other columns predicts
+
+
 def of_a_learned_table(measuring: Any, module: Any, planned: Callable[[Any], Any]) -> Case:
     """What measures a table of its own accord."""
     releases = tuple(planned(measuring))
@@ -253,7 +256,8 @@ def of_a_learned_table(measuring: Any, module: Any, planned: Callable[[Any], Any
 
     names = tuple(each.measurement.name for each in releases)
     base = table(ROWS, 0)
-    return Case(names, run, door, base, pd.concat([base, base.iloc[[7]]], ignore_index=True), another_table())
+    more = pd.concat([base, base.iloc[[PREDICTED]]], ignore_index=True)
+    return Case(names, run, door, base, more, another_table())
 
 
 # --- persons with histories -----------------------------------------------------------------------------

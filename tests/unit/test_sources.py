@@ -447,7 +447,7 @@ def test_a_stop_while_a_table_is_read_for_the_first_time_spends_nothing(parquet)
     synthesizer = HighDimSynthesizer(
         MetaExtractor.extract(pattern), HighDimConfig(steps=2, batch_size=EVERY_ROW)
     )
-    with pytest.raises(NotLearnedError, match="nothing was spent"):
+    with pytest.raises(NotLearnedError, match="epsilon = 0 was spent"):
         synthesizer.learn(pattern, callback=lambda _: None, stop=stop)
     assert synthesizer.state == "new"
 

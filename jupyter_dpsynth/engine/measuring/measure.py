@@ -113,7 +113,7 @@ def measure_table(
     lost: list[str] = []
     for column, share, count, variance in zip(codec.columns, shares, counts, variances, strict=True):
         dropped = drop_absent_cells(list(column.optional_cells), share, count, variance, sure)
-        if dropped.any():
+        if dropped.any() and dropped.sum() == len(column.optional_cells):
             most = float((count + sure * np.sqrt(variance))[dropped].max())
             (complete if most <= RARE_BREAKS * plan.rows else lost).append(column.meta.name)
     measured = {
