@@ -79,7 +79,8 @@ def _columns(report: Comparison) -> Markup:
     bars, dots = (f"rgb{tuple(bytes.fromhex(colour[1:]))}" for colour in (REFERENCE, SYNTHETIC))
     legend = Markup(
         '<p style="margin:0 0 8px">{} filled: {}{} &#160; {} line and dots: synthetic table. '
-        "The area of a bar is the share of rows in it; hatched is what has no place on the axis.</p>"
+        "The area of a bar is the share of rows in it; hatched is what has no place on the axis, "
+        "of which ends with less than a thousandth of the rows are left out.</p>"
     ).format(sign("■", bars), report.reference_name, noise, sign("●", dots))
     pictures = join(
         picture_html(

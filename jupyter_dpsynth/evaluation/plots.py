@@ -11,7 +11,7 @@ What has no place on the axis (missing values, rows that are moved into the rang
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +51,7 @@ COLOURS = 96  # in a stored picture
 SHOWN_DPI, DRAWN_DPI = 84, 150  # of a page; of the picture, so that it stays sharp on dense screens
 ABOVE_OTHERS = 2.5  # a spike is cut at so many times the highest other bar
 SEEN = 5e-4  # a share that can be seen
+EMPTY_END = 1e-3  # share of the rows at an end of an axis that is not drawn
 CLEAR = 3.0  # standard deviations of noise that it must exceed
 LEAST_BESIDE = 0.2  # a share that fills the picture of cells beside an axis; more fills it too
 
@@ -170,8 +171,30 @@ def _is_seen(column: ColumnComparison, cell: int) -> bool:
     return bool(column.reference[cell] > max(SEEN, noise) or column.synthetic[cell] > SEEN)
 
 
+def _without_empty_ends(column: ColumnComparison) -> ColumnComparison:
+    """Without what has no place on the axis, and without its ends where next to no row is.
+
+    A range that was found with noise may reach far beyond the rows, which would then share a few points.
+    """
+    if column.axis is None:
+        raise TypeError
+    bins = len(column.axis.starts)
+    most = np.maximum(column.reference, column.synthetic)[:bins]
+    first = int(np.searchsorted(np.cumsum(most), EMPTY_END, side="right"))
+    last = bins - int(np.searchsorted(np.cumsum(most[::-1]), EMPTY_END, side="right"))
+    kept = slice(first, last) if last - first > 1 else slice(bins)  # one cell alone has no surroundings
+    return replace(
+        column,
+        axis=replace(column.axis, starts=column.axis.starts[kept], ends=column.axis.ends[kept]),
+        reference=column.reference[:bins][kept],
+        synthetic=column.synthetic[:bins][kept],
+        noise=None if column.noise is None else column.noise[:bins][kept],
+    )
+
+
 def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - untyped library
     """The cells of a number or time, on their true axis."""
+    column = _without_empty_ends(column)
     if column.axis is None:
         raise TypeError
     scale = scale_of(column.axis, column.reference, column.synthetic)

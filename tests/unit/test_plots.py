@@ -152,3 +152,17 @@ def test_quantiles_of_whole_numbers_are_values_that_a_row_may_have():
     assert [each.reference for each in found] == [0, 0, 0, 1, 1]
     assert [each.synthetic for each in found] == [0, 1, 1, 1, 1]
     assert all(each.error > 0 for each in found)
+
+
+def test_an_axis_ends_where_the_rows_do_though_the_range_goes_on():
+    axis = CellAxis(np.arange(128.0), np.arange(1.0, 129.0), "number", 1.0)
+    shares = np.append(np.zeros(128), 0.02)  # the last cell is of missing values
+    shares[3:17] = 0.98 / 14
+    shares[100] = 0.0005  # noise
+    labels = tuple(str(cell) for cell in range(129))
+    figure = drawn(ColumnComparison("grade", labels, shares, shares, None, axis, 0.0, 0.01))
+    low, high = figure.axes[0].get_xlim()
+    assert low > 1
+    assert high < 18
+    assert "300%" not in [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert figure.axes[0].get_xlabel() == "share of rows per 1"
