@@ -171,43 +171,36 @@ def _is_seen(column: ColumnComparison, cell: int) -> bool:
     return bool(column.reference[cell] > max(SEEN, noise) or column.synthetic[cell] > SEEN)
 
 
-def _without_empty_ends(column: ColumnComparison) -> ColumnComparison:
-    """Without what has no place on the axis, and without its ends where next to no row is.
+def _reached(shares: NDArray[np.float64]) -> slice:
+    """The cells of an axis but those at its ends where next to no row is.
 
     A range that was found with noise may reach far beyond the rows, which would then share a few points.
     """
-    if column.axis is None:
-        raise TypeError
-    bins = len(column.axis.starts)
-    most = np.maximum(column.reference, column.synthetic)[:bins]
-    first = int(np.searchsorted(np.cumsum(most), EMPTY_END, side="right"))
-    last = bins - int(np.searchsorted(np.cumsum(most[::-1]), EMPTY_END, side="right"))
-    kept = slice(first, last) if last - first > 1 else slice(bins)  # one cell alone has no surroundings
-    return replace(
-        column,
-        axis=replace(column.axis, starts=column.axis.starts[kept], ends=column.axis.ends[kept]),
-        reference=column.reference[:bins][kept],
-        synthetic=column.synthetic[:bins][kept],
-        noise=None if column.noise is None else column.noise[:bins][kept],
-    )
+    first = int(np.searchsorted(np.cumsum(shares), EMPTY_END, side="right"))
+    last = len(shares) - int(np.searchsorted(np.cumsum(shares[::-1]), EMPTY_END, side="right"))
+    return slice(first, last) if last - first > 1 else slice(len(shares))  # one cell has no surroundings
 
 
 def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - untyped library
     """The cells of a number or time, on their true axis."""
-    column = _without_empty_ends(column)
-    if column.axis is None:
+    line, tables = column.axis, (column.reference, column.synthetic)
+    if line is None:
         raise TypeError
-    scale = scale_of(column.axis, column.reference, column.synthetic)
-    half = column.axis.step / 2 if scale.linear else 0.0  # the bar of one value stands above it
-    starts, ends = scale.place(column.axis.starts - half), scale.place(column.axis.ends - half)
+    cells, scale = slice(len(line.starts)), scale_of(line, *tables)
+    if scale.linear:  # a logarithmic axis has room for a long end
+        cells = _reached(np.max(tables, axis=0)[cells])
+        line = replace(line, starts=line.starts[cells], ends=line.ends[cells])
+        scale = scale_of(line, *(shares[cells] for shares in tables))
+    reference, synthetic = (shares[cells] for shares in tables)
+    half = line.step / 2 if scale.linear else 0.0  # the bar of one value stands above it
+    starts, ends = scale.place(line.starts - half), scale.place(line.ends - half)
     low, high = float(starts[0]), float(max(ends[-1], starts[0] + 1e-9))
     least = SPIKE * (high - low)
     widths = np.maximum(ends - starts, least)
-    bins = len(starts)
-    there, here = (shares[:bins] * scale.step / widths for shares in (column.reference, column.synthetic))
+    there, here = (shares * scale.step / widths for shares in (reference, synthetic))
     axis.bar(starts, there, width=widths, align="edge", color=REFERENCE, linewidth=0, zorder=2)
     if column.noise is not None:
-        error = column.noise[:bins] * scale.step / widths
+        error = column.noise[cells] * scale.step / widths
         axis.errorbar(
             starts + widths / 2, there, yerr=error, fmt="none", ecolor=NOISE, elinewidth=1.0, zorder=3
         )
@@ -216,11 +209,11 @@ def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - u
     top = _top(
         np.maximum(there, here),
         ends - starts <= least,
-        np.maximum(column.reference, column.synthetic),
+        np.maximum(reference, synthetic),
         1.0 if scale.linear else np.inf,
     )
     for bar in np.flatnonzero(np.maximum(there, here) > top)[:4]:
-        words = f"{column.reference[bar]:.0%}, {column.synthetic[bar]:.0%}"
+        words = f"{reference[bar]:.0%}, {synthetic[bar]:.0%}"
         side = "left" if starts[bar] < (low + high) / 2 else "right"
         text = f" {words}" if side == "left" else f"{words} "
         axis.text(starts[bar], top * 0.99, text, va="top", ha=side, fontsize=7.5, color=INK, zorder=5)
