@@ -189,6 +189,24 @@ def test_values_are_never_missing_where_that_is_sure_and_what_noise_hides_is_tol
         assert (found.reference.shares[0][-1] > 0) == (share > 0 and told)
 
 
+def test_that_no_value_is_other_is_not_said_of_a_column_that_keeps_other():
+    random = np.random.default_rng(0)
+    letters = pd.Series(random.choice(list("abc"), 20_000)).where(random.random(20_000) < 0.6, "rare")
+    rare = letters + np.where(letters == "rare", random.integers(0, 10**6, 20_000).astype(str), "")
+    df = pd.DataFrame({"x": rare})
+    for noise, told in (
+        (30.0, ()),
+        (400.0, ("whether more rows of 'x' are missing or 'other' than are made",)),
+    ):
+        meta = MetaExtractor.extract(df)
+        plan = plan_of_noise(meta, len(df), histograms=noise, rare=noise)
+        releases = releases_of(plan, NoiseSource(test_only_seed=1))
+        found = measure_table(FrameSource(df), meta, plan, releases, lambda _: None)
+        assert found.reference.shares[0][-2] > 0.3
+        assert found.imposed == ()
+        assert found.untold == told
+
+
 def test_complete_columns_seem_to_have_missing_values_in_few_of_all_tables():
     random, columns, tables, invented = np.random.default_rng(0), 20, 4_000, 0
     sure = certainty(columns)

@@ -111,11 +111,17 @@ def measure_table(
     sure = certainty(sum(len(column.optional_cells) for column in codec.columns))
     complete: list[str] = []
     lost: list[str] = []
+    partly: list[str] = []
     for column, share, count, variance in zip(codec.columns, shares, counts, variances, strict=True):
         dropped = drop_absent_cells(list(column.optional_cells), share, count, variance, sure)
-        if dropped.any() and dropped.sum() == len(column.optional_cells):
-            most = float((count + sure * np.sqrt(variance))[dropped].max())
-            (complete if most <= RARE_BREAKS * plan.rows else lost).append(column.meta.name)
+        if not dropped.any():
+            continue
+        most = float((count + sure * np.sqrt(variance))[dropped].max())
+        whole = dropped.sum() == len(column.optional_cells)
+        if most > RARE_BREAKS * plan.rows:
+            (lost if whole else partly).append(column.meta.name)
+        elif whole:
+            complete.append(column.meta.name)
     measured = {
         "shares": shares,
         "noise": [np.sqrt(variance) / plan.rows for variance in variances],
@@ -138,6 +144,8 @@ def measure_table(
     untold = [f"whether {ordering_text(low, high)}" for low, high in hidden]
     if lost:
         untold.append(f"whether rare rows of {several(lost)} are missing or 'other': none are made")
+    if partly:
+        untold.append(f"whether more rows of {several(partly)} are missing or 'other' than are made")
     if discovered.rounded:
         names = several(discovered.rounded)
         untold.append(f"whether rare rows of {names} have finer values: they are rounded")
