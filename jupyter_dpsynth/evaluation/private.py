@@ -28,10 +28,10 @@ from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter, 
 from jupyter_dpsynth.evaluation.private_report import Measured, PrivateReport
 from jupyter_dpsynth.evaluation.report import check_columns
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, compute_epsilon, gaussian_mu
-from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
+from jupyter_dpsynth.privacy.composition import provisional_spending
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import UNNAMED
-from jupyter_dpsynth.privacy.ledger.once import recorded
+from jupyter_dpsynth.privacy.ledger.once import OwnMeasurement
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import ROW_PARTS, PlannedRelease, Releases
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
-    from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
     from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -190,7 +189,7 @@ def plan_evaluation(
     )
 
 
-class PrivateEvaluation:
+class PrivateEvaluation(OwnMeasurement["Source", PrivateReport]):
     """One evaluation: everything public is prepared first, then the rows are read.
 
     Args:
@@ -205,6 +204,8 @@ class PrivateEvaluation:
         delta: Delta of the guarantee.
         pairs: The pairs of columns that are compared.
     """
+
+    what = "evaluation"
 
     def __init__(
         self,
@@ -243,39 +244,6 @@ class PrivateEvaluation:
                 lambda: prediction_counter(self.synthetic, place, names),
                 "training a model on df_synth failed",
             )
-
-    @property
-    def reserves(self) -> float:
-        """What the ledger reserves; infinite with a test-only seed."""
-        return math.inf if self.noise.test_only else self.asked
-
-    def execute(
-        self,
-        source: Source,
-        identity: TableIdentity,
-        ledger: PrivacyLedger,
-        *,
-        infinite_total: bool = False,
-    ) -> PrivateReport:
-        """Record the plan in the ledger, then measure.
-
-        Args:
-            source: The private table.
-            identity: The same for the ledger.
-            ledger: Where it is recorded.
-            infinite_total: Whether the dataset's total may become infinite.
-        """
-        with recorded(
-            ledger,
-            identity,
-            self.reserves,
-            Spending(self.plan, self.delta, self.epsilon),
-            self.plan.unit,
-            exact=not self.noise.test_only,
-            infinite_total=infinite_total,
-            what="evaluation",
-        ):
-            return self.measure(source)
 
     def measure(self, source: Source) -> PrivateReport:
         """Read the private rows once.

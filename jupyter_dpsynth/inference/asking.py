@@ -22,9 +22,9 @@ from jupyter_dpsynth.errors import ConfigError, DataError, shielded, shown
 from jupyter_dpsynth.inference.inferring import ALIKE, check_level, question_of
 from jupyter_dpsynth.inference.results import Estimates
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, compute_epsilon, gaussian_mu
-from jupyter_dpsynth.privacy.composition import Spending, provisional_spending
+from jupyter_dpsynth.privacy.composition import provisional_spending
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
-from jupyter_dpsynth.privacy.ledger.once import recorded
+from jupyter_dpsynth.privacy.ledger.once import OwnMeasurement
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import PlannedRelease, Releases
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
@@ -76,7 +76,7 @@ class LedgerName:
     infinite_total: bool
 
 
-class Asking:
+class Asking(OwnMeasurement["Source", Estimates]):
     """One question: everything public is prepared first, then the rows are read.
 
     Args:
@@ -96,6 +96,8 @@ class Asking:
     Raises:
         ConfigError: The question, epsilon or a column cannot be used.
     """
+
+    what = "question"
 
     def __init__(
         self,
@@ -151,38 +153,10 @@ class Asking:
         df = self.learned.codec.decode(codes, np.random.default_rng(0))
         return own, df
 
-    @property
-    def reserves(self) -> float:
-        """What the ledger reserves; infinite with a test-only seed."""
-        return math.inf if self.noise.test_only else self.asked
-
     def cost_so_far(self, ledger: PrivacyLedger, identity: TableIdentity) -> str:
         """What the data has cost, and what this question adds: for the owner."""
         further = provisional_spending(self.reserves, self.delta, self.plan.unit)
         return ledger.account(identity, further).sentence(self.reserves, self.plan.unit)
-
-    def execute(
-        self, source: Source, identity: TableIdentity, ledger: PrivacyLedger, *, infinite_total: bool
-    ) -> Estimates:
-        """Record the plan in the ledger, then measure.
-
-        Args:
-            source: The private table.
-            identity: The same for the ledger.
-            ledger: Where it is recorded.
-            infinite_total: Whether the dataset's total may become infinite.
-        """
-        with recorded(
-            ledger,
-            identity,
-            self.reserves,
-            Spending(self.plan, self.delta, self.epsilon),
-            self.plan.unit,
-            exact=not self.noise.test_only,
-            infinite_total=infinite_total,
-            what="question",
-        ):
-            return self.measure(source)
 
     def measure(self, source: Source) -> Estimates:
         """Read the private rows once, and answer.

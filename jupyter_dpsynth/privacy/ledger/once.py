@@ -2,62 +2,90 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from typing import TYPE_CHECKING
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from jupyter_dpsynth.errors import ArtifactError
+from jupyter_dpsynth.privacy.composition import Spending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from jupyter_dpsynth.privacy.composition import Spending
+    from jupyter_dpsynth.privacy.accounting import PrivacyPlan
     from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
     from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
     from jupyter_dpsynth.privacy.ledger.runs import RunStatus
+    from jupyter_dpsynth.privacy.noise import NoiseSource
 
-__all__ = ["recorded"]
+__all__ = ["OwnMeasurement"]
 
 logger = logging.getLogger(__name__)
 
+Table = TypeVar("Table")
+Result = TypeVar("Result")
 
-@contextlib.contextmanager
-def recorded(
-    ledger: PrivacyLedger,
-    identity: TableIdentity,
-    reserves: float,
-    spending: Spending,
-    unit: str,
-    *,
-    exact: bool,
-    infinite_total: bool,
-    what: str,
-) -> Iterator[None]:
-    """Record a plan, and at the end of the block whether what was planned finished or failed.
 
-    Args:
-        ledger: Where it is recorded.
-        identity: The private table.
-        reserves: The epsilon that is reserved; infinite with a test-only seed.
-        spending: What will be released.
-        unit: What is protected.
-        exact: Whether the reservation is replaced by it; not with a test-only seed.
-        infinite_total: Whether the dataset's total may become infinite.
+class OwnMeasurement(ABC, Generic[Table, Result]):
+    """What is measured beside learning, with an epsilon of its own.
+
+    Attributes:
         what: Names it, for a warning: 'question'.
-
-    Raises:
-        BudgetExhaustedError: It would exceed the cap.
-        ArtifactError: The ledger cannot record it; nothing was spent.
+        asked: The epsilon that may be spent.
+        plan: What will be measured.
+        delta: Delta of the guarantee.
+        epsilon: What the plan costs.
+        noise: Source of noise.
     """
-    entry = ledger.reserve(identity, reserves, spending.delta, unit, infinite_total=infinite_total)
-    if exact:
-        ledger.record(entry, spending)
-    status: RunStatus = "failed"
-    try:
-        yield
-        status = "finished"
-    finally:
+
+    what: ClassVar[str]
+    asked: float
+    plan: PrivacyPlan
+    delta: float
+    epsilon: float
+    noise: NoiseSource
+
+    @property
+    def reserves(self) -> float:
+        """What the ledger reserves; infinite with a test-only seed."""
+        return math.inf if self.noise.test_only else self.asked
+
+    def execute(
+        self,
+        source: Table,
+        identity: TableIdentity,
+        ledger: PrivacyLedger,
+        *,
+        infinite_total: bool = False,
+    ) -> Result:
+        """Record the plan in the ledger, then measure, and record whether that finished or failed.
+
+        Args:
+            source: The private table.
+            identity: The same for the ledger.
+            ledger: Where it is recorded.
+            infinite_total: Whether the dataset's total may become infinite.
+
+        Raises:
+            BudgetExhaustedError: It would exceed the cap.
+            ArtifactError: The ledger cannot record it; nothing was spent.
+        """
+        spending = Spending(self.plan, self.delta, self.epsilon)
+        entry = ledger.reserve(
+            identity, self.reserves, spending.delta, self.plan.unit, infinite_total=infinite_total
+        )
+        if not self.noise.test_only:
+            ledger.record(entry, spending)
+        status: RunStatus = "failed"
         try:
-            ledger.record(entry, status=status)
-        except ArtifactError:  # what was spent is recorded; the result must not be lost for a note
-            logger.warning("the ledger could not record that this %s %s.", what, status)
+            result = self.measure(source)
+            status = "finished"
+            return result
+        finally:
+            try:
+                ledger.record(entry, status=status)
+            except ArtifactError:  # what was spent is recorded; the result must not be lost for a note
+                logger.warning("the ledger could not record that this %s %s.", self.what, status)
+
+    @abstractmethod
+    def measure(self, source: Table) -> Result:
+        """Read the private rows once."""
