@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.metadata.declarations import microseconds_of
+from jupyter_dpsynth.metadata.formulas import UNITS, Formula
 from jupyter_dpsynth.metadata.kinds import kind_of
 from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
 from jupyter_dpsynth.sources.moments import require_clear
 from jupyter_dpsynth.sources.objects import same_key
-from jupyter_dpsynth.sources.values import as_held, is_above, is_duration, number_values, time_values
+from jupyter_dpsynth.sources.values import as_held, is_above, is_duration, time_values
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -35,15 +36,6 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
 
 __all__ = ["Combinations", "Constraint", "Derivation", "Elapsed", "Ordering", "Total", "check_constraints"]
-
-MICROSECONDS = {
-    "weeks": 604_800_000_000,
-    "days": 86_400_000_000,
-    "hours": 3_600_000_000,
-    "minutes": 60_000_000,
-    "seconds": 1_000_000,
-}
-UNITS = ("years", "months", *MICROSECONDS)
 
 
 @dataclass(frozen=True)
@@ -193,8 +185,7 @@ class Total:
 
     def values(self, df: pd.DataFrame) -> NDArray[np.float64]:
         """What the column is in each row, float64 `[n]`; NaN where a part is missing."""
-        found: NDArray[np.float64] = sum(number_values(df[part]) for part in self.parts)  # type: ignore[assignment]
-        return found
+        return Formula(self.parts).values(df)
 
 
 @dataclass(frozen=True)
@@ -233,21 +224,7 @@ class Elapsed:
 
     def values(self, df: pd.DataFrame) -> NDArray[np.float64]:
         """What the column is in each row, float64 `[n]`; NaN where one of both times is missing."""
-        import numpy as np
-
-        (start, unknown), (end, absent) = (
-            time_values(df[name], duration=False) for name in (self.since, self.until)
-        )
-        if self.unit in MICROSECONDS:
-            far = 2**61  # beyond it a difference could overflow
-            counted = (np.clip(end, -far, far) - np.clip(start, -far, far)) // MICROSECONDS[self.unit]
-        else:
-            first, last = (each.astype("datetime64[us]") for each in (start, end))
-            months = [each.astype("datetime64[M]") for each in (first, last)]
-            within = [each - month for each, month in zip((first, last), months, strict=True)]
-            counted = (months[1] - months[0]).astype(np.int64) - (within[1] < within[0])
-            counted = counted // 12 if self.unit == "years" else counted
-        return np.where(unknown | absent, np.nan, counted.astype(np.float64))
+        return Formula((self.until,), (self.since,), self.unit).values(df)
 
 
 Derivation = Total | Elapsed

@@ -25,6 +25,7 @@ DECLARATIONS = {
     "missing": None,
     "hierarchy": None,
     "at_least": None,
+    "derived": None,
     "ids": (),
     "schema": None,
 }
@@ -36,9 +37,9 @@ class SklearnSynthesizer:
 
     Args:
         **parameters: Those of `HighDimConfig`, the declarations of `MetaExtractor.extract` (bounds,
-            categories, decimals, missing, hierarchy, at_least, ids, schema), and for the ledger dataset,
-            new_dataset and infinite_total as `HighDimSynthesizer.learn` takes them. As with every estimator
-            they are kept as given and checked by `fit`.
+            categories, decimals, missing, hierarchy, at_least, derived, ids, schema), and for the ledger
+            dataset, new_dataset and infinite_total as `HighDimSynthesizer.learn` takes them. As with every
+            estimator they are kept as given and checked by `fit`.
 
     Attributes:
         synthesizer_: The learned `HighDimSynthesizer`, with its receipt, after `fit`.

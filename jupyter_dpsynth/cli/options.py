@@ -16,6 +16,8 @@ from jupyter_dpsynth.metadata.kinds import category_kind, column_kind
 from jupyter_dpsynth.parameters import ColumnName
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from jupyter_dpsynth.sources.base import Source
 
 __all__ = [
@@ -66,6 +68,14 @@ def add_declarations(parser: Any) -> None:  # noqa: ANN401 - argparse names no t
         "--at-least",
         help="columns that are never above another one: 'discharged=admitted,operated'; may be repeated",
         **listed,
+    )
+    parser.add_argument(
+        "--derived",
+        help="a column that follows from others: 'total=net + tax', 'age=years(admitted - born)'; may be "
+        "repeated",
+        action="append",
+        default=[],
+        metavar="COLUMN=FORMULA",
     )
     parser.add_argument(
         "--id",
@@ -141,6 +151,7 @@ def declarations_of(options: argparse.Namespace, table: Source) -> dict[str, Any
             for name in ("missing", "bounds", "categories")
         },
         "at_least": _by_column("--at-least", options.at_least, table, plain=True),
+        "derived": _formulas(options.derived, table),
     }
 
 
@@ -148,19 +159,29 @@ def _by_column(option: str, given: list[str], table: Source, *, plain: bool = Fa
     """What some options of the form 'column=one,two' say, by column."""
     names, found = set(table.described.columns), dict[str, list[Any]]()
     for text in given:
-        # a name may have a sign of equality
-        places = [place for place, letter in enumerate(text) if letter == "="]
-        place = next((each for each in reversed(places) if text[:each] in names), *places[:1] or [-1])
-        if place < 1:
-            raise ConfigError(f"{option} = {text!r} is not allowed: write 'column=one,two'.")
-        name = text[:place]
+        name, listed = _split(option, text, names, "one,two")
         series = table.first_values(name) if name in names else None
         # numbers, unless the column holds text; of a column that is not there the declaration is refused
         texts = plain or series is None or column_kind(series) == "datetime"
         texts = texts or (series is not None and category_kind(series) == "text")
-        values = next(csv.reader([text[place + 1 :]], skipinitialspace=True), [])
+        values = next(csv.reader([listed], skipinitialspace=True), [])
         found.setdefault(name, []).extend(values if texts else map(_literal, values))
     return found
+
+
+def _formulas(given: list[str], table: Source) -> dict[str, str]:
+    """What --derived says, by column."""
+    names = set(table.described.columns)
+    return dict(_split("--derived", text, names, "net + tax") for text in given)
+
+
+def _split(option: str, text: str, names: Collection[str], example: str) -> tuple[str, str]:
+    """A column's name, which may have a sign of equality, and what is said of it."""
+    places = [place for place, letter in enumerate(text) if letter == "="]
+    place = next((each for each in reversed(places) if text[:each] in names), *places[:1] or [-1])
+    if place < 1:
+        raise ConfigError(f"{option} = {text!r} is not allowed: write 'column={example}'.")
+    return text[:place], text[place + 1 :]
 
 
 def _literal(text: str) -> Any:  # noqa: ANN401 - a number, a truth value, or the text

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_children", "meta_of_several", "several_tables"]
 
-REFUSED = ("at_least", "missing", "bounds", "categories", "ids", "ignore", "schema")
+REFUSED = ("at_least", "derived", "missing", "bounds", "categories", "ids", "ignore", "schema")
 
 
 def add_children(parser: Any) -> None:  # noqa: ANN401 - argparse names no type for it

@@ -114,5 +114,6 @@ def _to_integers(series: pd.Series, dtype: Any) -> pd.Series:  # noqa: ANN401 - 
     highest = float(info.max) if float(info.max) <= info.max else np.nextafter(float(info.max), 0)
     clipped = series.clip(float(info.min), highest).round()
     if series.isna().any():
-        return clipped.astype("Float64").astype("Int64").astype(dtype)
+        known = clipped.fillna(0).astype(info.dtype)
+        return known.astype(decoded_dtype(str(info.dtype))).mask(series.isna()).astype(dtype)
     return clipped.astype(info.dtype).astype(dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.encoding.derived import DerivedColumn, derived_columns
 from jupyter_dpsynth.encoding.difference import DifferenceCodec
 from jupyter_dpsynth.encoding.numeric import NumericCodec
-from jupyter_dpsynth.errors import ArtifactError, ConfigError
+from jupyter_dpsynth.errors import ArtifactError, ConfigError, MetadataError
 from jupyter_dpsynth.metadata.columns import DataFrameMeta, DatetimeMeta, IdMeta, column_meta_from_dict
+from jupyter_dpsynth.metadata.derived import check_derived
 from jupyter_dpsynth.metadata.identifiers import identifiers
 from jupyter_dpsynth.sources.codebook import Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_of
@@ -53,6 +56,12 @@ class TableCodec:
     def names(self) -> tuple[str, ...]:
         """Names of the learned columns."""
         return tuple(codec.meta.name for codec in self.columns)
+
+    @functools.cached_property
+    def derived(self) -> tuple[DerivedColumn, ...]:
+        """The columns that are computed from others, each behind those that it follows from."""
+        steps = {each.meta.name: each.resolution for each in self.columns if isinstance(each, NumericCodec)}
+        return derived_columns(self.df_meta, steps, self.df_meta.derivations)
 
     @property
     def without_categories(self) -> tuple[str, ...]:
@@ -115,8 +124,16 @@ class TableCodec:
         return out
 
     def present(self, df: pd.DataFrame) -> pd.DataFrame:
-        """The learned columns, `[n, m]`, in which what stands for a missing value is missing."""
-        return pd.DataFrame({meta.name: meta.present(df[meta.name]) for meta in self.df_meta.learned})
+        """The columns that are learned or computed, in which what stands for a missing value is missing.
+
+        Args:
+            df: The learned columns at least.
+        """
+        present = {meta.name: meta.present(df[meta.name]) for meta in self.df_meta.learned}
+        for each in self.derived:
+            if each.meta.name in df:
+                present[each.meta.name] = each.meta.present(df[each.meta.name])
+        return pd.DataFrame(present)
 
     def decode(
         self, codes: NDArray[np.int32], generator: np.random.Generator, first: int = 1, of: int | None = None
@@ -156,23 +173,32 @@ class TableCodec:
         return self.numbered(pd.DataFrame(learned, index=pd.RangeIndex(len(codes))), first, of)
 
     def numbered(self, df: pd.DataFrame, first: int = 1, of: int | None = None) -> pd.DataFrame:
-        """The table with its columns in the original order, new identifiers and a new index.
+        """The table in its original order, with new identifiers, computed columns and a new index.
 
         Args:
-            df: The learned columns of synthetic rows; identifiers in it are replaced.
+            df: The learned columns of synthetic rows; identifiers and computed columns in it are replaced.
             first: Number of the first row.
             of: Rows of the whole table, if this is a part of it.
         """
         numbers = np.arange(first, first + len(df))
         last = of or len(df)
         rows = pd.RangeIndex(len(df))
-        columns = {
-            meta.name: _numbered(meta, numbers, last)
-            if isinstance(meta, IdMeta)
-            else df[meta.name].set_axis(rows)
+        learned = {meta.name: df[meta.name].set_axis(rows) for meta in self.df_meta.learned}
+        columns = self.with_derived(pd.DataFrame(learned, index=rows))
+        made = {
+            meta.name: _numbered(meta, numbers, last) if isinstance(meta, IdMeta) else columns[meta.name]
             for meta in self.df_meta.columns
         }
-        return pd.DataFrame(columns, index=rows)
+        return pd.DataFrame(made, index=rows)
+
+    def with_derived(self, df: pd.DataFrame) -> pd.DataFrame:
+        """The table with the columns that are computed from others."""
+        for each in self.derived:
+            parts = {name: self.df_meta[name].present(df[name]) for name in each.formula.columns}
+            df = df.assign(
+                **{each.meta.name: each.made(pd.DataFrame(parts, index=df.index)).set_axis(df.index)}
+            )
+        return df
 
     def check_rows(self, rows: int) -> None:
         """Raise ConfigError if a table of so many rows would repeat an identifier."""
@@ -193,6 +219,7 @@ class TableCodec:
             "ids": ids,
             "columns": [codec.to_dict() for codec in self.columns],
             "orderings": [list(pair) for pair in self.orderings],
+            **({"derived": [each.meta.to_dict() for each in self.derived]} if self.derived else {}),
             **({} if self.df_meta.form == PANDAS else {"form": self.df_meta.form.to_dict()}),
             **({"codebook": self.df_meta.codebook.to_dict()} if self.df_meta.codebook else {}),
         }
@@ -202,14 +229,21 @@ class TableCodec:
         """Rebuild from `to_dict`."""
         columns = tuple(CODECS[column["codec"]].from_dict(column) for column in values["columns"])
         metas = {codec.meta.name: codec.meta for codec in columns}
-        metas |= {column["name"]: column_meta_from_dict(column) for column in values["ids"]}
+        others = [*values["ids"], *values.get("derived", ())]
+        metas |= {column["name"]: column_meta_from_dict(column) for column in others}
         orderings = tuple((low, high) for low, high in values["orderings"])
         _check_pairs(columns, orderings)
-        if len(metas) != len(columns) + len(values["ids"]) or set(metas) != set(values["names"]):
+        if len(metas) != len(columns) + len(others) or set(metas) != set(values["names"]):
             raise ArtifactError("the names do not fit the columns.")
         form = TableForm(**values["form"]) if "form" in values else PANDAS
         codebook = Codebook.from_dict(values.get("codebook", {}))
         df_meta = DataFrameMeta(tuple(metas[name] for name in values["names"]), form, codebook)
+        try:
+            check_derived(df_meta)
+        except MetadataError as error:
+            raise ArtifactError(str(error)) from None
+        if [meta.name for meta in df_meta.learned] != [codec.meta.name for codec in columns]:
+            raise ArtifactError("the columns that are learned are not those that have cells.")
         return cls(df_meta, columns, orderings)
 
 

@@ -132,7 +132,9 @@ class UtilityReport(Comparison):
         df_synth = in_memory(df_synth, "df_synth")
         ids = [meta.name for meta in df_meta.columns if isinstance(meta, IdMeta)] if df_meta else []
         if synthesizer is not None:  # the privacy unit's column is none of them
-            ids = [name for name in synthesizer.df_meta.names if name not in synthesizer.codec.names]
+            computed = [each.meta.name for each in synthesizer.codec.derived]
+            kept = {*synthesizer.codec.names, *computed}
+            ids = [name for name in synthesizer.df_meta.names if name not in kept]
         compared = [name for name in original.columns if name not in ids]
         names = tuple(name for name in compared if name in getattr(df_synth, "columns", ()))
         check_columns(df_synth, names, "df_synth")

@@ -29,7 +29,7 @@ def listed(names: Collection[object]) -> str:
 
 
 def _options() -> dict[str, dict[str, Any]]:
-    names = ("at_least", "bounds", "categories", "decimals", "hierarchy", "id", "missing")
+    names = ("at_least", "bounds", "categories", "decimals", "derived", "hierarchy", "id", "missing")
     return {name: {} for name in names}
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shown
+from jupyter_dpsynth.metadata.formulas import in_order
 from jupyter_dpsynth.metadata.hierarchy import Tree, prefixes_of
 from jupyter_dpsynth.sources.base import Source
 from jupyter_dpsynth.sources.codebook import NO_CODEBOOK, Codebook
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from jupyter_dpsynth.metadata.formulas import Formula
 
 __all__ = [
     "CategoricalMeta",
@@ -132,7 +134,8 @@ class ContinuousMeta(ColumnMeta):
     `decimals` is the public number of digits after the point (0 for integers), None if to be learned.
     `coded` says that synthetic values have the codes for missing ones again, as in statistical files, where
     it is measured how often each is there; otherwise they are missing. `at_least` names columns whose value
-    is publicly never above this one's in a row that has both.
+    is publicly never above this one's in a row that has both. `derived` is the public formula by which the
+    column follows from others ('net + tax'); it is then not learned but computed.
     """
 
     kind: ClassVar[str] = "number"
@@ -140,11 +143,12 @@ class ContinuousMeta(ColumnMeta):
     decimals: int | None = None
     coded: bool = field(default=False, kw_only=True)
     at_least: tuple[str, ...] = field(default=(), kw_only=True)
+    derived: str = field(default="", kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """As of every column; without `coded` and `at_least` if nothing is declared."""
-        values = super().to_dict()
-        return {key: value for key, value in values.items() if value or key not in ("coded", "at_least")}
+        """As of every column; without `coded`, `at_least` and `derived` if nothing is declared."""
+        values, rare = super().to_dict(), ("coded", "at_least", "derived")
+        return {key: value for key, value in values.items() if value or key not in rare}
 
 
 @dataclass(frozen=True)
@@ -228,8 +232,12 @@ class DataFrameMeta:
 
     @property
     def learned(self) -> tuple[ColumnMeta, ...]:
-        """The columns that are learned: all but the identifiers."""
-        return tuple(column for column in self.columns if not isinstance(column, IdMeta))
+        """The columns that are learned: all but the identifiers, and those that follow from others."""
+        return tuple(
+            column
+            for column in self.columns
+            if not isinstance(column, IdMeta) and not getattr(column, "derived", "")
+        )
 
     @property
     def orders(self) -> tuple[tuple[str, str], ...]:
@@ -237,6 +245,11 @@ class DataFrameMeta:
         metas = [meta for meta in self.learned if isinstance(meta, ContinuousMeta | DatetimeMeta)]
         learned = {meta.name for meta in metas}
         return tuple((low, meta.name) for meta in metas for low in meta.at_least if low in learned)
+
+    @property
+    def derivations(self) -> tuple[tuple[str, Formula], ...]:
+        """Columns that are computed, with their formulas, each behind those that it follows from."""
+        return in_order({meta.name: getattr(meta, "derived", "") for meta in self.columns})
 
     @property
     def undeclared(self) -> tuple[CategoricalMeta, ...]:
@@ -271,6 +284,12 @@ class DataFrameMeta:
             )
         if isinstance(column, IdMeta):
             return self
+        follows = next((other for other, formula in self.derivations if name in formula.columns), None)
+        if follows is not None:
+            raise MetadataError(
+                f"derived of column {follows!r} names {name!r}, which is the privacy unit and so not "
+                f"learned: leave {follows!r} out of derived."
+            )
         found = IdMeta(column.name, column.dtype, column.nullable, column.value_type)
         return replace(self, columns=tuple(found if each is column else each for each in self.columns))
 

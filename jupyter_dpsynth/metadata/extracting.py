@@ -25,6 +25,7 @@ from jupyter_dpsynth.metadata.declarations import (
     declared_times,
     read_schema,
 )
+from jupyter_dpsynth.metadata.derived import check_derived, declared_derived
 from jupyter_dpsynth.metadata.hierarchy import declared_prefixes, declared_tree
 from jupyter_dpsynth.metadata.identifiers import checked_look, declared_ids
 from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, identifier_type, kind_of
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["OPTIONS", "MetaExtractor", "column_meta", "gather_declarations"]
 
 # what can be declared of a column
-OPTIONS = ("at_least", "bounds", "categories", "decimals", "hierarchy", "id", "missing")
+OPTIONS = ("at_least", "bounds", "categories", "decimals", "derived", "hierarchy", "id", "missing")
 
 
 class MetaExtractor:
@@ -65,6 +66,7 @@ class MetaExtractor:
         missing: Mapping[str, Sequence[Any]] | None = None,
         hierarchy: Mapping[str, Any] | None = None,
         at_least: Mapping[str, str | Sequence[str]] | None = None,
+        derived: Mapping[str, str] | None = None,
         ids: Sequence[str] | Mapping[str, Any] = (),
         schema: object = None,
         children: None = None,
@@ -96,6 +98,7 @@ class MetaExtractor:
         missing: Mapping[str, Any] | None = None,
         hierarchy: Mapping[str, Any] | None = None,
         at_least: Mapping[str, Any] | None = None,
+        derived: Mapping[str, Any] | None = None,
         ids: Any = (),
         schema: Any = None,
         children: Sequence[Children] | None = None,
@@ -122,6 +125,10 @@ class MetaExtractor:
             at_least: Public orders: by column the name of another one, or several, whose value is never above
                 its own in a row that has both: {'discharged': 'admitted'}. All synthetic rows keep it, and
                 dates in order are learned as the time between them. Rows that break it count as mistakes.
+            derived: Columns of numbers that publicly follow from others: {'total': 'net + tax', 'age':
+                'years(admitted - born)'}. They are not learned, which costs nothing, but computed in every
+                synthetic row, and missing where one of the others is. A sum has as many digits as its parts,
+                or those of 'round(net + tax, 2)'; units of time are whole ones that have passed.
             ids: Columns that identify rows: never learned, numbered anew on output. Or, by column, what new
                 ones look like: a public format such as 'H-{:06d}', or {'realistic': 'name', 'locale':
                 'de_DE'} for what Faker makes (names, addresses, phone numbers, ...).
@@ -147,7 +154,8 @@ class MetaExtractor:
         """
         if children is not None:
             options = {"bounds": bounds, "categories": categories, "decimals": decimals, "missing": missing}
-            options |= {"hierarchy": hierarchy, "at_least": at_least, "ids": ids or None, "schema": schema}
+            options |= {"hierarchy": hierarchy, "at_least": at_least, "derived": derived}
+            options |= {"ids": ids or None, "schema": schema}
             return _extract_tables(df, children, options)
         source = open_source(df)
         check_column_names(source.described)
@@ -159,12 +167,15 @@ class MetaExtractor:
             missing=missing,
             hierarchy=hierarchy,
             at_least=at_least,
+            derived=derived,
             ids=ids,
             schema=schema,
         )
         columns = tuple(column_meta(source, name, declared) for name in source.described.columns)
         check_orders(columns)
-        return DataFrameMeta(columns, source.form, source.codebook)
+        df_meta = DataFrameMeta(columns, source.form, source.codebook)
+        check_derived(df_meta)
+        return df_meta
 
 
 def _extract_tables(df: object, children: Sequence[Children], given: dict[str, Any]) -> TablesMeta:
@@ -193,6 +204,11 @@ def _extract_tables(df: object, children: Sequence[Children], given: dict[str, A
     metas = {}
     for name, table in df.items():
         metas[name] = MetaExtractor.extract(table, **by_table[name])
+        for column, _ in metas[name].derivations:
+            raise MetadataError(
+                f"derived names column {column!r} of {name!r}: columns of several tables cannot be derived "
+                "yet. Leave it out of derived, or out of the table (and compute it in the synthetic one)."
+            )
     return tables_meta(metas, found, parent)
 
 
@@ -205,6 +221,7 @@ def gather_declarations(
     missing: Mapping[str, Sequence[Any]] | None = None,
     hierarchy: Mapping[str, Any] | None = None,
     at_least: Mapping[str, str | Sequence[str]] | None = None,
+    derived: Mapping[str, str] | None = None,
     ids: Sequence[str] | Mapping[str, Any] = (),
     schema: object = None,
 ) -> dict[str, dict[str, Any]]:
@@ -218,6 +235,7 @@ def gather_declarations(
         missing: Codes for a missing value by column.
         hierarchy: Public groups of codes by column.
         at_least: Public orders of columns.
+        derived: Columns that follow from others.
         ids: Columns that identify rows.
         schema: The same as a file or its content, or another library's schema.
 
@@ -235,6 +253,7 @@ def gather_declarations(
         "decimals": by_column("decimals", decimals),
         "hierarchy": by_column("hierarchy", hierarchy),
         "at_least": by_column("at_least", at_least),
+        "derived": by_column("derived", derived),
         "id": declared_ids(ids),
         "missing": by_column("missing", missing),
     }
@@ -255,7 +274,7 @@ def _add_stated(source: Source, declared: dict[str, dict[str, Any]]) -> None:
     """Add what the table itself states, such as levels of an enumeration; what users declare goes first."""
     if source.note:
         warnings.warn(source.note, SchemaWarning, stacklevel=4)
-    taken = {name for option in ("bounds", "categories", "id") for name in declared[option]}
+    taken = {name for option in ("bounds", "categories", "derived", "id") for name in declared[option]}
     for name, codes in source.declared.get("missing", {}).items():
         if name not in declared["id"]:  # what users declare comes on top
             own = declared["missing"].get(name, ())
@@ -302,6 +321,7 @@ def _column_meta(
     bounds: Sequence[Any] | None,
     categories: Sequence[Hashable] | None,
     decimals: int | None,
+    derived: str | None,
     hierarchy: object,
     id: Any,  # noqa: A002, ANN401 - the schema file's own word; True, or what new ones look like
     missing: Sequence[Any] | None,
@@ -313,7 +333,8 @@ def _column_meta(
     dtype = dtype_text(series.dtype)
     id = None if id is False else id  # noqa: A001 - a schema file may say so
     nullable = holds_missing(series.dtype) or missing is not None
-    declared = ("bounds", bounds), ("categories", categories), ("hierarchy", hierarchy), ("id", id)
+    declared = [("bounds", bounds), ("categories", categories), ("hierarchy", hierarchy), ("id", id)]
+    declared.append(("derived", derived))
     given = [option for option, value in declared if value is not None]
     given += ["missing"] * (id is not None and missing is not None)
     given += ["at_least"] * (at_least is not None and given not in ([], ["bounds"]))
@@ -351,7 +372,7 @@ def _column_meta(
         )
     if decimals is not None and kind != "number":
         raise MetadataError(f"decimals names column {name!r}, which does not contain numbers: remove it.")
-    lower = declared_orders(name, at_least, kind)
+    lower, formula = declared_orders(name, at_least, kind), declared_derived(name, derived, kind)
     if kind == "category":
         if bounds is not None:
             raise MetadataError(
@@ -372,7 +393,15 @@ def _column_meta(
         places = 0 if integer else declared_decimals(name, decimals)
         limits = declared_numbers(name, bounds)
         return ContinuousMeta(
-            name, dtype, nullable, value_type, limits, places, missing=codes, at_least=lower
+            name,
+            dtype,
+            nullable,
+            value_type,
+            limits,
+            places,
+            missing=codes,
+            at_least=lower,
+            derived=formula,
         )
     span = declared_times(name, bounds, duration=duration, zone=zone)
     return DatetimeMeta(name, dtype, nullable, value_type, span, duration, missing=codes, at_least=lower)

@@ -25,7 +25,12 @@ from jupyter_dpsynth.engine.learning.workers import (
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.model.dependence import estimated_dependence
-from jupyter_dpsynth.engine.model.evidence import function_text, interaction_text, ordering_text
+from jupyter_dpsynth.engine.model.evidence import (
+    derived_text,
+    function_text,
+    interaction_text,
+    ordering_text,
+)
 from jupyter_dpsynth.engine.model.learned import Learned
 from jupyter_dpsynth.engine.model.losses import column_losses, loss_lines
 from jupyter_dpsynth.engine.model.network import Layout
@@ -40,6 +45,7 @@ from jupyter_dpsynth.engine.planning.plan import (
 from jupyter_dpsynth.engine.sampling.relations import sharpen
 from jupyter_dpsynth.engine.training.loading import BackgroundImport
 from jupyter_dpsynth.errors import ConfigError, DataError
+from jupyter_dpsynth.metadata.formulas import written
 from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
 
@@ -292,6 +298,7 @@ def _finish(task: TrainingTask, fitted: FittedModel, participants: Participants)
     names = task.codec.names
     imposed = [ordering_text(low, high) for low, high in task.codec.orderings]
     imposed += [function_text(names[a], names[b]) for a, b in functions.kept]
+    imposed += [derived_text(name, written(formula)) for name, formula in task.codec.df_meta.derivations]
     imposed += task.imposed
     untold = [*task.untold, *(f"whether {function_text(names[a], names[b])}" for a, b in functions.untold)]
     together = [

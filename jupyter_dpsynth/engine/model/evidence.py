@@ -15,6 +15,7 @@ __all__ = [
     "RARE_BREAKS",
     "certainty",
     "complete_text",
+    "derived_text",
     "function_text",
     "interaction_text",
     "ordering_text",
@@ -43,6 +44,15 @@ def certainty(tests: int) -> float:
 def ordering_text(low: str, high: str) -> str:
     """An ordering in words."""
     return f"{_short(low)} is never above {_short(high)}"
+
+
+def derived_text(name: str, formula: str) -> str:
+    """A column that follows from others in words.
+
+    >>> derived_text("total", "net + tax")
+    "'total' is net + tax"
+    """
+    return f"{_short(name)} is {formula}"
 
 
 def function_text(source: str, target: str) -> str:

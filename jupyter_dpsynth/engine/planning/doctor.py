@@ -17,6 +17,7 @@ import numpy as np
 
 from jupyter_dpsynth.engine.model.plan import VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.columns import ExaminedColumn
+from jupyter_dpsynth.engine.planning.derived import derived_in_all_rows
 from jupyter_dpsynth.engine.planning.findings import BANNER, Finding, Place, Remedy, amount
 from jupyter_dpsynth.engine.planning.forecast import rarest_published
 from jupyter_dpsynth.engine.planning.pairs import dates_of_persons, orders_kept, orders_nearly_kept
@@ -105,6 +106,7 @@ def _examine(
     found += odd
     # the column of the privacy unit is not checked further
     names = [name for name in df.columns if name in metas and name != config.privacy_unit]
+    names = [name for name in names if not getattr(metas[name], "derived", "")]  # nor is what is computed
     columns = [ExaminedColumn(df[name], metas[name]) for name in names]
     plan = _plan(config, columns, rows)
     # a value is looked for in fewer rows, where it is rarer
@@ -121,6 +123,7 @@ def _examine(
         *single,
         *orders_nearly_kept(columns),
         *orders_kept(columns),
+        *derived_in_all_rows(columns),
     ]
     if not any(finding.kind == "few rows" for finding in found):
         found += _many_columns(plan)

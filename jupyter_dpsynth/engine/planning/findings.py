@@ -31,7 +31,7 @@ BANNER = (
     "For the owner's eyes only: computed from the original rows, and not covered by epsilon. Clear this "
     "output before you pass the notebook on."
 )
-DECLARED = ("missing", "at_least", "ids", "ignore")
+DECLARED = ("missing", "at_least", "derived", "ids", "ignore")
 APART = (*DECLARED, "convert", "order", "text", "categories")  # remedies with a block of their own, or none
 SIGNS = {"stop": ("✗", "must change"), "care": ("⚠", "look at this"), "hint": ("•", "hint")}
 NOTHING = "Nothing was found that would spoil a run."
@@ -88,7 +88,8 @@ class Remedy:
             'order' for two columns in order, 'categories' for public levels, or 'text' for a column of a
             file that is to stay text.
         value: A column's name, codes for a missing value by column, the parameter's value, a `Conversion`,
-            two columns, the lower one first, or of 'at_least' by column those that are never above it.
+            two columns, the lower one first, of 'at_least' by column those that are never above it, or of
+            'derived' by column the formula by which it follows from others.
     """
 
     name: str
@@ -136,8 +137,11 @@ class Remedy:
             return ""
         if self.name == "order":
             return f"--order {shlex.quote(' <= '.join(self.value))}"
-        if self.name in ("missing", "at_least"):
-            pairs = [f"{name}={','.join(map(_item, codes))}" for name, codes in self.value.items()]
+        if self.name in ("missing", "at_least", "derived"):
+            pairs = [
+                f"{name}={value if isinstance(value, str) else ','.join(map(_item, value))}"
+                for name, value in self.value.items()
+            ]
             return " ".join(f"--{self.name.replace('_', '-')} {shlex.quote(pair)}" for pair in pairs)
         option = {"ids": "id"}.get(self.name, self.name).replace("_", "-")
         if option in {"id", "ignore"}:
@@ -267,15 +271,15 @@ def blocks(findings: Sequence[Finding], place: Place = NOTEBOOK) -> dict[str, li
     if place.terminal:
         options = [each.written(place) for each in remedies if each.name not in ("convert", "order", "text")]
         return found | ({OPTIONS: [" ".join(filter(None, options))]} if len(options) > 1 else {})
-    codes = {name: code for each in declared if each.name == "missing" for name, code in each.value.items()}
     columns = {
         key: [name for each in declared if each.name == key for name in each.columns]
         for key in ("ids", "ignore")
     }
-    orders_of = {
-        name: lows for each in declared if each.name == "at_least" for name, lows in each.value.items()
+    by_column = {
+        key: {name: value for each in declared if each.name == key for name, value in each.value.items()}
+        for key in ("missing", "at_least", "derived")
     }
-    named = ("missing", codes), ("at_least", orders_of), *columns.items()
+    named = *by_column.items(), *columns.items()
     lines = [f"{key} = {value!r}" for key, value in named if value]
     others = {each.name: each.written(place) for each in reversed(remedies) if each.name not in APART}
     lines += reversed(others.values())  # the first of two that name the same parameter

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.encoding.derived import DerivedColumn
     from jupyter_dpsynth.encoding.table import ColumnCodec, TableCodec
 
 __all__ = ["Within", "condition_table", "within"]
@@ -41,12 +42,12 @@ class Within:
     """The values of a column that does not follow from cells alone are in some intervals, or missing.
 
     Attributes:
-        column: The codec of a column that is learned as a difference, or computed from others.
+        column: A column that is learned as a difference, or computed from others.
         intervals: Half-open intervals of its points.
         missing: Whether a value may be missing.
     """
 
-    column: NumericCodec | DifferenceCodec
+    column: NumericCodec | DifferenceCodec | DerivedColumn
     intervals: tuple[tuple[float, float], ...]
     missing: bool
 
@@ -62,8 +63,8 @@ def condition_table(
 ) -> tuple[list[NDArray[np.float64]], TableCodec, tuple[Within, ...]]:
     """Share of each cell of each column that conditions allow, and a codec that decodes to what is allowed.
 
-    Of columns that are learned as differences the rows must be looked at afterwards: what they must meet is
-    returned, too.
+    Of columns that are learned as differences, or computed, the rows must be looked at afterwards: what they
+    must meet is returned, too.
 
     Args:
         codec: The table's codec.
@@ -79,16 +80,17 @@ def condition_table(
         raise ConfigError(
             f"where = {shown(where)} is not allowed: give conditions by column, like {{'age': (18, 65)}}."
         )
+    computed = {each.meta.name: each for each in codec.derived}
     for name in where:
-        if name not in codec.names:
-            hint = did_you_mean(str(name), codec.names)
+        if name not in codec.names and name not in computed:
+            hint = did_you_mean(str(name), (*codec.names, *computed))
             known = (
                 "an identifier (identifiers get new numbers)" if name in codec.df_meta.names else "no column"
             )
             raise ConfigError(f"where names {shown(name)}, which is {known}.{hint}")
     allowed: list[NDArray[np.float64]] = []
     columns: list[ColumnCodec] = []
-    checks: list[Within] = []
+    checks = [within(each, where[name]) for name, each in computed.items() if name in where]
     for column in codec.columns:
         name = column.meta.name
         share: NDArray[np.float64] = np.ones(column.size)
@@ -111,7 +113,7 @@ def _listed(wanted: object) -> list[Any]:
     return list(wanted) if several else [wanted]  # type: ignore[call-overload]
 
 
-def _missing(value: object, column: ColumnCodec | None = None) -> bool:
+def _missing(value: object, column: ColumnCodec | DerivedColumn | None = None) -> bool:
     if column is not None and column.kind != "datetime" and column.meta.missing:
         return _missing(value) or same_key(value) in map(same_key, column.meta.missing)
     return (
@@ -198,7 +200,7 @@ def _difference(column: DifferenceCodec, wanted: object) -> tuple[NDArray[np.flo
     return share, check
 
 
-def within(column: NumericCodec | DifferenceCodec, wanted: object) -> Within:
+def within(column: NumericCodec | DifferenceCodec | DerivedColumn, wanted: object) -> Within:
     """A condition on a column, to be looked at in rows that are made."""
     values = _listed(wanted)
     intervals = tuple(_interval(column, value) for value in values if not _missing(value, column))
@@ -222,7 +224,7 @@ def _cut(
     return pieces
 
 
-def _interval(column: NumericCodec | DifferenceCodec, value: object) -> tuple[float, float]:
+def _interval(column: NumericCodec | DifferenceCodec | DerivedColumn, value: object) -> tuple[float, float]:
     """A value or a range as a half-open interval of points of the column."""
     name, ends = column.meta.name, value if isinstance(value, tuple) else (value, value)
     if len(ends) != 2:
@@ -248,7 +250,7 @@ def _interval(column: NumericCodec | DifferenceCodec, value: object) -> tuple[fl
     return first, np.inf if high is None else np.floor(in_steps(high, column.resolution) + 1e-9) + 1
 
 
-def _number(column: NumericCodec | DifferenceCodec, value: Any) -> float:  # noqa: ANN401 - what a user writes
+def _number(column: NumericCodec | DifferenceCodec | DerivedColumn, value: Any) -> float:  # noqa: ANN401 - what a user writes
     """A value as a number, or as microseconds in wall time."""
     if not isinstance(column.meta, DatetimeMeta):
         if isinstance(value, str | bytes):

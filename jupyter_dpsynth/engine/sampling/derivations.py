@@ -10,6 +10,7 @@ import pandas as pd
 from jupyter_dpsynth.constraints import Derivation
 from jupyter_dpsynth.encoding.building import build_series
 from jupyter_dpsynth.encoding.numeric import NumericCodec, from_steps, in_steps
+from jupyter_dpsynth.sources.values import missing_values, number_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.constraints import Constraint
     from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 
-__all__ = ["compute", "derivations_of", "with_cells"]
+__all__ = ["complete", "compute", "derivations_of", "with_cells"]
 
 
 def derivations_of(constraints: Iterable[Constraint]) -> tuple[Derivation, ...]:
@@ -54,6 +56,54 @@ def compute(
         made = build_series(values[known], column.meta, column.resolution)
         df = df.assign(**{each.column: with_cells(df[each.column], np.flatnonzero(known), made)})
     return df
+
+
+def complete(df: pd.DataFrame, codec: TableCodec) -> pd.DataFrame:
+    """The table with missing values computed where a column is declared to follow from others.
+
+    In a sum, a part that is missing follows from the sum and the other parts.
+
+    Args:
+        df: Rows.
+        codec: The table's codec.
+    """
+    for each in codec.derived:
+        df = _filled(df, codec, each.meta, each.resolution, each.values(codec.present(df)))
+    for each in codec.derived[::-1]:
+        for part in each.formula.columns:
+            place = codec.names.index(part) if part in codec.names else None
+            column = None if place is None else codec.columns[place]
+            if isinstance(column, NumericCodec):
+                present = codec.present(df)
+                values = each.formula.solved(part, number_values(present[each.meta.name]), present)
+                df = _filled(df, codec, column.meta, column.resolution, values)
+    return df
+
+
+def _filled(
+    df: pd.DataFrame,
+    codec: TableCodec,
+    meta: ContinuousMeta | DatetimeMeta,
+    step: float,
+    values: NDArray[np.float64],
+) -> pd.DataFrame:
+    """The table with missing values of a column filled, where they are known.
+
+    Args:
+        df: Rows.
+        codec: The table's codec.
+        meta: The column's metadata.
+        step: The step in which its values are recorded, 0 if there is none.
+        values: Its values, float64 `[n]`, NaN where they are not known.
+    """
+    rows = np.flatnonzero(missing_values(codec.present(df)[meta.name]) & ~np.isnan(values))
+    if not len(rows):
+        return df
+    known = values[rows]
+    if step > 0:
+        known = from_steps(np.rint(in_steps(known, step)), step)
+    made = build_series(known, meta, step)
+    return df.assign(**{meta.name: with_cells(df[meta.name], rows, made)})
 
 
 def with_cells(series: pd.Series, rows: NDArray[np.intp], values: pd.Series) -> pd.Series:

@@ -21,7 +21,7 @@ from jupyter_dpsynth.constraints import Derivation, Ordering
 from jupyter_dpsynth.encoding.building import build_series
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.difference import DifferenceCodec, follow
-from jupyter_dpsynth.engine.sampling.derivations import compute, derivations_of, with_cells
+from jupyter_dpsynth.engine.sampling.derivations import complete, compute, derivations_of, with_cells
 from jupyter_dpsynth.engine.sampling.generation import calibrated_bias
 from jupyter_dpsynth.sources.values import missing_values
 
@@ -264,6 +264,7 @@ def impute_table(
         The result is as private as `df`.
     """
     codec = replace(learned.codec, orderings=())  # values of given cells do not change places
+    df = complete(df, codec)
     derivations = derivations_of(constraints)
     checked = tuple(each for each in constraints if not isinstance(each, Derivation))
     wanting = _missing(codec, df)
@@ -272,7 +273,7 @@ def impute_table(
     rows = np.flatnonzero(missing.any(axis=1))
     out = df.copy()
     if not len(rows):
-        return out
+        return complete(out, codec)
     allowed = [np.ones(column.size, dtype=bool) for column in codec.columns]
     for column, cells in zip(codec.columns, allowed, strict=True):
         if column.meta.nullable and column.size > 1:
@@ -288,7 +289,7 @@ def impute_table(
         absent = missing[rows, place] & met
         if absent.any():
             out[name] = with_cells(df[name], rows[absent], filled[name][absent])
-    return compute(out, derivations, codec, wanting)
+    return complete(compute(out, derivations, codec, wanting), codec)
 
 
 def _missing(codec: TableCodec, df: pd.DataFrame) -> NDArray[np.bool_]:

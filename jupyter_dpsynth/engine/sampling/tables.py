@@ -122,13 +122,15 @@ class TableMaker:
                 constraints += tuple(Ordering(*pair) for pair in codec.orderings)
                 codec = replace(codec, orderings=())
         if not constraints:
-            return compute(codec.decode(draw(rows), generator, first, of), derivations, codec)
+            return codec.with_derived(
+                compute(codec.decode(draw(rows), generator, first, of), derivations, codec)
+            )
         frames: list[pd.DataFrame] = []
         tried = kept = 0
         while kept < rows:
             expected = max(kept / tried, LEAST_KEPT) if tried else 1.0
             size = min(math.ceil(1.1 * (rows - kept) / expected) + 64, BATCH_ROWS)
-            drawn = compute(codec.decode(draw(size), generator), derivations, codec)
+            drawn = codec.with_derived(compute(codec.decode(draw(size), generator), derivations, codec))
             present = codec.present(drawn)
             good = np.logical_and.reduce([constraint.holds(present) for constraint in constraints])
             frames.append(drawn[good])

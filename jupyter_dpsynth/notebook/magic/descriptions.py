@@ -31,7 +31,7 @@ __all__ = ["COMMANDS", "SCHEMA_NAMES", "Command", "Option"]
 
 #: Names a `%%dpsynth learn` body may set besides the parameters of `HighDimConfig`.
 SCHEMA_NAMES = (
-    *("bounds", "categories", "decimals", "missing", "hierarchy", "at_least"),
+    *("bounds", "categories", "decimals", "missing", "hierarchy", "at_least", "derived"),
     *("ids", "ignore", "schema"),
 )
 

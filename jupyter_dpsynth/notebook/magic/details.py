@@ -42,6 +42,7 @@ and declare what is public about the columns:
     hierarchy = {"icd": "prefix:1,3"}        groups of codes: rare codes come back as their group
     hierarchy = {"nace": "tree.csv"}         the same by a file (or a dict) of codes and their groups
     at_least = {"discharged": "admitted"}    the first column is never below the second
+    derived = {"total": "net + tax"}         a column that follows from others: computed, not learned
     ids = ["customer"]                       identifiers: never learned, get new numbers
     ids = {"case": "H-{:06d}"}               the same, with what new ones look like
     ignore = ["note"]                        left out

@@ -121,6 +121,8 @@ class CheckUp:
             self.schema.declare_missing(remedy.value)
         elif remedy.name == "at_least":
             self.schema.declare_orders(remedy.value)
+        elif remedy.name == "derived":
+            self.schema.declare_derived(remedy.value)
         elif remedy.name == "categories":
             self.schema.declare_levels(remedy.value)
         elif remedy.name in ROLES:

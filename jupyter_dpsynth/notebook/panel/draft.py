@@ -16,6 +16,7 @@ from jupyter_dpsynth.metadata.columns import (
     DataFrameMeta,
     check_column_names,
 )
+from jupyter_dpsynth.metadata.derived import check_derived
 from jupyter_dpsynth.metadata.extracting import OPTIONS, column_meta, gather_declarations
 from jupyter_dpsynth.metadata.hierarchy import TREE_FILE, is_rule
 from jupyter_dpsynth.metadata.orders import check_orders, declared_orders
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IDENTIFIER", "IGNORE", "LEARN", "ColumnDraft", "SchemaDraft"]
 
+FORMULA = "="  # with which the field of a column begins that follows from others
 LEARN, IDENTIFIER, IGNORE = "learn", "identifier", "ignore"
 ROLES = (LEARN, IDENTIFIER, IGNORE)
 OPTION = {"number": "bounds", "datetime": "bounds", "category": "categories"}
@@ -48,7 +50,7 @@ class ColumnDraft:
         value_type: Type of an object column's values, else ''.
         role: 'learn', 'identifier' or 'ignore'.
         domain: What is declared, as typed: lowest and highest value, or categories, of numbers in braces; or
-            groups of codes, 'prefix:1,3' or 'tree.csv'; '' for nothing.
+            groups of codes, 'prefix:1,3' or 'tree.csv'; or a formula, '= net + tax'; '' for nothing.
         decimals: Declared digits after the point, as typed; '' for none.
         missing: Values that are declared to stand for a missing one, as typed; '' for none.
         texts: Whether its values are texts, which then need no quotes.
@@ -76,8 +78,10 @@ class ColumnDraft:
 
     @property
     def option(self) -> str:
-        """What is declared for the column: 'bounds', 'categories' or 'hierarchy'."""
+        """What is declared for the column: 'bounds', 'categories', 'derived' or 'hierarchy'."""
         typed = self.domain.strip()
+        if typed[:1] == FORMULA and self.kind == "number":
+            return "derived"
         if self.kind == "category" and (is_rule(typed) or typed.lower().endswith(TREE_FILE)):
             return "hierarchy"
         return "categories" if typed[:1] == "{" else OPTION[self.kind]
@@ -87,7 +91,7 @@ class ColumnDraft:
         """The hint in an empty field."""
         if self.fixed and self.kind == "category":
             return "False, True (from the type)"
-        example = {"number": "low, high", "datetime": "first, last", "category": "A, B, C"}
+        example = {"number": "low, high, or = a + b", "datetime": "first, last", "category": "A, B, C"}
         if self.texts:
             return "measured, or A, B, C, or groups: prefix:1,3 or tree.csv"
         return f"measured, or {example[self.kind]}" if self.kind else ""
@@ -144,6 +148,10 @@ class SchemaDraft:
             else:
                 self._trees[name] = value
             return
+        if key == "derived":
+            column_meta(self._source, name, {key: {name: value}})
+            self.columns[name] = replace(column, domain=f"{FORMULA} {value}")
+            return
         if key == "at_least":
             self._orders[name] = declared_orders(name, value, column.kind)
             return
@@ -186,6 +194,15 @@ class SchemaDraft:
             self._check(name)
             for callback in self._observers:
                 callback(name)
+
+    def declare_derived(self, formulas: Mapping[str, str]) -> None:
+        """Declare columns that follow from others.
+
+        Args:
+            formulas: By column.
+        """
+        for name, text in formulas.items():
+            self.set(name, domain=f"{FORMULA} {text}")
 
     def declare_levels(self, name: str) -> None:
         """Declare the levels of a `category` column, as its owner states that they are public."""
@@ -302,9 +319,12 @@ class SchemaDraft:
             if draft.role != LEARN or not draft.kind:
                 continue
             if draft.domain.strip() and not (draft.fixed and draft.kind == "category"):
-                as_typed = draft.option == "hierarchy"
-                items = draft.domain.strip() if as_typed else _parse_items(draft, draft.domain)
-                found[draft.option][draft.name] = items
+                typed = draft.domain.strip()
+                if draft.option == "derived":
+                    found["derived"][draft.name] = typed.removeprefix(FORMULA).strip()
+                else:
+                    items = typed if draft.option == "hierarchy" else _parse_items(draft, draft.domain)
+                    found[draft.option][draft.name] = items
             elif draft.name in self._trees:
                 found["hierarchy"][draft.name] = self._trees[draft.name]
             lower = [low for low in self._orders.get(draft.name, ()) if low not in self.ignored]
@@ -328,7 +348,9 @@ class SchemaDraft:
         declared = self._declared(self._kept)
         columns = tuple(column_meta(self._source, draft.name, declared) for draft in self._kept)
         check_orders(columns)
-        return DataFrameMeta(columns, self._source.form, self._source.codebook)
+        df_meta = DataFrameMeta(columns, self._source.form, self._source.codebook)
+        check_derived(df_meta)
+        return df_meta
 
     def lines(self) -> list[str]:
         """The declarations as lines of a `%%dpsynth learn` cell."""
