@@ -704,20 +704,19 @@ class HighDimSynthesizer(Inferring):
             The simulated table is synthetic: no private row is read and nothing is spent.
         """
         learned = self.learned
-        self.require_one_table("an audit")
         if learned.receipt.guarantee != "dp":
             raise ConfigError("there is no privacy guarantee to audit: this synthesizer states no epsilon.")
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
             raise ConfigError(f"seconds = {shown(seconds)} is not allowed: give a number above 0.")
         from jupyter_dpsynth.engine.learning.auditing import audit_training
+        from jupyter_dpsynth.persons.auditing import audit_persons
+        from jupyter_dpsynth.persons.learned import LearnedPersons
 
-        return audit_training(
-            learned,
-            self.config.resolve(),
-            float(seconds),
-            callback or (lambda _: None),
-            (lambda: False) if stop is None else stop.is_set,
-        )
+        settings, tell = self.config.resolve(), callback or (lambda _: None)
+        asked = (lambda: False) if stop is None else stop.is_set
+        if isinstance(learned, LearnedPersons):
+            return audit_persons(learned, settings, float(seconds), tell, asked)
+        return audit_training(learned, settings, float(seconds), tell, asked)
 
     def save(self, path: str | Path) -> None:
         """Save the learned state to a file, which is replaced if it exists. See `persistence`.

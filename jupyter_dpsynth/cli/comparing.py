@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.cli.options import add_dataset, add_table
+from jupyter_dpsynth.cli.several import add_other_tables, private_tables, synthetic_tables
 from jupyter_dpsynth.cli.tables import add_reading
 from jupyter_dpsynth.display.console import working
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_compare", "add_evaluate"]
 
-SYNTHETIC = "a synthetic table of this model; by default one is made"
+SYNTHETIC = (
+    "a synthetic table of this model, or the folder of several ones ('out/*.csv'); by default one is made"
+)
 WORD = (
     "your word that the table is synthetic, where that is not known (it is of Parquet that synthesize wrote)"
 )
@@ -50,6 +53,7 @@ def add_compare(commands: Any) -> None:  # noqa: ANN401 - argparse names no type
         "--by", metavar="COLUMN", help="with --html: also show every column within each category of it"
     )
     _add_html(parser)
+    add_other_tables(parser)
     add_reading(parser)
     parser.set_defaults(run=compare)
 
@@ -72,6 +76,7 @@ def add_evaluate(commands: Any) -> None:  # noqa: ANN401 - argparse names no typ
     )
     parser.add_argument("--target", metavar="COLUMN", help="also train a model for this categorical column")
     _add_html(parser)
+    add_other_tables(parser)
     add_dataset(parser)
     parser.set_defaults(run=evaluate)
 
@@ -99,6 +104,10 @@ def compare(options: argparse.Namespace) -> int:
     html = _html_of(options)
     synthesizer = HighDimSynthesizer.load(options.model)
     df_synth = _synthetic(options, synthesizer)
+    if synthesizer.tables_meta is not None:
+        return _compare_tables(options, synthesizer, df_synth, html)
+    if options.children:
+        raise ConfigError("--children is for a model of several tables: leave it out.")
     if options.original is None:
         stated = options.stated or options.synthetic is None
         with working("comparing with the noisy measurements"):
@@ -113,13 +122,39 @@ def compare(options: argparse.Namespace) -> int:
     return _show(report, html, synthesizer.receipt.headline, options.by)
 
 
+def _compare_tables(
+    options: argparse.Namespace,
+    synthesizer: HighDimSynthesizer,
+    tables_synth: dict[str, pd.DataFrame],
+    html: Path | None,
+) -> int:
+    """The same for a model of several tables of the same persons."""
+    from jupyter_dpsynth.evaluation.histories import compare_histories
+    from jupyter_dpsynth.evaluation.history_measured import compare_measured
+    from jupyter_dpsynth.persons.learning import in_memory
+
+    for option in ("holdout", "target", "by"):
+        if getattr(options, option) is not None:
+            raise ConfigError(f"--{option} is for one table: leave it out.")
+    if options.original is None:
+        if options.children:
+            raise ConfigError("--children names a private table: add --original TABLE, the first of them.")
+        stated = options.stated or options.synthetic is None
+        with working("comparing with the noisy measurements"):
+            report = compare_measured(synthesizer, tables_synth, synthetic=stated)
+        return _show(report, html, synthesizer.receipt.headline)
+    opened = private_tables(options, options.original, synthesizer.tables_meta)
+    with working("comparing with the original"):
+        report = compare_histories(synthesizer, in_memory(opened), tables_synth)
+    return _show(report, html, synthesizer.receipt.headline)
+
+
 def evaluate(options: argparse.Namespace) -> int:
     """Print the private report.
 
     Privacy:
         What is printed is privatised, besides the ledger's line, which is for the owner.
     """
-    from jupyter_dpsynth.cli.tables import open_table, reading_of
     from jupyter_dpsynth.evaluation.private import evaluate_privately
     from jupyter_dpsynth.privacy.ledger.datasets import label_of
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -130,7 +165,7 @@ def evaluate(options: argparse.Namespace) -> int:
     with working("measuring with noise"):
         report = evaluate_privately(
             synthesizer,
-            open_table(options.table, reading_of(options)),
+            private_tables(options, options.table, synthesizer.tables_meta),
             df_synth,
             epsilon=options.epsilon,
             target=options.target,
@@ -143,12 +178,14 @@ def evaluate(options: argparse.Namespace) -> int:
     return _show(report, html)
 
 
-def _synthetic(options: argparse.Namespace, synthesizer: HighDimSynthesizer) -> pd.DataFrame:
-    """The synthetic table that is named, or a new one."""
+def _synthetic(options: argparse.Namespace, synthesizer: HighDimSynthesizer) -> Any:  # noqa: ANN401
+    """The synthetic table that is named, or a new one; of several tables, all of them by name."""
     from jupyter_dpsynth.cli.tables import read_table
 
     if options.synthetic is None:
         return synthesizer.synthesize(frame="pandas")
+    if synthesizer.tables_meta is not None:
+        return synthetic_tables(options.synthetic, synthesizer.tables_meta)
     return read_table(options.synthetic)
 
 
@@ -164,11 +201,14 @@ def _html_of(options: argparse.Namespace) -> Path | None:
 
 
 def _page(report: Any, guarantee: str, by: str | None) -> str:  # noqa: ANN401 - two kinds of reports
+    from jupyter_dpsynth.evaluation.histories import HistoryReport
     from jupyter_dpsynth.evaluation.page import comparison_page, page
     from jupyter_dpsynth.evaluation.report import UtilityReport
 
     if isinstance(report, UtilityReport):
         return comparison_page(report, guarantee=guarantee, by=by)
+    if isinstance(report, HistoryReport):
+        return report.to_page(guarantee)
     return page("Private quality report", report)
 
 

@@ -115,9 +115,10 @@ def learn(options: argparse.Namespace) -> int:
         *told(synthesizer.losses),
         *synthesizer.receipt.structure_lines(),
     )
+    into = "-o synthetic.csv" if several is None else "--to 'synthetic/*.csv'"
     sys.stdout.write(
         "".join(f"{line}\n" for line in lines)
-        + f"Saved as {output}. Next: jupyter dpsynth synthesize {output} -n 1000 -o synthetic.csv\n"
+        + f"Saved as {output}. Next: jupyter dpsynth synthesize {output} -n 1000 {into}\n"
     )
     return INTERRUPTED if progress.stop.is_set() else 0
 

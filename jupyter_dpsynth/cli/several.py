@@ -10,12 +10,80 @@ from jupyter_dpsynth.errors import ConfigError, shown
 if TYPE_CHECKING:
     import argparse
 
+    import pandas as pd
+
     from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["add_children", "meta_of_several", "several_tables"]
+__all__ = [
+    "add_children",
+    "add_other_tables",
+    "meta_of_several",
+    "private_tables",
+    "several_tables",
+    "synthetic_tables",
+]
 
 REFUSED = ("at_least", "derived", "missing", "bounds", "categories", "ids", "ignore", "schema")
+
+
+def add_other_tables(parser: Any) -> None:  # noqa: ANN401 - argparse names no type for it
+    """Add the option that names the other private tables of a model of several ones."""
+    parser.add_argument(
+        "--children",
+        action="append",
+        default=[],
+        metavar="NAME=...",
+        help="of a model of several tables: where another private one is, 'visits=visits.parquet'; may be "
+        "repeated. The synthetic ones are in one folder or pattern, such as 'out/*.csv'",
+    )
+
+
+def private_tables(options: argparse.Namespace, first: str, meta: TablesMeta | None) -> Any:  # noqa: ANN401
+    """The private tables of a model by name; of a model of one table, that table.
+
+    Args:
+        options: What was given.
+        first: Where the table of persons is, or the first one of rows.
+        meta: What the model says of its tables; None if there is one.
+
+    Raises:
+        ConfigError: The tables are not those of the model.
+    """
+    from jupyter_dpsynth.cli.tables import open_table, reading_of
+
+    others, reading = _by_table("children", options.children), reading_of(options)
+    if meta is None:
+        if others:
+            raise ConfigError("--children is for a model of several tables: leave it out.")
+        return open_table(first, reading)
+    name = meta.parent or meta.children[0].table
+    wanted = [each for each in meta.tables if each != name]
+    if sorted(others) != sorted(wanted):
+        given = " ".join(f"--children {each}=..." for each in wanted)
+        raise ConfigError(
+            f"the model is of the tables {', '.join(meta.tables)}: give {given or 'no --children'}."
+        )
+    paths = {name: first, **others}
+    return {each: open_table(paths[each], reading) for each in meta.tables}
+
+
+def synthetic_tables(path: str, meta: TablesMeta) -> dict[str, pd.DataFrame]:
+    """Synthetic tables from the files of a folder, or of a pattern like 'out/*.csv'.
+
+    Args:
+        path: The folder or pattern, as `synthesize --to` took it.
+        meta: What the model says of its tables.
+
+    Raises:
+        ConfigError: It is neither.
+        DataError: A file cannot be read.
+    """
+    from jupyter_dpsynth.cli.tables import read_table
+    from jupyter_dpsynth.persons.writing import files_of
+
+    files = files_of(path, meta, "the synthetic tables")
+    return {name: read_table(str(file)) for name, file in zip(meta.tables, files, strict=True)}
 
 
 def add_children(parser: Any) -> None:  # noqa: ANN401 - argparse names no type for it

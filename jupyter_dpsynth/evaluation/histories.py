@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.display.html import card, join, paragraph, table
+from jupyter_dpsynth.display.html import card, join, paragraph, shown_by_summary, table
 from jupyter_dpsynth.errors import ConfigError, DataError, shielded
 from jupyter_dpsynth.evaluation.history_pictures import (
     group_numbers,
@@ -20,6 +21,8 @@ from jupyter_dpsynth.evaluation.history_pictures import (
     timelines,
     transitions,
 )
+from jupyter_dpsynth.evaluation.page import TITLE, page, report_content
+from jupyter_dpsynth.files.archive import write_file
 from jupyter_dpsynth.persons.histories import read_histories
 from jupyter_dpsynth.sources.values import comparable, missing_values
 
@@ -37,9 +40,11 @@ __all__ = ["HistoryReport", "compare_histories", "kept_rules", "pictures_of"]
 BANNER = "For your eyes only: these figures are exact, and epsilon does not cover them."
 CATEGORIES = 12  # the commonest, as cells
 FEW_VALUES = 12  # of a number: each is a cell; else tenths of the rows are
+FREE = "Compared with noisy measurements that epsilon has paid for: free, and may be shown."
 HALVES = "floor"
 
 
+@shown_by_summary
 @dataclass(frozen=True, eq=False)
 class HistoryReport:
     """Distances of synthetic tables from real ones, or from what was measured of these.
@@ -52,7 +57,7 @@ class HistoryReport:
         ordered: Share of synthetic rows that are not before the person's previous row, by table.
         scores: The same under the names of SDMetrics, 1 is best: columns 'table', 'metric', 'score' and
             'floor'. Empty of a comparison with measurements.
-        banner: Whether epsilon covers the figures, in a sentence.
+        banner: A warning if original rows were used, which epsilon does not cover.
         pictures: Timelines, what follows what, and numbers of rows by group, as markup.
     """
 
@@ -63,10 +68,33 @@ class HistoryReport:
     banner: str = BANNER
     pictures: str = ""
 
-    def __repr__(self) -> str:
+    def summary(self) -> str:
         """The figures in monospaced tables."""
         parts = [each.round(4).to_string(index=False) for each in (self.metrics, self.scores) if len(each)]
-        return "\n\n".join([self.banner, self._rules(), *parts])
+        free = [] if self.banner else [FREE]
+        return "\n\n".join([*free, self._rules(), *parts, *([self.banner] if self.banner else [])])
+
+    def save(self, path: str | Path, *, guarantee: str = "") -> Path:
+        """Write everything as one HTML page without scripts, to be mailed or printed.
+
+        Args:
+            path: The file; one that is there is replaced.
+            guarantee: What protects the tables that were learned, in one sentence.
+
+        Raises:
+            ArtifactError: The file cannot be written.
+        """
+        target = Path(path)
+        write_file(target, self.to_page(guarantee).encode("utf-8"))
+        return target
+
+    def to_page(self, guarantee: str = "") -> str:
+        """Everything as an HTML page of its own.
+
+        Args:
+            guarantee: What protects the tables that were learned, in one sentence; empty for none.
+        """
+        return page(TITLE, report_content(self, guarantee))
 
     def _rules(self) -> str:
         """What holds in the synthetic tables, in a line."""
@@ -74,8 +102,13 @@ class HistoryReport:
         kept += [f"{share:.1%} of the rows of {name!r} are in order" for name, share in self.ordered.items()]
         return f"In the synthetic tables {'; '.join(kept)}."
 
-    def _repr_html_(self) -> str:
-        parts = [paragraph(self.banner), paragraph(self._rules())]
+    def __html__(self) -> str:
+        """The same as `to_html`: templates take it for markup."""
+        return self.to_html()
+
+    def to_html(self) -> str:
+        """Figures and pictures as one piece of HTML, without scripts."""
+        parts = [paragraph(self.banner or FREE), paragraph(self._rules())]
         for figures in (self.metrics, self.scores):
             if len(figures):
                 rows = [[str(each) for each in row] for row in figures.round(4).itertuples(index=False)]

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_measured"]
 
-BANNER = "Compared with noisy measurements that epsilon has paid for: free, and may be shown."
 PERSON = "persons"
 
 
@@ -77,7 +76,7 @@ def _compared(learned: LearnedPersons, tables: Mapping[str, pd.DataFrame]) -> Hi
     return HistoryReport(
         pd.DataFrame(found),
         *kept_rules(tables, learned.meta, learned.key),
-        banner=BANNER,
+        banner="",
         pictures=pictures_of({"synthetic": tables}, learned.meta, learned.key),
     )
 

@@ -13,7 +13,9 @@ from jupyter_dpsynth.evaluation.groups import groups_html
 if TYPE_CHECKING:
     from jupyter_dpsynth.evaluation.comparison import Comparison
 
-__all__ = ["comparison_page", "page"]
+__all__ = ["TITLE", "comparison_page", "page", "report_content"]
+
+TITLE = "Synthetic data: quality report"
 
 STYLE = Markup(
     "<style>:root{color-scheme:light dark;--jp-ui-font-color1:#1f1f1f;--jp-ui-font-color2:#5f6368;"
@@ -31,7 +33,7 @@ STYLE = Markup(
 def comparison_page(
     report: Comparison,
     *,
-    title: str = "Synthetic data: quality report",
+    title: str = TITLE,
     guarantee: str = "",
     by: str | None = None,
 ) -> str:
@@ -43,13 +45,21 @@ def comparison_page(
         guarantee: What protects the table that was learned, in one sentence; empty for none.
         by: A column of categories, to show the others within each of its groups.
     """
-    parts = [
-        Markup("<h1 style='font-size:1.5em'>{}</h1>").format(title),
-        paragraph(strong("The model: "), guarantee) if guarantee else "",
-        comparison_html(report),
-        groups_html(report, by) if by else "",
-    ]
-    return page(title, join(parts))
+    content = join([comparison_html(report), groups_html(report, by) if by else ""])
+    return page(title, report_content(content, guarantee, title))
+
+
+def report_content(content: object, guarantee: str = "", title: str = TITLE) -> Markup:
+    """The content of a page about a model: a heading, what protects the original, and a report.
+
+    Args:
+        content: Markup, or an object that has an `__html__`.
+        guarantee: What protects what was learned, in one sentence; empty for none.
+        title: The heading.
+    """
+    heading = Markup("<h1 style='font-size:1.5em'>{}</h1>").format(title)
+    model = paragraph(strong("The model: "), guarantee) if guarantee else ""
+    return join([heading, model, Markup("{}").format(content)])
 
 
 def page(title: str, content: object) -> str:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.evaluation.history_report import PrivateHistoryReport
     from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
@@ -73,16 +74,18 @@ def evaluate_privately(
     tell: Callable[[str], object] | None = None,
     noise: NoiseSource | None = None,
     synthetic: bool = False,
-) -> PrivateReport:
-    """Measure with noise how close a synthetic table comes to a private one.
+) -> PrivateReport | PrivateHistoryReport:
+    """Measure with noise how close a synthetic table comes to a private one, or several tables of persons.
 
     Args:
         synthesizer: A learned synthesizer; its cells are used, and its unit of privacy is protected.
         df: The private table, in any form that `HighDimSynthesizer.learn` takes: the one that was learned,
-            or other rows with the same columns. Columns that were not learned are left out.
-        df_synth: A synthetic table; by default one is made.
+            or other rows with the same columns. Columns that were not learned are left out. Of several tables
+            of the same persons, all of them by name.
+        df_synth: A synthetic table, or several ones by name; by default they are made.
         epsilon: What the report may spend, beside what learning spent. Delta is that of learning.
-        target: A categorical column, to be predicted by a model that is trained on the synthetic table.
+        target: A categorical column, to be predicted by a model that is trained on the synthetic table. Not
+            with several tables.
         dataset: Name of the dataset in the ledger; by default `df.attrs["dataset"]`, or none.
         label: What the ledger calls a table that is new to it and has no such name.
         new_dataset: Your word that the table is about other people than all tables in the ledger.
@@ -109,7 +112,25 @@ def evaluate_privately(
     """
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < math.inf:
         raise ConfigError(f"epsilon = {shown(epsilon)} is not allowed: give a number above 0, such as 0.1.")
-    synthesizer.require_one_table("a published report")
+    if synthesizer.tables_meta is not None:
+        from jupyter_dpsynth.evaluation.history_private import evaluate_histories
+
+        if target is not None:
+            raise ConfigError("target is for one table: leave it out.")
+        return evaluate_histories(
+            synthesizer,
+            df,
+            df_synth,
+            epsilon=float(epsilon),
+            dataset=dataset,
+            label=label,
+            new_dataset=new_dataset,
+            infinite_total=infinite_total,
+            ledger=ledger,
+            tell=tell,
+            noise=noise,
+            synthetic=synthetic,
+        )
     codec = synthesizer.codec
     with open_source(df) as opened, opened.without(_not_learned(opened, codec)) as source:
         check_columns(source.described, codec.df_meta.names, "df", may_be_empty=True)

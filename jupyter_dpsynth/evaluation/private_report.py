@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.losses import ColumnLoss
     from jupyter_dpsynth.privacy.accounting import PrivacyPlan
 
-__all__ = ["Measured", "PrivateReport"]
+__all__ = ["SHARES", "Measured", "PrivateReport", "figures_group", "figures_table"]
 
 MOST_LINES = 30
 TITLES = ("Figure", "Value", "Error", "Good")
@@ -201,9 +201,9 @@ class PrivateReport:
             paragraph(strong("Private quality report"), f": {self.rows_text}."),
             score(f"Overall {number}", meaning),
             losses_html(self.losses),
-            _table(self.table),
-            _group("Columns", self.columns),
-            _group("Pairs of columns", self.pairs),
+            figures_table(self.table),
+            figures_group("Columns", self.columns),
+            figures_group("Pairs of columns", self.pairs),
             paragraph(self.cost),
             details("What epsilon was spent on", table(shares, SHARES, numbers={0}, bold=False)),
             paragraph(self.covers),
@@ -227,16 +227,17 @@ def _numbers(each: Measured) -> str:
     return f"{each.value:.4f} ± {each.error:.4f}  (good: {each.good:.4f})"
 
 
-def _group(title: str, group: tuple[Measured, ...]) -> Markup:
+def figures_group(title: str, group: tuple[Measured, ...]) -> Markup:
     """Figures of many columns or pairs, worst first, behind a heading that opens."""
     if not group:
         return Markup("")
     more = f", the {MOST_LINES} largest of {len(group)}" if len(group) > MOST_LINES else ""
-    content = _table(group[:MOST_LINES])
+    content = figures_table(group[:MOST_LINES])
     return details(f"{title}, largest difference first{more}", content, opened=len(group) <= MOST_LINES)
 
 
-def _table(figures: tuple[Measured, ...]) -> Markup:
+def figures_table(figures: tuple[Measured, ...]) -> Markup:
+    """Figures with their errors, and what would be good, as a table."""
     rows = [
         (
             explained(each.name, each.meaning),

@@ -62,6 +62,11 @@ class Children:
         return self.order is not None and self.order.startswith("-")
 
     @property
+    def gapped(self) -> bool:
+        """Whether the distance to the previous row is the first column of a row as it is learned."""
+        return self.order is not None
+
+    @property
     def number(self) -> str:
         """Name of a person's number of rows, as a column of the person."""
         return f"{self.table}.number"

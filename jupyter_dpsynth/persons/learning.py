@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.persons.planning import PersonsConfig
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["in_memory", "open_tables"]
+__all__ = ["in_memory", "open_tables", "opened_tables"]
 
 
 def open_tables(
@@ -41,16 +41,30 @@ def open_tables(
         if value is not None:
             raise ConfigError(f"{name} is not supported for several tables yet: leave it out.")
     checked = persons_config(config)
+    meta = meta.with_id(checked.privacy_unit or "")
+    return opened_tables(tables, meta), meta, checked
+
+
+def opened_tables(tables: object, meta: TablesMeta) -> dict[str, pd.DataFrame]:
+    """Tables in memory, which are those of the metadata.
+
+    Args:
+        tables: Private tables by name.
+        meta: Their metadata.
+
+    Raises:
+        DataError: The tables are not those of the metadata.
+        MetadataError: A table has other columns.
+    """
     if not isinstance(tables, Mapping) or set(tables) != set(meta.tables):
         names = ", ".join(map(repr, meta.tables))
         raise DataError(
             f"df must be a dict of the tables {names}, as they were given to MetaExtractor.extract."
         )
-    meta = meta.with_id(checked.privacy_unit or "")
     opened = {name: open_source(tables[name]) for name in meta.tables}
     for name, table_meta in meta.tables.items():
         table_meta.check(opened[name])
-    return in_memory(opened), meta, checked
+    return in_memory(opened)
 
 
 def in_memory(tables: Mapping[str, Source]) -> dict[str, pd.DataFrame]:

@@ -12,36 +12,58 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.metadata.tables import TablesMeta
 
-__all__ = ["checked_folder", "write_tables"]
+__all__ = ["checked_folder", "files_of", "write_tables"]
 
 ENDINGS = (".parquet", ".csv")
 
 
 def checked_folder(to: str | Path, meta: TablesMeta, *, overwrite: bool) -> list[Path]:
-    """The files that a folder, or a pattern like 'out/*.csv', stands for: one for each table.
+    """The files that tables are to be written into, one for each.
+
+    Args:
+        to: A folder, or a pattern like 'out/*.csv'.
+        meta: Metadata of the tables.
+        overwrite: Whether files that are there may be replaced.
 
     Raises:
         ConfigError: It is neither, or one of the files exists.
     """
+    files = files_of(to, meta, "to")
+    for file in files:
+        if file.exists() and not overwrite:
+            raise ConfigError(
+                f"{shown(str(file))} exists already. Choose another folder, or set overwrite = True "
+                "(--overwrite) to replace it."
+            )
+    return files
+
+
+def files_of(to: str | Path, meta: TablesMeta, option: str) -> list[Path]:
+    """The files that a folder, or a pattern like 'out/*.csv', stands for: one for each table, by its name.
+
+    Args:
+        to: The folder or pattern.
+        meta: Metadata of the tables.
+        option: What gives it, for messages.
+
+    Raises:
+        ConfigError: It is neither.
+    """
     path = Path(to)
     if path.suffix and path.suffix not in ENDINGS:
         raise ConfigError(
-            f"to = {shown(str(to))} is not allowed: give a folder, or a pattern like 'out/*.csv'."
+            f"{option} = {shown(str(to))} is not allowed: give a folder, or a pattern like 'out/*.csv'."
         )
     if path.suffix and path.stem != "*":
         raise ConfigError(
-            f"to = {shown(str(to))} is one file, and there are several tables: give a folder, or 'out/*.csv'."
+            f"{option} = {shown(str(to))} is one file, and there are several tables: give a folder, or "
+            "'out/*.csv'."
         )
     folder, ending = (path.parent, path.suffix) if path.suffix else (path, ".parquet")
     files = [folder / f"{name}{ending}" for name in meta.tables]
     for file in files:
         if file.parent != folder:
             raise ConfigError(f"the table {shown(file.stem)} has a name that is no file name: rename it.")
-        if file.exists() and not overwrite:
-            raise ConfigError(
-                f"{shown(str(file))} exists already. Choose another folder, or set overwrite = True "
-                "(--overwrite) to replace it."
-            )
     return files
 
 

@@ -236,6 +236,18 @@ def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
     assert "made is compared" in compared.text
     assert "visits.number" in compared.shown
     assert "What follows what" in final(compared)["text/html"]
+    page = tmp_path / "page.html"
+    assert "The report is in" in kernel.run(f"%dpsynth report -s again --to {page}").shown
+    assert "What follows what" in page.read_text()
+    judged = kernel.run("%dpsynth evaluate both made -s again --epsilon 2 -o judged")
+    assert not judged.error
+    assert "row before and row of" in final(judged)["text/html"]
+    assert kernel.value("judged.epsilon") <= 2
+    assert not kernel.run(f"%dpsynth synthesize 50 -s again --to {tmp_path / 'out'}").error
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "patients.parquet",
+        "visits.parquet",
+    ]
     private = kernel.run("%dpsynth compare both -s again").error
     assert "synthetic" in private
     original = kernel.run("%dpsynth compare --original both -o close")

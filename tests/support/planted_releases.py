@@ -34,7 +34,8 @@ from jupyter_dpsynth.engine.model.plan import (
     VALUE_HISTOGRAMS,
 )
 from jupyter_dpsynth.engine.model.reference import dependence_from, pair_distances
-from jupyter_dpsynth.evaluation import private
+from jupyter_dpsynth.evaluation import history_private, private
+from jupyter_dpsynth.evaluation.history_private import COUNT
 from jupyter_dpsynth.inference import asking
 from jupyter_dpsynth.inference.asking import JOINT_TABLE
 from jupyter_dpsynth.persons import events as persons_events
@@ -212,6 +213,27 @@ def predictions_twice(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *arguments: twice(function(*arguments))
 
 
+def whole_rows(_: Callable[..., Any]) -> Callable[..., Any]:
+    """Every row of a person counts as much as a person."""
+
+    def counts(self: Any, coded: Any, figure: Any) -> Any:
+        cells, size = self._cells(coded, figure)
+        return persons_measuring.PARTS * np.bincount(cells[cells >= 0], minlength=size)
+
+    return counts
+
+
+def exact_masses(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How many persons have such rows is counted in the private tables."""
+
+    def distances(self: Any, coded: Any, figures: Any, persons: float) -> Any:
+        found, _ = function(self, coded, figures, persons)
+        exact = [self.counts(coded, figure).sum() for figure in figures]
+        return found, np.array(exact) / (persons_measuring.PARTS * persons)
+
+    return distances
+
+
 @dataclass(frozen=True)
 class Bug:
     """A mistake.
@@ -266,4 +288,7 @@ BUGS = (
     Bug("evaluation", EVALUATED, private.PrivateEvaluation, "whole_distances", twice),
     Bug("evaluation", ("prediction",), private, "prediction_counter", predictions_twice),
     Bug("evaluation", (*EVALUATED, "prediction", ROW_COUNT), Allowance, "counts", without_noise),
+    Bug("evaluation of persons", (COUNT,), Allowance, "counts", without_noise),
+    Bug("evaluation of persons", (), history_private.HistoryEvaluation, "counts", whole_rows),
+    Bug("evaluation of persons", (), history_private.HistoryEvaluation, "distances", exact_masses),
 )

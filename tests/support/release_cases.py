@@ -29,7 +29,7 @@ from jupyter_dpsynth.engine.model.plan import (
     ORDERINGS,
 )
 from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
-from jupyter_dpsynth.evaluation import private
+from jupyter_dpsynth.evaluation import history_private, private
 from jupyter_dpsynth.inference import asking
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.persons import events as persons_events
@@ -39,14 +39,13 @@ from jupyter_dpsynth.persons.histories import person_meta, read_histories
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import PlannedRelease
 from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.doors import Door, check_cost
 from tests.support.hospital import OwnLots, hospital, hospital_meta
 from tests.support.models import untrained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 ROWS, PARENTS, MOST_PICKS = 3000, 2, 10
 
@@ -303,6 +302,35 @@ def of_persons() -> Case:
     return Case(names, run, door, base, neighbour, hospital(700, 4))
 
 
+@functools.cache
+def learned_hospital() -> HighDimSynthesizer:
+    tables = hospital(300, 3)
+    settings = HighDimConfig(epsilon=30.0, privacy_unit=KEY, steps=1, batch_size=50)
+    return HighDimSynthesizer(hospital_meta(tables), settings).learn(tables, lambda _: None)
+
+
+def of_an_evaluation_of_persons() -> Case:
+    learned = learned_hospital()
+    made = learned.synthesize(400, seed=1)
+    evaluation = history_private.HistoryEvaluation(learned, made, 20.0, NoiseSource(test_only_seed=1))
+    releases = evaluation.releases
+
+    def door(given: Door | None) -> Door:
+        return Door(NoiseSource(test_only_seed=1), releases, given=given)
+
+    def run(tables: dict[str, pd.DataFrame], at: Door) -> Any:
+        with mock.patch.object(history_private, "Releases", return_value=at):
+            report = evaluation.measure(tables)
+        return [[vars(each) for each in group.figures] for group in report.groups], report.persons
+
+    base = hospital(900, 0)
+    visits = base["visits"].groupby(KEY).size()
+    gone = visits.index[visits > 2][0]
+    neighbour = {name: df[df[KEY] != gone] for name, df in base.items()}
+    names = tuple(each.measurement.name for each in releases)
+    return Case(names, run, door, base, neighbour, hospital(700, 4))
+
+
 CASES = {
     "row count": of_the_row_count,
     "one table": of_one_table,
@@ -310,4 +338,5 @@ CASES = {
     "persons": of_persons,
     "question": of_a_question,
     "evaluation": of_an_evaluation,
+    "evaluation of persons": of_an_evaluation_of_persons,
 }

@@ -545,7 +545,11 @@ def test_patients_and_visits_are_learned_from_files_and_written_into_a_folder(tm
     assert "about 400 persons." in plan
     assert "measuring each column of 'visits'" in plan
     assert cli.main(["learn", *given, *ordered, *settings]) == 0
-    assert cli.main(["synthesize", model, "-n", "50", "--to", str(tmp_path / "out" / "*.csv")]) == 0
+    assert "--to" in capsys.readouterr().out  # of the next command
+    made = str(tmp_path / "out" / "*.csv")
+    some = ["--where", '{"visits.number": (1, None), "sex": "f"}']
+    assert cli.main(["synthesize", model, "-n", "50", "--to", made, *some]) == 0
+    assert (pd.read_csv(tmp_path / "out" / "patients.csv")["sex"] == "f").all()
     visits = pd.read_csv(tmp_path / "out" / "visits.csv")
     assert visits["patient_id"].isin(pd.read_csv(tmp_path / "out" / "patients.csv")["patient_id"]).all()
     capsys.readouterr()
@@ -553,3 +557,25 @@ def test_patients_and_visits_are_learned_from_files_and_written_into_a_folder(tm
     assert "several tables" in capsys.readouterr().err
     assert cli.main(["learn", *given, "--most", "visit=4", *settings, "--force"]) != 0
     assert "not among --children" in capsys.readouterr().err
+
+    # the quality, for free, for the owner, and to be published
+    page = str(tmp_path / "page.html")
+    assert cli.main(["compare", model, made, "--synthetic", "--html", page]) == 0
+    shown = capsys.readouterr().out
+    assert "visits.number" in shown
+    assert "⚠" not in shown
+    assert "What follows what" in (tmp_path / "page.html").read_text()
+    original = ["--original", *given]
+    assert cli.main(["compare", model, made, *original]) == 0
+    assert "⚠ For your eyes only" in capsys.readouterr().out
+    assert cli.main(["compare", model, *original[:2]]) != 0
+    assert "give --children visits=..." in capsys.readouterr().err
+    assert cli.main(["compare", model, *original, "--target", "age"]) != 0
+    assert "--target is for one table" in capsys.readouterr().err
+    assert cli.main(["evaluate", model, *given, "--epsilon", "5"]) == 0
+    shown = capsys.readouterr().out
+    assert "row before and row of 'visits'" in shown
+    assert "with all its rows in all tables" in shown
+    assert cli.main(["receipt", model]) == 0
+    assert "one-way marginals of 'visits'" in capsys.readouterr().out
+    assert cli.main(["verify", model]) == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +21,7 @@ from jupyter_dpsynth import (
     UtilityReport,
 )
 from jupyter_dpsynth.engine.planning.forecast_words import forecast_text, spending
+from jupyter_dpsynth.engine.training.release import UnitRelease
 from jupyter_dpsynth.evaluation.histories import compare_histories
 from jupyter_dpsynth.evaluation.private import evaluate_privately
 from jupyter_dpsynth.kept_models import KeptModels
@@ -463,10 +467,9 @@ def read_tables(tables):
         ),
         ("constraints", lambda s, _: s.synthesize(9, constraints=[Ordering("age", "visits.number")])),
         ("for pandas only", lambda s, _: s.synthesize(9, frame="polars")),
-        ("an audit", lambda s, _: s.audit(1)),
         ("imputing", lambda s, t: s.impute(t["patients"])),
         ("codebook", lambda s, _: s.write_codebook("book.json")),
-        ("a published report", lambda s, t: evaluate_privately(s, t["patients"], epsilon=0.1)),
+        ("target is for one table", lambda s, t: evaluate_privately(s, t, epsilon=0.1, target="sex")),
         ("a question", lambda s, t: s.ask("age ~ sex", t["patients"], epsilon=0.1)),
         ("one table", lambda s, t: UtilityReport.against_original(*[t["patients"]] * 2, synthesizer=s)),
         ("a comparison", lambda s, t: UtilityReport.against_measurements(s, t["patients"])),
@@ -477,6 +480,21 @@ def test_what_is_done_with_one_table_only_is_refused_with_a_plain_word(learned, 
     with pytest.raises(ConfigError, match=words):
         asked(*learned)
     assert str(PrivacyLedger().summary()) == before
+
+
+def test_an_audit_attacks_whole_persons_and_finds_what_is_not_clipped(learned):
+    synthesizer, _ = learned
+
+    def audit():
+        stop = threading.Event()
+        return synthesizer.audit(300, lambda state: state.runs >= 12 and stop.set(), stop)
+
+    found = audit()
+    assert 0 < found.bound <= found.claim <= synthesizer.receipt.epsilon
+    assert found.reach == pytest.approx(1, abs=0.01)  # a whole history moves a step by the clip norm
+    sums = UnitRelease.whole_sums
+    with mock.patch.object(UnitRelease, "whole_sums", lambda *arguments: 3 * sums(*arguments)):
+        assert audit().bound > found.claim
 
 
 def test_what_is_known_of_persons_is_told_as_of_one_table(learned):

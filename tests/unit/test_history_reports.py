@@ -9,7 +9,9 @@ import pytest
 from jupyter_dpsynth import ConfigError, DataError, HighDimConfig, HighDimSynthesizer, MetaExtractor
 from jupyter_dpsynth.evaluation.histories import compare_histories
 from jupyter_dpsynth.evaluation.history_measured import compare_measured
+from jupyter_dpsynth.evaluation.private import evaluate_privately
 from jupyter_dpsynth.metadata.tables import Children
+from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
 from tests.support.hospital import hospital, hospital_meta
 
 KEY = "patient_id"
@@ -69,7 +71,7 @@ def test_pictures_show_synthetic_persons_what_follows_and_groups_and_escape_what
     synthesizer = HighDimSynthesizer(meta, settings).learn(tables)
     made = synthesizer.synthesize(300, seed=1)
     for report in (compare_measured(synthesizer, made), compare_histories(synthesizer, tables, made)):
-        shown = report._repr_html_()
+        shown = report.to_html()
         assert "Some synthetic persons" in shown
         assert "What follows what in visits" in shown
         assert "Mean number of visits by" in shown
@@ -93,6 +95,70 @@ def test_tables_without_rows_or_categories_have_a_comparison_too():
     empty = {"values": made["values"].iloc[:0]}
     assert "value" in repr(compare_measured(synthesizer, made))
     assert compare_measured(synthesizer, empty, synthetic=True).integrity == {"values": 1.0}
+
+
+def test_a_comparison_is_written_as_a_page_without_scripts(learned, tmp_path):
+    synthesizer, tables = learned
+    made = synthesizer.synthesize(300, seed=3)
+    page = compare_measured(synthesizer, made).save(
+        tmp_path / "r.html", guarantee=synthesizer.receipt.headline
+    )
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert synthesizer.receipt.headline in text
+    assert "What follows what in visits" in text
+    assert "<script" not in text
+    assert "epsilon does not cover" not in text
+    original = compare_histories(synthesizer, tables, made).save(tmp_path / "o.html").read_text()
+    assert "epsilon does not cover" in original
+
+
+def test_a_private_report_is_paid_for_and_sees_what_is_wrong(learned, tmp_path):
+    synthesizer, tables = learned
+    ledger = PrivacyLedger(tmp_path / "ledger.sqlite3")
+    made = synthesizer.synthesize(1500, seed=4)
+    told = []
+    with_noise = {"epsilon": 2.0, "ledger": ledger}
+    report = evaluate_privately(synthesizer, tables, made, **with_noise, tell=told.append)
+    assert report.epsilon <= 2.0
+    assert report.plan.unit == synthesizer.receipt.unit
+    assert abs(report.persons - 1500) < 8 * report.persons_error
+    (dataset,) = ledger.summary().datasets
+    assert set(dataset.names) == {"table", "visits"}
+    assert "reserves epsilon = 2" in told[0]
+    groups = {group.name: group for group in report.groups}
+    assert all(abs(group.mean.value) < 0.3 for group in report.groups)
+    assert "with all its rows in all tables" in report.summary()
+    assert "number of persons" in report.to_html()
+    shuffled = {**made, "visits": made["visits"].copy()}
+    random = np.random.default_rng(0)
+    shuffled["visits"]["diagnosis"] = random.permutation(shuffled["visits"]["diagnosis"])
+    worse = evaluate_privately(synthesizer, tables, shuffled, **with_noise, tell=str, synthetic=True)
+    name = "row before and row of 'visits'"
+    broken = {each.name: each for each in {group.name: group for group in worse.groups}[name].figures}
+    kept = {each.name: each for each in groups[name].figures}
+    column = "diagnosis, before and after"
+    assert broken[column].value - kept[column].value > 5 * broken[column].error
+
+
+def test_a_private_report_is_refused_before_anything_is_spent(learned, tmp_path):
+    synthesizer, tables = learned
+    ledger = PrivacyLedger(tmp_path / "ledger.sqlite3")
+
+    def evaluate(given, made=None, epsilon=1.0):
+        evaluate_privately(synthesizer, given, made, epsilon=epsilon, ledger=ledger, tell=str)
+
+    with pytest.raises(DataError, match="'patients', 'visits'"):
+        evaluate(tables["patients"])
+    with pytest.raises(DataError, match="'patients', 'visits'"):
+        evaluate(tables, {"visits": tables["visits"]})
+    with pytest.raises(DataError, match="original table itself"):
+        evaluate(tables, tables)
+    with pytest.raises(ConfigError, match="above 0"):
+        evaluate(tables, epsilon=0)
+    assert ledger.summary().datasets == ()
+    with pytest.raises(DataError, match=r"too small to evaluate.* counts this evaluation as spent"):
+        evaluate(tables, epsilon=0.001)
 
 
 def test_one_table_is_compared_otherwise():

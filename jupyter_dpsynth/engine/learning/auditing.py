@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from jupyter_dpsynth.engine.model.reference import to_shares
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.engine.sampling.generation import generate_codes
-from jupyter_dpsynth.engine.training.recording import AuditedTraining, RunRecorder
+from jupyter_dpsynth.engine.training.recording import LEAST_CANARIES, AuditedTraining, RunRecorder
 from jupyter_dpsynth.engine.training.trainer import Start, training_parts
 from jupyter_dpsynth.privacy.accounting import compute_epsilon, gaussian_epsilon, gaussian_mu
 from jupyter_dpsynth.privacy.audit import CANARY_ALPHA, TrainingAudit, shift_bound
@@ -32,17 +32,35 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.engine.model.plan import RunPlan
 
-__all__ = ["audit_training"]
+__all__ = ["Simulation", "audit_simulated", "audit_training", "recorded_plan", "shortened"]
 
 TABLE_ROWS = 768  # of the simulated table
 CANARIES = 512
 CANDIDATES = 2048
+MOST_NUMBERS = 2**28  # of the directions of all canaries together, four bytes each
 LEAST_SHARE = 1e-4  # of a cell, so that its logarithm exists
 LONGEST_PART = 1000  # steps of a simulated training; a longer one is audited in parts
 AIMING = 0.2  # of the time, for choosing canaries
 PROBED_STEPS = 3
 WANTED_RUNS = 16  # simulated trainings in the time; with fewer the bound suffers from their small number
 QUANTILE = 3.7  # of Student's distribution at the audit's confidence and so many runs
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """What simulated trainings are made of: nothing private.
+
+    Attributes:
+        plan: Noise and steps of the finished run.
+        recorder: The real training loop, watched.
+        candidates: Rows (or whole persons, `[n, rows, m]`) of which canaries are chosen.
+        others: What is in the table beside the canaries.
+    """
+
+    plan: RunPlan
+    recorder: RunRecorder
+    candidates: NDArray[np.int32]
+    others: NDArray[np.int32]
 
 
 def audit_training(
@@ -72,27 +90,51 @@ def audit_training(
     Source:
         Steinke, Nasr and Jagielski 2023, 'Privacy auditing with one (1) training run'; Nasr et al. 2023.
     """
+
+    def simulation(random: np.random.Generator) -> Simulation:
+        plan = recorded_plan(plan_run(config, learned.codec.df_meta, float(learned.reference.rows)), learned)
+        sizes = learned.codec.sizes
+        candidates = np.stack([random.integers(size, size=CANDIDATES) for size in sizes], axis=1)
+        others = generate_codes(learned.model, learned.reference.shares, TABLE_ROWS - CANARIES, random)
+        recorder = _recorder(learned, shortened(plan), config)
+        return Simulation(plan, recorder, candidates.astype(np.int32), others)
+
+    return audit_simulated(simulation, learned, seconds, report, stopped)
+
+
+def audit_simulated(
+    simulation: Callable[[np.random.Generator], Simulation],
+    learned: Learned,
+    seconds: float,
+    report: Callable[[TrainingAudit], None],
+    stopped: Callable[[], bool],
+) -> TrainingAudit:
+    """Attack simulated trainings.
+
+    Args:
+        simulation: Makes what they are made of.
+        learned: What was learned.
+        seconds: As for `audit_training`.
+        report: As for `audit_training`.
+        stopped: As for `audit_training`.
+    """
     began = time.monotonic()
     random = np.random.default_rng()
-    plan = _plan_of(learned, config)
-    longest = plan.with_training(min(plan.steps, LONGEST_PART), plan.sampling_probability)
-    recorder = _recorder(learned, longest, config)
-    sizes = learned.codec.sizes
-    candidates = np.stack([random.integers(size, size=CANDIDATES) for size in sizes], axis=1)
-    canaries = recorder.aim(
-        candidates.astype(np.int32), CANARIES, lambda: time.monotonic() - began > AIMING * seconds
-    )
+    made = simulation(random)
+    plan, recorder = made.plan, made.recorder
+    longest = recorder.plan.steps
+    wanted = max(LEAST_CANARIES, min(CANARIES, MOST_NUMBERS // recorder.parameters))
+    canaries = recorder.aim(made.candidates, wanted, lambda: time.monotonic() - began > AIMING * seconds)
     attack, count = _Attack(), len(canaries)
-    others = generate_codes(learned.model, learned.reference.shares, TABLE_ROWS - CANARIES, random)
 
     def simulate() -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         member = random.permutation(count) < count / 2
-        table = np.concatenate([canaries[member], others])
+        table = np.concatenate([canaries[member], made.others])
         return recorder.own_parts(table, np.flatnonzero(member)), member
 
     step_seconds = _time_of_a_step(recorder, simulate)
     left = seconds - (time.monotonic() - began)
-    recorder.shorten(int(min(max(left / WANTED_RUNS / step_seconds, 1), longest.steps)))
+    recorder.shorten(int(min(max(left / WANTED_RUNS / step_seconds, 1), longest)))
     useful = _useful_seconds(plan, count, step_seconds)
     audit = _outcome(attack, plan, learned, recorder, began, useful)
     report(audit)
@@ -104,6 +146,11 @@ def audit_training(
         audit = _outcome(attack, plan, learned, recorder, began, useful)
         report(audit)
     return audit
+
+
+def shortened(plan: RunPlan) -> RunPlan:
+    """The plan of a simulated training: of a long one, a part."""
+    return plan.with_training(min(plan.steps, LONGEST_PART), plan.sampling_probability)
 
 
 def _recorder(learned: Learned, plan: RunPlan, config: ResolvedConfig) -> RunRecorder:
@@ -142,9 +189,8 @@ def _useful_seconds(plan: RunPlan, canaries: int, step_seconds: float) -> float 
     return step_seconds * plan.steps * (noise / (claim / 2)) ** 2
 
 
-def _plan_of(learned: Learned, config: ResolvedConfig) -> RunPlan:
-    """The plan of a finished run, rebuilt from its receipt."""
-    plan = plan_run(config, learned.codec.df_meta, float(learned.reference.rows))
+def recorded_plan(plan: RunPlan, learned: Learned) -> RunPlan:
+    """The plan of a finished run: planned again, with the noise and steps that its receipt states."""
     recorded = learned.receipt.plan
     if plan.privacy is None or recorded is None or recorded.training is None:
         return plan

@@ -65,7 +65,7 @@ class Recorder:
     Everything is in whitened units: one standard deviation of the noise that is claimed, in every
     coordinate of the gradient and for the loss. A row moves a release by at most 1 / claimed noise
     multiplier. Where persons are protected every row of the tables here stands for a person with as many
-    equal rows as are allowed.
+    equal rows as are allowed; or a table is one of persons with rows of their own, `[n, rows, m]`.
 
     Args:
         training: What is watched; its parameters stay as they start.
@@ -103,6 +103,8 @@ class Recorder:
 
     def _rows(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         """The rows of every person, if rows stand for persons."""
+        if codes.ndim > len(("row", "column")):
+            return codes.reshape(-1, codes.shape[-1])
         return codes if self._copies == 1 else np.repeat(codes, self._copies, axis=0)
 
     def apply(self, sums: NoisySums, divisor: float, step: int) -> None:
@@ -115,6 +117,11 @@ class Recorder:
         return self.whitened(
             self._native.clipped_sums(*parameters, self._rows(codes), indices), self._divisor
         )
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers a step releases of the gradient."""
+        return self.weights.size + self.bias.size
 
     @property
     def _native(self) -> Any:  # noqa: ANN401 - TF-Privacy's own release keeps one
@@ -157,11 +164,13 @@ class RunRecorder(Recorder):
         """Choose the rows with the largest gradients as canaries and return them.
 
         Args:
-            candidates: Codes of rows, `[n, m]`.
+            candidates: Codes of rows, `[n, m]`, or of persons, `[n, rows, m]`: of these the first are taken.
             count: How many.
             late: Whether there is no time for more; at least `LEAST_CANARIES` are chosen.
         """
-        chosen = np.argsort(-self._row_norms(candidates))[:count]
+        rows = candidates.ndim == len(("row", "column"))
+        chosen = np.argsort(-self._row_norms(candidates)) if rows else np.arange(len(candidates))
+        chosen = chosen[:count]
         directions = []
         for place in range(count):
             if place >= LEAST_CANARIES and place % 2 == 0 and late():

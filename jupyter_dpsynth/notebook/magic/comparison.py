@@ -19,6 +19,7 @@ from jupyter_dpsynth.notebook.output import Working, mime_bundle, publish, repre
 from jupyter_dpsynth.sources.opening import is_table
 
 if TYPE_CHECKING:
+    from jupyter_dpsynth.evaluation.histories import HistoryReport
     from jupyter_dpsynth.evaluation.report import UtilityReport
     from jupyter_dpsynth.notebook.magic.grammar import ParsedLine
     from jupyter_dpsynth.notebook.session import Session
@@ -51,6 +52,18 @@ def compare(session: Session, parsed: ParsedLine) -> None:
 
 def _compare_tables(session: Session, parsed: ParsedLine) -> None:
     """The same for several tables of the same persons."""
+    output = parsed.options.get("output")
+    variable = None if output is None else variable_name(output, "--output", session.namespace)
+    found, _, work = _compared_tables(session, parsed)
+    if variable is not None:
+        session.namespace[variable] = found
+    work.show(representations(found))
+
+
+def _compared_tables(
+    session: Session, parsed: ParsedLine
+) -> tuple[HistoryReport, HighDimSynthesizer, Working]:
+    """As `_compared`, of several tables of the same persons."""
     from jupyter_dpsynth.evaluation.histories import compare_histories
     from jupyter_dpsynth.evaluation.history_measured import compare_measured
 
@@ -59,28 +72,30 @@ def _compare_tables(session: Session, parsed: ParsedLine) -> None:
     for option in ("holdout", "target", "by"):
         if option in options:
             raise ConfigError(f"--{option} is for one table: leave it out.")
-    given = parsed.argument()
-    if given is None and isinstance(namespace.get(session.synthetic), dict):
-        given = session.synthetic
+    given = _made_tables(session, parsed.argument())
     if given is None:
         tables = synthesizer.synthesize()
         say(f"No synthetic tables have been made yet, so new ones of {name} are compared.")
     else:
         tables = _dict_of(given, namespace, "TABLES")
-    output = options.get("output")
-    variable = None if output is None else variable_name(output, "--output", namespace)
     what = "noisy measurements" if "original" not in options else "original"
-    with Working(f"Comparing with the {what}", session.front_end()) as work:
+    work = Working(f"Comparing with the {what}", session.front_end())
+    with work:
         if "original" in options:
             original = _dict_of(options["original"], namespace, "--original")
             found = compare_histories(synthesizer, original, tables)
         else:
             found = compare_measured(synthesizer, tables, synthetic="synthetic" in options)
-    if variable is not None:
-        namespace[variable] = found
-    work.show(representations(found))
     if given is not None:
         say(f"{given} is compared.")
+    return found, synthesizer, work
+
+
+def _made_tables(session: Session, given: str | None) -> str | None:
+    """The variable of synthetic tables that is named, or else of those made last; None without any."""
+    if given is None and isinstance(session.namespace.get(session.synthetic), dict):
+        return session.synthetic
+    return given
 
 
 def _dict_of(text: str, namespace: dict[str, Any], where: str) -> dict[str, Any]:
@@ -98,11 +113,17 @@ def report(session: Session, parsed: ParsedLine) -> None:
     """Write a comparison as one page."""
     from jupyter_dpsynth.notebook.show.words import PAGE, page_words
 
-    found, synthesizer, work = _compared(session, parsed)
     given = parsed.options.get("to")
     path = PAGE if given is None else expand(given, session.namespace, "--to")
-    by = _by(session, parsed, found)
-    words = page_words(found.save(path, by=by, guarantee=synthesizer.receipt.headline))
+    found: UtilityReport | HistoryReport
+    if current_synthesizer(session, parsed)[1].tables_meta is not None:
+        found, synthesizer, work = _compared_tables(session, parsed)
+        written = found.save(path, guarantee=synthesizer.receipt.headline)
+    else:
+        found, synthesizer, work = _compared(session, parsed)
+        by = _by(session, parsed, found)
+        written = found.save(path, by=by, guarantee=synthesizer.receipt.headline)
+    words = page_words(written)
     if found.banner:
         words += f"\n⚠ {found.banner.replace('in this notebook', 'in that file')}"
     work.show(mime_bundle(words, note(words, 13)))
@@ -180,19 +201,28 @@ def _compare_with_original(
 
 
 def evaluate(session: Session, parsed: ParsedLine) -> None:
-    """Measure the quality of a synthetic table with noise, for an epsilon of its own."""
+    """Measure the quality of a synthetic table, or of several ones, with noise, for an epsilon of its own."""
     namespace = session.namespace
-    original = find_table(parsed.argument(), namespace, reading=reading_of(session, parsed))
     _, synthesizer = current_synthesizer(session, parsed)
+    several = synthesizer.tables_meta is not None
+    original: Any
+    df_synth: Any
+    if several:
+        original = _dict_of(parsed.argument() or "", namespace, "TABLES")
+        table = _made_tables(session, parsed.argument(1))
+        df_synth = None if table is None else _dict_of(table, namespace, "TABLES_SYNTH")
+    else:
+        original = find_table(parsed.argument(), namespace, reading=reading_of(session, parsed))
+        table = parsed.argument(1)
+        if table is None and is_table(namespace.get(session.synthetic)):
+            table = session.synthetic
+        df_synth = None if table is None else find_dataframe(table, namespace, "DF_SYNTH")
     given = parsed.options.get("epsilon")
     if given is None:
         raise ConfigError(
             "--epsilon is missing: say how much the report may spend, for example --epsilon 0.1."
         )
     value = read_value(given, namespace, "--epsilon")
-    table = parsed.argument(1)
-    if table is None and is_table(namespace.get(session.synthetic)):
-        table = session.synthetic
     target = parsed.options.get("target")
     dataset, label = dataset_of(session, parsed)
     output = parsed.options.get("output")
@@ -204,7 +234,7 @@ def evaluate(session: Session, parsed: ParsedLine) -> None:
         report = evaluate_privately(
             synthesizer,
             original,
-            None if table is None else find_dataframe(table, namespace, "DF_SYNTH"),
+            df_synth,
             epsilon=value,
             target=None if target is None else expand(target, namespace, "--target"),
             dataset=dataset,

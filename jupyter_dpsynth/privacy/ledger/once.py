@@ -11,6 +11,8 @@ from jupyter_dpsynth.errors import ArtifactError
 from jupyter_dpsynth.privacy.composition import Spending
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jupyter_dpsynth.privacy.accounting import PrivacyPlan
     from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
     from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
@@ -56,6 +58,7 @@ class OwnMeasurement(ABC, Generic[Table, Result]):
         ledger: PrivacyLedger,
         *,
         infinite_total: bool = False,
+        together: Sequence[TableIdentity] = (),
     ) -> Result:
         """Record the plan in the ledger, then measure, and record whether that finished or failed.
 
@@ -64,6 +67,7 @@ class OwnMeasurement(ABC, Generic[Table, Result]):
             identity: The same for the ledger.
             ledger: Where it is recorded.
             infinite_total: Whether the dataset's total may become infinite.
+            together: Further tables of the same persons that are measured, too.
 
         Raises:
             BudgetExhaustedError: It would exceed the cap.
@@ -71,7 +75,12 @@ class OwnMeasurement(ABC, Generic[Table, Result]):
         """
         spending = Spending(self.plan, self.delta, self.epsilon)
         entry = ledger.reserve(
-            identity, self.reserves, spending.delta, self.plan.unit, infinite_total=infinite_total
+            identity,
+            self.reserves,
+            spending.delta,
+            self.plan.unit,
+            infinite_total=infinite_total,
+            together=together,
         )
         if not self.noise.test_only:
             ledger.record(entry, spending)
