@@ -18,8 +18,8 @@ from jupyter_dpsynth.display.console import ConsoleProgress
 from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA
 from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
 from jupyter_dpsynth.errors import ConfigError, DataError, shielded
+from jupyter_dpsynth.evaluation.figures import Measured
 from jupyter_dpsynth.evaluation.history_report import FigureGroup, PrivateHistoryReport
-from jupyter_dpsynth.evaluation.private_report import Measured
 from jupyter_dpsynth.persons.blocks import previous_codes
 from jupyter_dpsynth.persons.histories import read_histories
 from jupyter_dpsynth.persons.learned import LearnedPersons

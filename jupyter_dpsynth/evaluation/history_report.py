@@ -10,8 +10,8 @@ import numpy as np
 from jupyter_dpsynth.display.html import card, details, paragraph, shown_by_summary, strong, table
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.engine.model.losses import glance
+from jupyter_dpsynth.evaluation.figures import SHARES, Measured, figures_group, figures_table
 from jupyter_dpsynth.evaluation.losses_html import losses_html
-from jupyter_dpsynth.evaluation.private_report import SHARES, Measured, figures_group, figures_table
 from jupyter_dpsynth.privacy.receipt import budget_shares, relation_of
 
 if TYPE_CHECKING:

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import (
     card,
     details,
-    explained,
     paragraph,
     score,
     shown_by_summary,
@@ -20,6 +18,7 @@ from jupyter_dpsynth.display.html import (
 )
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.engine.model.losses import glance
+from jupyter_dpsynth.evaluation.figures import SHARES, Measured, figures_group, figures_table
 from jupyter_dpsynth.evaluation.losses_html import losses_html
 from jupyter_dpsynth.evaluation.overall import NOT_GIVEN, Overall, overall_of
 from jupyter_dpsynth.privacy.receipt import budget_shares, relation_of
@@ -30,30 +29,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.losses import ColumnLoss
     from jupyter_dpsynth.privacy.accounting import PrivacyPlan
 
-__all__ = ["SHARES", "Measured", "PrivateReport", "figures_group", "figures_table"]
-
-MOST_LINES = 30
-TITLES = ("Figure", "Value", "Error", "Good")
-SHARES = ("Share", "Item", "Detail")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One noisy figure.
-
-    Attributes:
-        name: What of.
-        value: The figure; noise may take it below 0.
-        error: Standard deviation of its noise, at most.
-        good: What a perfect synthetic table would have.
-        meaning: What it says.
-    """
-
-    name: str
-    value: float
-    error: float
-    good: float
-    meaning: str = ""
+__all__ = ["Measured", "PrivateReport"]
 
 
 @shown_by_summary
@@ -225,26 +201,3 @@ def _value(each: Measured) -> str:
 
 def _numbers(each: Measured) -> str:
     return f"{each.value:.4f} ± {each.error:.4f}  (good: {each.good:.4f})"
-
-
-def figures_group(title: str, group: tuple[Measured, ...]) -> Markup:
-    """Figures of many columns or pairs, worst first, behind a heading that opens."""
-    if not group:
-        return Markup("")
-    more = f", the {MOST_LINES} largest of {len(group)}" if len(group) > MOST_LINES else ""
-    content = figures_table(group[:MOST_LINES])
-    return details(f"{title}, largest difference first{more}", content, opened=len(group) <= MOST_LINES)
-
-
-def figures_table(figures: tuple[Measured, ...]) -> Markup:
-    """Figures with their errors, and what would be good, as a table."""
-    rows = [
-        (
-            explained(each.name, each.meaning),
-            f"{each.value:.4f}",
-            f"± {each.error:.4f}",
-            f"{each.good:.4f}",
-        )
-        for each in figures
-    ]
-    return table(rows, TITLES, numbers={1, 2, 3})

@@ -1,0 +1,57 @@
+"""Noisy figures with their errors, and tables of them, as the private reports show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from jupyter_dpsynth.display.html import details, explained, table
+
+__all__ = ["SHARES", "Measured", "figures_group", "figures_table"]
+
+MOST_LINES = 30
+TITLES = ("Figure", "Value", "Error", "Good")
+SHARES = ("Share", "Item", "Detail")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One noisy figure.
+
+    Attributes:
+        name: What of.
+        value: The figure; noise may take it below 0.
+        error: Standard deviation of its noise, at most.
+        good: What a perfect synthetic table would have.
+        meaning: What it says.
+    """
+
+    name: str
+    value: float
+    error: float
+    good: float
+    meaning: str = ""
+
+
+def figures_group(title: str, group: tuple[Measured, ...]) -> Markup:
+    """Figures of many columns or pairs, worst first, behind a heading that opens."""
+    if not group:
+        return Markup("")
+    more = f", the {MOST_LINES} largest of {len(group)}" if len(group) > MOST_LINES else ""
+    content = figures_table(group[:MOST_LINES])
+    return details(f"{title}, largest difference first{more}", content, opened=len(group) <= MOST_LINES)
+
+
+def figures_table(figures: tuple[Measured, ...]) -> Markup:
+    """Figures with their errors, and what would be good, as a table."""
+    rows = [
+        (
+            explained(each.name, each.meaning),
+            f"{each.value:.4f}",
+            f"± {each.error:.4f}",
+            f"{each.good:.4f}",
+        )
+        for each in figures
+    ]
+    return table(rows, TITLES, numbers={1, 2, 3})
