@@ -28,6 +28,7 @@ from jupyter_dpsynth.engine.measuring.numbers import _Tree
 from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, measure_orderings
 from jupyter_dpsynth.engine.measuring.repeated import distinct_values
 from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
+from jupyter_dpsynth.engine.model.cells import TrainedCells
 from jupyter_dpsynth.engine.model.plan import OF_UNITS, ORDERINGS, PAIRS
 from jupyter_dpsynth.engine.model.reference import pair_distances, reference_from
 from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
@@ -431,6 +432,11 @@ def test_one_row_changes_every_pairs_distance_by_at_most_one(rows, seed):
     one, other = (pair_distances(part, sizes, shares, rows + 7.3) for part in (codes, codes[:-1]))
     assert one.dtype == np.int64
     assert 0 < np.abs(one - other).max() <= ROW_PARTS
+    shares[0][:2] = shares[2][[0, 3]] = 0  # rows of these cells count as of others
+    cells = TrainedCells.of(shares)
+    kept, left = np.array([1, 2, 3]), cells.select(shares)
+    one, other = (pair_distances(cells.table(part), kept, left, rows + 7.3) for part in (codes, codes[:-1]))
+    assert np.abs(one - other).max() <= ROW_PARTS
 
 
 @settings(max_examples=30, deadline=None)

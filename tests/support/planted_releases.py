@@ -138,8 +138,9 @@ def exact_losses(function: Callable[..., Any]) -> Callable[..., Any]:
 def exact_parents(function: Callable[..., Any]) -> Callable[..., Any]:
     """On which others a column depends is chosen by exact distances."""
 
-    def measured(codes: Any, sizes: Any, shares: Any, rows: float, releases: Any) -> Any:
-        _, noise = function(codes, sizes, shares, rows, releases)
+    def measured(codes: Any, shares: Any, rows: float, releases: Any) -> Any:
+        _, noise = function(codes, shares, rows, releases)
+        sizes = np.array([len(share) for share in shares])
         return dependence_from(
             pair_distances(codes, sizes, shares, rows) / ROW_PARTS, len(sizes), rows
         ), noise

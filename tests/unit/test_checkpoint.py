@@ -192,7 +192,9 @@ def test_a_checkpoint_is_private_to_its_owner_and_holds_no_row(halfway):
     assert MARKER not in text
     assert not any(str(len(df)) == part for part in json.dumps(json.loads(text)).replace(",", " ").split())
     task = TrainingTask.read(path)
-    state = len(task.layout.free) + task.layout.width
+    trained = task.cells.layout(task.layout)
+    assert trained.width < task.layout.width  # cells that do not appear are not trained
+    state = len(trained.free) + trained.width
     assert sizes == {
         "counts": task.layout.width,
         "losses": 17,
@@ -244,11 +246,19 @@ def test_a_checkpoint_that_holds_the_noise_of_each_measurement_can_be_read(
 
     def as_before(schema):
         del schema["plan"]["columns"], schema["plan"]["gradient_sensitivity"], schema["plan"]["parents"]
+        schema.update(updates=0, started=False)  # of the network of fewer cells
+        del schema["every_cell"], schema["tape"]
         schema["plan"].update(dict.fromkeys(EARLIER_NOISE, 7.5), order_sigma=None)
         schema["config"]["num_microbatches"] = groups
 
-    rewritten(path, target, as_before)
+    def before_the_first_step(arrays):
+        arrays["losses"] = arrays["losses"][:0]
+        for name in set(arrays) - {"counts", "losses"}:
+            del arrays[name]
+
+    rewritten(path, target, as_before, before_the_first_step)
     earlier, now = TrainingTask.read(target), TrainingTask.read(path)
+    assert all(kept.all() for kept in earlier.cells.kept)  # they were all trained
     assert earlier.plan == replace(now.plan, gradient_sensitivity=sensitivity)
     assert earlier.plan.releases == now.plan.releases
 
@@ -333,12 +343,13 @@ def test_a_run_of_a_wide_table_goes_on_in_blocks(ledger, tmp_path):
     df.columns = [f"answer {number}" for number in df.columns]
     first = learner(df).learn(df, ledger=ledger, checkpoint=path, **stop_after(5))
     task = TrainingTask.read(path)
-    assert isinstance(arrange(task.layout), BlockArrangement)
+    trained = task.cells.layout(task.layout)
+    assert isinstance(arrange(trained), BlockArrangement)
     assert (task.layout.scale > 0).sum(axis=0).max() == task.plan.parents < columns - 1
     again = learner(df).learn(df, quiet, ledger=ledger, checkpoint=path)
     assert again.learned.losses[:5].tolist() == first.learned.losses[:5].tolist()
     assert len(again.learned.losses) == STEPS
-    assert (again.learned.model.weights != 0).sum() == len(task.layout.free)
+    assert (again.learned.model.weights != 0).sum() == len(trained.free)
     again.save(tmp_path / "wide.synth")
     loaded = HighDimSynthesizer.load(tmp_path / "wide.synth")
     assert loaded.synthesize(500, seed=0).equals(again.synthesize(500, seed=0))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jupyter_dpsynth.engine.model.cells import TrainedCells
 from jupyter_dpsynth.engine.model.reference import to_shares
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.engine.sampling.generation import generate_codes
@@ -93,11 +94,12 @@ def audit_training(
 
     def simulation(random: np.random.Generator) -> Simulation:
         plan = recorded_plan(plan_run(config, learned.codec.df_meta, float(learned.reference.rows)), learned)
-        sizes = learned.codec.sizes
+        cells = TrainedCells.of(learned.reference.shares)
+        sizes = cells.layout(learned.model.layout).sizes
         candidates = np.stack([random.integers(size, size=CANDIDATES) for size in sizes], axis=1)
         others = generate_codes(learned.model, learned.reference.shares, TABLE_ROWS - CANARIES, random)
-        recorder = _recorder(learned, shortened(plan), config)
-        return Simulation(plan, recorder, candidates.astype(np.int32), others)
+        recorder = _recorder(learned, cells, shortened(plan), config)
+        return Simulation(plan, recorder, candidates.astype(np.int32), cells.codes(others))
 
     return audit_simulated(simulation, learned, seconds, report, stopped)
 
@@ -153,13 +155,13 @@ def shortened(plan: RunPlan) -> RunPlan:
     return plan.with_training(min(plan.steps, LONGEST_PART), plan.sampling_probability)
 
 
-def _recorder(learned: Learned, plan: RunPlan, config: ResolvedConfig) -> RunRecorder:
-    """The real training loop of a plan, watched."""
-    shares = [to_shares(share, LEAST_SHARE) for share in learned.reference.shares]
-    ordered = [column.ordered_cells for column in learned.codec.columns]
+def _recorder(learned: Learned, cells: TrainedCells, plan: RunPlan, config: ResolvedConfig) -> RunRecorder:
+    """The real training loop of a plan, watched; its tables have codes of the cells it is trained on."""
+    shares = cells.select([to_shares(share, LEAST_SHARE) for share in learned.reference.shares])
+    ordered = cells.ordered([column.ordered_cells for column in learned.codec.columns])
     starts = np.arange(CANDIDATES + 1) * plan.unit_rows
     units = None if plan.unit_rows == 1 else PrivacyUnits.adjacent(starts)
-    start, noise = Start(learned.model.layout, shares, ordered), NoiseSource()
+    start, noise = Start(cells.layout(learned.model.layout), shares, ordered), NoiseSource()
     parts = training_parts(start, plan, config, noise, units)
     return RunRecorder(AuditedTraining(plan, parts, noise))
 

@@ -14,11 +14,13 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_dpsynth.encoding.table import TableCodec
+from jupyter_dpsynth.engine.model.cells import TrainedCells
 from jupyter_dpsynth.engine.model.features import Derived
 from jupyter_dpsynth.engine.model.network import Layout
 from jupyter_dpsynth.engine.model.plan import INTERACTIONS, RunPlan
@@ -86,6 +88,8 @@ class TrainingTask:
         derived: The derived features that were chosen; None before they were looked for.
         tape: What the steps released, added up; None before the first step.
         scale: Interaction strength of each pair, `[m, m]`; None if it follows from the measured dependence.
+        every_cell: Whether the network is trained on all cells, as by earlier versions, or on those only that
+            appear.
     """
 
     config: dict[str, Any]
@@ -104,10 +108,17 @@ class TrainingTask:
     derived: tuple[Derived, ...] | None = None
     tape: Tape | None = None
     scale: NDArray[np.float64] | None = None
+    every_cell: bool = False
+
+    @cached_property
+    def cells(self) -> TrainedCells:
+        """The cells that the network is trained on."""
+        shares = self.reference.shares
+        return TrainedCells.of([np.ones(len(share)) for share in shares] if self.every_cell else shares)
 
     @property
     def layout(self) -> Layout:
-        """Blocks and interactions of the model."""
+        """Blocks and interactions of the model, of all cells."""
         sizes, exponent = self.codec.sizes, self.plan.pair_exponent
         if self.scale is None:
             layout = Layout.from_dependence(sizes, self.reference.dependence, exponent)
@@ -174,6 +185,7 @@ class TrainingTask:
             "started": bool(self.state),
             "untold": list(self.untold),
             "imposed": list(self.imposed),
+            "every_cell": self.every_cell,
         }
         if self.scale is not None:
             places = np.argwhere(self.scale)
@@ -221,6 +233,7 @@ class TrainingTask:
             document["seed"],
             document["released"],
             scale=_scale_of(document.get("links"), len(codec.sizes)),
+            every_cell=document.get("every_cell", True),
         )
         if "derived" in document:
             check_part(document["derived"], "synthesizer", "derived")
@@ -230,7 +243,8 @@ class TrainingTask:
         width = int(codec.sizes.sum())
         shapes: dict[str, tuple[int, ...]] = {"counts": (width,), "losses": (document["updates"],)}
         if document["started"]:
-            figures = len(task.layout.free) + width
+            trained = task.cells.layout(task.layout)
+            figures = len(trained.free) + trained.width
             shapes |= dict.fromkeys(VECTORS, (figures,))
             if "tape" in document:
                 check_part(document["tape"], "synthesizer", "tape")

@@ -95,7 +95,7 @@ def train_model(
 
     outcome = training.run(after_step)
     released = _close(reservations, training.update, outcome.losses.tolist(), outcome.stop_reason, task)
-    return FittedModel(outcome.model, outcome.stop_reason, outcome.losses, released, training.update.tape)
+    return FittedModel(outcome.model, outcome.stop_reason, outcome.losses, released, training.tape)
 
 
 def epsilon_by_step(plan: RunPlan, *, test_only: bool) -> Callable[[int], float | None]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.engine.learning.checkpoint import StepReservations, TrainingTask
     from jupyter_dpsynth.engine.learning.participants import Participants
+    from jupyter_dpsynth.engine.model.tape import Tape
     from jupyter_dpsynth.engine.training.adam import AdamUpdate
     from jupyter_dpsynth.engine.training.trainer import DPTrainer, TrainingOutcome, TrainingParts
     from jupyter_dpsynth.privacy.releases import TrainingReleases
@@ -73,9 +74,10 @@ class Training:
         return self._parts.update
 
     def _parts_of(self, made: int, earlier: TrainingReleases | None = None) -> TrainingParts:
-        task, participants = self._task, self._participants
-        ordered = [column.ordered_cells for column in task.codec.columns]
-        start = self._module.Start(task.layout, self._shares, ordered)
+        task, participants, cells = self._task, self._participants, self._task.cells
+        ordered = cells.ordered([column.ordered_cells for column in task.codec.columns])
+        layout = cells.layout(task.layout)
+        start = self._module.Start(layout, cells.select(self._shares), ordered, cells)
         config, noise, workers = participants.entry.config, participants.noise, participants.workers
         parts: TrainingParts = self._module.training_parts(
             start, task.plan, config, noise, self._units, workers, made, earlier
@@ -98,7 +100,20 @@ class Training:
 
         Args:
             after_step: Called with the step's number, the running mean of the noisy loss and its noise.
+
+        Returns:
+            What came of it, with the network of all cells.
         """
+        outcome = self._run(after_step)
+        return replace(outcome, model=self._task.cells.model(outcome.model, self._task.layout))
+
+    @property
+    def tape(self) -> Tape | None:
+        """What the steps released, added up, as of the network of all cells."""
+        tape = self.update.tape
+        return None if tape is None else self._task.cells.tape(tape, self._task.layout)
+
+    def _run(self, after_step: Callable[[int, float, float], None]) -> TrainingOutcome:
         pause = self._task.search_step
         outcome = self._trainer.train(self._codes, self._parts.releases, after_step, self._stopped, pause)
         if not outcome.paused:
@@ -150,7 +165,7 @@ class Training:
         task, progress = self._task, self._participants.progress
         progress.report(message="looking for columns that belong together")
         random = np.random.default_rng(task.seed)
-        model, plan = self.update.model(), task.plan
+        model, plan = task.cells.model(self.update.model(), task.layout), task.plan
         releases = Releases(self._participants.noise, exact=plan.privacy is None)
         releases.admit(plan.releases_of_search)
         return choose_interactions(

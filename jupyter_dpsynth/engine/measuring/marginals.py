@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.engine.model.cells import TrainedCells
 from jupyter_dpsynth.engine.model.plan import NAMED_TABLES, PAIRS
 from jupyter_dpsynth.engine.model.reference import PAIR_ROWS, dependence_from, pair_distances
 from jupyter_dpsynth.privacy.releases import ROW_PARTS
@@ -78,16 +79,16 @@ def measure_one_way(
 
 def measure_pairs(
     codes: NDArray[np.integer[Any]],
-    sizes: NDArray[np.int64],
     shares: Sequence[NDArray[np.float64]],
     rows: float,
     releases: Releases,
 ) -> tuple[NDArray[np.float64], float]:
     """Noisy total-variation distance of every pair of columns from independence.
 
+    Only cells that have a share are counted. A row of another cell counts as of the first one.
+
     Args:
         codes: Private codes `int32 [n, m]`.
-        sizes: Number of cells of each column.
         shares: Noisy one-way shares of each column.
         rows: Noisy row count; the distance is taken to this many independent rows.
         releases: What is planned.
@@ -101,14 +102,17 @@ def measure_pairs(
         tables of more than `PAIR_ROWS` rows only a Poisson sample of about that many is counted. That can
         only lower the sensitivity; the noise is planned as if it did not.
     """
-    columns = len(sizes)
+    columns = len(shares)
     if columns < 2:
         return np.zeros((columns, columns)), 0.0
     allowance = releases.allowance(PAIRS, sensitivity=math.sqrt(columns * (columns - 1) // 2))
     if rows > PAIR_ROWS:
         sample = releases.subsample(len(codes), PAIR_ROWS / rows)
-        codes, rows = np.asfortranarray(codes[sample]), PAIR_ROWS
-    distances = allowance.counts(pair_distances(codes, sizes, shares, rows), ROW_PARTS)
+        codes, rows = codes[sample], PAIR_ROWS
+    cells = TrainedCells.of(shares)
+    sizes = np.array([int(kept.sum()) for kept in cells.kept])
+    exact = pair_distances(cells.table(codes), sizes, cells.select(shares), rows)
+    distances = allowance.counts(exact, ROW_PARTS)
     return dependence_from(distances, columns, rows), allowance.noise / (2 * rows)
 
 

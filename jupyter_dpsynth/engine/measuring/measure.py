@@ -106,8 +106,6 @@ def measure_table(
     counts, variances, moved = measure_one_way(table.counts, discovered.columns, marginal)
     likely = likely_counts(counts, variances, codec.columns, plan.rows, plan.noise_of(ROW_COUNT) ** 2)
     shares = [to_shares(count, LEAST_COUNT) for count in likely]
-    report("measuring pairs of columns")
-    dependence, dependence_noise = measure_pairs(table.codes, codec.sizes, shares, plan.rows, releases)
     sure = certainty(sum(len(column.optional_cells) for column in codec.columns))
     complete: list[str] = []
     lost: list[str] = []
@@ -122,6 +120,8 @@ def measure_table(
             (lost if whole else partly).append(column.meta.name)
         elif whole:
             complete.append(column.meta.name)
+    report("measuring pairs of columns")
+    dependence, dependence_noise = measure_pairs(table.codes, shares, plan.rows, releases)
     measured = {
         "shares": shares,
         "noise": [np.sqrt(variance) / plan.rows for variance in variances],

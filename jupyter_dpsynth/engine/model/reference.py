@@ -31,7 +31,7 @@ __all__ = [
 
 
 PAIR_ROWS = 131_072  # rows that tell a pair's dependence well enough to weigh it
-COMBINATIONS = 64  # of the cells of columns that are counted together
+COMBINATIONS = 200  # of the cells of columns that are counted together
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,9 +217,10 @@ def _pair_counts(codes: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -> N
         )
         for other in bundles[place + 1 :]:
             # by the type of the result: numpy 1 would multiply in the few bits of the codes
-            keys = np.multiply(one.codes, other.size, dtype=np.intp)
+            size = one.size * other.size
+            keys = np.multiply(one.codes, other.size, dtype=np.min_scalar_type(size - 1))
             keys += other.codes
-            table = np.bincount(keys, minlength=one.size * other.size).reshape(one.size, other.size)
+            table = np.bincount(keys, minlength=size).reshape(one.size, other.size)
             counts[one.cells, other.cells] = one.member @ table @ other.member.T
     return counts
 

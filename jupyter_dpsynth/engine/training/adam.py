@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.engine.model.cells import TrainedCells
     from jupyter_dpsynth.engine.model.network import Layout
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.engine.model.tape import Tape
@@ -41,11 +42,13 @@ class Start:
         layout: Blocks and interactions.
         shares: Noisy one-way shares of each column; the biases start at their logarithms.
         ordered_cells: How many leading cells of each column are neighbours on a line.
+        cells: The cells of the table that the layout has; None if it has all.
     """
 
     layout: Layout
     shares: Sequence[NDArray[np.float64]]
     ordered_cells: Sequence[int]
+    cells: TrainedCells | None = None
 
 
 class AdamUpdate:

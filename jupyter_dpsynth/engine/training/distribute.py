@@ -320,7 +320,7 @@ class ReplicatedRelease:
         for parts in itertools.zip_longest(*batches, fillvalue=nothing):
             chunk = []
             for device, (rows, *others) in zip(devices, parts, strict=True):
-                found = rows if self._tables else codes_at(codes, rows)
+                found = rows if self._tables else codes_at(codes, rows, self.native.cells)
                 with tf.device(device):
                     chunk.append(tuple(map(tf.constant, (found, *others))))
             yield tuple(chunk)
@@ -331,7 +331,8 @@ class ReplicatedRelease:
         small = codes.size * np.dtype(RESIDENT_TYPE).itemsize <= RESIDENT_BYTES
         exact = max(self.native.gradient.layout.sizes) <= RESIDENT_EXACT
         if small and exact and all(RESIDENT_KIND in device for device in self.workers.devices):
-            halves = codes.astype(RESIDENT_TYPE)
+            cells = self.native.cells
+            halves = (codes if cells is None else cells.codes(codes)).astype(RESIDENT_TYPE)
             for device in self.workers.devices:
                 with tf.device(device):
                     tables.append(tf.constant(halves))

@@ -123,7 +123,7 @@ class BatchGradient:
         Args:
             weights: Unscaled weights, float32, in the arrangement's array.
             bias: Biases, float32 `[D]`.
-            codes: `int32 [B, m]`.
+            codes: `int32 [B, m]`, -1 where a row has no cell.
 
         Returns:
             One-hot rows, softmax minus one-hot, both in the kernel's own order, and losses `[B]`; the last
@@ -250,9 +250,8 @@ class BatchGradient:
         apart = tf.reshape(by_cells, [-1, units, most])
         products = self._column_products(apart)
         cells = tf.reshape(tf.transpose(self._kernel.all_codes(flat)), [-1, units, most])
-        together = tf.equal(cells[:, :, :, None], cells[:, :, None])
-        if self.layout.importance is not None:  # two rows without a cell have none in common
-            together &= cells[:, :, None] >= 0
+        # two rows without a cell have none in common
+        together = tf.equal(cells[:, :, :, None], cells[:, :, None]) & (cells[:, :, None] >= 0)
         together = tf.cast(together, tf.float32)
         inputs = 1 + tf.tensordot(self._pair_scale, together, [[0], [0]])
         pairs = tf.reduce_sum(products * inputs, axis=0)

@@ -47,7 +47,7 @@ class Kernel(Protocol):
         Args:
             weights: Unscaled weights, float32, in the arrangement's array.
             bias: Biases, float32 `[D]`.
-            codes: `int32 [B, m]`.
+            codes: `int32 [B, m]`; -1 where a row has no cell: it is neither predicted nor tells of others.
         """
         ...
 
@@ -142,14 +142,13 @@ class _MatrixKernel:
         shifted = tf.maximum(logits - tf.reduce_max(logits, axis=1, keepdims=True), LEAST_LOGIT)
         exponentials = tf.exp(shifted)
         totals = tf.matmul(exponentials, self._blocks)
-        error = exponentials * tf.matmul(1 / totals, self._owners) - rows
+        counted = tf.cast(tf.gather(codes, self._columns, axis=1) >= 0, tf.float32)
         if self._importance is not None:
-            counted = tf.where(tf.gather(codes, self._columns, axis=1) >= 0, self._importance, 0.0)
-            by_cell = tf.matmul(counted, self._owners)
-            losses = tf.reduce_sum(counted * tf.math.log(totals), axis=1)
-            return inputs, error * by_cell, losses - tf.reduce_sum(by_cell * shifted * rows, axis=1)
-        losses = tf.reduce_sum(tf.math.log(totals), axis=1) - tf.reduce_sum(shifted * rows, axis=1)
-        return inputs, error, losses
+            counted *= self._importance
+            rows *= tf.matmul(counted, self._owners)
+        error = exponentials * tf.matmul(counted / totals, self._owners) - rows
+        losses = tf.reduce_sum(counted * tf.math.log(totals), axis=1)
+        return inputs, error, losses - tf.reduce_sum(shifted * rows, axis=1)
 
     def squares(self, error: Tensor) -> Tensor:
         return tf.linalg.matvec(error * error, self._block_weights)
@@ -227,6 +226,9 @@ class _BlockKernel:
 
     def errors(self, weights: Tensor, bias: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rows = self._one_hot(codes)
+        counted = tf.transpose(tf.cast(codes >= 0, tf.float32))
+        if self._importance is not None:
+            counted *= self._importance[:, None]
         biases = tf.concat([bias, [NO_CELL]], axis=0)
         inputs, errors, losses = [], [], []
         for group in self._groups:
@@ -238,11 +240,10 @@ class _BlockKernel:
             exponentials = tf.exp(shifted)
             totals = tf.reduce_sum(exponentials, axis=1, keepdims=True)
             own = tf.gather(rows, self._rows_of(group.outputs))
-            error, surprise = exponentials / totals - own, tf.math.log(totals)
+            by_column = tf.gather(counted, group.columns)[:, None]
             if self._importance is not None:
-                counted = tf.where(codes >= 0, self._importance, 0.0)
-                counted = tf.gather(tf.transpose(counted), group.columns)[:, None]
-                error, surprise, shifted = error * counted, surprise * counted, shifted * counted
+                own *= by_column
+            error, surprise = exponentials * (by_column / totals) - own, tf.math.log(totals) * by_column
             errors.append(tf.reshape(error, [group.outputs.size, -1]))
             losses.append(tf.reduce_sum(surprise, axis=[0, 1]) - tf.reduce_sum(shifted * own, axis=[0, 1]))
         return inputs, tf.concat(errors, axis=0), tf.add_n(losses)

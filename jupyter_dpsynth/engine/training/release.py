@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.engine.model.cells import TrainedCells
     from jupyter_dpsynth.engine.training.gradient import BatchGradient, Tensor
     from jupyter_dpsynth.privacy.releases import StepSample
     from jupyter_dpsynth.sources.bounding import PrivacyUnits
@@ -79,11 +80,21 @@ class GradientRelease(Protocol):
         ...
 
 
-def codes_at(codes: NDArray[np.integer[Any]], places: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Codes of rows, `int32 [*places, m]`; of a table without rows any codes, since none is counted."""
+def codes_at(
+    codes: NDArray[np.integer[Any]], places: NDArray[np.int64], cells: TrainedCells | None = None
+) -> NDArray[np.int32]:
+    """Codes of rows, `int32 [*places, m]`; of a table without rows any codes, since none is counted.
+
+    Args:
+        codes: Codes of the table, `[n, m]`.
+        places: Which rows.
+        cells: The cells that the network has; None if all.
+    """
     if len(codes) == 0:
         return np.zeros((*places.shape, codes.shape[1]), np.int32)
-    return codes[places].astype(np.int32)
+    # of codes that lie column by column it is faster to take those of one column after the other
+    found = np.moveaxis(codes.T.take(places, axis=1), 0, -1) if codes.flags.f_contiguous else codes[places]
+    return found.astype(np.int32) if cells is None else cells.codes(found)
 
 
 class NativeRelease:
@@ -91,10 +102,11 @@ class NativeRelease:
 
     Args:
         gradient: Gradients and clip norm.
+        cells: The cells of the table that its layout has; None if all.
     """
 
-    def __init__(self, gradient: BatchGradient) -> None:
-        self.gradient = gradient
+    def __init__(self, gradient: BatchGradient, cells: TrainedCells | None = None) -> None:
+        self.gradient, self.cells = gradient, cells
         self._on_weights = np.zeros(gradient.arrangement.size)
         self._beside = Beside()  # draws the noise while TensorFlow computes
         # traced once for any number of rows: a call then costs a third of what it does otherwise
@@ -151,7 +163,7 @@ class NativeRelease:
         whole, arrangement = np.zeros(len(self.steps)), self.gradient.arrangement
         free = arrangement.size
         for rows, *others in batches:
-            found = tf.constant(codes_at(codes, rows))
+            found = tf.constant(codes_at(codes, rows, self.cells))
             for_weights, for_bias, loss = self._clipped_sum(weights, bias, found, *map(tf.constant, others))
             whole[:free] += arrangement.vector(for_weights.numpy(), self._on_weights)
             whole[free:-1] += for_bias.numpy()
@@ -181,10 +193,17 @@ class MicrobatchRelease(NativeRelease):
         gradient: Gradients and clip norm.
         groups: Number of microbatches.
         generator: Assigns the rows.
+        cells: As of `NativeRelease`.
     """
 
-    def __init__(self, gradient: BatchGradient, groups: int, generator: np.random.Generator) -> None:
-        super().__init__(gradient)
+    def __init__(
+        self,
+        gradient: BatchGradient,
+        groups: int,
+        generator: np.random.Generator,
+        cells: TrainedCells | None = None,
+    ) -> None:
+        super().__init__(gradient, cells)
         self.groups, self._generator = groups, generator
 
     @property
@@ -235,12 +254,15 @@ class UnitRelease(NativeRelease):
     Args:
         gradient: Gradients and clip norm.
         units: Which rows belong to which privacy unit.
+        cells: As of `NativeRelease`.
     """
 
-    def __init__(self, gradient: BatchGradient, units: PrivacyUnits) -> None:
+    def __init__(
+        self, gradient: BatchGradient, units: PrivacyUnits, cells: TrainedCells | None = None
+    ) -> None:
         self.units, self.unit_rows = units, gradient.unit_rows
         self._rooms = _rooms(gradient)
-        super().__init__(gradient)
+        super().__init__(gradient, cells)
 
     @staticmethod
     def kernel(gradient: BatchGradient) -> Any:  # noqa: ANN401 - a traced function
@@ -333,7 +355,8 @@ class TFPrivacyRelease:
         state = self.query.initial_sample_state(template)
         loss = 0.0
         for start in range(0, len(indices), self.ROWS_AT_ONCE):
-            rows = tf.constant(codes[indices[start : start + self.ROWS_AT_ONCE]].astype(np.int32))
+            own = indices[start : start + self.ROWS_AT_ONCE]
+            rows = tf.constant(codes_at(codes, own, self.native.cells))
             *summed, losses = self._clip_and_sum(weights, bias, rows)
             state = self.query.merge_sample_states(state, summed)
             loss += float(losses)

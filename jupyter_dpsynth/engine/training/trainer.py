@@ -139,11 +139,11 @@ def training_parts(
         releases = earlier.handed_over(plan.step_sensitivity(clip, loss_bound))
     release: NativeRelease
     if config.num_microbatches is not None:
-        release = MicrobatchRelease(gradient, config.num_microbatches, noise.generator)
+        release = MicrobatchRelease(gradient, config.num_microbatches, noise.generator, start.cells)
     elif units is not None:
-        release = UnitRelease(gradient, units)
+        release = UnitRelease(gradient, units, start.cells)
     else:
-        release = NativeRelease(gradient)
+        release = NativeRelease(gradient, start.cells)
     outer: GradientRelease = release
     if workers is not None:
         outer = ReplicatedRelease(release, workers)
