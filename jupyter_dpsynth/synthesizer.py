@@ -515,12 +515,11 @@ class HighDimSynthesizer(Inferring):
 
             asked |= {"overwrite": overwrite, "progress": progress or RowsProgress()}
             return shielded(lambda: write_table(learned, int(rows), to, seed, **asked), "synthesizing failed")
-        from jupyter_dpsynth.engine.sampling.provenance import mark_synthetic
         from jupyter_dpsynth.engine.sampling.tables import plan_table
 
         def generate() -> Any:  # noqa: ANN401 - a table of any library
             maker, portions = plan_table(learned, int(rows), generator, **asked)
-            return given_as(mark_synthetic(maker.make(portions, generator)), self.df_meta.form, frame)
+            return given_as(maker.make_stamped(portions, generator), self.df_meta.form, frame)
 
         return shielded(generate, "synthesizing failed")
 

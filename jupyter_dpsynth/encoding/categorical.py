@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.sources.fingerprint import RowHashes
+
 __all__ = ["OTHER", "CategoryCodec"]
 
 OTHER = "other"
@@ -137,19 +139,33 @@ class CategoryCodec:
     def _missing_cell(self) -> int:
         return len(self.published) + int(self.meta.nullable)
 
-    def decode(self, codes: NDArray[np.int32], generator: np.random.Generator) -> pd.Series:
-        """A column `[n]` of the original dtype."""
+    def decode(
+        self, codes: NDArray[np.int32], generator: np.random.Generator, hashes: RowHashes | None = None
+    ) -> pd.Series:
+        """A column `[n]` of the original dtype.
+
+        Args:
+            codes: Its codes, `[n]`.
+            generator: Draws the value within a pool.
+            hashes: What the hashes of its values are added to, if it has few distinct ones; None for nothing.
+        """
         published = len(self.published)
         values = [*self.published, *self.pool, None]
-        index = np.where(codes > published, len(values) - 1, codes).astype(np.int64)
-        pooled = np.flatnonzero(codes == published)
-        share = self.pool_weights / self.pool_weights.sum()
-        index[pooled] = published + generator.choice(len(self.pool), len(pooled), p=share)
+        places = np.full(self.size, len(values) - 1)  # of each cell among the values
+        places[: published + 1] = np.arange(published + 1)
+        index = places.take(codes)
+        pooled = np.flatnonzero(codes == published) if len(self.pool) > 1 else places[:0]
+        if len(pooled):
+            share = self.pool_weights / self.pool_weights.sum()
+            index[pooled] += generator.choice(len(self.pool), len(pooled), p=share)
         if self.meta.dtype == "category":
             return self._categorical(values, index)
         if not self.meta.nullable or not (index == len(values) - 1).any():
             values = values[:-1]
-        return _repeated(build_series(self._typed(values), self.meta), index)
+        distinct = build_series(self._typed(values), self.meta)
+        if hashes is not None and distinct.dtype != object:
+            hashes.add(self.meta.name, distinct, index)
+        return _repeated(distinct, index)
 
     def _typed(self, values: list[Any]) -> Any:  # noqa: ANN401 - a list or an array
         # an object array keeps mixed values apart: a list would turn [True, 'other'] into text

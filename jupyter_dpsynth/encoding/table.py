@@ -28,6 +28,8 @@ from jupyter_dpsynth.sources.values import is_above
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.sources.fingerprint import RowHashes
+
 __all__ = ["ColumnCodec", "TableCodec"]
 
 ColumnCodec = NumericCodec | CategoryCodec | DifferenceCodec
@@ -136,7 +138,12 @@ class TableCodec:
         return pd.DataFrame(present)
 
     def decode(
-        self, codes: NDArray[np.int32], generator: np.random.Generator, first: int = 1, of: int | None = None
+        self,
+        codes: NDArray[np.int32],
+        generator: np.random.Generator,
+        first: int = 1,
+        of: int | None = None,
+        hashes: RowHashes | None = None,
     ) -> pd.DataFrame:
         """A table `[n, columns]` with the original names, order and dtypes.
 
@@ -145,13 +152,17 @@ class TableCodec:
             generator: Draws the value within a bin and within a pool.
             first: Number of the first row, for identifiers.
             of: Rows of the whole table, if this is a part of it.
+            hashes: What the hashes of columns with few distinct values are added to; None for nothing.
         """
         children = generator.spawn(len(self.columns))
         waiting = {codec.meta.name: codec for codec in self.columns if isinstance(codec, DifferenceCodec)}
         own = {index: c for index, c in enumerate(self.columns) if not isinstance(c, DifferenceCodec)}
 
         def decode(index: int) -> pd.Series:
-            return own[index].decode(codes[:, index], children[index])
+            codec, cells = own[index], codes[:, index]
+            if isinstance(codec, CategoryCodec):
+                return codec.decode(cells, children[index], hashes)
+            return codec.decode(cells, children[index])
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             series = pool.map(decode, own)

@@ -7,6 +7,7 @@ and must not get out: it is only stored, keyed with a local secret, in the owner
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WORDS",
+    "RowHashes",
     "hash_columns",
     "keyed_words",
     "mix",
@@ -117,6 +119,36 @@ def hash_columns(
         if position in wanted:
             kept[position] = values if places is None else values[places]
     return rows, kept
+
+
+class RowHashes:
+    """Hashes of rows that are added up while the columns are made, of values that repeat a few distinct ones.
+
+    Args:
+        rows: How many rows.
+
+    Attributes:
+        rows: What `row_hashes` gives of the columns that were added, uint64 `[n]`.
+        names: Names of these columns.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows: NDArray[np.uint64] = np.zeros(rows, np.uint64)
+        self.names: list[str] = []
+        self._adding = threading.Lock()
+
+    def add(self, name: str, distinct: pd.Series, places: NDArray[np.int64]) -> None:
+        """Add a column; columns may be added in several threads.
+
+        Args:
+            name: Its name.
+            distinct: Its distinct values, as long as the column's dtype keeps them.
+            places: Whose value each row has, `[n]`.
+        """
+        mixed = mix(value_hashes(distinct) ^ text_hashes([name])).take(places)
+        with self._adding:
+            self.rows += mixed
+            self.names.append(name)
 
 
 def value_hashes(series: pd.Series) -> NDArray[np.uint64]:

@@ -12,8 +12,9 @@ from jupyter_dpsynth.errors import DataError
 from jupyter_dpsynth.evaluation.private import evaluate_privately
 from jupyter_dpsynth.evaluation.report import UtilityReport
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
+from jupyter_dpsynth.sources.fingerprint import rows_digest
 from tests.support.models import untrained
-from tests.support.tables import mixed_table
+from tests.support.tables import every_type_table, mixed_table
 
 ROWS = 600
 
@@ -65,6 +66,16 @@ def test_a_private_table_is_not_compared_for_free_however_it_was_changed(synthes
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_table_that_a_model_made_is_compared_however_it_was_changed(synthesizer, made, tmp_path, change):
     assert UtilityReport.against_measurements(synthesizer, CHANGES[change](made, tmp_path)).metrics
+
+
+@pytest.mark.parametrize("ids", [(), ("n",)])
+def test_hashes_that_come_with_decoding_are_those_of_the_rows(ids):
+    """In every type of column; a table with identifiers, too, which are numbered after decoding."""
+    table = every_type_table()
+    if ids:
+        table = table.assign(n=np.arange(len(table)))
+    made = untrained(table).synthesize(300, seed=2)
+    assert made.attrs[provenance.STAMP] == rows_digest(np.sort(provenance._sorted_rows(made))).hex()
 
 
 def test_a_stamp_does_not_cover_private_values_that_were_put_into_a_made_table(synthesizer, df, made):

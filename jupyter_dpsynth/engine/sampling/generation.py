@@ -39,7 +39,9 @@ __all__ = ["calibrated_bias", "generate_codes"]
 CHAIN_ROWS, CHAIN_BLOCKS = 262_144, 128  # most rows that are steered together, and in how many blocks
 TWO_CHAINS = 32_768  # rows: so many are drawn in two chains, because hardly a machine has one processor
 WIDE_ROWS, WIDE_BLOCKS = 32_768, 128  # the same where only one-way tables are steered
-BLOCK_SHARE = 16  # part of what is left that a block is at most: only the last ones need to be small
+# part of what is left that a block is at most: only the last ones need to be small. Where only one-way tables
+# are steered fewer blocks come as close
+BLOCK_SHARE, WIDE_SHARE = 16, 8
 LEAST_ROWS = 64  # of a block
 PART_ROWS = 256  # of a block that are multiplied at once: the products of small matrices are the fastest
 UNITS = 4096  # of a logit, a nat
@@ -82,13 +84,15 @@ def generate_codes(
         Post-processing of the model and of measurements.
     """
     out = np.empty((rows, len(shares)), dtype=np.int32, order="F")
-    most, blocks = (CHAIN_ROWS, CHAIN_BLOCKS) if _steers_pairs(model) else (WIDE_ROWS, WIDE_BLOCKS)
+    most, blocks, share = CHAIN_ROWS, CHAIN_BLOCKS, BLOCK_SHARE
+    if not _steers_pairs(model):
+        most, blocks, share = WIDE_ROWS, WIDE_BLOCKS, WIDE_SHARE
     parts = np.array_split(out, max(math.ceil(rows / most), 2 if rows >= TWO_CHAINS else 1))
 
     order = drawing_order(model)
 
     def draw(part: NDArray[np.int32], child: np.random.Generator) -> None:
-        _Chain(model, shares, order, child).draw(part, list(_blocks(len(part), blocks)), progress)
+        _Chain(model, shares, order, child).draw(part, list(_blocks(len(part), blocks, share)), progress)
 
     # the products are too small to be shared out among threads, the chains are not
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -121,7 +125,7 @@ class _Chain:
         generator: np.random.Generator,
     ) -> None:
         self.layout, self.generator = model.layout, generator
-        layers, lines = 2 if _steers_pairs(model) else 1, CellLines(model.layout, shares)
+        layers, lines = 2 if _steers_pairs(model) else 1, CellLines(model.layout, shares, order.groups)
         self._lines = lines.count
         self.groups = [
             _Group(model, shares, columns, order.parents, lines, layers) for columns in order.groups
@@ -150,9 +154,7 @@ class _Chain:
             block[0], block[-1] = 1, 0
             points = self.generator.random((len(self.layout.sizes), end - start), dtype=np.float32)
             for group in self.groups:
-                chosen = group.draw(block, codes, points[group.columns], parts, scratch)
-                for column, cells, found in zip(group.columns, group.cells, chosen, strict=True):
-                    codes[:, column] = found if cells[-1] < len(cells) else cells[found]
+                codes.T[group.columns] = group.draw(block, codes, points[group.columns], parts, scratch)
             if progress is not None:
                 progress(end - start)
 
@@ -167,12 +169,12 @@ class _Chain:
         return out
 
 
-def _blocks(rows: int, blocks: int) -> Iterator[tuple[int, int, int]]:
+def _blocks(rows: int, blocks: int, share: int = BLOCK_SHARE) -> Iterator[tuple[int, int, int]]:
     """First row, end, and number of equal parts of each block, which become smaller."""
     least = max(math.ceil(rows / blocks), LEAST_ROWS)
     start = 0
     while start < rows:
-        size = max(least, (rows - start) // BLOCK_SHARE)
+        size = max(least, (rows - start) // share)
         parts = math.ceil(size / PART_ROWS)
         size = parts * math.ceil(size / parts)
         if start + size > rows:
@@ -189,7 +191,7 @@ class _Scratch:
     """
 
     def __init__(self, size: int) -> None:
-        self._inputs, self._logits, self._weights, self._own = np.empty((4, size), np.float32)
+        self._inputs, self._logits, self._weights = np.empty((3, size), np.float32)
         self._depths = np.empty(size, np.intp)
         self._reached = np.empty(size, np.bool_)
 
@@ -201,9 +203,6 @@ class _Scratch:
 
     def weights(self, *shape: int) -> NDArray[np.float32]:
         return self._weights[: math.prod(shape)].reshape(shape)
-
-    def own(self, *shape: int) -> NDArray[np.float32]:
-        return self._own[: math.prod(shape)].reshape(shape)
 
     def depths(self, *shape: int) -> NDArray[np.intp]:
         return self._depths[: math.prod(shape)].reshape(shape)
@@ -243,7 +242,7 @@ class _Group:
     ) -> None:
         layout, offsets = model.layout, model.layout.offsets
         self.columns, self.cells = columns, [lines.cells[column] for column in columns]
-        self._own = [lines.of[column] for column in columns]
+        self._first_line = int(lines.of[columns[0]][0])
         self._features = [each for column in columns for each in layout.derived_inputs(column)]
         self._derived = lines.derived
         inputs = [lines.inputs(column, parents[column]) for column in columns]
@@ -267,7 +266,12 @@ class _Group:
         self.weights = np.repeat(weights[None], layers, axis=0)
         self.room = max(layers * shape[0] * shape[1], 0 if self._in_line else shape[0] * shape[2])
         self.surplus = np.zeros(shape[:2])  # rows of each cell beyond its share, so far
-        self._first_counts = shape[1] * np.arange(shape[0])[:, None]
+        # of each column its cells, where some of those before the last one never appear
+        self._numbers = None
+        if any(cells[-1] >= len(cells) for cells in self.cells):
+            self._numbers = np.zeros(shape[:2], np.int32)
+            for place, cells in enumerate(self.cells):
+                self._numbers[place, : len(cells)] = cells
         if self.steers_pairs:
             blocks = np.array([max(len(parents[column]), 1) for column in columns])
             self._gain = np.minimum(STEER_PAIRS, STEER_TOGETHER / blocks)[:, None, None]
@@ -326,17 +330,16 @@ class _Group:
         points *= heights[:, -1]
         reached = np.less_equal(heights, points[:, None], out=scratch.reached(group, cells, rows))
         chosen = np.add.reduce(reached.view(np.uint8), axis=1, dtype=np.min_scalar_type(cells))
-        own = scratch.own(group, cells, rows)
+        own = drawn[self._first_line : self._first_line + group * cells].reshape(group, cells, rows)
         # a cell is chosen if its height is not reached, but that of the cell before is
         np.logical_not(reached[:, 0], out=own[:, 0])
         np.not_equal(reached[:, 1:], reached[:, :-1], out=own[:, 1:])
-        for lines, found in zip(self._own, own, strict=True):
-            drawn[lines[0] : lines[0] + len(lines)] = found[: len(lines)]
-        counts = np.bincount((chosen + self._first_counts).ravel(), minlength=group * cells)
-        self.surplus += counts.reshape(group, cells) - rows * self._share
+        self.surplus += own.sum(axis=2) - rows * self._share  # a sum of ones: exact
         if self.steers_pairs:
             self._steer(earlier, own, chances, parts)
-        return chosen
+        return (
+            chosen if self._numbers is None else np.take_along_axis(self._numbers, chosen.astype(np.intp), 1)
+        )
 
     def _steer(
         self,

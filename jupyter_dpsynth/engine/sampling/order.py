@@ -89,11 +89,13 @@ def _alike(
 class CellLines:
     """Which line of a block of one-hot rows is which cell: line 0 is of ones, and the last one of zeros.
 
-    A cell that never appears has no line, so nothing is computed for it.
+    A cell that never appears has no line, so nothing is computed for it. Columns that are drawn at once have
+    their lines together, each as many as the one with the most cells.
 
     Args:
         layout: Of the model.
         shares: Share of each cell of each column that the table is to have.
+        groups: Columns that are drawn at once.
 
     Attributes:
         cells: The cells of each column that may appear.
@@ -102,13 +104,19 @@ class CellLines:
         count: How many lines there are.
     """
 
-    def __init__(self, layout: Layout, shares: Sequence[NDArray[np.float64]]) -> None:
+    def __init__(
+        self, layout: Layout, shares: Sequence[NDArray[np.float64]], groups: Sequence[NDArray[np.intp]]
+    ) -> None:
         self._layout = layout
         self.cells = [np.flatnonzero(share) for share in shares]
-        sizes = [len(cells) for cells in self.cells]
-        ends = (1 + np.cumsum(sizes)).tolist()
-        self.of = [np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-        self.derived = ends[-1] - layout.width
+        self.of = [np.zeros(0, np.intp)] * len(shares)
+        start = 1
+        for columns in groups:
+            most = max(len(self.cells[column]) for column in columns)
+            for column in columns:
+                self.of[column] = np.arange(start, start + len(self.cells[column]))
+                start += most
+        self.derived = start - layout.width
         self.count = self.derived + layout.inputs + 1
 
     def inputs(self, column: int, parents: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

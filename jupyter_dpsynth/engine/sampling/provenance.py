@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.sources.fingerprint import RowHashes
+
 __all__ = ["STAMP", "is_known_synthetic", "mark_synthetic", "require_synthetic"]
 
 STAMP = "jupyter_dpsynth synthetic"
@@ -51,17 +53,20 @@ _known: dict[str, _Made | None] = {}
 _lock = threading.Lock()
 
 
-def mark_synthetic(df: pd.DataFrame, *, remember: bool = True) -> pd.DataFrame:
+def mark_synthetic(
+    df: pd.DataFrame, *, remember: bool = True, hashes: RowHashes | None = None
+) -> pd.DataFrame:
     """Stamp a table that a model has just made.
 
     Args:
         df: The table.
         remember: Whether this process is going to see the table again; not if it is written to a file.
+        hashes: Hashes of some of its columns, as decoding has found them; None for none.
 
     Returns:
         The same object.
     """
-    rows = _sorted_rows(df)
+    rows = _sorted_rows(df, hashes)
     stamp = rows_digest(rows).hex()
     df.attrs[STAMP] = stamp
     if remember:
@@ -134,16 +139,18 @@ def require_synthetic(df_synth: pd.DataFrame, *, original: bool, synthetic: bool
     )
 
 
-def _sorted_rows(df: pd.DataFrame) -> NDArray[np.uint64]:
+def _sorted_rows(df: pd.DataFrame, hashes: RowHashes | None = None) -> NDArray[np.uint64]:
     """Sorted hashes of rows, each of them the sum of its columns' hashes.
 
     Decimal numbers and days count as those that Parquet makes objects of.
     """
+    known = np.zeros(len(df), np.uint64) if hashes is None else hashes.rows
+    df = df if hashes is None else df.drop(columns=hashes.names)
     plain = df.assign(**dict(_plain_columns(df)))
     parts = np.array_split(np.arange(plain.shape[1]), min(os.cpu_count() or 1, max(plain.shape[1], 1)))
     with ThreadPoolExecutor(len(parts)) as pool:
-        hashes = pool.map(lambda part: row_hashes(plain.iloc[:, part]), parts)
-        return np.sort(sum(hashes, np.zeros(len(plain), np.uint64)))
+        found = pool.map(lambda part: row_hashes(plain.iloc[:, part]), parts)
+        return np.sort(sum(found, known))
 
 
 def _plain_columns(df: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:

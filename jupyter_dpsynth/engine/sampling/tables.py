@@ -21,7 +21,9 @@ from jupyter_dpsynth.engine.sampling.conditional import ConditionalSampler
 from jupyter_dpsynth.engine.sampling.conditions import condition_table, within
 from jupyter_dpsynth.engine.sampling.derivations import compute, derivations_of
 from jupyter_dpsynth.engine.sampling.generation import calibrated_bias, generate_codes
+from jupyter_dpsynth.engine.sampling.provenance import mark_synthetic
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
+from jupyter_dpsynth.sources.fingerprint import RowHashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -74,6 +76,24 @@ class TableMaker:
     codec: TableCodec
     constraints: tuple[Constraint, ...]
     bias: NDArray[np.float64] | None
+
+    def make_stamped(self, portions: Sequence[Portion], generator: np.random.Generator) -> pd.DataFrame:
+        """The same, stamped as synthetic.
+
+        Args:
+            portions: What the rows are to be.
+            generator: Source of randomness; it does not concern privacy.
+
+        Raises:
+            ConfigError: As `make`.
+        """
+        if self.constraints or self.bias is not None:
+            return mark_synthetic(self.make(portions, generator))
+        rows = sum(each.rows for each in portions)
+        self.codec.check_rows(rows)
+        hashes = RowHashes(rows)
+        codes = generate_codes(self.model, self.shares, rows, generator)
+        return mark_synthetic(self.codec.decode(codes, generator, hashes=hashes), hashes=hashes)
 
     def make(
         self,
