@@ -26,6 +26,8 @@ from jupyter_dpsynth.sources.forms import PANDAS, TableForm
 from jupyter_dpsynth.sources.values import is_above
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.sources.fingerprint import RowHashes
@@ -181,7 +183,7 @@ class TableCodec:
         for each, child in zip(self.columns, children, strict=True):
             if isinstance(each, NumericCodec):
                 learned[each.meta.name] = each.with_codes(learned[each.meta.name], child)
-        return self.numbered(pd.DataFrame(learned, index=pd.RangeIndex(len(codes))), first, of)
+        return self._whole(learned, len(codes), first, of)
 
     def numbered(self, df: pd.DataFrame, first: int = 1, of: int | None = None) -> pd.DataFrame:
         """The table in its original order, with new identifiers, computed columns and a new index.
@@ -191,16 +193,20 @@ class TableCodec:
             first: Number of the first row.
             of: Rows of the whole table, if this is a part of it.
         """
-        numbers = np.arange(first, first + len(df))
-        last = of or len(df)
-        rows = pd.RangeIndex(len(df))
-        learned = {meta.name: df[meta.name].set_axis(rows) for meta in self.df_meta.learned}
-        columns = self.with_derived(pd.DataFrame(learned, index=rows))
+        index = pd.RangeIndex(len(df))
+        learned = {meta.name: df[meta.name].set_axis(index) for meta in self.df_meta.learned}
+        return self._whole(learned, len(df), first, of)
+
+    def _whole(self, learned: Mapping[str, pd.Series], rows: int, first: int, of: int | None) -> pd.DataFrame:
+        """As `numbered`, of learned columns that are numbered from 0."""
+        numbers, last, index = np.arange(first, first + rows), of or rows, pd.RangeIndex(rows)
+        # a table of many columns takes its time, so none is made where nothing is computed
+        columns = self.with_derived(pd.DataFrame(learned, index=index)) if self.derived else learned
         made = {
             meta.name: _numbered(meta, numbers, last) if isinstance(meta, IdMeta) else columns[meta.name]
             for meta in self.df_meta.columns
         }
-        return pd.DataFrame(made, index=rows)
+        return pd.DataFrame(made, index=index)
 
     def with_derived(self, df: pd.DataFrame) -> pd.DataFrame:
         """The table with the columns that are computed from others."""
