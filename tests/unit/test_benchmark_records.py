@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import record
+from benchmarks import before_after, record
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +36,17 @@ def test_circumstances_that_tell_nothing_new_are_dropped(results):
 
 def test_what_was_never_measured_has_no_results():
     assert record.read("nothing") == ({}, [])
+
+
+def test_two_checkouts_are_compared_by_the_figures_that_both_have():
+    found = list(before_after.compared("wide", {"s": 6.0, "old": 1.0}, {"s": 1.5, "new": 2.0, "words": "-"}))
+    assert found == [{"what": "wide: s", "before": 6.0, "now": 1.5, "ratio": 4.0}]
+
+
+def test_the_error_of_a_wide_table_is_that_of_its_pairs():
+    df = before_after.table(2_000, 5)
+    assert df.shape == (2_000, 5)
+    assert before_after.two_way_error(df, df) == 0
+    alone = df.apply(lambda column: column.sample(frac=1, random_state=0).to_numpy())
+    independent = df.apply(lambda column: column.sample(frac=1).to_numpy())
+    assert before_after.two_way_error(df, alone) < 1e-9 < before_after.two_way_error(df, independent)
