@@ -8,13 +8,13 @@ means of the one-hot cells. Whatever rows stand for the table must reproduce all
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.engine.model.network import TabularModel
+from jupyter_dpsynth.engine.model.residuals import clipped_residuals, mean_residuals, model_at, one_hot
 from jupyter_dpsynth.engine.model.weights import FreeWeights
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.engine.model.network import Layout
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
-    from jupyter_dpsynth.engine.model.tape import Tape, Window
+    from jupyter_dpsynth.engine.model.tape import Tape
 
 FEW_ROWS = 1000  # tell how mean gradients change from window to window
 BENT = 3  # windows in a row
@@ -101,8 +101,8 @@ class RowGradients:
         for first, second in self._pairs(columns, most_pairs):
             own, other = (slice(bounds[j], bounds[j + 1]) for j in (first, second))
             scale = np.float32(layout.scale[first, second])
-            one_hot = _cells(self.codes[:, first], layout.sizes[first])
-            products = one_hot[:, :, None] * (scale * residuals[:, None, other])
+            cells = one_hot(self.codes[:, first], layout.sizes[first])
+            products = cells[:, :, None] * (scale * residuals[:, None, other])
             total = np.hypot(noise, scale * self._between[own, other]).ravel()
             yield Block(_flat(products), self._matrices[False][own, other].ravel(), total, sampled)
         yield from self._derived_blocks(set(columns))
@@ -123,7 +123,7 @@ class RowGradients:
             for feature, inputs in self.layout.derived_inputs(target):
                 if not columns.issuperset(feature.sources):
                     continue
-                cells = _cells(feature.codes(self.codes), feature.size)
+                cells = one_hot(feature.codes(self.codes), feature.size)
                 products = cells[:, :, None] * (
                     np.float32(feature.scale) * self._residuals[True][:, None, own]
                 )
@@ -142,13 +142,13 @@ def measured_blocks(
     """
     for column in columns:
         share = reference.shares[column]
-        rows = _cells(codes[:, column], len(share))
+        rows = one_hot(codes[:, column], len(share))
         yield Block(rows, share, reference.noise[column], 0.0, trained=False)
     for table in reference.tables:
         places = [reference.columns.index(name) for name in table.columns]
         if set(columns).issuperset(places):
             cells = np.ravel_multi_index(tuple(codes[:, each] for each in places), table.shares.shape)
-            rows = _cells(cells, table.shares.size)
+            rows = one_hot(cells, table.shares.size)
             yield Block(rows, table.shares.ravel(), table.total_noise.ravel(), 0.0, trained=False)
 
 
@@ -158,39 +158,8 @@ def pairs_are_named(reference: MeasuredReference, columns: Sequence[str]) -> boo
     return all(any(table.issuperset(pair) for table in tables) for pair in combinations(columns, 2))
 
 
-def _cells(codes: NDArray[np.integer[Any]], size: int) -> NDArray[np.float32]:
-    """One-hot cells, float32 `[N, size]`."""
-    chosen: NDArray[np.float32] = np.eye(size, dtype=np.float32)[codes]
-    return chosen
-
-
 def _flat(products: NDArray[np.float32]) -> NDArray[np.float32]:
     return products.reshape(len(products), -1)
-
-
-def mean_residuals(
-    layout: Layout, tape: Tape, codes: NDArray[np.integer[Any]]
-) -> dict[bool, NDArray[np.float32]]:
-    """Clipped residuals of rows averaged over the steps, float32 `[N, D]`.
-
-    Args:
-        layout: Of the network as it ended.
-        tape: The tape.
-        codes: Codes of the rows, `[N, m]`.
-
-    Returns:
-        Over all steps (False), and over those with derived features (True).
-    """
-    totals = {derived: np.zeros((len(codes), layout.width), np.float32) for derived in (False, True)}
-    for window, kept in zip(tape.windows, tape.parameters, strict=True):
-        clipped = _clipped_residuals(_model_of(layout, window, kept), codes, window.clip_norm)
-        clipped *= window.steps
-        totals[False] += clipped
-        if window.derived:
-            totals[True] += clipped
-    for derived in totals:
-        totals[derived] /= max(tape.steps_with(derived=derived), 1)
-    return totals
 
 
 def between_windows(
@@ -209,11 +178,11 @@ def between_windows(
     Returns:
         Of the mean products of a row's cells and residuals, `[D, D]`, and of the mean residuals, `[D]`.
     """
-    cells = np.concatenate([_cells(codes[:, j], size) for j, size in enumerate(layout.sizes)], axis=1)
+    cells = np.concatenate([one_hot(codes[:, j], size) for j, size in enumerate(layout.sizes)], axis=1)
     squares = np.zeros((layout.width + 1, layout.width))
     before: list[NDArray[np.floating[Any]]] = []
     for window, kept in zip(tape.windows, tape.parameters, strict=True):
-        clipped = _clipped_residuals(_model_of(layout, window, kept), codes, window.clip_norm)
+        clipped = clipped_residuals(model_at(layout, window, kept), codes, window.clip_norm)
         before.append(np.vstack([cells.T @ clipped, clipped.sum(axis=0)]) / len(codes))
         if len(before) == BENT:
             first, middle, last = before
@@ -222,36 +191,3 @@ def between_windows(
     bends = max(len(tape.windows) - BENT + 1, 1)
     spread = np.sqrt(squares / (6 * bends * len(tape.windows)))  # a bend has six times the variance of one
     return spread[:-1], spread[-1]
-
-
-def _model_of(layout: Layout, window: Window, kept: NDArray[np.float16]) -> TabularModel:
-    """The network as it was in a window, from its kept parameters."""
-    free, values = FreeWeights(layout), kept.astype(np.float32)
-    weights = np.zeros((layout.inputs, layout.width), np.float32)
-    free.matrix(values, weights)
-    used = layout if window.derived else replace(layout, derived=())
-    return TabularModel(used, weights * layout.mask, values[free.size :])
-
-
-def _clipped_residuals(
-    model: TabularModel, codes: NDArray[np.integer[Any]], clip_norm: float
-) -> NDArray[np.float32]:
-    """Softmax minus one-hot of every row, times the factor by which its gradient is clipped, `[N, D]`."""
-    layout, bounds = model.layout, model.layout.offsets
-    rows = np.arange(len(codes))
-    out = np.empty((len(codes), layout.width), np.float32)
-    squares = np.zeros(len(codes))
-    for target, weight in enumerate(layout.squared_inputs):
-        own = slice(bounds[target], bounds[target + 1])
-        logits = model.bias[own] + model.derived_logits(codes, target)
-        logits = np.broadcast_to(logits, (len(codes), own.stop - own.start)).copy()
-        for earlier in np.flatnonzero(layout.scale[:, target]):
-            logits += model.weights[bounds[earlier] : bounds[earlier + 1], own][codes[:, earlier]]
-        logits -= logits.max(axis=1, keepdims=True)
-        error = np.exp(logits, out=logits)
-        error /= error.sum(axis=1, keepdims=True)
-        error[rows, codes[:, target]] -= 1
-        squares += weight * np.square(error).sum(axis=1)
-        out[:, own] = error
-    out *= np.minimum(1, clip_norm / np.sqrt(np.maximum(squares, 1e-12)))[:, None].astype(np.float32)
-    return out

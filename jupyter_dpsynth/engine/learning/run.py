@@ -42,6 +42,7 @@ from jupyter_dpsynth.engine.planning.plan import (
     plan_run,
     planned_count,
 )
+from jupyter_dpsynth.engine.sampling.refining import refined
 from jupyter_dpsynth.engine.sampling.relations import sharpen
 from jupyter_dpsynth.engine.training.loading import BackgroundImport
 from jupyter_dpsynth.errors import ConfigError, DataError
@@ -294,7 +295,9 @@ def _task_of(measured: MeasuredTable, plan: RunPlan, entry: LedgerEntry) -> Trai
 def _finish(task: TrainingTask, fitted: FittedModel, participants: Participants) -> Learned:
     """What the run leaves."""
     workers = 1 if participants.workers is None else participants.workers.workers
-    model, functions = sharpen(fitted.model, task.reference, np.random.default_rng(task.seed))
+    random = np.random.default_rng(task.seed)
+    model = refined(fitted.model, fitted.tape, task.reference, task.plan, random)
+    model, functions = sharpen(model, task.reference, random)
     names = task.codec.names
     imposed = [ordering_text(low, high) for low, high in task.codec.orderings]
     imposed += [function_text(names[a], names[b]) for a, b in functions.kept]

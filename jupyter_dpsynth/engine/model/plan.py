@@ -151,6 +151,11 @@ class RunPlan:
         return self.privacy.training.noise_multiplier * GRADIENT_NOISE * self.gradient_sensitivity
 
     @property
+    def sums_rows(self) -> bool:
+        """Whether a step's sum is one of rows: each is clipped by itself, and not with others."""
+        return self.unit_rows == 1 and self.gradient_sensitivity == 1.0
+
+    @property
     def search_step(self) -> int:
         """After how many steps interactions are looked for, whether or not the results of all are known."""
         return self.steps // 3 if self.picks else 0
