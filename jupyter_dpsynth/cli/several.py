@@ -113,6 +113,17 @@ def add_children(parser: Any) -> None:  # noqa: ANN401 - argparse names no type 
         help="public first and last value of the order: 'visits=2021-01-01,2023-12-31'; may be repeated",
         **several,
     )
+    group.add_argument(
+        "--times",
+        help="public values of the order at which everybody is observed: 'waves=2018,2020'; may be repeated",
+        **several,
+    )
+    group.add_argument(
+        "--of",
+        help="a table to whose rows the rows belong, and the column that names these: "
+        "'visits=members,member_id'; may be repeated",
+        **several,
+    )
 
 
 def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str, Source], TablesMeta] | None:
@@ -131,7 +142,7 @@ def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str
 
     given = {
         name: _by_table(name, getattr(options, name))
-        for name in ("children", "order", "most", "exactly", "window")
+        for name in ("children", "order", "most", "exactly", "window", "times", "of")
     }
     if not any(given.values()):
         return None
@@ -146,11 +157,14 @@ def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str
     for name, path in given["children"].items():
         tables[name] = open_table(path, reading_of(options))
     events = list(given["children"]) or [first]
-    for option in ("order", "most", "exactly", "window"):
+    for option in ("order", "most", "exactly", "window", "times", "of"):
         for name in given[option]:
             if name not in events:
                 raise ConfigError(f"--{option} names the table {shown(name)}, which is not among --children.")
-    windows = {name: tuple(text.split(",")) for name, text in given["window"].items()}
+    windows, times, of = (
+        {name: tuple(part.strip() for part in text.split(",")) for name, text in given[option].items()}
+        for option in ("window", "times", "of")
+    )
     children = [
         Children(
             name,
@@ -158,6 +172,8 @@ def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str
             _number("most", given["most"].get(name, str(MOST_CHILDREN))),
             windows.get(name),
             _number("exactly", given["exactly"][name]) if name in given["exactly"] else None,
+            times.get(name),
+            of.get(name),
         )
         for name in events
     ]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.metadata.tables import Children, TablesMeta
+    from jupyter_dpsynth.persons.histories import Histories
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["HistoryReport", "compare_histories", "kept_rules", "pictures_of"]
@@ -202,16 +203,17 @@ def pictures_of(tables: Mapping[str, Mapping[str, pd.DataFrame]], meta: TablesMe
     parts, last = [], list(tables)[-1]
     for place, children in enumerate(meta.children):
         views = {called: _View(each, meta, place, key) for called, each in tables.items()}
-        parts.append(timelines(tables[last], meta, children, key))
+        if children.of is None:
+            parts.append(timelines(tables[last], meta, children, key))
         events = {called: view.events for called, view in views.items()}
         name = named_column(next(iter(events.values())).df, (children.gap,))
         if name is not None and children.order is not None:
             columns = {called: (own.df[name], own.position) for called, own in events.items()}
             parts.append(transitions(columns, name, children))
         persons = next(iter(views.values()))
-        group = named_column(persons.histories.df[persons.persons], ())
+        group = named_column(persons.holders[persons.persons], ())
         if group is not None and children.exactly is None:
-            numbers = {c: (view.histories.df[group], view.events.number) for c, view in views.items()}
+            numbers = {c: (view.holders[group], view.events.number) for c, view in views.items()}
             parts.append(group_numbers(numbers, group, children))
     return join(parts)
 
@@ -261,10 +263,15 @@ def kept_rules(
     for each in meta.children:
         df = tables[each.table]
         fits = df[key].isin(tables[meta.parent][key]) if meta.parent else pd.Series(data=True, index=df.index)
+        named = [key]
+        if each.above is not None and each.row_key is not None:
+            named = [key, each.row_key]
+            above = pd.MultiIndex.from_frame(tables[each.above][named])
+            fits = pd.Series(pd.MultiIndex.from_frame(df[named]).isin(above))
         integrity[each.table] = float(fits.mean()) if len(df) else 1.0
         if each.column is not None:
             values = pd.Series(comparable(df[each.column]).astype(np.float64))
-            steps = values.groupby(df[key].to_numpy()).diff().dropna()
+            steps = values.groupby([df[name].to_numpy() for name in named]).diff().dropna()
             right = steps <= 0 if each.descending else steps >= 0
             ordered[each.table] = float(right.mean()) if len(steps) else 1.0
     return integrity, ordered
@@ -309,12 +316,21 @@ def _numbers(values: pd.Series) -> NDArray[np.float64] | None:
     return None
 
 
+def _holders(histories: Histories, meta: TablesMeta, children: Children) -> pd.DataFrame:
+    """To whom the rows of a table belong: persons, or rows above beside what is known of their persons."""
+    if children.above is None:
+        return histories.df
+    rows = histories.events[meta.place(children.above)]
+    persons = histories.df.iloc[rows.unit].reset_index(drop=True)
+    return pd.concat([rows.df, persons[[name for name in persons if name not in rows.df]]], axis=1)
+
+
 class _View:
     """One table of events beside its persons."""
 
     def __init__(self, tables: Mapping[str, pd.DataFrame], meta: TablesMeta, place: int, key: str) -> None:
         histories = read_histories(tables, meta, key, np.random.default_rng(0))
-        self.histories = histories
+        self.holders = _holders(histories, meta, meta.children[place])
         self.children: Children = meta.children[place]
         self.events = histories.events[place]
         number = f"{self.children.number}"
@@ -324,14 +340,14 @@ class _View:
             for each in (meta.tables[meta.parent].columns if meta.parent else ())
             if each.kind == "id"
         }
-        self.persons = [name for name in histories.df if name not in others | ids]
-        self.rows = [name for name in self.events.df if name != self.children.gap]
-        self.columns: dict[tuple[str, str], pd.Series] = {("number", ""): histories.df[number].astype(str)}
-        self.columns |= {("person", name): histories.df[name] for name in self.persons}
+        self.persons = [name for name in self.holders if name not in others | ids]
+        self.rows = [name for name in self.events.df if name not in {self.children.gap, *others}]
+        self.columns: dict[tuple[str, str], pd.Series] = {("number", ""): self.holders[number].astype(str)}
+        self.columns |= {("person", name): self.holders[name] for name in self.persons}
         self.columns |= {("row", name): self.events.df[name] for name in self.rows}
-        if self.children.column is not None:
+        if self.children.gapped:
             self.columns["gap", ""] = self.events.df[self.children.gap]
-            self.columns["first", ""] = histories.df[self.children.first]
+            self.columns["first", ""] = self.holders[self.children.first]
 
     def cells(self) -> dict[tuple[str, str], _Cells]:
         """Cells of its columns."""
@@ -391,7 +407,7 @@ def _distances(
         "row before x row, two columns": mean([apart(a, b, before(1)) for a in rows for b in rows if a != b]),
         "two rows before x row, same column": mean([apart(each, each, before(2)) for each in rows]),
     }
-    if one.children.column is not None:
+    if one.children.gapped:
         gap = ("gap", "")
         found["gap"] = apart(gap, None, lambda view: (view.after(1), None))
         found["gap x row before"] = mean([apart(each, gap, before(1)) for each in rows])

@@ -13,7 +13,7 @@ from jupyter_dpsynth.engine.model.plan import MARGINALS
 from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
 from jupyter_dpsynth.errors import ConfigError, DataError, shielded
 from jupyter_dpsynth.evaluation.histories import HistoryReport, kept_rules, pictures_of
-from jupyter_dpsynth.persons.events import OF_A_COLUMN, is_windowed, numbers_of
+from jupyter_dpsynth.persons.events import OF_A_COLUMN, is_windowed, numbers_of, whole_numbers
 from jupyter_dpsynth.persons.histories import read_histories
 from jupyter_dpsynth.persons.learned import LearnedPersons
 from jupyter_dpsynth.persons.measuring import capped_counts, counting_cap, expected_numbers
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.metadata.tables import Children
     from jupyter_dpsynth.persons.histories import Histories
     from jupyter_dpsynth.persons.learned import LearnedEvents
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -106,18 +107,27 @@ def _of_persons(learned: LearnedPersons, histories: Histories) -> list[Any]:
 def _of_events(learned: LearnedPersons, histories: Histories, events: LearnedEvents, place: int) -> list[Any]:
     own, children = histories.events[place], events.children
     codes = events.codec.encode(own.df).astype(np.int64)
-    if children.order is not None:
+    if children.gapped:
         codes[own.position == 0, 0] = -1
-    numbers = numbers_of(learned, children)
+    numbers = _numbers(learned, children)
     cap = counting_cap(numbers)
     noise = _noise(learned, events, cap, numbers)
     found = []
     for column, (each, share) in enumerate(zip(events.codec.columns, events.shares, strict=True)):
-        counts = capped_counts(codes[:, column], own.person, each.size, float(cap))
+        counts = capped_counts(codes[:, column], own.unit, each.size, float(cap))
         made = counts / max(int(counts.sum()), 1)
         expected = _expected(np.full(each.size, noise))
         found.append(_line(children.table, each.meta.name, share, made, expected))
     return found
+
+
+def _numbers(learned: LearnedPersons, children: Children) -> NDArray[np.float64]:
+    """Noisy share of persons with 0, 1, ... rows of a table."""
+    if children.above is None:
+        return numbers_of(learned.codec, learned.reference.shares, children)
+    above = learned.events[learned.meta.place(children.above)]
+    of_rows = numbers_of(above.codec, above.shares, children)
+    return whole_numbers(_numbers(learned, above.children), of_rows)
 
 
 def _noise(learned: LearnedPersons, events: LearnedEvents, cap: int, numbers: NDArray[np.float64]) -> float:

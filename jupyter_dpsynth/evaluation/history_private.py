@@ -241,7 +241,7 @@ class HistoryEvaluation(OwnMeasurement["Mapping[str, pd.DataFrame]", PrivateHist
             codes = each.codec.encode_apart(own.df).astype(np.int64)
             if each.children.gapped:
                 codes[own.position == 0, 0] = -1
-            events.append((own.person, own.position, codes))
+            events.append((own.unit, own.position, codes))
         return _Coded(learned.codec.encode_apart(histories.df).astype(np.int64), tuple(events))
 
     def counts(self, coded: _Coded, figure: _Figure) -> NDArray[np.int64]:

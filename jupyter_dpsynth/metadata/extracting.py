@@ -186,7 +186,7 @@ def _extract_tables(df: object, children: Sequence[Children], given: dict[str, A
         children: Those in which a person has any number of rows.
         given: Declarations by option, then by table.
     """
-    from jupyter_dpsynth.metadata.tables import check_children, tables_meta
+    from jupyter_dpsynth.metadata.tables import check_children, public_times, tables_meta
 
     found, parent = check_children(df, children)
     if not isinstance(df, Mapping):
@@ -209,7 +209,10 @@ def _extract_tables(df: object, children: Sequence[Children], given: dict[str, A
                 f"derived names column {column!r} of {name!r}: columns of several tables cannot be derived "
                 "yet. Leave it out of derived, or out of the table (and compute it in the synthetic one)."
             )
-    return tables_meta(metas, found, parent)
+    timed = [
+        each if each.times is None else public_times(df[each.table], each, column_meta) for each in found
+    ]
+    return tables_meta(metas, timed, parent)
 
 
 def gather_declarations(

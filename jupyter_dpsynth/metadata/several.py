@@ -51,9 +51,17 @@ def several_tables(
                 raise ConfigError(f"{name} names the table {shown(table_name)}, which is not learned.{hint}")
     tables = SeveralTables({argument: table})
     tables |= {name: open_source(each) for name, each in children.items()}
-    order, most, window, exactly = (given.get(name, {}) for name in TABLE_NAMES[1:])
+    order, most, window, exactly, times, of = (given.get(name, {}) for name in TABLE_NAMES[1:])
     described = [
-        Children(name, order.get(name), most.get(name, MOST_CHILDREN), window.get(name), exactly.get(name))
+        Children(
+            name,
+            order.get(name),
+            most.get(name, MOST_CHILDREN),
+            window.get(name),
+            exactly.get(name),
+            times.get(name),
+            of.get(name),
+        )
         for name in events
     ]
     return tables, MetaExtractor.extract(tables, children=described, **schema)

@@ -25,10 +25,10 @@ from jupyter_dpsynth.engine.model.network import Layout
 from jupyter_dpsynth.engine.model.reference import to_shares
 from jupyter_dpsynth.engine.training.recording import AuditedTraining, RunRecorder
 from jupyter_dpsynth.engine.training.trainer import Start, training_parts
-from jupyter_dpsynth.persons.blocks import Blocks, network_rows
-from jupyter_dpsynth.persons.events import empty_blocks, event_pairs, is_windowed
+from jupyter_dpsynth.persons.blocks import network_rows, start_shares
+from jupyter_dpsynth.persons.events import blocks_of, empty_blocks, event_pairs
 from jupyter_dpsynth.persons.histories import Events
-from jupyter_dpsynth.persons.planning import CLIP, persons_config, plan_persons
+from jupyter_dpsynth.persons.planning import CLIP, most_rows, persons_config, plan_persons
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.bounding import PrivacyUnits
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.engine.model.plan import RunPlan
+    from jupyter_dpsynth.persons.blocks import Blocks
     from jupyter_dpsynth.persons.learned import LearnedPersons
     from jupyter_dpsynth.persons.planning import PersonsConfig
     from jupyter_dpsynth.privacy.audit import TrainingAudit
@@ -75,11 +76,8 @@ def audit_persons(
         pairs = tuple(len(event_pairs(empty, place)) for place in range(len(learned.events)))
         planned = plan_persons(checked, learned.meta, pairs, float(learned.reference.rows)).run
         plan = recorded_plan(planned, learned)
-        blocks = Blocks(
-            tuple(learned.codec.sizes.tolist()),
-            tuple(tuple(each.codec.sizes.tolist()) for each in learned.events),
-            tuple(is_windowed(learned.meta, each.children) for each in learned.events),
-        )
+        own = tuple(tuple(each.codec.sizes.tolist()) for each in learned.events)
+        blocks = blocks_of(learned.meta, tuple(learned.codec.sizes.tolist()), own)
         # persons with as many rows as there may be move a step as much as any
         candidates = _persons(blocks, learned, CANARIES, random, full=True)
         others = _persons(blocks, learned, TABLE_ROWS - CANARIES, random, full=False)
@@ -101,24 +99,43 @@ def _persons(
         full: Whether each has as many rows as there may be.
     """
     person_codes = np.stack([random.integers(size, size=count) for size in blocks.person], axis=1)
-    events, codes = [], []
-    states: list[NDArray[np.int64]] = []
-    for each, own in zip(learned.events, blocks.own, strict=True):
-        most = each.children.most
-        number = np.full(count, most) if full else random.integers(0, most + 1, count)
-        person = np.repeat(np.arange(count), number)
-        position = np.concatenate([np.arange(one) for one in number.tolist()]).astype(np.int64)
-        none: NDArray[np.int64] = np.zeros(0, np.int64)
-        events.append(Events(pd.DataFrame(index=person), person, position, number, None, none, none))
-        codes.append(np.stack([random.integers(size, size=len(person)) for size in own], axis=1))
-        sizes = blocks.sizes[blocks.tables[len(states)].state]
-        states.append(np.stack([random.integers(size, size=len(person)) for size in sizes], axis=1))
-        if each.children.order is not None:
-            codes[-1][position == 0, 0] = -1
-    rows, units = network_rows(blocks, person_codes, events, codes, states)
-    out = np.full((count, 1 + sum(each.children.most for each in learned.events), rows.shape[1]), -1)
-    owner = np.repeat(np.arange(count), np.diff(units.starts))
-    out[owner, np.arange(len(rows)) - units.starts[owner]] = rows
+    made: dict[str, tuple[Events, NDArray[np.int64], NDArray[np.int64]]] = {}
+    none: NDArray[np.int64] = np.zeros(0, np.int64)
+    for place in sorted(
+        range(len(learned.events)), key=lambda one: learned.events[one].children.of is not None
+    ):
+        children = learned.events[place].children
+        units = np.arange(count) if children.above is None else made[children.above][0].unit
+        number = (
+            np.full(len(units), children.most) if full else random.integers(0, children.most + 1, len(units))
+        )
+        owner = np.repeat(np.arange(len(units)), number)
+        position = np.arange(len(owner)) - (np.cumsum(number) - number)[owner]
+        events = Events(
+            pd.DataFrame(index=owner),
+            owner,
+            owner,
+            units[owner],
+            position,
+            position,
+            number,
+            None,
+            none,
+            none,
+        )
+        codes, states = (
+            np.stack([random.integers(size, size=len(owner)) for size in sizes], axis=1)
+            for sizes in (blocks.own[place], blocks.states[place])
+        )
+        if children.gapped:
+            codes[position == 0, 0] = -1
+        made[children.table] = events, codes, states
+    ordered = [made[each.children.table] for each in learned.events]
+    rows, whose = network_rows(blocks, person_codes, *(list(part) for part in zip(*ordered, strict=True)))
+    most = 1 + sum(most_rows(learned.meta, each.children) for each in learned.events)
+    out = np.full((count, most, rows.shape[1]), -1)
+    owner = np.repeat(np.arange(count), np.diff(whose.starts))
+    out[owner, np.arange(len(rows)) - whose.starts[owner]] = rows
     return out.astype(np.int32)
 
 
@@ -128,12 +145,10 @@ def _recorder(blocks: Blocks, learned: LearnedPersons, plan: RunPlan, config: Pe
     importance = np.zeros(len(blocks.sizes))
     importance[: len(blocks.person)] = 1.0
     shares = [to_shares(share, LEAST_SHARE) for share in learned.reference.shares]
-    starts = list(shares)
-    for table, each in zip(tables, learned.events, strict=True):
+    for table in tables:
         importance[table.own] = 1.0
-        own = [to_shares(share, LEAST_SHARE) for share in each.shares]
-        state = [np.full(size, 1 / size) for size in blocks.sizes[table.state].tolist()]
-        starts += [*shares, *state, *own, *own, *own]
+    own = [[to_shares(share, LEAST_SHARE) for share in each.shares] for each in learned.events]
+    starts = start_shares(blocks, shares, own)
     layout = Layout(blocks.sizes, pairs.astype(np.float64), importance=importance)
     ordered = blocks.ordered(
         [column.ordered_cells for column in learned.codec.columns],

@@ -1,13 +1,14 @@
 """The columns of the network that learns persons with histories, and the rows of a person as their codes.
 
-One person is one row of its own, and one row for each of its events. The network has these columns:
+One person is one row of its own, and one row for each of its events, of all levels. The network has these
+columns:
 
 | block | in the person's row | in an event's row |
 |---|---|---|
 | person: its columns, its numbers of events, their first times | predicted, in this order | - |
 | of each table of events: | | |
-| given: the person's columns again | - | given |
-| state: place in the history, events still to come, time left in the window | - | given |
+| given: the person's columns again, and those of the row above, where there is one | - | given |
+| state: place in the history, how many come, time left in the window; or which fixed time it is | - | given |
 | previous: the columns of the event before; for a first event none | - | given |
 | earlier: those of the event before that, each of which tells about its own column only | - | given |
 | own: the gap to the event before (for a first event none), and its columns | - | predicted, in this order |
@@ -36,9 +37,12 @@ __all__ = [
     "TIMES_LEFT",
     "Blocks",
     "EventBlocks",
+    "given_codes",
     "network_rows",
     "previous_codes",
+    "start_shares",
     "state_codes",
+    "state_sizes",
 ]
 
 POSITIONS = 3  # cells of a place in a history: first, second, later; and of how many come: 0, 1, more
@@ -63,29 +67,35 @@ class Blocks:
     Attributes:
         person: Number of cells of each of the person's columns.
         own: Number of cells of each column of an event, by table.
-        windowed: Of each table, whether the time that is left in a window is known.
+        states: Number of cells of each column of the state in which an event is, by table.
+        above: Of each table, the place of the table to whose rows its rows belong; None if to persons.
     """
 
     person: tuple[int, ...]
     own: tuple[tuple[int, ...], ...]
-    windowed: tuple[bool, ...]
+    states: tuple[tuple[int, ...], ...]
+    above: tuple[int | None, ...]
+
+    def given(self, place: int) -> tuple[int, ...]:
+        """Number of cells of each column that is given with an event of a table, but for its history."""
+        above = self.above[place]
+        return self.person if above is None else (*self.person, *self.own[above])
 
     @property
     def sizes(self) -> NDArray[np.int64]:
         """Number of cells of every column, `[m]`."""
         sizes = list(self.person)
-        for own, windowed in zip(self.own, self.windowed, strict=True):
-            state = (POSITIONS, POSITIONS, *([len(TIMES_LEFT) + 1] * windowed))
-            sizes += [*self.person, *state, *own, *own, *own]
+        for place, (own, state) in enumerate(zip(self.own, self.states, strict=True)):
+            sizes += [*self.given(place), *state, *own, *own, *own]
         return np.array(sizes, np.int64)
 
     @property
     def tables(self) -> tuple[EventBlocks, ...]:
         """Places of the columns of each table of events."""
         found, at = [], len(self.person)
-        for own, windowed in zip(self.own, self.windowed, strict=True):
+        for place, (own, state) in enumerate(zip(self.own, self.states, strict=True)):
             parts = []
-            for size in (len(self.person), 2 + windowed, len(own), len(own), len(own)):
+            for size in (len(self.given(place)), len(state), len(own), len(own), len(own)):
                 parts.append(slice(at, at + size))
                 at += size
             found.append(EventBlocks(*parts))
@@ -106,22 +116,57 @@ class Blocks:
     def ordered(self, person: Sequence[int], own: Sequence[Sequence[int]]) -> list[int]:
         """How many leading cells of each column are neighbours, given that of the columns by themselves."""
         out = list(person)
-        for each, windowed in zip(own, self.windowed, strict=True):
-            state = [POSITIONS, POSITIONS, *([len(TIMES_LEFT) + 1] * windowed)]
-            out += [*person, *state, *each, *each, *each]
+        for each, state, above in zip(own, self.states, self.above, strict=True):
+            out += [*person, *(() if above is None else own[above]), *state, *each, *each, *each]
         return out
 
 
-def state_codes(
-    position: NDArray[np.int64], number: NDArray[np.int64], left: NDArray[np.float64] | None
-) -> NDArray[np.int64]:
-    """Codes of the state in which events are, `[R, 2 or 3]`.
+def start_shares(
+    blocks: Blocks, person: Sequence[NDArray[np.float64]], own: Sequence[Sequence[NDArray[np.float64]]]
+) -> list[NDArray[np.float64]]:
+    """Shares of the cells of every column of the network.
 
     Args:
-        position: Place of each event in its history, from 0.
+        blocks: The columns.
+        person: Shares of the cells of each of the person's columns.
+        own: The same of each column of an event, by table.
+    """
+    found = list(person)
+    for each, state, above in zip(own, blocks.states, blocks.above, strict=True):
+        upper = () if above is None else own[above]
+        found += [*person, *upper, *(np.full(size, 1 / size) for size in state), *each, *each, *each]
+    return found
+
+
+def state_sizes(*, windowed: bool, times: int | None) -> tuple[int, ...]:
+    """Number of cells of each column of the state in which events are.
+
+    Args:
+        windowed: Whether the time that is left in a window is known.
+        times: How many fixed times there are; None without.
+    """
+    if times is not None:
+        return (times,)
+    return (POSITIONS, POSITIONS, *([len(TIMES_LEFT) + 1] * windowed))
+
+
+def state_codes(
+    position: NDArray[np.int64],
+    number: NDArray[np.int64],
+    left: NDArray[np.float64] | None,
+    *,
+    timed: bool = False,
+) -> NDArray[np.int64]:
+    """Codes of the state in which events are, `[R, columns of state_sizes]`.
+
+    Args:
+        position: Place of each event in its history, from 0; or which fixed time it is.
         number: How many events its person has.
         left: Share of the window that is left after the event before; None without a window.
+        timed: Whether there are fixed times: which one it is says all.
     """
+    if timed:
+        return position[:, None]
     last = POSITIONS - 1
     columns = [np.minimum(position, last), np.minimum(number - 1 - position, last)]
     if left is not None:
@@ -136,6 +181,20 @@ def previous_codes(codes: NDArray[np.int64], position: NDArray[np.int64], steps:
         out[steps:] = codes[:-steps]
     out[position < steps] = -1
     return out
+
+
+def given_codes(
+    person_codes: NDArray[Any], events: Events, above: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """Codes of what is given with each event, but for its history: of its person, and of the row above it.
+
+    Args:
+        person_codes: Codes of the persons, `[n, person columns]`.
+        events: To whom each event belongs.
+        above: Codes of the rows above; None if there are none.
+    """
+    given = person_codes[events.unit].astype(np.int64)
+    return given if above is None else np.concatenate([given, above[events.person]], axis=1)
 
 
 def network_rows(
@@ -154,18 +213,22 @@ def network_rows(
         own_codes: Of each table, codes of the rows, `[R, columns]`, -1 for what they have not.
         states: Of each table what `state_codes` gave.
     """
-    counts = 1 + sum(each.number for each in events)
-    counts = np.broadcast_to(counts, (len(person_codes),))
+    persons = len(person_codes)
+    counts = 1 + sum((np.bincount(each.unit, minlength=persons) for each in events), np.zeros(persons, int))
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     out = np.full((int(starts[-1]), len(blocks.sizes)), -1, np.int16)
     out[starts[:-1], : len(blocks.person)] = person_codes
     used = starts[:-1] + 1
-    for table, each, own, state in zip(blocks.tables, events, own_codes, states, strict=True):
-        rows = used[each.person] + each.position
-        out[rows, table.given] = person_codes[each.person]
+    for table, above, each, own, state in zip(
+        blocks.tables, blocks.above, events, own_codes, states, strict=True
+    ):
+        number = np.bincount(each.unit, minlength=persons)
+        rows = used[each.unit] + np.arange(len(each.unit)) - (np.cumsum(number) - number)[each.unit]
+        upper = None if above is None else own_codes[above]
+        out[rows, table.given] = given_codes(person_codes, each, upper)
         out[rows, table.state] = state
         out[rows, table.previous] = previous_codes(own, each.position, 1)
         out[rows, table.earlier] = previous_codes(own, each.position, 2)
         out[rows, table.own] = own
-        used = used + each.number
+        used = used + number
     return out, PrivacyUnits.adjacent(starts)

@@ -56,7 +56,7 @@ def examine_histories(tables: Mapping[str, pd.DataFrame], meta: TablesMeta, key:
             len(keys) - len(known),
         )
     for each in meta.children:
-        found += _of_events(tables[each.table], meta, each, key, persons)
+        found += _of_events(tables, meta, each, key, persons)
     return found
 
 
@@ -66,11 +66,16 @@ def _add(found: list[Finding], kind: str, table: str, text: str, advice: str, ro
 
 
 def _of_events(
-    df: pd.DataFrame, meta: TablesMeta, children: Children, key: str, persons: pd.Index | None
+    tables: Mapping[str, pd.DataFrame],
+    meta: TablesMeta,
+    children: Children,
+    key: str,
+    persons: pd.Index | None,
 ) -> list[Finding]:
     """Findings in one table of events."""
     found: list[Finding] = []
-    name, keys = children.table, df[key]
+    name, df = children.table, tables[children.table]
+    keys = df[key]
     nobody = missing_values(keys)
     _add(
         found,
@@ -92,6 +97,21 @@ def _of_events(
             int(orphans.sum()),
         )
         kept &= ~orphans
+    whose = [key]
+    if children.above is not None and children.row_key is not None:
+        whose = [key, children.row_key]
+        above = pd.MultiIndex.from_frame(tables[children.above][whose].dropna())
+        lost = kept & ~pd.MultiIndex.from_frame(df[whose]).isin(above)
+        _add(
+            found,
+            "orphans",
+            name,
+            f"{name!r} has rows of which {children.above!r} has no row with the same {key!r} and "
+            f"{children.row_key!r}: they are not learned.",
+            f"Add these rows to {children.above!r}, if they belong there.",
+            int(lost.sum()),
+        )
+        kept &= ~lost
     if children.column is not None:
         values = df[children.column]
         undated = kept & missing_values(values)
@@ -105,7 +125,7 @@ def _of_events(
             int(undated.sum()),
         )
         kept &= ~undated
-        ties = df.loc[kept, [key, children.column]].duplicated()
+        ties = df.loc[kept, [*whose, children.column]].duplicated()
         _add(
             found,
             "ties",
@@ -115,17 +135,18 @@ def _of_events(
             "Nothing, if that is right; else sort the table first.",
             int(ties.sum()),
         )
-    sizes = keys[kept].value_counts()
+    sizes = df.loc[kept, whose].value_counts()
     beyond = int((sizes - children.most).clip(lower=0).sum())
     _add(
         found,
         "beyond",
         name,
-        f"persons have more than {children.most} rows in {name!r}: the ones after these are not learned.",
+        f"{'persons' if children.of is None else f'rows of {children.above!r}'} have more than "
+        f"{children.most} rows in {name!r}: the ones after these are not learned.",
         "Set a larger most_children, if it is public that persons can have so many.",
         beyond,
     )
-    if persons is not None and len(persons) > len(sizes):
+    if persons is not None and children.of is None and len(persons) > len(sizes):
         text = f"{len(persons) - len(sizes):,} persons have no row in {name!r}: that is learned, too."
         found.append(Finding("without", "hint", name, text, "Nothing.", rows=0))
     return found + _constant(df[kept], meta, children, key)
@@ -139,7 +160,11 @@ def _constant(df: pd.DataFrame, meta: TablesMeta, children: Children, key: str) 
     persons = several[key].nunique()
     found: list[Finding] = []
     for column in meta.tables[children.table].columns:
-        if column.name in (key, children.column) or isinstance(column, IdMeta) or not persons:
+        if (
+            column.name in (key, children.column, children.row_key)
+            or isinstance(column, IdMeta)
+            or not persons
+        ):
             continue
         changes = several.groupby(key)[column.name].nunique(dropna=False)
         if float(np.mean(changes == 1)) >= NEVER_CHANGES:

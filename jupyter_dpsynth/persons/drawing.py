@@ -9,7 +9,7 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
-from jupyter_dpsynth.persons.blocks import POSITIONS, TIMES_LEFT, state_codes
+from jupyter_dpsynth.persons.blocks import state_codes, state_sizes
 from jupyter_dpsynth.persons.measuring import capped_counts
 from jupyter_dpsynth.sources.values import WALL_EPOCH, number_values, time_values
 
@@ -54,15 +54,14 @@ class EventMaker:
 
     Args:
         learned: What is known of them.
-        person_sizes: Number of cells of each column of a person.
+        given_sizes: Number of cells of each column of a person, and of the row above where there is one.
     """
 
-    def __init__(self, learned: LearnedEvents, person_sizes: NDArray[np.int64]) -> None:
+    def __init__(self, learned: LearnedEvents, given_sizes: NDArray[np.int64]) -> None:
         self.learned, codec = learned, learned.codec
-        own = codec.sizes
-        order = learned.children.column
+        own, children = codec.sizes, learned.children
         self.gap = None
-        if order is not None:
+        if children.gapped:
             gap = codec.columns[0]
             if not isinstance(gap, NumericCodec):
                 raise TypeError
@@ -71,23 +70,25 @@ class EventMaker:
         self._span = None if limits is None else float(limits[1])
         self._sizes = own
         self._own = np.concatenate([[0], np.cumsum(own)])
-        state = [POSITIONS, POSITIONS, *([len(TIMES_LEFT) + 1] * (self._span is not None))]
-        self._inputs = np.concatenate([[0], np.cumsum([*person_sizes, *state, *own, *own, *own])])
-        self._persons, self._state = len(person_sizes), len(state)
+        self._times = None if children.times is None else children.ordered_times
+        times = None if self._times is None else len(self._times)
+        state = state_sizes(windowed=self._span is not None, times=times)
+        self._inputs = np.concatenate([[0], np.cumsum([*given_sizes, *state, *own, *own, *own])])
+        self._given, self._state = len(given_sizes), len(state)
         self._forbidden = np.where(np.concatenate(learned.shares) <= 0, NEVER, np.float32(0))
 
     def draw(
         self,
-        person_codes: NDArray[Any],
+        given_codes: NDArray[Any],
         number: NDArray[np.int64],
         first: NDArray[np.float64] | None,
         end: float,
         generator: np.random.Generator,
     ) -> DrawnEvents:
-        """The events of some persons.
+        """The events of some persons, or of some rows above.
 
         Args:
-            person_codes: Cells of the persons, `[n, columns]`.
+            given_codes: Cells of the persons, and of the rows above where there are some, `[n, columns]`.
             number: How many events each has.
             first: Value of the order of the first one, increasing; None without an order.
             end: The largest value; infinite without a window.
@@ -95,8 +96,8 @@ class EventMaker:
         """
         learned, columns = self.learned, len(self._sizes)
         given = np.repeat(learned.bias[None] + self._forbidden, len(number), axis=0)
-        for column in range(self._persons):
-            given += learned.weights[self._inputs[column] + person_codes[:, column]]
+        for column in range(self._given):
+            self._add(given, column, given_codes[:, column])
         now = np.zeros(len(number)) if first is None else np.where(number > 0, first, 0.0)
         before = np.full((len(number), columns), -1, np.int64)
         earlier = before.copy()
@@ -105,8 +106,11 @@ class EventMaker:
             who = np.flatnonzero(number > position)
             logits = given[who]
             left = None if self._span is None else (end - now[who]) / max(self._span, 1e-300)
-            state = state_codes(np.full(len(who), position), number[who], left)
-            at = self._persons
+            timed = self._times is not None
+            state = state_codes(np.full(len(who), position), number[who], left, timed=timed)
+            if self._times is not None:
+                now[who] = self._times[position]
+            at = self._given
             for column in range(self._state):
                 logits += learned.weights[self._inputs[at + column] + state[:, column]]
             at += self._state
@@ -126,7 +130,7 @@ class EventMaker:
                 self._add(logits, at + column, codes[:, column])
             earlier[who], before[who] = before[who], codes
             parts.append((who, np.full(len(who), position), codes, now[who].copy()))
-        return DrawnEvents(parts, columns, ordered=self.gap is not None)
+        return DrawnEvents(parts, columns, ordered=self.gap is not None or self._times is not None)
 
     def _add(self, logits: NDArray[np.float32], block: int, codes: NDArray[np.int64]) -> None:
         """Add what the cells of a column say, where there is one."""
@@ -201,11 +205,12 @@ def first_values(
 
 def calibrated(
     learned: LearnedEvents,
-    person_sizes: NDArray[np.int64],
-    person_codes: NDArray[Any],
+    given_sizes: NDArray[np.int64],
+    given_codes: NDArray[Any],
     number: NDArray[np.int64],
     first: NDArray[np.float64] | None,
     end: float,
+    units: NDArray[np.int64],
     cap: float,
     generator: np.random.Generator,
 ) -> LearnedEvents:
@@ -213,11 +218,12 @@ def calibrated(
 
     Args:
         learned: What was learned.
-        person_sizes: Number of cells of each column of a person.
-        person_codes: Cells of synthetic persons.
+        given_sizes: As for `EventMaker`.
+        given_codes: Cells of synthetic persons, and of rows above where there are some.
         number: How many events each has.
         first: As for `EventMaker.draw`.
         end: As for `EventMaker.draw`.
+        units: Number of each one's person.
         cap: As how many rows a person's rows counted at most.
         generator: Source of randomness; it does not concern privacy.
 
@@ -227,11 +233,13 @@ def calibrated(
     sizes = learned.codec.sizes
     starts = np.concatenate([[0], np.cumsum(sizes)])
     for place in range(ROUNDS):
-        maker = EventMaker(learned, person_sizes)
-        drawn = maker.draw(person_codes, number, first, end, generator)
+        maker = EventMaker(learned, given_sizes)
+        drawn = maker.draw(given_codes, number, first, end, generator)
         bias = learned.bias.copy()
         for column, share in enumerate(learned.shares):
-            counts = capped_counts(drawn.codes[:, column], drawn.person, len(share), cap).astype(np.float64)
+            counts = capped_counts(drawn.codes[:, column], units[drawn.person], len(share), cap).astype(
+                np.float64
+            )
             made = counts / max(counts.sum(), 1.0)
             move = np.log((share + LEAST_SHARE) / (made + LEAST_SHARE)) / (1 + 0.6 * place)
             bias[starts[column] : starts[column + 1]] += np.clip(move, -LARGEST_MOVE, LARGEST_MOVE)

@@ -19,8 +19,10 @@ from jupyter_dpsynth.metadata.columns import CategoricalMeta
 from jupyter_dpsynth.persons.blocks import (
     TIMES_LEFT,
     Blocks,
+    given_codes,
     previous_codes,
     state_codes,
+    state_sizes,
 )
 from jupyter_dpsynth.persons.histories import event_meta, person_meta
 from jupyter_dpsynth.persons.measuring import (
@@ -34,14 +36,13 @@ from jupyter_dpsynth.persons.planning import FOLLOWED
 from jupyter_dpsynth.sources.base import FrameSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.engine.measuring.measure import MeasuredTable
-    from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.metadata.tables import Children, TablesMeta
     from jupyter_dpsynth.persons.histories import Events
@@ -50,11 +51,13 @@ if TYPE_CHECKING:
 __all__ = [
     "OF_A_COLUMN",
     "MeasuredEvents",
+    "blocks_of",
     "empty_blocks",
     "event_pairs",
     "is_windowed",
     "measure_events",
     "numbers_of",
+    "whole_numbers",
 ]
 
 MOST_ENDS_NAMED = 5
@@ -70,12 +73,11 @@ class MeasuredEvents:
         codec: Cells of every column.
         codes: Codes of all rows, `[R, columns]`, -1 for the gap of a first one: private.
         state: What `state_codes` gave: private.
-        windowed: Whether the time that is left in a window is known.
         counts: Noisy capped counts of each cell, for each column.
         noise: Standard deviation of each one's noise, in rows.
         shares: Noisy shares of each cell, for each column.
         dependence: Noisy distance from independence of each pair of `event_pairs`.
-        numbers: Noisy share of persons with 0, 1, ... events.
+        numbers: Noisy share of persons with 0, 1, ... events, whatever these belong to.
         cap: As how many rows a person's rows count at most.
         terminal: Cells after which no event comes, bool `[all cells]`.
         ends: These, in words.
@@ -85,7 +87,6 @@ class MeasuredEvents:
     codec: TableCodec
     codes: NDArray[np.int64]
     state: NDArray[np.int64]
-    windowed: bool
     counts: list[NDArray[np.float64]]
     noise: float
     shares: list[NDArray[np.float64]]
@@ -100,13 +101,29 @@ def empty_blocks(meta: TablesMeta, key: str) -> Blocks:
     """The columns of the network, as if each had one cell: what is known before anything is measured."""
     person = (1,) * len(person_meta(meta, key).learned)
     own = tuple((1,) * len(event_meta(meta, each, key).learned) for each in meta.children)
-    return Blocks(person, own, tuple(is_windowed(meta, each) for each in meta.children))
+    return blocks_of(meta, person, own)
+
+
+def blocks_of(meta: TablesMeta, person: tuple[int, ...], own: tuple[tuple[int, ...], ...]) -> Blocks:
+    """The columns of the network.
+
+    Args:
+        meta: Metadata of all tables.
+        person: Number of cells of each of the person's columns.
+        own: Number of cells of each column of an event, by table.
+    """
+    states = tuple(
+        state_sizes(windowed=is_windowed(meta, each), times=None if each.times is None else len(each.times))
+        for each in meta.children
+    )
+    above = tuple(None if each.above is None else meta.place(each.above) for each in meta.children)
+    return Blocks(person, own, states, above)
 
 
 def is_windowed(meta: TablesMeta, children: Children) -> bool:
-    """Whether the first and last value of the order are public."""
+    """Whether the first and last value of the order are public, and gaps lead from one to the other."""
     order = meta.order_of(children)
-    return order is not None and order.bounds is not None
+    return children.gapped and order is not None and order.bounds is not None
 
 
 def event_pairs(blocks: Blocks, place: int) -> list[tuple[int, int]]:
@@ -121,6 +138,7 @@ def measure_events(
     children: Children,
     key: str,
     persons: MeasuredTable,
+    above: MeasuredEvents | None,
     plan: RunPlan,
     releases: Releases,
     report: Callable[[str], None],
@@ -133,6 +151,7 @@ def measure_events(
         children: Which rows belong to a person.
         key: The column that names the person.
         persons: What was measured of persons.
+        above: What was measured of the rows to which the rows belong; None if they belong to persons.
         plan: Sizes of this table.
         releases: What is planned of this table.
         report: Called with what comes next, in words; may raise to stop.
@@ -142,7 +161,10 @@ def measure_events(
     """
     from dataclasses import replace
 
-    numbers = numbers_of(persons, children)
+    if above is None:
+        numbers = numbers_of(persons.codec, persons.reference.shares, children)
+    else:
+        numbers = whole_numbers(above.numbers, numbers_of(above.codec, above.shares, children))
     some = max(plan.rows * float(numbers[1:].sum()), 2.0)
     codec = discover_table(
         FrameSource(_one_row_each(events, children)),
@@ -154,9 +176,11 @@ def measure_events(
     report(f"measuring {children.table!r}")
     windowed, cap = is_windowed(meta, children), counting_cap(numbers)
     codes = codec.encode(events.df).astype(np.int64)
-    if children.order is not None:
+    if children.gapped:
         codes[events.position == 0, 0] = -1
-    state = state_codes(events.position, events.number[events.person], _left(events, meta, children))
+    left_of = _left(events, meta, children)
+    timed = children.times is not None
+    state = state_codes(events.place, events.number[events.person], left_of, timed=timed)
     columns = len(codec.columns)
     # how much of a window is left has few cells, and is only an input
     whole = Fraction(columns) + (OF_A_COLUMN if windowed else 0)
@@ -165,11 +189,11 @@ def measure_events(
     counts, shares = [], []
     sure = certainty(sum(len(each.optional_cells) for each in codec.columns))
     for column, each in enumerate(codec.columns):
-        found = cap * measure_shares(codes[:, column], events.person, each.size, cap, allowance)
+        found = cap * measure_shares(codes[:, column], events.unit, each.size, cap, allowance)
         variance = np.full(each.size, noise**2)
         share, optional = to_shares(found, LEAST_COUNT), list(each.optional_cells)
         drop_absent_cells(optional, share, found, variance, sure)
-        if column == 0 and children.order is not None:  # a gap is not missing where it counts
+        if column == 0 and children.gapped:  # a gap is not missing where it counts
             found[optional], share[optional] = 0.0, 0.0
             share /= share.sum()
         counts.append(found)
@@ -178,19 +202,17 @@ def measure_events(
     if windowed:
         size = len(TIMES_LEFT) + 1
         little = releases.allowance(MARGINALS, OF_A_COLUMN / whole)
-        left = to_shares(cap * measure_shares(state[:, 2], events.person, size, cap, little), 1.0)
+        left = to_shares(cap * measure_shares(state[:, 2], events.unit, size, cap, little), 1.0)
     report(f"measuring pairs of columns of {children.table!r}")
-    blocks = Blocks(tuple(persons.codec.sizes.tolist()), (tuple(codec.sizes.tolist()),), (windowed,))
     dependence = _dependence(
-        events, blocks, persons, (codes, state), shares, left, numbers, cap, plan, children, releases
+        events, persons, above, (codes, state), shares, left, numbers, cap, plan, children, releases
     )
-    terminal, ends = _terminal(events, codec, codes, releases)
+    terminal, ends = _terminal(events, children, codec, codes, releases)
     return MeasuredEvents(
         children,
         codec,
         codes,
         state,
-        windowed,
         counts,
         noise,
         shares,
@@ -202,17 +224,35 @@ def measure_events(
     )
 
 
-def numbers_of(persons: MeasuredTable | Learned, children: Children) -> NDArray[np.float64]:
-    """Noisy share of persons with 0, 1, ... events, `[most + 1]`; what is declared of it is public.
+def whole_numbers(above: NDArray[np.float64], numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of persons with 0, 1, ... rows below, where these numbers do not depend on each other.
 
     Args:
-        persons: What was measured, or learned, of persons.
-        children: Whose events.
+        above: Share of persons with 0, 1, ... rows above.
+        numbers: Share of rows above with 0, 1, ... rows below.
+    """
+    out = np.zeros((len(above) - 1) * (len(numbers) - 1) + 1)
+    some = np.ones(1)
+    for share in above:
+        out[: len(some)] += share * some
+        some = np.convolve(some, numbers)
+    return out
+
+
+def numbers_of(
+    holder: TableCodec, shares: Sequence[NDArray[np.float64]], children: Children
+) -> NDArray[np.float64]:
+    """Noisy share of persons (or rows above) with 0, 1, ... rows, `[most + 1]`; what is declared is public.
+
+    Args:
+        holder: Cells of the columns of persons, or of the rows above.
+        shares: Their noisy shares.
+        children: Whose rows.
     """
     if children.exactly is not None:
         return np.append(np.zeros(children.most), 1.0)
-    place = persons.codec.names.index(children.number)
-    codec, share = persons.codec.columns[place], persons.reference.shares[place]
+    place = holder.names.index(children.number)
+    codec, share = holder.columns[place], shares[place]
     if not isinstance(codec, NumericCodec):
         raise TypeError
     out = np.zeros(children.most + 1)
@@ -222,17 +262,17 @@ def numbers_of(persons: MeasuredTable | Learned, children: Children) -> NDArray[
         for leaf, weight in zip(range(first, end), weights, strict=True):
             inside = np.arange(max(int(codec.starts[leaf]), 0), min(int(codec.ends[leaf]), children.most + 1))
             out[inside] += own * weight / max(len(inside), 1)
-    shares: NDArray[np.float64] = out / out.sum()
-    return shares
+    found: NDArray[np.float64] = out / out.sum()
+    return found
 
 
 def _one_row_each(events: Events, children: Children) -> pd.DataFrame:
     """One row of each person that has any; its gap is that of one of the person's later rows."""
     df = events.df.iloc[events.chosen].reset_index(drop=True)
-    if children.order is not None:
-        of = np.full(len(events.number), -1)
-        of[events.person[events.later]] = events.later
-        row = of[events.person[events.chosen]]
+    if children.gapped:
+        of = np.full(int(events.unit.max(initial=-1)) + 1, -1)
+        of[events.unit[events.later]] = events.later
+        row = of[events.unit[events.chosen]]
         gaps = events.df[children.gap].iloc[np.maximum(row, 0)].reset_index(drop=True)
         df[children.gap] = gaps.mask(row < 0) if len(gaps) else gaps
     return df
@@ -241,7 +281,7 @@ def _one_row_each(events: Events, children: Children) -> pd.DataFrame:
 def _left(events: Events, meta: TablesMeta, children: Children) -> NDArray[np.float64] | None:
     """Share of the window that is left after the event before (of a first event, after itself)."""
     order = meta.order_of(children)
-    if order is None or order.bounds is None or events.when is None:
+    if order is None or order.bounds is None or events.when is None or not children.gapped:
         return None
     low, high = (float(bound) for bound in order.bounds)
     end = -low if children.descending else high
@@ -253,8 +293,8 @@ def _left(events: Events, meta: TablesMeta, children: Children) -> NDArray[np.fl
 
 def _dependence(
     events: Events,
-    blocks: Blocks,
     persons: MeasuredTable,
+    above: MeasuredEvents | None,
     coded: tuple[NDArray[np.int64], NDArray[np.int64]],
     shares: list[NDArray[np.float64]],
     left: NDArray[np.float64] | None,
@@ -266,10 +306,16 @@ def _dependence(
 ) -> NDArray[np.float64]:
     """Noisy distances of pairs of columns from independence."""
     codes, state = coded
+    person, own = tuple(persons.codec.sizes.tolist()), tuple(map(len, shares))
+    states = state_sizes(
+        windowed=left is not None, times=None if children.times is None else len(children.times)
+    )
+    upper = () if above is None else tuple(above.codec.sizes.tolist())
+    blocks = Blocks((*person, *upper), (own,), (states,), (None,))  # as if what is above were the person's
     pairs = event_pairs(blocks, 0)
     rows = np.concatenate(
         [
-            persons.codes[events.person].astype(np.int64),
+            given_codes(persons.codes, events, None if above is None else above.codes),
             state,
             previous_codes(codes, events.position, 1),
             previous_codes(codes, events.position, 2),
@@ -277,8 +323,39 @@ def _dependence(
         ],
         axis=1,
     )
+    of, first_state = blocks.tables[0], _state_shares(children, numbers, states, left)
+    known = [
+        *persons.reference.shares,
+        *(() if above is None else above.shares),
+        *first_state,
+        *shares,
+        *shares,
+        *shares,
+    ]
+    # of rows that belong to rows above, about as many have one before them as if all were one history
+    counted = []
+    for first, second in pairs:
+        without = 1 if second == of.own.start and children.gapped else 0
+        without = max(without, 1 if of.previous.start <= first < of.previous.stop else 0)
+        without = max(without, 2 if of.earlier.start <= first < of.earlier.stop else 0)
+        timed = children.gapped and first in (of.previous.start, of.own.start)
+        without = max(without, 2 if timed and first == of.previous.start else 1 if timed else 0)
+        counted.append(max(plan.rows * expected_numbers(numbers, cap, without), 1.0))
+    allowance = releases.allowance(PAIRS, sensitivity=len(pairs) ** 0.5)
     people = len(blocks.person)
-    of = blocks.tables[0]
+    shifted = [(first - people, second - people) for first, second in pairs]
+    return measure_event_pairs(rows, events.unit, shifted, known, counted, float(cap), allowance)
+
+
+def _state_shares(
+    children: Children,
+    numbers: NDArray[np.float64],
+    states: tuple[int, ...],
+    left: NDArray[np.float64] | None,
+) -> list[NDArray[np.float64]]:
+    """About the shares of the state's cells, by what is known of the number of events."""
+    if children.times is not None:
+        return [np.full(states[0], 1 / states[0])]
     whole = expected_numbers(numbers, len(numbers))
     places = [
         expected_numbers(numbers, 1),
@@ -286,32 +363,22 @@ def _dependence(
         expected_numbers(numbers, len(numbers), 2),
     ]
     at = to_shares(np.array(places) / max(whole, 1e-9), 1e-6)
-    known = [*persons.reference.shares, at, at, *([] if left is None else [left]), *shares, *shares, *shares]
-    counted = []
-    for first, second in pairs:
-        without = 1 if second == of.own.start and children.order is not None else 0
-        without = max(without, 1 if of.previous.start <= first < of.previous.stop else 0)
-        without = max(without, 2 if of.earlier.start <= first < of.earlier.stop else 0)
-        timed = children.order is not None and first in (of.previous.start, of.own.start)
-        without = max(without, 2 if timed and first == of.previous.start else 1 if timed else 0)
-        counted.append(max(plan.rows * expected_numbers(numbers, cap, without), 1.0))
-    allowance = releases.allowance(PAIRS, sensitivity=len(pairs) ** 0.5)
-    shifted = [(first - people, second - people) for first, second in pairs]
-    return measure_event_pairs(rows, events.person, shifted, known, counted, float(cap), allowance)
+    return [at, at, *([] if left is None else [left])]
 
 
 def _terminal(
     events: Events,
+    children: Children,
     codec: TableCodec,
     codes: NDArray[np.int64],
     releases: Releases,
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Which cells end a history, and these in words; only categories may."""
+    """Which cells end a history, and these in words; only categories, where its length is not fixed."""
     named = [place for place, each in enumerate(codec.columns) if isinstance(each, CategoryCodec)]
     terminal = [np.zeros(each.size, dtype=bool) for each in codec.columns]
     ends: list[str] = []
     learned = sum(isinstance(meta, CategoricalMeta) for meta in codec.df_meta.learned)
-    if not named:
+    if not named or children.exactly is not None:
         return np.concatenate(terminal), ()
     allowance = releases.allowance(FOLLOWED, Fraction(1, learned))
     ends_here = events.position + 1 == events.number[events.person]
@@ -319,7 +386,7 @@ def _terminal(
     for place in named:
         size = codec.columns[place].size
         own = codes[:, place] + size * ends_here  # cells of rows with a next one, and then of last ones
-        both = measure_shares(own, events.person, 2 * size, 1.0, allowance)
+        both = measure_shares(own, events.unit, 2 * size, 1.0, allowance)
         terminal[place] = terminal_cells(both[:size], both[size:], allowance.noise, sure)
         labels = codec.columns[place].labels
         ends += [

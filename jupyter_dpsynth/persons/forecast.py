@@ -22,7 +22,7 @@ from jupyter_dpsynth.engine.planning.forecast import (
     planning_warnings,
 )
 from jupyter_dpsynth.metadata.columns import CategoricalMeta
-from jupyter_dpsynth.persons.blocks import POSITIONS, TIMES_LEFT
+from jupyter_dpsynth.persons.blocks import state_sizes
 from jupyter_dpsynth.persons.events import empty_blocks, event_pairs, is_windowed
 from jupyter_dpsynth.persons.histories import event_meta, person_meta
 from jupyter_dpsynth.persons.planning import PERSONS, persons_config, plan_persons
@@ -30,7 +30,7 @@ from jupyter_dpsynth.privacy.accounting import epsilon_curve
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.config import ResolvedConfig
-    from jupyter_dpsynth.metadata.tables import TablesMeta
+    from jupyter_dpsynth.metadata.tables import Children, TablesMeta
     from jupyter_dpsynth.persons.planning import PersonsPlan
 
 __all__ = ["forecast_persons", "forecast_title"]
@@ -72,7 +72,7 @@ def forecast_persons(config: ResolvedConfig, meta: TablesMeta, persons: float) -
     curve = None
     if privacy is not None:
         curve = epsilon_curve(privacy.with_steps(training), plan.run.delta, CURVE_POINTS["pld"], "pld")
-    rows = persons * (1 + sum(USED * each.most for each in meta.children))
+    rows = persons * (1 + sum(_used(meta, each) for each in meta.children))
     inputs = _inputs(meta, cells)
     return Forecast(
         rows=persons,
@@ -120,8 +120,18 @@ def _inputs(meta: TablesMeta, cells: list[list[int]]) -> int:
     person = sum(cells[0])
     found = person
     for each, own in zip(meta.children, cells[1:], strict=True):
-        found += person + 2 * POSITIONS + is_windowed(meta, each) * (len(TIMES_LEFT) + 1) + 3 * sum(own)
+        above = 0 if each.above is None else sum(cells[1 + meta.place(each.above)])
+        times = None if each.times is None else len(each.times)
+        state = state_sizes(windowed=is_windowed(meta, each), times=times)
+        found += person + above + sum(state) + 3 * sum(own)
     return found
+
+
+def _used(meta: TablesMeta, children: Children) -> float:
+    """How many rows of a table an assumed person has."""
+    above = meta.above(children)
+    own = float(children.most) if children.exactly is not None else USED * children.most
+    return own if above is None else own * _used(meta, above)
 
 
 def _seconds(plan: PersonsPlan, rows: float, inputs: int, width: int, values: float) -> float:

@@ -38,17 +38,24 @@ class Events:
         df: Their columns as they are learned, `[R]`: the gap to the previous row, where there is an order of
             numbers or times, and the table's own columns but for the key and the order. Points in time are
             distances to the time of the row.
-        person: Number of each row's person, `[R]`, increasing.
-        position: Place of each row in its person's history, from 0, `[R]`.
-        number: How many rows each person has, `[n]`.
+        rows: Which rows of the table they are, `[R]`.
+        person: Number of each row's person, `[R]`, increasing; where rows belong to those of another table,
+            number of that row among the ones that are used.
+        unit: Number of each row's person in any case, `[R]`, increasing.
+        position: Place of each row in its history, from 0, `[R]`.
+        place: Which of the fixed times it is, `[R]`; without fixed times the same as the position.
+        number: How many rows each person (or row above) has, `[n]`.
         when: Value of the order, increasing within a person, as microseconds or numbers `[R]`; None without.
         chosen: One row of each person that has any, by its own lot, `[persons with rows]`.
-        later: One row of each person that has two, not the first one, by its own lot.
+        later: One row of each person that has one with a row before it, by its own lot.
     """
 
     df: pd.DataFrame
+    rows: NDArray[np.int64]
     person: NDArray[np.int64]
+    unit: NDArray[np.int64]
     position: NDArray[np.int64]
+    place: NDArray[np.int64]
     number: NDArray[np.int64]
     when: NDArray[Any] | None
     chosen: NDArray[np.int64]
@@ -73,12 +80,23 @@ def person_meta(meta: TablesMeta, key: str) -> DataFrameMeta:
     """Metadata of what is learned of each person, `Histories.df`; identifiers of its table included."""
     table = meta.tables[meta.parent or meta.children[0].table]
     columns: list[ColumnMeta] = list(table.columns) if meta.parent is not None else [table[key]]
-    for each in meta.children:
+    learned = [*columns, *_numbers_and_firsts(meta, None)]
+    if all(isinstance(each, IdMeta) for each in learned):  # everything is public: one cell stands for it
+        first = meta.below(None)[0]
+        whole = (first.most, first.most)
+        learned.append(ContinuousMeta(first.number, "int64", nullable=False, bounds=whole, decimals=0))
+    return DataFrameMeta(tuple(learned))
+
+
+def _numbers_and_firsts(meta: TablesMeta, table: str | None) -> list[ColumnMeta]:
+    """What is learned with each person, or each row of a table, of the rows that belong to it."""
+    columns: list[ColumnMeta] = []
+    for each in meta.below(table):
         if each.exactly is None:
             columns.append(
                 ContinuousMeta(each.number, "int64", nullable=False, bounds=(0, each.most), decimals=0)
             )
-        order = meta.order_of(each)
+        order = meta.order_of(each) if each.gapped else None
         if isinstance(order, DatetimeMeta):
             dtype = "timedelta64[us]" if order.is_duration else "datetime64[us]"
             columns.append(
@@ -88,7 +106,7 @@ def person_meta(meta: TablesMeta, key: str) -> DataFrameMeta:
             columns.append(
                 ContinuousMeta(each.first, "float64", bounds=order.bounds, decimals=order.decimals)
             )
-    return DataFrameMeta(tuple(columns))
+    return columns
 
 
 def event_meta(meta: TablesMeta, children: Children, key: str) -> DataFrameMeta:
@@ -96,14 +114,17 @@ def event_meta(meta: TablesMeta, children: Children, key: str) -> DataFrameMeta:
     order = meta.order_of(children)
     columns: list[ColumnMeta] = []
     length = None if order is None or order.bounds is None else order.bounds[1] - order.bounds[0]
-    if isinstance(order, DatetimeMeta):
+    if not children.gapped:
+        length = None
+    elif isinstance(order, DatetimeMeta):
         span = None if length is None else (0, int(length))
         columns.append(DatetimeMeta(children.gap, "timedelta64[us]", bounds=span, is_duration=True))
     elif order is not None:
         limits = None if length is None else (0.0, float(length))
         columns.append(ContinuousMeta(children.gap, "float64", bounds=limits, decimals=order.decimals))
     others = (each for each in meta.tables[children.table].columns if each.name not in (key, children.column))
-    return DataFrameMeta((*columns, *(_learned_as(each, order) for each in others)))
+    own = (_learned_as(each, order) for each in others)
+    return DataFrameMeta((*columns, *own, *_numbers_and_firsts(meta, children.table)))
 
 
 def _learned_as(column: ColumnMeta, order: ColumnMeta | None) -> ColumnMeta:
@@ -135,7 +156,7 @@ def read_histories(
     """
     secret = generator.bytes(32)
     words = {name: _named(df[key], secret) for name, df in tables.items()}
-    names = [meta.parent] if meta.parent is not None else [each.table for each in meta.children]
+    names = [meta.parent] if meta.parent is not None else [each.table for each in meta.below(None)]
     known, first = _distinct(np.concatenate([words[name][0] for name in names]))
     persons = len(known)
     columns: dict[str, Any] = {}
@@ -143,17 +164,72 @@ def read_histories(
         present = words[meta.parent][1]
         own = tables[meta.parent].iloc[present[first]].reset_index(drop=True)
         columns = {each.name: own[each.name] for each in meta.tables[meta.parent].columns}
-    events = []
-    for each in meta.children:
+    made: dict[str, Events] = {}
+    for each in sorted(meta.children, key=lambda one: one.of is not None):  # rows above first
         found, present = words[each.table]
-        person = _places(found, known)
-        rows, person = present[person >= 0], person[person >= 0]
-        made, firsts = _events(tables[each.table], meta, each, key, (rows, person), persons, generator)
-        events.append(made)
-        columns[each.number] = pd.Series(made.number)
+        unit = _places(found, known)
+        rows, unit = present[unit >= 0], unit[unit >= 0]
+        holders, owner, units = columns, unit, np.arange(persons)
+        if each.above is not None:
+            above = made[each.above]
+            named = [_named(tables[name][each.row_key], secret) for name in (each.above, each.table)]
+            owner = _rows_above(named[0], above.rows, above.unit, named[1], rows, unit)
+            rows, owner = rows[owner >= 0], owner[owner >= 0]
+            holders, units = above.df, above.unit
+        own, firsts = _events(tables[each.table], meta, each, key, (rows, owner), units, generator)
+        made[each.table] = own
+        holders[each.number] = pd.Series(own.number)
         if firsts is not None:
-            columns[each.first] = firsts
-    return Histories(pd.DataFrame(columns, index=pd.RangeIndex(persons)), tuple(events))
+            holders[each.first] = firsts
+    df = pd.DataFrame(columns, index=pd.RangeIndex(persons))
+    return Histories(df, tuple(made[each.table] for each in meta.children))
+
+
+def _rows_above(
+    above: tuple[NDArray[Any], NDArray[np.int64]],
+    used: NDArray[np.int64],
+    units: NDArray[np.int64],
+    below: tuple[NDArray[Any], NDArray[np.int64]],
+    rows: NDArray[np.int64],
+    unit: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """To which of the used rows above each row below belongs, by person and name; -1 if to none.
+
+    Args:
+        above: Names of rows above, and which rows of their table have them.
+        used: Which rows of their table are used.
+        units: Whose these are.
+        below: The same as `above` of the rows below.
+        rows: Rows of the table below.
+        unit: Whose these are.
+
+    Privacy:
+        A name counts within its person only: who else has it changes nothing. Of two rows above with one name
+        the first one in the history has what belongs to it.
+    """
+    upper, there = _words_of(above, used)
+    lower, here = _words_of(below, rows)
+    split = int(there.sum())
+    _, codes = np.unique(np.concatenate([upper[there], lower[here]]), return_inverse=True)
+    size = int(codes.max(initial=0)) + 1
+    known, first = np.unique(units[there] * size + codes[:split], return_index=True)
+    wanted = unit[here] * size + codes[split:]
+    place = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
+    out = np.full(len(rows), -1)
+    if len(known):
+        out[here] = np.where(known[place] == wanted, np.flatnonzero(there)[first[place]], -1)
+    return out
+
+
+def _words_of(
+    named: tuple[NDArray[Any], NDArray[np.int64]], rows: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The names of some rows of a table, and which of these have one."""
+    words, present = named
+    if not len(present):
+        return np.zeros(len(rows), words.dtype), np.zeros(len(rows), dtype=bool)
+    place = np.minimum(np.searchsorted(present, rows), len(present) - 1)
+    return words[place], present[place] == rows
 
 
 def _named(column: pd.Series, secret: bytes) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -186,23 +262,23 @@ def _events(
     children: Children,
     key: str,
     named: tuple[NDArray[np.int64], NDArray[np.int64]],
-    persons: int,
+    units: NDArray[np.int64],
     generator: np.random.Generator,
 ) -> tuple[Events, pd.Series | None]:
-    """The rows of one table, and the first value of the order of each person.
+    """The rows of one table, and the first value of the order of each person (or row above).
 
     Args:
         df: The table.
         meta: Metadata of all tables.
         children: How its rows belong to persons.
         key: The column that names the person.
-        named: The rows that name a person, and that person.
-        persons: How many persons there are.
+        named: The rows that name a person (or a row above), and that one.
+        units: Which person each person is (or whose each row above is), increasing.
         generator: Draws lots.
     """
     lots = generator.random(len(df))
     order = meta.order_of(children)
-    (rows, person), values = named, None
+    (rows, person), values, persons = named, None, len(units)
     if order is None:
         sequence = np.lexsort((lots[rows], person))
     else:
@@ -213,6 +289,9 @@ def _events(
         sequence = np.lexsort((rows, oriented[rows], person))  # ties by their own order in the table
         values = oriented
     rows, person = rows[sequence], person[sequence]
+    place = None
+    if values is not None and children.times is not None:
+        rows, person, place = _at_times(rows, person, values, children)
     position = _positions(person, persons)
     kept = position < children.most
     rows, person, position = rows[kept], person[kept], position[kept]
@@ -221,12 +300,15 @@ def _events(
     learned = event_meta(meta, children, key)
     events = Events(
         _event_frame(df.iloc[rows].reset_index(drop=True), meta, children, learned, when, position),
+        rows,
         person,
+        units[person],
         position,
+        position if place is None else place,
         number,
         when,
-        _one_each(person, lots[rows], np.ones(len(rows), dtype=bool)),
-        _one_each(person, lots[rows], position > 0),
+        _one_each(units[person], lots[rows], np.ones(len(rows), dtype=bool)),
+        _one_each(units[person], lots[rows], position > 0),
     )
     return events, _firsts(events, children, order, persons)
 
@@ -244,6 +326,25 @@ def _order_values(
         missing = np.isnan(numbers)
         values = np.where(missing, 0.0, numbers)
     return (values if order.bounds is None else np.clip(values, *order.bounds)), missing
+
+
+def _at_times(
+    rows: NDArray[np.int64], person: NDArray[np.int64], values: NDArray[Any], children: Children
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The rows at the fixed times, one of each person at each, whose they are, and which time it is.
+
+    Args:
+        rows: Rows of the table, person by person, in order.
+        person: Whose they are.
+        values: Of all rows of the table, increasing within a person.
+        children: What is declared of them.
+    """
+    times = children.ordered_times
+    place = np.minimum(np.searchsorted(times, values[rows]), len(times) - 1)
+    kept = times[place] == values[rows]
+    rows, person, place = rows[kept], person[kept], place[kept]
+    again = (np.diff(person, prepend=-1) == 0) & (np.diff(place, prepend=-1) == 0)
+    return rows[~again], person[~again], place[~again]
 
 
 def _positions(person: NDArray[np.int64], persons: int) -> NDArray[np.int64]:
@@ -268,7 +369,7 @@ def _firsts(
     events: Events, children: Children, order: ContinuousMeta | DatetimeMeta | None, persons: int
 ) -> pd.Series | None:
     """The first value of the order of each person, missing where there is no row."""
-    if order is None or events.when is None:
+    if order is None or events.when is None or not children.gapped:
         return None
     begins = events.position == 0
     sign = -1 if children.descending else 1
@@ -292,7 +393,10 @@ def _event_frame(
     """The columns of rows as they are learned; the gap of a first row is missing."""
     columns: dict[str, Any] = {}
     sign = -1 if children.descending else 1
+    below = {name for each in meta.below(children.table) for name in (each.number, each.first)}
     for column in learned.columns:
+        if column.name in below:
+            continue
         if column.name == children.gap and when is not None:
             gap, first = np.diff(when, prepend=when[:1]), position == 0
             if isinstance(column, DatetimeMeta):

@@ -11,8 +11,8 @@ import numpy as np
 from jupyter_dpsynth.engine.learning.fitting import START_FLOOR
 from jupyter_dpsynth.engine.model.network import Layout, TabularModel, pair_strength
 from jupyter_dpsynth.engine.model.reference import to_shares
-from jupyter_dpsynth.persons.blocks import POSITIONS, TIMES_LEFT, Blocks, EventBlocks
-from jupyter_dpsynth.persons.events import event_pairs
+from jupyter_dpsynth.persons.blocks import Blocks, EventBlocks, start_shares
+from jupyter_dpsynth.persons.events import blocks_of, event_pairs
 from jupyter_dpsynth.persons.measuring import expected_numbers
 from jupyter_dpsynth.persons.planning import CLIP, UNCLIPPED
 
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.engine.measuring.measure import MeasuredTable
     from jupyter_dpsynth.engine.model.plan import RunPlan
+    from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.persons.events import MeasuredEvents
 
 __all__ = ["PersonsNetwork", "layout_of"]
 
 FEWEST_EVENTS = 0.2  # of a person, where weights are balanced
+LEAST_OF_ALL = 0.7  # what all events of a person count together at least, to stand against the weight decay
 NO_SPREAD = 1e-6
 
 
@@ -66,20 +68,19 @@ class PersonsNetwork:
         return model.weights[inputs, own].copy(), model.bias[own].copy()
 
 
-def layout_of(measured: MeasuredTable, events: Sequence[MeasuredEvents], plan: RunPlan) -> PersonsNetwork:
+def layout_of(
+    measured: MeasuredTable, events: Sequence[MeasuredEvents], meta: TablesMeta, plan: RunPlan
+) -> PersonsNetwork:
     """Fix the network by what was measured: post-processing.
 
     Args:
         measured: What was measured of persons.
         events: The same of events.
+        meta: Metadata of all tables.
         plan: The run's plan.
     """
     person_sizes = tuple(measured.codec.sizes.tolist())
-    blocks = Blocks(
-        person_sizes,
-        tuple(tuple(each.codec.sizes.tolist()) for each in events),
-        tuple(each.windowed for each in events),
-    )
+    blocks = blocks_of(meta, person_sizes, tuple(tuple(each.codec.sizes.tolist()) for each in events))
     sizes, count = blocks.sizes, len(person_sizes)
     distance = np.zeros((len(sizes), len(sizes)))
     distance[:count, :count] = np.triu(measured.reference.dependence, 1)
@@ -90,7 +91,7 @@ def layout_of(measured: MeasuredTable, events: Sequence[MeasuredEvents], plan: R
     pairs = blocks.pairs()
     scale = np.zeros_like(distance)
     scale[pairs] = pair_strength(distance[pairs], distance[pairs], plan.pair_exponent)
-    starts = _start_shares(measured, events)
+    starts = _start_shares(measured, events, blocks)
     importance, clip = _balance(blocks, scale, measured, events, plan)
     layout = Layout(sizes, scale, importance=importance)
     ordered = blocks.ordered(
@@ -116,21 +117,17 @@ def _leave_to_the_event_before(
         distance[earlier, own] = max(distance[earlier, own] - explained, 0.0)
 
 
-def _start_shares(measured: MeasuredTable, events: Sequence[MeasuredEvents]) -> list[NDArray[np.float64]]:
+def _start_shares(
+    measured: MeasuredTable, events: Sequence[MeasuredEvents], blocks: Blocks
+) -> list[NDArray[np.float64]]:
     """Shares of every column's cells, none of them zero."""
     rows = measured.reference.rows
     person = [
         to_shares(count, START_FLOOR * float(noise.mean()) * rows + 1)
         for count, noise in zip(measured.counts, measured.reference.noise, strict=True)
     ]
-    found = list(person)
-    for each in events:
-        own = [to_shares(count, START_FLOOR * each.noise + 1) for count in each.counts]
-        state = [np.full(POSITIONS, 1 / POSITIONS)] * 2
-        if each.windowed:
-            state.append(np.full(len(TIMES_LEFT) + 1, 1 / (len(TIMES_LEFT) + 1)))
-        found += [*person, *state, *own, *own, *own]
-    return found
+    own = [[to_shares(count, START_FLOOR * each.noise + 1) for count in each.counts] for each in events]
+    return start_shares(blocks, person, own)
 
 
 def _balance(
@@ -160,7 +157,9 @@ def _balance(
         mean = expected_numbers(each.numbers, len(each.numbers))
         event_pairs_ = int(pairs[:, table.own].sum())
         ratio = math.sqrt(of_person / of_event * math.sqrt(event_pairs_ / person_pairs))
-        squared = min(1.0, ratio / max(mean, FEWEST_EVENTS) ** 1.5)
+        squared = max(ratio / max(mean, FEWEST_EVENTS) ** 1.5, (LEAST_OF_ALL / max(mean, 1.0)) ** 2)
+        squared = min(squared, 1.0)
+        squared = squared if of_person > NO_SPREAD else 1.0  # there is nothing else to be learned
         importance[table.own] = math.sqrt(squared)
         total += squared * mean * of_event
     factor = CLIP if plan.privacy is not None else UNCLIPPED

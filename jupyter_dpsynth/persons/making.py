@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.persons.drawing import DrawnEvents
     from jupyter_dpsynth.persons.learned import LearnedEvents, LearnedPersons
 
-__all__ = ["NOTHING_ASKED", "make_persons", "make_tables", "order_start"]
+__all__ = [
+    "NOTHING_ASKED",
+    "Holders",
+    "decoded_events",
+    "draw_events",
+    "make_persons",
+    "make_tables",
+    "order_start",
+]
 
 NOTHING_ASKED: dict[str, Any] = {"where": {}, "balance": None, "constraints": ()}
 
@@ -44,17 +53,57 @@ def make_tables(
         ConfigError: Conditions name what is not published, or the model cannot meet them.
     """
     df, codes = make_persons(learned, learned.meta, persons, generator, asked)
-    keys = df[learned.key]
-    meta, sizes = learned.meta, learned.codec.sizes
-    made = {}
-    for events in learned.events:
-        start = order_start(df, meta, events.children)
-        maker = EventMaker(events, sizes)
-        drawn = maker.draw(codes, df[events.children.number].to_numpy(np.int64), *start, generator)
-        made[events.children.table] = _event_table(events, meta, drawn, keys, generator)
+    meta = learned.meta
+    everybody = Holders(df, codes, learned.codec.sizes, np.arange(persons))
+    made: dict[str, pd.DataFrame] = {}
+    holders: dict[str | None, Holders] = {None: everybody}
+    for events in sorted(learned.events, key=lambda one: one.children.of is not None):  # rows above first
+        children, above = events.children, holders[events.children.above]
+        drawn = draw_events(events, meta, above, generator)
+        values = decoded_events(events, meta, drawn, generator)
+        own = Holders(values, drawn.codes, events.codec.sizes, above.unit[drawn.person])
+        holders[children.table] = own.given(everybody)
+        given = {learned.key: df[learned.key].iloc[own.unit]}
+        if children.row_key is not None:
+            given[children.row_key] = above.df[children.row_key].iloc[drawn.person]
+        made[children.table] = _event_table(events, meta, drawn, values, given)
     if meta.parent is not None:
         made[meta.parent] = df[list(meta.tables[meta.parent].names)]
     return {name: made[name] for name in meta.tables}
+
+
+@dataclass(frozen=True, eq=False)
+class Holders:
+    """Those to whom synthetic rows belong: persons, or rows above.
+
+    Attributes:
+        df: Their values, the number of rows of each and the first value of the order among them.
+        codes: Their codes, and in front of them those of their persons where these are others.
+        sizes: Number of cells of each column of `codes`.
+        unit: Number of each one's person, increasing.
+    """
+
+    df: pd.DataFrame
+    codes: NDArray[Any]
+    sizes: NDArray[np.int64]
+    unit: NDArray[np.int64]
+
+    def given(self, persons: Holders) -> Holders:
+        """The same with the codes of their persons in front."""
+        return replace(
+            self,
+            codes=np.concatenate([persons.codes[self.unit], self.codes], axis=1),
+            sizes=np.concatenate([persons.sizes, self.sizes]),
+        )
+
+
+def draw_events(
+    events: LearnedEvents, meta: TablesMeta, holders: Holders, generator: np.random.Generator
+) -> DrawnEvents:
+    """The events of one table, of all to whom they belong."""
+    start = order_start(holders.df, meta, events.children)
+    number = holders.df[events.children.number].to_numpy(np.int64)
+    return EventMaker(events, holders.sizes).draw(holders.codes, number, *start, generator)
 
 
 def make_persons(
@@ -75,10 +124,16 @@ def make_persons(
     """
     maker, portions = plan_table(learned, persons, generator, **asked)
     df = maker.make(portions, generator)
-    for each in meta.children:
+    _complete(df, meta, None, generator)
+    return df, learned.codec.encode(df)
+
+
+def _complete(df: pd.DataFrame, meta: TablesMeta, table: str | None, generator: np.random.Generator) -> None:
+    """Give persons, or rows of a table, in place, a first value of an order exactly where there are rows."""
+    for each in meta.below(table):
         if each.exactly is not None:
             df[each.number] = each.exactly
-        if each.column is None:
+        if not each.gapped:
             continue
         some = df[each.number].to_numpy(np.int64) > 0
         first = df[each.first].where(some)  # a first time exactly where there is an event
@@ -92,7 +147,6 @@ def make_persons(
                 low = 0.0 if order.bounds is None else float(order.bounds[0])
                 first.iloc[lacking] = order_series(np.full(len(lacking), low), order)
         df[each.first] = first
-    return df, learned.codec.encode(df)
 
 
 def order_start(
@@ -100,40 +154,57 @@ def order_start(
 ) -> tuple[NDArray[np.float64] | None, float]:
     """First values of the order, increasing, and the largest value that it may have."""
     order = meta.order_of(children)
-    if order is None:
+    if order is None or not children.gapped:
         return None, np.inf
     values = order_values(df[children.first], order)
     low, high = (-np.inf, np.inf) if order.bounds is None else order.bounds
     return (-values, -float(low)) if children.descending else (values, float(high))
 
 
+def decoded_events(
+    events: LearnedEvents, meta: TablesMeta, drawn: DrawnEvents, generator: np.random.Generator
+) -> pd.DataFrame:
+    """The values of drawn events, and how many rows belong to each and when they begin."""
+    values = events.codec.decode(np.maximum(drawn.codes, 0).astype(np.int32), generator)
+    values = values.reset_index(drop=True)
+    _complete(values, meta, events.children.table, generator)
+    return values
+
+
 def _event_table(
     events: LearnedEvents,
     meta: TablesMeta,
     drawn: DrawnEvents,
-    keys: pd.Series,
-    generator: np.random.Generator,
+    values: pd.DataFrame,
+    given: Mapping[str, pd.Series],
 ) -> pd.DataFrame:
-    """A table of events with its own columns and types."""
-    children, codec = events.children, events.codec
+    """A table of events with its own columns and types.
+
+    Args:
+        events: What is known of them.
+        meta: Metadata of all tables.
+        drawn: The events.
+        values: Their values as they are learned.
+        given: The columns that name persons, and rows above, of each event.
+    """
+    children = events.children
     table, order = meta.tables[children.table], meta.order_of(children)
-    learned = codec.decode(np.maximum(drawn.codes, 0).astype(np.int32), generator)
     when = None if drawn.when is None else (-drawn.when if children.descending else drawn.when)
     columns: dict[str, pd.Series] = {}
     for column in table.columns:
-        if column.name == keys.name:
-            own = keys.iloc[drawn.person].reset_index(drop=True)
+        if column.name in given:
+            own = given[column.name].reset_index(drop=True)
             columns[column.name] = own.astype(column.dtype) if str(own.dtype) != column.dtype else own
         elif order is not None and when is not None and column.name == order.name:
             columns[column.name] = build_series(order_series(when, order), order)
         elif when is not None and is_moment(column) and is_moment(order):
             if not isinstance(column, DatetimeMeta):
                 raise TypeError
-            lengths, missing = time_values(learned[column.name], duration=True)
+            lengths, missing = time_values(values[column.name], duration=True)
             moments = WALL_EPOCH + (when.astype(np.int64) + lengths).astype("timedelta64[us]")
             columns[column.name] = build_series(
                 np.where(missing, np.datetime64("NaT", "us"), moments), column
             )
         else:
-            columns[column.name] = learned[column.name]
+            columns[column.name] = values[column.name]
     return pd.DataFrame(columns, index=pd.RangeIndex(len(drawn.person)))

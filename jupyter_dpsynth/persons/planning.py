@@ -34,7 +34,7 @@ from jupyter_dpsynth.engine.planning.plan import (
     training_length,
 )
 from jupyter_dpsynth.errors import ConfigError
-from jupyter_dpsynth.metadata.columns import CategoricalMeta
+from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta
 from jupyter_dpsynth.persons.histories import event_meta, person_meta
 from jupyter_dpsynth.privacy.accounting import (
     GaussianMeasurement,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
-    from jupyter_dpsynth.metadata.tables import TablesMeta
+    from jupyter_dpsynth.metadata.tables import Children, TablesMeta
     from jupyter_dpsynth.privacy.releases import Allowance
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "PersonsConfig",
     "PersonsPlan",
     "TableReleases",
+    "most_rows",
     "persons_config",
     "plan_persons",
 ]
@@ -73,6 +74,7 @@ FOLLOWED_SHARE = 0.02
 DISCOVERY = 0.25  # of an event column's histograms find its values; with the rest all rows are counted
 EVENT_COLUMN = 1.5  # columns of persons that get as much: of a capped count each person adds less than one
 NOT_OF_EVENTS = (DIFFERENCES, ORDERINGS, SPANS)
+LITTLE = 0.1  # columns of persons that get as much as one whose only value is public
 STEPS = 400
 UNCLIPPED = 4.0
 CLIP = 0.75  # of the root mean square gradient norm of a person at the start
@@ -159,7 +161,7 @@ def plan_persons(
     key = config.privacy_unit or ""
     metas = [person_meta(meta, key), *(event_meta(meta, each, key) for each in meta.children)]
     columns = sum(len(each.learned) for each in metas)
-    unit_rows = 1 + sum(each.most for each in meta.children)
+    unit_rows = 1 + sum(most_rows(meta, each) for each in meta.children)
     rules = {**model_rules(config, columns, 1.0), "parents": None}
     common: dict[str, Any] = {
         "rows": persons,
@@ -192,11 +194,14 @@ def plan_persons(
     names = [meta.parent or PERSONS, *(each.table for each in meta.children)]
     persons_columns = len(metas[0].learned)
     own_pairs = persons_columns * (persons_columns - 1) // 2
-    weights = persons_columns + EVENT_COLUMN * (columns - persons_columns)
+    of_persons = persons_columns if _is_learned(metas[0]) else LITTLE
+    weights = of_persons + EVENT_COLUMN * (columns - persons_columns)
     for place, (name, own) in enumerate(zip(names, metas, strict=True)):
-        part = len(own.learned) * (EVENT_COLUMN if place else 1.0) / weights
+        part = (len(own.learned) * EVENT_COLUMN if place else of_persons) / weights
         told = (pairs[place - 1] if place else own_pairs) / max(own_pairs + sum(pairs), 1)
         shares = _shares(own, snr, part, told, pairs[place - 1] if place else None)
+        if place and meta.children[place - 1].exactly is not None:  # nothing ends a history before its end
+            shares.pop(FOLLOWED, None)
         for measurement, (share, detail, sensitivity) in shares.items():
             sigma = share_sigma(share, mu)
             planned.append(
@@ -219,6 +224,21 @@ def plan_persons(
         delta=delta, privacy=privacy, epsilon=compute_epsilon(privacy, delta), snr=snr, **common, **rules
     )
     return PersonsPlan(run, tuple(planned), _table_plans(run, metas, selected))
+
+
+def _is_learned(persons: DataFrameMeta) -> bool:
+    """Whether there is anything to learn of persons by themselves: more than a number that is public."""
+    first = persons.learned[0]
+    constant = (
+        isinstance(first, ContinuousMeta) and first.bounds is not None and first.bounds[0] == first.bounds[1]
+    )
+    return len(persons.learned) > 1 or not constant
+
+
+def most_rows(meta: TablesMeta, children: Children) -> int:
+    """Most rows of one person in a table."""
+    above = meta.above(children)
+    return children.most if above is None else above.most * children.most
 
 
 def _table_plans(

@@ -24,7 +24,14 @@ from jupyter_dpsynth.persons.events import MeasuredEvents, empty_blocks, event_p
 from jupyter_dpsynth.persons.histories import person_meta, read_histories
 from jupyter_dpsynth.persons.layout import PersonsNetwork, layout_of
 from jupyter_dpsynth.persons.learned import LearnedEvents, LearnedPersons
-from jupyter_dpsynth.persons.making import NOTHING_ASKED, make_persons, order_start
+from jupyter_dpsynth.persons.making import (
+    NOTHING_ASKED,
+    Holders,
+    decoded_events,
+    draw_events,
+    make_persons,
+    order_start,
+)
 from jupyter_dpsynth.persons.planning import PERSONS, PersonsConfig, PersonsPlan, TableReleases, plan_persons
 from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource
@@ -105,12 +112,9 @@ def learn_persons(
             TableReleases(releases, name),
             report,
         )
-        events = [
-            measure_events(own, meta, each, key, measured, sizes, TableReleases(releases, each.table), report)
-            for own, each, sizes in zip(histories.events, meta.children, plan.tables[1:], strict=True)
-        ]
+        events = _measure_events(histories, meta, key, measured, plan, releases, report)
         # 5. The network is trained: all rows of a person are one contribution.
-        network = layout_of(measured, events, plan.run)
+        network = layout_of(measured, events, meta, plan.run)
         codes, units = network_rows(
             network.blocks,
             measured.codes,
@@ -124,6 +128,25 @@ def learn_persons(
         progress.report(phase="finished", message=outcome.stop_reason.value, epsilon=learned.receipt.epsilon)
         record_end(outcome.stop_reason)
     return learned
+
+
+def _measure_events(
+    histories: Histories,
+    meta: TablesMeta,
+    key: str,
+    persons: MeasuredTable,
+    plan: PersonsPlan,
+    releases: Releases,
+    report: Any,  # noqa: ANN401
+) -> list[MeasuredEvents]:
+    """Measure the tables of events, rows above first."""
+    found: dict[str, MeasuredEvents] = {}
+    listed = list(zip(histories.events, meta.children, plan.tables[1:], strict=True))
+    for own, each, sizes in sorted(listed, key=lambda one: one[1].of is not None):
+        above = None if each.above is None else found[each.above]
+        of_table = TableReleases(releases, each.table)
+        found[each.table] = measure_events(own, meta, each, key, persons, above, sizes, of_table, report)
+    return [found[each.table] for each in meta.children]
 
 
 def _report(entry: LedgerEntry, progress: RunProgress, what: str = "") -> None:
@@ -215,9 +238,12 @@ def _train(
 def _most_text(children: Children) -> str:
     """How many rows of a person there are, in words."""
     chosen = "by a lot" if children.order is None else f"the first by {children.order!r}"
+    whose = "a person" if children.above is None else f"a row of {children.above!r}"
+    if children.times is not None:
+        return f"{whose} has a row in {children.table!r} at each of {children.most} declared times"
     if children.exactly is not None:
-        return f"a person has exactly {children.most} rows in {children.table!r}, as declared"
-    return f"a person has at most {children.most} rows in {children.table!r} (of the real ones, {chosen})"
+        return f"{whose} has exactly {children.most} rows in {children.table!r}, as declared"
+    return f"{whose} has at most {children.most} rows in {children.table!r} (of the real ones, {chosen})"
 
 
 def _finish(
@@ -248,12 +274,25 @@ def _finish(
     generator = np.random.default_rng(secrets.randbits(63))
     rows = int(min(CALIBRATION_PERSONS, 4 * measured.reference.rows))
     df, codes = make_persons(person, meta, rows, generator, NOTHING_ASKED)
-    made = []
-    for place, each in enumerate(events):
+    everybody = Holders(df, codes, measured.codec.sizes, np.arange(len(df)))
+    holders: dict[str | None, Holders] = {None: everybody}
+    made: dict[str, LearnedEvents] = {}
+    for place in sorted(range(len(events)), key=lambda one: meta.children[one].of is not None):
+        each = events[place]
         weights, bias = network.event_weights(outcome.model, place)
         own = LearnedEvents(each.children, each.codec, weights, bias, tuple(each.shares), each.terminal)
-        number = df[each.children.number].to_numpy(np.int64)
-        start = order_start(df, meta, each.children)
-        sizes = measured.codec.sizes
-        made.append(calibrated(own, sizes, codes, number, *start, float(each.cap), generator))
-    return LearnedPersons(**vars(person), meta=meta, key=key, events=tuple(made))
+        above = holders[each.children.above]
+        number = above.df[each.children.number].to_numpy(np.int64)
+        start = order_start(above.df, meta, each.children)
+        own = calibrated(
+            own, above.sizes, above.codes, number, *start, above.unit, float(each.cap), generator
+        )
+        made[each.children.table] = own
+        if meta.below(each.children.table):
+            drawn = draw_events(own, meta, above, generator)
+            values = decoded_events(own, meta, drawn, generator)
+            made_rows = Holders(values, drawn.codes, own.codec.sizes, above.unit[drawn.person])
+            holders[each.children.table] = made_rows.given(everybody)
+    return LearnedPersons(
+        **vars(person), meta=meta, key=key, events=tuple(made[each.table] for each in meta.children)
+    )

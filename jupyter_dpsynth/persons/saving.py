@@ -19,8 +19,7 @@ from jupyter_dpsynth.files.jsonschema import check_document, check_part
 from jupyter_dpsynth.metadata.columns import DataFrameMeta, column_meta_from_dict
 from jupyter_dpsynth.metadata.tables import Children, check_children, tables_meta
 from jupyter_dpsynth.persistence import SYNTHESIZER, SYNTHESIZER_OF_PERSONS, model_parts, rebuild
-from jupyter_dpsynth.persons.blocks import Blocks
-from jupyter_dpsynth.persons.events import empty_blocks, is_windowed
+from jupyter_dpsynth.persons.events import blocks_of, empty_blocks
 from jupyter_dpsynth.persons.learned import LearnedEvents, LearnedPersons
 from jupyter_dpsynth.persons.making import NOTHING_ASKED, make_tables
 
@@ -82,10 +81,7 @@ def _rebuilt(document: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Le
         name: DataFrameMeta(tuple(map(column_meta_from_dict, columns)))
         for name, columns in document["tables"].items()
     }
-    children = [
-        Children(each["table"], each["order"], each["most"], exactly=each.get("exactly"))
-        for each in document["events"]
-    ]
+    children = [Children.from_dict(each) for each in document["events"]]
     children, parent = check_children(metas, children)
     meta = tables_meta(metas, children, parent).with_id(document["key"])
     codecs = []
@@ -95,11 +91,8 @@ def _rebuilt(document: dict[str, Any], packed: bytes) -> tuple[HighDimConfig, Le
     person_sizes = TableCodec.from_dict(document["persons"]["codec"]).sizes
     if len(person_sizes) != len(empty_blocks(meta, document["key"]).person):
         damaged(SYNTHESIZER_OF_PERSONS, "the columns of persons do not fit the tables")
-    blocks = Blocks(
-        tuple(person_sizes.tolist()),
-        tuple(tuple(codec.sizes.tolist()) for codec in codecs),
-        tuple(is_windowed(meta, each) for each in children),
-    )
+    own_sizes = tuple(tuple(codec.sizes.tolist()) for codec in codecs)
+    blocks = blocks_of(meta, tuple(person_sizes.tolist()), own_sizes)
     found: dict[str, Any] = {}
 
     def read(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from jupyter_dpsynth import ConfigPanel, HighDimConfig
 from jupyter_dpsynth.errors import MetadataError
 from jupyter_dpsynth.metadata.tables import TablesMeta
 from tests.support.hospital import CATEGORIES, hospital
+from tests.support.households import WINDOW, households
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,11 @@ def test_a_line_for_each_table_gives_the_same_as_a_cell(panel: ConfigPanel, shel
     assert panel.calculator.forecast.plan.epsilon <= 3
     field(panel, "exactly").value = True
     assert panel.persons.meta(panel.schema).children[0].exactly == 5
+    field(panel, "from").value = field(panel, "to").value = ""
+    field(panel, "at times").value = "2021-03-01, 2022-03-01"  # instead of a number and a window
+    times = panel.persons.meta(panel.schema).children[0]
+    assert (times.most, len(times.times)) == (2, 2)
+    assert "times = {'visits': ['2021-03-01', '2022-03-01']}" in panel.code()
     field(panel, "Remove this line").click()
     assert not panel.persons.used
     assert "children" not in panel.code()
@@ -101,6 +107,30 @@ def test_the_rows_of_a_lone_table_have_a_line_too(shell: Shell) -> None:
     (code,) = (each["text/plain"] for each in cell.displays if "%%dpsynth learn" in each["text/plain"])
     assert "order = {'events': 'admitted'}" in code
     assert "children" not in code
+
+
+def test_what_a_cell_declares_of_a_table_is_edited_in_its_line(shell: Shell) -> None:
+    shell.names.update(households(60))
+    declared = {
+        "children": {name: shell.names[name] for name in ("members", "visits")},
+        "order": {"members": "-age", "visits": "when"},
+        "most_children": {"members": 4, "visits": 3},
+        "window": {"visits": WINDOW},
+        "of": {"visits": ("members", "member")},
+    }
+    settings = HighDimConfig(privacy_unit="household", epsilon=3, steps=5)
+    panel = ConfigPanel(settings, shell.names["households"], name="households", declared=declared)
+    lines = panel.persons._lines
+    lines[0]._most.value, lines[0]._order.value, lines[1]._last.value = "2", "age", "2023-06-30"
+    members, visits = panel.persons.meta(panel.schema).children
+    assert (members.most, members.order, visits.most) == (2, "age", 3)
+    assert visits.of == ("members", "member")
+    code = panel.code()
+    assert "most_children = {'members': 2, 'visits': 3}" in code
+    assert "window = {'visits': ('2022-01-01', '2023-06-30')}" in code
+    assert "of = {'visits': ('members', 'member')}" in code
+    assert not shell.run(code.replace("%%dpsynth learn", "%%dpsynth calc")).error
+    panel.close()
 
 
 def test_a_panel_starts_with_the_tables_of_a_cell_and_trains_them(shell: Shell) -> None:

@@ -11,6 +11,8 @@ from jupyter_dpsynth.metadata.tables import Children
 from jupyter_dpsynth.persons.histories import read_histories
 from jupyter_dpsynth.persons.measuring import PARTS, capped_counts, pair_parts
 from tests.support.hospital import OwnLots, hospital, hospital_meta
+from tests.support.households import KEY as HOUSEHOLD
+from tests.support.households import MEMBER, households, households_meta
 
 KEY = "patient_id"
 
@@ -154,3 +156,103 @@ def test_keys_of_different_types_are_one_person():
     meta = hospital_meta(tables).with_id(KEY)
     histories = read_histories(tables, meta, KEY, np.random.default_rng(0))
     assert (histories.events[0].number > 0).sum() == tables["visits"][KEY].nunique()
+
+
+class LotsOfTables:
+    """Draws the lots of rows from these rows themselves, table by table in the order of levels."""
+
+    def __init__(self, *lots):
+        self._lots = list(lots)
+
+    def random(self, size):
+        lots = self._lots.pop(0)
+        assert size == len(lots)
+        return lots
+
+    def bytes(self, count):
+        return b"\7" * count
+
+
+def odd_households(seed):
+    """Three levels with all that goes wrong: members twice, of nobody or without a name; visits of none."""
+    tables = households(25, seed)  # members are 1, 2, 3 in every household
+    members, visits = (tables[name].astype({MEMBER: "float64"}) for name in ("members", "visits"))
+    again = members.sample(6, random_state=seed).assign(age=44)
+    nobody = members.sample(3, random_state=seed).assign(household=9999)
+    nameless = members.sample(3, random_state=seed).assign(member=np.nan)
+    members = pd.concat([members, again, nobody, nameless], ignore_index=True)
+    crowd = visits.sample(12, replace=True, random_state=seed)
+    lost = visits.sample(4, random_state=seed).assign(member=77)
+    unknown = visits.sample(3, random_state=seed).assign(member=np.nan)
+    visits = pd.concat([visits, crowd, lost, unknown], ignore_index=True)
+    random = np.random.default_rng(seed)
+    tables["members"] = members.assign(lot=random.random(len(members)))
+    tables["visits"] = visits.assign(lot=random.random(len(visits)))
+    return tables
+
+
+def read_households(tables):
+    given = {name: df.drop(columns="lot", errors="ignore") for name, df in tables.items()}
+    meta = households_meta(given).with_id(HOUSEHOLD)
+    lots = LotsOfTables(tables["members"]["lot"].to_numpy(), tables["visits"]["lot"].to_numpy())
+    return read_histories(given, meta, HOUSEHOLD, lots)
+
+
+def records_of_households(histories):
+    """By household what belongs to it at all levels, in values that can be compared."""
+    found = {}
+    for place, person in enumerate(histories.df.astype(str).itertuples(index=False)):
+        parts = [tuple(person)]
+        for events in histories.events:
+            own = np.flatnonzero(events.unit == place)
+            above = events.person[own] - (events.person[own[0]] if len(own) else 0)
+            values = events.df.iloc[own].astype(str).to_numpy().tolist()
+            lots = [each[events.unit[each] == place] for each in (events.chosen, events.later)]
+            picked = [events.df.iloc[each].astype(str).to_numpy().tolist() for each in lots]
+            parts.append((values, above.tolist(), events.position[own].tolist(), picked))
+        found[person[0]] = parts
+    return found
+
+
+def changed_households(reader, tables):
+    """How many households' records are others when somebody else's rows are all removed."""
+    before, changed = records_of_households(reader(tables)), 0
+    for key in [*tables["households"][HOUSEHOLD].unique()[:8], 9999]:
+        without = {name: df[df[HOUSEHOLD] != key].reset_index(drop=True) for name, df in tables.items()}
+        after = records_of_households(reader(without))
+        assert after.keys() == before.keys() - {str(key)}
+        changed += sum(before[each] != after[each] for each in after)
+    return changed
+
+
+def test_a_household_with_all_levels_is_a_function_of_its_own_rows_alone():
+    tables = odd_households(1)
+    assert changed_households(read_households, tables) == 0
+    histories = read_households(tables)
+    members, visits = histories.events
+    assert (np.diff(visits.unit) >= 0).all()
+    assert (members.unit[visits.person] == visits.unit).all()
+    assert members.df["visits.number"].sum() == len(visits.df)
+    for events in histories.events:
+        assert len(np.unique(events.unit[events.chosen])) == len(events.chosen) == len(np.unique(events.unit))
+        assert len(np.unique(events.unit[events.later])) == len(events.later)
+
+
+def matched_by_name_alone(tables):
+    """Planted: visits go to the first member of that name, in whichever household."""
+    first = tables["members"].drop_duplicates(MEMBER).set_index(MEMBER)[HOUSEHOLD]
+    visits = tables["visits"].assign(household=tables["visits"][MEMBER].map(first))
+    return read_households({**tables, "visits": visits})
+
+
+def first_visits_of_all(tables):
+    """Planted: the place of a visit among the visits of all households."""
+    histories = read_households(tables)
+    visits = histories.events[1]
+    visits.df["place"] = np.argsort(np.argsort(visits.when, kind="stable"), kind="stable")
+    return histories
+
+
+@pytest.mark.parametrize("planted", [matched_by_name_alone, first_visits_of_all])
+def test_a_household_that_looks_at_others_would_be_found(planted):
+    assert changed_households(planted, odd_households(1)) > 0

@@ -39,6 +39,7 @@ from jupyter_dpsynth.evaluation.history_private import COUNT
 from jupyter_dpsynth.inference import asking
 from jupyter_dpsynth.inference.asking import JOINT_TABLE
 from jupyter_dpsynth.persons import events as persons_events
+from jupyter_dpsynth.persons import histories as persons_histories
 from jupyter_dpsynth.persons import measuring as persons_measuring
 from jupyter_dpsynth.persons import run as persons_run
 from jupyter_dpsynth.persons.planning import FOLLOWED
@@ -235,6 +236,25 @@ def exact_masses(function: Callable[..., Any]) -> Callable[..., Any]:
     return distances
 
 
+def one_of_each_member(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Values are found in one row of each member of a household, and not of each household."""
+
+    def each(unit: Any, lots: Any, among: Any) -> Any:
+        function(unit, lots, among)
+        return np.flatnonzero(among)
+
+    return each
+
+
+def a_member_counts_whole(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Every member of a household counts as much as a household."""
+
+    def measured(codes: Any, unit: Any, size: int, cap: float, allowance: Allowance) -> Any:
+        return function(codes, np.arange(len(unit)), size, cap, allowance)
+
+    return measured
+
+
 @dataclass(frozen=True)
 class Bug:
     """A mistake.
@@ -284,6 +304,8 @@ BUGS = (
     Bug("persons", (FOLLOWED,), persons_events, "measure_shares", exact_shares),
     Bug("persons", (PAIRS,), persons_measuring, "pair_parts", twice),
     Bug("persons", (PAIRS,), persons_events, "measure_event_pairs", exact_histories),
+    Bug("households", (MARGINALS,), persons_histories, "_one_each", one_of_each_member),
+    Bug("households", (MARGINALS,), persons_events, "measure_shares", a_member_counts_whole),
     Bug("question", (JOINT_TABLE,), asking, "encode_table", table_twice),
     Bug("question", (JOINT_TABLE,), Allowance, "counts", without_noise),
     Bug("evaluation", EVALUATED, private.PrivateEvaluation, "whole_distances", twice),

@@ -41,7 +41,9 @@ from jupyter_dpsynth.privacy.releases import PlannedRelease
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.doors import Door, check_cost
-from tests.support.hospital import OwnLots, hospital, hospital_meta
+from tests.support.hospital import hospital, hospital_meta
+from tests.support.households import KEY as HOUSEHOLD
+from tests.support.households import households, households_meta
 from tests.support.models import untrained
 
 if TYPE_CHECKING:
@@ -266,11 +268,41 @@ KEY = "patient_id"
 
 def of_persons() -> Case:
     base = hospital(900, 0)
-    meta = hospital_meta(base).with_id(KEY)
-    config = persons_planning.persons_config(HighDimConfig(epsilon=30.0, privacy_unit=KEY).resolve())
-    blocks = persons_events.empty_blocks(meta, KEY)
-    pairs = (len(persons_events.event_pairs(blocks, 0)),)
+    gone = base["patients"][KEY].iloc[3]
+    return of_levels(base, hospital_meta(base), KEY, gone, hospital(700, 4))
+
+
+def of_households() -> Case:
+    base = households(700, 0)
+    sizes = base["visits"].groupby(HOUSEHOLD).size()
+    meta = households_meta(base)
+    return of_levels(base, meta, HOUSEHOLD, sizes.index[sizes > 3][0], households(500, 4))
+
+
+class LotsBySize:
+    """Lots of the rows of tables, which are told apart by their names in the order in which they are read."""
+
+    def __init__(self, tables: dict[str, pd.DataFrame], names: tuple[str, ...]) -> None:
+        drawn = np.random.default_rng(0).random(10**5)
+        self._lots = [drawn[tables[name].index] for name in names]
+
+    def random(self, size: int) -> Any:
+        lots = self._lots.pop(0)
+        assert size == len(lots)
+        return lots
+
+    def bytes(self, count: int) -> bytes:
+        return b"\7" * count
+
+
+def of_levels(base: Any, meta: Any, key: str, gone: Any, other: Any) -> Case:
+    """What is measured of persons and of all that belongs to them; one with all its rows is gone."""
+    meta = meta.with_id(key)
+    config = persons_planning.persons_config(HighDimConfig(epsilon=30.0, privacy_unit=key).resolve())
+    blocks = persons_events.empty_blocks(meta, key)
+    pairs = tuple(len(persons_events.event_pairs(blocks, place)) for place in range(len(meta.children)))
     plan = persons_planning.plan_persons(config, meta, pairs, 900.0)
+    named = tuple(each.table for each in sorted(meta.children, key=lambda one: one.of is not None))
 
     def door(given: Door | None) -> Door:
         at = Door(NoiseSource(test_only_seed=1), plan.releases[:1], given=given)
@@ -279,27 +311,25 @@ def of_persons() -> Case:
 
     def run(tables: dict[str, pd.DataFrame], at: Door) -> Any:
         # a row's lot is its own, so that it is the same without another person
-        lots = np.random.default_rng(0).random(10**5)[tables["visits"].index]
-        histories = read_histories(tables, meta, KEY, OwnLots(lots))
+        histories = read_histories(tables, meta, key, LotsBySize(tables, named))
         rows = persons_run._count(histories, at, config, lambda _: None)
-        of_persons = persons_planning.TableReleases(at, "patients")
         found = measure.measure_table(
-            FrameSource(histories.df), person_meta(meta, KEY), plan.tables[0], of_persons, lambda _: None
+            FrameSource(histories.df),
+            person_meta(meta, key),
+            plan.tables[0],
+            persons_planning.TableReleases(at, meta.parent),
+            lambda _: None,
         )
-        children, sizes = meta.children[0], plan.tables[1]
-        of_events = persons_planning.TableReleases(at, "visits")
-        events = persons_events.measure_events(
-            histories.events[0], meta, children, KEY, found, sizes, of_events, lambda _: None
-        )
+        events = persons_run._measure_events(histories, meta, key, found, plan, at, lambda _: None)
         private_codes = {"codes", "state", "codec", "children"}
-        told = {key: value for key, value in vars(events).items() if key not in private_codes}
-        return rows, found.codec.to_dict(), vars(found.reference), told, events.codec.to_dict()
+        told = [{name: value for name, value in vars(e).items() if name not in private_codes} for e in events]
+        codecs = [each.codec.to_dict() for each in events]
+        return rows, found.codec.to_dict(), vars(found.reference), told, codecs
 
-    gone = base["patients"][KEY].iloc[3]
-    neighbour = {name: df[df[KEY] != gone] for name, df in base.items()}
-    # no two columns of patients are dependent enough to be compared
+    neighbour = {name: df[df[key] != gone] for name, df in base.items()}
+    # no two columns of persons are dependent enough to be compared
     names = tuple(each.measurement.name for each in plan.releases if ORDERINGS not in each.measurement.name)
-    return Case(names, run, door, base, neighbour, hospital(700, 4))
+    return Case(names, run, door, base, neighbour, other)
 
 
 @functools.cache
@@ -336,6 +366,7 @@ CASES = {
     "one table": of_one_table,
     "interactions": of_interactions,
     "persons": of_persons,
+    "households": of_households,
     "question": of_a_question,
     "evaluation": of_an_evaluation,
     "evaluation of persons": of_an_evaluation_of_persons,

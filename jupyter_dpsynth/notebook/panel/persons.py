@@ -49,6 +49,7 @@ class PersonsTables:
         given = {key: declared[key] for key in TABLE_NAMES if key in declared}
         others = {key: value for key, value in declared.items() if key not in given}
         self._tables: dict[str, Any] = dict(given.get("children", {}))
+        self._of: dict[str, Any] = dict(given.get("of", {}))  # a cell declares it, and no field
         self._declared: dict[str, dict[str, Any]] = {}  # of the columns of the other tables
         self.of_table: dict[str, Any] = others
         if given:
@@ -94,6 +95,7 @@ class PersonsTables:
         line = _Line(known, self._columns, self._told, self._remove)
         line.start(name, given.get("order", {}).get(name), str(exact or most), str(first), str(last))
         line.exactly.value = exact is not None
+        line.times.value = ", ".join(map(str, given.get("times", {}).get(name, ())))
         return line
 
     def _columns(self, name: str) -> list[str]:
@@ -138,9 +140,11 @@ class PersonsTables:
         found: dict[str, dict[str, Any]] = {
             "children": {line.name: self._table(line.name) for line in lines if line.name != self._name},
             "order": {line.name: line.order_by for line in lines if line.order_by is not None},
-            "most_children": {line.name: line.number for line in lines if not line.exactly.value},
+            "most_children": {line.name: line.number for line in lines if line.counted == "most"},
             "window": {line.name: line.bounds for line in lines if line.bounds is not None},
-            "exactly": {line.name: line.number for line in lines if line.exactly.value},
+            "exactly": {line.name: line.number for line in lines if line.counted == "exactly"},
+            "times": {line.name: line.at for line in lines if line.at is not None},
+            "of": {name: each for name, each in self._of.items() if name in {line.name for line in lines}},
         }
         return {
             key: {name: each for name, each in value.items() if each is not None}
@@ -244,9 +248,15 @@ class _Line:
         window = "Public {} possible value of the order; synthetic rows keep to it"
         self._first = short_text("from", window.format("first"), "measured", "150px")
         self._last = short_text("to", window.format("last"), "measured", "140px")
+        self.times = short_text(
+            "at times",
+            "Public values of the order at which everybody has a row: 2018, 2020, 2022",
+            "any",
+            "150px",
+        )
         drop = widgets.Button(icon="times", tooltip="Remove this line", layout={"width": "36px"})
         drop.on_click(lambda _: remove(self))
-        fields = [self._table, self._order, self._most, self.exactly, self._first, self._last]
+        fields = [self._table, self._order, self._most, self.exactly, self._first, self._last, self.times]
         self.box = widgets.HBox([*fields, drop], layout={"flex_flow": "row wrap", "align_items": "center"})
         self._table.observe(lambda _: self._offer(), "value")
         for field in fields:
@@ -285,6 +295,18 @@ class _Line:
         """How many rows a person has; as typed where that is no number, which the metadata then refuses."""
         text = self._most.value.strip()
         return int(text) if text.isascii() and text.isdigit() else text or None
+
+    @property
+    def counted(self) -> str:
+        """What is said of the number of rows: 'most', 'exactly', or 'times' where these say it."""
+        return "times" if self.at is not None else "exactly" if self.exactly.value else "most"
+
+    @property
+    def at(self) -> list[Any] | None:
+        """Fixed values of the order; None where none is given."""
+        parts = [part.strip() for part in self.times.value.split(",") if part.strip()]
+        numbers = [_number(part) for part in parts]
+        return (parts if None in numbers else numbers) or None
 
     @property
     def bounds(self) -> tuple[Any, Any] | None:
