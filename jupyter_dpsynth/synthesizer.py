@@ -227,11 +227,12 @@ class HighDimSynthesizer(Inferring):
         if meta is None:
             raise TypeError
         opened, meta, config = open_tables(tables, meta, self.config.resolve(), refused)
-        self._tables = tuple(weakref.ref(df) for df in opened.values())
+        frames = [each.described for each in opened.values() if not each.partitioned]
+        self._tables = tuple(weakref.ref(df) for df in frames)
         ledger, dataset, label = entered
         if dataset is None:
             first = opened[meta.parent or meta.children[0].table]
-            dataset = first.attrs.get("dataset")
+            dataset = first.described.attrs.get("dataset")
         entry = LedgerEntry(
             ledger or PrivacyLedger(), dataset, label, config, test_only=drawn.test_only, **stated
         )

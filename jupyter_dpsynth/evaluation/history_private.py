@@ -23,7 +23,7 @@ from jupyter_dpsynth.evaluation.history_report import FigureGroup, PrivateHistor
 from jupyter_dpsynth.persons.blocks import previous_codes
 from jupyter_dpsynth.persons.histories import read_histories
 from jupyter_dpsynth.persons.learned import LearnedPersons
-from jupyter_dpsynth.persons.learning import opened_tables
+from jupyter_dpsynth.persons.learning import in_memory, opened_tables
 from jupyter_dpsynth.persons.measuring import PARTS
 from jupyter_dpsynth.persons.planning import persons_config
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, compute_epsilon, gaussian_mu
@@ -82,7 +82,7 @@ def evaluate_histories(
     learned = synthesizer.learned
     if not isinstance(learned, LearnedPersons):
         raise ConfigError("one table was learned: evaluate it with evaluate_privately.")
-    opened = opened_tables(tables, learned.meta)
+    opened = in_memory(opened_tables(tables, learned.meta))
     made = synthesizer.synthesize() if tables_synth is None else tables_synth
     if set(made) != set(learned.meta.tables):
         names = ", ".join(map(repr, learned.meta.tables))

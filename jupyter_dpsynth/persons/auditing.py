@@ -131,7 +131,8 @@ def _persons(
             codes[position == 0, 0] = -1
         made[children.table] = events, codes, states
     ordered = [made[each.children.table] for each in learned.events]
-    rows, whose = network_rows(blocks, person_codes, *(list(part) for part in zip(*ordered, strict=True)))
+    each_events, codes_of, states_of = (list(part) for part in zip(*ordered, strict=True))
+    rows, whose = network_rows(blocks, person_codes, each_events, codes_of, states_of)
     most = 1 + sum(most_rows(learned.meta, each.children) for each in learned.events)
     out = np.full((count, most, rows.shape[1]), -1)
     owner = np.repeat(np.arange(count), np.diff(whose.starts))

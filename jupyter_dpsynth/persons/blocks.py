@@ -26,7 +26,7 @@ import numpy as np
 from jupyter_dpsynth.sources.bounding import PrivacyUnits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,6 +45,7 @@ __all__ = [
     "state_sizes",
 ]
 
+AT_ONCE = 2**18  # events whose rows are filled in together
 POSITIONS = 3  # cells of a place in a history: first, second, later; and of how many come: 0, 1, more
 TIMES_LEFT = (1 / 36, 1 / 12, 1 / 6, 1 / 3, 2 / 3)  # of the window: where the time that is left is cut
 
@@ -174,8 +175,8 @@ def state_codes(
     return np.stack(columns, axis=1)
 
 
-def previous_codes(codes: NDArray[np.int64], position: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
-    """Codes of the event so many places before, `[R, columns]`; -1 where there is none."""
+def previous_codes(codes: NDArray[Any], position: NDArray[np.int64], steps: int) -> NDArray[Any]:
+    """Codes of the event so many places before, `[R]` or `[R, columns]`; -1 where there is none."""
     out = np.full_like(codes, -1)
     if len(codes) > steps:
         out[steps:] = codes[:-steps]
@@ -184,25 +185,30 @@ def previous_codes(codes: NDArray[np.int64], position: NDArray[np.int64], steps:
 
 
 def given_codes(
-    person_codes: NDArray[Any], events: Events, above: NDArray[np.int64] | None
+    person_codes: NDArray[Any],
+    unit: NDArray[np.int64],
+    person: NDArray[np.int64],
+    above: NDArray[Any] | None,
 ) -> NDArray[np.int64]:
     """Codes of what is given with each event, but for its history: of its person, and of the row above it.
 
     Args:
         person_codes: Codes of the persons, `[n, person columns]`.
-        events: To whom each event belongs.
+        unit: Which person each event belongs to.
+        person: Which row above each event belongs to.
         above: Codes of the rows above; None if there are none.
     """
-    given = person_codes[events.unit].astype(np.int64)
-    return given if above is None else np.concatenate([given, above[events.person]], axis=1)
+    given = person_codes[unit].astype(np.int64)
+    return given if above is None else np.concatenate([given, above[person]], axis=1)
 
 
 def network_rows(
     blocks: Blocks,
     person_codes: NDArray[Any],
     events: Sequence[Events],
-    own_codes: Sequence[NDArray[np.int64]],
+    own_codes: Sequence[NDArray[Any]],
     states: Sequence[NDArray[np.int64]],
+    empty: Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]] | None = None,
 ) -> tuple[NDArray[np.int16], PrivacyUnits]:
     """All rows of all persons, a person's together: codes `[n + all R, m]`, and whose they are.
 
@@ -212,23 +218,30 @@ def network_rows(
         events: Of each table, which person each row belongs to.
         own_codes: Of each table, codes of the rows, `[R, columns]`, -1 for what they have not.
         states: Of each table what `state_codes` gave.
+        empty: Makes an array, outside the process's own memory if necessary; by default in memory.
     """
     persons = len(person_codes)
-    counts = 1 + sum((np.bincount(each.unit, minlength=persons) for each in events), np.zeros(persons, int))
+    numbers = [np.bincount(each.unit, minlength=persons) for each in events]
+    counts = sum(numbers, np.ones(persons, np.int64))
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    out = np.full((int(starts[-1]), len(blocks.sizes)), -1, np.int16)
+    out = (empty or np.empty)((int(starts[-1]), len(blocks.sizes)), np.dtype(np.int16))
+    out[:] = -1
     out[starts[:-1], : len(blocks.person)] = person_codes
     used = starts[:-1] + 1
-    for table, above, each, own, state in zip(
-        blocks.tables, blocks.above, events, own_codes, states, strict=True
-    ):
-        number = np.bincount(each.unit, minlength=persons)
-        rows = used[each.unit] + np.arange(len(each.unit)) - (np.cumsum(number) - number)[each.unit]
+    places = zip(blocks.tables, blocks.above, events, own_codes, states, numbers, strict=True)
+    for table, above, each, own, state, number in places:
+        first = np.cumsum(number) - number
         upper = None if above is None else own_codes[above]
-        out[rows, table.given] = given_codes(person_codes, each, upper)
-        out[rows, table.state] = state
-        out[rows, table.previous] = previous_codes(own, each.position, 1)
-        out[rows, table.earlier] = previous_codes(own, each.position, 2)
-        out[rows, table.own] = own
+        previous = [(table.previous, 1), (table.earlier, 2)]
+        for start in range(0, len(each.unit), AT_ONCE):  # not all at once: temporary arrays are large
+            part = slice(start, start + AT_ONCE)
+            unit = each.unit[part]
+            rows = used[unit] + np.arange(start, start + len(unit)) - first[unit]
+            out[rows, table.given] = given_codes(person_codes, unit, each.person[part], upper)
+            out[rows, table.state] = state[part]
+            out[rows, table.own] = own[part]
+            for block, steps in previous:
+                there = np.flatnonzero(each.position[part] >= steps)
+                out[rows[there], block] = own[start + there - steps]
         used = used + number
     return out, PrivacyUnits.adjacent(starts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from jupyter_dpsynth.metadata.columns import CategoricalMeta
 from jupyter_dpsynth.persons.blocks import (
     TIMES_LEFT,
     Blocks,
-    given_codes,
     previous_codes,
     state_codes,
     state_sizes,
@@ -85,7 +84,7 @@ class MeasuredEvents:
 
     children: Children
     codec: TableCodec
-    codes: NDArray[np.int64]
+    codes: NDArray[np.int16]
     state: NDArray[np.int64]
     counts: list[NDArray[np.float64]]
     noise: float
@@ -175,7 +174,8 @@ def measure_events(
     ).codec
     report(f"measuring {children.table!r}")
     windowed, cap = is_windowed(meta, children), counting_cap(numbers)
-    codes = codec.encode(events.df).astype(np.int64)
+    # of fewer cells than int16 holds: as in the rows of the network
+    codes = np.concatenate([codec.encode(df).astype(np.int16) for df in events.frames()])
     if children.gapped:
         codes[events.position == 0, 0] = -1
     left_of = _left(events, meta, children)
@@ -189,7 +189,9 @@ def measure_events(
     counts, shares = [], []
     sure = certainty(sum(len(each.optional_cells) for each in codec.columns))
     for column, each in enumerate(codec.columns):
-        found = cap * measure_shares(codes[:, column], events.unit, each.size, cap, allowance)
+        found = cap * measure_shares(
+            codes[:, column].astype(np.int64), events.unit, each.size, cap, allowance
+        )
         variance = np.full(each.size, noise**2)
         share, optional = to_shares(found, LEAST_COUNT), list(each.optional_cells)
         drop_absent_cells(optional, share, found, variance, sure)
@@ -268,12 +270,12 @@ def numbers_of(
 
 def _one_row_each(events: Events, children: Children) -> pd.DataFrame:
     """One row of each person that has any; its gap is that of one of the person's later rows."""
-    df = events.df.iloc[events.chosen].reset_index(drop=True)
+    df = events.take(events.chosen)
     if children.gapped:
         of = np.full(int(events.unit.max(initial=-1)) + 1, -1)
         of[events.unit[events.later]] = events.later
         row = of[events.unit[events.chosen]]
-        gaps = events.df[children.gap].iloc[np.maximum(row, 0)].reset_index(drop=True)
+        gaps = events.take(np.maximum(row, 0))[children.gap] if len(row) else df[children.gap]
         df[children.gap] = gaps.mask(row < 0) if len(gaps) else gaps
     return df
 
@@ -295,7 +297,7 @@ def _dependence(
     events: Events,
     persons: MeasuredTable,
     above: MeasuredEvents | None,
-    coded: tuple[NDArray[np.int64], NDArray[np.int64]],
+    coded: tuple[NDArray[np.int16], NDArray[np.int64]],
     shares: list[NDArray[np.float64]],
     left: NDArray[np.float64] | None,
     numbers: NDArray[np.float64],
@@ -313,16 +315,7 @@ def _dependence(
     upper = () if above is None else tuple(above.codec.sizes.tolist())
     blocks = Blocks((*person, *upper), (own,), (states,), (None,))  # as if what is above were the person's
     pairs = event_pairs(blocks, 0)
-    rows = np.concatenate(
-        [
-            given_codes(persons.codes, events, None if above is None else above.codes),
-            state,
-            previous_codes(codes, events.position, 1),
-            previous_codes(codes, events.position, 2),
-            codes,
-        ],
-        axis=1,
-    )
+    columns = _Columns(persons.codes, events, above, codes, state)
     of, first_state = blocks.tables[0], _state_shares(children, numbers, states, left)
     known = [
         *persons.reference.shares,
@@ -344,7 +337,44 @@ def _dependence(
     allowance = releases.allowance(PAIRS, sensitivity=len(pairs) ** 0.5)
     people = len(blocks.person)
     shifted = [(first - people, second - people) for first, second in pairs]
-    return measure_event_pairs(rows, events.unit, shifted, known, counted, float(cap), allowance)
+    return measure_event_pairs(columns, events.unit, shifted, known, counted, float(cap), allowance)
+
+
+class _Columns:
+    """The columns of the network in the rows of events, each made when it is needed: private.
+
+    Args:
+        persons: Codes of the persons.
+        events: The rows.
+        above: What was measured of the rows above; None if there are none.
+        codes: Codes of the rows.
+        state: What `state_codes` gave.
+    """
+
+    def __init__(
+        self,
+        persons: NDArray[Any],
+        events: Events,
+        above: MeasuredEvents | None,
+        codes: NDArray[np.int16],
+        state: NDArray[np.int64],
+    ) -> None:
+        self._position = events.position
+        self._blocks: list[tuple[NDArray[Any], NDArray[np.int64] | int | None]] = [(persons, events.unit)]
+        if above is not None:
+            self._blocks.append((above.codes, events.person))
+        self._blocks += [(state, None), (codes, 1), (codes, 2), (codes, None)]
+
+    def __call__(self, column: int) -> NDArray[np.int64]:
+        """Codes of one of them, `[R]`, -1 where a row has none."""
+        for values, of in self._blocks:
+            if column < values.shape[1]:
+                own = values[:, column]
+                if isinstance(of, int):
+                    own = previous_codes(own, self._position, of)
+                return (own[of] if isinstance(of, np.ndarray) else own).astype(np.int64)
+            column -= values.shape[1]
+        raise IndexError
 
 
 def _state_shares(
@@ -370,7 +400,7 @@ def _terminal(
     events: Events,
     children: Children,
     codec: TableCodec,
-    codes: NDArray[np.int64],
+    codes: NDArray[np.int16],
     releases: Releases,
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """Which cells end a history, and these in words; only categories, where its length is not fixed."""
@@ -385,7 +415,9 @@ def _terminal(
     sure = certainty(int(sum(codec.columns[place].size for place in named)))
     for place in named:
         size = codec.columns[place].size
-        own = codes[:, place] + size * ends_here  # cells of rows with a next one, and then of last ones
+        own = (
+            codes[:, place].astype(np.int64) + size * ends_here
+        )  # cells of rows with a next one, and then of last ones
         both = measure_shares(own, events.unit, 2 * size, 1.0, allowance)
         terminal[place] = terminal_cells(both[:size], both[size:], allowance.noise, sure)
         labels = codec.columns[place].labels

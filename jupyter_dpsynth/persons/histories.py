@@ -20,7 +20,7 @@ from jupyter_dpsynth.sources.bounding import unit_words
 from jupyter_dpsynth.sources.values import WALL_EPOCH, missing_values, number_values, time_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -37,7 +37,7 @@ class Events:
     Attributes:
         df: Their columns as they are learned, `[R]`: the gap to the previous row, where there is an order of
             numbers or times, and the table's own columns but for the key and the order. Points in time are
-            distances to the time of the row.
+            distances to the time of the row. Of tables that are read part by part, `StoredRows`.
         rows: Which rows of the table they are, `[R]`.
         person: Number of each row's person, `[R]`, increasing; where rows belong to those of another table,
             number of that row among the ones that are used.
@@ -50,7 +50,7 @@ class Events:
         later: One row of each person that has one with a row before it, by its own lot.
     """
 
-    df: pd.DataFrame
+    df: Any
     rows: NDArray[np.int64]
     person: NDArray[np.int64]
     unit: NDArray[np.int64]
@@ -60,6 +60,20 @@ class Events:
     when: NDArray[Any] | None
     chosen: NDArray[np.int64]
     later: NDArray[np.int64]
+
+    def frames(self) -> Iterator[pd.DataFrame]:
+        """The columns of rows, some rows at a time."""
+        if isinstance(self.df, pd.DataFrame):
+            yield self.df
+        else:
+            yield from self.df.frames()
+
+    def take(self, rows: NDArray[np.int64]) -> pd.DataFrame:
+        """The columns of some rows."""
+        if isinstance(self.df, pd.DataFrame):
+            return self.df.iloc[rows].reset_index(drop=True)
+        taken: pd.DataFrame = self.df.take(rows)
+        return taken
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,8 +23,8 @@ __all__ = ["in_memory", "open_tables", "opened_tables"]
 
 def open_tables(
     tables: object, meta: TablesMeta, config: ResolvedConfig, refused: Mapping[str, Any]
-) -> tuple[dict[str, pd.DataFrame], TablesMeta, PersonsConfig]:
-    """The tables in memory, their metadata with the key as an identifier, and the parameters.
+) -> tuple[dict[str, Source], TablesMeta, PersonsConfig]:
+    """The tables, opened, their metadata with the key as an identifier, and the parameters.
 
     Args:
         tables: Private tables by name.
@@ -45,8 +45,8 @@ def open_tables(
     return opened_tables(tables, meta), meta, checked
 
 
-def opened_tables(tables: object, meta: TablesMeta) -> dict[str, pd.DataFrame]:
-    """Tables in memory, which are those of the metadata.
+def opened_tables(tables: object, meta: TablesMeta) -> dict[str, Source]:
+    """Opened tables, which are those of the metadata.
 
     Args:
         tables: Private tables by name.
@@ -64,7 +64,7 @@ def opened_tables(tables: object, meta: TablesMeta) -> dict[str, pd.DataFrame]:
     opened = {name: open_source(tables[name]) for name in meta.tables}
     for name, table_meta in meta.tables.items():
         table_meta.check(opened[name])
-    return in_memory(opened)
+    return opened
 
 
 def in_memory(tables: Mapping[str, Source]) -> dict[str, pd.DataFrame]:

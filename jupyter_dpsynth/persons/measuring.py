@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -108,7 +108,7 @@ def pair_parts(
 
 
 def measure_event_pairs(
-    rows: NDArray[np.int64],
+    column: Callable[[int], NDArray[np.int64]],
     person: NDArray[np.int64],
     pairs: Sequence[tuple[int, int]],
     shares: Sequence[NDArray[np.float64]],
@@ -119,7 +119,7 @@ def measure_event_pairs(
     """Noisy total-variation distance of pairs of columns from independence, `[pairs]`.
 
     Args:
-        rows: Codes of events, `[R, m]`, -1 for what they have not: private.
+        column: Gives the codes of events in a column, `[R]`, -1 for what they have not: private.
         person: Number of each row's person: private.
         pairs: Which columns.
         shares: Noisy share of each cell of every column.
@@ -133,7 +133,7 @@ def measure_event_pairs(
     distances = np.zeros(len(pairs), np.int64)
     for place, ((first, second), total) in enumerate(zip(pairs, counted, strict=True)):
         shape = len(shares[first]), len(shares[second])
-        exact = pair_parts(rows, first, second, person, shape, cap)
+        exact = pair_parts(np.stack([column(first), column(second)], axis=1), 0, 1, person, shape, cap)
         expected = total / cap * np.outer(shares[first], shares[second])
         chance = math.sqrt(2 / math.pi) * np.sqrt(expected / cap).sum()
         whole = np.rint(PARTS * expected).astype(np.int64)

@@ -21,7 +21,8 @@ from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.persons.blocks import network_rows
 from jupyter_dpsynth.persons.drawing import calibrated
 from jupyter_dpsynth.persons.events import MeasuredEvents, empty_blocks, event_pairs, measure_events
-from jupyter_dpsynth.persons.histories import person_meta, read_histories
+from jupyter_dpsynth.persons.grouping import read_tables
+from jupyter_dpsynth.persons.histories import person_meta
 from jupyter_dpsynth.persons.layout import PersonsNetwork, layout_of
 from jupyter_dpsynth.persons.learned import LearnedEvents, LearnedPersons
 from jupyter_dpsynth.persons.making import (
@@ -35,11 +36,11 @@ from jupyter_dpsynth.persons.making import (
 from jupyter_dpsynth.persons.planning import PERSONS, PersonsConfig, PersonsPlan, TableReleases, plan_persons
 from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.scratch import scratch_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.engine.learning.progress import RunProgress
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.tables import Children, TablesMeta
     from jupyter_dpsynth.persons.histories import Histories
     from jupyter_dpsynth.privacy.noise import NoiseSource
+    from jupyter_dpsynth.sources.base import Source
     from jupyter_dpsynth.sources.bounding import PrivacyUnits
 
 __all__ = ["learn_persons"]
@@ -58,7 +60,7 @@ CALIBRATION_PERSONS = 20_000
 
 
 def learn_persons(
-    tables: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, Source],
     meta: TablesMeta,
     entry: LedgerEntry,
     config: PersonsConfig,
@@ -68,7 +70,7 @@ def learn_persons(
     """Learn several tables of the same persons.
 
     Args:
-        tables: The private tables by name.
+        tables: The opened private tables by name.
         meta: Their metadata, with the key as an identifier.
         entry: The run's entry in the ledger.
         config: The parameters, those of the entry.
@@ -88,13 +90,13 @@ def learn_persons(
     with entry.recording_end() as record_end:
         # 1. The whole budget is entered into the ledger, under the table of persons, with all others.
         first = meta.parent or meta.children[0].table
-        others = {name: FrameSource(df) for name, df in tables.items() if name != first}
-        entry.reserve(FrameSource(tables[first]), progress, others)
+        others = {name: each for name, each in tables.items() if name != first}
+        entry.reserve(tables[first], progress, others)
         progress.note_reserved(entry.reserved)
         importer = BackgroundImport()
         # 2. Every person gets its own rows, in order, and no more than are declared.
         report("putting the rows of each person in order")
-        histories = read_histories(tables, meta, key, noise.generator)
+        histories = read_tables(tables, meta, key, noise.generator)
         # 3. The number of persons is released, and everything else is planned from it.
         count = planned_count(config)
         releases = Releases(noise, () if count is None else (count,), exact=not config.differential_privacy)
@@ -121,6 +123,7 @@ def learn_persons(
             histories.events,
             [e.codes for e in events],
             [e.state for e in events],
+            scratch_array if any(each.partitioned for each in tables.values()) else None,
         )
         outcome = _train(network, codes, units, plan, entry, config, progress, noise, importer)
         # 6. What is left is post-processing.
