@@ -4,7 +4,8 @@
 
 learns 20,000 patients and their visits at epsilon 1 with seeds 0, 1 and 2. It prints distances beside those
 of two halves of the real patients, whether visits follow a death, how well 'again within 90 days' is learned
-from the synthetic tables, and the time relative to a flat table with as many rows.
+from the synthetic tables, and the time relative to a flat table with as many rows. What was measured is kept
+in the results. `--peers sdv-hma=PYTHON` adds another system, without privacy, from that Python's environment.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from benchmarks import history_peers, record
 from jupyter_dpsynth import Children, HighDimConfig, HighDimSynthesizer, MetaExtractor
 from jupyter_dpsynth.evaluation.histories import compare_histories
 
 if TYPE_CHECKING:
+    import argparse
+
     from numpy.typing import NDArray
 
 KEY, MOST, DAYS = "patient_id", 12, 1095
@@ -234,30 +238,71 @@ def learn_flat(tables: dict[str, pd.DataFrame], epsilon: float) -> float:
     return time.process_time() - began
 
 
-def main(patients: int, epsilon: float, seeds: list[int]) -> None:
-    """Print the figures of every seed."""
-    tables, others = make_hospital(patients), make_hospital(patients, 77)
+def main(options: argparse.Namespace) -> None:
+    """Print and keep the figures of every seed, and of every peer."""
+    tables, others = make_hospital(options.patients), make_hospital(options.patients, 77)
     print(f"{len(tables['visits']):,} visits; AUC learned from the real ones: {use_of(tables, others):.3f}")
     columns: list[pd.Series] = []
-    for seed in seeds:
-        began = time.process_time()
-        synthesizer = learn(tables, epsilon)
-        learned = time.process_time() - began
-        made = synthesizer.synthesize(patients, seed=seed)
-        report = compare_histories(synthesizer, tables, made)
+    learned: float | None = None
+    reader: HighDimSynthesizer | None = None
+
+    def judge(name: str, seed: int, made: dict[str, pd.DataFrame], facts: dict[str, Any]) -> None:
+        if reader is None:
+            raise TypeError
+        report = compare_histories(reader, tables, made)
+        figures = report.metrics.set_index("metric")
         if not columns:
-            columns.append(report.metrics.set_index("metric")["floor"])
-        columns.append(report.metrics.set_index("metric")["distance"].rename(f"seed {seed}"))
-        print(
-            f"seed {seed}: after death {after_death(made):.4f}, AUC {use_of(made, others):.3f}, integrity "
-            f"{report.integrity}, in order {report.ordered}, learned in {learned:.0f} CPU s; "
-            f"{synthesizer.receipt.imposed}",
-            flush=True,
-        )
+            columns.append(figures["floor"])
+        columns.append(figures["distance"].rename(f"{name} {seed}"))
+        told = {
+            "after death": after_death(made),
+            "auc": use_of(made, others),
+            "integrity": report.integrity["visits"],
+            "in order": report.ordered["visits"],
+            **facts,
+        }
+        print(f"{name}, seed {seed}: {told}", flush=True)
+        keep({"system": name, "seed": seed, **figures["distance"].to_dict(), **told})
+
+    def keep(row: dict[str, Any]) -> None:
+        record.update("histories", [{"patients": options.patients, **row}], ("system", "patients", "seed"))
+
+    for seed in options.seeds:
+        began = time.process_time()
+        synthesizer = reader = learn(tables, options.epsilon)
+        learned = time.process_time() - began
+        imposed = list(synthesizer.receipt.imposed)
+        facts = {"epsilon": options.epsilon, "seconds": learned, "imposed": imposed}
+        judge("jupyter_dpsynth", seed, synthesizer.synthesize(options.patients, seed=seed), facts)
+    for name, python in options.peers:
+        outcome = history_peers.run(name, python, tables, options.peer_minutes)
+        if isinstance(outcome, str):
+            print(f"{name}: {outcome}", flush=True)
+            keep({"system": name, "seed": 0, "why not": outcome})
+        else:
+            facts = {"epsilon": None, "seconds": outcome.seconds, "version": outcome.version}
+            judge(name, 0, outcome.tables, facts)
     print(pd.concat(columns, axis=1).round(4).to_string())
-    if np.isfinite(epsilon):
-        print(f"CPU time over that of the flat table: {learned / learn_flat(tables, epsilon):.2f}")
+    if np.isfinite(options.epsilon) and learned is not None and options.time:
+        print(f"CPU time over that of the flat table: {learned / learn_flat(tables, options.epsilon):.2f}")
+
+
+def _peer(text: str) -> tuple[str, str]:
+    name, _, python = text.partition("=")
+    return name, python or sys.executable
+
+
+def _options() -> argparse.Namespace:
+    line = record.parser(__doc__ or "")
+    line.add_argument("patients", type=int)
+    line.add_argument("epsilon", type=float)
+    line.add_argument("seeds", type=int, nargs="*", default=[0])
+    known = ", ".join(history_peers.PEERS)
+    line.add_argument("--peers", nargs="*", default=[], type=_peer, metavar="NAME[=PYTHON]", help=known)
+    line.add_argument("--peer-minutes", type=float, default=60)
+    line.add_argument("--time", action="store_true", help="also learn the flat table, for the ratio of times")
+    return line.parse_args()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), [int(seed) for seed in sys.argv[3:]] or [0])
+    main(_options())

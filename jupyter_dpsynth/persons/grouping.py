@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StoredRows", "read_tables"]
 
-GROUP_ROWS = 2**20  # rows of all tables together that are put in order at once, about
-MOST_GROUPS = 64  # files of a table that are open at once
+GROUP_ROWS = 2**18  # rows of all tables together that are put in order at once, about
+MOST_GROUPS = 256  # files of a table that are open at once
 
 
 class StoredRows:
