@@ -254,7 +254,7 @@ def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
     assert "CardinalityShapeSimilarity" in original.shown
     assert kernel.value("close.integrity['visits']") == 1.0
     assert "for one table" in kernel.run("%dpsynth compare --original both --target sex").error
-    assert "several tables" in kernel.run("%dpsynth report").error
+    assert "for one table" in kernel.run("%dpsynth report --by sex").error
     assert "Nothing was spent" in kernel.run("%dpsynth load --last -o kept").text
     assert kernel.value(
         "kept.synthesize(50, seed=1)['visits'].equals(histories.synthesize(50, seed=1)['visits'])"

@@ -523,8 +523,12 @@ def test_a_table_is_compared_for_free_with_a_word_and_with_the_original_under_a_
 
 def test_the_quality_is_measured_with_noise_and_recorded(model, tmp_path, capsys):
     mixed_table(400, seed=81).to_parquet(tmp_path / "t.parquet")
-    assert cli.main(["evaluate", str(model), str(tmp_path / "t.parquet"), "--epsilon", "5"]) == 0
+    page = tmp_path / "page.html"
+    given = [str(model), str(tmp_path / "t.parquet"), "--epsilon", "5", "--html", str(page)]
+    assert cli.main(["evaluate", *given]) == 0
     assert "epsilon" in capsys.readouterr().out
+    assert "<table" in page.read_text()
+    assert "&lt;" not in page.read_text()  # markup is not shown as text
     assert cli.main(["ledger"]) == 0
     assert "t" in capsys.readouterr().out
 

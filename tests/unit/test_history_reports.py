@@ -9,6 +9,7 @@ import pytest
 from jupyter_dpsynth import ConfigError, DataError, HighDimConfig, HighDimSynthesizer, MetaExtractor
 from jupyter_dpsynth.evaluation.histories import compare_histories
 from jupyter_dpsynth.evaluation.history_measured import compare_measured
+from jupyter_dpsynth.evaluation.page import page
 from jupyter_dpsynth.evaluation.private import evaluate_privately
 from jupyter_dpsynth.metadata.tables import Children
 from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
@@ -100,13 +101,15 @@ def test_tables_without_rows_or_categories_have_a_comparison_too():
 def test_a_comparison_is_written_as_a_page_without_scripts(learned, tmp_path):
     synthesizer, tables = learned
     made = synthesizer.synthesize(300, seed=3)
-    page = compare_measured(synthesizer, made).save(
+    written = compare_measured(synthesizer, made).save(
         tmp_path / "r.html", guarantee=synthesizer.receipt.headline
     )
-    text = page.read_text()
+    text = written.read_text()
     assert text.startswith("<!doctype html>")
     assert synthesizer.receipt.headline in text
     assert "What follows what in visits" in text
+    assert "<table" in text
+    assert "&lt;" not in text  # markup is not shown as text
     assert "<script" not in text
     assert "epsilon does not cover" not in text
     original = compare_histories(synthesizer, tables, made).save(tmp_path / "o.html").read_text()
@@ -130,6 +133,9 @@ def test_a_private_report_is_paid_for_and_sees_what_is_wrong(learned, tmp_path):
     assert all(abs(group.mean.value) < 0.3 for group in report.groups)
     assert "with all its rows in all tables" in report.summary()
     assert "number of persons" in report.to_html()
+    shown = page("A report", report)
+    assert "<table" in shown
+    assert "&lt;" not in shown
     shuffled = {**made, "visits": made["visits"].copy()}
     random = np.random.default_rng(0)
     shuffled["visits"]["diagnosis"] = random.permutation(shuffled["visits"]["diagnosis"])
