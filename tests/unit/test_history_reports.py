@@ -163,8 +163,13 @@ def test_a_private_report_is_refused_before_anything_is_spent(learned, tmp_path)
     with pytest.raises(ConfigError, match="above 0"):
         evaluate(tables, epsilon=0)
     assert ledger.summary().datasets == ()
-    with pytest.raises(DataError, match=r"too small to evaluate.* counts this evaluation as spent"):
-        evaluate(tables, epsilon=0.001)
+    told = 0
+    for _ in range(5):  # the noise on the number of persons hides it once in a hundred times
+        try:
+            evaluate(tables, epsilon=0.001)
+        except DataError as error:
+            told += "counts this evaluation as spent" in str(error)
+    assert told >= 3
 
 
 def test_one_table_is_compared_otherwise():
