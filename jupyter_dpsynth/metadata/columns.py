@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dpsynth.errors import DataError, MetadataError, did_you_mean, shown
+from jupyter_dpsynth.metadata.codelists import LEVELS, listed_groups
 from jupyter_dpsynth.metadata.formulas import in_order
 from jupyter_dpsynth.metadata.hierarchy import Tree, prefixes_of
 from jupyter_dpsynth.sources.base import Source
@@ -75,8 +76,9 @@ class CategoricalMeta(ColumnMeta):
     """A categorical column; `categories` are the declared ones, None if they are to be measured.
 
     `prefixes` are the public lengths of the codes of groups, increasing: with (1, 3) the groups of 'I21.4'
-    are 'I' and 'I21'; `tree` says the same of codes whose groups have other names. Codes that are too rare to
-    be published become the narrowest group that is not.
+    are 'I' and 'I21'; `tree` says the same of codes whose groups have other names, and `code_list` names a
+    classification that comes with the package. Codes that are too rare to be published become the narrowest
+    group that is not.
     `level_type` is the dtype of a `category` column's categories, where the values do not tell it: 'int8'.
     """
 
@@ -85,12 +87,13 @@ class CategoricalMeta(ColumnMeta):
     ordered: bool = False
     prefixes: tuple[int, ...] = field(default=(), kw_only=True)
     tree: Tree | None = field(default=None, kw_only=True)
+    code_list: str = field(default="", kw_only=True)
     level_type: str = field(default="", kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
         """As of every column; without groups and the type of categories if there are none."""
         values = super().to_dict()
-        rare = {key: values.pop(key) for key in ("prefixes", "tree", "level_type")}
+        rare = {key: values.pop(key) for key in ("prefixes", "tree", "code_list", "level_type")}
         if rare["tree"] is not None:
             rare["tree"] = dict(rare["tree"].pairs)
         return {**values, **{key: value for key, value in rare.items() if value}}
@@ -98,10 +101,14 @@ class CategoricalMeta(ColumnMeta):
     @property
     def levels(self) -> int:
         """How many levels of groups its codes have."""
+        if self.code_list:
+            return LEVELS
         return len(self.prefixes) if self.tree is None else self.tree.levels
 
     def groups_of(self, value: object) -> tuple[str, ...]:
         """The groups that a code belongs to, the narrowest first."""
+        if self.code_list:
+            return tuple(each for each in listed_groups(self.code_list, value) if each != value)
         if self.tree is not None:
             return self.tree.above(value) if isinstance(value, str) else ()
         return prefixes_of(value, self.prefixes)
@@ -115,6 +122,9 @@ class CategoricalMeta(ColumnMeta):
         """
         if not isinstance(value, str):
             return value
+        if self.code_list:
+            found = listed_groups(self.code_list, value)
+            return found[-level] if len(found) >= level else found[0] if found else value
         if self.tree is None:
             return value[: self.prefixes[level - 1]]
         above = self.tree.above(value)
@@ -124,6 +134,8 @@ class CategoricalMeta(ColumnMeta):
         """Whether other codes may belong to a code."""
         if not isinstance(value, str):
             return False
+        if self.code_list:
+            return value in listed_groups(self.code_list, value)
         return len(value) in self.prefixes if self.tree is None else value in self.tree.groups
 
 

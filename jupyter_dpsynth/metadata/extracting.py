@@ -26,7 +26,7 @@ from jupyter_dpsynth.metadata.declarations import (
     read_schema,
 )
 from jupyter_dpsynth.metadata.derived import check_derived, declared_derived
-from jupyter_dpsynth.metadata.hierarchy import declared_prefixes, declared_tree
+from jupyter_dpsynth.metadata.hierarchy import declared_list, declared_prefixes, declared_tree
 from jupyter_dpsynth.metadata.identifiers import checked_look, declared_ids
 from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, identifier_type, kind_of
 from jupyter_dpsynth.metadata.missing import check_apart, declared_missing, missing_moments
@@ -120,8 +120,9 @@ class MetaExtractor:
                 whole numbers and truth values, which cannot hold that, become pandas' nullable ones.
             hierarchy: Public groups of codes by column, as the lengths of the groups' codes: 'prefix:1,3' for
                 diagnoses such as I21.4, with groups I21 and I. Or a tree, as a dict from each code to its
-                group or as a CSV file of such pairs ('tree.csv'). Codes that are too rare to be published
-                come back as their group. A level costs a part of what the column is measured with.
+                group or as a CSV file of such pairs ('tree.csv'). Or a classification: 'icd10', 'nace2',
+                'isco08' or 'nuts'. Codes that are too rare to be published come back as their group. A level
+                costs a part of what the column is measured with.
             at_least: Public orders: by column the name of another one, or several, whose value is never above
                 its own in a row that has both: {'discharged': 'admitted'}. All synthetic rows keep it, and
                 dates in order are learned as the time between them. Rows that break it count as mistakes.
@@ -352,8 +353,10 @@ def _column_meta(
     zone = zone_of(series.dtype, value_type)
     codes = _codes_for_missing(series, kind, missing, duration=duration, zone=zone)
     if hierarchy is not None:
-        tree = declared_tree(name, hierarchy, category_kind(series))
-        lengths = () if tree else declared_prefixes(name, hierarchy, category_kind(series))
+        of_values = category_kind(series)
+        tree = declared_tree(name, hierarchy, of_values)
+        code_list = declared_list(name, hierarchy, of_values)
+        lengths = () if tree or code_list else declared_prefixes(name, hierarchy, of_values)
         return CategoricalMeta(
             name,
             dtype,
@@ -364,6 +367,7 @@ def _column_meta(
             missing=codes,
             prefixes=lengths,
             tree=tree,
+            code_list=code_list,
             level_type=level_type,
         )
     if categories is not None:

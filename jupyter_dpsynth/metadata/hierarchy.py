@@ -10,8 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_dpsynth.errors import MetadataError, shown
+from jupyter_dpsynth.metadata.codelists import CODE_LISTS, PREFIX_LISTS
 
-__all__ = ["TREE_FILE", "Tree", "declared_prefixes", "declared_tree", "is_rule", "prefixes_of"]
+__all__ = [
+    "TREE_FILE",
+    "Tree",
+    "declared_list",
+    "declared_prefixes",
+    "declared_tree",
+    "is_rule",
+    "prefixes_of",
+]
 
 RULE = re.compile(r"prefix:\s*(\d+(?:\s*,\s*\d+)*)")
 TREE_FILE = ".csv"
@@ -59,8 +68,25 @@ class Tree:
 
 
 def is_rule(text: str) -> bool:
-    """Whether a text is a rule about first characters."""
-    return RULE.fullmatch(text.strip()) is not None
+    """Whether a text is a rule about first characters, or names a classification."""
+    return RULE.fullmatch(text.strip()) is not None or text.strip() in (*CODE_LISTS, *PREFIX_LISTS)
+
+
+def declared_list(name: str, rule: object, kind: str) -> str:
+    """The name of the classification that was declared, if it has more than rules about first characters.
+
+    Args:
+        name: The column.
+        rule: What was declared: 'icd10'.
+        kind: What the column's values are: 'text', or something else.
+
+    Raises:
+        MetadataError: The column holds no text.
+    """
+    if not isinstance(rule, str) or rule.strip() not in CODE_LISTS:
+        return ""
+    _require_text(name, kind)
+    return rule.strip()
 
 
 def declared_prefixes(name: str, rule: object, kind: str) -> tuple[int, ...]:
@@ -68,19 +94,21 @@ def declared_prefixes(name: str, rule: object, kind: str) -> tuple[int, ...]:
 
     Args:
         name: The column.
-        rule: What was declared: 'prefix:1,3'.
+        rule: What was declared: 'prefix:1,3', or the name of a classification that has such a rule.
         kind: What the column's values are: 'text', or something else.
 
     Raises:
         MetadataError: It is no such rule, or the column holds no text.
     """
-    found = RULE.fullmatch(rule.strip()) if isinstance(rule, str) else None
-    lengths = tuple(map(int, found[1].split(","))) if found else ()
+    text = rule.strip() if isinstance(rule, str) else ""
+    found = RULE.fullmatch(text)
+    lengths = tuple(map(int, found[1].split(","))) if found else PREFIX_LISTS.get(text, ())
     if not lengths or list(lengths) != sorted({*lengths}) or not 0 < lengths[0] <= lengths[-1] <= LONGEST:
         raise MetadataError(
             f"hierarchy of column {name!r} is {shown(rule)}: give the lengths of its groups' codes, such as "
             "'prefix:1,3' for diagnoses, of which the first character is the chapter and three are the "
-            "group; or a tree, as a dict from each code to its group or as a file of such pairs, 'tree.csv'."
+            "group; or a tree, as a dict from each code to its group or as a file of such pairs, 'tree.csv'; "
+            f"or a classification: {', '.join(map(repr, (*CODE_LISTS, *PREFIX_LISTS)))}."
         )
     if len(lengths) > MOST_LEVELS:
         raise MetadataError(f"hierarchy of column {name!r} has {len(lengths)} levels: at most {MOST_LEVELS}.")

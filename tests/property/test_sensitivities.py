@@ -362,7 +362,7 @@ def assert_one_code_changes_one_cell_of_each_level(code, seed, rule="prefix:1,3"
 @given(
     st.sampled_from(["A01.1", "A01", "A", "", "Z99.9", "B01", "odd", None]),
     st.integers(0, 10_000),
-    st.sampled_from(["prefix:1,3", "tree"]),
+    st.sampled_from(["prefix:1,3", "tree", "icd10"]),
 )
 def test_one_odd_code_changes_one_cell_of_each_level(code, seed, rule):
     assert_one_code_changes_one_cell_of_each_level(code, seed, rule)

@@ -1,5 +1,7 @@
 """Codes that are too rare to be published come back as their group, which many rows have."""
 
+from string import ascii_uppercase
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import MetadataError
 from jupyter_dpsynth.evaluation.cells import cells_of
+from jupyter_dpsynth.metadata.codelists import listed_groups
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
@@ -251,3 +254,104 @@ def test_a_tree_may_be_a_file_and_travels_with_the_model(tmp_path):
 def test_a_tree_that_does_not_work_is_refused(tree, message):
     with pytest.raises(MetadataError, match=message):
         MetaExtractor.extract(industries(10), hierarchy={"nace": tree})
+
+
+def coded(rows=ROWS, seed=0):
+    """Diagnoses and industries, most of them rare; a few of the first are no codes."""
+    random = np.random.default_rng(seed)
+    letter = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))[np.minimum(random.geometric(0.08, rows) - 1, 25)]
+    category = np.char.add(letter, np.char.zfill(random.integers(0, 100, rows).astype(str), 2))
+    icd = np.char.add(np.char.add(category, "."), random.integers(0, 10, rows).astype(str))
+    icd = np.where(random.random(rows) < 0.02, "unknown", icd)
+    division = random.choice(
+        [n for first, last in ((1, 3), (10, 33), (58, 63)) for n in range(first, last + 1)], rows
+    )
+    nace = [f"{own:02d}.{part:02d}" for own, part in zip(division, random.integers(0, 60, rows), strict=True)]
+    return pd.DataFrame({"icd": icd, "nace": nace}).astype(object)
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 1.0])
+@pytest.mark.parametrize(("name", "rule"), [("icd", "icd10"), ("nace", "nace2")])
+def test_a_classification_brings_codes_back_as_their_group_instead_of_other(name, rule, epsilon):
+    df = coded()[[name]]
+    lost = []
+    for hierarchy in (None, {name: rule}):
+        codec = codec_of(df, hierarchy, epsilon=epsilon).codec
+        made = codec.decode(codec.encode(df[name]), np.random.default_rng(0))
+        lost.append((made == "other").mean())
+        for real, own in zip(df[name], made, strict=True):
+            assert own in {real, "other", *listed_groups(rule, real)}
+    assert lost[0] > 0.9
+    assert lost[1] < 0.15
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "groups"),
+    [
+        ("icd10", "I21.4", ("I21", "I00-I99")),
+        ("icd10", "i214", ("I21", "I00-I99")),
+        ("icd10", "I21", ("I21", "I00-I99")),
+        ("icd10", "G01*", ("G01", "G00-G99")),
+        ("icd10", "M54.5-", ("M54", "M00-M99")),
+        ("icd10", "S72.001A", ("S72", "S00-T98")),
+        ("icd10", "O9A.2", ("O9A", "O00-O99")),
+        ("icd10", "V00.1", ("V00", "V01-Y98")),
+        ("icd10", "D48", ("D48", "C00-D48")),
+        ("icd10", "D50.0", ("D50", "D50-D89")),
+        ("icd10", "H59.9", ("H59", "H00-H59")),
+        ("icd10", "H60", ("H60", "H60-H95")),
+        ("icd10", "I20-I25", ("I00-I99",)),
+        ("icd10", "I00-I99", ("I00-I99",)),
+        ("icd10", "250.00", ()),
+        ("icd10", "heart attack", ()),
+        ("nace2", "62.01", ("62", "J")),
+        ("nace2", "6201", ("62", "J")),
+        ("nace2", "J62.01", ("62", "J")),
+        ("nace2", "j 62", ("62", "J")),
+        ("nace2", "1.11", ("01", "A")),
+        ("nace2", "C", ("C",)),
+        ("nace2", "34.1", ()),
+        ("nace2", "software", ()),
+    ],
+)
+def test_codes_are_read_as_tables_write_them(rule, code, groups):
+    assert listed_groups(rule, code) == groups
+    meta = MetaExtractor.extract(pd.DataFrame({"a": [code]}), hierarchy={"a": rule})["a"]
+    assert meta.groups_of(code) == tuple(group for group in groups if group != code)
+    assert meta.is_group(code) == (code in groups)
+    for level in (1, 2):
+        assert meta.group_at(code, level) == (groups[-min(level, len(groups))] if groups else code)
+    assert all(meta.is_group(group) for group in groups)
+
+
+def test_every_division_and_every_letter_has_its_group():
+    assert (
+        len({listed_groups("icd10", f"{letter}{n:02d}")[1] for letter in ascii_uppercase for n in range(100)})
+        == 22
+    )
+    found = {n: listed_groups("nace2", f"{n:02d}") for n in range(100)}
+    assert sorted({groups[1] for groups in found.values() if groups}) == list("ABCDEFGHIJKLMNOPQRSTU")
+    assert sum(map(bool, found.values())) == 88  # divisions of NACE Rev. 2
+
+
+def test_a_classification_travels_through_every_way_in_and_with_the_model(tmp_path):
+    df = coded(2_000)
+    rules = {"icd": "icd10", "nace": "nace2"}
+    meta = MetaExtractor.extract(df, hierarchy=rules)
+    draft = SchemaDraft(open_source(df), {"hierarchy": rules})
+    assert draft.meta() == meta
+    assert draft.arguments()["hierarchy"] == rules
+    typed = SchemaDraft(open_source(df))
+    typed.set("icd", domain="icd10")
+    assert typed.meta()["icd"] == meta["icd"]
+    made = untrained(df, hierarchy=rules)
+    made.save(tmp_path / "model.dps")
+    loaded = HighDimSynthesizer.load(tmp_path / "model.dps")
+    assert loaded.df_meta == meta
+    assert loaded.synthesize(300, seed=0).equals(made.synthesize(300, seed=0))
+    prefixes = MetaExtractor.extract(df, hierarchy={"icd": "isco08", "nace": "nuts"})
+    assert (prefixes["icd"].prefixes, prefixes["nace"].prefixes) == ((1, 2, 3), (2, 3, 4))
+    with pytest.raises(MetadataError, match="or a classification: 'icd10', 'nace2', 'isco08', 'nuts'"):
+        MetaExtractor.extract(df, hierarchy={"icd": "icd11"})
+    with pytest.raises(MetadataError, match="does not contain text"):
+        MetaExtractor.extract(df.assign(n=1), hierarchy={"n": "icd10"})

@@ -40,6 +40,7 @@ and declare what is public about the columns:
     decimals = {"income": 2}                 digits after the decimal point
     missing = {"height": [-9, 999]}          values that stand for a missing one
     hierarchy = {"icd": "prefix:1,3"}        groups of codes: rare codes come back as their group
+    hierarchy = {"icd": "icd10"}             the same of a classification: icd10, nace2, isco08, nuts
     hierarchy = {"nace": "tree.csv"}         the same by a file (or a dict) of codes and their groups
     at_least = {"discharged": "admitted"}    the first column is never below the second
     derived = {"total": "net + tax"}         a column that follows from others: computed, not learned

@@ -50,7 +50,7 @@ class ColumnDraft:
         value_type: Type of an object column's values, else ''.
         role: 'learn', 'identifier' or 'ignore'.
         domain: What is declared, as typed: lowest and highest value, or categories, of numbers in braces; or
-            groups of codes, 'prefix:1,3' or 'tree.csv'; or a formula, '= net + tax'; '' for nothing.
+            groups of codes, 'icd10', 'prefix:1,3' or 'tree.csv'; or a formula, '= net + tax'; '' for nothing.
         decimals: Declared digits after the point, as typed; '' for none.
         missing: Values that are declared to stand for a missing one, as typed; '' for none.
         texts: Whether its values are texts, which then need no quotes.
@@ -93,7 +93,7 @@ class ColumnDraft:
             return "False, True (from the type)"
         example = {"number": "low, high, or = a + b", "datetime": "first, last", "category": "A, B, C"}
         if self.texts:
-            return "measured, or A, B, C, or groups: prefix:1,3 or tree.csv"
+            return "measured, or A, B, C, or groups: icd10, prefix:1,3, tree.csv"
         return f"measured, or {example[self.kind]}" if self.kind else ""
 
 
