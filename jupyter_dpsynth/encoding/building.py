@@ -14,10 +14,12 @@ from jupyter_dpsynth.sources.missing import decoded_dtype
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from jupyter_dpsynth.metadata.columns import ColumnMeta
 
 
-__all__ = ["build_series", "to_decimals"]
+__all__ = ["build_series", "to_decimals", "with_cells"]
 
 LONG = decimal.Context(prec=400)  # digits: enough for any float
 
@@ -117,3 +119,15 @@ def _to_integers(series: pd.Series, dtype: Any) -> pd.Series:  # noqa: ANN401 - 
         known = clipped.fillna(0).astype(info.dtype)
         return known.astype(decoded_dtype(str(info.dtype))).mask(series.isna()).astype(dtype)
     return clipped.astype(info.dtype).astype(dtype)
+
+
+def with_cells(series: pd.Series, rows: NDArray[np.intp], values: pd.Series) -> pd.Series:
+    """A column with some cells replaced; its dtype stays."""
+    series = series.copy()
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        new = [value for value in values.dropna().unique() if value not in series.cat.categories]
+        series = series.cat.add_categories(new)
+        series.iloc[rows] = values.astype(object).to_numpy()
+    else:
+        series.iloc[rows] = values.array
+    return series

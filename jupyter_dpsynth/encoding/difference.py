@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.building import build_series
+from jupyter_dpsynth.encoding.building import build_series, with_cells
 from jupyter_dpsynth.encoding.numeric import NumericCodec, to_points
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import DatetimeMeta, column_meta_from_dict
@@ -21,6 +21,8 @@ from jupyter_dpsynth.sources.values import RESOLUTIONS, WALL_EPOCH, stored_times
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
+    from jupyter_dpsynth.metadata.columns import ColumnMeta
 
 __all__ = ["DifferenceCodec", "difference_meta", "differences", "follow"]
 
@@ -72,6 +74,29 @@ def follow(known: pd.Series, other: pd.Series, own: pd.Series, resolution: float
     return found
 
 
+def exchanged(
+    pair: tuple[pd.Series, pd.Series], metas: tuple[ColumnMeta, ColumnMeta], rows: NDArray[np.bool_]
+) -> tuple[pd.Series, pd.Series]:
+    """Two columns that can be compared, with the values of some rows in each other's place; dtypes stay.
+
+    Args:
+        pair: The columns `[n]`.
+        metas: Their metadata.
+        rows: In which rows both change places, `[n]`; there neither is missing.
+    """
+    first, second = pair
+    if first.dtype == second.dtype:
+        return first.where(~rows, second), first.where(rows, second)
+    found, places = [], np.flatnonzero(rows)
+    for own, other, meta in ((first, second, metas[0]), (second, first, metas[1])):
+        duration = isinstance(meta, DatetimeMeta) and meta.is_duration
+        times = np.clip(time_values(other.iloc[places], duration=duration)[0], *time_limits(str(own.dtype)))
+        values: NDArray[Any] = times.astype("timedelta64[us]")
+        made = build_series(values if duration else WALL_EPOCH + values, meta)
+        found.append(with_cells(own, places, made))
+    return found[0], found[1]
+
+
 @dataclass(frozen=True, eq=False)
 class DifferenceCodec:
     """The bins of the time between a column and its base.
@@ -82,6 +107,8 @@ class DifferenceCodec:
         later: Whether the column is the base plus the difference, or the base less it.
         resolution: The step in which the column's own values are recorded, microseconds.
         difference: The bins, of a column of durations with the same name.
+        reach: First and last value of the column on its own, microseconds: no value is made beyond them that
+            need not be. None in models of earlier versions.
 
     Privacy:
         Everything here is a function of noisy counts and public declarations: post-processing.
@@ -92,6 +119,7 @@ class DifferenceCodec:
     later: bool
     resolution: float
     difference: NumericCodec
+    reach: tuple[int, int] | None = None
 
     @property
     def kind(self) -> str:
@@ -156,6 +184,8 @@ class DifferenceCodec:
         """A column `[n]` of the original dtype, missing where the base is.
 
         A difference that is not negative is never made negative by the column's own, coarser resolution.
+        Cells of long differences are wide: where one leads beyond the column's own values, another one is
+        drawn that does not.
 
         Args:
             codes: Codes `int32 [n]`.
@@ -166,9 +196,49 @@ class DifferenceCodec:
         start, unknown = time_values(base, duration=False)
         times = _added(start, lengths if self.later else -lengths, int(self.resolution))
         first, last = self.meta.bounds or time_limits(self.meta.dtype)
+        if self.reach is not None:
+            beyond = (times < self.reach[0]) | (times > self.reach[1])
+            rows = np.flatnonzero(beyond & ~(absent | unknown))
+            times[rows] = self._within(codes[rows], start[rows], self.reach, generator)
         found: NDArray[Any] = WALL_EPOCH + np.clip(times, first, last).astype("timedelta64[us]")
         found = np.where(absent | unknown, np.datetime64("NaT", "us"), found)
         return build_series(found, self.meta, self.resolution)
+
+    def _within(
+        self,
+        codes: NDArray[np.int32],
+        start: NDArray[np.int64],
+        limits: tuple[int, int],
+        generator: np.random.Generator,
+    ) -> NDArray[np.int64]:
+        """Values that differences lead to, within limits if that is possible.
+
+        A difference is drawn by weight from the part of its cell that stays within, or if there is none, from
+        all those of its sign that do.
+
+        Args:
+            codes: The cells, none of them that of missing values, `[n]`.
+            start: The other column, microseconds `[n]`.
+            limits: First and last value, microseconds.
+            generator: Draws the differences.
+        """
+        found, step = self.difference, self.difference.resolution
+        edges = np.stack([found.starts, found.ends], axis=1).ravel() * step
+        mass = np.concatenate([[0.0], np.repeat(np.cumsum(found.weights), 2)[:-1]])
+        last_leaf = np.append(found.first_leaf[1:], len(found.starts)) - 1
+        shortest, longest = found.starts[found.first_leaf][codes] * step, found.ends[last_leaf][codes] * step
+        nearest, farthest = (limits[0] - start, limits[1] - start)
+        least, most = (nearest, farthest) if self.later else (-farthest, -nearest)
+        most = most + int(self.resolution)
+        inside = np.maximum(least, shortest) < np.minimum(most, longest)
+        first = np.where(inside, shortest, np.where(shortest >= 0, max(edges[0], 0.0), edges[0]))
+        last = np.where(inside, longest, np.where(longest <= 0, min(edges[-1], 0.0), edges[-1]))
+        low, high = (np.clip(each, first, last) for each in (least, most))
+        reached = [np.interp(each, edges, mass) for each in (low, high)]
+        drawn = np.interp(reached[0] + generator.random(len(codes)) * (reached[1] - reached[0]), mass, edges)
+        drawn = np.clip(drawn, low, np.maximum(np.nextafter(high, -np.inf), low))
+        lengths = (drawn // step * step).astype(np.int64)
+        return _added(start, lengths if self.later else -lengths, int(self.resolution))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models."""
@@ -179,6 +249,7 @@ class DifferenceCodec:
             "later": self.later,
             "unit": self.resolution,
             "difference": self.difference.to_dict(),
+            **({} if self.reach is None else {"reach": list(self.reach)}),
         }
 
     @classmethod
@@ -194,4 +265,9 @@ class DifferenceCodec:
         )
         if not fits:
             raise ArtifactError(f"the differences of column {shown(meta.name)} contradict each other.")
-        return cls(meta, values["base"], bool(values["later"]), float(values["unit"]), difference)
+        reach = None
+        if "reach" in values:
+            reach = int(values["reach"][0]), int(values["reach"][1])
+            if reach[0] > reach[1]:
+                raise ArtifactError(f"the range of column {shown(meta.name)} ends before it starts.")
+        return cls(meta, values["base"], bool(values["later"]), float(values["unit"]), difference, reach)

@@ -14,12 +14,13 @@ import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.derived import DerivedColumn, derived_columns
-from jupyter_dpsynth.encoding.difference import DifferenceCodec
+from jupyter_dpsynth.encoding.difference import DifferenceCodec, exchanged
 from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, MetadataError
 from jupyter_dpsynth.metadata.columns import DataFrameMeta, DatetimeMeta, IdMeta, column_meta_from_dict
 from jupyter_dpsynth.metadata.derived import check_derived
 from jupyter_dpsynth.metadata.identifiers import identifiers
+from jupyter_dpsynth.metadata.orders import comparable
 from jupyter_dpsynth.sources.codebook import Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_of
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
@@ -177,9 +178,9 @@ class TableCodec:
         for _ in self.orderings:
             for low, high in self.orderings:
                 wrong = is_above(learned[low], learned[high])
-                above = learned[low].where(wrong, learned[high])
-                learned[low] = learned[low].where(~wrong, learned[high])
-                learned[high] = above
+                learned[low], learned[high] = exchanged(
+                    (learned[low], learned[high]), (self.df_meta[low], self.df_meta[high]), wrong
+                )
         for each, child in zip(self.columns, children, strict=True):
             if isinstance(each, NumericCodec):
                 learned[each.meta.name] = each.with_codes(learned[each.meta.name], child)
@@ -270,7 +271,7 @@ def _check_pairs(columns: tuple[ColumnCodec, ...], orderings: tuple[tuple[str, s
     found = [codec for codec in columns if isinstance(codec, DifferenceCodec)]
     for one, other in (*orderings, *((codec.meta.name, codec.base) for codec in found)):
         pair = ordered[one], ordered[other]
-        if pair[0].kind != pair[1].kind or pair[0].dtype != pair[1].dtype:
+        if not comparable(*pair):
             raise ArtifactError("columns of different types cannot be compared.")
     bases = {codec.meta.name: codec.base for codec in found}
     while bases:

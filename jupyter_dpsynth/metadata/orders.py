@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown
@@ -12,14 +13,28 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.metadata.columns import ColumnMeta
 
-__all__ = ["check_orders", "comparable", "declared_orders"]
+__all__ = ["check_orders", "comparable", "declared_orders", "line_of"]
+
+UNIT = re.compile(r"(?<=\[)(?:ns|us|ms|s)(?=[],])")
 
 
 def comparable(first: ColumnMeta, second: ColumnMeta) -> bool:
-    """Whether the values of two columns can be compared: they have the same kind and dtype."""
+    """Whether the values of two columns can be compared: they have the same kind and dtype.
+
+    The unit in which times are stored (nanoseconds, microseconds) may differ.
+    """
     if not isinstance(first, ContinuousMeta | DatetimeMeta) or type(first) is not type(second):
         return False
-    return first.dtype == second.dtype != "object"
+    return line_of(first) == line_of(second) != "object"
+
+
+def line_of(meta: ColumnMeta) -> str:
+    """What columns have in common whose values lie on one line: the dtype, of times without its unit.
+
+    >>> line_of(DatetimeMeta("at", "datetime64[ns, UTC]"))
+    'datetime64[, UTC]'
+    """
+    return UNIT.sub("", meta.dtype) if isinstance(meta, DatetimeMeta) else meta.dtype
 
 
 def declared_orders(name: str, columns: object, kind: str) -> tuple[str, ...]:

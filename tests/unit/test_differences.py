@@ -105,6 +105,55 @@ def test_a_birth_is_learned_as_the_age_at_admission_and_nobody_is_born_later():
     )
 
 
+def contracts(seed=0):
+    """Contracts of which only those are in the table that have ended; their length is 0 to 15 years."""
+    random = np.random.default_rng(seed)
+    begun = pd.Timestamp("2008-01-01") + pd.to_timedelta(random.integers(0, 365 * 17, ROWS), unit="D")
+    ended = begun + pd.to_timedelta(random.exponential(900, ROWS).astype(int) + 30, unit="D")
+    closed = ended <= pd.Timestamp("2025-12-31")
+    return pd.DataFrame({"begun": begun[closed], "ended": ended[closed]}).reset_index(drop=True)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_difference_leads_beyond_what_its_column_has_on_its_own(seed):
+    df = contracts(seed)
+    found, made = measured(df, seed)
+    codec = codec_of(found, "ended")
+    assert isinstance(codec, DifferenceCodec)
+    assert made["ended"].between(df["ended"].min(), df["ended"].max() + pd.Timedelta(days=60)).all()
+    assert (made["begun"] <= made["ended"]).all()
+    without = replace(codec, reach=None)
+    cells = np.random.default_rng(0).integers(0, codec.ordered_cells, len(made)).astype(np.int32)
+    far, near = (each.decode(cells, made["begun"], np.random.default_rng(0)) for each in (without, codec))
+    inside = far <= made["ended"].max()
+    assert 0.05 < inside.mean() < 0.95
+    assert near[inside].equals(far[inside])  # what is within stays as it was drawn
+    assert (near >= made["begun"]).all()
+    assert TableCodec.from_dict(found.codec.to_dict()).to_dict() == found.codec.to_dict()
+
+
+@pytest.mark.parametrize("stored", ["ns", "s"])
+def test_dates_that_are_stored_in_other_units_are_compared_too(stored, tmp_path):
+    df = stays().drop(columns="person")
+    df["out"] = df["out"].dt.as_unit(stored)
+    found, made = measured(df)
+    assert codec_of(found, "out").base == "in"
+    assert (made["in"] <= made["out"].fillna(made["in"])).all()
+    assert made.dtypes.equals(df.dtypes)
+    random = np.random.default_rng(0)
+    df["other"] = (df["in"] + pd.to_timedelta(random.integers(0, 900, len(df)), unit="D")).dt.as_unit("ns")
+    declared = untrained(df, at_least={"other": "in", "out": "in"})
+    declared.save(tmp_path / "model.dps")
+    again = HighDimSynthesizer.load(tmp_path / "model.dps").synthesize(2_000, seed=0)
+    assert again.dtypes.equals(df.dtypes)
+    assert not (again["in"] > again["out"]).any()
+    assert not (again["in"] > again["other"]).any()
+    swapped = replace(declared.codec, orderings=(("other", "in"),))
+    changed = swapped.decode(np.zeros((50, 4), np.int32), np.random.default_rng(0))
+    assert not (changed["other"] > changed["in"]).any()
+    assert changed.dtypes.equals(df.dtypes)
+
+
 def test_a_difference_that_is_as_wide_as_the_column_and_of_both_signs_takes_no_place():
     random = np.random.default_rng(0)
     df = stays(unit="D").drop(columns="out")

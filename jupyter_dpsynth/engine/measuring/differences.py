@@ -210,8 +210,12 @@ def _difference(
         narrow = _width(made.codec) <= widest * _width(codec)
         if narrow and _may_rest_on(found, meta.name, base.meta.name, plan.rows):
             lengths = replace(made.codec, meta=difference_meta(meta.name))
+            reach = codec.starts[0] * codec.resolution, (codec.ends[-1] - 1) * codec.resolution
             return replace(
-                made, codec=DifferenceCodec(meta, base.meta.name, later, codec.resolution, lengths)
+                made,
+                codec=DifferenceCodec(
+                    meta, base.meta.name, later, codec.resolution, lengths, (int(reach[0]), int(reach[1]))
+                ),
             )
     return None
 

@@ -15,7 +15,7 @@ from jupyter_dpsynth.encoding.numeric import NumericCodec, points_of
 from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, certainty
 from jupyter_dpsynth.engine.model.plan import ORDERINGS
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
-from jupyter_dpsynth.metadata.orders import comparable
+from jupyter_dpsynth.metadata.orders import comparable, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,8 +97,8 @@ def planned_orderings(df_meta: DataFrameMeta) -> int:
 
 def planned_differences(df_meta: DataFrameMeta) -> int:
     """How many columns of points in time may be learned as the time between them and another one."""
-    dtypes = Counter(meta.dtype for meta in df_meta.learned if is_moment(meta) and comparable(meta, meta))
-    return min(sum(count - 1 for count in dtypes.values()), MAX_DIFFERENCES)
+    lines = Counter(line_of(meta) for meta in df_meta.learned if is_moment(meta) and comparable(meta, meta))
+    return min(sum(count - 1 for count in lines.values()), MAX_DIFFERENCES)
 
 
 def measure_orderings(

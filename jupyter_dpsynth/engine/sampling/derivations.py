@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.constraints import Derivation
-from jupyter_dpsynth.encoding.building import build_series
+from jupyter_dpsynth.encoding.building import build_series, with_cells
 from jupyter_dpsynth.encoding.numeric import NumericCodec, from_steps, in_steps
 from jupyter_dpsynth.sources.values import missing_values, number_values
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 
-__all__ = ["complete", "compute", "derivations_of", "with_cells"]
+__all__ = ["complete", "compute", "derivations_of"]
 
 
 def derivations_of(constraints: Iterable[Constraint]) -> tuple[Derivation, ...]:
@@ -104,15 +104,3 @@ def _filled(
         known = from_steps(np.rint(in_steps(known, step)), step)
     made = build_series(known, meta, step)
     return df.assign(**{meta.name: with_cells(df[meta.name], rows, made)})
-
-
-def with_cells(series: pd.Series, rows: NDArray[np.intp], values: pd.Series) -> pd.Series:
-    """A column with some cells replaced; its dtype stays."""
-    series = series.copy()
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        new = [value for value in values.dropna().unique() if value not in series.cat.categories]
-        series = series.cat.add_categories(new)
-        series.iloc[rows] = values.astype(object).to_numpy()
-    else:
-        series.iloc[rows] = values.array
-    return series

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.constraints import Derivation, Ordering
-from jupyter_dpsynth.encoding.building import build_series
+from jupyter_dpsynth.encoding.building import build_series, with_cells
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.difference import DifferenceCodec, follow
-from jupyter_dpsynth.engine.sampling.derivations import complete, compute, derivations_of, with_cells
+from jupyter_dpsynth.engine.sampling.derivations import complete, compute, derivations_of
 from jupyter_dpsynth.engine.sampling.generation import calibrated_bias
 from jupyter_dpsynth.sources.values import missing_values
 
