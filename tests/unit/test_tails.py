@@ -30,8 +30,8 @@ def thin_ends(seed):
     return df
 
 
-def discovered(df, seed=0, epsilon=1.0):
-    meta = MetaExtractor.extract(df)
+def discovered(df, seed=0, epsilon=1.0, **declared):
+    meta = MetaExtractor.extract(df, **declared)
     config = HighDimConfig(epsilon=epsilon).resolve()
     plan = plan_run(config, meta, float(len(df)), "quick")
     releases = releases_of(plan, NoiseSource(test_only_seed=seed))
@@ -71,6 +71,41 @@ def test_next_to_nothing_is_put_beyond_the_ends_where_no_row_is():
             beyond.append(((made < whole[name].min()) | (made > whole[name].max())).mean())
             assert name == "day" or made.min() >= 0  # what is never negative stays so
     assert np.mean(beyond) < 0.005
+
+
+def decoded(df, seed, **declared):
+    """Every column that is measured by itself, as its cells give it back."""
+    random = np.random.default_rng(100 + seed)
+    found = discovered(df, seed, **declared)
+    return pd.DataFrame({name: codec.decode(codec.encode(df[name]), random) for name, codec in found.items()})
+
+
+@pytest.mark.parametrize("declared", [{}, {"bounds": {"spent": (0.0, 1e6), "balance": (-1e7, 1e7)}}])
+def test_what_is_far_from_the_values_that_stand_out_is_found_where_rows_are_certainly_missing(declared):
+    """Few rows: no cell of the amounts stands out from the noise, and the zeros do."""
+    lost = []
+    for seed in range(4):
+        random = np.random.default_rng(seed)
+        amounts = np.exp(random.normal(4, 1.5, 1000)).round(2)
+        df = pd.DataFrame({"spent": np.where(random.random(1000) < 0.6, 0, amounts)})
+        df["balance"] = random.laplace(0, 1e4, 1000).round(2)
+        for name in "abcde":
+            df[name] = random.choice(list("wxyz"), 1000)
+        made = decoded(df, seed, **declared)
+        lost += [(made["spent"] == 0).mean() - 0.6, (made["balance"] > 0).mean() - 0.5]
+    assert np.abs(lost).mean() < 0.1
+
+
+def test_small_values_between_bounds_that_are_far_apart_stay_small():
+    random = np.random.default_rng(0)
+    df = pd.DataFrame({"income": np.exp(random.normal(8, 2, ROWS)).round(2)})
+    df["wealth"] = np.exp(random.normal(0, 4, ROWS))
+    df["even"] = random.uniform(0, 1e9, ROWS).round(2)
+    made = decoded(df, 0, bounds={"income": (0.0, 1e9), "wealth": (0.0, 1e9), "even": (0.0, 1e9)})
+    for name, column in df.items():
+        assert made[name].quantile([0.1, 0.5, 0.9]).to_numpy() == pytest.approx(
+            column.quantile([0.1, 0.5, 0.9]).to_numpy(), rel=0.15
+        )
 
 
 def test_without_noise_every_value_keeps_its_place():

@@ -14,7 +14,14 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, NumericCodec, to_points
 from jupyter_dpsynth.engine.measuring.discovered import Discovered, count_in
-from jupyter_dpsynth.engine.measuring.grids import BRANCHES, LEVELS, branches, coarsest_cells, is_flat
+from jupyter_dpsynth.engine.measuring.grids import (
+    BRANCHES,
+    LEVELS,
+    branches,
+    coarsest_cells,
+    is_flat,
+    is_found,
+)
 from jupyter_dpsynth.engine.measuring.leaves import cut, held_leaves, merge
 from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells, sides_of
 from jupyter_dpsynth.engine.measuring.repeated import Repeated, Selection, find_repeated, point_after
@@ -108,8 +115,8 @@ class _Tree:
     Level 0 is a public grid; a cell whose noisy count stands out is split into children, which the next level
     measures, beside the cells that are not split. Where cells are too long for the tree to tell single values
     apart, those that come again and again are looked for first; the tree then counts the other rows.
-    Where the range is not declared, the further levels also measure what lies beside the cells that stood
-    out. Splitting is post-processing.
+    Where the cells that hold values are found among many, because no range or a very wide one is declared,
+    the further levels also measure what lies beside the cells that stood out. Splitting is post-processing.
     """
 
     def __init__(
@@ -126,7 +133,8 @@ class _Tree:
         self.rows, self.selection, self.allowance = selection.rows, selection, allowance
         self.missing = values.missing * meta.nullable
         self.discrete = resolution > 0
-        edges, self.declared = coarsest_cells(meta, resolution)
+        edges = coarsest_cells(meta, resolution)
+        self.declared, self.found = meta.bounds is not None, is_found(meta, resolution)
         self.low, self.high = edges[0], edges[-1]
         self.outside = np.zeros(2 if self.declared else 0, dtype=np.int64)  # rows below and above the bounds
         self.moved = np.zeros(0)  # the same with noise, once it is known
@@ -141,7 +149,7 @@ class _Tree:
         self.tails = Tails.none()
         self.ends: list[tuple[float, float]] = []  # the first and the last cell that stand out
         span = self.high - self.low
-        self.branches = branches(span) if self.declared and self.discrete else BRANCHES
+        self.branches = BRANCHES if self.found or not self.discrete else branches(span)
 
     def _on_the_grid(self, part: NDArray[Any]) -> NDArray[np.float64]:
         """Sorted values of a part in steps of the resolution.
@@ -222,23 +230,22 @@ class _Tree:
         moved = np.where(self.moved > SURE * self.noise, self.moved, 0.0)
         np.add.at(raw, BOTH_ENDS[: len(moved)], moved)
         self.present = max(self.rows - max(float(missing.sum()), 0.0), 1.0)
-        joined = 1
-        if self.declared:
+        variances = np.full(len(raw), self.noise**2)
+        np.add.at(variances, BOTH_ENDS[: len(moved)], (moved > 0) * self.noise**2)
+        if self.found:
+            starts, ends, raw, variances = self._standing_out(starts, ends, raw, variances)
+            shrunk = raw
+        else:
             whole = np.zeros(len(raw), dtype=np.int64), np.array([self.present])
             flat = self.first == 1
             shrunk = raw if flat else shrink_siblings(raw, *whole, self.noise, ends - starts)
-        else:
-            starts, ends, raw, joined = self._found(starts, ends, raw)
-            shrunk = raw
-        variances = np.full(len(raw), joined * self.noise**2)
-        np.add.at(variances, BOTH_ENDS[: len(moved)], (moved > 0) * self.noise**2)
         return _Cells(starts, ends, shrunk, raw, variances), missing, self.noise**2
 
     def _resolved(self) -> float:
         """How long a cell may be for single values to be told apart without looking for them."""
         if not self.discrete:
             return 0.0
-        all_told = self.declared and self.branches**LEVELS >= self.high - self.low
+        all_told = not self.found and self.branches**LEVELS >= self.high - self.low
         return np.inf if all_told else RESOLVED
 
     def _search(self, cells: _Cells) -> _Cells:
@@ -286,10 +293,14 @@ class _Tree:
         variances = np.full(len(after), found.variance)
         return rest.joined(_Cells(found.points, after, found.counts, found.counts, variances))
 
-    def _found(
-        self, starts: NDArray[np.float64], ends: NDArray[np.float64], raw: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]:
-        """The coarsest cells that contain the values, and how many cells of the grid each of them joins.
+    def _standing_out(
+        self,
+        starts: NDArray[np.float64],
+        ends: NDArray[np.float64],
+        raw: NDArray[np.float64],
+        variances: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The coarsest cells that contain the values: start, end, noisy count and variance of each.
 
         Years of which each holds few rows (dates of birth) are joined, two by two, until those that stand
         out hold nearly all rows: a sum of k cells has sqrt(k) times the noise of one, and k times its rows.
@@ -297,7 +308,7 @@ class _Tree:
         joined, noise = 1, self.noise
         dates = self._is_even
         while True:
-            chosen = present_cells(raw, noise, starts, self.meta, self.resolution)
+            chosen = present_cells(raw, noise, starts, self.meta, self.resolution, self.present)
             held = raw[chosen].sum() - CLEAR * noise * np.sqrt(chosen.sum())  # what stands out is also noise
             if held > NEARLY_ALL * self.present or not dates or joined >= MOST_JOINED:
                 if held > CLEAR_RANGE * self.present and self.noise < LITTLE_NOISE * self.present:
@@ -305,10 +316,10 @@ class _Tree:
                     self.tails = tails_of(edges, chosen, sides, doubling=not dates)
                     places = np.flatnonzero(chosen)[[0, -1]]
                     self.ends = [(edges[place], edges[place + 1]) for place in places]
-                return starts[chosen], ends[chosen], raw[chosen], joined
+                return starts[chosen], ends[chosen], raw[chosen], variances[chosen]
             joined, noise = 2 * joined, noise * np.sqrt(2)
             starts, ends = starts[::2], np.append(starts[2::2], self.high)
-            raw = np.add.reduceat(raw, np.arange(0, len(raw), 2))
+            raw, variances = (np.add.reduceat(each, np.arange(0, len(raw), 2)) for each in (raw, variances))
 
     def _measure(
         self,
@@ -362,7 +373,7 @@ class _Tree:
         coarse, and all values may lie in a corner of it (latitudes of one city between 48 and 49).
         """
         fine = np.full(len(cells.raw), self.branches)
-        if not self.declared and level < LEVELS:
+        if self.found and level < LEVELS:
             nearly_all = cells.shrunk > NEARLY_ALL * self.present
             parts = np.clip(cells.shrunk / max(CLEAR * self.noise, 1e-9), self.branches, MOST_BRANCHES)
             fine = np.where(nearly_all, parts, fine).astype(np.int64)
@@ -423,7 +434,7 @@ class _Tree:
 
     def _with_slopes(self, leaves: _Cells) -> _Cells:
         """Leaves of a column whose range was found, the long ones in pieces."""
-        if self.declared:
+        if not self.found:
             return leaves
         mass, even = np.maximum(leaves.shrunk, 0), self._is_even
         pieces, whole, share = with_slopes(

@@ -20,6 +20,9 @@ SURE_ALONE = 6.0  # of one of thousands of cells that reach from 1e-301 to 1e301
 REACH = ((2, 2.0), (8, SURE))  # up to so many cells from others it takes so many standard deviations
 SURE_TOGETHER = 3.5  # of the noise of a run of cells beside others
 LONGEST_RUN = 8  # cells
+# standard deviations of a run's noise, where it is certain that rows are elsewhere: among the cells in which
+# values usually are, and among all
+SURE_ELSEWHERE = 3.5, 5.0
 USUAL_NUMBERS = 0.0, 1e6
 USUAL_YEARS = "1950", "2050"
 USUAL_DURATIONS = 0.0, 3.2e13  # microseconds, up to a year
@@ -31,13 +34,16 @@ def present_cells(
     starts: NDArray[np.float64],
     meta: ContinuousMeta | DatetimeMeta,
     resolution: float,
+    rows: float,
 ) -> NDArray[np.bool_]:
     """Cells of an open-ended grid that contain more than noise.
 
     How far a cell must stand out depends on how far it is from those that do: `REACH`, `SURE_ALONE` beyond.
     Cells of which none stands out may do so together: a run of them beside those that do is taken as a
     whole. The other side of zero is far: what is never negative stays so. If nothing stands out at all, it
-    is the clearest of the cells where values most often are.
+    is the clearest of the cells where values most often are. If those that do hold certainly less than all
+    rows (a third of customers spend nothing, the others amounts of any size), a run of cells anywhere that
+    is clear enough is taken, too.
 
     Args:
         counts: Noisy counts `[cells]`.
@@ -45,16 +51,17 @@ def present_cells(
         starts: First point of each cell, in steps of the resolution.
         meta: The column's metadata.
         resolution: Size of one step.
+        rows: Noisy number of rows that are somewhere on the grid.
 
     Privacy:
         Post-processing.
     """
-    sides = sides_of(starts, meta)
+    sides, usual = sides_of(starts, meta), _usual(starts, meta, resolution)
     sure = counts > SURE_ALONE * sigma
     if not sure.any():
         sure = _clearest_run(counts, sides)
         if counts[sure].sum() <= SURE_ALONE * sigma * np.sqrt(sure.sum()):
-            sure = _clearest_run(np.where(_usual(starts, meta, resolution), counts, -np.inf), sides)
+            sure = _clearest_run(np.where(usual, counts, -np.inf), sides)
     while True:
         grown = sure.copy()
         for distance, least in REACH:
@@ -66,6 +73,8 @@ def present_cells(
             grown |= near & (counts > least * sigma)
         if (grown == sure).all():
             grown |= _runs_beside(sure, counts, sides, sigma)
+        if (grown == sure).all() and rows - counts[sure].sum() > SURE * sigma * np.sqrt(1 + sure.sum()):
+            grown |= _elsewhere(sure, counts, sides, usual, sigma)
         if (grown == sure).all():
             return grown
         sure = grown
@@ -101,6 +110,21 @@ def _runs_beside(
     return out
 
 
+def _elsewhere(
+    sure: NDArray[np.bool_],
+    counts: NDArray[np.float64],
+    sides: NDArray[np.bool_],
+    usual: NDArray[np.bool_],
+    sigma: float,
+) -> NDArray[np.bool_]:
+    """The clearest sequence of cells that are not among the certain ones; none if it may be noise."""
+    for among, least in zip((usual, np.ones_like(usual)), SURE_ELSEWHERE, strict=True):
+        run = _clearest_run(np.where(among & ~sure, counts, -np.inf), sides)
+        if counts[run].sum() > least * sigma * np.sqrt(run.sum()) and not (run & sure).any():
+            return run
+    return np.zeros_like(sure)
+
+
 def sides_of(starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.bool_]:
     """On which side of zero each cell is; for points in time, zero has no special meaning."""
     if isinstance(meta, DatetimeMeta) and not meta.is_duration:
@@ -112,6 +136,8 @@ def _usual(
     starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta, resolution: float
 ) -> NDArray[np.bool_]:
     """Cells in which values usually are; in the whole grid, the largest count would often be noise."""
+    if meta.bounds is not None:
+        return np.ones(len(starts), dtype=bool)
     if not isinstance(meta, DatetimeMeta):
         first, end = USUAL_NUMBERS
     elif meta.is_duration:
