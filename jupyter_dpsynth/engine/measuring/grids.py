@@ -94,7 +94,7 @@ def _declared_grid(meta: ContinuousMeta | DatetimeMeta, resolution: float) -> ND
         if is_found(meta, resolution):
             cells = _between(_powers(meta, resolution), low, high)
         after_high = np.nextafter(high, np.inf)
-        extra = [np.nextafter(low, np.inf), high, after_high]
+        extra = [low, np.nextafter(low, np.inf), high, after_high]
         if low <= 0 <= high:
             extra += [0.0, np.nextafter(0.0, 1.0)]
         return np.unique(np.append(cells, extra))

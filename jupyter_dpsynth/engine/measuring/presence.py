@@ -20,8 +20,9 @@ SURE_ALONE = 6.0  # of one of thousands of cells that reach from 1e-301 to 1e301
 REACH = ((2, 2.0), (8, SURE))  # up to so many cells from others it takes so many standard deviations
 SURE_TOGETHER = 3.5  # of the noise of a run of cells beside others
 LONGEST_RUN = 8  # cells
-# standard deviations of a run's noise, where it is certain that rows are elsewhere: among the cells in which
-# values usually are, and among all
+# Standard deviations of noise by which cells that stand out must hold fewer than all rows, for a run of cells
+# elsewhere to be looked for; and by which that run must stand out among the usual cells, and among all.
+FEWER = 3.5
 SURE_ELSEWHERE = 3.5, 5.0
 USUAL_NUMBERS = 0.0, 1e6
 USUAL_YEARS = "1950", "2050"
@@ -73,7 +74,7 @@ def present_cells(
             grown |= near & (counts > least * sigma)
         if (grown == sure).all():
             grown |= _runs_beside(sure, counts, sides, sigma)
-        if (grown == sure).all() and rows - counts[sure].sum() > SURE * sigma * np.sqrt(1 + sure.sum()):
+        if (grown == sure).all() and rows - counts[sure].sum() > FEWER * sigma * np.sqrt(1 + sure.sum()):
             grown |= _elsewhere(sure, counts, sides, usual, sigma)
         if (grown == sure).all():
             return grown

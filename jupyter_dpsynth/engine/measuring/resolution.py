@@ -92,7 +92,8 @@ def measure_resolution(
         exact += np.bincount(level(part), minlength=len(candidates))
     noisy, noise = allowance.counts(exact), allowance.noise
     counts = np.where(noisy < SEEN * noise, 0.0, noisy)
-    # what most rows need is followed however large the noise is
+    if SURE * noise > rows / 2:  # nothing stands out, and the likeliest is what most rows seem to need
+        counts = np.where(noisy == noisy.max(), noisy, 0.0)
     slack = max(min(SURE * noise, rows / 2), 0.01 * rows)
     for resolution in candidates:
         fits = np.array([_divides(resolution, other) for other in candidates])
