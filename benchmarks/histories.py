@@ -278,9 +278,15 @@ def main(options: argparse.Namespace) -> None:
         outcome = history_peers.run(name, python, tables, options.peer_minutes)
         if isinstance(outcome, str):
             print(f"{name}: {outcome}", flush=True)
-            keep({"system": name, "seed": 0, "why not": outcome})
+            limits = history_peers.LIMITS.get(name, "")
+            keep({"system": name, "seed": 0, "limits": limits, "why not": outcome})
         else:
-            facts = {"epsilon": None, "seconds": outcome.seconds, "version": outcome.version}
+            facts = {
+                "epsilon": None,
+                "seconds": outcome.seconds,
+                "version": outcome.version,
+                "limits": history_peers.LIMITS[name],
+            }
             judge(name, 0, outcome.tables, facts)
     print(pd.concat(columns, axis=1).round(4).to_string())
     if np.isfinite(options.epsilon) and learned is not None and options.time:

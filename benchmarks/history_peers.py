@@ -2,7 +2,7 @@
 
 As a script (`PYTHON history_peers.py NAME FOLDER`) it needs only pandas and the system itself. None of them
 is private here: they have no promise to a person with all its rows in several tables. Each has its own
-defaults but for what is named in its function, to let it end.
+defaults but for how long it trains (`LIMITS`), which is kept beside what was measured.
 """
 
 from __future__ import annotations
@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 
     Tables = dict[str, pd.DataFrame]
 
-__all__ = ["PEERS", "Outcome", "run"]
+__all__ = ["LIMITS", "PEERS", "Outcome", "run"]
 
 KEY, PARENT, CHILD, ORDER = "patient_id", "patients", "visits", "admitted"
-MINUTES = 5.0  # of MOSTLY AI's training of each table
-EPOCHS = 30  # of SDV's PAR; its default of 128 takes over half an hour
+MINUTES = 1.5  # of MOSTLY AI's training of each table
+EPOCHS = 5  # of SDV's PAR, whose default is 128
+LIMITS = {
+    "mostlyai": f"{MINUTES:g} minutes of training a table",
+    "sdv-par": f"{EPOCHS} epochs",
+    "sdv-hma": "",
+}
 
 
 @dataclass(frozen=True)
