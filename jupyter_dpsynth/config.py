@@ -150,7 +150,8 @@ class HighDimConfig(HasTraits):
         high=1e6,
         integer=True,
         unset=(AUTO,),
-        help="Number of training steps; more steps mean more noise in each. 'auto' is 400.",
+        help="Number of training steps; more steps mean more noise in each. 'auto' is 400. "
+        "In tables of more than 100 columns it is 200.",
     ).tag(
         label="Steps",
         unit="steps",

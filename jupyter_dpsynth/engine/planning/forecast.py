@@ -21,7 +21,7 @@ import numpy as np
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.model.plan import MARGINALS, RARE_CATEGORIES, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.model.reference import COMBINATIONS, PAIR_ROWS
-from jupyter_dpsynth.engine.planning.plan import DEFAULT_STEPS, least_rows, plan_run
+from jupyter_dpsynth.engine.planning.plan import least_rows, plan_run, usual_steps
 from jupyter_dpsynth.engine.training.arrangement import blocks_pay
 from jupyter_dpsynth.engine.training.timing import measured_step_seconds
 from jupyter_dpsynth.errors import ConfigError, MetadataError
@@ -252,7 +252,7 @@ def _budget(
         return plan.steps, FAR * plan.steps, None
     wanted = lasts = plan.steps
     if plan.ends_by is StopReason.BUDGET:
-        wanted = config.steps or DEFAULT_STEPS
+        wanted = config.steps or usual_steps(plan.columns)
         if config.epochs is not None:
             wanted = max(1, round(config.epochs / plan.sampling_probability))
     elif config.noise_multiplier is not None:

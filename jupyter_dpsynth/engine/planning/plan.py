@@ -71,6 +71,7 @@ __all__ = [
     "planned_count",
     "share_sigma",
     "training_length",
+    "usual_steps",
 ]
 
 # Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
@@ -98,7 +99,7 @@ LARGE_DELTA = (  # with delta, the noisy row count, and what to do
 )
 NOMINAL_DELTA = 1e-6  # where delta depends on a row count that is not known yet
 MANY_ROWS = 1e9  # the most favourable table: what is infeasible there is infeasible everywhere
-DEFAULT_STEPS = 400
+DEFAULT_STEPS, WIDE_STEPS = 400, 200  # the latter of more than `WIDE_COLUMNS` columns
 MIN_BATCH = 256
 MAX_BATCH = 32_768  # a larger one tells no more of a table that is large enough for it
 MAX_WIDTH = 4_096  # about the most cells of all columns: a model is kept as a matrix of the square of it
@@ -240,6 +241,19 @@ def plan_run(
     )
 
 
+def usual_steps(columns: int) -> int:
+    """Steps of a training where the user asks for no number.
+
+    In wide tables every weight has so much noise that it is learned within few steps: half as many left no
+    more error in tables of 100 and 300 columns of four categories, and of 100 columns with numbers and dates.
+    In 92 columns of up to 20 cells it rose by .8 %.
+
+    Args:
+        columns: Columns that are learned.
+    """
+    return DEFAULT_STEPS if columns <= WIDE_COLUMNS else WIDE_STEPS
+
+
 def _picks(config: ResolvedConfig, columns: int) -> int:
     """How many interactions of three and four columns are chosen at most; 0 if none are looked for."""
     steps = config.steps or DEFAULT_STEPS
@@ -324,7 +338,7 @@ def training_length(config: ResolvedConfig, rows: float, columns: int, mu: float
         columns: Number of columns.
         mu: Gaussian-DP parameter that is left for training.
     """
-    steps = config.steps or DEFAULT_STEPS
+    steps = config.steps or usual_steps(columns)
     if config.batch_size is not None:
         probability = min(1.0, config.batch_size / rows)
     else:
