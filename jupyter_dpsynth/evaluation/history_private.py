@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.display.console import ConsoleProgress
-from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA
+from jupyter_dpsynth.engine.planning.counting import NOMINAL_DELTA
 from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
 from jupyter_dpsynth.errors import ConfigError, DataError, shielded
 from jupyter_dpsynth.evaluation.figures import Measured

@@ -19,7 +19,8 @@ import numpy as np
 
 from jupyter_dpsynth.display.console import ConsoleProgress
 from jupyter_dpsynth.engine.measuring.codes import encode_apart
-from jupyter_dpsynth.engine.planning.plan import LARGE_DELTA, NOMINAL_DELTA
+from jupyter_dpsynth.engine.planning.counting import NOMINAL_DELTA
+from jupyter_dpsynth.engine.planning.plan import LARGE_DELTA
 from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
 from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.cells import cells_of

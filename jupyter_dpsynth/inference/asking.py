@@ -17,7 +17,7 @@ from scipy.stats import norm
 
 from jupyter_dpsynth.display.console import ConsoleProgress
 from jupyter_dpsynth.engine.measuring.codes import encode_table
-from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA
+from jupyter_dpsynth.engine.planning.counting import NOMINAL_DELTA
 from jupyter_dpsynth.errors import ConfigError, DataError, shielded, shown
 from jupyter_dpsynth.inference.inferring import ALIKE, check_level, question_of
 from jupyter_dpsynth.inference.results import Estimates

@@ -21,16 +21,14 @@ from jupyter_dpsynth.engine.model.plan import (
     VALUE_HISTOGRAMS,
     RunPlan,
 )
+from jupyter_dpsynth.engine.planning.counting import COUNT_SHARE, planned_count, share_sigma
 from jupyter_dpsynth.engine.planning.plan import (
-    COUNT_SHARE,
     PAIR_SHARE,
     REFERENCE_ROWS,
     SELECTION_SHARE,
     count_delta,
     measurement_shares,
     model_rules,
-    planned_count,
-    share_sigma,
     training_length,
 )
 from jupyter_dpsynth.errors import ConfigError

@@ -15,7 +15,7 @@ from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.model.evidence import ordering_text
 from jupyter_dpsynth.engine.model.learned import Learned
 from jupyter_dpsynth.engine.model.plan import ROW_COUNT
-from jupyter_dpsynth.engine.planning.plan import least_rows, planned_count
+from jupyter_dpsynth.engine.planning.counting import least_rows, planned_count
 from jupyter_dpsynth.engine.training.loading import BackgroundImport
 from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.persons.blocks import network_rows

@@ -52,16 +52,17 @@ GRADIENT_NOISE = math.sqrt(1 + LOSS_COST)  # noise over sensitivity of the gradi
 LOSS_NOISE = math.sqrt((1 + LOSS_COST) / LOSS_COST)
 
 
-def partition_threshold(sigma: float, delta: float, rows: int = 1) -> float:
+def partition_threshold(sigma: float, delta: float, most: float = 1.0, rows: int = 1) -> float:
     """Noisy count above which an undeclared category may be published.
 
-    A single privacy unit of so many rows may bring in so many categories, of exact counts up to `rows` each;
+    A single privacy unit of so many rows may bring in so many categories, of exact counts up to `most` each;
     the chance that any of them is published is at most delta.
 
     Args:
         sigma: Noise of the count, which may be a weighted mean of several noisy counts.
         delta: Chance that is allowed.
-        rows: Most rows of a privacy unit; 1 if the unit is a row.
+        most: By how much a privacy unit changes a count at most; 1 if the unit is a row.
+        rows: Most rows of a privacy unit.
 
     Source:
         Desfontaines, Voss, Gipson and Mandayam 2022, 'Differentially private partition selection'.
@@ -72,7 +73,7 @@ def partition_threshold(sigma: float, delta: float, rows: int = 1) -> float:
     from scipy.stats import norm
 
     # a rounded normal is at most half a step above the normal, and so is a mean of several
-    return rows + 0.5 + sigma * float(norm.isf(delta / rows))
+    return most + 0.5 + sigma * float(norm.isf(delta / rows))
 
 
 def choice_noise(mu: float) -> float:
@@ -107,12 +108,12 @@ class PlannedRelease:
     Attributes:
         measurement: Its name, and its noise over the L2 sensitivity of the whole.
         sensitivity: Largest L2 change by one row, of all figures that are released together.
-        unit_rows: Most rows of one privacy unit.
+        unit_rows: As how many rows all rows of one privacy unit count at most.
     """
 
     measurement: GaussianMeasurement
     sensitivity: float = 1.0
-    unit_rows: int = 1
+    unit_rows: float = 1
 
     def noise(self, share: Fraction = WHOLE) -> float:
         """Standard deviation of the noise of every figure that is released on a share of the measurement."""
@@ -197,7 +198,7 @@ class Releases:
             )
 
     def release_counts(
-        self, allowance: Allowance, exact: NDArray[np.int64], parts: int
+        self, allowance: Allowance, exact: NDArray[np.int64], parts: float
     ) -> NDArray[np.float64]:
         """What `Allowance.counts` gives."""
         if self.exact:
@@ -206,7 +207,7 @@ class Releases:
         noise = self._noise.whole(np.full(len(exact), parts * allowance.noise))
         return (np.asarray(exact) + noise) / parts
 
-    def release_choice(self, allowance: Allowance, exact: NDArray[np.int64], parts: int) -> int:
+    def release_choice(self, allowance: Allowance, exact: NDArray[np.int64], parts: float) -> int:
         """What `Allowance.choose` gives."""
         if self.exact:
             return int(np.argmax(exact))
@@ -269,7 +270,7 @@ class Allowance:
         self.releases.require_one_sensitivity(shares)
         return Allowance(self.releases, shares)
 
-    def counts(self, exact: NDArray[np.int64], parts: int = 1) -> NDArray[np.float64]:
+    def counts(self, exact: NDArray[np.int64], parts: float = 1) -> NDArray[np.float64]:
         """Release counts with rounded Gaussian noise, float64 `[counts]`.
 
         Args:
@@ -284,7 +285,7 @@ class Allowance:
         """
         return self.releases.release_counts(self, exact, parts)
 
-    def choose(self, exact: NDArray[np.int64], parts: int = 1) -> int:
+    def choose(self, exact: NDArray[np.int64], parts: float = 1) -> int:
         """Release the place of about the highest of some scores: the highest with Gumbel noise.
 
         Args:

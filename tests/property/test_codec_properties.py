@@ -16,6 +16,7 @@ from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.grids import LEVELS, coarsest_cells
 from jupyter_dpsynth.engine.measuring.reading import read_values
 from jupyter_dpsynth.engine.measuring.resolution import measure_resolution
+from jupyter_dpsynth.engine.measuring.weighing import EVERY_ROW
 from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, RESOLUTION_HISTOGRAMS, VALUE_HISTOGRAMS
 from jupyter_dpsynth.errors import MetadataError
 from jupyter_dpsynth.metadata import MetaExtractor
@@ -346,7 +347,7 @@ def test_digits_that_most_rows_have_are_learned_under_large_noise(places):
     right = 0
     for seed in range(20):
         df_meta = MetaExtractor.extract(pd.DataFrame({"x": numbers}))
-        values = read_values(FrameSource(pd.DataFrame({"x": numbers})), df_meta["x"])
+        values = read_values(FrameSource(pd.DataFrame({"x": numbers})), df_meta["x"], EVERY_ROW)
         plan = plan_of_noise(df_meta, 1000, resolutions=200.0)
         allowance = releases_of(plan, NoiseSource(test_only_seed=seed)).allowance(RESOLUTION_HISTOGRAMS)
         right += measure_resolution(values, df_meta["x"], allowance, 1000).step == 10.0**-places

@@ -27,11 +27,12 @@ from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.measuring.numbers import _Tree
 from jupyter_dpsynth.engine.measuring.orderings import MAX_ORDERINGS, measure_orderings
 from jupyter_dpsynth.engine.measuring.repeated import distinct_values
-from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
+from jupyter_dpsynth.engine.measuring.weighing import EVERY_ROW
 from jupyter_dpsynth.engine.model.cells import TrainedCells
-from jupyter_dpsynth.engine.model.plan import OF_UNITS, ORDERINGS, PAIRS
+from jupyter_dpsynth.engine.model.plan import ORDERINGS, PAIRS, SPANS
 from jupyter_dpsynth.engine.model.reference import pair_distances, reference_from
-from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
+from jupyter_dpsynth.engine.planning.counting import planned_count
+from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
@@ -96,20 +97,24 @@ def searches_tell_their_values():
         yield
 
 
-def of_points(parts):
-    points, counts = distinct_values(parts)
+def of_points(values):
+    points, counts = distinct_values(values)
     counts = counts.view(OfPoints)
     counts.points = points
     return points, counts
 
 
-def aligned(without, with_row):
-    """The exact counts of every histogram in both tables, each of the same cells."""
+def aligned(without, with_row, single=repeated.SINGLE):
+    """The exact counts of every histogram in both tables, each of the same cells.
+
+    A single value that is new, which delta pays for, had so many rows before, or as many if this is None.
+    """
     told = zip(without.told, with_row.told, without.points, with_row.points, strict=True)
     for (before, _), (after, _), points, new_points in told:
         if points is not None:  # a value that is new had as many rows as are not looked at
             assert set(points) <= set(new_points)
-            known = pd.Series(before, points).reindex(new_points, fill_value=repeated.SINGLE).to_numpy()
+            known = pd.Series(before, points).reindex(new_points, fill_value=single).to_numpy(np.float64)
+            known = np.where(np.isnan(known), after, known)
         else:
             known = np.insert(before, -1, 0) if len(after) > len(before) else before
         yield known, after
@@ -156,7 +161,7 @@ def assert_one_cell_is_changed(base, row, meta, plan, seed, tables=()):
     assert sum(changed for _, changed in found) > len(base.columns)  # the row is seen at all
     # what all histograms together cost is what the accountant was told of them, and no more
     told = {m.name: m.sigma for m in plan.privacy.measurements}
-    spent = sum(1 / noise**2 for noise in without.noises(lambda name: name not in OF_UNITS))
+    spent = sum(1 / noise**2 for noise in without.noises(lambda name: name not in (SPANS, ORDERINGS)))
     assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in DISCOVERY if name in told))
 
 
@@ -309,11 +314,11 @@ def test_one_odd_row_changes_one_difference_by_one(days, seed):
 
 def test_a_difference_that_counts_a_row_twice_would_be_found():
     def twice(df, **how):
-        lengths, missing = differences_of(df, **how)
-        return np.sort(np.append(lengths, lengths)), missing
+        found = differences_of(df, **how)
+        return replace(found, present=np.append(found.present, found.present))
 
-    differences_of = reading._sorted_differences
-    with mock.patch.object(reading, "_sorted_differences", twice), pytest.raises(AssertionError):
+    differences_of = reading._present_differences
+    with mock.patch.object(reading, "_present_differences", twice), pytest.raises(AssertionError):
         assert_one_stay_changes_one_cell(("2021-03-01", "2021-03-09"), 0)
 
 
@@ -335,11 +340,12 @@ def test_one_missing_value_changes_one_cell_whatever_its_code(value, seed):
 
 def test_a_code_that_counts_as_missing_without_a_code_too_would_be_found():
     def twice(df, **how):
-        values, missing = sorted_values(df, **how)
-        return values, np.append(missing.sum(), missing[1:])
+        found = present_values(df, **how)
+        again = np.zeros((found.kinds > 0).sum(), np.int16)
+        return replace(found, kinds=np.append(found.kinds, again))
 
-    sorted_values = reading._sorted_values
-    with mock.patch.object(reading, "_sorted_values", twice), pytest.raises(AssertionError):
+    present_values = reading._present_values
+    with mock.patch.object(reading, "_present_values", twice), pytest.raises(AssertionError):
         assert_one_missing_value_changes_one_cell(-9.0, 0)
 
 
@@ -370,11 +376,11 @@ def test_one_odd_code_changes_one_cell_of_each_level(code, seed, rule):
 
 def test_a_code_that_counts_in_two_groups_of_a_level_would_be_found():
     def twice(df, meta, key, level=0):
-        counted = counts_of(df, meta, key, level)
-        return replace(counted, counts=counted.counts * 2) if level else counted
+        found = places_of(df, meta, key, level)
+        return replace(found, places=np.tile(found.places, 2)) if level else found
 
-    counts_of = categories._count_values
-    with mock.patch.object(categories, "_count_values", twice), pytest.raises(AssertionError):
+    places_of = categories._find_places
+    with mock.patch.object(categories, "_find_places", twice), pytest.raises(AssertionError):
         assert_one_code_changes_one_cell_of_each_level("A01.1", 0)
 
 
@@ -391,9 +397,10 @@ def test_what_is_found_follows_from_the_noisy_answers_alone(row, rows, seed):
     second = releases_of(plan, noise, Watched, given=first)
     searches = iter([points for points in first.points if points is not None])
 
-    def same_points(parts):  # of values that are published in both tables
+    def same_points(values):  # of values that are published in both tables
         points = next(searches)
-        counts = sum(np.searchsorted(part, points, "right") - np.searchsorted(part, points) for part in parts)
+        (part,) = values.parts
+        counts = np.searchsorted(part, points, "right") - np.searchsorted(part, points)
         counts = np.asarray(counts, dtype=np.int64).view(OfPoints)
         counts.points = points
         return points, counts
@@ -482,7 +489,7 @@ def test_one_row_changes_every_orderings_histogram_in_one_cell_by_one(rows, seed
     for table in (df, df.iloc[:-1]):
         noise = NoiseSource(test_only_seed=seed)
         one = releases_of(plan, noise, Watched, given=watched[0] if watched else None)
-        measure_orderings(FrameSource(table), codec, reference, EqualUnits(), one, 1e6)
+        measure_orderings(FrameSource(table), codec, reference, EVERY_ROW, one)
         watched.append(one)
     assert len(watched[0].told) == MAX_ORDERINGS
     for largest, changed in changes(*reversed(watched)):
@@ -534,7 +541,7 @@ def test_the_order_of_rows_does_not_decide_which_categories_are_published():
 
     series = pd.Series([f"v{place:02d}" for place in range(40)] * 3, dtype=object)
     (meta,) = MetaExtractor.extract(series.to_frame("x")).columns
-    little_noise = SimpleNamespace(counts=lambda counts: counts.astype(float), noise=0.1)
+    little_noise = SimpleNamespace(counts=lambda counts, parts: counts.astype(float), noise=0.1)
 
     def published(rows):
         search = CategorySearch(FrameSource(rows.to_frame("x")), meta, cells=10)
@@ -550,6 +557,6 @@ def test_a_row_counts_once_among_codes_that_are_one_number():
     df = pd.DataFrame({"x": pd.array([2**53, 1, -9, None], "Int64")})
     codes = [2**53, 2**53 + 1, -9]
     meta = replace(MetaExtractor.extract(df, missing={"x": codes})["x"], coded=True)
-    found = reading.read_values(FrameSource(df), meta)
+    found = reading.read_values(FrameSource(df), meta, EVERY_ROW)
     assert found.missing.tolist() == [1, 1, 0, 1]
     assert [part.tolist() for part in found.parts] == [[1.0]]

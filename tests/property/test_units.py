@@ -4,6 +4,7 @@ import itertools
 import tempfile
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,20 +14,28 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from jupyter_dpsynth.config import HighDimConfig
+from jupyter_dpsynth.engine.measuring import categories, discovered, reading, resolution, weighing
+from jupyter_dpsynth.engine.measuring import codes as codes_module
+from jupyter_dpsynth.engine.measuring.candidates import patterns_of
+from jupyter_dpsynth.engine.measuring.interactions import interaction_scores
 from jupyter_dpsynth.engine.measuring.measure import measure_table
-from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
+from jupyter_dpsynth.engine.measuring.weighing import RowWeights, capped_rows
 from jupyter_dpsynth.engine.model.network import Layout
-from jupyter_dpsynth.engine.model.plan import OF_UNITS
-from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
+from jupyter_dpsynth.engine.model.plan import OF_UNITS, SPANS, unit_caps
+from jupyter_dpsynth.engine.model.reference import pair_distances
+from jupyter_dpsynth.engine.planning.counting import planned_count
+from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError
 from jupyter_dpsynth.metadata import IdMeta, MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
 from jupyter_dpsynth.privacy.noise import NoiseSource
+from jupyter_dpsynth.privacy.releases import ROW_PARTS
 from jupyter_dpsynth.sources import bounding as units_module
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.bounding import PrivacyUnits, limit_rows_per_unit
 from jupyter_dpsynth.sources.opening import open_source
 from tests.property.test_sensitivities import Watched, aligned, searches_tell_their_values  # noqa: F401 - a fixture
+from tests.support.networks import random_model
 from tests.support.plans import releases_of
 from tests.support.tables import mixed_table
 
@@ -210,104 +219,189 @@ def test_numbers_that_differ_keep_different_bits_whatever_their_type():
         assert (units_module.unit_words(each, b"k" * 32) == words[[0, 1, 2, 4, 6]]).all()
 
 
-def test_noise_grows_with_the_rows_of_a_unit_unless_these_are_weighed():
+def test_noise_grows_with_the_cap_and_all_is_planned_as_for_single_rows_otherwise():
     df = pd.DataFrame({"who": [1, 2], "x": [1, 2], "y": ["a", "b"], "z": [1, 3]})
     meta = MetaExtractor.extract(df, ids=["who"])
     one = plan_run(HighDimConfig(delta=1e-6).resolve(), meta, 50_000.0)
     config = HighDimConfig(delta=1e-6, privacy_unit="who", max_rows_per_unit=4).resolve()
     four = plan_run(config, meta, 4 * 50_000.0)  # as much signal: the plans are alike
+    assert (four.cap, four.counted) == (4, 4)  # as if all persons had four rows, which cost nothing then
     assert four.snr == pytest.approx(one.snr)
     for alone, together in zip(one.releases, four.releases, strict=True):
         assert together.measurement.name == alone.measurement.name
-        grown = 1 if alone.measurement.name in OF_UNITS else 4
-        assert together.noise() == pytest.approx(grown * alone.noise()), alone
+        figures = 3**0.5 if alone.measurement.name == "row count" else 1  # rows under three caps
+        assert together.noise() == pytest.approx(4 * figures * alone.noise()), alone
     assert four.privacy.unit == "one value of 'who', with at most 4 rows"
     assert four.epsilon == compute_epsilon(four.privacy, 1e-6) <= 1.0
     assert four.releases[0] == planned_count(config)
+    told = {each.name: each.detail for each in four.privacy.measurements}
+    assert told["one-way marginals"] == "3 columns; a person counts as at most 4 rows"
+
+
+@pytest.mark.parametrize(("persons", "cap"), [(800, 1), (1_200, 2), (30_000, 4)])
+def test_a_person_counts_as_the_more_rows_the_less_noise_there_is(persons, cap):
+    df = pd.DataFrame({"who": [1], "x": [1], "y": ["a"]})
+    meta = MetaExtractor.extract(df, ids=["who"])
+    config = HighDimConfig(delta=1e-8, privacy_unit="who", max_rows_per_unit=4).resolve()
+    # half of the persons have one row, half four
+    rows, capped = 2.5 * persons, tuple(persons / 2 * (1 + most) for most in unit_caps(4))
+    plan = plan_run(config, meta, rows, "quick", capped)
+    assert plan.cap == cap
+    assert plan.counted == pytest.approx(cap * rows / capped[unit_caps(4).index(cap)])
+    noise = {each.measurement.name: each.noise() / each.measurement.sigma for each in plan.releases}
+    assert noise.pop("row count") == pytest.approx(4 * 3**0.5)
+    assert list(noise.values()) == pytest.approx([plan.counted] * len(noise))
+
+
+OTHERS = "row count", "pair dependence", *OF_UNITS  # these are not always used up
+
+
+def plan_with_cap(cap, meta):
+    """A plan in which a person counts as so many rows at most."""
+    config = HighDimConfig(epsilon=20.0, delta=1e-4, privacy_unit="who", max_rows_per_unit=4).resolve()
+    once = 2.1
+    return replace(plan_run(config, meta, 420.0), cap=cap, counted={1: once, 2: 3.3, 4: 4.0}[cap], once=once)
+
+
+def table_of_persons(rows, seed):
+    """With a person, -1, who has so many rows, among others who have up to four."""
+    generator = np.random.default_rng(seed)
+    base = mixed_table(200, seed)
+    days = np.datetime64("2021-01-01", "us") + generator.integers(0, 900, 200).astype("timedelta64[D]")
+    low = generator.integers(0, 50, 200)
+    base = base.assign(
+        entered=days,
+        left=days + generator.integers(0, 20, 200).astype("timedelta64[D]"),
+        low=low,
+        high=low + generator.integers(0, 9, 200),
+    )
+    person = base.sample(rows, random_state=seed, replace=True)  # no category that nobody else has
+    others = generator.permutation(np.repeat(np.arange(80), 1 + np.arange(80) % 4))
+    df = pd.concat([base.assign(who=others), person.assign(who=-1)], ignore_index=True)
+    return df.sample(frac=1, random_state=seed)
+
+
+def assert_a_person_counts_as_at_most_the_cap(rows, cap, seed):
+    """In every histogram, however many rows the person has."""
+    df = table_of_persons(rows, seed)
+    meta = MetaExtractor.extract(df, bounds={"low": (0, 60), "high": (0, 60)}).with_id("who")
+    plan, watched = plan_with_cap(cap, meta), []
+    for table in (df[df["who"] >= 0], df):
+        before = watched[0] if watched else None
+        one = releases_of(plan, NoiseSource(test_only_seed=seed), Watched, given=before)
+        kept, units = limit_rows_per_unit(FrameSource(table), "who", 4, np.random.default_rng(seed))
+        measure_table(kept, meta, plan, one, lambda _: None, units=units)
+        watched.append(one)
+    seen = {}
+    for (before, after), shares in zip(aligned(*watched, single=np.nan), watched[0].shares, strict=True):
+        # names are counted in the order of their first rows, which the person may change
+        orders = (before, after), (np.sort(before), np.sort(after))
+        seen.setdefault(shares[0][0], []).append(min(np.abs(two - one).sum() for one, two in orders))
+    for name, changes in seen.items():
+        whole = plan.once if name in OF_UNITS else plan.counted * min(rows / cap, 1)
+        assert max(changes) <= whole * (1 + 1e-9), name
+    assert max(seen["one-way marginals"]) == pytest.approx(plan.counted * min(rows / cap, 1), rel=1e-3)
+    assert max(seen[SPANS]) == pytest.approx(plan.once, rel=1e-3)
+    # and the noise is that of so many rows, on what is planned of all that is found and counted
+    told = {each.name: each.sigma for each in plan.privacy.measurements if each.name not in OTHERS}
+    spent = sum((plan.counted / noise) ** 2 for noise in watched[0].noises(told.__contains__))
+    assert spent == pytest.approx(sum(1 / sigma**2 for sigma in told.values()))
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 4))
-def test_a_person_changes_every_histogram_by_at_most_the_rows_allowed(seed, rows):
-    generator = np.random.default_rng(seed)
-    base = mixed_table(200, seed)
-    person = base.sample(rows, random_state=seed, replace=True)  # no category that nobody else has
-    df = pd.concat([base.assign(who=range(200)), person.assign(who=-1)], ignore_index=True)
-    df = df.sample(frac=1, random_state=seed)
-    config = HighDimConfig(epsilon=20.0, delta=1e-4, privacy_unit="who", max_rows_per_unit=4).resolve()
-    meta = MetaExtractor.extract(df).with_id("who")
-    plan = plan_run(config, meta, 200.0)
-    watched = []
-    for table in (df[df["who"] >= 0], df):
-        before = watched[0] if watched else None
-        one = releases_of(plan, NoiseSource(test_only_seed=seed), Watched, given=before)
-        kept, units = limit_rows_per_unit(FrameSource(table), "who", 4, generator)
-        measure_table(kept, meta, plan, one, lambda _: None, units=units)
-        watched.append(one)
-    for before, after in aligned(*watched):
-        # names are counted in the order of their first rows, which the person may change
-        orders = (before, after), (np.sort(before), np.sort(after))
-        assert min(np.linalg.norm(two - one) for one, two in orders) <= rows
-    told = {m.name: m.sigma for m in plan.privacy.measurements}
-    names = set(told) - {"row count", "pair dependence", *OF_UNITS}
-    spent = sum((4 / sigma) ** 2 for sigma in watched[0].noises(lambda name: name not in OF_UNITS))
-    assert spent == pytest.approx(sum(1 / told[name] ** 2 for name in names))
+@given(st.integers(0, 10_000), st.integers(1, 4), st.sampled_from([1, 2, 4]))
+def test_a_person_changes_every_histogram_by_at_most_the_cap(seed, rows, cap):
+    assert_a_person_counts_as_at_most_the_cap(rows, cap, seed)
 
 
-def assert_a_person_counts_once(rows, seed):
-    """In histograms of dates and orders, however many rows the person has."""
-    generator = np.random.default_rng(seed)
-    first = np.datetime64("2021-01-01", "us") + generator.integers(0, 900, 300).astype("timedelta64[D]")
-    second = first + generator.integers(0, 20, 300).astype("timedelta64[D]")
-    low = generator.integers(0, 50, 300)
-    base = pd.DataFrame({"in": first, "out": second, "low": low, "high": low + generator.integers(0, 9, 300)})
-    person = base.sample(rows, random_state=seed).assign(out=lambda df: df["in"])
-    df = pd.concat([base.assign(who=np.arange(300) // 2), person.assign(who=-1)], ignore_index=True)
-    config = HighDimConfig(epsilon=20.0, delta=1e-4, privacy_unit="who", max_rows_per_unit=4).resolve()
-    meta = MetaExtractor.extract(df, bounds={"low": (0, 60), "high": (0, 60)}).with_id("who")
-    plan = plan_run(config, meta, 3000.0)
-    told = {m.name: m.sigma for m in plan.privacy.measurements}
-    watched = []
-    for table in (df[df["who"] >= 0], df):
-        before = watched[0] if watched else None
-        one = releases_of(plan, NoiseSource(test_only_seed=seed), Watched, given=before)
-        kept, units = limit_rows_per_unit(FrameSource(table), "who", 4, generator)
-        measure_table(kept, meta, plan, one, lambda _: None, units=units)
-        watched.append(one)
-    weighed = [shares[0][0] in OF_UNITS for shares in watched[0].shares]
-    found = [
-        np.abs(after - before).sum()
-        for (before, after), own in zip(aligned(*watched), weighed, strict=True)
-        if own
-    ]
-    assert max(found) > 0.9
-    assert max(found) <= 1 + 1e-9
-    for name in OF_UNITS:  # and the noise is that of one, on what is planned or less
-        spent = sum(1 / noise**2 for noise in watched[0].noises(name.__eq__))
-        assert spent <= 1 / told[name] ** 2 * (1 + 1e-9)
+def of_mean_rows(units, plan, source=None):
+    """A planted mistake: a row weighs as in a table in which all persons have as many rows."""
+    weights = REAL_WEIGHTS(units, plan, source)
+    return replace(weights, weights=np.full_like(weights.weights, int(weights.weights.mean())))
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.integers(1, 4), st.integers(0, 10_000))
-def test_a_person_counts_once_in_histograms_of_dates_and_orders(rows, seed):
-    assert_a_person_counts_once(rows, seed)
+def fully(units, plan, source=None):
+    """A planted mistake: each row counts as if it was the only one of its person."""
+    weights = REAL_WEIGHTS(units, plan, source)
+    return replace(weights, weights=np.full_like(weights.weights, weighing.UNIT_PARTS // plan.cap))
 
 
-def test_rows_of_a_person_that_count_fully_would_be_found(monkeypatch):
-    unweighed = EqualUnits.of
+REAL_WEIGHTS = RowWeights.of
 
-    def planted(source, units, unit_rows):
-        equal = unweighed(source, units, unit_rows)
-        return replace(equal, weights=np.full_like(equal.weights, equal.parts))
 
-    monkeypatch.setattr(EqualUnits, "of", planted)
+@pytest.mark.parametrize("planted", [fully, of_mean_rows])
+def test_rows_of_a_person_that_weigh_more_than_its_own_number_allows_would_be_found(planted, monkeypatch):
+    def of(units, plan, source=None, *, once=False):
+        return REAL_WEIGHTS(units, plan, source, once=True) if once else planted(units, plan, source)
+
+    monkeypatch.setattr(RowWeights, "of", of)
     with pytest.raises(AssertionError):
-        assert_a_person_counts_once(3, 0)
+        assert_a_person_counts_as_at_most_the_cap(4, 1, 0)
+
+
+def test_a_cap_on_counts_instead_of_rows_would_be_found(monkeypatch):
+    def capped_after_counting(cells, weights, size):
+        each = 1 if weights is None else int(weights.max())
+        return each * np.bincount(cells, minlength=size)
+
+    for module in (weighing, codes_module, reading, discovered, resolution, categories):
+        if hasattr(module, "weighed_counts"):
+            monkeypatch.setattr(module, "weighed_counts", capped_after_counting)
+    with pytest.raises(AssertionError):
+        assert_a_person_counts_as_at_most_the_cap(4, 1, 0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 6), st.sampled_from([1.0, 2.5, 5.0]))
+def test_a_person_changes_distances_and_scores_by_at_most_one_unit(seed, rows, cap):
+    generator = np.random.default_rng(seed)
+    sizes, number = [3, 2, 9, 2], 1 + np.arange(30) % 5
+    starts = np.append(0, np.cumsum([*number, min(rows, 5)]))
+    total, before = int(starts[-1]), int(starts[-2])
+    codes = np.stack([generator.integers(0, size, total) for size in sizes], axis=1).astype(np.uint8)
+    codes[before:] = codes[before]  # all rows of the last person are alike
+    shares = [generator.dirichlet(np.ones(size)) for size in sizes]
+    made = np.stack([generator.integers(0, size, 500) for size in sizes], axis=1)
+    patterns = patterns_of(shares, [0, 0, 9, 0], made, generator)
+    model = random_model(sizes, strength=3.0, seed=seed)
+    plan = SimpleNamespace(cap=cap, counted=3.7, unit_rows=5)
+    found = []
+    for table in (starts, starts[:-1]):
+        weights, own = RowWeights.of(PrivacyUnits.adjacent(table), plan), codes[: table[-1]]
+        distances = pair_distances(own, np.array(sizes), shares, 70.3, weights.weights, weights.row)
+        parts = ROW_PARTS / plan.counted
+        _, scores = interaction_scores(own, model, shares, patterns, 70.3, own=weights.of_units, parts=parts)
+        found.append((distances, scores))
+    (distances, scores), (without, scores_without) = found
+    assert 0 < np.abs(distances - without).max() <= weighing.UNIT_PARTS
+    assert np.abs(scores - scores_without).max() <= ROW_PARTS
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 9), st.integers(1, 12))
+def test_a_person_changes_the_numbers_of_rows_under_each_cap_by_at_most_one_cap(seed, rows, most):
+    number = np.random.default_rng(seed).integers(1, most + 1, 30)
+    starts, caps = np.append(0, np.cumsum([*number, min(rows, most)])), unit_caps(most)
+    with_person, without = (capped_rows(PrivacyUnits.adjacent(each), caps) for each in (starts, starts[:-1]))
+    assert (np.abs(with_person - without) <= weighing.UNIT_PARTS).all()
+    told = with_person / weighing.UNIT_PARTS * caps
+    everyone = np.diff(starts)[:, None]
+    assert told == pytest.approx(np.minimum(everyone, caps).sum(axis=0), rel=1e-4)
 
 
 def test_who_has_which_rows_must_be_told_where_persons_are_protected():
     with pytest.raises(ValueError, match="must be told"):
-        EqualUnits.of(FrameSource(mixed_table(10, 0)), None, 4)
+        RowWeights.of(None, SimpleNamespace(unit_rows=4))
+
+
+def test_weighed_counts_are_scaled_up_to_rows_and_those_of_persons_with_few_rows_stay_whole():
+    units = PrivacyUnits.adjacent(np.array([0, 1, 3, 8]))  # persons of one, two and five rows
+    plan = SimpleNamespace(cap=2.0, counted=2.0 * 8 / 5, unit_rows=5)  # five of eight rows count
+    weights = RowWeights.of(units, plan)
+    rows = weights.weights / weights.row
+    assert rows.sum() == pytest.approx(8)
+    assert rows[:3] == pytest.approx([8 / 5] * 3)
+    assert rows[3:] == pytest.approx([8 / 5 * 2 / 5] * 5)
 
 
 @pytest.mark.tensorflow

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
+from jupyter_dpsynth.engine.planning.counting import planned_count
+from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.loss import DISCRETIZATION
 from tests.support.tables import mixed_table

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_dpsynth.engine.learning import run as run_module
 from jupyter_dpsynth.engine.measuring import (
     categories,
+    codes,
     interactions,
     marginals,
     measure,
@@ -18,6 +20,7 @@ from jupyter_dpsynth.engine.measuring import (
     reading,
     resolution,
     spans,
+    weighing,
 )
 from jupyter_dpsynth.engine.model.plan import (
     DIFFERENCES,
@@ -32,6 +35,7 @@ from jupyter_dpsynth.engine.model.plan import (
     SPANS,
     STRENGTHS,
     VALUE_HISTOGRAMS,
+    unit_caps,
 )
 from jupyter_dpsynth.engine.model.reference import dependence_from, pair_distances
 from jupyter_dpsynth.evaluation import history_private, private
@@ -65,7 +69,7 @@ def places_twice(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def rows_twice(function: Callable[..., Any]) -> Callable[..., Any]:
     """All rows are read twice."""
-    return lambda codes, *others, **options: function(np.concatenate([codes, codes]), *others, **options)
+    return lambda codes, *others: function(np.concatenate([codes, codes]), *others)
 
 
 def cells_twice(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,21 +88,21 @@ def scores_twice(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def found_twice(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Every value that is found counts twice."""
+    """Every row's value is found twice."""
 
-    def count(*arguments: Any, **options: Any) -> Any:
-        counted = function(*arguments, **options)
-        return replace(counted, counts=2 * counted.counts)
+    def find(*arguments: Any, **options: Any) -> Any:
+        found = function(*arguments, **options)
+        return replace(found, places=np.tile(found.places, 2))
 
-    return count
+    return find
 
 
 def differences_twice(function: Callable[..., Any]) -> Callable[..., Any]:
     """Every difference of two dates counts twice."""
 
     def read(*arguments: Any, **options: Any) -> Any:
-        lengths, missing = function(*arguments, **options)
-        return np.sort(np.append(lengths, lengths)), missing
+        found = function(*arguments, **options)
+        return replace(found, present=np.tile(found.present, 2))
 
     return read
 
@@ -128,8 +132,8 @@ def best(_: Callable[..., Any]) -> Callable[..., Any]:
 def exact_losses(function: Callable[..., Any]) -> Callable[..., Any]:
     """How many rows had to be moved is told as it is."""
 
-    def measured(exact: Any, discovered: Any, allowance: Any) -> Any:
-        counts, variances, _ = function(exact, discovered, allowance)
+    def measured(exact: Any, discovered: Any, allowance: Any, row: float) -> Any:
+        counts, variances, _ = function(exact, discovered, allowance, row)
         sizes = [each.codec.size for each in discovered]
         return counts, variances, [own[size:] for own, size in zip(exact, sizes, strict=True)]
 
@@ -139,8 +143,8 @@ def exact_losses(function: Callable[..., Any]) -> Callable[..., Any]:
 def exact_parents(function: Callable[..., Any]) -> Callable[..., Any]:
     """On which others a column depends is chosen by exact distances."""
 
-    def measured(codes: Any, shares: Any, rows: float, releases: Any) -> Any:
-        _, noise = function(codes, shares, rows, releases)
+    def measured(codes: Any, shares: Any, rows: float, *others: Any) -> Any:
+        _, noise = function(codes, shares, rows, *others)
         sizes = np.array([len(share) for share in shares])
         return dependence_from(
             pair_distances(codes, sizes, shares, rows) / ROW_PARTS, len(sizes), rows
@@ -178,6 +182,37 @@ def exact_shares(function: Callable[..., Any]) -> Callable[..., Any]:
 def length_twice(_: property) -> property:
     """All rows count twice."""
     return property(lambda own: 2 * len(own.described))
+
+
+def weighed_as_the_mean(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A row's weight follows from all rows of the table, and not from those of its own person."""
+
+    def weights(units: Any, plan: Any, source: Any = None, **options: Any) -> Any:
+        found = function(units, plan, source, **options)
+        return replace(found, weights=np.full_like(found.weights, int(found.weights.mean())))
+
+    return weights
+
+
+def capped_after_counting(_: Callable[..., Any]) -> Callable[..., Any]:
+    """All rows of a person count fully in what is counted."""
+    return lambda cells, weights, size: int(weights.max()) * np.bincount(cells, minlength=size)
+
+
+def exact_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As how many rows a person counts is chosen by exact numbers of rows."""
+
+    def counted(source: Any, units: Any, *others: Any) -> Any:
+        rows, _ = function(source, units, *others)
+        sizes = np.diff(units.starts)
+        return rows, tuple(float(np.minimum(sizes, cap).sum()) for cap in unit_caps(5))
+
+    return counted
+
+
+def numbers_twice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The persons' numbers of rows count twice."""
+    return lambda units, caps: 2 * function(units, caps)
 
 
 def levels_twice(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -282,16 +317,20 @@ BUGS = (
     Bug("row count", (ROW_COUNT,), FrameSource, "rows", length_twice),
     Bug("row count", (ROW_COUNT,), Allowance, "counts", without_noise),
     Bug("one table", (RESOLUTION_HISTOGRAMS,), resolution, "_level_of_moments", levels_twice),
-    Bug("one table", (VALUE_HISTOGRAMS,), categories, "_declared_counts", twice),
+    Bug("one table", (VALUE_HISTOGRAMS,), categories, "_declared_cells", places_twice),
     Bug("one table", (VALUE_HISTOGRAMS,), numbers, "count_in", twice),
-    Bug("one table", (VALUE_HISTOGRAMS, RARE_CATEGORIES), categories, "_count_values", found_twice),
+    Bug("one table", (VALUE_HISTOGRAMS, RARE_CATEGORIES), categories, "_find_places", found_twice),
     Bug("one table", (RARE_CATEGORIES,), categories.CategorySearch, "measure", published_by_counts),
-    Bug("one table", (DIFFERENCES,), reading, "_sorted_differences", differences_twice),
+    Bug("one table", (DIFFERENCES,), reading, "_present_differences", differences_twice),
     Bug("one table", (MARGINALS,), measure, "measure_one_way", cells_twice),
     Bug("one table", (MARGINALS,), measure, "measure_one_way", exact_losses),
     Bug("one table", (PAIRS,), marginals, "pair_distances", twice),
     Bug("one table", (PAIRS,), measure, "measure_pairs", exact_parents),
     Bug("one table", (NAMED_TABLES,), measure, "measure_tables", rows_twice),
+    Bug("rows of persons", (ROW_COUNT,), run_module, "capped_rows", numbers_twice),
+    Bug("rows of persons", (ROW_COUNT,), run_module, "_count_rows", exact_numbers),
+    Bug("rows of persons", (VALUE_HISTOGRAMS, PAIRS), weighing.RowWeights, "of", weighed_as_the_mean),
+    Bug("rows of persons", (MARGINALS,), codes, "weighed_counts", capped_after_counting),
     Bug("one table", (SPANS,), spans, "_classes", places_twice),
     Bug("one table", (ORDERINGS,), orderings, "_sides", places_twice),
     Bug("one table", (ORDERINGS,), measure, "measure_orderings", exact_pairs),

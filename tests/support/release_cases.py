@@ -28,7 +28,8 @@ from jupyter_dpsynth.engine.model.network import Layout, TabularModel
 from jupyter_dpsynth.engine.model.plan import (
     ORDERINGS,
 )
-from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
+from jupyter_dpsynth.engine.planning.counting import planned_count
+from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.evaluation import history_private, private
 from jupyter_dpsynth.inference import asking
 from jupyter_dpsynth.metadata import MetaExtractor
@@ -39,6 +40,7 @@ from jupyter_dpsynth.persons.histories import person_meta, read_histories
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.privacy.releases import PlannedRelease
 from jupyter_dpsynth.sources.base import FrameSource
+from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 from tests.support.doors import Door, check_cost
 from tests.support.hospital import hospital, hospital_meta
@@ -174,9 +176,48 @@ def of_the_row_count() -> Case:
     progress = SimpleNamespace(report=lambda **_: None, tick=lambda: None)
 
     def run(df: pd.DataFrame, at: Door) -> float:
-        return run_module._count_rows(FrameSource(df), at, entry, progress)
+        return run_module._count_rows(FrameSource(df), None, at, entry, progress)
 
     return Case(("row count",), run, door, table(300, 0), table(301, 0), table(200, 0))
+
+
+# --- rows of persons ------------------------------------------------------------------------------------
+
+
+def of_rows_of_persons() -> Case:
+    """One table in which persons have up to five rows, from counting them to the last measurement."""
+    base = table(ROWS, 0).drop(columns=["a", "b", "middle", "high"])
+    base["who"] = np.append(np.arange(8), 8 + np.repeat(np.arange(ROWS), 1 + np.arange(ROWS) % 5)[: ROWS - 8])
+    meta = MetaExtractor.extract(
+        base, categories={n: KNOWN[n] for n in "cd"}, bounds={"low": BOUNDS["low"], **DATES}
+    )
+    meta = meta.with_id("who")
+    config = HighDimConfig(epsilon=2.0, delta=1e-4, privacy_unit="who", tables="c*d").resolve()
+    entry = SimpleNamespace(config=config, raise_if_stopped=lambda _: None)
+    progress = SimpleNamespace(report=lambda **_: None, tick=lambda: None)
+    first = planned_count(config)
+
+    def door(given: Door | None) -> Door:
+        return Door(NoiseSource(test_only_seed=1), (first,), given=given)
+
+    def run(df: pd.DataFrame, at: Door) -> Any:
+        kept, units = limit_rows_per_unit(FrameSource(df), "who", 5, np.random.default_rng(0))
+        rows, capped = run_module._count_rows(kept, units, at, entry, progress)
+        plan = plan_run(config, meta, rows, capped=capped)
+        at.admit(plan.releases)
+        found = measure.measure_table(kept, meta, plan, at, lambda _: None, (("c", "d"),), units)
+        reference = {key: value for key, value in vars(found.reference).items() if key != "tables"}
+        tables = [vars(each) for each in found.reference.tables]
+        return plan.cap, plan.counted, found.codec.to_dict(), reference, tables, found.counts, found.untold
+
+    plan = plan_run(config, meta, float(ROWS))
+    names = tuple(each.measurement.name for each in plan.releases)
+    other = another_table().drop(columns=["a", "b", "middle", "high"])
+    other["who"] = np.append(np.arange(8), 8 + np.arange(len(other) - 8) // 4)
+    whole = base["who"].value_counts()
+    gone = base["who"] == whole.index[whole == 5][3]
+    base.loc[gone] = base[gone].iloc[0].to_list()  # all five in one cell, which costs most
+    return Case(names, run, door, base, base[~gone].reset_index(drop=True), other)
 
 
 # --- interactions ---------------------------------------------------------------------------------------
@@ -364,6 +405,7 @@ def of_an_evaluation_of_persons() -> Case:
 CASES = {
     "row count": of_the_row_count,
     "one table": of_one_table,
+    "rows of persons": of_rows_of_persons,
     "interactions": of_interactions,
     "persons": of_persons,
     "households": of_households,

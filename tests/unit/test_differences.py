@@ -15,6 +15,8 @@ from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.measuring.orderings import planned_differences
+from jupyter_dpsynth.engine.measuring.weighing import UNIT_PARTS, capped_rows
+from jupyter_dpsynth.engine.model.plan import unit_caps
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
 from jupyter_dpsynth.privacy.noise import NoiseSource
@@ -42,12 +44,13 @@ def measured(df, seed=0, epsilon=1.0, **parameters):
     """What is measured of a table at this epsilon, and rows of it drawn column by column."""
     meta = MetaExtractor.extract(df, ids=[name for name in ("person",) if name in df])
     config = HighDimConfig(epsilon=epsilon, **parameters).resolve()
-    plan = plan_run(config, meta, float(len(df)), "quick")
-    releases = releases_of(plan, NoiseSource(test_only_seed=seed))
-    source, units = FrameSource(df), None
+    source, units, capped = FrameSource(df), None, ()
     if config.privacy_unit:
-        drawn = np.random.default_rng(seed)
+        drawn, caps = np.random.default_rng(seed), np.array(unit_caps(config.rows_per_unit))
         source, units = limit_rows_per_unit(source, config.privacy_unit, config.rows_per_unit, drawn)
+        capped = (caps * capped_rows(units, caps) / UNIT_PARTS).tolist()
+    plan = plan_run(config, meta, float(source.rows), "quick", capped)
+    releases = releases_of(plan, NoiseSource(test_only_seed=seed))
     found = measure_table(source, meta, plan, releases, lambda _: None, units=units)
     generator = np.random.default_rng(seed)
     shares = found.reference.shares

@@ -16,7 +16,8 @@ from jupyter_dpsynth.engine.learning import run as run_module
 from jupyter_dpsynth.engine.learning import training as training_module
 from jupyter_dpsynth.engine.measuring import measure as measure_module
 from jupyter_dpsynth.engine.model.plan import MARGINALS, PAIRS, ROW_COUNT, STRENGTHS, VALUE_HISTOGRAMS
-from jupyter_dpsynth.engine.planning.plan import plan_run, planned_count
+from jupyter_dpsynth.engine.planning.counting import planned_count
+from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import UnplannedReleaseError
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, SampledTraining

@@ -9,7 +9,7 @@ import pytest
 from jupyter_dpsynth import HighDimConfig, HighDimSynthesizer, MetaExtractor
 from jupyter_dpsynth.engine.measuring.measure import drop_absent_cells, measure_table
 from jupyter_dpsynth.engine.model.evidence import FALSE_RELATIONS, certainty
-from jupyter_dpsynth.engine.model.plan import OF_UNITS
+from jupyter_dpsynth.engine.model.plan import ORDERINGS, SPANS
 from jupyter_dpsynth.engine.model.reference import pair_dependence
 from jupyter_dpsynth.engine.sampling.relations import functional_relations
 from jupyter_dpsynth.metadata.orders import comparable
@@ -77,7 +77,7 @@ class Counting(Releases):
         self.log = []
 
     def release_counts(self, allowance, exact, parts):
-        if set(OF_UNITS) & dict(allowance.shares).keys():
+        if {SPANS, ORDERINGS} & dict(allowance.shares).keys():
             self.log.append((exact.sum(), allowance.noise))
         return super().release_counts(allowance, exact, parts)
 

@@ -386,7 +386,9 @@ def _plan_from(document: dict[str, Any], config: dict[str, Any], columns: int) -
         document = {name: value for name, value in document.items() if name not in EARLIER_NOISE}
         grouped = config.get("num_microbatches") is not None
         document |= {"columns": columns, "gradient_sensitivity": MICROBATCH_SENSITIVITY if grouped else 1.0}
-    document = {"picks": 0, "parents": None, **document}  # what earlier versions did not have
+    # what earlier versions did not have
+    counted = dict.fromkeys(("cap", "counted", "once"), float(document.get("unit_rows", 1)))
+    document = {"picks": 0, "parents": None, **counted, **document}
     if sorted(document) != sorted([*_plan_fields(), *TRAINING]):
         damaged(CHECKPOINT, "the plan has unknown or missing fields")
     values = {name: document[name] for name in _plan_fields()}

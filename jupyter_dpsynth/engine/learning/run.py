@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from jupyter_dpsynth.engine.learning.workers import (
 )
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.measuring.measure import measure_table
+from jupyter_dpsynth.engine.measuring.weighing import UNIT_PARTS, capped_rows
 from jupyter_dpsynth.engine.model.dependence import estimated_dependence
 from jupyter_dpsynth.engine.model.evidence import (
     derived_text,
@@ -34,14 +36,9 @@ from jupyter_dpsynth.engine.model.evidence import (
 from jupyter_dpsynth.engine.model.learned import Learned
 from jupyter_dpsynth.engine.model.losses import column_losses, loss_lines
 from jupyter_dpsynth.engine.model.network import Layout
-from jupyter_dpsynth.engine.model.plan import ROW_COUNT
-from jupyter_dpsynth.engine.planning.plan import (
-    LARGE_DELTA,
-    check_feasible,
-    least_rows,
-    plan_run,
-    planned_count,
-)
+from jupyter_dpsynth.engine.model.plan import ROW_COUNT, unit_caps
+from jupyter_dpsynth.engine.planning.counting import least_rows, planned_count
+from jupyter_dpsynth.engine.planning.plan import LARGE_DELTA, check_feasible, plan_run
 from jupyter_dpsynth.engine.sampling.refining import refined
 from jupyter_dpsynth.engine.sampling.relations import sharpen
 from jupyter_dpsynth.engine.training.loading import BackgroundImport
@@ -51,6 +48,7 @@ from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.bounding import limit_rows_per_unit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from jupyter_dpsynth.config import ResolvedConfig
@@ -128,9 +126,9 @@ def learn_table(
             count = planned_count(config)
             exact = not config.differential_privacy
             releases = Releases(participants.noise, () if count is None else (count,), exact=exact)
-            rows = _count_rows(limited, releases, entry, progress)
+            rows, capped = _count_rows(limited, units, releases, entry, progress)
             # 7. The plan replaces the reservation in the ledger; then only what it has may be released.
-            plan = _plan(rows, df_meta, entry, progress)
+            plan = _plan(rows, capped, df_meta, entry, progress)
             entry.record_plan(plan)
             progress.note_reserved(entry.reserved)
             releases.admit(plan.releases)
@@ -236,18 +234,37 @@ def _bound(
     return limit_rows_per_unit(source, config.privacy_unit, config.max_rows_per_unit, generator)
 
 
-def _count_rows(source: Source, releases: Releases, entry: LedgerEntry, progress: RunProgress) -> float:
-    """The noisy row count, or the exact one if it is public."""
+def _count_rows(
+    source: Source,
+    units: PrivacyUnits | None,
+    releases: Releases,
+    entry: LedgerEntry,
+    progress: RunProgress,
+) -> tuple[float, tuple[float, ...]]:
+    """The noisy row count, or the exact one if it is public; and how many rows count under each cap."""
     config, exact = entry.config, source.rows
     if config.n_public or not config.differential_privacy:
-        return float(exact)
+        return float(exact), ()
     needed = least_rows(config, 2.0)
     # the epsilon is not named again: of a run for tests there is none
     _report(entry, progress, f"counting rows (at least about {needed:,.0f} are needed)")
-    return max(float(releases.allowance(ROW_COUNT).counts(np.array([exact]))[0]), 2.0)
+    caps = np.array(unit_caps(config.rows_per_unit))
+    allowance = releases.allowance(ROW_COUNT, sensitivity=math.sqrt(len(caps)))
+    if units is None:
+        noisy = allowance.counts(np.array([exact]))
+    else:  # each figure relative to its cap, and then to the largest one, as whose rows the noise is given
+        most = caps[-1]
+        noisy = caps / most * allowance.counts(capped_rows(units, caps.tolist()), UNIT_PARTS / most)
+    return max(float(noisy[-1]), 2.0), tuple(noisy.tolist())
 
 
-def _plan(rows: float, df_meta: DataFrameMeta, entry: LedgerEntry, progress: RunProgress) -> RunPlan:
+def _plan(
+    rows: float,
+    capped: Sequence[float],
+    df_meta: DataFrameMeta,
+    entry: LedgerEntry,
+    progress: RunProgress,
+) -> RunPlan:
     """Fix everything else, if the rows are enough for more than noise.
 
     Privacy:
@@ -260,7 +277,7 @@ def _plan(rows: float, df_meta: DataFrameMeta, entry: LedgerEntry, progress: Run
     try:
         if config.differential_privacy:
             _refuse_few_rows(config, rows, found, "")
-        return plan_run(config, df_meta, rows)
+        return plan_run(config, df_meta, rows, capped=capped)
     except (DataError, ConfigError) as error:  # feasible for some row counts, but not for this one
         spent = entry.record_count_only()
         progress.note_reserved(entry.reserved)

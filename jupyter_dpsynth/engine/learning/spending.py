@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.display.words import epsilon_text
-from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA, planned_count
+from jupyter_dpsynth.engine.planning.counting import NOMINAL_DELTA, planned_count
 from jupyter_dpsynth.errors import ArtifactError, BudgetExhaustedError, ConfigError, NotLearnedError
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
 from jupyter_dpsynth.privacy.composition import Spending, provisional_spending

@@ -10,6 +10,7 @@ import numpy as np
 
 from jupyter_dpsynth.engine.learning.workers import is_first, several, shard
 from jupyter_dpsynth.engine.measuring.interactions import choose_interactions
+from jupyter_dpsynth.engine.measuring.weighing import RowWeights
 from jupyter_dpsynth.engine.model.features import Derived
 from jupyter_dpsynth.engine.sampling.generation import generate_codes
 from jupyter_dpsynth.errors import WorkerLostError
@@ -60,7 +61,7 @@ class Training:
     ) -> None:
         self._task, self._shares, self._participants = task, shares, participants
         self._module, self._reservations = module, reservations
-        self._all_codes = codes
+        self._all_codes, self._all_units = codes, units
         self._codes, self._units = shard(participants.workers, codes, units)
         self._losses = task.losses.tolist()
         self._parts = self._parts_of(len(self._losses) + task.lost)
@@ -178,4 +179,5 @@ class Training:
             releases,
             random,
             progress.tick,
+            RowWeights.of(self._all_units, plan),
         )

@@ -15,6 +15,7 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.categorical import OTHER, CategoryCodec
 from jupyter_dpsynth.engine.measuring.discovered import Discovered
+from jupyter_dpsynth.engine.measuring.weighing import EVERY_ROW, weighed_counts
 from jupyter_dpsynth.privacy.releases import partition_threshold
 from jupyter_dpsynth.sources.fingerprint import WORDS, keyed_words
 from jupyter_dpsynth.sources.objects import as_text, key_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.engine.measuring.weighing import RowWeights
     from jupyter_dpsynth.metadata.columns import CategoricalMeta
     from jupyter_dpsynth.privacy.releases import Allowance
     from jupyter_dpsynth.sources.base import Source
@@ -51,6 +53,8 @@ class CategorySearch:
         source: The private table.
         meta: Metadata of the column.
         cells: Most cells of the column; the most frequent values are published.
+        weights: How much each row counts.
+        counted: As how many rows those of one privacy unit count at most.
         unit_rows: Most rows of one privacy unit.
         level: Of each value its group at this level counts; the value itself if this is 0.
 
@@ -64,10 +68,18 @@ class CategorySearch:
     """
 
     def __init__(
-        self, source: Source, meta: CategoricalMeta, cells: int, unit_rows: int = 1, level: int = 0
+        self,
+        source: Source,
+        meta: CategoricalMeta,
+        cells: int,
+        weights: RowWeights = EVERY_ROW,
+        counted: float = 1.0,
+        unit_rows: int = 1,
+        level: int = 0,
     ) -> None:
-        self.meta, self.cells, self._unit_rows = meta, cells, unit_rows
-        self._values = DistinctValues(source, meta, level)
+        self.meta, self.cells = meta, cells
+        self._unit, self._row = (counted, unit_rows), weights.row
+        self._values = DistinctValues(source, meta, weights, level)
         self._exact = np.append(self._values.counts, self._values.missing)
         self._noisy = np.zeros(len(self._exact))
         self._precision = 0.0
@@ -82,7 +94,7 @@ class CategorySearch:
             allowance: For one histogram.
             delta: Chance that may be spent on publishing a value that one row brought in.
         """
-        again, sigma = allowance.counts(self._exact), allowance.noise
+        again, sigma = allowance.counts(self._exact, self._row), allowance.noise
         if sigma == 0:
             self._noisy, self._precision = again, np.inf
             self._published[:] = True
@@ -90,7 +102,7 @@ class CategorySearch:
         total = self._precision + 1 / sigma**2
         self._noisy = (self._precision * self._noisy + again / sigma**2) / total
         self._precision = total
-        self._published |= self._noisy[:-1] > partition_threshold(self.sigma, delta, self._unit_rows)
+        self._published |= self._noisy[:-1] > partition_threshold(self.sigma, delta, *self._unit)
 
     @property
     def sigma(self) -> float:
@@ -158,6 +170,8 @@ class GroupSearch(CategorySearch):
         source: The private table.
         meta: Metadata of the column, with the lengths of the groups' codes.
         cells: Most cells of the column.
+        weights: How much each row counts.
+        counted: As how many rows those of one privacy unit count at most.
         unit_rows: Most rows of one privacy unit.
 
     Privacy:
@@ -165,12 +179,19 @@ class GroupSearch(CategorySearch):
         the allowance and of delta.
     """
 
-    def __init__(self, source: Source, meta: CategoricalMeta, cells: int, unit_rows: int = 1) -> None:
-        super().__init__(source, meta, cells, unit_rows)
+    def __init__(
+        self,
+        source: Source,
+        meta: CategoricalMeta,
+        cells: int,
+        weights: RowWeights = EVERY_ROW,
+        counted: float = 1.0,
+        unit_rows: int = 1,
+    ) -> None:
+        own = source, meta, cells, weights, counted, unit_rows
+        super().__init__(*own)
         # narrowest first
-        self._groups = [
-            CategorySearch(source, meta, cells, unit_rows, level) for level in range(meta.levels, 0, -1)
-        ]
+        self._groups = [CategorySearch(*own, level) for level in range(meta.levels, 0, -1)]
 
     def measure(self, allowance: Allowance, delta: float) -> None:
         """Measure the count of every code and of every group."""
@@ -222,34 +243,38 @@ class DistinctValues:
     Args:
         source: The private table.
         meta: Metadata of the column.
+        weights: How much each row counts.
         level: Of each value its group at this level counts; the value itself if this is 0.
 
     Attributes:
-        counts: Rows with each value, int64 `[values]`, in the order of the values' first rows.
-        missing: Rows without a value.
+        counts: Rows with each value, in parts where rows are weighed, int64 `[values]`, in the order of the
+            values' first rows.
+        missing: Rows without a value, in the same parts.
     """
 
-    def __init__(self, source: Source, meta: CategoricalMeta, level: int = 0) -> None:
+    def __init__(
+        self, source: Source, meta: CategoricalMeta, weights: RowWeights = EVERY_ROW, level: int = 0
+    ) -> None:
         self._source, self._meta, self._level = source, meta, level
         self._words: NDArray[np.uint64] | None = None
         self._known: dict[Any, Any] = {}
         self._key = secrets.token_bytes(KEY_BYTES) if source.partitioned else None
-        count = functools.partial(_count_values, meta=meta, key=self._key, level=level)
-        parts = source.map(count, [meta.name])
-        if self._key is None:
-            (part,) = parts
-            self._known, self.counts = dict(enumerate(part.found)), part.counts
-            self.missing = part.missing if meta.nullable else 0
-            return
-        words, exact, missing = [], [], 0
-        for part in parts:
+        find = functools.partial(_find_places, meta=meta, key=self._key, level=level)
+        words, exact, missing, seen = [], [], 0, 0
+        for part in source.map(find, [meta.name]):
+            own = weights.own(seen, len(part.places))
+            seen += len(part.places)
+            counts = weighed_counts(part.places + 1, own, 1 + part.size)
+            missing += int(counts[0]) * meta.nullable
+            if self._key is None:
+                self._known, self.counts, self.missing = dict(enumerate(part.found)), counts[1:], missing
+                return
             words.append(part.words)
-            exact.append(part.counts)
-            missing += part.missing
+            exact.append(counts[1:])
             if _are_few(self._known.values()):  # many small parts may have as many as a large one
                 # of the same values the first one is known
                 self._known = dict(zip(_told_apart(part.words), part.found, strict=False)) | self._known
-        self.missing = missing if meta.nullable else 0
+        self.missing = missing
         together, counts = np.concatenate(words), np.concatenate(exact)
         del words, exact
         first, place = _distinct(together)
@@ -287,13 +312,20 @@ def _distinct(words: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.i
 
 
 @dataclass(frozen=True, eq=False)
-class _Counted:
-    """Distinct values of a column in one part of the table; only their hashes if they are many."""
+class _Places:
+    """Distinct values of a column in one part of the table, and which of them each row has.
+
+    Attributes:
+        found: The values; none if they are many.
+        words: Their hashes; none of the one part of a table in memory.
+        size: How many values there are.
+        places: Place of each row's value, `[rows]`, -1 where it is missing.
+    """
 
     found: list[Any]
     words: NDArray[np.uint64]
-    counts: NDArray[np.int64]
-    missing: int
+    size: int
+    places: NDArray[np.int64]
 
 
 def _factorized(df: pd.DataFrame, meta: CategoricalMeta, level: int) -> tuple[NDArray[np.int64], list[Any]]:
@@ -309,8 +341,8 @@ def _factorized(df: pd.DataFrame, meta: CategoricalMeta, level: int) -> tuple[ND
     return np.array([*table, -1])[codes], list(groups.values())
 
 
-def _count_values(df: pd.DataFrame, meta: CategoricalMeta, key: bytes | None, level: int = 0) -> _Counted:
-    """Distinct values, their exact counts (which never leave this module) and the number of missing values.
+def _find_places(df: pd.DataFrame, meta: CategoricalMeta, key: bytes | None, level: int = 0) -> _Places:
+    """Distinct values of a part, and which of them each row has: private.
 
     Args:
         df: A part of the table.
@@ -319,11 +351,9 @@ def _count_values(df: pd.DataFrame, meta: CategoricalMeta, key: bytes | None, le
         level: Of each value its group at this level counts; the value itself if this is 0.
     """
     codes, values = _factorized(df, meta, level)
-    counts = np.bincount(codes[codes >= 0], minlength=len(values))
-    missing = int((codes < 0).sum())
     if key is None:
-        return _Counted(values, np.zeros((0, WORDS), np.uint64), counts, missing)
-    return _Counted(values if _are_few(values) else [], keyed_words(values, key), counts, missing)
+        return _Places(values, np.zeros((0, WORDS), np.uint64), len(values), codes)
+    return _Places(values if _are_few(values) else [], keyed_words(values, key), len(values), codes)
 
 
 def _are_few(values: Collection[Any]) -> bool:
@@ -342,7 +372,13 @@ def _find_values(
 
 
 def measure_declared(
-    source: Source, meta: CategoricalMeta, allowance: Allowance, *, rows: float, cells: int
+    source: Source,
+    meta: CategoricalMeta,
+    allowance: Allowance,
+    weights: RowWeights,
+    *,
+    rows: float,
+    cells: int,
 ) -> Discovered:
     """Measure every declared category and all undeclared ones together; pool the rare ones.
 
@@ -350,6 +386,7 @@ def measure_declared(
         source: The private table.
         meta: Metadata of the column.
         allowance: For one histogram.
+        weights: How much each row counts.
         rows: Noisy number of rows.
         cells: Most cells of the column.
 
@@ -357,11 +394,9 @@ def measure_declared(
         One histogram, in which one row counts in one cell.
     """
     declared = list(meta.categories or ())
-    parts = source.map(functools.partial(_declared_counts, meta=meta, declared=declared), [meta.name])
-    total = sum(parts, np.zeros(len(declared) + 2, np.int64))
-    if not meta.nullable:
-        total[-1] = 0
-    noisy, sigma = allowance.counts(total), allowance.noise
+    place = functools.partial(_declared_cells, meta=meta, declared=declared)
+    noisy = weights.release(source, place, [meta.name], len(declared) + 2, allowance)
+    sigma = allowance.noise
     own, undeclared = noisy[: len(declared)], noisy[len(declared)]
     floor = max(3 * sigma, RARE_SHARE * rows)
     keep = own > floor
@@ -371,12 +406,12 @@ def measure_declared(
         keep = np.ones(len(declared), dtype=bool)
         keep[cells - 2 :] = False
     pool = tuple(v for v, k in zip(declared, keep, strict=True) if not k)
-    weights = _shrink_to_mean(own[~keep], sigma)
+    likely = _shrink_to_mean(own[~keep], sigma)
     pooled_cells = int((~keep).sum()) + 1
     if not pool:  # nothing declared is rare: an undeclared value decodes to any declared one
-        pool, weights = tuple(declared), np.maximum(own, 1.0)
+        pool, likely = tuple(declared), np.maximum(own, 1.0)
     kept = tuple(v for v, k in zip(declared, keep, strict=True) if k)
-    codec = CategoryCodec(meta, kept, pool, weights, tuple(declared) if meta.ordered else ())
+    codec = CategoryCodec(meta, kept, pool, likely, tuple(declared) if meta.ordered else ())
     pool_count = own[~keep].sum() + undeclared
     counts = np.concatenate([own[keep], [pool_count], noisy[-1:] if meta.nullable else []])
     variance = np.full(codec.size, sigma**2)
@@ -384,14 +419,12 @@ def measure_declared(
     return Discovered(codec, counts, variance, (float(undeclared),), sigma)
 
 
-def _declared_counts(df: pd.DataFrame, meta: CategoricalMeta, declared: list[Any]) -> NDArray[np.int64]:
-    """Exact counts of a part: each declared category, all others, and missing."""
-    part = _count_values(df, meta, None)
+def _declared_cells(df: pd.DataFrame, meta: CategoricalMeta, declared: list[Any]) -> NDArray[np.int64]:
+    """The cell of each row of a part: its declared category, that of all others, or what is missing."""
+    codes, values = _factorized(df, meta, 0)
     place = {value: i for i, value in enumerate(declared)}
-    total = np.zeros(len(declared) + 2, dtype=np.int64)
-    np.add.at(total, [place.get(value, len(declared)) for value in part.found], part.counts)
-    total[-1] = part.missing
-    return total
+    cells = [place.get(value, len(declared)) for value in values]
+    return np.array([*cells, len(declared) + 1], np.int64)[codes]
 
 
 def _shrink_to_mean(counts: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:

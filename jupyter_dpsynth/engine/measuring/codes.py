@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from jupyter_dpsynth.engine.measuring.weighing import EVERY_ROW, weighed_counts
 from jupyter_dpsynth.sources.base import TableChecksum
 from jupyter_dpsynth.sources.fingerprint import row_hashes
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.engine.measuring.weighing import RowWeights
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.sources.base import Source
 
@@ -30,8 +32,9 @@ class EncodedTable:
 
     Attributes:
         codes: Codes `[n, m]`, in memory or, of a table in parts, in a file that has no name.
-        counts: Exact number of rows in each cell, one int64 `[cells + moved]` for each column: first those
-            whose value a synthetic row may have, then those that are moved into a cell (`moved_into`).
+        counts: Exact number of rows in each cell, in parts of a row where rows are weighed, one int64
+            `[cells + moved]` for each column: first those whose value a synthetic row may have, then those
+            that are moved into a cell (`moved_into`).
     """
 
     codes: NDArray[np.integer[Any]]
@@ -53,13 +56,18 @@ class Encoder(Protocol):
         """Codes of a table, `[n, m]`."""
 
 
-def encode_table(source: Source, codec: TableCodec) -> EncodedTable:
+def encode_table(source: Source, codec: TableCodec, weights: RowWeights = EVERY_ROW) -> EncodedTable:
     """Encode a table in one pass.
+
+    Args:
+        source: The private table.
+        codec: Codecs of its columns.
+        weights: How much each row counts.
 
     Raises:
         DataError: The rows are not those that the fingerprint was taken of.
     """
-    return _encoded(source, codec, codec.joined, codec.code_type)
+    return _encoded(source, codec, codec.joined, codec.code_type, weights)
 
 
 def encode_apart(source: Source, encoder: Encoder) -> EncodedTable:
@@ -77,17 +85,20 @@ def _encoded(
     encoder: Encoder,
     join: Callable[[NDArray[np.integer[Any]]], NDArray[np.integer[Any]]],
     code_type: np.dtype[Any],
+    weights: RowWeights = EVERY_ROW,
 ) -> EncodedTable:
     counts = [np.zeros(size, dtype=np.int64) for size in encoder.sizes_apart]
-    sums = TableChecksum()
+    sums, first = TableChecksum(), 0
     encode = functools.partial(_encode, encoder=encoder, hashed=source.volatile)
 
     def parts() -> Iterator[NDArray[np.integer[Any]]]:
-        nonlocal sums
+        nonlocal sums, first
         for codes, added in source.map(encode, list(encoder.df_meta.names)):
+            own = weights.own(first, len(codes))
             for index, exact in enumerate(counts):
-                exact += np.bincount(codes[:, index], minlength=len(exact))  # noqa: PLW2901 - in place
+                exact += weighed_counts(codes[:, index], own, len(exact))  # noqa: PLW2901 - in place
             sums += added
+            first += len(codes)
             yield join(codes)
 
     codes = source.concatenate(parts(), code_type, len(counts))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.measuring.discovered import Discovered
     from jupyter_dpsynth.engine.measuring.domains import DiscoveredTable
     from jupyter_dpsynth.engine.measuring.spans import Span
-    from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
+    from jupyter_dpsynth.engine.measuring.weighing import RowWeights
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.privacy.releases import Releases
     from jupyter_dpsynth.sources.base import Source
@@ -58,20 +58,19 @@ class MomentsTable:
         discovered: The columns.
         orderings: Orders of points in time.
         unused: Share of the differences' measurement that is left.
-        number: About how many privacy units there are, or at least.
     """
 
     discovered: DiscoveredTable
     orderings: Orderings
     unused: Fraction
-    number: float
 
 
 def measure_differences(
     source: Source,
     discovered: DiscoveredTable,
     plan: RunPlan,
-    units: EqualUnits,
+    weights: RowWeights,
+    once: RowWeights,
     releases: Releases,
     report: Callable[[str], None],
 ) -> MomentsTable:
@@ -85,7 +84,8 @@ def measure_differences(
         source: The private table.
         discovered: The columns on their own.
         plan: Sizes.
-        units: How much each row counts.
+        weights: How much each row counts.
+        once: The same if all rows of a privacy unit count as one row.
         releases: What is planned.
         report: Called with what is measured next, in words; may raise to stop.
 
@@ -96,10 +96,10 @@ def measure_differences(
     df_meta = discovered.codec.df_meta
     columns = [_measured(column, plan.rows) for column in discovered.columns if _is_moment(column)]
     if not planned_spans(df_meta):
-        return MomentsTable(discovered, Orderings(), Fraction(0), plan.rows / plan.unit_rows)
+        return MomentsTable(discovered, Orderings(), Fraction(0))
     report("measuring which dates are close to each other")
     allowance = releases.allowance(SPANS)
-    spans, number = measure_spans(source, columns, df_meta.orders, units, allowance.part(SPANS_PART))
+    spans = measure_spans(source, columns, df_meta.orders, once, allowance.part(SPANS_PART))
     planned, used = planned_differences(df_meta), 0
     found = {column.codec.meta.name: column for column in discovered.columns}
     for span in spans:
@@ -109,7 +109,7 @@ def measure_differences(
             continue
         report(f"measuring the time between {span.early!r} and {span.late!r}")
         used += 1
-        made = _difference(source, found, span, discovered, plan, releases)
+        made = _difference(source, found, span, discovered, plan, weights, releases)
         if made is not None:
             found[made.codec.meta.name] = made
     codec = replace(discovered.codec, columns=tuple(column.codec for column in found.values()))
@@ -123,10 +123,8 @@ def measure_differences(
         and not span.declared
         and may_be_low(by_name[span.early], by_name[span.late], plan.rows)
     ]
-    orderings = check_orders(source, ordered, units, allowance.part(1 - SPANS_PART), number)
-    return MomentsTable(
-        replace(discovered, codec=codec, columns=list(found.values())), orderings, unused, number
-    )
+    orderings = check_orders(source, ordered, once, allowance.part(1 - SPANS_PART), plan.rows)
+    return MomentsTable(replace(discovered, codec=codec, columns=list(found.values())), orderings, unused)
 
 
 def _both_ways(one: str, other: str) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -173,6 +171,7 @@ def _difference(
     span: Span,
     discovered: DiscoveredTable,
     plan: RunPlan,
+    weights: RowWeights,
     releases: Releases,
 ) -> Discovered | None:
     """The later or the earlier column of a pair as a difference; None if that is no better.
@@ -183,6 +182,7 @@ def _difference(
         span: What is known of the two columns.
         discovered: Every column on its own.
         plan: Sizes.
+        weights: How much each row counts.
         releases: What is planned.
     """
     own = {column.codec.meta.name: column.codec for column in discovered.columns}
@@ -192,7 +192,7 @@ def _difference(
     metas = late.meta, early.meta
     if not isinstance(metas[0], DatetimeMeta) or not isinstance(metas[1], DatetimeMeta):
         raise TypeError
-    values = read_differences(source, metas[0], metas[1], later=True)
+    values = read_differences(source, metas[0], metas[1], weights, later=True)
     allowance = releases.allowance(DIFFERENCES, Fraction(1, planned_differences(discovered.codec.df_meta)))
     resolution, name = min(late.resolution, early.resolution), difference_meta(late.meta.name)
     made = grow_bins(values, name, resolution, allowance, selection=discovered.selection, bins=plan.bins)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jupyter_dpsynth.engine.measuring.weighing import weighed_counts
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -36,18 +38,26 @@ class Discovered:
 
 
 def count_in(
-    values: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]
+    values: NDArray[np.float64],
+    starts: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    weights: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """How many of the sorted values are in each of several disjoint cells.
+    """How many of the sorted values are in each of several disjoint cells, or how many parts with weights.
 
     >>> count_in(np.array([1.0, 2.0, 2.5, 9.0]), np.array([1.0, 3.0]), np.array([2.5, 9.5]))
     array([2, 1])
     >>> count_in(np.array([0.0, 2.0]), np.array([1.0, 3.0, 9.0]), np.array([2.5, 9.0, 9.5]))
     array([1, 0, 0])
+    >>> count_in(np.array([1.0, 2.0, 9.0]), np.array([1.0, 3.0]), np.array([2.5, 9.5]), np.array([5, 2, 1]))
+    array([7, 1])
     """
     if len(starts) <= len(values):
         first, last = (np.searchsorted(values, edges, side="left") for edges in (starts, ends))
-        return last - first
+        if weights is None:
+            return last - first
+        before = np.append(0, np.cumsum(weights))
+        return before[last] - before[first]
     place = np.searchsorted(starts, values, side="right") - 1
     inside = (place >= 0) & (values < ends[place])
-    return np.bincount(place[inside], minlength=len(starts))
+    return weighed_counts(place[inside], None if weights is None else weights[inside], len(starts))

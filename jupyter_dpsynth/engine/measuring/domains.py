@@ -16,6 +16,7 @@ from jupyter_dpsynth.engine.measuring.resolution import (
     measure_resolution,
     needs_resolution,
 )
+from jupyter_dpsynth.engine.measuring.weighing import EVERY_ROW
 from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, RESOLUTION_HISTOGRAMS, VALUE_HISTOGRAMS
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DataFrameMeta, DatetimeMeta
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dpsynth.engine.measuring.discovered import Discovered
+    from jupyter_dpsynth.engine.measuring.weighing import RowWeights
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.privacy.releases import Allowance, Releases
     from jupyter_dpsynth.sources.base import Source
@@ -57,6 +59,7 @@ def discover_table(
     releases: Releases,
     plan: RunPlan,
     report: Callable[[str], None],
+    weights: RowWeights = EVERY_ROW,
 ) -> DiscoveredTable:
     """Measure the values of every column that is not an identifier.
 
@@ -66,6 +69,7 @@ def discover_table(
         releases: What is planned.
         plan: Sizes.
         report: Called with the name of each column before it is measured; may raise to stop.
+        weights: How much each row counts.
 
     Privacy:
         Each column of which values are selected has an equal share of the delta for that (and so has each
@@ -77,17 +81,17 @@ def discover_table(
     found: list[Discovered | CategorySearch] = []
     rounded: list[str] = []
     each = plan.selection_delta / max(selected_columns(df_meta), 1)
-    chance, selection = FIRST_DELTA * each, Selection(each, plan.unit_rows, plan.rows)
+    chance, selection = FIRST_DELTA * each, Selection.of(plan, each)
     histogram = releases.allowance(VALUE_HISTOGRAMS, Fraction(1, len(df_meta.learned)))
     learned_resolutions = sum(needs_resolution(meta) for meta in df_meta.learned)
     for meta in df_meta.learned:
         report(meta.name)
         if isinstance(meta, CategoricalMeta):
-            found.append(_measure_categories(source, meta, histogram, plan, chance))
+            found.append(_measure_categories(source, meta, histogram, plan, chance, weights))
             continue
         if not isinstance(meta, ContinuousMeta | DatetimeMeta):
             raise TypeError
-        values = read_values(source, meta)
+        values = read_values(source, meta, weights)
         resolution = declared_resolution(meta)
         if needs_resolution(meta):
             share = releases.allowance(RESOLUTION_HISTOGRAMS, Fraction(1, learned_resolutions))
@@ -108,7 +112,12 @@ def discover_table(
 
 
 def _measure_categories(
-    source: Source, meta: CategoricalMeta, histogram: Allowance, plan: RunPlan, delta: float
+    source: Source,
+    meta: CategoricalMeta,
+    histogram: Allowance,
+    plan: RunPlan,
+    delta: float,
+    weights: RowWeights,
 ) -> Discovered | CategorySearch:
     """One column's cells; categories that are not declared may need another measurement.
 
@@ -118,10 +127,11 @@ def _measure_categories(
         histogram: For one histogram.
         plan: Sizes.
         delta: Chance that a category which one row brought in is published.
+        weights: How much each row counts.
     """
     if meta.categories is not None:
-        return measure_declared(source, meta, histogram, rows=plan.rows, cells=plan.cells)
+        return measure_declared(source, meta, histogram, weights, rows=plan.rows, cells=plan.cells)
     kind = GroupSearch if meta.levels else CategorySearch
-    search = kind(source, meta, plan.cells, plan.unit_rows)
+    search = kind(source, meta, plan.cells, weights, plan.counted, plan.unit_rows)
     search.measure(histogram, delta)
     return search

@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jupyter_dpsynth.engine.measuring.candidates import PATTERN_UNITS, patterns_of
+from jupyter_dpsynth.engine.measuring.weighing import EVERY_ROW
 from jupyter_dpsynth.engine.model.dependence import estimated_dependence
 from jupyter_dpsynth.engine.model.features import RARE, Derived, grouped_cells
 from jupyter_dpsynth.engine.model.network import kept_pairs, pair_strength
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.engine.measuring.candidates import Pattern
+    from jupyter_dpsynth.engine.measuring.weighing import RowWeights
     from jupyter_dpsynth.engine.model.network import TabularModel
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
@@ -63,6 +65,7 @@ def choose_interactions(
     releases: Releases,
     generator: np.random.Generator,
     report: Callable[[], None],
+    weights: RowWeights = EVERY_ROW,
 ) -> tuple[Derived, ...]:
     """The derived features by which the model is to be extended, the strongest first.
 
@@ -76,26 +79,31 @@ def choose_interactions(
         releases: What is planned for this.
         generator: Chooses among too many candidates; it does not concern privacy.
         report: Called now and then.
+        weights: How much each row counts.
 
     Privacy:
         One exponential mechanism for each choice, and one Gaussian measurement of all chosen scores. One row
         changes each score by at most 1. In tables of more than `PAIR_ROWS` rows only a Poisson sample of
         about that many is scored, as for pairs.
     """
-    rows = plan.rows
+    rows, own = plan.rows, weights.of_units
     if rows > PAIR_ROWS:
-        codes, rows = codes[releases.subsample(len(codes), PAIR_ROWS / rows)], PAIR_ROWS
+        sample = releases.subsample(len(codes), PAIR_ROWS / rows)
+        codes, rows, own = codes[sample], PAIR_ROWS, None if own is None else own[sample]
+    parts = ROW_PARTS / plan.counted  # of a row: `ROW_PARTS` are a privacy unit
     patterns = patterns_of(reference.shares, ordered_cells, made, generator)
-    interactions, scores = interaction_scores(codes, model, reference.shares, patterns, rows, report)
+    interactions, scores = interaction_scores(
+        codes, model, reference.shares, patterns, rows, report, own, parts
+    )
     left = list(range(len(interactions)))
     one = releases.allowance(INTERACTIONS, Fraction(1, plan.picks))
     chosen: list[int] = []
     while left and len(chosen) < plan.picks:
-        chosen.append(left.pop(one.choose(scores[left], ROW_PARTS)))
+        chosen.append(left.pop(one.choose(scores[left], parts)))
     if not chosen:
         return ()
     allowance = releases.allowance(STRENGTHS, sensitivity=math.sqrt(plan.picks))
-    strengths = allowance.counts(scores[chosen], ROW_PARTS)
+    strengths = allowance.counts(scores[chosen], parts)
     # without an interaction chance moves a score by at most half the root of the rows
     least = max(CLEAR * math.hypot(allowance.noise, math.sqrt(rows) / 2), LEAST_STRENGTH * rows)
     found = [
@@ -113,6 +121,8 @@ def interaction_scores(
     patterns: Sequence[Pattern],
     rows: float,
     report: Callable[[], None] = lambda: None,
+    own: NDArray[np.float64] | None = None,
+    parts: float = ROW_PARTS,
 ) -> tuple[list[Interaction], NDArray[np.int64]]:
     """How much of each target's residuals follows some pattern of its sources, exact.
 
@@ -127,14 +137,16 @@ def interaction_scores(
         patterns: What is looked at.
         rows: Noisy number of rows.
         report: Called after each part of the rows.
+        own: What each row counts, in privacy units, `[n]`; None if each is one.
+        parts: Of how many parts a row of `rows` is.
 
     Returns:
         The interactions, and their scores in parts of a row, int64 `[interactions]`.
 
     Privacy:
-        Not private. One row more or less changes each score by at most `ROW_PARTS`: a pattern is below 1, and
-        a row's residual has an L1 norm of at most 2. Every sum is of whole numbers, and a row's numbers are
-        computed element by element, so that they do not depend on the other rows.
+        Not private. One privacy unit more or less changes each score by at most `ROW_PARTS`: a pattern is
+        below 1, and a row's residual has an L1 norm of at most 2. Every sum is of whole numbers, and a row's
+        numbers are computed element by element, so that they do not depend on the other rows.
     """
     offsets, columns = model.layout.offsets, len(shares)
     by_last: dict[int, list[Pattern]] = {}
@@ -147,21 +159,23 @@ def interaction_scores(
         for start in range(0, len(codes), PART_ROWS):
             part = np.asfortranarray(codes[start : start + PART_ROWS])
             residuals = _residuals(part, weights, bias, offsets)
-            for last, own in by_last.items():
-                values = np.empty((len(own), len(part)))
-                for pattern, out in zip(own, values, strict=True):
+            for last, patterns_of_last in by_last.items():
+                values = np.empty((len(patterns_of_last), len(part)))
+                for pattern, out in zip(patterns_of_last, values, strict=True):
                     pattern.values(part, out)
+                if own is not None:  # rounded towards zero, so that a unit's add up to no more than one
+                    np.trunc(values * own[start : start + PART_ROWS], out=values)
                 sums[last] += values @ residuals[:, offsets[last + 1] :]
             report()
     spreads = np.concatenate([share * (1 - share) for share in shares])
     noise = np.add.reduceat(np.sqrt(2 / np.pi * rows * spreads), offsets[:-1]) / 2
     best: dict[Interaction, int] = {}
-    for last, own in by_last.items():
+    for last, patterns_of_last in by_last.items():
         starts = offsets[last + 1 : -1] - offsets[last + 1]
         halves = np.add.reduceat(np.abs(sums[last]), starts, axis=1) / (2 * PATTERN_UNITS * RESIDUAL_UNITS)
         whole = np.rint(ROW_PARTS * halves).astype(np.int64)
-        for pattern, scores in zip(own, whole, strict=True):
-            chance = np.rint(ROW_PARTS * pattern.spread * noise[last + 1 :]).astype(np.int64)
+        for pattern, scores in zip(patterns_of_last, whole, strict=True):
+            chance = np.rint(parts * pattern.spread * noise[last + 1 :]).astype(np.int64)
             for target, score in zip(range(last + 1, columns), (scores - chance).tolist(), strict=True):
                 key = Interaction(pattern.sources, target)
                 best[key] = max(score, best.get(key, score))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
+from jupyter_dpsynth.engine.measuring.weighing import EVERY_ROW
 from jupyter_dpsynth.engine.model.cells import TrainedCells
 from jupyter_dpsynth.engine.model.plan import NAMED_TABLES, PAIRS
 from jupyter_dpsynth.engine.model.reference import PAIR_ROWS, dependence_from, pair_distances
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.encoding.table import TableCodec
     from jupyter_dpsynth.engine.measuring.discovered import Discovered
+    from jupyter_dpsynth.engine.measuring.weighing import RowWeights
     from jupyter_dpsynth.privacy.releases import Allowance, Releases
 
 __all__ = ["measure_one_way", "measure_pairs", "measure_tables"]
@@ -32,6 +34,7 @@ def measure_one_way(
     exact: Sequence[NDArray[np.int64]],
     discovered: Sequence[Discovered],
     allowance: Allowance,
+    row: float = 1.0,
 ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]], list[NDArray[np.float64]]]:
     """Noisy counts of every column's cells, combined with the earlier measurement by their precision.
 
@@ -43,6 +46,7 @@ def measure_one_way(
         exact: Exact counts of every column's cells, and of rows that are moved into one: private.
         discovered: What discovery measured.
         allowance: For one column's histogram.
+        row: Of how many parts a row is in the exact counts.
 
     Returns:
         Counts and their noise variances, one `[cells]` array for each column; and counts of moved rows,
@@ -61,7 +65,7 @@ def measure_one_way(
             pool, into = into[:1], into[1:]
             own[pool] += moved[:1]
             moved = moved[1:]
-        noisy = allowance.counts(np.append(own, moved))
+        noisy = allowance.counts(np.append(own, moved), row)
         found, variance = noisy[:cells], np.full(cells, sigma**2)
         lost.append(np.append(found[pool], noisy[cells:]) if whole else noisy[cells:])
         clear = (noisy[cells:] > CLEAR_MOVED * sigma) | whole
@@ -82,6 +86,7 @@ def measure_pairs(
     shares: Sequence[NDArray[np.float64]],
     rows: float,
     releases: Releases,
+    weights: RowWeights = EVERY_ROW,
 ) -> tuple[NDArray[np.float64], float]:
     """Noisy total-variation distance of every pair of columns from independence.
 
@@ -92,6 +97,7 @@ def measure_pairs(
         shares: Noisy one-way shares of each column.
         rows: Noisy row count; the distance is taken to this many independent rows.
         releases: What is planned.
+        weights: How much each row counts.
 
     Returns:
         The distances, `[m, m]`, and the standard deviation of each one's noise.
@@ -106,13 +112,16 @@ def measure_pairs(
     if columns < 2:
         return np.zeros((columns, columns)), 0.0
     allowance = releases.allowance(PAIRS, sensitivity=math.sqrt(columns * (columns - 1) // 2))
+    own = weights.weights
     if rows > PAIR_ROWS:
         sample = releases.subsample(len(codes), PAIR_ROWS / rows)
         codes, rows = codes[sample], PAIR_ROWS
+        own = None if own is None else own[sample]
     cells = TrainedCells.of(shares)
     sizes = np.array([int(kept.sum()) for kept in cells.kept])
-    exact = pair_distances(cells.table(codes), sizes, cells.select(shares), rows)
-    distances = allowance.counts(exact, ROW_PARTS)
+    parts = ROW_PARTS if own is None else weights.row
+    exact = pair_distances(cells.table(codes), sizes, cells.select(shares), rows, own, parts)
+    distances = allowance.counts(exact, parts)
     return dependence_from(distances, columns, rows), allowance.noise / (2 * rows)
 
 
@@ -135,7 +144,8 @@ def measure_tables(
         releases: What is planned.
 
     Privacy:
-        One histogram a table, in which one row counts in one cell; all have the same share.
+        One histogram a table, in which one row counts in one cell; all have the same share. Rows are not
+        weighed, also those of persons: figures of rows with intervals are computed of named tables.
     """
     measured = []
     for columns in tables:

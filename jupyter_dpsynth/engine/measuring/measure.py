@@ -19,7 +19,7 @@ from jupyter_dpsynth.engine.measuring.warnings import (
     warn_of_moved_rows,
     warn_of_others,
 )
-from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
+from jupyter_dpsynth.engine.measuring.weighing import RowWeights
 from jupyter_dpsynth.engine.model.evidence import (
     RARE_BREAKS,
     certainty,
@@ -89,21 +89,22 @@ def measure_table(
         tables: Columns of each named table.
         units: Which rows belong to which privacy unit; None if each is one.
     """
-    equal = EqualUnits.of(source, units, plan.unit_rows)
+    weights = RowWeights.of(units, plan, source)
+    once = RowWeights.of(units, plan, source, once=True)
     discovered = discover_table(
-        source, df_meta, releases, plan, lambda name: report(f"measuring column {name!r}")
+        source, df_meta, releases, plan, lambda name: report(f"measuring column {name!r}"), weights
     )
-    moments = measure_differences(source, discovered, plan, equal, releases, report)
+    moments = measure_differences(source, discovered, plan, weights, once, releases, report)
     discovered, codec = moments.discovered, moments.discovered.codec
     warn_of_lost_columns(codec, discovered.columns, plan.rows)
     warn_of_moved_rows(discovered.columns, plan.rows)
     report("encoding")
-    table = encode_table(source, codec)
+    table = encode_table(source, codec, weights)
     report("measuring marginals")
     marginal = _marginal_allowance(
         df_meta, releases, moments.unused, measured_again=discovered.measured_again
     )
-    counts, variances, moved = measure_one_way(table.counts, discovered.columns, marginal)
+    counts, variances, moved = measure_one_way(table.counts, discovered.columns, marginal, weights.row)
     likely = likely_counts(counts, variances, codec.columns, plan.rows, plan.noise_of(ROW_COUNT) ** 2)
     shares = [to_shares(count, LEAST_COUNT) for count in likely]
     sure = certainty(sum(len(column.optional_cells) for column in codec.columns))
@@ -121,7 +122,7 @@ def measure_table(
         elif whole:
             complete.append(column.meta.name)
     report("measuring pairs of columns")
-    dependence, dependence_noise = measure_pairs(table.codes, shares, plan.rows, releases)
+    dependence, dependence_noise = measure_pairs(table.codes, shares, plan.rows, releases, weights)
     measured = {
         "shares": shares,
         "noise": [np.sqrt(variance) / plan.rows for variance in variances],
@@ -137,7 +138,7 @@ def measure_table(
         measured["tables"] = measure_tables(table.codes, codec, tables, plan.rows, of_count, releases)
     reference = reference_from(codec, measured)
     warn_of_others(codec, reference.shares)
-    orderings = measure_orderings(source, codec, reference, equal, releases, moments.number)
+    orderings = measure_orderings(source, codec, reference, once, releases)
     found = moments.orderings.kept + orderings.kept
     codec = replace(codec, orderings=df_meta.orders + found)
     hidden = moments.orderings.untold + orderings.untold

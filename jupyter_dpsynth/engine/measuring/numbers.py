@@ -138,7 +138,8 @@ class _Tree:
         self.low, self.high = edges[0], edges[-1]
         self.outside = np.zeros(2 if self.declared else 0, dtype=np.int64)  # rows below and above the bounds
         self.moved = np.zeros(0)  # the same with noise, once it is known
-        self.parts = [self._on_the_grid(part) for part in values.parts]
+        points = [self._on_the_grid(part, own) for part, own in values.weighed]
+        self.values = replace(values, parts=points)
         self.edges = edges
         flat = is_flat(meta, resolution)
         self.left = Fraction(1)  # of the allowance
@@ -151,7 +152,7 @@ class _Tree:
         span = self.high - self.low
         self.branches = BRANCHES if self.found or not self.discrete else branches(span)
 
-    def _on_the_grid(self, part: NDArray[Any]) -> NDArray[np.float64]:
+    def _on_the_grid(self, part: NDArray[Any], weights: NDArray[np.int64] | None) -> NDArray[np.float64]:
         """Sorted values of a part in steps of the resolution.
 
         They take the place of the values, because a part need not fit into memory twice.
@@ -159,8 +160,8 @@ class _Tree:
         # rounding and clipping keep the order
         steps, last = to_points(part, self.meta, self.resolution), np.nextafter(self.high, -np.inf)
         if self.declared:
-            above = len(steps) - np.searchsorted(steps, last, side="right")
-            self.outside += [np.searchsorted(steps, self.low), above]
+            ends = np.array([-np.inf, np.nextafter(last, np.inf)]), np.array([self.low, np.inf])
+            self.outside += count_in(steps, *ends, weights)
         return np.clip(steps, self.low, last, out=part.view(np.float64))
 
     def grow(self) -> Discovered:
@@ -251,7 +252,7 @@ class _Tree:
     def _search(self, cells: _Cells) -> _Cells:
         """Look for single values that come again and again; what is left of the cells without them."""
         self.left -= SEARCH_SHARE
-        found = find_repeated(self.parts, self.allowance.part(SEARCH_SHARE), self.selection)
+        found = find_repeated(self.values, self.allowance.part(SEARCH_SHARE), self.selection)
         self.repeated = found
         if not len(found.points):
             return cells
@@ -338,12 +339,13 @@ class _Tree:
         allowance, order = self.allowance.part(share), np.argsort(starts)
         starts, ends, known = starts[order], ends[order], self.repeated
         counts = np.zeros(len(starts), dtype=np.int64)
-        for values in self.parts:
-            counts += count_in(values, starts, ends)
+        for points, weights in self.values.weighed:
+            counts += count_in(points, starts, ends, weights)
         # float64 holds whole numbers below 2^53 as they are
         counts -= known.taken_from(known.exact.astype(np.float64), starts, ends).astype(np.int64)
         np.subtract.at(counts, BOTH_ENDS[: len(outside)], outside)
-        noisy = allowance.counts(np.concatenate([counts, known.exact, outside, self.missing]))
+        exact = np.concatenate([counts, known.exact, outside, self.missing])
+        noisy = allowance.counts(exact, self.values.row)
         single, last = len(counts) + len(known.exact), len(noisy) - len(self.missing)
         self.repeated = known.measured_again(noisy[len(counts) : single], allowance.noise)
         self.moved = noisy[single:last] if len(outside) else self.moved

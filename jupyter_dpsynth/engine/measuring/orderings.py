@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
-    from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
+    from jupyter_dpsynth.engine.measuring.weighing import RowWeights
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
     from jupyter_dpsynth.metadata.columns import ColumnMeta, DataFrameMeta
     from jupyter_dpsynth.privacy.releases import Allowance, Releases
@@ -105,9 +105,8 @@ def measure_orderings(
     source: Source,
     codec: TableCodec,
     reference: MeasuredReference,
-    units: EqualUnits,
+    weights: RowWeights,
     releases: Releases,
-    number: float,
 ) -> Orderings:
     """Find the pairs of columns in which one is never above the other; not of points in time.
 
@@ -119,9 +118,8 @@ def measure_orderings(
         source: The private table.
         codec: Codecs of its columns.
         reference: The noisy measurements, which rule out most pairs for free.
-        units: How much each row counts.
+        weights: How much each row counts.
         releases: What is planned.
-        number: About how many privacy units there are, at least.
 
     Privacy:
         At most `MAX_ORDERINGS` histograms, one for each pair.
@@ -145,24 +143,24 @@ def measure_orderings(
     )
     candidates = list(itertools.islice((pair for pair in found if pair is not None), planned))
     # which pairs these are follows from other noise; each is tested in both directions
-    return _tested(source, candidates, units, releases.allowance(ORDERINGS), number, 2 * planned)
+    return _tested(source, candidates, weights, releases.allowance(ORDERINGS), reference.rows, 2 * planned)
 
 
 def check_orders(
     source: Source,
     pairs: Sequence[tuple[MeasuredColumn, MeasuredColumn]],
-    units: EqualUnits,
+    weights: RowWeights,
     allowance: Allowance,
-    number: float,
+    rows: float,
 ) -> Orderings:
     """Test pairs (low, high) of points in time of which the first one seems never to be above the second.
 
     Args:
         source: The private table.
         pairs: The pairs, those first that matter most: as many are tested as can be told with the noise.
-        units: How much each row counts.
+        weights: How much each row counts.
         allowance: For all of them.
-        number: About how many privacy units there are.
+        rows: Noisy number of rows.
 
     Privacy:
         One histogram for each pair that is tested.
@@ -171,15 +169,15 @@ def check_orders(
         _Pair(low.codec.meta, high.codec.meta, first_may_be_low=True, second_may_be_low=False)
         for low, high in pairs
     ]
-    return _tested(source, candidates, units, allowance, number)
+    return _tested(source, candidates, weights, allowance, rows)
 
 
 def _tested(
     source: Source,
     candidates: Sequence[_Pair],
-    units: EqualUnits,
+    weights: RowWeights,
     whole: Allowance,
-    number: float,
+    rows: float,
     tests: int | None = None,
 ) -> Orderings:
     """What the noisy counts of below, equal and above say of some pairs.
@@ -187,19 +185,19 @@ def _tested(
     Args:
         source: The private table.
         candidates: The pairs, the likeliest first.
-        units: How much each row counts.
+        weights: How much each row counts.
         whole: For all of them.
-        number: About how many privacy units there are.
+        rows: Noisy number of rows.
         tests: How many tests are made at most; by default one for each pair.
     """
-    compared = _tellable(whole, len(candidates), tests, RARE_BREAKS * number)
+    compared = _tellable(whole, len(candidates), tests, RARE_BREAKS * rows)
     kept: list[tuple[str, str]] = []
     untold = [pair.names for pair in candidates[compared:]]
     sure = certainty(tests or compared)
     for pair in candidates[:compared]:
         allowance = whole.part(Fraction(1, compared))
         sides = functools.partial(_sides, metas=(pair.first, pair.second))
-        below, equal, above, missing = units.release(source, sides, list(pair.names), 4, allowance)
+        below, equal, above, missing = weights.release(source, sides, list(pair.names), 4, allowance)
         present = below + equal + above
         breaking = [(above, pair.names)] if pair.first_may_be_low else []
         breaking += [(below, pair.names[::-1])] if pair.second_may_be_low else []
@@ -241,7 +239,7 @@ def _tellable(whole: Allowance, planned: int, tests: int | None, breaks: float) 
         whole: For all pairs.
         planned: How many pairs there are.
         tests: How many tests are made; by default one for each pair that is compared.
-        breaks: Units whose rows break an order, at least, if it is to be rejected.
+        breaks: Rows that break an order, at least, if it is to be rejected.
     """
     for pairs in range(planned, 0, -1):
         noise = whole.part(Fraction(1, pairs)).noise

@@ -17,10 +17,12 @@ from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.privacy.releases import partition_threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.engine.measuring.reading import ColumnValues
+    from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.privacy.releases import Allowance
 
@@ -45,12 +47,21 @@ class Selection:
     Attributes:
         delta: Chance that a value which one privacy unit brought in is published.
         unit_rows: Most rows of one privacy unit.
+        counted: As how many rows these count at most.
+        row: As how many of them one row counts at most.
         rows: Noisy number of rows.
     """
 
     delta: float
     unit_rows: int
+    counted: float
+    row: float
     rows: float
+
+    @classmethod
+    def of(cls, plan: RunPlan, delta: float) -> Selection:
+        """What the plan says, for values that are published with so much of delta."""
+        return cls(delta, plan.unit_rows, plan.counted, plan.counted / plan.cap, plan.rows)
 
     def threshold(self, sigma: float) -> float:
         """Noisy count above which a value is published.
@@ -60,7 +71,8 @@ class Selection:
         least = LEAST_SHARE * self.rows
         if sigma == 0:
             return least
-        return max(partition_threshold(sigma, self.delta, self.unit_rows + SINGLE), least)
+        most = self.counted + SINGLE * self.row
+        return max(partition_threshold(sigma, self.delta, most, self.unit_rows), least)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +81,7 @@ class Repeated:
 
     Attributes:
         points: The values as points, float64 `[values]`, increasing.
-        exact: Rows with each, int64 `[values]`: private.
+        exact: Rows with each, in parts where rows are weighed, int64 `[values]`: private.
         counts: Noisy count of each, float64 `[values]`.
         variance: Variance of every count's noise.
     """
@@ -120,11 +132,11 @@ def point_after(points: NDArray[np.float64], *, discrete: bool) -> NDArray[np.fl
     return np.maximum(points + 1, following) if discrete else following
 
 
-def find_repeated(parts: list[NDArray[np.float64]], allowance: Allowance, selection: Selection) -> Repeated:
+def find_repeated(values: ColumnValues, allowance: Allowance, selection: Selection) -> Repeated:
     """The values of a column whose noisy counts show that many rows share them.
 
     Args:
-        parts: The points of each part of the table, sorted: private.
+        values: The points of each part of the table, sorted: private.
         allowance: For one histogram.
         selection: What a value needs to be published.
 
@@ -135,35 +147,45 @@ def find_repeated(parts: list[NDArray[np.float64]], allowance: Allowance, select
     Source:
         Desfontaines, Voss, Gipson, Mandayam, 'Differentially private partition selection', PoPETs 2022.
     """
-    points, exact = distinct_values(parts)
-    noisy, noise = allowance.counts(exact), allowance.noise
+    points, exact = distinct_values(values)
+    noisy, noise = allowance.counts(exact, values.row), allowance.noise
     chosen = noisy > selection.threshold(noise)
     return Repeated(points[chosen], exact[chosen], noisy[chosen], noise**2)
 
 
-def distinct_values(parts: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def distinct_values(values: ColumnValues) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The values that more than `SINGLE` rows have, increasing, and how many rows have each: private.
 
-    >>> distinct_values([np.array([1.0, 1.0, 2.0]), np.array([1.0, 3.0, 3.0])])
-    (array([1., 3.]), array([3, 2]))
+    Where rows are weighed, these are counted in parts.
     """
     points, counts = [np.zeros(0)], [np.zeros(0, np.int64)]
-    for values in _ranges(parts):
-        begins = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
-        rows = np.diff(np.append(begins, len(values)))
+    for own, weights in _ranges(list(values.weighed)):
+        begins = np.flatnonzero(np.append(True, own[1:] != own[:-1])[: len(own)])
+        rows = np.diff(np.append(begins, len(own)))
         often = rows > SINGLE
-        points.append(values[begins[often]])
-        counts.append(rows[often])
+        points.append(own[begins[often]])
+        counts.append((rows if weights is None or not len(own) else np.add.reduceat(weights, begins))[often])
     return np.concatenate(points), np.concatenate(counts)
 
 
-def _ranges(parts: list[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
-    """The values of all parts together in increasing order, at most about `TOGETHER` at once."""
+def _ranges(
+    parts: Sequence[tuple[NDArray[np.float64], NDArray[np.int64] | None]],
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64] | None]]:
+    """Values and weights of all parts together in increasing order, at most about `TOGETHER` at once."""
     if len(parts) == 1:
         yield parts[0]
         return
     step = max(TOGETHER // (2 * len(parts)), 1)
-    cuts = np.unique(np.concatenate([part[::step] for part in parts]))[:: len(parts)]
+    cuts = np.unique(np.concatenate([part[::step] for part, _ in parts]))[:: len(parts)]
     for low, high in zip(np.append(-np.inf, cuts), np.append(cuts, np.inf), strict=True):
-        pieces = [part[slice(*np.searchsorted(part, (low, high), side="left"))] for part in parts]
-        yield np.sort(np.concatenate(pieces))
+        pieces, weights = [], []
+        for part, own in parts:
+            inside = slice(*np.searchsorted(part, (low, high), side="left"))
+            pieces.append(part[inside])
+            weights += [] if own is None else [own[inside]]
+        together = np.concatenate(pieces)
+        if not weights:
+            yield np.sort(together), None
+            continue
+        order = np.argsort(together, kind="stable")
+        yield together[order], np.concatenate(weights)[order]

@@ -14,6 +14,7 @@ import numpy as np
 from jupyter_dpsynth.encoding.numeric import STEPS, from_steps, in_steps
 from jupyter_dpsynth.engine.measuring.grids import FLAT_SPAN
 from jupyter_dpsynth.engine.measuring.presence import SURE
+from jupyter_dpsynth.engine.measuring.weighing import weighed_counts
 from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, certainty
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.sources.values import RESOLUTIONS
@@ -88,9 +89,9 @@ def measure_resolution(
         candidates = [step for step in STEPS if step >= 1 or meta.decimals is None]
         level = functools.partial(_level_of_numbers, candidates=candidates)
     exact = np.zeros(len(candidates), np.int64)
-    for part in values.parts:
-        exact += np.bincount(level(part), minlength=len(candidates))
-    noisy, noise = allowance.counts(exact), allowance.noise
+    for part, weights in values.weighed:
+        exact += weighed_counts(level(part), weights, 1 + len(candidates))[1:]
+    noisy, noise = allowance.counts(exact, values.row), allowance.noise
     counts = np.where(noisy < SEEN * noise, 0.0, noisy)
     if SURE * noise > rows / 2:  # nothing stands out, and the likeliest is what most rows seem to need
         counts = np.where(noisy == noisy.max(), noisy, 0.0)
@@ -112,21 +113,20 @@ def _divides(resolution: float, other: float) -> bool:
 
 
 def _level_of_moments(moments: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How finely each moment is recorded, the coarsest first."""
+    """How finely each moment is recorded, the coarsest first, from 1."""
     level = np.zeros(len(moments), dtype=np.int64)
     for index, step in enumerate(RESOLUTIONS):
         level[moments % step == 0] = index
-    return len(RESOLUTIONS) - 1 - level
+    return len(RESOLUTIONS) - level
 
 
 def _level_of_numbers(values: NDArray[np.float64], candidates: list[float]) -> NDArray[np.int64]:
-    """Which is the coarsest resolution of each number; zero, which is a multiple of any, is left out.
+    """Which is the coarsest resolution of each number, from 1; 0 for zero, which is a multiple of any.
 
     A number far below a step is no multiple of it. Of one that is so large that float64 holds only whole
     numbers of steps nobody can tell whether it was recorded in them.
     """
-    values = values[values != 0]
-    level = np.full(len(values), len(candidates) - 1)
+    level = np.where(values == 0, 0, len(candidates))
     for index in reversed(range(len(candidates))):
         step = candidates[index]
         if step == 0:
@@ -135,5 +135,5 @@ def _level_of_numbers(values: NDArray[np.float64], candidates: list[float]) -> N
             rounded = from_steps(np.rint(in_steps(values, step)), step)
         close = np.minimum(1e-9 + ROUNDING * np.abs(values), CLOSE * step)
         told = (rounded != 0) & (np.abs(values) <= WHOLE_NUMBERS * step)
-        level[told & (np.abs(rounded - values) <= close)] = index
+        level[told & (np.abs(rounded - values) <= close)] = 1 + index
     return level

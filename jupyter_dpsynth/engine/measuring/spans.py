@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.engine.measuring.weighing import EqualUnits
+    from jupyter_dpsynth.engine.measuring.weighing import RowWeights
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.privacy.releases import Allowance
     from jupyter_dpsynth.sources.base import Source
@@ -52,7 +52,7 @@ class Span:
     Attributes:
         early: The column that mostly comes first.
         late: The other one.
-        breaks: Noisy share in which the late one comes first, of the units that have both.
+        breaks: Noisy share in which the late one comes first, of the rows that have both.
         noise: Standard deviation of it.
         width: How wide the time between them is at most, relative to the narrower column; 1 if that is not
             less, or not known.
@@ -92,20 +92,20 @@ def measure_spans(
     source: Source,
     columns: Sequence[MeasuredColumn],
     orders: Collection[tuple[str, str]],
-    units: EqualUnits,
+    weights: RowWeights,
     allowance: Allowance,
-) -> tuple[list[Span], float]:
-    """What can be seen of each pair of points in time, the closest ones first, and the noisy number of units.
+) -> list[Span]:
+    """What can be seen of each pair of points in time, the closest ones first.
 
     Args:
         source: The private table.
         columns: What is known of the columns of points in time.
         orders: Pairs of which the first is declared to be never after the second.
-        units: How much each row counts.
+        weights: How much each row counts.
         allowance: For all pairs.
 
     Privacy:
-        One histogram for each of at most `MAX_SPANS` pairs; a privacy unit changes each by at most 1.
+        One histogram for each of at most `MAX_SPANS` pairs.
     """
     by_name = {column.name: column for column in columns}
     pairs = [
@@ -115,22 +115,20 @@ def measure_spans(
     ]
     pairs.sort(key=lambda pair: abs(by_name[pair[0]].codec.median - by_name[pair[1]].codec.median))
     pairs = pairs[:MAX_SPANS]
-    spans, totals, share = [], [], Fraction(1, max(len(pairs), 1))
+    spans, share = [], Fraction(1, max(len(pairs), 1))
     for names in pairs:
         codecs = [by_name[name].codec for name in names]
         metas = tuple(codec.meta for codec in codecs if isinstance(codec.meta, DatetimeMeta))
         width = min(high - low for low, high in (codec.middle for codec in codecs))
         classify = functools.partial(_classes, metas=metas, width=max(width, 1.0))
         part = allowance.part(share)
-        noisy = units.release(source, classify, list(names), CELLS, part)
-        totals.append(float(noisy.sum()))
+        noisy = weights.release(source, classify, list(names), CELLS, part)
         declared = next((pair for pair in (names, names[::-1]) if pair in orders), None)
         span = _span(names, noisy, part.noise)
         if declared is not None:
             span = replace(span, early=declared[0], late=declared[1], declared=True)
         spans.append(span)
-    spans.sort(key=lambda span: span.length)
-    return spans, float(np.mean(totals)) if totals else 0.0
+    return sorted(spans, key=lambda span: span.length)
 
 
 def _classes(df: pd.DataFrame, metas: tuple[DatetimeMeta, ...], width: float) -> NDArray[np.integer[Any]]:

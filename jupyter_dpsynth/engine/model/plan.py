@@ -30,6 +30,7 @@ __all__ = [
     "INTERACTIONS",
     "MARGINALS",
     "NAMED_TABLES",
+    "OF_ROWS",
     "OF_UNITS",
     "ORDERINGS",
     "PAIRS",
@@ -40,6 +41,7 @@ __all__ = [
     "STRENGTHS",
     "VALUE_HISTOGRAMS",
     "RunPlan",
+    "unit_caps",
 ]
 
 # The measurements by their names in receipts and ledgers, in the order in which they are made
@@ -57,8 +59,27 @@ INTERACTIONS = "choice of interactions"  # these two after a third of the traini
 STRENGTHS = "strength of interactions"
 
 IN_TRAINING = (INTERACTIONS, STRENGTHS)
-OF_UNITS = (SPANS, ORDERINGS)  # rows are weighed, so that a privacy unit changes a histogram by at most 1
+# Every row counts fully in the row count, and where intervals for shares of rows are computed from counts
+OF_ROWS = (ROW_COUNT, NAMED_TABLES)
+# A privacy unit counts once where relations are tested, which a few units more or less do not decide
+OF_UNITS = (SPANS, ORDERINGS)
+LEAST_CAP = 1.5  # between one row and all of them
 SMALLEST_CLIP_FACTOR, LARGEST_CLIP_FACTOR = 0.6, 1.5
+
+
+def unit_caps(unit_rows: int) -> tuple[float, ...]:
+    """As how many rows all rows of a privacy unit may count at most: candidates, of which one is chosen.
+
+    Args:
+        unit_rows: Most rows of one privacy unit, which is the last candidate; the first one is 1.
+
+    >>> unit_caps(1), unit_caps(5), unit_caps(12)
+    ((1.0,), (1.0, 2.5, 5.0), (1.0, 1.5, 3.0, 6.0, 12.0))
+    """
+    caps = [float(unit_rows)]
+    while caps[0] / 2 >= LEAST_CAP:
+        caps.insert(0, caps[0] / 2)
+    return tuple(caps) if unit_rows == 1 else (1.0, *caps)
 
 
 @dataclass(frozen=True)
@@ -81,7 +102,11 @@ class RunPlan:
         parents: On how many earlier columns each column depends at most; None for all.
         picks: How many interactions of three or four columns are chosen at most; 0 if none are looked for.
         ends_by: Whether training ends because the steps are done or because the budget is.
-        unit_rows: Most rows of one privacy unit, by which noise is scaled, but where rows are weighed.
+        unit_rows: Most rows of one privacy unit.
+        cap: As how many rows all rows of one privacy unit count at most, where rows are counted.
+        counted: The same relative to the rows that are counted, by which their noise is scaled: counts are
+            scaled up to the row count.
+        once: The same if all rows of a privacy unit count as one row.
         gradient_sensitivity: L2 change of a step's gradient sum by one privacy unit, in clip norms.
         exact_training: The steps of a training without noise (whatever noise it names is not drawn); with
             differential privacy they are in `privacy`.
@@ -103,6 +128,9 @@ class RunPlan:
     picks: int
     ends_by: StopReason
     unit_rows: int
+    cap: float = 1.0
+    counted: float = 1.0
+    once: float = 1.0
     gradient_sensitivity: float = 1.0
     exact_training: SampledTraining | None = None
 
@@ -174,13 +202,14 @@ class RunPlan:
     def _planned(self) -> tuple[PlannedRelease, ...]:
         measurements = () if self.privacy is None else self.privacy.measurements
         # one row moves each pair's distance by 1, and each chosen interaction's strength
-        sensitivities = {PAIRS: math.sqrt(self.pairs), STRENGTHS: math.sqrt(self.picks)}
+        sensitivities = {
+            ROW_COUNT: math.sqrt(len(unit_caps(self.unit_rows))),
+            PAIRS: math.sqrt(self.pairs),
+            STRENGTHS: math.sqrt(self.picks),
+        }
+        counted = dict.fromkeys(OF_ROWS, float(self.unit_rows)) | dict.fromkeys(OF_UNITS, self.once)
         return tuple(
-            PlannedRelease(
-                each,
-                sensitivities.get(each.name, 1.0),
-                1 if each.name in OF_UNITS else self.unit_rows,
-            )
+            PlannedRelease(each, sensitivities.get(each.name, 1.0), counted.get(each.name, self.counted))
             for each in measurements
         )
 
@@ -202,7 +231,7 @@ class RunPlan:
         return min(LARGEST_CLIP_FACTOR, max(SMALLEST_CLIP_FACTOR, factor))
 
     def noise_of(self, name: str, share: Fraction = WHOLE) -> float:
-        """Noise of every figure of a measurement, in rows or weighed rows; 0 if it is not planned.
+        """Noise of every figure of a measurement, in rows; 0 if it is not planned.
 
         Args:
             name: The measurement's name.

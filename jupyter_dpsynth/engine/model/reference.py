@@ -175,6 +175,8 @@ def pair_distances(
     sizes: NDArray[np.int64],
     shares: Sequence[NDArray[np.float64]],
     rows: float,
+    weights: NDArray[np.int64] | None = None,
+    parts: float = ROW_PARTS,
 ) -> NDArray[np.int64]:
     """L1 distance of every pair of columns from independence, in parts of a row, `[m (m - 1) / 2]`, exact.
 
@@ -185,42 +187,46 @@ def pair_distances(
         sizes: Number of cells of each column.
         shares: One-way shares of each column.
         rows: Number of rows to compare with.
+        weights: In parts, of each row; None if each counts as `parts`.
+        parts: Of how many parts a row of `rows` is.
 
     Privacy:
-        Not private. One row more or less changes each by at most `ROW_PARTS`.
+        Not private. One row more or less changes each by at most its parts.
     """
-    counts, starts = _pair_counts(codes, sizes), np.concatenate([[0], np.cumsum(sizes)])
-    together, found = np.concatenate(shares), []
+    counts, starts = _pair_counts(codes, sizes, weights), np.concatenate([[0], np.cumsum(sizes)])
+    together, found, each = np.concatenate(shares), [], int(parts) if weights is None else 1
     for first, share in enumerate(shares[:-1]):
         own, end = slice(starts[first], starts[first + 1]), starts[first + 1]
         expected = np.outer(share, together[end:])
-        whole = np.rint(ROW_PARTS * rows * expected).astype(np.int64)
+        whole = np.rint(parts * rows * expected).astype(np.int64)
         blocks = starts[first + 1 : -1] - end
         distances = np.add.reduceat(
-            np.abs(ROW_PARTS * counts[own, end:].astype(np.int64) - whole).sum(axis=0), blocks
+            np.abs(each * counts[own, end:].astype(np.int64) - whole).sum(axis=0), blocks
         )
         chances = np.add.reduceat(_chance_distances(expected, rows).sum(axis=0), blocks)
-        found.append(distances - np.rint(ROW_PARTS * chances).astype(np.int64))
+        found.append(distances - np.rint(parts * chances).astype(np.int64))
     return np.concatenate([np.zeros(0, np.int64), *found])
 
 
-def _pair_counts(codes: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Number of rows in each pair of cells, int32 `[D, D]`; only what is above the diagonal is filled in.
+def _pair_counts(
+    codes: NDArray[np.integer[Any]], sizes: NDArray[np.int64], weights: NDArray[np.int64] | None
+) -> NDArray[np.integer[Any]]:
+    """Rows, or parts, in each pair of cells, int32 or int64 `[D, D]`; only above the diagonal.
 
     Neighbouring columns with few cells are counted together: one pass then tells about several pairs.
     """
-    counts = np.zeros((int(sizes.sum()),) * 2, dtype=np.int32)
+    counts = np.zeros((int(sizes.sum()),) * 2, dtype=np.int32 if weights is None else np.int64)
     bundles = list(_bundles(codes, sizes))
     for place, one in enumerate(bundles):
         counts[one.cells, one.cells] = (
-            one.member @ np.diag(np.bincount(one.codes, minlength=one.size)) @ one.member.T
+            one.member @ np.diag(np.bincount(one.codes, weights, minlength=one.size)) @ one.member.T
         )
         for other in bundles[place + 1 :]:
             # by the type of the result: numpy 1 would multiply in the few bits of the codes
             size = one.size * other.size
             keys = np.multiply(one.codes, other.size, dtype=np.min_scalar_type(size - 1))
             keys += other.codes
-            table = np.bincount(keys, minlength=size).reshape(one.size, other.size)
+            table = np.bincount(keys, weights, size).reshape(one.size, other.size)
             counts[one.cells, other.cells] = one.member @ table @ other.member.T
     return counts
 

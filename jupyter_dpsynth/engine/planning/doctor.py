@@ -17,11 +17,12 @@ import numpy as np
 
 from jupyter_dpsynth.engine.model.plan import VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.columns import ExaminedColumn
+from jupyter_dpsynth.engine.planning.counting import least_rows
 from jupyter_dpsynth.engine.planning.derived import derived_in_all_rows
 from jupyter_dpsynth.engine.planning.findings import BANNER, Finding, Place, Remedy, amount
 from jupyter_dpsynth.engine.planning.forecast import rarest_published
 from jupyter_dpsynth.engine.planning.pairs import dates_of_persons, orders_kept, orders_nearly_kept
-from jupyter_dpsynth.engine.planning.plan import least_rows, plan_run
+from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import ConfigError, MetadataError, shielded
 from jupyter_dpsynth.metadata.columns import (
     ContinuousMeta,

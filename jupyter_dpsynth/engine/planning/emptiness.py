@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.engine.model.evidence import several
 from jupyter_dpsynth.engine.model.losses import NOTHING_NOISE
+from jupyter_dpsynth.engine.planning.counting import least_rows
 from jupyter_dpsynth.engine.planning.forecast import (
     ASSUMED_ROWS,
     expected_column_error,
     forecast,
 )
-from jupyter_dpsynth.engine.planning.plan import least_rows
 from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.metadata.columns import CategoricalMeta
 

@@ -21,7 +21,8 @@ import numpy as np
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.model.plan import MARGINALS, RARE_CATEGORIES, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.model.reference import COMBINATIONS, PAIR_ROWS
-from jupyter_dpsynth.engine.planning.plan import least_rows, plan_run, usual_steps
+from jupyter_dpsynth.engine.planning.counting import least_rows
+from jupyter_dpsynth.engine.planning.plan import plan_run, usual_steps
 from jupyter_dpsynth.engine.training.arrangement import blocks_pay
 from jupyter_dpsynth.engine.training.timing import measured_step_seconds
 from jupyter_dpsynth.errors import ConfigError, MetadataError
@@ -224,7 +225,8 @@ def rarest_published(df_meta: DataFrameMeta, plan: RunPlan | None) -> float | No
     first = plan.noise_of(VALUE_HISTOGRAMS, Fraction(1, plan.columns))
     second = plan.noise_of(RARE_CATEGORIES, Fraction(1, many))
     sigma = 1 / math.sqrt(1 / first**2 + 1 / second**2)
-    return partition_threshold(sigma, plan.selection_delta / selected_columns(df_meta), plan.unit_rows)
+    delta = plan.selection_delta / selected_columns(df_meta)
+    return partition_threshold(sigma, delta, plan.counted, plan.unit_rows)
 
 
 def _room(rows: float, sizes: list[int], *, partitioned: bool, bounded: bool) -> tuple[float, float]:

@@ -15,6 +15,7 @@ count's noise.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -28,16 +29,18 @@ from jupyter_dpsynth.engine.model.plan import (
     INTERACTIONS,
     MARGINALS,
     NAMED_TABLES,
+    OF_ROWS,
+    OF_UNITS,
     ORDERINGS,
     PAIRS,
     RARE_CATEGORIES,
     RESOLUTION_HISTOGRAMS,
-    ROW_COUNT,
     SPANS,
     STRENGTHS,
     VALUE_HISTOGRAMS,
     RunPlan,
 )
+from jupyter_dpsynth.engine.planning.counting import COUNT_SHARE, chosen_cap, planned_count, share_sigma
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.parameters import columns_of, crossed, formulas
@@ -54,6 +57,8 @@ from jupyter_dpsynth.privacy.releases import GRADIENT_NOISE, PlannedRelease
 from jupyter_dpsynth.reports import StopReason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.metadata.columns import ColumnMeta, DataFrameMeta
     from jupyter_dpsynth.privacy.accounting import Accountant
@@ -61,23 +66,15 @@ if TYPE_CHECKING:
 __all__ = [
     "LARGE_DELTA",
     "MICROBATCH_SENSITIVITY",
-    "NOMINAL_DELTA",
     "check_feasible",
     "count_delta",
-    "least_rows",
     "measurement_shares",
     "model_rules",
     "plan_run",
-    "planned_count",
-    "share_sigma",
     "training_length",
     "usual_steps",
 ]
 
-# Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
-# count's own noise is a tenth of that, so a handful of rows passes by chance once in a million runs.
-MIN_SIGNAL = 50.0
-COUNT_SHARE = 0.01
 LARGEST_RESOLUTION_SHARE = 0.03
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.01
@@ -97,7 +94,6 @@ LARGE_DELTA = (  # with delta, the noisy row count, and what to do
     "delta = %g is not below 1 / number of rows (about %d rows): such a guarantee would allow publishing "
     "whole rows. %s"
 )
-NOMINAL_DELTA = 1e-6  # where delta depends on a row count that is not known yet
 MANY_ROWS = 1e9  # the most favourable table: what is infeasible there is infeasible everywhere
 DEFAULT_STEPS, WIDE_STEPS = 400, 200  # the latter of more than `WIDE_COLUMNS` columns
 MIN_BATCH = 256
@@ -113,30 +109,6 @@ USUAL_SIGNAL = 1.4  # snr for which that holds
 LEAST_PARENTS = 4
 REFERENCE_ROWS = 9000
 MICROBATCH_SENSITIVITY = 2.0  # one row changes one group's mean: from one clipped vector to another
-
-
-def planned_count(config: ResolvedConfig) -> PlannedRelease | None:
-    """The measurement of the row count, for 1 % of the squared budget; None if it is public.
-
-    Privacy:
-        Depends on the config only, since it is needed before anything is known of the table.
-    """
-    if config.n_public or not config.differential_privacy:
-        return None
-    mu = gaussian_mu(config.epsilon, config.delta or NOMINAL_DELTA)
-    sigma = share_sigma(COUNT_SHARE, mu)
-    return PlannedRelease(GaussianMeasurement(ROW_COUNT, sigma), unit_rows=config.rows_per_unit)
-
-
-def least_rows(config: ResolvedConfig, rows: float) -> float:
-    """How many rows a table needs for its counts to stand out from the noise.
-
-    Args:
-        config: The frozen parameters.
-        rows: Noisy row count, for the default delta.
-    """
-    mu = gaussian_mu(config.epsilon, config.delta or min(1 / (10 * rows), NOMINAL_DELTA))
-    return MIN_SIGNAL * config.rows_per_unit / mu
 
 
 def check_feasible(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | None) -> None:
@@ -186,7 +158,11 @@ def _check_tables(config: ResolvedConfig, df_meta: DataFrameMeta) -> None:
 
 
 def plan_run(
-    config: ResolvedConfig, df_meta: DataFrameMeta, rows: float, accountant: Accountant = "pld"
+    config: ResolvedConfig,
+    df_meta: DataFrameMeta,
+    rows: float,
+    accountant: Accountant = "pld",
+    capped: Sequence[float] = (),
 ) -> RunPlan:
     """Fix every figure of a run.
 
@@ -195,6 +171,8 @@ def plan_run(
         df_meta: The table's metadata.
         rows: Noisy row count, or the exact one if it is public.
         accountant: 'pld' for a run; 'quick' for a forecast in milliseconds.
+        capped: Noisy number of rows that count under each of `unit_caps`; by default as if every person had
+            as many as it may have.
 
     Raises:
         ConfigError: Not even one step with this noise multiplier keeps within epsilon.
@@ -206,12 +184,16 @@ def plan_run(
         return _plan_without_noise(config, df_meta, rows)
     delta = config.delta or 1 / (10 * rows)
     mu = gaussian_mu(config.epsilon, delta)
-    snr = rows * mu / (REFERENCE_ROWS * config.rows_per_unit)
+    cap, counted, once = chosen_cap(config, rows, capped, functools.partial(_column_sigma, df_meta, rows, mu))
+    snr = rows * mu / (REFERENCE_ROWS * counted)
     picks = _picks(config, columns) if snr >= SEARCH_SIGNAL else 0
     tables = len(config.named_tables)
     count, shares = planned_count(config), measurement_shares(df_meta, snr, picks, tables)
+    usual = f"; a person counts as at most {cap:g} rows" if config.rows_per_unit > 1 else ""
+    told = dict.fromkeys(OF_ROWS, "") | dict.fromkeys(OF_UNITS, "; a person counts once" if usual else "")
     measurements = tuple(
-        GaussianMeasurement(name, share_sigma(share, mu), detail) for name, (share, detail) in shares.items()
+        GaussianMeasurement(name, share_sigma(share, mu), detail + told.get(name, usual))
+        for name, (share, detail) in shares.items()
     )
     base = PrivacyPlan(
         measurements if count is None else (count.measurement, *measurements),
@@ -236,6 +218,9 @@ def plan_run(
         picks=picks,
         ends_by=ends_by,
         unit_rows=config.rows_per_unit,
+        cap=cap,
+        counted=counted,
+        once=once,
         gradient_sensitivity=sensitivity,
         **model_rules(config, columns, snr),
     )
@@ -252,6 +237,12 @@ def usual_steps(columns: int) -> int:
         columns: Columns that are learned.
     """
     return DEFAULT_STEPS if columns <= WIDE_COLUMNS else WIDE_STEPS
+
+
+def _column_sigma(df_meta: DataFrameMeta, rows: float, mu: float, counted: float) -> float:
+    """Noise of a column's histograms over their sensitivity, if a person counts as so many rows."""
+    shares = _histogram_shares(df_meta, rows * mu / (REFERENCE_ROWS * counted))
+    return share_sigma(sum(shares) / len(df_meta.learned), mu)
 
 
 def _picks(config: ResolvedConfig, columns: int) -> int:
@@ -319,11 +310,6 @@ def _is_open(meta: ColumnMeta) -> bool:
     if isinstance(meta, CategoricalMeta):
         return meta.categories is None
     return isinstance(meta, ContinuousMeta | DatetimeMeta) and meta.bounds is None
-
-
-def share_sigma(share: float, mu: float) -> float:
-    """Noise divided by sensitivity of a measurement that gets this share of the squared budget."""
-    return 1 / (math.sqrt(share) * mu)
 
 
 def training_length(config: ResolvedConfig, rows: float, columns: int, mu: float) -> tuple[int, float]:
@@ -437,6 +423,9 @@ def _plan_without_noise(config: ResolvedConfig, df_meta: DataFrameMeta, rows: fl
         exact_training=SampledTraining(steps, probability, 1.0),
         ends_by=StopReason.FINISHED,
         unit_rows=config.rows_per_unit,
+        cap=config.rows_per_unit,
+        counted=config.rows_per_unit,
+        once=config.rows_per_unit,
         gradient_sensitivity=MICROBATCH_SENSITIVITY if config.num_microbatches else 1.0,
         **model_rules(config, len(df_meta.learned), snr),
     )

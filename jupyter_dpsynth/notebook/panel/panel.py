@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.html import INK, MUTED, details, join, note
-from jupyter_dpsynth.engine.planning.plan import NOMINAL_DELTA
+from jupyter_dpsynth.engine.planning.counting import NOMINAL_DELTA
 from jupyter_dpsynth.errors import ConfigError, DataError
 from jupyter_dpsynth.notebook.output import (
     STYLED,
