@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.building import build_series
+from jupyter_dpsynth.encoding.building import build_series, with_cells
+from jupyter_dpsynth.encoding.numeric import from_steps, in_steps
 from jupyter_dpsynth.metadata.columns import ContinuousMeta
 from jupyter_dpsynth.sources.dtypes import dtype_text
 from jupyter_dpsynth.sources.missing import decoded_dtype
+from jupyter_dpsynth.sources.values import missing_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,22 +35,17 @@ class DerivedColumn:
     Attributes:
         meta: The column's metadata.
         formula: How it follows from them.
-        digits: Digits after the point that its values have at most; None if they are not rounded.
+        resolution: The step in which its values are recorded; 0 if they are not rounded.
     """
 
     meta: ContinuousMeta
     formula: Formula
-    digits: int | None
+    resolution: float
 
     @property
     def kind(self) -> str:
         """'number'."""
         return self.meta.kind
-
-    @property
-    def resolution(self) -> float:
-        """The step in which its values are recorded; 0 if they are not rounded."""
-        return 0.0 if self.digits is None else 10.0**-self.digits
 
     def values(self, df: pd.DataFrame) -> NDArray[np.float64]:
         """Its values, float64 `[n]`; NaN where one of the others is missing.
@@ -57,7 +54,9 @@ class DerivedColumn:
             df: The others; what stands for a missing value is missing.
         """
         found = self.formula.values(df)
-        return found if self.digits is None else np.round(found, self.digits)
+        if self.resolution > 0:
+            found = from_steps(np.rint(in_steps(found, self.resolution)), self.resolution)
+        return found if self.meta.bounds is None else np.clip(found, *self.meta.bounds)
 
     def made(self, df: pd.DataFrame) -> pd.Series:
         """The column `[n]` in its dtype; numpy's whole numbers are pandas' where a value is missing."""
@@ -65,6 +64,17 @@ class DerivedColumn:
         if np.isnan(values).any():
             meta = replace(meta, dtype=dtype_text(decoded_dtype(meta.dtype)))
         return build_series(values, meta, self.resolution)
+
+    def imposed(self, series: pd.Series, df: pd.DataFrame) -> pd.Series:
+        """A drawn column with its values computed, where neither it nor one of the others is missing.
+
+        Args:
+            series: The column `[n]`.
+            df: The others.
+        """
+        values = self.values(df)
+        rows = np.flatnonzero(~np.isnan(values) & ~missing_values(series))
+        return with_cells(series, rows, build_series(values[rows], self.meta, self.resolution))
 
 
 def derived_columns(
@@ -84,9 +94,10 @@ def derived_columns(
         if not isinstance(meta, ContinuousMeta):
             raise TypeError
         digits = meta.decimals
-        if digits is None and name in steps:
-            digits = known[name]
-        elif digits is None and formula.unit:
+        if name in steps:  # of a column that is learned its own step was found
+            found.append(DerivedColumn(meta, formula, steps[name]))
+            continue
+        if digits is None and formula.unit:
             digits = 0
         elif digits is None:
             parts = [known.get(part) for part in formula.columns]
@@ -95,7 +106,7 @@ def derived_columns(
             if formula.digits is not None:
                 digits = formula.digits
         known[name] = digits
-        found.append(DerivedColumn(meta, formula, digits))
+        found.append(DerivedColumn(meta, formula, 0.0 if digits is None else 10.0**-digits))
     return tuple(found)
 
 

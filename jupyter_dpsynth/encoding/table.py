@@ -17,8 +17,15 @@ from jupyter_dpsynth.encoding.derived import DerivedColumn, derived_columns
 from jupyter_dpsynth.encoding.difference import DifferenceCodec, exchanged
 from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, MetadataError
-from jupyter_dpsynth.metadata.columns import DataFrameMeta, DatetimeMeta, IdMeta, column_meta_from_dict
+from jupyter_dpsynth.metadata.columns import (
+    ContinuousMeta,
+    DataFrameMeta,
+    DatetimeMeta,
+    IdMeta,
+    column_meta_from_dict,
+)
 from jupyter_dpsynth.metadata.derived import check_derived
+from jupyter_dpsynth.metadata.formulas import in_order
 from jupyter_dpsynth.metadata.identifiers import identifiers
 from jupyter_dpsynth.metadata.orders import comparable
 from jupyter_dpsynth.sources.codebook import Codebook
@@ -51,11 +58,14 @@ class TableCodec:
         df_meta: The table's metadata, identifiers included.
         columns: One codec for each learned column, in the table's order.
         orderings: Names of columns (low, high) of which the first is never above the second.
+        formulas: Learned columns of numbers that were found to follow from others, and how, each behind those
+            that it follows from.
     """
 
     df_meta: DataFrameMeta
     columns: tuple[ColumnCodec, ...]
     orderings: tuple[tuple[str, str], ...] = ()
+    formulas: tuple[tuple[str, str], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,7 +76,9 @@ class TableCodec:
     def derived(self) -> tuple[DerivedColumn, ...]:
         """The columns that are computed from others, each behind those that it follows from."""
         steps = {each.meta.name: each.resolution for each in self.columns if isinstance(each, NumericCodec)}
-        return derived_columns(self.df_meta, steps, self.df_meta.derivations)
+        return derived_columns(
+            self.df_meta, steps, (*in_order(dict(self.formulas)), *self.df_meta.derivations)
+        )
 
     @property
     def without_categories(self) -> tuple[str, ...]:
@@ -181,6 +193,10 @@ class TableCodec:
                 learned[low], learned[high] = exchanged(
                     (learned[low], learned[high]), (self.df_meta[low], self.df_meta[high]), wrong
                 )
+        for found in self.derived:
+            if (name := found.meta.name) in learned:
+                parts = pd.DataFrame({part: learned[part] for part in found.formula.columns})
+                learned[name] = found.imposed(learned[name], parts)
         for each, child in zip(self.columns, children, strict=True):
             if isinstance(each, NumericCodec):
                 learned[each.meta.name] = each.with_codes(learned[each.meta.name], child)
@@ -210,8 +226,10 @@ class TableCodec:
         return pd.DataFrame(made, index=index)
 
     def with_derived(self, df: pd.DataFrame) -> pd.DataFrame:
-        """The table with the columns that are computed from others."""
+        """The table with the columns that are declared to follow from others."""
         for each in self.derived:
+            if each.meta.name in self.names:
+                continue
             parts = {name: self.df_meta[name].present(df[name]) for name in each.formula.columns}
             df = df.assign(
                 **{each.meta.name: each.made(pd.DataFrame(parts, index=df.index)).set_axis(df.index)}
@@ -232,12 +250,14 @@ class TableCodec:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models."""
         ids = [meta.to_dict() for meta in self.df_meta.columns if isinstance(meta, IdMeta)]
+        declared = [self.df_meta[name].to_dict() for name, _ in self.df_meta.derivations]
         return {
             "names": list(self.df_meta.names),
             "ids": ids,
             "columns": [codec.to_dict() for codec in self.columns],
             "orderings": [list(pair) for pair in self.orderings],
-            **({"derived": [each.meta.to_dict() for each in self.derived]} if self.derived else {}),
+            **({"formulas": [list(pair) for pair in self.formulas]} if self.formulas else {}),
+            **({"derived": declared} if declared else {}),
             **({} if self.df_meta.form == PANDAS else {"form": self.df_meta.form.to_dict()}),
             **({"codebook": self.df_meta.codebook.to_dict()} if self.df_meta.codebook else {}),
         }
@@ -262,7 +282,9 @@ class TableCodec:
             raise ArtifactError(str(error)) from None
         if [meta.name for meta in df_meta.learned] != [codec.meta.name for codec in columns]:
             raise ArtifactError("the columns that are learned are not those that have cells.")
-        return cls(df_meta, columns, orderings)
+        formulas = tuple((name, text) for name, text in values.get("formulas", ()))
+        _check_formulas(df_meta, formulas)
+        return cls(df_meta, columns, orderings, formulas)
 
 
 def _check_pairs(columns: tuple[ColumnCodec, ...], orderings: tuple[tuple[str, str], ...]) -> None:
@@ -279,6 +301,20 @@ def _check_pairs(columns: tuple[ColumnCodec, ...], orderings: tuple[tuple[str, s
         if len(left) == len(bases):
             raise ArtifactError("columns are differences of each other.")
         bases = left
+
+
+def _check_formulas(df_meta: DataFrameMeta, formulas: tuple[tuple[str, str], ...]) -> None:
+    """Raise ArtifactError unless learned columns of numbers follow from others that are learned and fit."""
+    learned = {meta.name: meta for meta in df_meta.learned}
+    found = in_order(dict(formulas))
+    sound = len(found) == len(formulas)
+    for name, formula in found:
+        parts = [learned.get(part) for part in formula.columns]
+        wanted = DatetimeMeta if formula.unit else ContinuousMeta
+        sound &= isinstance(learned.get(name), ContinuousMeta) and name not in formula.columns
+        sound &= all(isinstance(part, wanted) and not getattr(part, "is_duration", False) for part in parts)
+    if not sound:
+        raise ArtifactError("what columns follow from does not fit them.")
 
 
 def _numbered(meta: IdMeta, numbers: NDArray[np.int64], last: int) -> pd.Series:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["UNITS", "Formula", "in_order", "read_formula", "written"]
+__all__ = ["MICROSECONDS", "UNITS", "Formula", "in_order", "read_formula", "written"]
 
 MICROSECONDS = {
     "weeks": 604_800_000_000,

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.learning import run as run_module
-from jupyter_dpsynth.engine.measuring import categories, marginals, measure, reading, repeated
+from jupyter_dpsynth.engine.measuring import categories, formulas, marginals, measure, reading, repeated
 from jupyter_dpsynth.engine.measuring.candidates import patterns_of
 from jupyter_dpsynth.engine.measuring.domains import discover_table
+from jupyter_dpsynth.engine.measuring.formulas import MAX_FORMULAS, measure_formulas
 from jupyter_dpsynth.engine.measuring.interactions import interaction_scores
 from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.measuring.numbers import _Tree
@@ -425,8 +426,10 @@ def test_pairs_and_orderings_get_the_noise_that_was_planned():
     assert measured(df, meta, plan, watched).codec.orderings == (("low", "high"),)
     told = {m.name: m.sigma for m in plan.privacy.measurements}
     assert watched.pairs == [(3, pytest.approx(3**0.5 * told[PAIRS]))]
-    (order,) = watched.noises(lambda name: name == ORDERINGS)
-    assert order == pytest.approx(told[ORDERINGS])  # of three pairs that are planned for, one is dependent
+    # a third tests whether 'high' is the sum of the others, the rest the only pair that is dependent
+    sums, order = watched.noises(lambda name: name == ORDERINGS)
+    assert sums == pytest.approx(3**0.5 * told[ORDERINGS])
+    assert order == pytest.approx(1.5**0.5 * told[ORDERINGS])
 
 
 @settings(max_examples=30, deadline=None)
@@ -495,6 +498,49 @@ def test_one_row_changes_every_orderings_histogram_in_one_cell_by_one(rows, seed
     for largest, changed in changes(*reversed(watched)):
         assert largest <= 1
         assert changed <= 1
+
+
+def assert_one_row_changes_one_cell_of_each_formula(rows, seed):
+    generator = np.random.default_rng(seed)
+    names = [f"c{place}" for place in range(4)]  # 12 sums, more than are tested
+    df = pd.DataFrame(generator.integers(-9, 9, (rows + 1, 4)), columns=names).astype(float)
+    df["c3"] = df["c0"] + df["c1"]
+    df = df.mask(generator.random(df.shape) < 0.1)
+    bounds = dict.fromkeys(names, (-20, 20))
+    meta = MetaExtractor.extract(df, bounds=bounds, decimals=dict.fromkeys(names, 0))
+    codec, plan = codec_of(meta), plan_of_noise(meta, 1e6, histograms=0.5)
+    measurements = {
+        "shares": [np.full(size, 1 / size) for size in codec.sizes],
+        "noise": [np.ones(size) for size in codec.sizes],  # so large that any sum is possible
+        "dependence": np.ones((4, 4)),
+        "dependence_noise": 0.1,
+        "rows": 10**6,
+    }
+    reference, watched = reference_from(codec, measurements), []
+    for table in (df, df.iloc[:-1]):
+        noise = NoiseSource(test_only_seed=seed)
+        one = releases_of(plan, noise, Watched, given=watched[0] if watched else None)
+        measure_formulas(FrameSource(table), codec, reference, EVERY_ROW, one)
+        watched.append(one)
+    assert len(watched[0].told) == MAX_FORMULAS
+    for largest, changed in changes(*reversed(watched)):
+        assert largest <= 1
+        assert changed <= 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 60), st.integers(0, 10_000))
+def test_one_row_changes_every_formulas_histogram_in_one_cell_by_one(rows, seed):
+    assert_one_row_changes_one_cell_of_each_formula(rows, seed)
+
+
+def test_a_row_that_counts_twice_for_a_formula_would_be_found():
+    def twice(*args, **kwargs):
+        return np.repeat(cells_of_rows(*args, **kwargs), 2)
+
+    cells_of_rows = formulas._cells
+    with mock.patch.object(formulas, "_cells", twice), pytest.raises(AssertionError):
+        assert_one_row_changes_one_cell_of_each_formula(30, 0)
 
 
 def codec_of(meta) -> TableCodec:

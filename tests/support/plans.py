@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from jupyter_dpsynth.engine.measuring.formulas import planned_formulas
 from jupyter_dpsynth.engine.measuring.orderings import planned_differences, planned_orderings
 from jupyter_dpsynth.engine.measuring.resolution import needs_resolution
 from jupyter_dpsynth.engine.measuring.spans import planned_spans
@@ -39,7 +40,7 @@ def plan_of_noise(meta, rows, *, resolutions=2.0, histograms=2.0, rare=2.0, delt
         DIFFERENCES: (histograms, planned_differences(meta)),
         MARGINALS: (histograms, columns),
         PAIRS: (histograms, columns * (columns - 1) // 2),
-        ORDERINGS: (histograms, planned_orderings(meta)),
+        ORDERINGS: (histograms, planned_orderings(meta) or planned_formulas(meta)),
         SPANS: (histograms, 3 * planned_spans(meta)),
     }
     measurements = tuple(

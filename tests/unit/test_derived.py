@@ -16,17 +16,18 @@ from jupyter_dpsynth.sources.opening import open_source
 from tests.support.models import untrained
 
 ROWS = 2_000
+MANY = 12_000
 DERIVED = {"total": "net + `sales tax`", "age": "years(admitted - born)"}
 
 
-def invoices(seed=0, missing=0.0):
+def invoices(seed=0, missing=0.0, rows=ROWS):
     """Amounts with their sum, and dates with the years between them."""
     random = np.random.default_rng(seed)
-    born = pd.Timestamp("1930-01-01") + pd.to_timedelta(random.integers(0, 20_000, ROWS), unit="D")
-    admitted = pd.Timestamp("2015-01-01") + pd.to_timedelta(random.integers(0, 1_500, ROWS), unit="D")
-    net, tax = (np.round(random.gamma(2, scale, ROWS), 2) for scale in (50, 9))
+    born = pd.Timestamp("1930-01-01") + pd.to_timedelta(random.integers(0, 20_000, rows), unit="D")
+    admitted = pd.Timestamp("2015-01-01") + pd.to_timedelta(random.integers(0, 1_500, rows), unit="D")
+    net, tax = (np.round(random.gamma(2, scale, rows), 2) for scale in (50, 9))
     df = pd.DataFrame({"born": born, "admitted": admitted, "net": net, "sales tax": tax})
-    df.loc[random.random(ROWS) < missing, ["net", "born"]] = np.nan
+    df.loc[random.random(rows) < missing, ["net", "born"]] = np.nan
     df["total"] = (df["net"] + df["sales tax"]).round(2)
     years = df["admitted"].dt.year - df["born"].dt.year
     later = (df["admitted"].dt.month, df["admitted"].dt.day)
@@ -245,3 +246,74 @@ def test_a_saved_model_with_another_formula_is_refused(made, tmp_path):
         changed = {**values, "derived": [{**values["derived"][0], "derived": text}, values["derived"][1]]}
         with pytest.raises((ArtifactError, KeyError)):
             type(made.codec).from_dict(changed)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return untrained(invoices(rows=MANY))
+
+
+def test_what_follows_from_others_is_found_and_holds_in_every_synthetic_row(found, tmp_path):
+    assert dict(found.codec.formulas) == DERIVED
+    assert found.codec.names == tuple(invoices().columns)  # they are learned, and computed afterwards
+    found.save(tmp_path / "model.dps")
+    for synthesizer in (found, HighDimSynthesizer.load(tmp_path / "model.dps")):
+        made = synthesizer.synthesize(1_000, seed=0)
+        assert holds(made)
+        assert (made["total"] == made["total"].round(2)).all()
+        assert made.dtypes.equals(invoices().dtypes)
+        assert holds(synthesizer.synthesize(100, where={"age": (30, 40)}, seed=0))
+        assert synthesizer.synthesize(100, where={"age": (30, 40)}, seed=0)["age"].between(30, 40).all()
+    gaps = invoices().head(2)
+    gaps.loc[0, "net"] = np.nan
+    assert found.impute(gaps, seed=0).equals(invoices().head(2))
+
+
+@pytest.mark.parametrize("broken", [0.04, 0.5])
+def test_what_more_than_few_rows_break_is_not_imposed(broken):
+    df = invoices(rows=MANY)
+    random = np.random.default_rng(0)
+    rows = random.random(MANY) < broken
+    df.loc[rows, "total"] += random.integers(1, 9, rows.sum())
+    df.loc[rows, "age"] += 1
+    made = untrained(df)
+    assert made.codec.formulas == ()
+    assert not holds(made.synthesize(1_000, seed=0))
+
+
+def test_few_rows_cannot_tell_it_and_nothing_is_claimed():
+    made = untrained(invoices().head(300))
+    assert made.codec.formulas == ()
+
+
+def test_missing_values_neither_break_a_formula_nor_follow_from_one():
+    df = invoices(rows=MANY, missing=0.2)
+    made = untrained(df)
+    assert "total" in dict(made.codec.formulas)
+    synthetic = made.synthesize(1_000, seed=0)
+    assert holds(synthetic.dropna())
+    assert synthetic["total"].isna().any()
+
+
+def test_a_formula_gives_way_to_an_order_that_it_could_break():
+    df = invoices(rows=MANY)
+    sound = untrained(df, at_least={"total": "net"})
+    assert "total" in dict(sound.codec.formulas)  # no tax is negative
+    df["sales tax"] -= 30
+    df["total"] = (df["net"] + df["sales tax"]).round(2)
+    unsound = untrained(df, at_least={"total": "net"})
+    assert "total" not in dict(unsound.codec.formulas)
+    made = unsound.synthesize(1_000, seed=0)
+    assert (made["net"] <= made["total"]).all()
+
+
+def test_a_saved_formula_that_does_not_fit_is_refused(found):
+    values = found.codec.to_dict()
+    for name, text in (
+        ("born", "net + age"),
+        ("total", "net * 2"),
+        ("total", "born + net"),
+        ("no", "net + age"),
+    ):
+        with pytest.raises(ArtifactError, match="does not fit"):
+            type(found.codec).from_dict({**values, "formulas": [[name, text]]})

@@ -318,6 +318,7 @@ def _finish(task: TrainingTask, fitted: FittedModel, participants: Participants)
     names = task.codec.names
     imposed = [ordering_text(low, high) for low, high in task.codec.orderings]
     imposed += [function_text(names[a], names[b]) for a, b in functions.kept]
+    imposed += [derived_text(*each) for each in task.codec.formulas]
     imposed += [derived_text(name, written(formula)) for name, formula in task.codec.df_meta.derivations]
     imposed += task.imposed
     untold = [*task.untold, *(f"whether {function_text(names[a], names[b])}" for a, b in functions.untold)]

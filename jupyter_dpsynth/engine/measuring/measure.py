@@ -11,6 +11,7 @@ import numpy as np
 from jupyter_dpsynth.engine.measuring.codes import encode_table
 from jupyter_dpsynth.engine.measuring.differences import measure_differences
 from jupyter_dpsynth.engine.measuring.domains import discover_table
+from jupyter_dpsynth.engine.measuring.formulas import agree_with_orders, measure_formulas
 from jupyter_dpsynth.engine.measuring.marginals import measure_one_way, measure_pairs, measure_tables
 from jupyter_dpsynth.engine.measuring.orderings import measure_orderings
 from jupyter_dpsynth.engine.measuring.smoothing import likely_counts
@@ -24,6 +25,7 @@ from jupyter_dpsynth.engine.model.evidence import (
     RARE_BREAKS,
     certainty,
     complete_text,
+    derived_text,
     ordering_text,
     several,
 )
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.engine.measuring.orderings import Orderings
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
@@ -138,11 +141,7 @@ def measure_table(
         measured["tables"] = measure_tables(table.codes, codec, tables, plan.rows, of_count, releases)
     reference = reference_from(codec, measured)
     warn_of_others(codec, reference.shares)
-    orderings = measure_orderings(source, codec, reference, once, releases)
-    found = moments.orderings.kept + orderings.kept
-    codec = replace(codec, orderings=df_meta.orders + found)
-    hidden = moments.orderings.untold + orderings.untold
-    untold = [f"whether {ordering_text(low, high)}" for low, high in hidden]
+    codec, untold = _relations(source, codec, reference, once, releases, moments.orderings)
     if lost:
         untold.append(f"whether rare rows of {several(lost)} are missing or 'other': none are made")
     if partly:
@@ -152,6 +151,39 @@ def measure_table(
         untold.append(f"whether rare rows of {names} have finer values: they are rounded")
     imposed = (complete_text(complete),) if complete else ()
     return MeasuredTable(codec, reference, table.codes, likely, tuple(untold), imposed)
+
+
+def _relations(
+    source: Source,
+    codec: TableCodec,
+    reference: MeasuredReference,
+    weights: RowWeights,
+    releases: Releases,
+    of_moments: Orderings,
+) -> tuple[TableCodec, list[str]]:
+    """The codec with orders and formulas, and in words which ones the noise does not tell.
+
+    An order that a computed column could break is left out, and so is a formula that could break an order of
+    dates or one that is declared.
+
+    Args:
+        source: The private table.
+        codec: Codecs of its columns.
+        reference: The noisy measurements.
+        weights: How much each row counts.
+        releases: What is planned.
+        of_moments: Orders of points in time.
+    """
+    formulas = measure_formulas(source, codec, reference, weights, releases)
+    orderings = measure_orderings(source, codec, reference, weights, releases, 1 - formulas.used)
+    certain = codec.df_meta.orders + of_moments.kept
+    computed = tuple(each for each in formulas.kept if agree_with_orders(*each, certain, codec))
+    found = [
+        pair for pair in orderings.kept if all(agree_with_orders(*each, [pair], codec) for each in computed)
+    ]
+    untold = [f"whether {ordering_text(*pair)}" for pair in of_moments.untold + orderings.untold]
+    untold += [f"whether {derived_text(*each)}" for each in formulas.untold]
+    return replace(codec, orderings=(*certain, *found), formulas=computed), untold
 
 
 def _marginal_allowance(

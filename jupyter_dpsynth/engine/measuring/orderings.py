@@ -40,8 +40,10 @@ __all__ = [
     "measure_orderings",
     "planned_differences",
     "planned_orderings",
+    "tellable",
 ]
 
+WHOLE = Fraction(1)
 MAX_ORDERINGS = 8  # pairs of columns that are compared
 MAX_DIFFERENCES = 3  # columns that are learned as the time since another one, or until it
 ORDERED_DEPENDENCE = 0.1  # columns that keep an order depend on each other
@@ -107,6 +109,7 @@ def measure_orderings(
     reference: MeasuredReference,
     weights: RowWeights,
     releases: Releases,
+    share: Fraction = WHOLE,
 ) -> Orderings:
     """Find the pairs of columns in which one is never above the other; not of points in time.
 
@@ -120,6 +123,7 @@ def measure_orderings(
         reference: The noisy measurements, which rule out most pairs for free.
         weights: How much each row counts.
         releases: What is planned.
+        share: Of what is planned for orders, which the tests of formulas may have used a part of.
 
     Privacy:
         At most `MAX_ORDERINGS` histograms, one for each pair.
@@ -143,7 +147,9 @@ def measure_orderings(
     )
     candidates = list(itertools.islice((pair for pair in found if pair is not None), planned))
     # which pairs these are follows from other noise; each is tested in both directions
-    return _tested(source, candidates, weights, releases.allowance(ORDERINGS), reference.rows, 2 * planned)
+    return _tested(
+        source, candidates, weights, releases.allowance(ORDERINGS, share), reference.rows, 2 * planned
+    )
 
 
 def check_orders(
@@ -190,7 +196,7 @@ def _tested(
         rows: Noisy number of rows.
         tests: How many tests are made at most; by default one for each pair.
     """
-    compared = _tellable(whole, len(candidates), tests, RARE_BREAKS * rows)
+    compared = tellable(whole, len(candidates), tests, RARE_BREAKS * rows)
     kept: list[tuple[str, str]] = []
     untold = [pair.names for pair in candidates[compared:]]
     sure = certainty(tests or compared)
@@ -232,7 +238,7 @@ class _Pair:
         return self.first.name, self.second.name
 
 
-def _tellable(whole: Allowance, planned: int, tests: int | None, breaks: float) -> int:
+def tellable(whole: Allowance, planned: int, tests: int | None, breaks: float) -> int:
     """How many pairs can be compared so that an order which no row breaks is told from one that many do.
 
     Args:

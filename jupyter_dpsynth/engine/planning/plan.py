@@ -20,6 +20,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dpsynth.engine.measuring.formulas import planned_formulas
 from jupyter_dpsynth.engine.measuring.orderings import planned_differences, planned_orderings
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.measuring.resolution import needs_resolution
@@ -78,6 +79,7 @@ __all__ = [
 LARGEST_RESOLUTION_SHARE = 0.03
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.01
+FORMULA_SHARE = 0.005  # sums, and times between dates: see `measuring.formulas.PART`
 SPAN_SHARE = 0.03  # which dates are close to each other, and tests of their orders
 TABLE_SHARE = 0.1  # for named tables, however many
 MOST_TABLES = 50
@@ -261,6 +263,10 @@ def measurement_shares(
     pairs = columns * (columns - 1) // 2
     resolutions = sum(needs_resolution(meta) for meta in df_meta.learned)
     orderings, differences = planned_orderings(df_meta), planned_differences(df_meta)
+    formulas = planned_formulas(df_meta)
+    relations = [f"up to {orderings} pairs"] * bool(orderings) + [f"up to {formulas} sums or times"] * bool(
+        formulas
+    )
     spans = planned_spans(df_meta)
     histograms, marginals = _histogram_shares(df_meta, snr)
     each = histograms / (columns + differences)
@@ -275,7 +281,10 @@ def measurement_shares(
         MARGINALS: (marginals, f"{columns} columns"),
         PAIRS: (PAIR_SHARE if pairs else 0.0, f"{pairs} pairs"),
         NAMED_TABLES: (TABLE_SHARE if tables else 0.0, f"{tables} tables"),
-        ORDERINGS: (ORDER_SHARE if orderings else 0.0, f"up to {orderings} pairs"),
+        ORDERINGS: (
+            ORDER_SHARE * bool(orderings) + FORMULA_SHARE * bool(formulas),
+            ", ".join(relations),
+        ),
         INTERACTIONS: (INTERACTION_SHARE if picks else 0.0, f"up to {picks} of three or four columns"),
         STRENGTHS: (STRENGTH_SHARE if picks else 0.0, f"of {picks} interactions"),
     }

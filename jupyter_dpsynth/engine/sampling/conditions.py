@@ -80,7 +80,7 @@ def condition_table(
         raise ConfigError(
             f"where = {shown(where)} is not allowed: give conditions by column, like {{'age': (18, 65)}}."
         )
-    computed = {each.meta.name: each for each in codec.derived}
+    computed = {each.meta.name: each for each in codec.derived}  # learned or not
     for name in where:
         if name not in codec.names and name not in computed:
             hint = did_you_mean(str(name), (*codec.names, *computed))

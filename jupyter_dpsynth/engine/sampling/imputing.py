@@ -263,8 +263,8 @@ def impute_table(
     Privacy:
         The result is as private as `df`.
     """
-    codec = replace(learned.codec, orderings=())  # values of given cells do not change places
-    df = complete(df, codec)
+    df = complete(df, learned.codec)
+    codec = replace(learned.codec, orderings=(), formulas=())  # values of given cells stay where they are
     derivations = derivations_of(constraints)
     checked = tuple(each for each in constraints if not isinstance(each, Derivation))
     wanting = _missing(codec, df)
@@ -273,7 +273,7 @@ def impute_table(
     rows = np.flatnonzero(missing.any(axis=1))
     out = df.copy()
     if not len(rows):
-        return complete(out, codec)
+        return complete(out, learned.codec)
     allowed = [np.ones(column.size, dtype=bool) for column in codec.columns]
     for column, cells in zip(codec.columns, allowed, strict=True):
         if column.meta.nullable and column.size > 1:
@@ -289,7 +289,7 @@ def impute_table(
         absent = missing[rows, place] & met
         if absent.any():
             out[name] = with_cells(df[name], rows[absent], filled[name][absent])
-    return complete(compute(out, derivations, codec, wanting), codec)
+    return complete(compute(out, derivations, codec, wanting), learned.codec)
 
 
 def _missing(codec: TableCodec, df: pd.DataFrame) -> NDArray[np.bool_]:
