@@ -58,11 +58,13 @@ class MomentsTable:
         discovered: The columns.
         orderings: Orders of points in time.
         unused: Share of the differences' measurement that is left.
+        untested: The same of which dates are close, where no order is tested.
     """
 
     discovered: DiscoveredTable
     orderings: Orderings
     unused: Fraction
+    untested: Fraction = Fraction(0)
 
 
 def measure_differences(
@@ -124,7 +126,9 @@ def measure_differences(
         and may_be_low(by_name[span.early], by_name[span.late], plan.rows)
     ]
     orderings = check_orders(source, ordered, once, allowance.part(1 - SPANS_PART), plan.rows)
-    return MomentsTable(replace(discovered, codec=codec, columns=list(found.values())), orderings, unused)
+    untested = Fraction(0) if orderings.tested else 1 - SPANS_PART
+    discovered = replace(discovered, codec=codec, columns=list(found.values()))
+    return MomentsTable(discovered, orderings, unused, untested)
 
 
 def _both_ways(one: str, other: str) -> tuple[tuple[str, str], tuple[str, str]]:

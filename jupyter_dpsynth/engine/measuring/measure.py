@@ -29,11 +29,11 @@ from jupyter_dpsynth.engine.model.evidence import (
     ordering_text,
     several,
 )
-from jupyter_dpsynth.engine.model.plan import DIFFERENCES, MARGINALS, RARE_CATEGORIES, ROW_COUNT
+from jupyter_dpsynth.engine.model.plan import DIFFERENCES, MARGINALS, RARE_CATEGORIES, ROW_COUNT, SPANS
 from jupyter_dpsynth.engine.model.reference import reference_from, to_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -104,9 +104,10 @@ def measure_table(
     report("encoding")
     table = encode_table(source, codec, weights)
     report("measuring marginals")
-    marginal = _marginal_allowance(
-        df_meta, releases, moments.unused, measured_again=discovered.measured_again
-    )
+    left = {DIFFERENCES: moments.unused}
+    if plan.unit_rows == 1:  # else a privacy unit changes these by less than a marginal
+        left[SPANS] = moments.untested
+    marginal = _marginal_allowance(df_meta, releases, left, measured_again=discovered.measured_again)
     counts, variances, moved = measure_one_way(table.counts, discovered.columns, marginal, weights.row)
     likely = likely_counts(counts, variances, codec.columns, plan.rows, plan.noise_of(ROW_COUNT) ** 2)
     shares = [to_shares(count, LEAST_COUNT) for count in likely]
@@ -187,22 +188,23 @@ def _relations(
 
 
 def _marginal_allowance(
-    df_meta: DataFrameMeta, releases: Releases, unused: Fraction, *, measured_again: bool
+    df_meta: DataFrameMeta, releases: Releases, left: Mapping[str, Fraction], *, measured_again: bool
 ) -> Allowance:
     """For one column's marginal; what is left of what was measured before is added.
 
     Args:
         df_meta: The table's metadata.
         releases: What is planned.
-        unused: Share that is left of the times between columns.
+        left: Share that is left of earlier measurements, by name.
         measured_again: Whether the second measurement of rare categories was used.
     """
     share = Fraction(1, len(df_meta.learned))
     marginal = releases.allowance(MARGINALS, share)
     if df_meta.undeclared and not measured_again:
         marginal = marginal.joined(releases.allowance(RARE_CATEGORIES, share))
-    if unused:
-        marginal = marginal.joined(releases.allowance(DIFFERENCES, share * unused))
+    for name, unused in left.items():
+        if unused:
+            marginal = marginal.joined(releases.allowance(name, share * unused))
     return marginal
 
 

@@ -60,10 +60,12 @@ class Orderings:
     Attributes:
         kept: Pairs of names (low, high) in which the first is never above the second.
         untold: Pairs that may keep an order, which the noise does not tell.
+        tested: Whether any pair was tested, so that what is planned for that is used up.
     """
 
     kept: tuple[tuple[str, str], ...] = ()
     untold: tuple[tuple[str, str], ...] = ()
+    tested: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +215,7 @@ def _tested(
         if against <= NOISE_ONLY * allowance.noise:
             most = against + sure * allowance.noise
             (kept if most <= RARE_BREAKS * present else untold).append(names)
-    return Orderings(tuple(kept), tuple(untold))
+    return Orderings(tuple(kept), tuple(untold), compared > 0)
 
 
 @dataclass(frozen=True)
