@@ -6,13 +6,14 @@ cell of every histogram.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, NumericCodec, to_points
+from jupyter_dpsynth.engine.measuring.cells import Cells, weighed
 from jupyter_dpsynth.engine.measuring.discovered import Discovered, count_in
 from jupyter_dpsynth.engine.measuring.grids import (
     BRANCHES,
@@ -79,34 +80,6 @@ def grow_bins(
         and the last one all that is left of it.
     """
     return _Tree(values, meta, resolution, allowance, selection=selection, bins=bins).grow()
-
-
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """Disjoint cells in increasing order, all `[cells]`.
-
-    Attributes:
-        starts: First point of each.
-        ends: Point after each.
-        shrunk: Estimated rows of each.
-        raw: Noisy count of each.
-        variances: Variance of the noise of `raw`.
-    """
-
-    starts: NDArray[np.float64]
-    ends: NDArray[np.float64]
-    shrunk: NDArray[np.float64]
-    raw: NDArray[np.float64]
-    variances: NDArray[np.float64]
-
-    def at(self, chosen: NDArray[Any]) -> _Cells:
-        """Some of them, by a mask or by their places."""
-        return _Cells(*(getattr(self, each.name)[chosen] for each in fields(self)))
-
-    def joined(self, other: _Cells) -> _Cells:
-        """Together with others, in increasing order."""
-        columns = [np.append(getattr(self, each.name), getattr(other, each.name)) for each in fields(self)]
-        return _Cells(*columns).at(np.argsort(columns[0]))
 
 
 class _Tree:
@@ -184,17 +157,17 @@ class _Tree:
                 np.concatenate([ends, leaves.ends, self.tails.ends]),
                 share,
             )
-            missing, missing_variance = _weighed(missing, missing_variance, absent, noise**2)
+            missing, missing_variance = weighed(missing, missing_variance, absent, noise**2)
             raw, again, tails = np.split(raw, np.cumsum([len(starts), len(leaves.starts)]))
             leaves = self._measured_again(leaves, again, noise)
-            beside, beside_variance = _weighed(beside, beside_variance, tails, noise**2)
+            beside, beside_variance = weighed(beside, beside_variance, tails, noise**2)
             shrunk = shrink_siblings(raw, group, parents.shrunk, noise, ends - starts)
-            cells = leaves.joined(_Cells(starts, ends, shrunk, raw, np.full(len(raw), noise**2)))
+            cells = leaves.joined(Cells(starts, ends, shrunk, raw, np.full(len(raw), noise**2)))
             split = self._splits(cells)
         cells = self._with_tails(cells, beside, beside_variance)
         return self._finish(self._with_repeated(cells), missing, missing_variance)
 
-    def _with_tails(self, cells: _Cells, counts: NDArray[np.float64], variance: float) -> _Cells:
+    def _with_tails(self, cells: Cells, counts: NDArray[np.float64], variance: float) -> Cells:
         """Cells, and those beside them that hold rows after all."""
         tails, noise = self.tails, np.sqrt(variance)
         if not len(tails.starts):
@@ -206,9 +179,9 @@ class _Tree:
         if self._is_even:
             starts, ends = shortened(starts, ends, found, cells.starts[0], cells.ends[-1], self.present)
         own = starts, ends, np.maximum(found, 0), found
-        return cells.joined(_Cells(*own, np.full(len(found), variance)))
+        return cells.joined(Cells(*own, np.full(len(found), variance)))
 
-    def _reached(self, cells: _Cells, noise: float) -> tuple[bool, bool]:
+    def _reached(self, cells: Cells, noise: float) -> tuple[bool, bool]:
         """Whether rows come near to the lower and the upper end: to the last quarter of the cell there.
 
         One part of it may be a value that all rows have, and does not count. A cell that was not divided
@@ -223,7 +196,7 @@ class _Tree:
             found.append(bool((rows[:-1] if inside.sum() > 1 else rows).sum() > noise / 2))
         return found[0], found[1]
 
-    def _coarsest(self) -> tuple[_Cells, NDArray[np.float64], float]:
+    def _coarsest(self) -> tuple[Cells, NDArray[np.float64], float]:
         """The cells of the public grid that hold rows; the missing rows by code, and each one's variance."""
         starts, ends = self.edges[:-1], self.edges[1:]
         raw, missing = self._measure(starts, ends, self.first, self.outside)
@@ -240,7 +213,7 @@ class _Tree:
             whole = np.zeros(len(raw), dtype=np.int64), np.array([self.present])
             flat = self.first == 1
             shrunk = raw if flat else shrink_siblings(raw, *whole, self.noise, ends - starts)
-        return _Cells(starts, ends, shrunk, raw, variances), missing, self.noise**2
+        return Cells(starts, ends, shrunk, raw, variances), missing, self.noise**2
 
     def _resolved(self) -> float:
         """How long a cell may be for single values to be told apart without looking for them."""
@@ -249,7 +222,7 @@ class _Tree:
         all_told = not self.found and self.branches**LEVELS >= self.high - self.low
         return np.inf if all_told else RESOLVED
 
-    def _search(self, cells: _Cells) -> _Cells:
+    def _search(self, cells: Cells) -> Cells:
         """Look for single values that come again and again; what is left of the cells without them."""
         self.left -= SEARCH_SHARE
         found = find_repeated(self.values, self.allowance.part(SEARCH_SHARE), self.selection)
@@ -263,15 +236,15 @@ class _Tree:
         variances = cells.variances + many * found.variance
         return replace(cells, shrunk=cells.shrunk - counts, raw=cells.raw - counts, variances=variances)
 
-    def _measured_again(self, leaves: _Cells, raw: NDArray[np.float64], noise: float) -> _Cells:
+    def _measured_again(self, leaves: Cells, raw: NDArray[np.float64], noise: float) -> Cells:
         """Leaves with another count of each, joined by precision; what did not stand out stays shrunk."""
         held = self.repeated.taken_from(self.repeated.counts, leaves.starts, leaves.ends) > 0
         certain = held | (leaves.raw > SURE * np.sqrt(leaves.variances))
-        both, variances = _weighed(leaves.raw, leaves.variances, raw, noise**2)
-        shrunk, _ = _weighed(leaves.shrunk, leaves.variances, raw, noise**2)
+        both, variances = weighed(leaves.raw, leaves.variances, raw, noise**2)
+        shrunk, _ = weighed(leaves.shrunk, leaves.variances, raw, noise**2)
         return replace(leaves, shrunk=np.where(certain, shrunk, leaves.shrunk), raw=both, variances=variances)
 
-    def _with_repeated(self, cells: _Cells) -> _Cells:
+    def _with_repeated(self, cells: Cells) -> Cells:
         """Cells and, among them, the single values; what is left beside those is cut at them.
 
         Where next to nothing is left, it is noise: values that nobody has would come of it.
@@ -290,9 +263,9 @@ class _Tree:
         share = widths / np.bincount(whole, widths, minlength=len(pieces))[whole]
         rest = cells.at(whole)
         starts, ends = bounds.T
-        rest = _Cells(starts, ends, rest.shrunk * share, rest.raw * share, rest.variances * share)
+        rest = Cells(starts, ends, rest.shrunk * share, rest.raw * share, rest.variances * share)
         variances = np.full(len(after), found.variance)
-        return rest.joined(_Cells(found.points, after, found.counts, found.counts, variances))
+        return rest.joined(Cells(found.points, after, found.counts, found.counts, variances))
 
     def _standing_out(
         self,
@@ -353,7 +326,7 @@ class _Tree:
         back[order] = noisy[: len(counts)]
         return back, noisy[last:]
 
-    def _splits(self, cells: _Cells) -> NDArray[np.bool_]:
+    def _splits(self, cells: Cells) -> NDArray[np.bool_]:
         """Which cells hold so many rows that what is inside them is to be told apart."""
         least = np.maximum(SURE * np.sqrt(cells.variances), self.rows / 200)
         if self.noise < LITTLE_NOISE * self.present:
@@ -367,7 +340,7 @@ class _Tree:
         return heavy & (cells.ends - cells.starts > 1e-12 * scale) & (cells.ends > after)
 
     def _children(
-        self, cells: _Cells, level: int
+        self, cells: Cells, level: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
         """Cut every cell into equal parts (of whole steps, if there is a resolution).
 
@@ -390,7 +363,7 @@ class _Tree:
         last = np.concatenate([e[1:] for e in edges])
         return first, last, group
 
-    def _finish(self, leaves: _Cells, absent: NDArray[np.float64], absent_variance: float) -> Discovered:
+    def _finish(self, leaves: Cells, absent: NDArray[np.float64], absent_variance: float) -> Discovered:
         """Merge leaves into bins of about equal mass.
 
         Values of which there are few stay apart where they stand out: a month, a grade, a number of rooms
@@ -422,7 +395,7 @@ class _Tree:
             counts, variances = np.append(counts, missing), np.append(variances, missing_variance)
         return Discovered(codec, counts, variances, tuple(self.moved.tolist()), self.noise)
 
-    def _likely_mass(self, leaves: _Cells, single: NDArray[np.bool_], present: float) -> NDArray[np.float64]:
+    def _likely_mass(self, leaves: Cells, single: NDArray[np.bool_], present: float) -> NDArray[np.float64]:
         """Rows of each leaf, which add up to the present ones.
 
         Cells of a flat grid have no parents that tell how many rows they have together, but neighbours.
@@ -434,7 +407,7 @@ class _Tree:
         mass: NDArray[np.float64] = np.maximum(leaves.shrunk, 0)
         return mass * present / max(mass.sum(), 1.0)
 
-    def _with_slopes(self, leaves: _Cells) -> _Cells:
+    def _with_slopes(self, leaves: Cells) -> Cells:
         """Leaves of a column whose range was found, the long ones in pieces."""
         if not self.found:
             return leaves
@@ -443,22 +416,9 @@ class _Tree:
             leaves.starts, leaves.ends, mass, self.noise, discrete=self.discrete, even=even
         )
         of, (starts, ends) = leaves.at(whole), pieces.T
-        return _Cells(starts, ends, of.shrunk * share, of.raw * share, of.variances * share)
+        return Cells(starts, ends, of.shrunk * share, of.raw * share, of.variances * share)
 
     @property
     def _is_even(self) -> bool:
         """Whether the coarsest grid is one of calendar years, not of powers of two."""
         return isinstance(self.meta, DatetimeMeta) and not self.meta.is_duration
-
-
-def _weighed(first: Any, first_variance: Any, second: Any, second_variance: float) -> tuple[Any, Any]:  # noqa: ANN401 - numbers or arrays
-    """Two noisy figures of the same thing joined by their precisions, and the variance of that."""
-    if second_variance == 0:
-        return second, np.zeros_like(first_variance)
-    if np.all(np.isinf(first_variance)):
-        return second, second_variance
-    total = first_variance + second_variance
-    return (
-        (first * second_variance + second * first_variance) / total,
-        first_variance * second_variance / total,
-    )
