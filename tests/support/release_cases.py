@@ -211,7 +211,8 @@ def of_rows_of_persons() -> Case:
         return plan.cap, plan.counted, found.codec.to_dict(), reference, tables, found.counts, found.untold
 
     plan = plan_run(config, meta, float(ROWS))
-    names = tuple(each.measurement.name for each in plan.releases)
+    # no two columns are dependent enough to be compared
+    names = tuple(each.measurement.name for each in plan.releases if each.measurement.name != ORDERINGS)
     other = another_table().drop(columns=["a", "b", "middle", "high"])
     other["who"] = np.append(np.arange(8), 8 + np.arange(len(other) - 8) // 4)
     whole = base["who"].value_counts()
