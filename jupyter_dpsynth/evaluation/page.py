@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from jupyter_dpsynth.display.html import join, paragraph, strong
 from jupyter_dpsynth.evaluation.comparison_html import comparison_html
@@ -59,7 +59,7 @@ def report_content(content: object, guarantee: str = "", title: str = TITLE) -> 
     """
     heading = Markup("<h1 style='font-size:1.5em'>{}</h1>").format(title)
     model = paragraph(strong("The model: "), guarantee) if guarantee else ""
-    return join([heading, model, Markup("{}").format(content)])
+    return join([heading, model, escape(content)])
 
 
 def page(title: str, content: object) -> str:
@@ -74,5 +74,5 @@ def page(title: str, content: object) -> str:
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1"><title>{}</title>{}</head>'
             "<body>{}</body></html>"
-        ).format(title, STYLE, content)
+        ).format(title, STYLE, escape(content))
     )

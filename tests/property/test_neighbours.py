@@ -81,6 +81,7 @@ def neighbour(number):
 
 FIGURE = re.compile(r"[-\u2212+]?\d[\d.,:eE+\u2212-]*")
 ENTRY = re.compile(r"\b[0-9a-f]{8,32}\b")  # what the ledger calls a run, at random
+NOISE = re.compile(r"(?<=noise multiplier )[\d.]+")  # planned for a noisy number of rows
 PICTURE = re.compile(r"[A-Za-z0-9+/=]{200,}")
 
 
@@ -119,7 +120,7 @@ def skeleton(value):
         found = [skeleton(each) for each in value]
         return [each for place, each in enumerate(found) if each not in found[:place]]
     if isinstance(value, str):
-        return ENTRY.sub("#", value)
+        return NOISE.sub("#", ENTRY.sub("#", value))
     return "#" if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 

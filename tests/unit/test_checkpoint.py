@@ -349,7 +349,8 @@ def test_a_run_of_a_wide_table_goes_on_in_blocks(ledger, tmp_path):
     again = learner(df).learn(df, quiet, ledger=ledger, checkpoint=path)
     assert again.learned.losses[:5].tolist() == first.learned.losses[:5].tolist()
     assert len(again.learned.losses) == STEPS
-    assert (again.learned.model.weights != 0).sum() == len(trained.free)
+    # the step after training leaves next to nothing in the others
+    assert (np.abs(again.learned.model.weights) > 1e-30).sum() == len(trained.free)
     again.save(tmp_path / "wide.synth")
     loaded = HighDimSynthesizer.load(tmp_path / "wide.synth")
     assert loaded.synthesize(500, seed=0).equals(again.synthesize(500, seed=0))

@@ -83,7 +83,7 @@ def test_with_too_little_noise_the_budget_ends_before_the_steps_and_the_curve_sh
 
 
 def test_with_more_noise_than_needed_it_says_how_long_the_budget_would_last():
-    config = HighDimConfig(noise_multiplier=8.0, batch_size=1000).resolve()
+    config = HighDimConfig(noise_multiplier=9.0, batch_size=1000).resolve()
     found = forecast(config, assumed_metadata(), 20_000.0, "quick")
     assert not found.ends_early
     assert found.plan.steps < found.lasts < FAR * found.plan.steps

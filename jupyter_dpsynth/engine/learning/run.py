@@ -312,9 +312,8 @@ def _task_of(measured: MeasuredTable, plan: RunPlan, entry: LedgerEntry) -> Trai
 def _finish(task: TrainingTask, fitted: FittedModel, participants: Participants) -> Learned:
     """What the run leaves."""
     workers = 1 if participants.workers is None else participants.workers.workers
-    random = np.random.default_rng(task.seed)
-    model = refined(fitted.model, fitted.tape, task.reference, task.plan, random)
-    model, functions = sharpen(model, task.reference, random)
+    model = refined(fitted.model, fitted.tape, task.reference, task.plan)
+    model, functions = sharpen(model, task.reference, np.random.default_rng(task.seed))
     names = task.codec.names
     imposed = [ordering_text(low, high) for low, high in task.codec.orderings]
     imposed += [function_text(names[a], names[b]) for a, b in functions.kept]

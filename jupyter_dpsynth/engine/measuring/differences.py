@@ -107,6 +107,8 @@ def measure_differences(
     for span in spans:
         if used == planned or not (span.width <= NARROWER or span.one_sided):
             continue
+        if _has_a_value_apart(found[span.early]) or _has_a_value_apart(found[span.late]):
+            continue
         if not any(_may_rest_on(found, *pair, plan.rows) for pair in _both_ways(span.late, span.early)):
             continue
         report(f"measuring the time between {span.early!r} and {span.late!r}")
@@ -167,6 +169,20 @@ def _measured(column: Discovered, rows: float) -> MeasuredColumn:
 def _always_there(column: Discovered, rows: float) -> bool:
     """Whether next to no row lacks a column, according to its noisy counts."""
     return float(column.counts[list(column.codec.optional_cells)].sum()) <= RARE_BREAKS * rows
+
+
+def _has_a_value_apart(column: Discovered) -> bool:
+    """Whether what is first or last is farther from all others than these are from each other.
+
+    Such a moment stands for something else ('for ever' is often 9999-12-31), and no time leads to it.
+    """
+    codec = column.codec
+    if not isinstance(codec, NumericCodec) or len(codec.starts) < 2:
+        return False
+    starts, ends, shares = codec.starts, codec.ends, codec.weights / codec.weights.sum()
+    first = starts[1] - ends[0] > ends[-1] - starts[1] and shares[0] > RARE_BREAKS
+    last = starts[-1] - ends[-2] > ends[-2] - starts[0] and shares[-1] > RARE_BREAKS
+    return bool(first or last)
 
 
 def _difference(

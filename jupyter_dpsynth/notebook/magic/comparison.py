@@ -202,17 +202,19 @@ def _compare_with_original(
 
 def evaluate(session: Session, parsed: ParsedLine) -> None:
     """Measure the quality of a synthetic table, or of several ones, with noise, for an epsilon of its own."""
-    namespace = session.namespace
+    namespace, named = session.namespace, parsed.argument()
+    if named is None:
+        raise ConfigError(f"DATAFRAME is missing. Usage: {parsed.command.usage}.")
     _, synthesizer = current_synthesizer(session, parsed)
     several = synthesizer.tables_meta is not None
     original: Any
     df_synth: Any
     if several:
-        original = _dict_of(parsed.argument() or "", namespace, "TABLES")
+        original = _dict_of(named, namespace, "TABLES")
         table = _made_tables(session, parsed.argument(1))
         df_synth = None if table is None else _dict_of(table, namespace, "TABLES_SYNTH")
     else:
-        original = find_table(parsed.argument(), namespace, reading=reading_of(session, parsed))
+        original = find_table(named, namespace, reading=reading_of(session, parsed))
         table = parsed.argument(1)
         if table is None and is_table(namespace.get(session.synthetic)):
             table = session.synthetic
