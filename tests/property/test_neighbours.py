@@ -38,9 +38,17 @@ from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 pytestmark = pytest.mark.tensorflow
 pa = pytest.importorskip("pyarrow")
-from tests.support.column_kinds import KINDS, ROWS, latin
+from tests.support.column_kinds import KINDS as ALL_KINDS
+from tests.support.column_kinds import ROWS, latin
 
-PAIRS, QUICK_PAIRS = 20, 6  # the rest runs with the long tests
+# each column of times in an order of its own: which of dates that are alike are closest is a draw
+KINDS = {
+    name: (series.sample(frac=1, random_state=place, ignore_index=True), odd)
+    if name.startswith("times in ")
+    else (series, odd)
+    for place, (name, (series, odd)) in enumerate(ALL_KINDS.items())
+}
+PAIRS, QUICK_PAIRS = 20, 3  # the rest runs with the long tests
 
 
 def table():

@@ -21,7 +21,9 @@ ROWS = 48
 SERIES = {name: series.iloc[:ROWS] for name, (series, _) in KINDS.items()} | further_kinds(ROWS)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=[pytest.mark.long] * (way in {"CSV", "Dask"})) for way in WAYS]
+)
 def test_a_column_is_right_or_refused(way, tmp_path):
     with config.set(scheduler="synchronous"):  # threads cost more than they save on so few rows
         found = outcomes(SERIES, way, tmp_path)

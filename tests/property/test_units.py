@@ -91,6 +91,7 @@ def test_which_rows_of_a_unit_are_kept_is_random():
     assert len(kept) > 10
 
 
+@pytest.mark.long
 def test_every_row_of_a_unit_is_as_likely_to_be_kept_whoever_else_is_in_the_table(monkeypatch):
     monkeypatch.setattr("jupyter_dpsynth.sources.bounding.BUCKET_ROWS", 4)
     monkeypatch.setattr("jupyter_dpsynth.sources.bounding.AT_ONCE", 3)

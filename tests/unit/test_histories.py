@@ -484,6 +484,7 @@ def test_what_is_done_with_one_table_only_is_refused_with_a_plain_word(learned, 
     assert str(PrivacyLedger().summary()) == before
 
 
+@pytest.mark.long
 def test_an_audit_attacks_whole_persons_and_finds_what_is_not_clipped(learned):
     synthesizer, _ = learned
 

@@ -189,6 +189,7 @@ def test_codes_that_stay_on_the_devices_give_the_same_sums(by_replicas):
         assert found["resident"] < 1e-5
 
 
+@pytest.mark.long
 def test_blocks_of_columns_give_the_same_sums_on_several_devices(by_replicas):
     for found in by_replicas.values():
         assert found["blocks"] < 1e-5
