@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -60,21 +59,17 @@ def run(name: str, python: str, tables: Tables, minutes: float) -> Outcome | str
         tables: Patients and visits; patients without visits have none.
         minutes: How long it may take.
     """
+    from benchmarks.peers import failure  # not where a peer itself runs: its environment has no benchmarks
+
     if name not in PEERS:
         return f"unknown; known are {', '.join(PEERS)}"
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         for each, df in tables.items():
             df.to_csv(home / f"{each}.csv", index=False)
-        command = [python, str(Path(__file__).resolve()), name, str(home)]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=60 * minutes, check=False, cwd=home
-            )
-        except subprocess.TimeoutExpired:
-            return f"not done after {minutes:g} minutes"
-        if done.returncode:
-            return f"failed: {(done.stderr.strip().splitlines() or ['no message'])[-1][:200]}"
+        failed = failure([python, str(Path(__file__).resolve()), name, str(home)], home, minutes)
+        if failed:
+            return failed
         made = {each: pd.read_csv(home / f"made-{each}.csv") for each in tables}
         facts = json.loads((home / "done.json").read_text(encoding="utf-8"))
     return Outcome({each: _like(made[each], df) for each, df in tables.items()}, **facts)

@@ -78,20 +78,33 @@ def run(
             "seed": seed,
         }
         (home / "settings.json").write_text(json.dumps(settings, default=float), encoding="utf-8")
-        command = [python, str(Path(__file__).resolve()), name, str(home)]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=60 * minutes, check=False, cwd=home
-            )
-        except subprocess.TimeoutExpired:
-            return f"not done after {minutes:g} minutes"
-        if done.returncode:
-            return f"failed: {(done.stderr.strip().splitlines() or ['no message'])[-1][:200]}"
+        failed = failure([python, str(Path(__file__).resolve()), name, str(home)], home, minutes)
+        if failed:
+            return failed
         synthetic = pd.read_csv(home / "synthetic.csv")
         facts = json.loads((home / "done.json").read_text(encoding="utf-8"))
     for column in train.select_dtypes("bool"):
         synthetic[column] = synthetic[column].astype(str).isin(["True", "1", "1.0"])
     return Outcome(synthetic, **facts)
+
+
+def failure(command: list[str], home: Path, minutes: float) -> str:
+    """Why a peer's own process did not end well; empty if it did.
+
+    Args:
+        command: What runs it.
+        home: The folder where it runs.
+        minutes: How long it may take.
+    """
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60 * minutes, check=False, cwd=home
+        )
+    except subprocess.TimeoutExpired:
+        return f"not done after {minutes:g} minutes"
+    return (
+        f"failed: {(done.stderr.strip().splitlines() or ['no message'])[-1][:200]}" if done.returncode else ""
+    )
 
 
 def _binned(df: pd.DataFrame, bounds: dict[str, Any]) -> tuple[pd.DataFrame, Decode]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import details, explained, table
+from jupyter_dpsynth.display.words import epsilon_text
+from jupyter_dpsynth.privacy.receipt import relation_of
 
-__all__ = ["SHARES", "Measured", "figures_group", "figures_table"]
+if TYPE_CHECKING:
+    from jupyter_dpsynth.privacy.accounting import PrivacyPlan
+
+__all__ = ["SHARES", "Measured", "cost_text", "figures_group", "figures_table"]
 
 MOST_LINES = 30
 TITLES = ("Figure", "Value", "Error", "Good")
@@ -32,6 +38,22 @@ class Measured:
     error: float
     good: float
     meaning: str = ""
+
+
+def cost_text(plan: PrivacyPlan, epsilon: float | None, delta: float) -> str:
+    """What a private report cost, in a sentence.
+
+    Args:
+        plan: What was measured for it.
+        epsilon: What that cost; None for a test-only seed.
+        delta: Delta of the guarantee.
+    """
+    if epsilon is None:
+        return "TEST ONLY, no guarantee: the noise came from a fixed seed."
+    return (
+        f"This report cost epsilon = {epsilon_text(epsilon)} at delta = {delta:.2g} "
+        f"({relation_of(plan.unit)}; the privacy unit is {plan.unit}), in addition to what learning cost."
+    )
 
 
 def figures_group(title: str, group: tuple[Measured, ...]) -> Markup:

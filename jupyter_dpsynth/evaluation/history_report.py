@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jupyter_dpsynth.display.html import card, details, paragraph, shown_by_summary, strong, table
-from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.engine.model.losses import glance
-from jupyter_dpsynth.evaluation.figures import SHARES, Measured, figures_group, figures_table
+from jupyter_dpsynth.evaluation.figures import SHARES, Measured, cost_text, figures_group, figures_table
 from jupyter_dpsynth.evaluation.losses_html import losses_html
-from jupyter_dpsynth.privacy.receipt import budget_shares, relation_of
+from jupyter_dpsynth.privacy.receipt import budget_shares
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,13 +84,7 @@ class PrivateHistoryReport:
     @property
     def cost(self) -> str:
         """What it cost, in a sentence."""
-        if self.epsilon is None:
-            return "TEST ONLY, no guarantee: the noise came from a fixed seed."
-        return (
-            f"This report cost epsilon = {epsilon_text(self.epsilon)} at delta = {self.delta:.2g} "
-            f"({relation_of(self.plan.unit)}; the privacy unit is {self.plan.unit}), in addition to what "
-            "learning cost."
-        )
+        return cost_text(self.plan, self.epsilon, self.delta)
 
     @property
     def covers(self) -> str:

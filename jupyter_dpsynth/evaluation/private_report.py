@@ -16,12 +16,11 @@ from jupyter_dpsynth.display.html import (
     strong,
     table,
 )
-from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.engine.model.losses import glance
-from jupyter_dpsynth.evaluation.figures import SHARES, Measured, figures_group, figures_table
+from jupyter_dpsynth.evaluation.figures import SHARES, Measured, cost_text, figures_group, figures_table
 from jupyter_dpsynth.evaluation.losses_html import losses_html
 from jupyter_dpsynth.evaluation.overall import NOT_GIVEN, Overall, overall_of
-from jupyter_dpsynth.privacy.receipt import budget_shares, relation_of
+from jupyter_dpsynth.privacy.receipt import budget_shares
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,13 +103,7 @@ class PrivateReport:
     @property
     def cost(self) -> str:
         """What it cost, in a sentence."""
-        if self.epsilon is None:
-            return "TEST ONLY, no guarantee: the noise came from a fixed seed."
-        return (
-            f"This report cost epsilon = {epsilon_text(self.epsilon)} at delta = {self.delta:.2g} "
-            f"({relation_of(self.plan.unit)}; the privacy unit is {self.plan.unit}), in addition to what "
-            "learning cost."
-        )
+        return cost_text(self.plan, self.epsilon, self.delta)
 
     @property
     def covers(self) -> str:
