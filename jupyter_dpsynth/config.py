@@ -150,8 +150,9 @@ class HighDimConfig(HasTraits):
         high=1e6,
         integer=True,
         unset=(AUTO,),
-        help="Number of training steps; more steps mean more noise in each. 'auto' is 400. "
-        "In tables of more than 100 columns it is 200.",
+        help="Number of training steps; more steps mean more noise in each. 'auto' is 200. "
+        "In tables of 100 columns and more it is 100. With `privacy_unit` or `num_microbatches` it is twice "
+        "as many.",
     ).tag(
         label="Steps",
         unit="steps",

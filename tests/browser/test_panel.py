@@ -46,7 +46,7 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     notebook.run(0)
     notebook.run(1)
     cell = notebook.cell(1)
-    until_shown(notebook, 1, r"With noise [\d.]+, epsilon = 0\.\d+ after 400 steps")
+    until_shown(notebook, 1, r"With noise [\d.]+, epsilon = 0\.\d+ after 200 steps")
 
     notebook.run(2)  # from Python into the panel
     until(lambda: field(cell, "Epsilon").input_value() == "2", "the panel to show 2")
@@ -126,7 +126,7 @@ def test_train_is_seen_without_scrolling_and_stays_where_it_is(
         assert box["y"] + box["height"] < 1000
         return button.first.bounding_box()["y"] - box["y"]
 
-    until_shown(notebook, 1, r"With noise [\d.]+, epsilon = 0\.\d+ after 400 steps")
+    until_shown(notebook, 1, r"With noise [\d.]+, epsilon = 0\.\d+ after 200 steps")
     before = height()
     field(cell, "Privacy unit").fill("person")
     field(cell, "Privacy unit").press("Enter")

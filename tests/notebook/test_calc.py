@@ -76,8 +76,8 @@ def test_mistakes_are_one_line(shell: Shell) -> None:
 
 
 def test_the_budget_that_ends_early_is_told(shell: Shell) -> None:
-    text = plain(shell.run("%dpsynth calc df --noise-multiplier 2.5"))
-    assert re.search(r"the budget is used up there, at step [\d,]+ of the 400", text)
+    text = plain(shell.run("%dpsynth calc df --noise-multiplier 1.8"))
+    assert re.search(r"the budget is used up there, at step [\d,]+ of the 200", text)
 
 
 def test_how_a_file_is_read_is_told_in_a_sentence_and_not_as_a_warning_of_python(

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.model.plan import MARGINALS, VALUE_HISTOGRAMS
-from jupyter_dpsynth.engine.planning.plan import check_feasible, measurement_shares, plan_run, usual_steps
+from jupyter_dpsynth.engine.planning.plan import (
+    DEFAULT_STEPS,
+    WIDE_STEPS,
+    check_feasible,
+    measurement_shares,
+    plan_run,
+    usual_steps,
+)
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.privacy.accounting import compute_epsilon
@@ -216,11 +223,18 @@ def test_the_fewer_rows_the_more_goes_into_histograms_and_something_is_left(decl
 
 
 def test_a_wide_table_has_fewer_steps_and_larger_batches_unless_steps_are_asked_for():
-    config = HighDimConfig()
-    assert usual_steps(300) < usual_steps(100) == usual_steps(15)
     columns = pd.DataFrame(np.zeros((3, 300), bool)).rename(columns="x{}".format)
     wide = MetaExtractor.extract(columns)
-    usual = plan_run(config.resolve(), wide, 50_000.0, "quick")
+    usual = plan_run(HighDimConfig().resolve(), wide, 50_000.0, "quick")
     asked = plan_run(HighDimConfig(steps=400).resolve(), wide, 50_000.0, "quick")
-    assert (usual.steps, asked.steps) == (usual_steps(300), 400)
+    assert (usual.steps, asked.steps) == (WIDE_STEPS, 400)
     assert usual.batch_size == pytest.approx(asked.batch_size * (400 / usual.steps) ** 0.5)
+
+
+def test_where_no_step_towards_the_tape_follows_twice_as_many_steps_are_made():
+    def steps(columns=15, **changes):
+        return usual_steps(HighDimConfig(**changes).resolve(), columns)
+
+    assert steps() == steps(privacy_unit="person", max_rows_per_unit=1) == DEFAULT_STEPS
+    assert steps(privacy_unit="person") == steps(num_microbatches=64) == 2 * DEFAULT_STEPS
+    assert steps(100) == WIDE_STEPS < steps(99)

@@ -71,7 +71,7 @@ def made(noise, word=1.0):
     codes = generate_codes(truth, one_ways(joint), TABLE, np.random.default_rng(1))
     model = shrunken(truth)
     reference, tape = reference_of(joint), tape_of(model, codes, noise)
-    after = refined(model, tape, reference, plan_of())
+    after = refined(model, tape, reference, plan_of(snr=10.0))
     return pair_error(model, joint), pair_error(after, joint), model, after
 
 

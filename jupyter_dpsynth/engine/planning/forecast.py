@@ -254,7 +254,7 @@ def _budget(
         return plan.steps, FAR * plan.steps, None
     wanted = lasts = plan.steps
     if plan.ends_by is StopReason.BUDGET:
-        wanted = config.steps or usual_steps(plan.columns)
+        wanted = config.steps or usual_steps(config, plan.columns)
         if config.epochs is not None:
             wanted = max(1, round(config.epochs / plan.sampling_probability))
     elif config.noise_multiplier is not None:
