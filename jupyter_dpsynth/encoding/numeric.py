@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.encoding.building import build_series
+from jupyter_dpsynth.encoding.building import build_series, with_cells
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta, column_meta_from_dict
+from jupyter_dpsynth.sources.dtypes import dtype_of
 from jupyter_dpsynth.sources.values import RESOLUTIONS, WALL_EPOCH, number_values, time_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["STEPS", "NumericCodec", "from_steps", "in_steps", "points_of", "to_points"]
+__all__ = ["STEPS", "ExactValues", "NumericCodec", "from_steps", "in_steps", "points_of", "to_points"]
+
+# of floats that stand for several whole numbers: these, and a weight of each
+ExactValues = dict[float, dict[int, float]]
 
 # Times beyond 2^62 microseconds are cut: float64 carries them to int64 and back without overflow.
 LARGEST = 2.0**62
@@ -94,6 +98,7 @@ class NumericCodec:
         first_leaf: Index of the first leaf of each bin, `[bins]`.
         missing_weights: Noisy rows without a value: those without a code, and those with each code that comes
             back, float64 `[1 + codes]`; `[0]` if none does.
+        exact: Which whole numbers stand behind points beyond 2^53, where they are known.
 
     Privacy:
         Everything here is a function of noisy counts and public declarations: post-processing.
@@ -106,6 +111,7 @@ class NumericCodec:
     weights: NDArray[np.float64]
     first_leaf: NDArray[np.int64]
     missing_weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    exact: ExactValues = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -233,7 +239,13 @@ class NumericCodec:
         else:
             exact = self.leaf_points()[leaf]
             points = np.where(np.isnan(exact), np.minimum(points, np.nextafter(end, start)), exact)
-        return build_series(self.values_of(points, missing), self.meta, self.resolution)
+        series = build_series(self.values_of(points, missing), self.meta, self.resolution)
+        for point, numbers in self.exact.items():
+            rows = np.flatnonzero((points == point) & ~missing)
+            drawn = generator.choice(len(numbers), len(rows), p=list(numbers.values()))
+            exact = np.array(list(numbers), dtype=object)[drawn]
+            series = with_cells(series, rows, pd.Series(exact, dtype=series.dtype))
+        return series
 
     def with_codes(self, series: pd.Series, generator: np.random.Generator) -> pd.Series:
         """A decoded column in which missing values have codes as often as in the table.
@@ -299,6 +311,8 @@ class NumericCodec:
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
         if len(self.missing_weights):
             arrays["missing_weights"] = self.missing_weights.tolist()
+        if self.exact:
+            arrays["exact"] = [[point, list(found.items())] for point, found in self.exact.items()]
         return {"codec": "numeric", "meta": self.meta.to_dict(), "unit": self.resolution, **arrays}
 
     @classmethod
@@ -311,7 +325,11 @@ class NumericCodec:
             name: np.asarray(values[name], dtype=dtype) for name, dtype in _ARRAYS.items()
         }
         arrays["missing_weights"] = np.asarray(values.get("missing_weights", []), dtype=np.float64)
-        codec = cls(meta, float(values["unit"]), **arrays)
+        exact = {
+            float(point): {int(number): float(weight) for number, weight in found}
+            for point, found in values.get("exact", ())
+        }
+        codec = cls(meta, float(values["unit"]), **arrays, exact=exact)
         codec._check()
         return codec
 
@@ -335,6 +353,15 @@ class NumericCodec:
         )
         if not sound or not np.isfinite(self.weights.sum() + self.ends[-1] - self.starts[0]):
             raise ArtifactError(f"the bins of column {shown(self.meta.name)} contradict each other.")
+        for point, found in self.exact.items():
+            near = all(float(number) == point and weight >= 0 for number, weight in found.items())
+            if (
+                not near
+                or not np.isclose(sum(found.values()), 1)
+                or getattr(self.meta, "decimals", None) != 0
+            ):
+                raise ArtifactError(f"the whole numbers of column {shown(self.meta.name)} are not its own.")
+            pd.Series(list(found), dtype=object).astype(dtype_of(self.meta.dtype))
         last = self._last_points(self.ends)
         build_series(self.values_of(np.append(self.starts, last)), self.meta, self.resolution)
 

@@ -45,6 +45,7 @@ __all__ = [
     "time_limits",
     "time_values",
     "wall_times",
+    "whole_values",
 ]
 
 # microseconds in the steps in which points in time are usually recorded, finest first
@@ -73,6 +74,20 @@ def number_values(series: pd.Series) -> NDArray[np.float64]:
     else:
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def whole_values(series: pd.Series) -> NDArray[np.uint64]:
+    """Whole numbers modulo 2^64, uint64 `[n]`; what is missing, or no whole number, is any.
+
+    Args:
+        series: A column of an integer type, or of Python's integers.
+    """
+    if series.dtype == object:
+        exact = (int(value) % 2**64 if isinstance(value, int) else 0 for value in map(as_plain, series))
+        return np.fromiter(exact, np.uint64, len(series))
+    unsigned = "uint" in str(series.dtype).lower()
+    stored = series.to_numpy(dtype=np.uint64 if unsigned else np.int64, na_value=0)
+    return np.ascontiguousarray(stored).view(np.uint64)
 
 
 def time_values(series: pd.Series, *, duration: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from pandas.api import types
+
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.measuring.categories import CategorySearch, GroupSearch, measure_declared
+from jupyter_dpsynth.engine.measuring.long import find_whole_numbers
 from jupyter_dpsynth.engine.measuring.numbers import grow_bins
 from jupyter_dpsynth.engine.measuring.reading import read_values
 from jupyter_dpsynth.engine.measuring.repeated import Selection, selected_columns
@@ -98,7 +102,13 @@ def discover_table(
             measured = measure_resolution(values, meta, share, plan.rows)
             resolution = measured.step
             rounded += [] if measured.told else [meta.name]
-        found.append(grow_bins(values, meta, resolution, histogram, selection=selection, bins=plan.bins))
+        whole = None
+        integers = types.is_integer_dtype(source.described[meta.name].dtype) or meta.value_type == "int"
+        if isinstance(meta, ContinuousMeta) and integers:
+            whole = functools.partial(find_whole_numbers, source=source, meta=meta, weights=weights)
+        found.append(
+            grow_bins(values, meta, resolution, histogram, selection=selection, bins=plan.bins, whole=whole)
+        )
     searches = [column for column in found if isinstance(column, CategorySearch)]
     unfinished = [search for search in searches if search.undeclared(plan.rows)]
     for search in unfinished:

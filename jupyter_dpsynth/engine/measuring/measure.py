@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.encoding.table import TableCodec
+    from jupyter_dpsynth.encoding.table import ColumnCodec, TableCodec
     from jupyter_dpsynth.engine.measuring.orderings import Orderings
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.engine.model.reference import MeasuredReference
@@ -111,20 +111,7 @@ def measure_table(
     counts, variances, moved = measure_one_way(table.counts, discovered.columns, marginal, weights.row)
     likely = likely_counts(counts, variances, codec.columns, plan.rows, plan.noise_of(ROW_COUNT) ** 2)
     shares = [to_shares(count, LEAST_COUNT) for count in likely]
-    sure = certainty(sum(len(column.optional_cells) for column in codec.columns))
-    complete: list[str] = []
-    lost: list[str] = []
-    partly: list[str] = []
-    for column, share, count, variance in zip(codec.columns, shares, counts, variances, strict=True):
-        dropped = drop_absent_cells(list(column.optional_cells), share, count, variance, sure)
-        if not dropped.any():
-            continue
-        most = float((count + sure * np.sqrt(variance))[dropped].max())
-        whole = dropped.sum() == len(column.optional_cells)
-        if most > RARE_BREAKS * plan.rows:
-            (lost if whole else partly).append(column.meta.name)
-        elif whole:
-            complete.append(column.meta.name)
+    imposed, hidden = _settle_optional_cells(codec, plan, shares, counts, variances)
     report("measuring pairs of columns")
     dependence, dependence_noise = measure_pairs(table.codes, shares, plan.rows, releases, weights)
     measured = {
@@ -143,15 +130,77 @@ def measure_table(
     reference = reference_from(codec, measured)
     warn_of_others(codec, reference.shares)
     codec, untold = _relations(source, codec, reference, once, releases, moments.orderings)
-    if lost:
-        untold.append(f"whether rare rows of {several(lost)} are missing or 'other': none are made")
-    if partly:
-        untold.append(f"whether more rows of {several(partly)} are missing or 'other' than are made")
+    untold += hidden
     if discovered.rounded:
         names = several(discovered.rounded)
         untold.append(f"whether rare rows of {names} have finer values: they are rounded")
-    imposed = (complete_text(complete),) if complete else ()
-    return MeasuredTable(codec, reference, table.codes, likely, tuple(untold), imposed)
+    return MeasuredTable(codec, reference, table.codes, likely, tuple(untold), tuple(imposed))
+
+
+def _settle_optional_cells(
+    codec: TableCodec,
+    plan: RunPlan,
+    shares: list[NDArray[np.float64]],
+    counts: list[NDArray[np.float64]],
+    variances: list[NDArray[np.float64]],
+) -> tuple[list[str], list[str]]:
+    """Set, in place, to zero the shares of cells that need not exist and do not stand out of the noise.
+
+    Args:
+        codec: Codecs of the columns.
+        plan: Its row count, and the noise of that.
+        shares: Share of each cell, `[cells]` for each column.
+        counts: Noisy count of each.
+        variances: Variance of its noise.
+
+    Returns:
+        What all synthetic rows then have in common, and what the noise hides, in words.
+    """
+    sure = certainty(sum(len(column.optional_cells) for column in codec.columns))
+    complete: list[str] = []
+    lost: list[str] = []
+    partly: list[str] = []
+    empty: list[str] = []
+    for column, share, count, variance in zip(codec.columns, shares, counts, variances, strict=True):
+        if _are_values_absent(column, count, variance, plan, sure):
+            share[:] = np.eye(column.size)[-1]
+            empty.append(column.meta.name)
+            continue
+        dropped = drop_absent_cells(list(column.optional_cells), share, count, variance, sure)
+        if not dropped.any():
+            continue
+        most = float((count + sure * np.sqrt(variance))[dropped].max())
+        whole = dropped.sum() == len(column.optional_cells)
+        if most > RARE_BREAKS * plan.rows:
+            (lost if whole else partly).append(column.meta.name)
+        elif whole:
+            complete.append(column.meta.name)
+    hidden = {
+        "whether rare rows of {} are missing or 'other': none are made": lost,
+        "whether rare rows of {} have a number or time: none are made": empty,
+        "whether more rows of {} are missing or 'other' than are made": partly,
+    }
+    imposed = [complete_text(complete)] if complete else []
+    return imposed, [text.format(several(names)) for text, names in hidden.items() if names]
+
+
+def _are_values_absent(
+    codec: ColumnCodec, count: NDArray[np.float64], variance: NDArray[np.float64], plan: RunPlan, sure: float
+) -> bool:
+    """Whether all values of a column of numbers or times may be missing: where the others are is then noise.
+
+    Args:
+        codec: The column's codec.
+        count: Noisy count of each cell, `[cells]`.
+        variance: Variance of the noise of each.
+        plan: Its row count, and the noise of that.
+        sure: By how many standard deviations values must stand out.
+    """
+    if not codec.ordered_cells or codec.ordered_cells == codec.size:
+        return False
+    present = plan.rows - float(count[-1])
+    noise = np.sqrt(float(variance[-1]) + plan.noise_of(ROW_COUNT) ** 2)
+    return bool(present < sure * noise and count[-1] > plan.rows / 2)
 
 
 def _relations(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, NumericCodec, to_points
+from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, ExactValues, NumericCodec, to_points
 from jupyter_dpsynth.engine.measuring.cells import Cells, weighed
 from jupyter_dpsynth.engine.measuring.discovered import Discovered, count_in
 from jupyter_dpsynth.engine.measuring.grids import (
@@ -24,6 +24,7 @@ from jupyter_dpsynth.engine.measuring.grids import (
     is_found,
 )
 from jupyter_dpsynth.engine.measuring.leaves import cut, held_leaves, merge
+from jupyter_dpsynth.engine.measuring.long import WHOLE_NUMBERS
 from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells, sides_of
 from jupyter_dpsynth.engine.measuring.repeated import Repeated, Selection, find_repeated, point_after
 from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, onto_sum, shrink_siblings
@@ -34,6 +35,7 @@ from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.engine.measuring.long import WholeNumbers
     from jupyter_dpsynth.engine.measuring.reading import ColumnValues
     from jupyter_dpsynth.privacy.releases import Allowance
 
@@ -63,6 +65,7 @@ def grow_bins(
     *,
     selection: Selection,
     bins: int,
+    whole: WholeNumbers | None = None,
 ) -> Discovered:
     """Choose the bins of a column of numbers or times, with their noisy counts.
 
@@ -73,13 +76,15 @@ def grow_bins(
         allowance: For the whole column.
         selection: What a single value needs to be published.
         bins: About how many bins there are to be.
+        whole: Finds the whole numbers behind values beyond 2^53; None where there are none.
 
     Privacy:
         A histogram of coarse cells; one of single values, whose selection may fail with a chance of at most
-        `selection.delta`; and one for each further level of the tree. Each takes its share of the allowance,
-        and the last one all that is left of it.
+        `selection.delta`; one of the whole numbers behind those beyond 2^53; and one for each further level
+        of the tree. Each takes its share of the allowance, and the last one all that is left of it.
     """
-    return _Tree(values, meta, resolution, allowance, selection=selection, bins=bins).grow()
+    tree = _Tree(values, meta, resolution, allowance, selection=selection, bins=bins, whole=whole)
+    return tree.grow()
 
 
 class _Tree:
@@ -101,8 +106,10 @@ class _Tree:
         *,
         selection: Selection,
         bins: int,
+        whole: WholeNumbers | None,
     ) -> None:
         self.meta, self.resolution, self.bins = meta, resolution, bins
+        self.exactly, self.exact = whole, ExactValues()
         self.rows, self.selection, self.allowance = selection.rows, selection, allowance
         self.missing = values.missing * meta.nullable
         self.discrete = resolution > 0
@@ -121,6 +128,7 @@ class _Tree:
         self.present = self.rows  # noisy number of rows that are not missing, once it is known
         self.repeated = Repeated.none()
         self.tails = Tails.none()
+        self.coarsest = np.zeros(0)  # first points of the cells that stand out among many
         self.ends: list[tuple[float, float]] = []  # the first and the last cell that stand out
         span = self.high - self.low
         self.branches = BRANCHES if self.found or not self.discrete else branches(span)
@@ -208,7 +216,7 @@ class _Tree:
         np.add.at(variances, BOTH_ENDS[: len(moved)], (moved > 0) * self.noise**2)
         if self.found:
             starts, ends, raw, variances = self._standing_out(starts, ends, raw, variances)
-            shrunk = raw
+            self.coarsest, shrunk = starts, raw
         else:
             whole = np.zeros(len(raw), dtype=np.int64), np.array([self.present])
             flat = self.first == 1
@@ -229,6 +237,10 @@ class _Tree:
         self.repeated = found
         if not len(found.points):
             return cells
+        long = found.points[np.abs(found.points) >= WHOLE_NUMBERS]
+        if self.exactly is not None and self.resolution == 1 and len(long):
+            self.left -= SEARCH_SHARE
+            self.exact = self.exactly(long, self.allowance.part(SEARCH_SHARE))
         counts, many = (
             found.taken_from(each, cells.starts, cells.ends)
             for each in (found.counts, np.ones(len(found.counts)))
@@ -239,6 +251,8 @@ class _Tree:
     def _measured_again(self, leaves: Cells, raw: NDArray[np.float64], noise: float) -> Cells:
         """Leaves with another count of each, joined by precision; what did not stand out stays shrunk."""
         held = self.repeated.taken_from(self.repeated.counts, leaves.starts, leaves.ends) > 0
+        # what was found among many because it was large then is smaller when it is measured again
+        held |= self.found & np.isin(leaves.starts, self.coarsest)
         certain = held | (leaves.raw > SURE * np.sqrt(leaves.variances))
         both, variances = weighed(leaves.raw, leaves.variances, raw, noise**2)
         shrunk, _ = weighed(leaves.shrunk, leaves.variances, raw, noise**2)
@@ -390,7 +404,7 @@ class _Tree:
         clear = np.where(absent > CLEAR_CODE * np.sqrt(absent_variance), absent, 0.0)
         weights = np.maximum(clear, 0.0) if len(absent) > 1 else np.zeros(0)
         held = held_leaves(starts, ends, mass, first_leaf)
-        codec = NumericCodec(self.meta, self.resolution, *held, missing_weights=weights)
+        codec = NumericCodec(self.meta, self.resolution, *held, missing_weights=weights, exact=self.exact)
         if self.meta.nullable:
             counts, variances = np.append(counts, missing), np.append(variances, missing_variance)
         return Discovered(codec, counts, variances, tuple(self.moved.tolist()), self.noise)

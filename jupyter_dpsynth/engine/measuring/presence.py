@@ -24,7 +24,7 @@ LONGEST_RUN = 8  # cells
 # elsewhere to be looked for; and by which that run must stand out among the usual cells, and among all.
 FEWER = 3.5
 SURE_ELSEWHERE = 3.5, 5.0
-USUAL_NUMBERS = 0.0, 1e6
+USUAL_NUMBERS = 1e-3, 1e6  # and zero itself: nine of ten cells lie between zero and the first of them
 USUAL_YEARS = "1950", "2050"
 USUAL_DURATIONS = 0.0, 3.2e13  # microseconds, up to a year
 
@@ -148,4 +148,6 @@ def _usual(
     values = starts * (resolution or 1.0)
     ends = np.append(values[1:], np.inf)  # of joined years the usual ones may be the last
     among: NDArray[np.bool_] = (ends > first) & (values < end)
+    if not isinstance(meta, DatetimeMeta):
+        among |= values == 0
     return among

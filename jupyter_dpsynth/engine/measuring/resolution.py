@@ -13,6 +13,7 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.numeric import STEPS, from_steps, in_steps
 from jupyter_dpsynth.engine.measuring.grids import FLAT_SPAN
+from jupyter_dpsynth.engine.measuring.long import WHOLE_NUMBERS
 from jupyter_dpsynth.engine.measuring.presence import SURE
 from jupyter_dpsynth.engine.measuring.weighing import weighed_counts
 from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, certainty
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Resolution", "declared_resolution", "measure_resolution", "needs_resolution"]
 
-WHOLE_NUMBERS = 2.0**53  # up to here float64 holds every whole number
 SEEN = 2.0  # standard deviations of noise below which nobody is taken to need a resolution
 # Of a number, what computing it may have rounded off; and the most that may be off, in steps: 0.99 is a
 # hundredth from 1, and no whole number.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["CLEAR", "onto_sum", "shrink_siblings"]
 
 CLEAR = 2.0  # standard deviations of noise that a part's count should be
+AT_AN_END = 2.0, 3.5  # standard deviations by which siblings at an end stand out, or are fewer than expected
 
 
 def shrink_siblings(
@@ -47,6 +48,11 @@ def shrink_siblings(
         values, share = counts[members], widths[members] / widths[members].sum()
         # the parent's own count has one unit of variance, the children's sum has `size` of them
         total = (parent * size + values.sum()) / (size + 1)
+        inside = _between_ends(values, parent, sigma, share)
+        if not inside.all():
+            out[members[~inside]] = 0.0
+            members, values, share = members[inside], values[inside], share[inside] / share[inside].sum()
+            size = len(members)
         rest = values <= np.maximum(total, 0) * share + _sure_of(size) * sigma
         if rest.sum() < 4:
             continue
@@ -60,6 +66,38 @@ def shrink_siblings(
         keep = max(0.0, 1 - sigma**2 * rest.sum() / spread)
         out[members[rest]] = onto_sum(even + keep * (values[rest] - even), max(left, 0.0))
     return out
+
+
+def _between_ends(
+    counts: NDArray[np.float64], parent: float, sigma: float, shares: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which siblings lie between the first and the last that hold rows, `[cells]`.
+
+    Many cells of noise would be values far from all others. Those at an end are taken to be empty if they
+    certainly hold fewer rows than they would of an even spread, and no sequence of them stands out.
+
+    Args:
+        counts: Noisy counts, `[cells]`.
+        parent: Noisy count of all of them.
+        sigma: Noise of each count.
+        shares: Share of each cell in an even spread, `[cells]`.
+    """
+    inside = np.ones(len(counts), dtype=bool)
+    size = len(counts)
+    for outwards in (slice(None), slice(None, None, -1)):
+        sums = np.append(0.0, np.cumsum(counts[outwards]))
+        cut = size - 1
+        for last in range(1, size):
+            clear = (sums[last] - sums[:last]) / np.sqrt(np.arange(last, 0, -1))
+            if clear.max() > AT_AN_END[0] * sigma:
+                cut = int(np.argmax(clear))
+                break
+        # rows beyond the cut: what is counted there, and what the others leave of the parent's
+        beyond = (sums[cut] * (1 + size - cut) + (parent - sums[-1] + sums[cut]) * cut) / (1 + size)
+        spread = sigma * np.sqrt(cut * (1 + size - cut) / (1 + size))
+        if cut and beyond + AT_AN_END[1] * spread < shares[outwards][:cut].sum() * parent:
+            inside[outwards][:cut] = False
+    return inside
 
 
 def _to_nearest(chosen: NDArray[np.int64], size: int) -> NDArray[np.int64]:

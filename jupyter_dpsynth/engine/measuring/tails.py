@@ -32,7 +32,7 @@ MOST_GAPS = 16  # stretches between cells that are looked at
 PIECES = 4  # into which a cell that doubles is cut
 WIDE = 8  # steps of the resolution: what is shorter is not cut
 THINNED = 5.0  # times as thinly as all rows are on average: so those of a tail may be spread
-STEEPEST = 3.0  # power of x with which a density falls or rises inside a cell
+STEEPEST = 6.0  # power of x with which a density falls or rises inside a cell
 
 
 @dataclass(frozen=True, eq=False)

@@ -182,7 +182,10 @@ class ExaminedColumn:
         rounded = np.array([isinstance(value, int) and value != as_float(value) for value in self.values])
         if not rounded.any():
             return []
-        text = f"{self.name!r} has whole numbers of so many digits that they would come back rounded."
+        text = (
+            f"{self.name!r} has whole numbers of so many digits that those which few rows share would come "
+            "back rounded."
+        )
         advice = "If they are codes, convert them to text, which keeps every digit."
         remedy = self._proved(Conversion(self.name, f"{TABLE}[{self.name!r}].astype('string')"))
         rows = self._of(int(self.counts[rounded].sum()))
