@@ -176,7 +176,7 @@ def table(
 
     titles = ""
     if head:
-        title = Markup('<th scope="col" style="{}">{}</th>')
+        title = Markup('<th scope="col" style="{};white-space:normal">{}</th>')
         cells = join(title.format(style(place), words) for place, words in enumerate(head))
         titles = Markup("<thead><tr>{}</tr></thead>").format(cells)
     if caption:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MICROSECONDS",
+    "MOST_DAYS",
     "QUANTILES",
+    "YEAR",
     "CellAxis",
     "Quantile",
     "Unit",
@@ -28,6 +30,8 @@ __all__ = [
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MICROSECONDS = 1e6
+YEAR = 365.25 * 86_400.0  # seconds
+MOST_DAYS = 5 * YEAR  # of longer durations nobody counts the days
 Unit = Literal["number", "date", "duration"]
 
 
@@ -147,6 +151,8 @@ def value_text(value: float, unit: Unit, span: float) -> str:
     if unit == "date":
         text = str(np.datetime64(int(value), "s")).replace("T", " ")
         return text[:10] if span > 10 * 86_400 else text[:16]
+    if unit == "duration" and span >= MOST_DAYS:
+        return f"{value / YEAR:.1f} years"
     if unit == "duration" and span > 10 * 86_400:
         return f"{value / 86_400:.1f} days"
     if unit == "duration":

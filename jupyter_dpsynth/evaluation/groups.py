@@ -25,6 +25,7 @@ NOT_MEASURED = (
     "Joint shares were not measured. Filled is the whole synthetic table, so that you see how the groups "
     "differ in it; compare --original shows how they do in the original."
 )
+NO_GROUPS = "There is no group of which both tables have rows: no value of '{}' is in both."
 
 
 def by_group(report: Comparison, by: str) -> dict[str, tuple[ColumnComparison, ...]]:
@@ -37,7 +38,8 @@ def by_group(report: Comparison, by: str) -> dict[str, tuple[ColumnComparison, .
         by: A column of categories.
 
     Returns:
-        For each of the largest groups its columns; the same ones in the same order for all.
+        For each of the largest groups that both tables have rows of its columns; the same ones in the same
+        order for all.
 
     Raises:
         DataError: There is no such column, or it has numbers or times.
@@ -61,10 +63,11 @@ def by_group(report: Comparison, by: str) -> dict[str, tuple[ColumnComparison, .
             made = _within(report, found[other], (joint[0][cell], joint[1][cell]))
             if made is not None:
                 within[label][other] = made
+    within = {label: columns for label, columns in within.items() if columns}
     names = [name for name in report.names if all(name in columns for columns in within.values())]
-    largest = {name: max((within[label][name].distance for label in groups), default=0.0) for name in names}
+    largest = {name: max((within[label][name].distance for label in within), default=0.0) for name in names}
     names.sort(key=lambda name: -largest[name])
-    return {label: tuple(within[label][name] for name in names if name != by) for label in groups}
+    return {label: tuple(within[label][name] for name in names if name != by) for label in within}
 
 
 def _within(report: Comparison, column: ColumnComparison, joint: tuple[Any, Any]) -> ColumnComparison | None:
@@ -93,6 +96,7 @@ def groups_html(report: Comparison, by: str) -> Markup:
     """
     groups = by_group(report, by)
     parts = [heading(f"By {by}"), note(NOT_MEASURED) if report.noisy else ""]
+    parts.append("" if groups else note(NO_GROUPS.format(by)))
     for number in range(min(MOST_COLUMNS, len(next(iter(groups.values()), ())))):
         pictures = []
         for label, columns in groups.items():

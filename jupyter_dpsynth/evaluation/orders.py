@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, ordering_text
+from jupyter_dpsynth.engine.model.evidence import ordering_text
 from jupyter_dpsynth.evaluation.metrics import as_numbers, is_number, unit_of
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["order_broken"]
 
 MOST_COLUMNS = 40  # of one kind; of more, the first ones
+MISTAKES = 0.005  # of the original's rows may break an order that it keeps; more are no mistakes
 LEAST_APART = 0.5  # of the rows: whose values differ, or it would be no order
 
 
@@ -40,7 +41,7 @@ def order_broken(df: pd.DataFrame, df_synth: pd.DataFrame) -> tuple[str, float, 
         values = {name: (as_numbers(df[name]), as_numbers(df_synth[name])) for name in names[:MOST_COLUMNS]}
         for low, high in itertools.permutations(values, 2):
             there, apart = _broken(values[low][0], values[high][0])
-            if there > RARE_BREAKS or apart < LEAST_APART:
+            if there > MISTAKES or apart < LEAST_APART:
                 continue
             here, _ = _broken(values[low][1], values[high][1])
             if worst is None or here - there > worst[1] - worst[2]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.display.html import (
     card,
     details,
@@ -110,16 +111,18 @@ class PrivateReport:
         """What the guarantee covers and what it does not."""
         return (
             "Covered by epsilon: every figure here (what is left of the columns: by that of learning). The "
-            "errors are upper bounds on the standard deviation of the noise. Not covered: column names, the "
-            "synthetic table (it has its own receipt), other reports and runs on the same rows (the ledger "
-            "adds them up)."
+            "errors are upper bounds on the standard deviation of the noise, which may take a share below 0 "
+            "or above 1. Not covered: column names, the synthetic table (it has its own receipt), other "
+            "reports and runs on the same rows (the ledger adds them up)."
         )
 
     @property
     def rows_text(self) -> str:
         """How many rows were compared."""
         private = f"{self.rows:,.0f} (± {self.rows_error:,.0f}) private rows"
-        return f"{private}, {self.synthetic_rows:,} synthetic ones"
+        unit = self.plan.unit
+        used = "" if unit == ONE_ROW else f" (the privacy unit is {unit}; further rows are left out)"
+        return f"{private}{used}, {self.synthetic_rows:,} synthetic ones"
 
     @property
     def per_column(self) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.evaluation.axes import quantiles_of_shares, value_text
+from jupyter_dpsynth.evaluation.axes import MOST_DAYS, YEAR, quantiles_of_shares, value_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,13 @@ STEPS = 20.0  # about how many steps the heights of a linear axis refer to
 LEAST_TICKS, MOST_TICKS = 3, 6
 ROUNDING = 1e-6
 SPIKE = 0.008  # of the axis: a bar that is narrower is drawn as wide as this, and cut if it is high
-SECONDS = (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
+SECONDS = (
+    ("years", YEAR),
+    ("days", 86_400.0),
+    ("hours", 3600.0),
+    ("minutes", 60.0),
+    ("seconds", 1.0),
+)
 CALENDAR = (
     ("Y", (100, 50, 20, 10, 5, 2, 1)),
     ("M", (6, 3, 2, 1)),
@@ -38,8 +44,8 @@ PERIODS = (
     ("week", 7 * 86_400.0),
     ("month", 30.4375 * 86_400.0),
     ("quarter", 91.3125 * 86_400.0),
-    ("year", 365.25 * 86_400.0),
-    ("5 years", 5 * 365.25 * 86_400.0),
+    ("year", YEAR),
+    ("5 years", 5 * YEAR),
     ("decade", 3652.5 * 86_400.0),
 )
 
@@ -156,7 +162,8 @@ def _power(value: float) -> float:
 
 
 def _seconds(span: float) -> tuple[str, float]:
-    return next(((name, size) for name, size in SECONDS if span >= 2 * size), SECONDS[-1])
+    least = {"years": MOST_DAYS}  # what is shorter is told in days
+    return next((each for each in SECONDS if span >= least.get(each[0], 2 * each[1])), SECONDS[-1])
 
 
 def round_values(low: float, high: float, most: int = MOST_TICKS) -> list[float]:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["ModelRows", "required_tape"]
 
 NAME_IT = (
-    "Or name the table or the regression before learning (tables, analyses): then it is measured itself."
+    "Name the table or the regression before learning, in the learn cell: tables = 'sex*income' or "
+    "analyses = 'income ~ sex'; then it is measured itself."
 )
 MOST_PAIRS = 150  # of columns, whose released gradients are reproduced together
 
@@ -42,9 +43,9 @@ def required_tape(config: HighDimConfig, learned: Learned) -> Tape:
     """
     if config.privacy_unit is not None:
         raise ConfigError(
-            "intervals of several columns are not known for runs with privacy_unit: each step then released "
-            "a sum over persons, whose rows were clipped together, and the model makes rows, not persons. "
-            f"{NAME_IT}"
+            "intervals of several columns, and weighted rows, are not known for a run with privacy_unit, "
+            f"unless they were asked for beforehand. {NAME_IT} (Each training step released a sum over "
+            "persons, and the model makes rows, not persons.)"
         )
     if config.num_microbatches is not None:
         raise ConfigError(

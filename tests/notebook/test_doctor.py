@@ -247,3 +247,32 @@ def test_several_identifiers_are_one_finding_with_one_line_and_one_button(shell:
     assert panel.schema is not None
     assert panel.schema.arguments()["ids"] == ["case", "key"]
     panel.close()
+
+
+def test_codes_are_offered_groups_where_persons_have_several_rows(shell: Shell) -> None:
+    random = np.random.default_rng(1)
+    codes = [f"{letter}{number:02d}.{k}" for letter in "CIJ" for number in range(0, 60, 3) for k in range(9)]
+    visits = pd.DataFrame(
+        {
+            "patient_id": random.integers(0, 900, 5000),
+            "icd": random.choice(codes, 5000),
+            "plz": [f"{number:05d}" for number in random.integers(1000, 1090, 5000)],
+        }
+    )
+    found = examined(visits)
+    assert found["levels:icd"].remedy.line == "hierarchy = {'icd': 'icd10'}"
+    assert found["levels:plz"].remedy.line == "hierarchy = {'plz': 'prefix:1,2'}"
+    persons = HighDimConfig(privacy_unit="patient_id", max_rows_per_unit=5).resolve()
+    told = examined(visits, config=persons)["rows left out:"]
+    assert told.rows == int((visits["patient_id"].value_counts() - 5).clip(lower=0).sum())
+    shell.names["visits"] = visits
+    text = shell.run("%dpsynth doctor visits").displays[0]["text/plain"]
+    assert "hierarchy = {'icd': 'icd10', 'plz': 'prefix:1,2'}" in text
+    panel = ConfigPanel(HighDimConfig(), visits)
+    panel._checkup.check()
+    for one in panel.widgets():
+        if "hierarchy" in (getattr(one, "tooltip", "") or ""):
+            one.click()
+    assert panel.schema is not None
+    assert panel.schema.arguments()["hierarchy"] == {"icd": "icd10", "plz": "prefix:1,2"}
+    panel.close()

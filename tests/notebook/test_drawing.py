@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import signal
@@ -190,3 +191,9 @@ def test_the_first_interrupt_asks_for_the_end_and_a_second_one_leaves() -> None:
 def test_the_whole_curve_is_within_the_axis(curve):
     low, high = loss_range(curve)
     assert all(low < loss < high for _, loss, _ in curve)
+
+
+def test_a_curve_that_noise_hides_is_not_left_to_be_read():
+    assert not moment().loss_is_hidden
+    flat = tuple((step, 30.0 + step % 3, 10.0) for step in range(50))
+    assert dataclasses.replace(moment(), curve=flat).loss_is_hidden

@@ -46,6 +46,7 @@ def test_ten_rows_are_shown_with_the_types_of_their_columns():
         assert dtype in html
         assert dtype in text
     assert "10 of 25 rows" in html
+    assert "2024-01-02<" in html  # no time of day, where no row has one
     assert "<b>city</b>" not in html
     assert "nan" not in html
 

@@ -378,4 +378,6 @@ def test_an_order_that_the_original_keeps_and_synthetic_rows_break_is_told():
     assert found.value == pytest.approx((mixed["start"] > mixed["end"]).mean())
     assert found.good == 0
     assert figure(df).value == 0
+    late = df.assign(end=df["end"].where(df.index % 60 > 0, df["start"] - pd.Timedelta("1D")))
+    assert order_broken(late[["start", "end"]], mixed[["start", "end"]]) is None  # no mistakes any more
     assert order_broken(df[["start", "height"]], mixed[["start", "height"]]) is None  # of two kinds

@@ -42,6 +42,14 @@ def test_against_measurements_a_group_is_drawn_beside_the_whole_synthetic_table(
         assert (within.reference == height.synthetic).all()
 
 
+def test_a_group_that_one_table_lacks_takes_no_picture_from_the_others():
+    rare = grouped_table(0)
+    rare.loc[rare.index[:20], "sex"] = "diverse"
+    groups = UtilityReport.against_original(rare, grouped_table(1)).by_group("sex")
+    assert set(groups) == {"Female", "Male"}
+    assert all(len(columns) == 2 for columns in groups.values())
+
+
 def test_only_categories_make_groups(report):
     with pytest.raises(DataError, match="has numbers or times"):
         report.by_group("height")

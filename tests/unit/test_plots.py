@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from jupyter_dpsynth.evaluation.axes import CellAxis, quantiles_of_shares
+from jupyter_dpsynth.evaluation.axes import YEAR, CellAxis, quantiles_of_shares, value_text
 from jupyter_dpsynth.evaluation.maps import pair_figures
 from jupyter_dpsynth.evaluation.plots import ColumnComparison, column_figure
 from jupyter_dpsynth.evaluation.scales import scale_of
@@ -17,7 +17,6 @@ NAMES = {
     "three long names": ("North-East", "South-West", "Elsewhere in the country"),
     "many names": tuple(f"department {k}" for k in range(12)),
 }
-YEAR = 365.25 * 86_400
 AXES = {
     "one value": CellAxis(np.array([0.0]), np.array([1.0]), "number"),
     "a spike and ranges": CellAxis(
@@ -134,6 +133,9 @@ def test_a_code_below_zero_does_not_take_the_logarithmic_axis_from_skewed_amount
 def test_durations_say_what_they_are_counted_from():
     axis = CellAxis(np.arange(9) * 86_400.0, np.arange(1, 10) * 86_400.0, "duration", since="admitted")
     assert "days from admitted" in scale_of(axis, np.full(9, 1 / 9)).words
+    lives = CellAxis(np.arange(9) * 10 * YEAR, np.arange(1, 10) * 10 * YEAR, "duration", since="born")
+    assert "years from born" in scale_of(lives, np.full(9, 1 / 9)).words
+    assert value_text(71.5 * YEAR, "duration", 90 * YEAR) == "71.5 years"
 
 
 def test_numbers_with_few_values_stand_in_their_order_and_an_empty_text_has_a_name():

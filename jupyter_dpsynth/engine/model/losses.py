@@ -236,9 +236,10 @@ def advice_on_values(codec: CategoryCodec) -> str:
         return "join neighbouring levels"
     if not codec.published:
         return (
-            "if the values are dates written as text, convert them (pandas.to_datetime); otherwise group "
-            "rare values, declare the categories if they are public, use a larger epsilon, or leave the "
-            "column out (ignore)"
+            "if the values are codes, declare groups of them (hierarchy = {{{0!r}: 'prefix:2'}} for those "
+            "that begin alike); if they are dates written as text, convert them (pandas.to_datetime); "
+            "otherwise declare the categories if they are public, use a larger epsilon, or leave the column "
+            "out (ignore)"
         )
     if not texts:
         return "convert amounts to numbers (df[{0!r}].astype(float)), and group other values"
@@ -262,7 +263,7 @@ def _helps(codec: ColumnCodec, lost: Sequence[LostRows], noise: float, interval:
     told = []
     if isinstance(codec, CategoryCodec) and ("pooled" in found or not codec.published):
         told.append(advice_on_values(codec))
-    if "shortened" in found:
+    elif "shortened" in found:
         told.append("a larger epsilon or more rows keep more of the longer codes")
     if found & {"below", "above"} and bounded:
         told.append("declare wider bounds, or the codes that stand for missing values")

@@ -22,6 +22,7 @@ from jupyter_dpsynth.engine.planning.conversions import (
 )
 from jupyter_dpsynth.engine.planning.findings import Finding, Remedy, amount
 from jupyter_dpsynth.engine.planning.plan import MAX_CELLS
+from jupyter_dpsynth.metadata.codelists import listed_groups
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DatetimeMeta, IdMeta
 from jupyter_dpsynth.sources.objects import as_float, zoned_name
 from jupyter_dpsynth.sources.values import factorize, number_values, time_values
@@ -44,6 +45,7 @@ LEAST_DIGITS = 4  # of codes that may begin with a zero
 CAMEL_ID = re.compile(r"[a-z](Id|ID|Key|Nr|No|Num)$")
 NUMBER_TYPES = ("int", "float")  # which mix freely
 ALMOST_ALL = 0.95
+DIAGNOSES = "icd10"  # the classification whose codes are like no others
 FEW_DISTINCT = 20  # a column with fewer values identifies nobody
 MOST_ROWS_EACH = 50  # on average, of what names persons
 DENSE = 2  # numbers that count rows go up to at most this many times as many as there are
@@ -134,11 +136,10 @@ class ExaminedColumn:
         enough = len(self.values) > FEW_DISTINCT and self.present <= MOST_ROWS_EACH * len(self.values)
         return discrete and enough and self.distinct < ALMOST_ALL
 
-    def findings(self, threshold: float, *, names_persons: bool = False) -> list[Finding]:
-        """What can be said of the column.
+    def findings(self, *, names_persons: bool = False) -> list[Finding]:
+        """What can be said of the column, besides rare values.
 
         Args:
-            threshold: How many rows a value needs to be published.
             names_persons: Whether rows with the same value seem to be about the same person.
         """
         if isinstance(self.meta, IdMeta):
@@ -154,7 +155,7 @@ class ExaminedColumn:
         found = form or self._identifier() or self._long()
         if self.may_name_persons and (names_persons or (self.named_like_id and not found)):
             found = [*form, *self._several_rows()]
-        return [*(found or self._too_many_levels(threshold)), *self._levels(), *self._gaps()]
+        return [*found, *self._levels(), *self._gaps()]
 
     def _identifier(self) -> list[Finding]:
         number = isinstance(self.meta, ContinuousMeta)
@@ -215,11 +216,17 @@ class ExaminedColumn:
         remedy = Remedy("privacy_unit", self.name)
         return [Finding("several rows", "care", self.name, text, advice, remedy, again)]
 
-    def _too_many_levels(self, threshold: float) -> list[Finding]:
+    def rare_values(self, threshold: float) -> list[Finding]:
+        """Whether many rows would become 'other', and how codes could be grouped instead.
+
+        Args:
+            threshold: How many rows a value needs to be published.
+        """
         meta = self.meta
         if (
             not isinstance(meta, CategoricalMeta)
             or meta.categories is not None
+            or meta.levels
             or len(self.values) <= FEW_DISTINCT  # if these are lost, the rows are too few
         ):
             return []
@@ -233,9 +240,27 @@ class ExaminedColumn:
             f"{MAX_CELLS - 2} values are kept apart, and rare ones are never published)."
         )
         advice = "Group its values, declare its categories if they are public, or leave it out."
+        told = ""
         many = self.present - int(kept[kept > threshold].sum())
         remedy = Remedy("ignore", self.name)
-        return [Finding("levels", "care", self.name, text, advice, remedy, self._of(many))]
+        groups = self._groups()
+        if groups:
+            remedy = Remedy("hierarchy", {self.name: groups})
+            advice = "They seem to be codes: declare their groups, and rare ones come back as their group."
+            told = f"They seem to be codes: declare their groups in a --schema file (hierarchy: {groups})."
+        return [Finding("levels", "care", self.name, text, advice, remedy, self._of(many), told)]
+
+    def _groups(self) -> str:
+        """The rule that gives nearly all codes of the column a group; empty if they are no codes."""
+        counts = self.counts if all(isinstance(value, str) for value in self.values) else self.counts[:0]
+        if not counts.sum():
+            return ""
+        known = np.array([bool(listed_groups(DIAGNOSES, value)) for value in self.values])
+        if self.counts[known].sum() >= ALMOST_ALL * counts.sum():
+            return DIAGNOSES
+        lengths = {len(value) for value in self.values}
+        coded = len(lengths) == 1 and lengths.pop() >= LEAST_DIGITS and all(map(str.isdigit, self.values))
+        return "prefix:1,2" if coded else ""
 
     def _levels(self) -> list[Finding]:
         """Levels of a `category` column that no row has, and that nobody has declared."""

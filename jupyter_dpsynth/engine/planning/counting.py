@@ -51,7 +51,7 @@ def planned_count(config: ResolvedConfig) -> PlannedRelease | None:
         return None
     mu = gaussian_mu(config.epsilon, config.delta or NOMINAL_DELTA)
     caps = unit_caps(config.rows_per_unit)
-    detail = "" if len(caps) == 1 else f"with at most {', '.join(f'{cap:g}' for cap in caps)} of a person"
+    detail = "" if len(caps) == 1 else f"each person as at most {', '.join(f'{cap:g}' for cap in caps)} rows"
     measurement = GaussianMeasurement(ROW_COUNT, share_sigma(COUNT_SHARE, mu), detail)
     return PlannedRelease(measurement, math.sqrt(len(caps)), config.rows_per_unit)
 

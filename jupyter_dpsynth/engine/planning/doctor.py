@@ -38,6 +38,8 @@ from jupyter_dpsynth.sources.sample import LOOKED_AT, MOST_ROWS, rows_for_owner
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
+
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.metadata.columns import ColumnMeta
@@ -110,14 +112,19 @@ def _examine(
     names = [name for name in names if not getattr(metas[name], "derived", "")]  # nor is what is computed
     columns = [ExaminedColumn(df[name], metas[name]) for name in names]
     plan = _plan(config, columns, rows)
-    # a value is looked for in fewer rows, where it is rarer
-    threshold = _threshold(plan, columns) * len(df) / max(rows, 1)
     persons = dates_of_persons(columns)
     single = [
-        finding
-        for column in columns
-        for finding in column.findings(threshold, names_persons=column.name in persons)
+        finding for column in columns for finding in column.findings(names_persons=column.name in persons)
     ]
+    several = [finding.column for finding in single if finding.kind == "several rows"]
+    # the advice is to protect persons, which takes more noise: what is rare then is told
+    advised = plan if not several else _plan(replace(config, privacy_unit=several[0]), columns, rows)
+    # a value is looked for in fewer rows, where it is rarer
+    threshold = _threshold(advised, columns) * len(df) / max(rows, 1)
+    grave = {finding.column for finding in single if finding.level != "hint"}
+    single += [rare for each in columns if each.name not in grave for rare in each.rare_values(threshold)]
+    if config.privacy_unit in df.columns and len(df) == rows:
+        single += _rows_left_out(df[config.privacy_unit], config)
     identifiers = {each.column for each in single if each.kind in {"identifier", "several rows"}}
     found += [
         *_table_findings(rows, config, columns, identifiers),
@@ -131,6 +138,20 @@ def _examine(
     if len(df) < rows:
         found.append(Finding("part", "hint", "", LOOKED_AT, PART_ADVICE, rows=len(df)))
     return sorted(found, key=lambda each: LEVELS.index(each.level))
+
+
+def _rows_left_out(units: pd.Series[Any], config: ResolvedConfig) -> list[Finding]:
+    """Whether persons have more rows than are used of each."""
+    counts = units.value_counts().to_numpy()
+    left = int(np.maximum(counts - config.rows_per_unit, 0).sum())
+    if not left:
+        return []
+    text = (
+        f"Of each {config.privacy_unit!r} at most {config.rows_per_unit} rows are used (max_rows_per_unit): "
+        "further rows are left out."
+    )
+    advice = "A larger number keeps more of them, but takes more noise in everything."
+    return [Finding("rows left out", "hint", "", text, advice, rows=left)]
 
 
 def _unread(source: Source) -> list[Finding]:

@@ -78,6 +78,7 @@ def _compared_tables(
         say(f"No synthetic tables have been made yet, so new ones of {name} are compared.")
     else:
         tables = _dict_of(given, namespace, "TABLES")
+        say(f"{given} is compared.")
     what = "noisy measurements" if "original" not in options else "original"
     work = Working(f"Comparing with the {what}", session.front_end())
     with work:
@@ -86,8 +87,6 @@ def _compared_tables(
             found = compare_histories(synthesizer, original, tables)
         else:
             found = compare_measured(synthesizer, tables, synthetic="synthetic" in options)
-    if given is not None:
-        say(f"{given} is compared.")
     return found, synthesizer, work
 
 
@@ -153,8 +152,8 @@ def _compared(session: Session, parsed: ParsedLine) -> tuple[UtilityReport, High
         say(f"No synthetic table has been made yet, so {len(df_synth):,} new rows of {name} are compared.")
     else:
         df_synth = find_dataframe(given, namespace, "DF_SYNTH")
-    original = parsed.options.get("original")
-    if original is None:
+        say(f"{given} is compared.")
+    if "original" not in parsed.options:
         for option in ("holdout", "target"):
             if option in parsed.options:
                 raise ConfigError(
@@ -168,10 +167,7 @@ def _compared(session: Session, parsed: ParsedLine) -> tuple[UtilityReport, High
             report = UtilityReport.against_measurements(synthesizer, df_synth, synthetic=stated)
     else:
         work = Working("Comparing with the original", session.front_end())
-        with work:
-            report = _compare_with_original(session, parsed, df_synth, synthesizer)
-    if given is not None:
-        say(f"{given} is compared.")
+        report = _compare_with_original(session, parsed, df_synth, synthesizer, work)
     return report, synthesizer, work
 
 
@@ -180,6 +176,7 @@ def _compare_with_original(
     parsed: ParsedLine,
     df_synth: Any,  # noqa: ANN401 - of any library
     synthesizer: HighDimSynthesizer,
+    work: Working,
 ) -> UtilityReport:
     from jupyter_dpsynth.evaluation.report import UtilityReport
 
@@ -195,9 +192,10 @@ def _compare_with_original(
                 hint = did_you_mean(target, map(str, columns))
                 raise DataError(f"--target = {target!r} is not a column of the table.{hint}")
         unseen = None if holdout is None else find_table(holdout, namespace, "--holdout", reading)
-        return UtilityReport.against_original(
-            original, df_synth, target=target, holdout=unseen, synthesizer=synthesizer
-        )
+        with work:  # how files are read has been told above it
+            return UtilityReport.against_original(
+                original, df_synth, target=target, holdout=unseen, synthesizer=synthesizer
+            )
 
 
 def evaluate(session: Session, parsed: ParsedLine) -> None:

@@ -123,6 +123,9 @@ class CheckUp:
             self.schema.declare_orders(remedy.value)
         elif remedy.name == "derived":
             self.schema.declare_derived(remedy.value)
+        elif remedy.name == "hierarchy":
+            for name, rule in remedy.value.items():
+                self.schema.set(name, domain=rule)
         elif remedy.name == "categories":
             self.schema.declare_levels(remedy.value)
         elif remedy.name in ROLES:

@@ -21,6 +21,7 @@ from jupyter_dpsynth.display.html import (
     MUTED,
     WARN,
     card,
+    details,
     join,
     meter,
     note,
@@ -53,6 +54,7 @@ BAND = 2  # standard deviations of noise on either side
 MIN_CURVE = 2
 STEPS = f"step (band: ±{BAND} standard deviations of the privacy noise)"
 LOSS = "loss (lower is better)"
+STRUCTURE = "Several columns together: what every row keeps, and what the noise does not tell"
 SAME_CELL = "Trained from the panel with these settings; this cell does the same:"
 
 
@@ -139,18 +141,22 @@ def live_html(moment: Moment) -> Markup:
     return card(_head(moment), _ledger(moment), _bars(moment), chart, below, kind="progress", width=760)
 
 
-def static_html(moment: Moment, notes: Sequence[str] = (), cell: str = "") -> Markup:
+def static_html(
+    moment: Moment, notes: Sequence[str] = (), cell: str = "", structure: Sequence[str] = ()
+) -> Markup:
     """The same without SVG and without anything that needs a kernel.
 
     Args:
         moment: The moment to show.
         notes: Further lines, plain text.
         cell: The code of a cell that does the same, where the training was not started by one.
+        structure: What rows keep and what the noise hides, which may be long: behind a line that opens it.
     """
+    behind = details(STRUCTURE, join(note(words) for words in structure)) if structure else ""
     lines = join(note(words) for words in notes)
     code = cell_html(SAME_CELL, cell)
     left = losses_html(moment.losses)
-    parts = (_head(moment), left, _ledger(moment), _bars(moment), lines, code)
+    parts = (_head(moment), left, behind, _ledger(moment), _bars(moment), lines, code)
     return card(*parts, kind="progress", width=760)
 
 

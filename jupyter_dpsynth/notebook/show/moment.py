@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Moment", "moment_of"]
 
 MAX_POINTS = 200  # of the loss curve: more than the eye can tell apart
+LEAST_POINTS = 5
 INTERRUPT_HINT = "Interrupt the kernel (■) to stop early and keep the model. It costs the same."
 BUTTON_HINT = "Press the button to stop early and keep the model. It costs the same."
 SIGNS = {"finished": "✓", "budget": "✓", "lost": "⚠", "stopped": "■", "failed": "✗"}
@@ -112,6 +113,15 @@ class Moment:
             return "loss: none yet"
         _, loss, noise = self.curve[-1]
         return f"loss {loss:.3g} ± {noise:.1g} (lower is better)"
+
+    @property
+    def loss_is_hidden(self) -> bool:
+        """Whether the noise in the shown loss is larger than what it changes by."""
+        later = self.curve[len(self.curve) // 2 :]
+        if len(later) < LEAST_POINTS:
+            return False
+        change = abs(self.curve[len(self.curve) // 10][1] - later[-1][1])
+        return sorted(noise for _, _, noise in later)[len(later) // 2] > change
 
     def line(self) -> str:
         """Everything in one line of text."""

@@ -35,6 +35,10 @@ IN_FULL = (
     "Stopping early does not change what it cost: the decision to stop may have followed from what was "
     "shown. The receipt states epsilon of the completed steps, which holds only if it did not."
 )
+HIDDEN_LOSS = (
+    "The noise in the loss is larger than what training changed in it: its curve does not tell how well the "
+    "table was learned. %dpsynth compare does."
+)
 COVERED = (
     "Everything shown here is covered by epsilon: no exact count, no exact loss. The only exception is the "
     "ledger's line, which is for you, the owner: it says with which dataset these rows count."
@@ -119,18 +123,21 @@ class TrainingProgress:
         """Show the last moment for good, with further lines of plain text below it."""
         moment = self._moment()
         notes = (*(f"⚠ {warning}" for warning in self.run.warnings), *notes)
+        told_of_columns: tuple[str, ...] = ()
         if self.run.learned:
-            notes = (*self.run.synthesizer.receipt.structure_lines(), *notes)
+            told_of_columns = tuple(self.run.synthesizer.receipt.structure_lines())
+        if moment.loss_is_hidden:
+            notes = (*notes, HIDDEN_LOSS)
         if moment.state == "stopped" and moment.private and moment.epsilon:
             notes = (IN_FULL, *notes)
         self._tell_ledger(moment)
         if self._line is not None:
             self._show_line(moment, end=True)
-            for note in (*told(moment.losses), *notes):
+            for note in (*told(moment.losses), *told_of_columns, *notes):
                 self._line.keep(note)
             return
         shown = (*notes, COVERED) if moment.private and self.run.learned else notes
-        self._main.show(self._static(moment, shown))
+        self._main.show(self._static(moment, shown, structure=told_of_columns))
         picture = curve_png(moment)
         if picture is not None:
             words = f"Private loss by step, ending at {moment.loss_words}"
@@ -159,13 +166,22 @@ class TrainingProgress:
     def _moment(self) -> Moment:
         return moment_of(self.run, self._hint)
 
-    def _static(self, moment: Moment, notes: tuple[str, ...], widget: Any = None) -> dict[str, Any]:  # noqa: ANN401
+    def _static(
+        self,
+        moment: Moment,
+        notes: tuple[str, ...],
+        widget: Any = None,  # noqa: ANN401 - a widget
+        structure: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
         ledger = (moment.ledger,) if moment.ledger else ()
         cell = (SAME_CELL, self._cell) if self._cell else ()
         text = "\n".join(
-            [moment.line(), *told(moment.losses), *ledger, *((*notes, *cell) if moment.ended else ())]
+            [
+                *(moment.line(), *told(moment.losses), *ledger, *structure),
+                *((*notes, *cell) if moment.ended else ()),
+            ]
         )
-        return mime_bundle(text, static_html(moment, notes, self._cell), widget)
+        return mime_bundle(text, static_html(moment, notes, self._cell, structure), widget)
 
     def _make_widgets(self, moment: Moment) -> Any:  # noqa: ANN401 - a widget
         """The live widgets, in one."""

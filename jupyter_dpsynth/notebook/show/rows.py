@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 from markupsafe import Markup
@@ -80,13 +80,21 @@ def _markup(df_synth: pd.DataFrame) -> Markup:
     type_of = Markup('{}<br><span style="color:{};font-weight:normal">{}</span>')
     head = ["", *(type_of.format(name, MUTED, dtype) for name, dtype in shown.dtypes.items())]
     numbers = {place + 1 for place, dtype in enumerate(shown.dtypes) if getattr(dtype, "kind", "O") in "iufm"}
-    texts = shown.astype(object).where(shown.notna(), None)
+    texts = shown.apply(_days).astype(object).where(shown.notna(), None)
     rows = [
         [f"{number + 1}", *("" if value is None else _cell(value) for value in values)]
         for number, values in enumerate(texts.itertuples(index=False, name=None))
     ]
     content = scrolled(table(rows, head, numbers=numbers, bold=False, wrapped=False))
     return card(content, note(_more(df_synth)), kind="rows", width=None)
+
+
+def _days(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Points in time without the time of day, where none has one."""
+    known = column.dropna()
+    if getattr(column.dtype, "kind", "O") != "M" or known.empty or (known != known.dt.normalize()).any():
+        return column
+    return column.dt.strftime("%Y-%m-%d")
 
 
 def _cell(value: object) -> str:
