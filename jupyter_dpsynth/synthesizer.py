@@ -287,7 +287,7 @@ class HighDimSynthesizer(Inferring):
         except DPSynthError as error:
             logger.warning("the model is not kept beside the ledger: %s", error)
 
-    def was_learned_from(self, df: pd.DataFrame) -> bool:
+    def was_learned_from(self, df: object) -> bool:
         """Whether this is the object that was learned, and is therefore private."""
         return any(table() is df for table in self._tables)
 

@@ -18,11 +18,13 @@ __all__ = ["TITLE", "comparison_page", "page", "report_content"]
 TITLE = "Synthetic data: quality report"
 
 STYLE = Markup(
-    "<style>:root{color-scheme:light dark;--jp-ui-font-color1:#1f1f1f;--jp-ui-font-color2:#5f6368;"
+    "<style>:root{color-scheme:light dark;--jp-ui-font-family:system-ui,sans-serif;"
+    "--jp-ui-font-color1:#1f1f1f;--jp-ui-font-color2:#5f6368;"
     "--jp-border-color2:#c8c8c8;--jp-layout-color3:#c8c8c8;--jp-warn-color1:#b35900;--jp-error-color1:#c62828;"
     "--jp-success-color1:#2e7d32}"
-    "@media (prefers-color-scheme:dark){:root{--jp-ui-font-color1:#e4e4e4;--jp-ui-font-color2:#a8a8a8;"
-    "--jp-border-color2:#555;--jp-layout-color3:#555;--jp-warn-color1:#ffb74d;--jp-error-color1:#ef9a9a;"
+    # not on paper, where the ground stays white
+    "@media screen and (prefers-color-scheme:dark){:root{--jp-ui-font-color1:#e4e4e4;"
+    "--jp-ui-font-color2:#a8a8a8;--jp-border-color2:#555;--jp-layout-color3:#555;--jp-warn-color1:#ffb74d;--jp-error-color1:#ef9a9a;"
     "--jp-success-color1:#81c784}body{background:#111}}"
     "@media print{:root{color-scheme:light}img{break-inside:avoid}}"
     "body{max-width:1280px;margin:24px auto;padding:0 16px;font-family:system-ui,sans-serif;font-size:14px}"

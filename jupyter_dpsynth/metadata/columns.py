@@ -346,8 +346,8 @@ def check_column_names(frame: pd.DataFrame) -> None:
     odd = [name for name in frame.columns if not isinstance(name, str)]
     if odd:
         raise DataError(
-            f"column name {shown(odd[0])} is a {type(odd[0]).__name__}, not text: rename the columns, "
-            "for example with df.columns = df.columns.map(str)."
+            f"column name {shown(odd[0])} has the type {type(odd[0]).__name__}, not text: rename the "
+            "columns, for example with df.columns = df.columns.map(str)."
         )
 
 

@@ -117,7 +117,7 @@ def known_columns(source: Source, names: str | Sequence[str], option: str) -> li
         option: How the user calls them, for the message.
 
     Raises:
-        MetadataError: There is no such column.
+        MetadataError: There is no such column, or no other one.
     """
     columns = source.described.columns
     wanted = [names] if isinstance(names, str) else list(names)
@@ -125,6 +125,8 @@ def known_columns(source: Source, names: str | Sequence[str], option: str) -> li
         if name not in columns:
             hint = did_you_mean(str(name), map(str, columns))
             raise MetadataError(f"{option} names column {name!r}, which is not in the table.{hint}")
+    if wanted and set(columns) <= set(wanted):
+        raise MetadataError(f"{option} names all columns of the table: leave at least one to be learned.")
     return wanted
 
 

@@ -261,3 +261,15 @@ def test_without_ipywidgets_the_panel_says_what_to_install(
     error = shell.run("%dpsynth panel df").error
     assert error.startswith("MissingDependencyError: the panel needs ipywidgets")
     assert "%pip install ipywidgets" in error
+
+
+@pytest.mark.parametrize("line", ["%%dpsynth learn df -o df\nsteps = 4", "%dpsynth load --last -o df"])
+def test_an_output_takes_no_tables_name(shell: Shell, line: str) -> None:
+    table = shell.names["df"]
+    assert "'df' is a table, which would be lost" in shell.run(line).error
+    assert shell.names["df"] is table
+
+
+def test_all_columns_left_out_is_told_as_what_it_is(shell: Shell) -> None:
+    line = f"%%dpsynth learn df\nignore = {list(shell.names['df'].columns)!r}"
+    assert "ignore names all columns of the table" in shell.run(line).error

@@ -96,7 +96,7 @@ def test_a_request_of_the_wrong_form_shows_the_right_one(ready: Shell, line: str
 
 def test_a_comparison_says_which_table_it_is_of(ready: Shell) -> None:
     ready.run("%dpsynth synthesize 50 -o women --where {conditions}")
-    assert "women is compared" in ready.run("%dpsynth compare").text
+    assert "Comparing women." in ready.run("%dpsynth compare").text
 
 
 def test_a_file_that_is_replaced_by_saving_is_mentioned(ready: Shell, tmp_path: Path) -> None:

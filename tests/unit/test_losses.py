@@ -70,7 +70,7 @@ def test_a_column_says_how_much_of_it_is_left_in_words_and_shapes(synthesizer):
     assert lost_headline(synthesizer.losses) == "nothing is left of 1 of 4 columns"
     told = "\n".join(advice(synthesizer.losses))
     assert "'code': if the values are codes" in told
-    assert "group rare values" in told
+    assert "convert them (pandas.to_datetime)" in told
     assert "'age': declare wider bounds" in told
     assert "'town': declare all categories" in told
 

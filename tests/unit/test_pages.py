@@ -63,7 +63,7 @@ def test_a_page_is_small_complete_and_says_what_it_was_made_from(report, tmp_pat
     assert text.startswith("<!doctype html>")
     assert path.stat().st_size < 500_000
     assert "<script" not in text
-    assert "prefers-color-scheme:dark" in text
+    assert "@media screen and (prefers-color-scheme:dark)" in text  # printed, its text is dark
     assert BANNER in text
     assert "epsilon = 1" in text
     assert "Quantiles of numbers and times" in text

@@ -78,7 +78,7 @@ def _compared_tables(
         say(f"No synthetic tables have been made yet, so new ones of {name} are compared.")
     else:
         tables = _dict_of(given, namespace, "TABLES")
-        say(f"{given} is compared.")
+        say(f"Comparing {given}.")
     what = "noisy measurements" if "original" not in options else "original"
     work = Working(f"Comparing with the {what}", session.front_end())
     with work:
@@ -152,7 +152,7 @@ def _compared(session: Session, parsed: ParsedLine) -> tuple[UtilityReport, High
         say(f"No synthetic table has been made yet, so {len(df_synth):,} new rows of {name} are compared.")
     else:
         df_synth = find_dataframe(given, namespace, "DF_SYNTH")
-        say(f"{given} is compared.")
+        say(f"Comparing {given}.")
     if "original" not in parsed.options:
         for option in ("holdout", "target"):
             if option in parsed.options:

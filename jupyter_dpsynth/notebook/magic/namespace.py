@@ -136,11 +136,25 @@ def expand(text: str, namespace: Mapping[str, Any], where: str) -> str:
     return "".join([*parts, rest])
 
 
-def variable_name(text: str, where: str, namespace: Mapping[str, Any]) -> str:
-    """A name for a new variable; ConfigError unless it is a Python name."""
+def variable_name(text: str, where: str, namespace: Mapping[str, Any], *, holds_table: bool = False) -> str:
+    """A name for a new variable.
+
+    Args:
+        text: As it was written.
+        where: The option.
+        namespace: The user's variables.
+        holds_table: Whether the variable gets a table, and so may take the place of one.
+
+    Raises:
+        ConfigError: It is no Python name, or a table would be lost.
+    """
+    from jupyter_dpsynth.sources.opening import is_table
+
     name = expand(text, namespace, where)
     if not name.isidentifier():
         raise ConfigError(f"{where} = {name!r} is not a variable name: give letters, digits and _.")
+    if not holds_table and is_table(namespace.get(name)):
+        raise ConfigError(f"{where} = {name!r} is a table, which would be lost: give another name.")
     return name
 
 

@@ -102,7 +102,7 @@ def doctor(session: Session, parsed: ParsedLine) -> None:
 
     config, schema = settings(session, parsed)
     output = parsed.options.get("convert")
-    name = None if output is None else variable_name(output, "--convert", session.namespace)
+    name = None if output is None else variable_name(output, "--convert", session.namespace, holds_table=True)
     with table_of(session, parsed, schema) as table:
         several = several_tables(parsed.argument() or "", table, schema)
         if several is not None:

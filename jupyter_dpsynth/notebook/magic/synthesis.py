@@ -59,7 +59,7 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
     """Make a synthetic DataFrame and put it into a variable."""
     namespace = session.namespace
     name, synthesizer = current_synthesizer(session, parsed)
-    output = variable_name(parsed.options.get("output", DEFAULT_SYNTHETIC), "--output", namespace)
+    output = _output_name(synthesizer, parsed, namespace)
     rows, options = parsed.argument(), parsed.options
     given: dict[str, Any] = {}
     if "seed" in options:
@@ -97,6 +97,15 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
         "This cost no epsilon."
     )
     show_rows(df_synth, output, live=session.front_end() == "widget")
+
+
+def _output_name(synthesizer: HighDimSynthesizer, parsed: ParsedLine, namespace: dict[str, Any]) -> str:
+    """The variable for the synthetic table: another one than that of the private table."""
+    text = parsed.options.get("output", DEFAULT_SYNTHETIC)
+    output = variable_name(text, "--output", namespace, holds_table=True)
+    if synthesizer.was_learned_from(namespace.get(output)):
+        raise ConfigError(f"--output = {output!r} is the table that was learned: give another name.")
+    return output
 
 
 def _orders(text: str, namespace: dict[str, Any], synthesizer: HighDimSynthesizer) -> list[Ordering]:

@@ -126,8 +126,6 @@ class TrainingProgress:
         told_of_columns: tuple[str, ...] = ()
         if self.run.learned:
             told_of_columns = tuple(self.run.synthesizer.receipt.structure_lines())
-        if moment.loss_is_hidden:
-            notes = (*notes, HIDDEN_LOSS)
         if moment.state == "stopped" and moment.private and moment.epsilon:
             notes = (IN_FULL, *notes)
         self._tell_ledger(moment)
@@ -137,6 +135,8 @@ class TrainingProgress:
                 self._line.keep(note)
             return
         shown = (*notes, COVERED) if moment.private and self.run.learned else notes
+        if moment.loss_is_hidden:
+            shown = (*shown, HIDDEN_LOSS)  # above the picture
         self._main.show(self._static(moment, shown, structure=told_of_columns))
         picture = curve_png(moment)
         if picture is not None:
