@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 LOOK = "%dpsynth status shows how far it is, and with --wait waits for its end."
 NO_MODEL = {  # by state
     "new": "there is no model yet: call synthesizer.learn(df) first.",
+    "starting": f"there is no model yet, because training is still running: {LOOK}",
     "learning": f"there is no model yet, because training is still running: {LOOK}",
     "failed": "there is no model, because learning ended before there was one: make a new HighDimSynthesizer "
     "to learn again (which spends epsilon again).",
@@ -156,7 +157,7 @@ class HighDimSynthesizer(Inferring):
             adding or removing one row, with epsilon at most `config.epsilon`. Not covered: with which
             earlier tables the ledger counts this one, which the progress tells the owner.
         """
-        if self.state != "new":
+        if self.state not in ("new", "starting"):
             raise ConfigError(
                 "this synthesizer has already spent its budget: create a new HighDimSynthesizer to learn "
                 "again (which spends epsilon again)."
@@ -363,7 +364,7 @@ class HighDimSynthesizer(Inferring):
         return self._reserved("delta")[1]
 
     def _reserved(self, wanted: str) -> tuple[float | None, float]:
-        if self._spent is None and self.state == "learning":
+        if self._spent is None and self.state in ("starting", "learning"):
             raise NotLearnedError(f"{wanted} is not known before training has ended: {LOOK}")
         if self._spent is None:
             raise NotLearnedError(f"{wanted} is not known before learning: call synthesizer.learn(df) first.")

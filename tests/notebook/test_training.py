@@ -141,7 +141,8 @@ def test_a_background_training_runs_beside_other_cells_and_a_second_one_is_refus
 ) -> None:
     cell = kernel.run(f"%%dpsynth learn df -o behind --background\n{LONG}")
     assert cell.ended
-    assert kernel.value("behind.state in ('new', 'learning')") is True
+    assert "training is still running" in kernel.run("behind.synthesize(1)").error
+    assert kernel.value("behind.state in ('starting', 'learning')") is True
     refused = kernel.run("%dpsynth learn df -o other")
     assert "a training is already running" in refused.error
     assert "\n" not in refused.error

@@ -96,6 +96,8 @@ class TrainingRun:
             return
         self._started = True
         self._started_at = time.monotonic()
+        if self.synthesizer.state == "new":
+            self.synthesizer.state = "starting"  # the next cells are not to hear 'call learn'
         self._thread.start()
 
     def stop(self) -> None:
@@ -150,6 +152,8 @@ class TrainingRun:
         finally:
             logging.getLogger(PACKAGE).removeHandler(collected)
             del source
+            if self.synthesizer.state == "starting":  # refused before it began
+                self.synthesizer.state = "new"
             self._ended_at = time.monotonic()
             self._ended.set()
 
