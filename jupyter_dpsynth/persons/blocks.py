@@ -19,7 +19,7 @@ What a row does not have has the code -1: it is neither predicted nor tells abou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.persons.histories import Events
-
 __all__ = [
     "POSITIONS",
     "TIMES_LEFT",
+    "Belonging",
     "Blocks",
     "EventBlocks",
     "given_codes",
@@ -48,6 +47,22 @@ __all__ = [
 AT_ONCE = 2**18  # events whose rows are filled in together
 POSITIONS = 3  # cells of a place in a history: first, second, later; and of how many come: 0, 1, more
 TIMES_LEFT = (1 / 36, 1 / 12, 1 / 6, 1 / 3, 2 / 3)  # of the window: where the time that is left is cut
+
+
+class Belonging(Protocol):
+    """To whom rows belong: those of a table, or drawn ones."""
+
+    @property
+    def unit(self) -> NDArray[np.int64]:
+        """Number of each row's person, increasing."""
+
+    @property
+    def person(self) -> NDArray[np.int64]:
+        """Number of each row's person, or of the row above, increasing."""
+
+    @property
+    def position(self) -> NDArray[np.int64]:
+        """Place of each row in its history."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +220,7 @@ def given_codes(
 def network_rows(
     blocks: Blocks,
     person_codes: NDArray[Any],
-    events: Sequence[Events],
+    events: Sequence[Belonging],
     own_codes: Sequence[NDArray[Any]],
     states: Sequence[NDArray[np.int64]],
     empty: Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]] | None = None,

@@ -37,16 +37,21 @@ class DrawnEvents:
         position: Place in its history.
         codes: Cells of its columns, `[R, columns]`; -1 for the gap of a first event.
         when: Value of the order, increasing within a person; None without an order.
+        state: In which state each event was drawn, as `state_codes` tells it.
     """
 
-    def __init__(self, parts: Sequence[tuple[NDArray[Any], ...]], columns: int, *, ordered: bool) -> None:
-        empty = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, columns), np.int64), np.zeros(0))
-        person, position, codes, when = (
+    def __init__(
+        self, parts: Sequence[tuple[NDArray[Any], ...]], columns: int, states: int, *, ordered: bool
+    ) -> None:
+        none = np.zeros(0, np.int64)
+        empty = (none, none, np.zeros((0, columns), np.int64), np.zeros(0), np.zeros((0, states), np.int64))
+        person, position, codes, when, state = (
             np.concatenate(each) for each in zip(*(parts or [empty]), strict=True)
         )
         order = np.lexsort((position, person))
         self.person, self.position, self.codes = person[order], position[order], codes[order]
         self.when = when[order] if ordered else None
+        self.state = state[order]
 
 
 class EventMaker:
@@ -129,8 +134,9 @@ class EventMaker:
                     codes[:, column] = self._choose(logits, column, generator)
                 self._add(logits, at + column, codes[:, column])
             earlier[who], before[who] = before[who], codes
-            parts.append((who, np.full(len(who), position), codes, now[who].copy()))
-        return DrawnEvents(parts, columns, ordered=self.gap is not None or self._times is not None)
+            parts.append((who, np.full(len(who), position), codes, now[who].copy(), state))
+        ordered = self.gap is not None or self._times is not None
+        return DrawnEvents(parts, columns, self._state, ordered=ordered)
 
     def _add(self, logits: NDArray[np.float32], block: int, codes: NDArray[np.int64]) -> None:
         """Add what the cells of a column say, where there is one."""

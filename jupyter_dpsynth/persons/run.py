@@ -34,6 +34,7 @@ from jupyter_dpsynth.persons.making import (
     order_start,
 )
 from jupyter_dpsynth.persons.planning import PERSONS, PersonsConfig, PersonsPlan, TableReleases, plan_persons
+from jupyter_dpsynth.persons.refining import refined_persons
 from jupyter_dpsynth.privacy.releases import Releases
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.scratch import scratch_array
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.learning.progress import RunProgress
     from jupyter_dpsynth.engine.learning.spending import LedgerEntry
     from jupyter_dpsynth.engine.measuring.measure import MeasuredTable
+    from jupyter_dpsynth.engine.model.network import TabularModel
+    from jupyter_dpsynth.engine.model.tape import Tape
     from jupyter_dpsynth.engine.training.trainer import TrainingOutcome
     from jupyter_dpsynth.metadata.tables import Children, TablesMeta
     from jupyter_dpsynth.persons.histories import Histories
@@ -125,9 +128,9 @@ def learn_persons(
             [e.state for e in events],
             scratch_array if any(each.partitioned for each in tables.values()) else None,
         )
-        outcome = _train(network, codes, units, plan, entry, config, progress, noise, importer)
+        outcome, tape = _train(network, codes, units, plan, entry, config, progress, noise, importer)
         # 6. What is left is post-processing.
-        learned = _finish(measured, events, network, outcome, plan, entry, meta, key)
+        learned = _finish(measured, events, network, outcome, tape, plan, entry, meta, key)
         progress.report(phase="finished", message=outcome.stop_reason.value, epsilon=learned.receipt.epsilon)
         record_end(outcome.stop_reason)
     return learned
@@ -214,8 +217,8 @@ def _train(
     progress: RunProgress,
     noise: NoiseSource,
     importer: BackgroundImport,
-) -> TrainingOutcome:
-    """Make the planned steps."""
+) -> tuple[TrainingOutcome, Tape | None]:
+    """Make the planned steps; what they released, added up, is told too."""
     run = plan.run
     spent = epsilon_by_step(run, test_only=entry.test_only)
     progress.report(total_steps=run.steps, delta=run.delta, epsilon=spent(0))
@@ -234,8 +237,8 @@ def _train(
         progress.report(step=step, epsilon=spent(step), loss=loss, loss_noise=loss_noise, rows=rows)
 
     made = trainer.DPTrainer(run, parts.release, parts.update, parts.divisor)
-    outcome: TrainingOutcome = made.train(codes, parts.releases, after_step, lambda: progress.stop_requested)
-    return outcome
+    outcome = made.train(codes, parts.releases, after_step, lambda: progress.stop_requested)
+    return outcome, parts.update.tape
 
 
 def _most_text(children: Children) -> str:
@@ -254,6 +257,7 @@ def _finish(
     events: Sequence[MeasuredEvents],
     network: PersonsNetwork,
     outcome: TrainingOutcome,
+    tape: Tape | None,
     plan: PersonsPlan,
     entry: LedgerEntry,
     meta: TablesMeta,
@@ -266,14 +270,29 @@ def _finish(
     ]
     imposed += [_most_text(each) for each in meta.children]
     receipt = make_receipt(plan.run, entry, len(outcome.losses), 1, imposed, measured.untold)
-    person = Learned(
-        measured.codec,
-        network.person_model(outcome.model),
-        measured.reference,
-        receipt,
-        outcome.stop_reason,
-        outcome.losses,
-    )
+
+    def parts(model: TabularModel) -> tuple[Learned, list[LearnedEvents]]:
+        person = Learned(
+            measured.codec,
+            network.person_model(model),
+            measured.reference,
+            receipt,
+            outcome.stop_reason,
+            outcome.losses,
+        )
+        return person, [
+            LearnedEvents(
+                each.children,
+                each.codec,
+                *network.event_weights(model, place),
+                tuple(each.shares),
+                each.terminal,
+            )
+            for place, each in enumerate(events)
+        ]
+
+    trained = parts(outcome.model)
+    person, drawing = parts(refined_persons(outcome.model, tape, *trained, network.blocks, meta, plan.run))
     generator = np.random.default_rng(secrets.randbits(63))
     rows = int(min(CALIBRATION_PERSONS, 4 * measured.reference.rows))
     df, codes = make_persons(person, meta, rows, generator, NOTHING_ASKED)
@@ -281,9 +300,7 @@ def _finish(
     holders: dict[str | None, Holders] = {None: everybody}
     made: dict[str, LearnedEvents] = {}
     for place in sorted(range(len(events)), key=lambda one: meta.children[one].of is not None):
-        each = events[place]
-        weights, bias = network.event_weights(outcome.model, place)
-        own = LearnedEvents(each.children, each.codec, weights, bias, tuple(each.shares), each.terminal)
+        each, own = events[place], drawing[place]
         above = holders[each.children.above]
         number = above.df[each.children.number].to_numpy(np.int64)
         start = order_start(above.df, meta, each.children)

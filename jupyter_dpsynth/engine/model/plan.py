@@ -63,6 +63,13 @@ IN_TRAINING = (INTERACTIONS, STRENGTHS)
 OF_ROWS = (ROW_COUNT, NAMED_TABLES)
 # A privacy unit counts once where relations are tested, which a few units more or less do not decide
 OF_UNITS = (SPANS, ORDERINGS)
+# Parameters of a network that makes a step towards its tape after training where the signal is low, and twice
+# as many where it is high: with more the step takes seconds, and brings at most a fiftieth where the noise is
+# large (a fourteenth of 95,000 at epsilon 10)
+MOST_REFINED = 50_000
+# Rows that are drawn for that step, and up to four times as many where the signal is high: their own error
+# must be below the noise. At epsilon 1 four times as many left the same error, at epsilon 10 a thirtieth less
+REFINING_ROWS = 2_048
 LEAST_CAP = 1.5  # between one row and all of them
 SMALLEST_CLIP_FACTOR, LARGEST_CLIP_FACTOR = 0.6, 1.5
 
@@ -182,6 +189,16 @@ class RunPlan:
     def sums_rows(self) -> bool:
         """Whether a step's sum is one of rows: each is clipped by itself, and not with others."""
         return self.unit_rows == 1 and self.gradient_sensitivity == 1.0
+
+    @property
+    def most_refined(self) -> float:
+        """Most parameters with which a network makes a step towards its tape; 0 without noise."""
+        return 0.0 if self.privacy is None else MOST_REFINED * min(max(self.snr, 1.0), 2.0)
+
+    @property
+    def refining_rows(self) -> int:
+        """How many rows, or persons, are drawn for that step."""
+        return round(REFINING_ROWS * min(max(self.snr, 1.0), 4.0))
 
     @property
     def search_step(self) -> int:

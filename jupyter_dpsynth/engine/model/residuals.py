@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Figures = NDArray[np.floating[Any]]  # float32
 
-__all__ = ["MeanGradient", "clipped_residuals", "mean_residuals", "model_at", "one_hot"]
+__all__ = ["MeanGradient", "chances_of", "clipped_residuals", "mean_residuals", "model_at", "one_hot"]
 
 
 def one_hot(codes: NDArray[np.integer[Any]], size: int) -> NDArray[np.float32]:
@@ -79,6 +79,7 @@ class MeanGradient:
     Attributes:
         own: Positions of each target's cells.
         inputs: Positions of each target's input cells.
+        drawn: How many contributions the rows are: as many as there are rows.
 
     Privacy:
         Post-processing: released figures, and rows that are no secret.
@@ -86,12 +87,11 @@ class MeanGradient:
 
     def __init__(self, model: TabularModel, tape: Tape, codes: NDArray[np.integer[Any]]) -> None:
         layout = self._layout = model.layout
-        self._tape, self._rows = tape, len(codes)
+        self._tape, self.drawn = tape, len(codes)
         self.own, self.inputs = _own(layout), _inputs(layout)
         self._cells, free = _all_cells(layout, codes), FreeWeights(layout)
-        self._means, self._factor = _averaged(layout, tape, self._cells)
-        self._chances = _chances(model, self._cells)
-        self._chance = _chance_residuals(layout, self._chances, self._cells, tape.windows[-1].clip_norm)
+        self._chances = chances_of(model, self._cells)
+        self._means, self._factor, self._chance = self._residuals()
         self._mask = layout.mask
         self._derived = np.arange(layout.inputs) >= layout.width
         self._released = np.zeros((layout.inputs, layout.width))
@@ -99,6 +99,22 @@ class MeanGradient:
         for derived in (False, True):
             self._released[self._derived == derived] /= max(tape.steps_with(derived=derived), 1)
         self._released_biases = tape.sums[free.size :] / tape.steps
+
+    @property
+    def targets(self) -> Sequence[int]:
+        """Which columns are predicted."""
+        return range(len(self.own))
+
+    def _residuals(self) -> tuple[dict[bool, Figures], Figures, Figures]:
+        """What `_averaged` tells of the rows, and residuals of expectation 0."""
+        clip_norm = self._tape.windows[-1].clip_norm
+        chance = _chance_residuals(self._layout, self._chances, self._cells, clip_norm)
+        return *_averaged(self._layout, self._tape, self._cells), chance
+
+    def _factor_of(self, target: int) -> Figures:
+        """By what each row's gradients of a target are multiplied, about, `[N]`."""
+        del target  # all alike
+        return self._factor
 
     def scale(self, target: int) -> Figures:
         """By what the parameters of a target are multiplied."""
@@ -128,19 +144,19 @@ class MeanGradient:
         derived = self._derived[inputs]
         if derived.any():
             kept = self._means[True][own] - share * chance
-            products[:-1][derived] = cells[derived] @ kept.T / self._rows
+            products[:-1][derived] = cells[derived] @ kept.T / self.drawn
         return self.scale(target) * products
 
     def diagonal(self, target: int) -> Figures:
         """The diagonal of the matrix of `information`."""
         chances = self._chances[self.own[target]]
-        spread = self._factor * chances * (1 - chances)
+        spread = self._factor_of(target) * chances * (1 - chances)
         return self.scale(target) ** 2 * self._products(self._cells_of(target), spread)
 
     def information(self, target: int) -> Callable[[Figures], Figures]:
         """By how much less the rows' mean is, to first order, if a target's parameters change."""
         cells, chances = self._cells_of(target), self._chances[self.own[target]]
-        scale = self.scale(target)
+        scale, factor = self.scale(target), self._factor_of(target)
 
         def image(change: Figures) -> Figures:
             scaled = scale * change
@@ -148,7 +164,7 @@ class MeanGradient:
             moved += scaled[-1][:, None]
             moved *= chances
             moved -= chances * moved.sum(axis=0)
-            moved *= self._factor
+            moved *= factor
             return scale * self._products(cells, moved)
 
         return image
@@ -159,7 +175,7 @@ class MeanGradient:
 
     def _products(self, cells: Figures, values: Figures) -> Figures:
         """Mean products of a target's input cells `[P, N]` and of ones with values `[c, N]`."""
-        return np.concatenate([cells @ values.T, values.sum(axis=1)[None]]) / np.float32(self._rows)
+        return np.concatenate([cells @ values.T, values.sum(axis=1)[None]]) / np.float32(self.drawn)
 
 
 def _own(layout: Layout) -> list[slice]:
@@ -177,20 +193,24 @@ def _inputs(layout: Layout) -> Sequence[slice | NDArray[np.intp]]:
 
 
 def _all_cells(layout: Layout, codes: NDArray[np.integer[Any]]) -> Figures:
-    """One-hot cells of columns and derived features, float32 `[I, N]`."""
+    """One-hot cells of columns and derived features, float32 `[I, N]`; of a code -1 none."""
     out, rows = np.zeros((layout.inputs, len(codes)), np.float32), np.arange(len(codes))
     starts = np.concatenate([[0], np.cumsum(layout.input_sizes)])
     every = [codes[:, place] for place in range(len(layout.sizes))]
     every += [feature.codes(codes) for feature in layout.derived]
     for start, own in zip(starts, every, strict=False):
-        out[start + own, rows] = 1
+        there = own >= 0
+        out[start + own[there], rows[there]] = 1
     return out
 
 
-def _chances(model: TabularModel, cells: Figures) -> Figures:
-    """The model's chance of each cell in each row, `[D, N]`."""
-    out = np.empty((model.layout.width, cells.shape[1]), np.float32)
-    for own, inputs in zip(_own(model.layout), _inputs(model.layout), strict=True):
+def chances_of(model: TabularModel, cells: Figures) -> Figures:
+    """The model's chance of each cell in each row, `[D, N]`; 0 in columns that are never predicted."""
+    out, importance = np.empty((model.layout.width, cells.shape[1]), np.float32), model.layout.importance
+    for target, (own, inputs) in enumerate(zip(_own(model.layout), _inputs(model.layout), strict=True)):
+        if importance is not None and not importance[target]:
+            out[own] = 0
+            continue
         logits = np.matmul(model.weights[inputs, own].T, cells[inputs], out=out[own])
         logits += model.bias[own, None]
         logits -= logits.max(axis=0)
@@ -201,7 +221,7 @@ def _chances(model: TabularModel, cells: Figures) -> Figures:
 
 def _residuals(model: TabularModel, cells: Figures, clip_norm: float) -> tuple[Figures, Figures]:
     """Softmax minus one-hot, `[D, N]`, and the factor by which each row's gradient is clipped, `[N]`."""
-    errors = _chances(model, cells)
+    errors = chances_of(model, cells)
     errors -= cells[: model.layout.width]
     squares = np.zeros(cells.shape[1], np.float32)
     for own, weight in zip(_own(model.layout), model.layout.squared_inputs, strict=True):

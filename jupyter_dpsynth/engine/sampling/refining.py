@@ -31,14 +31,8 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.residuals import Figures
     from jupyter_dpsynth.engine.model.tape import Tape
 
-__all__ = ["refined"]
+__all__ = ["can_be_refined", "one_step", "refined"]
 
-# parameters where the signal is low, and twice as many where it is high: with more the step takes seconds,
-# and brings at most a fiftieth where the noise is large (a fourteenth of 95,000 at epsilon 10)
-MOST_WEIGHTS = 50_000
-# rows that are drawn, and up to four times as many where the signal is high: their own error must be below
-# the noise. At epsilon 1 four times as many left the same error, at epsilon 10 a thirtieth less
-ROWS = 2_048
 MODEL_WORD = 1.0  # tables' worth of rows that the model's word counts for
 DRAWN = 0.05  # of the variance of independent rows is left in the mean of drawn ones
 SOLVER_STEPS = 12
@@ -62,27 +56,43 @@ def refined(
     Privacy:
         Post-processing of released sums and of the model.
     """
-    signal = max(plan.snr, 1.0)
-    if tape is None or plan.privacy is None or not plan.sums_rows:
+    if tape is None or not plan.sums_rows or not can_be_refined(tape, plan):
         return model
-    if len(tape.sums) > MOST_WEIGHTS * min(signal, 2.0):
-        return model
-    rows = round(ROWS * min(signal, 4.0))
     # of the same releases the same model: nothing but noise is drawn anew
-    codes = generate_codes(model, reference.shares, rows, np.random.default_rng(0))
-    weights, bias = model.weights.copy(), model.bias.copy()
+    codes = generate_codes(model, reference.shares, plan.refining_rows, np.random.default_rng(0))
     # the same on all workers: sums that threads share are added up in any order
     with threadpool_limits(1, user_api="blas"):
-        gradient = MeanGradient(model, tape, codes)
-        for target in range(len(model.layout.sizes)):
-            released, noise = gradient.released(target)
-            gap = released - gradient.of_rows(target)
-            diagonal = gradient.diagonal(target)
-            ridge = np.float32(MODEL_WORD * plan.rows) * (noise**2 + np.float32(DRAWN / rows) * diagonal)
-            change = _solved(gradient.information(target), -gap, ridge, diagonal)
-            inputs, own = gradient.inputs[target], gradient.own[target]
-            weights[inputs, own] += gradient.scale(target)[:-1] * change[:-1]
-            bias[own] += change[-1]
+        return one_step(model, MeanGradient(model, tape, codes), plan)
+
+
+def can_be_refined(tape: Tape, plan: RunPlan) -> bool:
+    """Whether what the steps released is a noisy mean that takes little time to be looked at again."""
+    return len(tape.sums) <= plan.most_refined
+
+
+def one_step(model: TabularModel, gradient: MeanGradient, plan: RunPlan) -> TabularModel:
+    """The model after one step.
+
+    Args:
+        model: The trained model.
+        gradient: What was released, and the model's own mean of the same.
+        plan: Of the run.
+
+    Privacy:
+        Post-processing of released sums and of the model.
+    """
+    weights, bias = model.weights.copy(), model.bias.copy()
+    for target in gradient.targets:
+        released, noise = gradient.released(target)
+        gap = released - gradient.of_rows(target)
+        diagonal = gradient.diagonal(target)
+        ridge = np.float32(MODEL_WORD * plan.rows) * (
+            noise**2 + np.float32(DRAWN / gradient.drawn) * diagonal
+        )
+        change = _solved(gradient.information(target), -gap, ridge, diagonal)
+        inputs, own = gradient.inputs[target], gradient.own[target]
+        weights[inputs, own] += gradient.scale(target)[:-1] * change[:-1]
+        bias[own] += change[-1]
     return replace(model, weights=weights, bias=bias)
 
 
