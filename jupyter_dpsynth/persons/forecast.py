@@ -40,6 +40,7 @@ USED = 0.25  # of the most rows that a person may have: how many an assumed pers
 PER_PRODUCT, PER_CELL, PER_STEP = 1.65e-11, 7e-9, 4e-3
 PADDED = 1.7  # rows that are multiplied for each one there is
 MEASURING_SECONDS, MEASURING_PER_VALUE = 1.5, 5e-7
+REFINING_SECONDS = 0.6  # of the step after training
 BYTES_PER_EVENT_CODE = 2
 
 
@@ -139,6 +140,7 @@ def _seconds(plan: PersonsPlan, rows: float, inputs: int, width: int, values: fl
     row = PER_PRODUCT * inputs * width + PER_CELL * (inputs + width)
     step = PER_STEP + PADDED * plan.run.batch_size * rows * row
     measuring = MEASURING_SECONDS + MEASURING_PER_VALUE * values
+    measuring += REFINING_SECONDS if plan.run.privacy is not None else 0.0
     return machine_factor() * (measuring + plan.run.steps * step)
 
 

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.planning.forecast import FAR, assumed_metadata, forecast
+from jupyter_dpsynth.engine.planning.forecast import FAR, _refining_seconds, assumed_metadata, forecast
+from jupyter_dpsynth.engine.planning.forecast_words import forecast_text
 from jupyter_dpsynth.engine.planning.plan import plan_run
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.metadata import MetaExtractor
@@ -211,3 +212,22 @@ def test_who_owns_which_row_is_planned_for_in_files_and_in_memory():
         # a table of few columns needs most room while the rows are chosen
         assert bounded.disk_megabytes == (56e8 / 1e6 if partitioned else 0)
         assert bounded.seconds is not None
+
+
+def test_persons_are_planned_with_fewer_rows_than_they_may_have_and_it_says_so():
+    import numpy as np
+
+    meta = MetaExtractor.extract(mixed_table(50).assign(person=np.arange(50)))
+    config = HighDimConfig(epsilon=0.3, privacy_unit="person", max_rows_per_unit=8).resolve()
+    planned = forecast(config, meta, 20_000, "quick")
+    assert planned.plan.cap < planned.plan.counted < 8  # as many as all may have would be 8
+    assert "1 to 8, each number as often" in forecast_text(planned, "")
+    alone = forecast(HighDimConfig().resolve(), meta, 20_000, "quick")
+    assert "each number as often" not in forecast_text(alone, "")
+
+
+def test_the_step_after_training_takes_time():
+    meta = MetaExtractor.extract(mixed_table(50))
+    plan = forecast(HighDimConfig().resolve(), meta, 20_000, "quick").plan
+    assert 0 < _refining_seconds(plan, 100) < _refining_seconds(plan, 200)
+    assert _refining_seconds(plan, 10_000) == 0.0  # of so large a network none is made

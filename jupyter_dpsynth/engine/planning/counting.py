@@ -26,6 +26,7 @@ __all__ = [
     "least_rows",
     "planned_count",
     "share_sigma",
+    "usual_capped",
 ]
 
 # Below this product of noisy rows and mu, the noise of one count is over a fiftieth of the table; the row
@@ -72,6 +73,22 @@ def _countings(config: ResolvedConfig, rows: float, capped: Sequence[float]) -> 
     caps = unit_caps(config.rows_per_unit)
     each = [*capped[:-1], rows] if capped else [cap / caps[-1] * rows for cap in caps]
     return [(cap, cap * rows / min(max(own, 1.0), rows)) for cap, own in zip(caps, each, strict=True)]
+
+
+def usual_capped(config: ResolvedConfig, rows: float) -> list[float]:
+    """About how many rows count under each of `unit_caps`, where nobody has counted.
+
+    Persons are taken to have one row, two, and so on up to the most, each number as often.
+
+    Args:
+        config: The frozen parameters.
+        rows: Assumed number of rows.
+    """
+    numbers = range(1, config.rows_per_unit + 1)
+    return [
+        rows * sum(min(number, cap) for number in numbers) / sum(numbers)
+        for cap in unit_caps(config.rows_per_unit)
+    ]
 
 
 def chosen_cap(

@@ -17,7 +17,7 @@ import numpy as np
 
 from jupyter_dpsynth.engine.model.plan import VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.planning.columns import ExaminedColumn
-from jupyter_dpsynth.engine.planning.counting import least_rows
+from jupyter_dpsynth.engine.planning.counting import least_rows, usual_capped
 from jupyter_dpsynth.engine.planning.derived import derived_in_all_rows
 from jupyter_dpsynth.engine.planning.findings import BANNER, Finding, Place, Remedy, amount
 from jupyter_dpsynth.engine.planning.forecast import rarest_published
@@ -188,7 +188,8 @@ def _plan(config: ResolvedConfig, columns: list[ExaminedColumn], rows: int) -> R
     """The plan of the run, None if it is impossible, which is a finding of its own."""
     learned = tuple(column.meta for column in columns if not isinstance(column.meta, IdMeta))
     try:
-        return plan_run(config, DataFrameMeta(learned), float(max(rows, 2)), "quick")
+        counted = float(max(rows, 2))
+        return plan_run(config, DataFrameMeta(learned), counted, "quick", usual_capped(config, counted))
     except (ConfigError, ZeroDivisionError):
         return None
 

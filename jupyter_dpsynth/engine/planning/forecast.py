@@ -21,7 +21,8 @@ import numpy as np
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.model.plan import MARGINALS, RARE_CATEGORIES, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.model.reference import COMBINATIONS, PAIR_ROWS
-from jupyter_dpsynth.engine.planning.counting import least_rows
+from jupyter_dpsynth.engine.model.tape import MOST_REFINED
+from jupyter_dpsynth.engine.planning.counting import least_rows, usual_capped
 from jupyter_dpsynth.engine.planning.plan import plan_run, usual_steps
 from jupyter_dpsynth.engine.training.arrangement import blocks_pay
 from jupyter_dpsynth.engine.training.timing import measured_step_seconds
@@ -68,6 +69,7 @@ PER_STEP, PER_PRODUCT, PER_CELL, PER_WEIGHT, PER_ROW = 9.5e-4, 1.65e-11, 7e-9, 1
 PER_BLOCK_INPUT, PER_BLOCK_WEIGHT, PER_BLOCK_CELL = 2.3e-10, 1e-10, 4e-9
 YARDSTICK_SECONDS = 4.5e-10
 PER_GROUP = 1e-3  # seconds of a microbatch
+REFINING_PER_CELL, REFINING_PER_WEIGHT = 1.2e-3, 4.5e-6  # seconds of the step after training
 MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 4e-9  # a row
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
@@ -177,7 +179,7 @@ def forecast(
             raise ConfigError(message) from None
     if not df_meta.learned:
         raise ConfigError("every column is an identifier or ignored: there is nothing to learn.")
-    plan = plan_run(config, df_meta, rows, accountant)
+    plan = plan_run(config, df_meta, rows, accountant, usual_capped(config, rows))
     sizes = [expected_cells(meta, plan) for meta in df_meta.learned]
     width = sum(sizes)
     wanted, lasts, curve = _budget(config, plan, accountant)
@@ -326,12 +328,21 @@ def _seconds(
     measuring = machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
     step = measured_step_seconds(config, plan, columns, width) if timed else None
     if step is not None:
+        measuring += machine_factor() * _refining_seconds(plan, width)
         return measuring + plan.steps * (step + machine_factor() * PER_ROW * plan.rows)
     if config.dp_backend != "native":
         return None
     step = _step_seconds(plan, width) + PER_ROW * plan.rows
     step += PER_STEP + PER_GROUP * (config.num_microbatches or 0)
-    return measuring + machine_factor() * plan.steps * step
+    return measuring + machine_factor() * (plan.steps * step + _refining_seconds(plan, width))
+
+
+def _refining_seconds(plan: RunPlan, width: int) -> float:
+    """Time of the step after training, on the machine of the constants."""
+    weights = _in_blocks(plan, width)[1] + width
+    if plan.privacy is None or weights > MOST_REFINED or not plan.sums_rows:
+        return 0.0
+    return REFINING_PER_CELL * width + REFINING_PER_WEIGHT * weights
 
 
 def _step_seconds(plan: RunPlan, width: int) -> float:

@@ -9,6 +9,7 @@ from jupyter_dpsynth.engine.planning.forecast import ASSUMED_CATEGORIES, round_u
 from jupyter_dpsynth.privacy.receipt import budget_shares
 
 if TYPE_CHECKING:
+    from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.engine.planning.forecast import Forecast
 
 __all__ = ["error_words", "facts", "forecast_text", "headline", "spending", "time_words"]
@@ -57,6 +58,8 @@ def facts(forecast: Forecast) -> list[tuple[str, str]]:
     counted = forecast.counted
     one = counted.removesuffix("s")
     found = [(f"assumed {counted}", f"about {forecast.rows:,.0f}")]
+    if plan.unit_rows > 1 and counted == "rows":
+        found.append(("rows of a person", f"1 to {plan.unit_rows}, each number as often{_counting_as(plan)}"))
     if plan.privacy is not None:
         bound = "" if forecast.accountant == "pld" else " (upper bound)"
         found += [
@@ -78,6 +81,13 @@ def facts(forecast: Forecast) -> list[tuple[str, str]]:
             ("temporary files", f"about {forecast.disk_megabytes / 1000:.1g} GB, removed at the end")
         )
     return found
+
+
+def _counting_as(plan: RunPlan) -> str:
+    """As how many rows a person counts at most before training, where it has more."""
+    if plan.cap >= plan.unit_rows:
+        return ""
+    return f"; where they are counted, more than {plan.cap:g} of a person count as {plan.cap:g}"
 
 
 def _at_most(forecast: Forecast) -> str:
