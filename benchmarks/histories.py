@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+HALVES = "halves"  # of the real patients, as a system among the results
 KEY, MOST, DAYS = "patient_id", 12, 1095
 WINDOW = ("2021-01-01", "2023-12-31")
 START = pd.Timestamp(WINDOW[0])
@@ -253,6 +254,7 @@ def main(options: argparse.Namespace) -> None:
         figures = report.metrics.set_index("metric")
         if not columns:
             columns.append(figures["floor"])
+            keep({"system": HALVES, "seed": 0, **figures["floor"].to_dict()})
         columns.append(figures["distance"].rename(f"{name} {seed}"))
         told = {
             "after death": after_death(made),
