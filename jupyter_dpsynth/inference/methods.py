@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.learned import Learned
     from jupyter_dpsynth.inference.results import Estimates
     from jupyter_dpsynth.inference.rows import ModelRows
+    from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.privacy.ledger.book import PrivacyLedger
     from jupyter_dpsynth.privacy.noise import NoiseSource
 
@@ -31,6 +32,7 @@ class Inferring:
     """What a learned synthesizer answers with intervals; a base class of it."""
 
     config: HighDimConfig
+    tables_meta: TablesMeta | None = None
     _model_rows: ModelRows | None = None
 
     @property
@@ -45,7 +47,18 @@ class Inferring:
     @property
     def _alike(self) -> int:
         """How many rows may be of one person, and so like one."""
-        return self.config.resolve().rows_per_unit
+        return 1 if self.tables_meta is not None else self.config.resolve().rows_per_unit
+
+    def _require_of_persons(self, column: str) -> None:
+        """Raise ConfigError if it is a column of rows, of which a person has any number."""
+        meta = self.tables_meta
+        for each in () if meta is None else meta.children:
+            if meta is not None and column in meta.tables[each.table].names:
+                raise ConfigError(
+                    f"{shown(column)} is a column of {each.table!r}: with several tables intervals are known "
+                    "of what is learned of persons only, because it is not known how much the rows of one "
+                    "person resemble each other. %dpsynth compare shows how near the synthetic rows come."
+                )
 
     def _rows_of_model(self) -> ModelRows:
         """Rows that get weights; drawn once for all questions."""
@@ -96,6 +109,7 @@ class Inferring:
         """
         from jupyter_dpsynth.inference.inferring import infer
 
+        self.require_one_table("a regression with intervals")
         rows = self._rows_of_model()
         spent = self.learned.receipt.epsilon
         return infer(rows, question, family, level, columns, 0.0 if spent is None else spent)
@@ -126,6 +140,9 @@ class Inferring:
 
         if not columns:
             raise ConfigError("table() needs a column: synthesizer.table('sex').")
+        if len(columns) > 1:
+            self.require_one_table("a table of several columns with intervals")
+        self._require_of_persons(columns[0])
         if len(columns) == 1:
             return shares(self.learned, columns[0], level, self._alike)
         return joint(self.learned, self._rows_of_model, columns, level, self._alike)
@@ -146,6 +163,7 @@ class Inferring:
         """
         from jupyter_dpsynth.inference.tables import mean
 
+        self._require_of_persons(column)
         return mean(self.learned, column, level, self._alike)
 
     def quantile(self, column: str, q: float | Sequence[float] = 0.5, level: float = 0.95) -> Estimates:
@@ -165,6 +183,7 @@ class Inferring:
         """
         from jupyter_dpsynth.inference.tables import quantiles
 
+        self._require_of_persons(column)
         return quantiles(self.learned, column, [q] if isinstance(q, float) else list(q), level, self._alike)
 
     def weighted(
@@ -203,6 +222,7 @@ class Inferring:
         from jupyter_dpsynth.inference.export import weighted_rows, write_weighted
         from jupyter_dpsynth.inference.rows import ModelRows
 
+        self.require_one_table("a table with weights")
         if isinstance(num_rows, bool) or not isinstance(num_rows, int) or num_rows < LEAST_ROWS:
             raise ConfigError(
                 f"num_rows = {shown(num_rows)} is not allowed: give a whole number from {LEAST_ROWS:,}."

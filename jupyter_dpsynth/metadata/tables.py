@@ -28,11 +28,27 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.metadata.columns import ColumnMeta
 
-__all__ = ["MOST_CHILDREN", "Children", "TablesMeta", "check_children", "public_times", "tables_meta"]
+__all__ = [
+    "MOST_CHILDREN",
+    "NO_UNIT",
+    "Children",
+    "TablesMeta",
+    "check_children",
+    "public_times",
+    "tables_meta",
+]
 
 MOST_CHILDREN = 12  # of a person in one table, unless declared
 LARGEST_MOST = 64  # the pairs of a person's rows are compared in every step
 LARGEST_WHOLE = 144  # rows of a person in a table whose rows belong to rows of another one
+NO_UNIT = (
+    "privacy_unit is None, and several tables are learned: set it to the column that names the person in "
+    'every table, such as "patient_id".'
+)
+LOOKUP = (
+    "A public table of codes (a lookup table) is left out: declare its codes as categories, and merge it "
+    "with the synthetic tables."
+)
 #: How columns are called that name rows: visit_id, visitId, 'Visit No', visit_key.
 KEY_LIKE = re.compile(r"(?:^|[_\s.-])(?:id|key|uuid|guid|no|nr|number)$|[a-z](?:Id|ID|Key|No|Nr)$", re.ASCII)
 
@@ -183,6 +199,8 @@ class TablesMeta:
             MetadataError: A table has no such column, or it holds neither numbers nor text; or rows of two
                 tables belong to each other; or orders are declared that are not kept.
         """
+        if not name:
+            raise MetadataError(NO_UNIT)
         found = {}
         for table, meta in self.tables.items():
             if name not in meta.names:
@@ -190,7 +208,7 @@ class TablesMeta:
                 raise MetadataError(
                     f"table {table!r} has no column {name!r}, which names the person: every table must have "
                     f"it. Add it to {table!r} (with a merge), or set privacy_unit to a column that all "
-                    f"tables have.{hint}"
+                    f"tables have.{hint} {LOOKUP}"
                 )
             found[table] = meta.with_id(name)
         for each in self.children:
@@ -282,8 +300,7 @@ def check_children(tables: object, children: Iterable[object]) -> tuple[list[Chi
     if len(rest) > 1:
         raise MetadataError(
             f"{rest[0]!r} and {rest[1]!r} would both have one row for each person: only one table can. Join "
-            "them, or add the others to children. A public table of codes (a lookup table) is left out: "
-            "declare its codes as categories, and merge it with the synthetic tables."
+            f"them, or add the others to children. {LOOKUP}"
         )
     checked = [each for each in found if isinstance(each, Children)]
     checked = [each if each.times is None else replace(each, exactly=len(each.times)) for each in checked]

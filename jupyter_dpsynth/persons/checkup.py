@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.engine.planning.findings import Finding
-from jupyter_dpsynth.metadata.columns import IdMeta
+from jupyter_dpsynth.metadata.columns import DatetimeMeta, IdMeta
 from jupyter_dpsynth.sources.values import missing_values
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["examine_histories"]
 
 NEVER_CHANGES = 0.99  # of the persons with several rows
+NAMES, NAMED = (
+    0.99,
+    0.95,
+)  # of rows: have a value of their own within a person; have a value that is one of these
+FEWEST_ROWS = 20  # that tell it
 
 
 def examine_histories(tables: Mapping[str, pd.DataFrame], meta: TablesMeta, key: str) -> list[Finding]:
@@ -57,7 +63,42 @@ def examine_histories(tables: Mapping[str, pd.DataFrame], meta: TablesMeta, key:
         )
     for each in meta.children:
         found += _of_events(tables, meta, each, key, persons)
+    for one, other in itertools.permutations(meta.children, 2):
+        if other.above != one.table:
+            found += _links(tables, meta, one.table, other.table, key)
     return found
+
+
+def _links(
+    tables: Mapping[str, pd.DataFrame], meta: TablesMeta, above: str, below: str, key: str
+) -> list[Finding]:
+    """Columns by which rows of one table may belong to single rows of another one, which nobody declared."""
+    upper, lower = tables[above], tables[below]
+    for name, other in itertools.product(_names(meta, above, key), _names(meta, below, key)):
+        known = upper.loc[upper[name].notna(), [key, name]]
+        asked = lower.loc[lower[other].notna(), [key, other]]
+        alike = upper[name].dtype == lower[other].dtype
+        if not alike or min(len(known), len(asked)) < FEWEST_ROWS or known.duplicated().mean() > 1 - NAMES:
+            continue
+        there = pd.MultiIndex.from_frame(asked).isin(pd.MultiIndex.from_frame(known))
+        if there.mean() >= NAMED:
+            text = f"{other!r} in {below!r} is nearly always a {name!r} of the same person in {above!r}."
+            advice = (
+                f"If it names that row, call both columns alike and declare it: Children({below!r}, "
+                f"of=({above!r}, {name!r})). As it is, rows are learned as if they did not belong together."
+            )
+            return [Finding("link", "care", other, text, advice)]
+    return []
+
+
+def _names(meta: TablesMeta, table: str, key: str) -> list[str]:
+    """Columns of a table that may name rows."""
+    order = {each.column for each in meta.children if each.table == table}
+    return [
+        each.name
+        for each in meta.tables[table].columns
+        if each.name not in {key, *order} and not isinstance(each, DatetimeMeta)
+    ]
 
 
 def _add(found: list[Finding], kind: str, table: str, text: str, advice: str, rows: int) -> None:

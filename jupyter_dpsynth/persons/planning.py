@@ -33,6 +33,7 @@ from jupyter_dpsynth.engine.planning.plan import (
 )
 from jupyter_dpsynth.errors import ConfigError
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta
+from jupyter_dpsynth.metadata.tables import NO_UNIT
 from jupyter_dpsynth.persons.histories import event_meta, person_meta
 from jupyter_dpsynth.privacy.accounting import (
     GaussianMeasurement,
@@ -42,6 +43,7 @@ from jupyter_dpsynth.privacy.accounting import (
     compute_epsilon,
     gaussian_mu,
 )
+from jupyter_dpsynth.privacy.receipt import IN_ALL_TABLES
 from jupyter_dpsynth.privacy.releases import WHOLE, PlannedRelease, Releases
 from jupyter_dpsynth.reports import StopReason
 
@@ -112,10 +114,7 @@ def persons_config(config: ResolvedConfig) -> PersonsConfig:
         ConfigError: There is no privacy unit, or a parameter has no meaning here; nothing was spent.
     """
     if config.privacy_unit is None:
-        raise ConfigError(
-            "privacy_unit is None, and several tables are learned: set it to the column that names the "
-            'person in every table, such as "patient_id".'
-        )
+        raise ConfigError(NO_UNIT)
     if config.noise_multiplier is not None:
         raise ConfigError(
             "noise_multiplier is given: with several tables it is computed from epsilon. Leave it at None."
@@ -126,7 +125,7 @@ def persons_config(config: ResolvedConfig) -> PersonsConfig:
                 f"{name} is given: with several tables nothing is measured by name. Leave it at None."
             )
     # whatever the tables are and however many rows are used: so that runs on a dataset can be added up
-    words = f"one value of {config.privacy_unit!r}, with all its rows in all tables"
+    words = f"one value of {config.privacy_unit!r}, {IN_ALL_TABLES}"
     return PersonsConfig(**config.to_dict(), protected=words)
 
 

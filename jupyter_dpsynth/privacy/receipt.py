@@ -21,7 +21,7 @@ from jupyter_dpsynth.privacy.membership import (
     rates_in_words,
 )
 
-__all__ = ["FORMAT", "PrivacyReceipt", "budget_shares", "epsilon_text", "relation_of"]
+__all__ = ["FORMAT", "IN_ALL_TABLES", "PrivacyReceipt", "budget_shares", "epsilon_text", "relation_of"]
 
 FORMAT, VERSION = "jupyter_dpsynth receipt", 1
 
@@ -41,10 +41,12 @@ NOT_COVERED = (
     "original table, other runs on the same table (epsilons add up), running times, and "
 )
 IN_WORDS = ("imposed", "together", "losses", "untold")
+IN_ALL_TABLES = "with all its rows in all tables"
 MORE_ROWS = {
     True: "several rows of the same person as a whole (the privacy unit is one row)",
     False: "persons that this column does not distinguish (rows where it is missing count as one person's)",
 }
+UNUSED_ROWS = "persons that this column does not distinguish; rows that name no person were not used"
 RELATIONS = {True: "add or remove one row", False: "add or remove one unit with all its rows"}
 
 
@@ -147,6 +149,8 @@ class PrivacyReceipt:
     @property
     def not_covered(self) -> str:
         """What the guarantee does not cover, in words."""
+        if self.unit.endswith(IN_ALL_TABLES):
+            return NOT_COVERED + UNUSED_ROWS
         return NOT_COVERED + MORE_ROWS[self.unit == ONE_ROW]
 
     @property

@@ -300,6 +300,20 @@ def test_the_check_up_names_what_is_not_learned_with_how_many_rows():
     assert kinds == {"without"}
 
 
+def test_the_check_up_sees_rows_that_name_rows_of_another_table_by_another_name():
+    tables = hospital(150, seed=7)
+    visits = tables["visits"].assign(stay=np.arange(len(tables["visits"])) + 1000)
+    drugs = visits[[KEY, "stay"]].rename(columns={"stay": "case"})
+    drugs["drug"] = np.random.default_rng(0).choice(["a", "b"], len(drugs))
+    listed = {"patients": tables["patients"], "visits": visits, "drugs": drugs}
+    meta = MetaExtractor.extract(listed, children=[Children("visits", order="admitted"), Children("drugs")])
+    found = [each for each in examine_histories(listed, meta, KEY) if each.kind == "link"]
+    assert {each.column for each in found} >= {"case"}
+    assert "of=('visits', 'stay')" in found[0].advice
+    drugs["case"] = np.random.default_rng(1).permutation(drugs["case"])
+    assert not [each for each in examine_histories(listed, meta, KEY) if each.kind == "link"]
+
+
 def test_what_tables_cost_by_themselves_counts_with_the_run_over_all_of_them():
     tables = hospital(30)  # so few that the run ends with the number of persons
     few = HighDimSynthesizer(hospital_meta(tables), config(epsilon=0.1))
@@ -504,7 +518,15 @@ def test_what_is_known_of_persons_is_told_as_of_one_table(learned):
     synthesizer, _ = learned
     assert "tables patients, visits" in repr(synthesizer)
     assert {each.name for each in synthesizer.losses} >= {"age", "sex", "visits.number"}
-    assert 0 < synthesizer.table("sex").frame["estimate"].iloc[0] < 1
+    sexes = synthesizer.table("sex")
+    share, rows = sexes.frame["estimate"].iloc[0], synthesizer.reference.rows
+    assert sexes.frame["table"].iloc[0] == pytest.approx(np.sqrt(share * (1 - share) / rows))  # a row each
+    assert "rows of one person" not in repr(sexes)
+    for asked in (lambda: synthesizer.table("diagnosis"), lambda: synthesizer.quantile("discharged")):
+        with pytest.raises(ConfigError, match="is a column of 'visits'"):
+            asked()
+    with pytest.raises(ConfigError, match="several tables"):
+        synthesizer.infer("age ~ sex")
     made = synthesizer.synthesize(60, balance={"visits.number": {0: 0.5, (1, 6): 0.5}}, seed=1)
     assert made["visits"][KEY].nunique() == 30
 
