@@ -8,6 +8,7 @@ Source:
 
 from __future__ import annotations
 
+import math
 import numbers
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from scipy.stats import norm
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.numeric import NumericCodec, from_steps
+from jupyter_dpsynth.engine.model.plan import VALUE_HISTOGRAMS
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.inference.inferring import ALIKE, PROMISE, REPLICATES, check_level, intervals
 from jupyter_dpsynth.inference.results import PARTS, Estimates
@@ -37,6 +39,7 @@ ONE_WAY_PROMISE = (
     "the noise that was added, both exactly known in size. They do not count how values were cut into bins "
     "and pools, values moved to bounds, and errors in the table."
 )
+FINEST = math.sqrt(2)  # noise of a leaf in parts of a histogram's: with 1, 88 to 92 % of means were held
 BENT = 0.1  # of a bin's share: so far the distribution function may be from a straight line inside
 LEFT_OUT = "Left out are combinations with values that did not stand out from the noise."
 MEAN_NOTE = (
@@ -165,10 +168,25 @@ def mean(learned: Learned, column: str, level: float, alike: int = 1) -> Estimat
     spread = float(masses @ ((middle - centre) ** 2 + (width**2 - (scale * step) ** 2) / 12))
     bins = np.add.reduceat(masses * middle, codec.first_leaf) / np.maximum(share, 1e-300)
     added = float((noise**2 * (bins - centre) ** 2).sum())
+    # how a bin's rows are spread over its leaves was found with noise
+    inside = np.repeat(bins, np.diff(np.append(codec.first_leaf, len(leaves))))
+    added += (alike * _leaf_noise(learned) / rows) ** 2 * float(((middle - inside) ** 2).sum())
     # the mean of a leaf's values is somewhere in it
     added += float(((masses * open_width) ** 2).sum()) / 12
     frame = _frame(np.array([centre]), np.array([alike * spread / rows]), np.array([added]), level, [column])
     return Estimates(f"Mean of {column}", frame, level, ONE_WAY_PROMISE, (MEAN_NOTE, *_of_persons(alike)))
+
+
+def _leaf_noise(learned: Learned) -> float:
+    """Standard deviation of the noise with which the leaves of bins were found, in rows; 0 without any.
+
+    A column's histograms share it level by level, so the finest have more noise than one; what a leaf's
+    parents and neighbours tell takes some of it away.
+    """
+    plan = learned.receipt.plan
+    found = () if plan is None else plan.measurements
+    sigma = next((each.sigma for each in found if each.name.startswith(VALUE_HISTOGRAMS)), 0.0)
+    return FINEST * sigma * math.sqrt(len(learned.codec.columns))
 
 
 def quantiles(

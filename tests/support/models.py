@@ -25,12 +25,12 @@ from tests.support.plans import releases_of
 from tests.support.tables import EVERY_ROW
 
 
-def untrained(df, completed=20, batch_size=EVERY_ROW, rows=None, named=None, **declared):
+def untrained(df, completed=20, batch_size=EVERY_ROW, rows=None, named=None, seed=0, **declared):
     """A synthesizer of a table whose weights are drawn at random, so that tests need no TensorFlow."""
     config = HighDimConfig(epsilon=2.0, steps=20, batch_size=batch_size, **(named or {}))
     df_meta = MetaExtractor.extract(df, **declared)
     plan = plan_run(config.resolve(), df_meta, float(max(len(df) if rows is None else rows, 2)))
-    noise = NoiseSource(test_only_seed=0)
+    noise = NoiseSource(test_only_seed=seed)
     with open_source(df) as source:
         releases, named = releases_of(plan, noise), config.resolve().named_tables
         measured = measure_table(source, df_meta, plan, releases, lambda _: None, named)
