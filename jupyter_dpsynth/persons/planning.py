@@ -70,7 +70,7 @@ __all__ = [
 
 PERSONS = "persons"  # what the table of persons is called where it has no name
 FOLLOWED = "events after which another comes"
-FOLLOWED_SHARE = 0.02
+FOLLOWED_SHARE = 0.03
 DISCOVERY = 0.25  # of an event column's histograms find its values; with the rest all rows are counted
 EVENT_COLUMN = 1.5  # columns of persons that get as much: of a capped count each person adds less than one
 NOT_OF_EVENTS = (DIFFERENCES, ORDERINGS, SPANS)
