@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jupyter_dpsynth.engine.model.residuals import MeanGradient, chances_of, model_at
-from jupyter_dpsynth.engine.sampling.refining import can_be_refined, one_step
+from jupyter_dpsynth.engine.sampling.refining import one_step
 from jupyter_dpsynth.persons.blocks import network_rows
 from jupyter_dpsynth.persons.making import (
     NOTHING_ASKED,
@@ -67,7 +67,7 @@ def refined_persons(
     Privacy:
         Post-processing of released sums and of the model.
     """
-    if tape is None or not can_be_refined(tape, plan):
+    if tape is None or len(tape.sums) > plan.most_refined:
         return model
     persons = min(plan.refining_rows, max(MOST_ROWS // plan.unit_rows, 1))
     # of the same releases the same model: nothing but noise is drawn anew

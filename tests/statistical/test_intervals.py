@@ -73,7 +73,7 @@ def test_the_noise_with_which_a_bin_was_divided_counts_in_a_mean():
         random = np.random.default_rng(seed)
         named = {f"c{place}": random.integers(0, 2, 3000) for place in range(5)}
         df = pd.DataFrame({"x": random.gamma(2, 1, 3000), **named})
-        declared = dict.fromkeys(named, [0, 1])
+        declared = {name: [0, 1] for name in named}
         made = untrained(df, seed=seed, bounds={"x": (0.0, 20.0)}, categories=declared)
         found.append(held(made.mean("x").frame, 2.0)[0])
     assert np.mean(found) >= 0.9  # without it .7

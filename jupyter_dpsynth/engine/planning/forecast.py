@@ -21,7 +21,6 @@ import numpy as np
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
 from jupyter_dpsynth.engine.model.plan import MARGINALS, RARE_CATEGORIES, VALUE_HISTOGRAMS
 from jupyter_dpsynth.engine.model.reference import COMBINATIONS, PAIR_ROWS
-from jupyter_dpsynth.engine.model.tape import MOST_REFINED
 from jupyter_dpsynth.engine.planning.counting import least_rows, usual_capped
 from jupyter_dpsynth.engine.planning.plan import plan_run, usual_steps
 from jupyter_dpsynth.engine.training.arrangement import blocks_pay
@@ -69,7 +68,7 @@ PER_STEP, PER_PRODUCT, PER_CELL, PER_WEIGHT, PER_ROW = 9.5e-4, 1.65e-11, 7e-9, 1
 PER_BLOCK_INPUT, PER_BLOCK_WEIGHT, PER_BLOCK_CELL = 2.3e-10, 1e-10, 4e-9
 YARDSTICK_SECONDS = 4.5e-10
 PER_GROUP = 1e-3  # seconds of a microbatch
-REFINING_PER_CELL, REFINING_PER_WEIGHT = 1.2e-3, 4.5e-6  # seconds of the step after training
+REFINING_PER_CELL, REFINING_PER_WEIGHT = 1.5e-7, 5.5e-10  # of a row that is drawn for the step after training
 MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 4e-9  # a row
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
@@ -340,9 +339,9 @@ def _seconds(
 def _refining_seconds(plan: RunPlan, width: int) -> float:
     """Time of the step after training, on the machine of the constants."""
     weights = _in_blocks(plan, width)[1] + width
-    if plan.privacy is None or weights > MOST_REFINED or not plan.sums_rows:
+    if weights > plan.most_refined or not plan.sums_rows:
         return 0.0
-    return REFINING_PER_CELL * width + REFINING_PER_WEIGHT * weights
+    return plan.refining_rows * (REFINING_PER_CELL * width + REFINING_PER_WEIGHT * weights)
 
 
 def _step_seconds(plan: RunPlan, width: int) -> float:

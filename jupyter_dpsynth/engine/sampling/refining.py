@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.model.residuals import Figures
     from jupyter_dpsynth.engine.model.tape import Tape
 
-__all__ = ["can_be_refined", "one_step", "refined"]
+__all__ = ["one_step", "refined"]
 
 MODEL_WORD = 1.0  # tables' worth of rows that the model's word counts for
 DRAWN = 0.05  # of the variance of independent rows is left in the mean of drawn ones
@@ -56,18 +56,13 @@ def refined(
     Privacy:
         Post-processing of released sums and of the model.
     """
-    if tape is None or not plan.sums_rows or not can_be_refined(tape, plan):
+    if tape is None or not plan.sums_rows or len(tape.sums) > plan.most_refined:
         return model
     # of the same releases the same model: nothing but noise is drawn anew
     codes = generate_codes(model, reference.shares, plan.refining_rows, np.random.default_rng(0))
     # the same on all workers: sums that threads share are added up in any order
     with threadpool_limits(1, user_api="blas"):
         return one_step(model, MeanGradient(model, tape, codes), plan)
-
-
-def can_be_refined(tape: Tape, plan: RunPlan) -> bool:
-    """Whether what the steps released is a noisy mean that takes little time to be looked at again."""
-    return len(tape.sums) <= plan.most_refined
 
 
 def one_step(model: TabularModel, gradient: MeanGradient, plan: RunPlan) -> TabularModel:
