@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import ColumnMeta
     from jupyter_dpsynth.metadata.tables import Children, TablesMeta
 
-__all__ = ["Events", "Histories", "event_meta", "person_meta", "read_histories"]
+__all__ = ["Events", "Histories", "counts_from_above", "event_meta", "person_meta", "read_histories"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,9 @@ def _numbers_and_firsts(meta: TablesMeta, table: str | None) -> list[ColumnMeta]
                 ContinuousMeta(each.number, "int64", nullable=False, bounds=(0, each.most), decimals=0)
             )
         order = meta.order_of(each) if each.gapped else None
-        if isinstance(order, DatetimeMeta):
+        if counts_from_above(meta, each):
+            columns.append(DatetimeMeta(each.first, "timedelta64[us]", is_duration=True))
+        elif isinstance(order, DatetimeMeta):
             dtype = "timedelta64[us]" if order.is_duration else "datetime64[us]"
             columns.append(
                 DatetimeMeta(each.first, dtype, bounds=order.bounds, is_duration=order.is_duration)
@@ -121,6 +123,12 @@ def _numbers_and_firsts(meta: TablesMeta, table: str | None) -> list[ColumnMeta]
                 ContinuousMeta(each.first, "float64", bounds=order.bounds, decimals=order.decimals)
             )
     return columns
+
+
+def counts_from_above(meta: TablesMeta, children: Children) -> bool:
+    """Whether the first time among the rows of a row above is learned as the distance to that row's time."""
+    above = meta.above(children)
+    return above is not None and is_moment(meta.order_of(children)) and is_moment(meta.order_of(above))
 
 
 def event_meta(meta: TablesMeta, children: Children, key: str) -> DataFrameMeta:
@@ -184,6 +192,7 @@ def read_histories(
         unit = _places(found, known)
         rows, unit = present[unit >= 0], unit[unit >= 0]
         holders, owner, units = columns, unit, np.arange(persons)
+        above: Events | None = None
         if each.above is not None:
             above = made[each.above]
             named = [_named(tables[name][each.row_key], secret) for name in (each.above, each.table)]
@@ -193,6 +202,14 @@ def read_histories(
         own, firsts = _events(tables[each.table], meta, each, key, (rows, owner), units, generator)
         made[each.table] = own
         holders[each.number] = pd.Series(own.number)
+        if (
+            firsts is not None
+            and above is not None
+            and above.when is not None
+            and counts_from_above(meta, each)
+        ):
+            sign = -1 if meta.children[meta.place(each.above or "")].descending else 1
+            firsts = firsts - (WALL_EPOCH + (sign * above.when).astype("timedelta64[us]"))
         if firsts is not None:
             holders[each.first] = firsts
     df = pd.DataFrame(columns, index=pd.RangeIndex(persons))

@@ -143,6 +143,8 @@ def _complete(df: pd.DataFrame, meta: TablesMeta, table: str | None, generator: 
             order = meta.order_of(each)
             if len(known):
                 first.iloc[lacking] = known.iloc[generator.integers(len(known), size=len(lacking))].to_numpy()
+            elif _is_length(first):
+                first.iloc[lacking] = pd.Timedelta(0)
             elif order is not None:  # of next to no persons
                 low = 0.0 if order.bounds is None else float(order.bounds[0])
                 first.iloc[lacking] = order_series(np.full(len(lacking), low), order)
@@ -168,7 +170,24 @@ def decoded_events(
     values = events.codec.decode(np.maximum(drawn.codes, 0).astype(np.int32), generator)
     values = values.reset_index(drop=True)
     _complete(values, meta, events.children.table, generator)
+    when = drawn.when
+    for each in meta.below(events.children.table):
+        order = meta.order_of(each)
+        if when is None or order is None or not _is_length(values.get(each.first)) or not is_moment(order):
+            continue  # a model that was saved before may have points in time
+        lengths, missing = time_values(values[each.first], duration=True)
+        moments = (-when if events.children.descending else when).astype(np.int64) + lengths
+        if order.bounds is not None:
+            low, high = (int(bound) for bound in order.bounds)
+            moments = np.clip(moments, low, high)
+        found = WALL_EPOCH + moments.astype("timedelta64[us]")
+        values[each.first] = np.where(missing, np.datetime64("NaT", "us"), found)
     return values
+
+
+def _is_length(values: pd.Series | None) -> bool:
+    """Whether a column holds lengths of time."""
+    return values is not None and pd.api.types.is_timedelta64_dtype(values.dtype)
 
 
 def _event_table(

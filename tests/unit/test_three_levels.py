@@ -136,3 +136,29 @@ def test_a_terminal_plans_three_levels(tmp_path, capsys):
     assert "measuring each column of 'visits'" in capsys.readouterr().out
     assert cli.main(["calc", *given, "--of", "visits=members,name"]) != 0
     assert "has no column 'name'" in capsys.readouterr().err
+
+
+def test_times_of_rows_below_are_near_the_time_of_the_row_above():
+    random = np.random.default_rng(0)
+    patients = pd.DataFrame({"patient": np.arange(200), "sex": random.choice(["f", "m"], 200)})
+    whose = np.repeat(patients["patient"], random.integers(0, 4, 200)).to_numpy()
+    admitted = pd.Timestamp("2022-01-01") + pd.to_timedelta(random.integers(0, 700, len(whose)), unit="D")
+    stays = pd.DataFrame({"patient": whose, "stay": np.arange(len(whose)), "admitted": admitted})
+    of = np.repeat(np.arange(len(whose)), random.integers(0, 3, len(whose)))
+    done = stays["admitted"].to_numpy()[of] + random.integers(0, 72, len(of)).astype("timedelta64[h]")
+    scans = pd.DataFrame({"patient": whose[of], "stay": of, "done": done})
+    window = ("2022-01-01", "2023-12-31")
+    children = [
+        Children("stays", order="-admitted", most=3, window=window),
+        Children("scans", order="done", most=3, of=("stays", "stay"), window=window),
+    ]
+    tables = {"patients": patients, "stays": stays, "scans": scans}
+    settings = HighDimConfig(privacy_unit="patient", differential_privacy=False, steps=5)
+    synthesizer = HighDimSynthesizer(MetaExtractor.extract(tables, children=children), settings).learn(tables)
+    made = synthesizer.synthesize(300, seed=0)
+    both = made["scans"].merge(made["stays"], on=["patient", "stay"], validate="many_to_one")
+    assert len(both) == len(made["scans"]) > 100
+    first = both.groupby(["patient", "stay"])[["done", "admitted"]].min()
+    apart = (first["done"] - first["admitted"]).dt.total_seconds() / 86400
+    assert apart.between(-0.1, 3.1).mean() > 0.95  # some are moved into the window
+    assert made["scans"]["done"].between(*map(pd.Timestamp, window)).all()
