@@ -41,10 +41,10 @@ def present_cells(
 
     How far a cell must stand out depends on how far it is from those that do: `REACH`, `SURE_ALONE` beyond.
     Cells of which none stands out may do so together: a run of them beside those that do is taken as a
-    whole. The other side of zero is far: what is never negative stays so. If nothing stands out at all, it
-    is the clearest of the cells where values most often are. If those that do hold certainly less than all
-    rows (a third of customers spend nothing, the others amounts of any size), a run of cells anywhere that
-    is clear enough is taken, too.
+    whole. The other side of zero is far: what is never negative stays so; zero itself is not. If nothing
+    stands out at all, it is the clearest of the cells where values most often are. If those that do hold
+    certainly less than all rows (a third of customers spend nothing, the others amounts of any size), a run
+    of cells anywhere that is clear enough is taken, too.
 
     Args:
         counts: Noisy counts `[cells]`.
@@ -58,7 +58,8 @@ def present_cells(
         Post-processing.
     """
     sides, usual = sides_of(starts, meta), _usual(starts, meta, resolution)
-    sure = counts > SURE_ALONE * sigma
+    # zero is one cell, and never far out: it means 'none', or 'on the same day'
+    sure = (counts > SURE_ALONE * sigma) | (_is_zero(starts, meta) & (counts > SURE_TOGETHER * sigma))
     if not sure.any():
         sure = _clearest_run(counts, sides)
         if counts[sure].sum() <= SURE_ALONE * sigma * np.sqrt(sure.sum()):
@@ -148,6 +149,10 @@ def _usual(
     values = starts * (resolution or 1.0)
     ends = np.append(values[1:], np.inf)  # of joined years the usual ones may be the last
     among: NDArray[np.bool_] = (ends > first) & (values < end)
-    if not isinstance(meta, DatetimeMeta):
-        among |= values == 0
-    return among
+    return among | _is_zero(starts, meta)
+
+
+def _is_zero(starts: NDArray[np.float64], meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.bool_]:
+    """The cell of nothing but zero; of points in time, none is."""
+    moments = isinstance(meta, DatetimeMeta) and not meta.is_duration
+    return np.zeros(len(starts), dtype=bool) if moments else starts == 0

@@ -28,6 +28,7 @@ JOINED = (1, 2, 4, 8, 16, 32, 64, 64)
 # Standard deviations of noise by which cells must stand out: the next one, that after it, and those beyond.
 # Of a grid that doubles, noise that is taken for rows would be far out.
 STANDS_OUT = {"even": (2.0, 2.0, 4.0), "doubling": (2.0, 3.0, 4.0)}
+ALONE = -1  # in place of a distance: the cell of zero stands out by itself
 MOST_GAPS = 16  # stretches between cells that are looked at
 PIECES = 4  # into which a cell that doubles is cut
 WIDE = 8  # steps of the resolution: what is shorter is not cut
@@ -42,7 +43,8 @@ class Tails:
     Attributes:
         starts: First point of each, `[cells]`.
         ends: Point after each, `[cells]`.
-        distance: How far each is from the cells that stand out: 0 between them, 1, 2, ... below and above.
+        distance: How far each is from the cells that stand out: 0 between them, 1, 2, ... below and above;
+            `ALONE` of the cell of zero.
         below: Whether it is below them.
         across: Whether it is on the other side of zero.
         least: By how many standard deviations the next one must stand out, that after it, and others.
@@ -76,6 +78,7 @@ class Tails:
                 not likely that there are any beyond it.
         """
         out: NDArray[np.bool_] = (self.distance == 0) & (counts > self.least[0] * noise)
+        out |= (self.distance == ALONE) & (counts > SURE_TOGETHER * noise)
         for below in (True, False):
             places = np.flatnonzero((self.distance > 0) & (self.below == below))
             outwards = places[np.argsort(self.distance[places])]
@@ -123,6 +126,11 @@ def tails_of(
         if high < len(chosen):
             spans.append((high, min(high + cells, len(chosen)), distance, False))
         low, high = max(low - cells, 0), min(high + cells, len(chosen))
+    # zero is measured again however far it is: a few percent of newborns do not stand out at first
+    zero = int(np.searchsorted(edges, 0.0)) if doubling else len(chosen)
+    near = any(start <= zero < end and (end - start > 1 or far < 2) for start, end, far, _ in spans)
+    if zero < len(chosen) and edges[zero] == 0 and not near and not chosen[zero]:
+        spans = [span for span in spans if span[0] != zero] + [(zero, zero + 1, ALONE, True)]
     spans.sort()
     if not spans:
         return Tails.none()
