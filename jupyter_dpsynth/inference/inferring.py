@@ -42,8 +42,9 @@ LEAST_TOLD = 0.5
 STRETCHED = 0.1  # of what is told: the interval counts no smaller share
 HIDDEN = (
     "Most of what decides about {} is hidden by the noise: less than {:.0%} of it was told, and the model's "
-    "word stands for the rest. These intervals are wide, and the estimates may be too near to what "
-    "independent columns would give. Name the question before learning, leave columns out, or spend more."
+    "word stands for the rest. These intervals are wide, and still hold the truth less often than they say, "
+    "because the estimates may be too near to what independent columns would give. Name the question before "
+    "learning, leave columns out, or spend more."
 )
 ALIKE = (
     "How much the rows of one person resemble each other is not known: the intervals are as wide as if each "
