@@ -179,10 +179,10 @@ def between_windows(
         Of the mean products of a row's cells and residuals, `[D, D]`, and of the mean residuals, `[D]`.
     """
     cells = np.concatenate([one_hot(codes[:, j], size) for j, size in enumerate(layout.sizes)], axis=1)
-    squares = np.zeros((layout.width + 1, layout.width))
+    squares, free = np.zeros((layout.width + 1, layout.width)), FreeWeights(layout)
     before: list[NDArray[np.floating[Any]]] = []
     for window, kept in zip(tape.windows, tape.parameters, strict=True):
-        clipped = clipped_residuals(model_at(layout, window, kept), codes, window.clip_norm)
+        clipped = clipped_residuals(model_at(layout, free, window, kept), codes, window.clip_norm)
         before.append(np.vstack([cells.T @ clipped, clipped.sum(axis=0)]) / len(codes))
         if len(before) == BENT:
             first, middle, last = before

@@ -13,6 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jupyter_dpsynth.engine.model.residuals import MeanGradient, chances_of, model_at
+from jupyter_dpsynth.engine.model.weights import FreeWeights
 from jupyter_dpsynth.engine.sampling.refining import one_step
 from jupyter_dpsynth.persons.blocks import network_rows
 from jupyter_dpsynth.persons.making import (
@@ -157,11 +158,11 @@ class MeanOfPersons(MeanGradient):
             self._chances[own] *= there[target]
             chance[own] = self._chances[own] - cells[own]
         together = _Together(self._layout.scale, self._codes, self._starts)
-        mean_factor = np.zeros(len(self._codes), np.float32)
+        mean_factor, free = np.zeros(len(self._codes), np.float32), FreeWeights(self._layout)
         used = list(zip(tape.windows, tape.parameters, strict=True))[::EVERY]
         steps = sum(window.steps for window, _ in used)
         for window, kept in used:
-            chances = chances_of(model_at(self._layout, window, kept), cells)
+            chances = chances_of(model_at(self._layout, free, window, kept), cells)
             errors = {
                 target: (chances[self.own[target]] - cells[self.own[target]])
                 * (self._importance[target] * there[target])

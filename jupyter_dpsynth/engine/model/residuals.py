@@ -56,9 +56,16 @@ def clipped_residuals(
     return np.ascontiguousarray(residuals.T, np.float32)
 
 
-def model_at(layout: Layout, window: Window, kept: NDArray[np.float16]) -> TabularModel:
-    """The network as it was in a window, from its kept parameters."""
-    free, values = FreeWeights(layout), kept.astype(np.float32)
+def model_at(layout: Layout, free: FreeWeights, window: Window, kept: NDArray[np.float16]) -> TabularModel:
+    """The network as it was in a window, from its kept parameters.
+
+    Args:
+        layout: Of the network as it ended.
+        free: Its weights.
+        window: The window.
+        kept: Parameters that were kept of it.
+    """
+    values = kept.astype(np.float32)
     weights = np.zeros((layout.inputs, layout.width), np.float32)
     free.matrix(values, weights)
     used = layout if window.derived else replace(layout, derived=())
@@ -251,9 +258,9 @@ def _averaged(layout: Layout, tape: Tape, cells: Figures) -> tuple[dict[bool, Fi
     """Clipped residuals averaged over the steps, `[D, N]`, as in `mean_residuals`; the mean factor, `[N]`."""
     steps = {derived: tape.steps_with(derived=derived) for derived in (False, True)}
     totals = {derived: np.zeros((layout.width, cells.shape[1]), np.float32) for derived in steps}
-    mean_factor = np.zeros(cells.shape[1], np.float32)
+    mean_factor, free = np.zeros(cells.shape[1], np.float32), FreeWeights(layout)
     for window, kept in zip(tape.windows, tape.parameters, strict=True):
-        errors, factor = _residuals(model_at(layout, window, kept), cells, window.clip_norm)
+        errors, factor = _residuals(model_at(layout, free, window, kept), cells, window.clip_norm)
         factor *= window.steps
         errors *= factor
         mean_factor += factor
