@@ -121,7 +121,7 @@ def test_a_model_without_a_tape_says_that_intervals_need_a_new_run(model, tmp_pa
 
 @pytest.mark.parametrize(
     ("parameters", "reason"),
-    [({"privacy_unit": "person"}, "persons, whose rows"), ({"num_microbatches": 8}, "groups of rows")],
+    [({"privacy_unit": "person"}, "a sum over persons"), ({"num_microbatches": 8}, "groups of rows")],
 )
 def test_sums_over_several_rows_that_were_clipped_together_are_no_ground_for_intervals(
     model, parameters, reason
