@@ -428,6 +428,7 @@ def test_train_stop_synthesize_compare_and_save(panel: ConfigPanel, shell: Shell
     run = panel._actions.run
     assert train.disabled
     assert not stop.disabled
+    assert "(below)" in text_of(panel)  # its display may be out of sight
     with pytest.raises(ConfigError, match="already running"):
         panel.train()
     while run.began is None and run.running:

@@ -139,7 +139,12 @@ class Actions:
             HighDimSynthesizer(df_meta, config=config), source, self.output, dataset, label, answers
         )
         progress = TrainingProgress(
-            run, self._front_end, background=True, slots=self._results.training, cell=cell
+            run,
+            self._front_end,
+            background=True,
+            slots=self._results.training,
+            cell=cell,
+            brief=self._say,
         )
         progress.open()
         self._clear_comparison()
@@ -148,7 +153,7 @@ class Actions:
         self.run, self._used = run, None
         self.session.namespace[self.output] = run.synthesizer
         run.start()
-        self._say("")
+        self._say("● Starting (below)")
         self._changed()
         self.session.follower = follow_in_background(run, progress, self._changed)
 

@@ -114,7 +114,7 @@ class _Row:
             layout={"width": "auto", "flex": "0 0 auto"},
             disabled=not column.kind,
         )
-        self._domain = _declared_text("public", f"Public values of {name}", column.domain_hint, "196px")
+        self._domain = _declared_text("public", column.domain_tip, column.domain_hint, "196px")
         self._controls: list[Any] = [self._role, self._domain]
         self._decimals = None
         if column.kind == "number" and not column.fixed:

@@ -93,8 +93,14 @@ class ColumnDraft:
             return "False, True (from the type)"
         example = {"number": "low, high, or = a + b", "datetime": "first, last", "category": "A, B, C"}
         if self.texts:
-            return "measured, or A, B, C, or groups: icd10, prefix:1,3, tree.csv"
+            return "measured, or A, B, C, icd10"
         return f"measured, or {example[self.kind]}" if self.kind else ""
+
+    @property
+    def domain_tip(self) -> str:
+        """What the field takes, for those who point at it."""
+        groups = "; or groups of its codes: icd10, nace2, prefix:1,3 or tree.csv" if self.texts else ""
+        return f"Public values of {self.name}{groups}"
 
 
 class SchemaDraft:

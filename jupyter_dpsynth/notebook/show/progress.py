@@ -20,6 +20,8 @@ from jupyter_dpsynth.notebook.show.drawing import SAME_CELL, curve_png, live_htm
 from jupyter_dpsynth.notebook.show.moment import BUTTON_HINT, INTERRUPT_HINT, moment_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jupyter_dpsynth.notebook.output import FrontEnd
     from jupyter_dpsynth.notebook.show.moment import Moment
     from jupyter_dpsynth.notebook.show.worker import TrainingRun
@@ -61,6 +63,7 @@ class TrainingProgress:
             messages are handled.
         slots: Where the display and the picture go; by default below what the cell has shown.
         cell: The code of a cell that does the same, where no cell started it.
+        brief: Shows in a few words how far it is, where the display may be out of sight.
     """
 
     def __init__(
@@ -71,8 +74,10 @@ class TrainingProgress:
         background: bool = False,
         slots: tuple[Slot, Slot] | None = None,
         cell: str = "",
+        brief: Callable[[str], None] | None = None,
     ) -> None:
         self.run = run
+        self._brief = brief
         self._cell = cell
         self.front_end = front_end
         self.background = background
@@ -109,6 +114,8 @@ class TrainingProgress:
         self._drawn_at = now
         moment = self._moment()
         self._tell_ledger(moment)
+        if self._brief is not None and not moment.ended:
+            self._brief(f"{moment.sign} {moment.headline} (below)")
         if self._html is not None:
             self._html.value = live_html(moment)
             if self.run.stop_requested:
