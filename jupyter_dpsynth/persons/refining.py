@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 __all__ = ["MeanOfPersons", "refined_persons"]
 
 MOST_ROWS = 65_536  # that are drawn, if every person had as many as it may have
+# Pairs of rows of the same person, for each of which there is a figure for every cell: where persons have
+# hundreds of rows, few persons are looked at, and none where those are too few to tell anything
+MOST_PAIRS, LEAST_PERSONS = 500_000, 64
 EVERY = 2  # windows of the tape: one stands for its neighbour, too
 
 
@@ -73,8 +76,18 @@ def refined_persons(
     persons = min(plan.refining_rows, max(MOST_ROWS // plan.unit_rows, 1))
     # of the same releases the same model: nothing but noise is drawn anew
     codes, starts = _drawn_rows(person, events, blocks, meta, persons, np.random.default_rng(0))
+    kept = _affordable(starts)
+    if kept < LEAST_PERSONS:
+        return model
+    codes, starts = codes[: starts[kept]], starts[: kept + 1]
     with threadpool_limits(1, user_api="blas"):
         return one_step(model, MeanOfPersons(model, tape, codes, starts), plan)
+
+
+def _affordable(starts: NDArray[np.int64]) -> int:
+    """Of how many persons, the first ones, all pairs of rows can be looked at."""
+    counts = np.diff(starts)
+    return int(np.searchsorted(np.cumsum(counts * (counts - 1) // 2), MOST_PAIRS, side="right"))
 
 
 class _Owners(NamedTuple):

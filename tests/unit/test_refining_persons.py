@@ -7,7 +7,7 @@ from jupyter_dpsynth.engine.model.network import Layout, TabularModel
 from jupyter_dpsynth.engine.model.tape import Tape, Window
 from jupyter_dpsynth.engine.model.weights import FreeWeights
 from jupyter_dpsynth.engine.sampling.refining import one_step
-from jupyter_dpsynth.persons.refining import MeanOfPersons, _Together
+from jupyter_dpsynth.persons.refining import LEAST_PERSONS, MOST_PAIRS, MeanOfPersons, _affordable, _Together
 from tests.unit.test_refining import plan_of
 
 PERSON, GIVEN, BEFORE, OWN = range(4)  # a person's column, the same with an event, and the event's column
@@ -90,6 +90,13 @@ def tape_of(model, codes, starts, noise):
     parameters[free.size :] = model.bias
     window = Window(1, CLIP, noise * np.sqrt(STEPS), derived=False)
     return Tape(STEPS * sums, (window,) * STEPS, np.stack([parameters] * STEPS).astype(np.float16), 1.0)
+
+
+def test_of_persons_with_many_rows_only_as_many_are_looked_at_as_there_is_room_for():
+    few, many, thousands = (rows * np.arange(5_001) for rows in (4, 60, 1_000))
+    assert _affordable(few) == 5_000
+    assert LEAST_PERSONS < _affordable(many) <= MOST_PAIRS / (60 * 59 / 2)
+    assert _affordable(thousands) < LEAST_PERSONS
 
 
 def test_persons_are_clipped_as_training_clips_them():
