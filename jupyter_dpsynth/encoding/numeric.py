@@ -312,7 +312,11 @@ class NumericCodec:
         if len(self.missing_weights):
             arrays["missing_weights"] = self.missing_weights.tolist()
         if self.exact:
-            arrays["exact"] = [[point, list(found.items())] for point, found in self.exact.items()]
+            arrays["exact"] = [
+                {"point": point, "whole": whole, "weight": weight}
+                for point, found in self.exact.items()
+                for whole, weight in found.items()
+            ]
         return {"codec": "numeric", "meta": self.meta.to_dict(), "unit": self.resolution, **arrays}
 
     @classmethod
@@ -325,10 +329,9 @@ class NumericCodec:
             name: np.asarray(values[name], dtype=dtype) for name, dtype in _ARRAYS.items()
         }
         arrays["missing_weights"] = np.asarray(values.get("missing_weights", []), dtype=np.float64)
-        exact = {
-            float(point): {int(number): float(weight) for number, weight in found}
-            for point, found in values.get("exact", ())
-        }
+        exact: ExactValues = {}
+        for each in values.get("exact", ()):
+            exact.setdefault(float(each["point"]), {})[int(each["whole"])] = float(each["weight"])
         codec = cls(meta, float(values["unit"]), **arrays, exact=exact)
         codec._check()
         return codec
