@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["WHOLE_NUMBERS", "find_whole_numbers"]
 
 WHOLE_NUMBERS = 2.0**53  # up to here float64 holds every whole number
-MODULUS = 2**64
+MODULUS = 2**64  # from here on, distances are not told
+MOST_CELLS = 2**24  # of the histogram: with more values than there is room for, all stay as rounded as they are
 
 
 def find_whole_numbers(
@@ -45,6 +46,8 @@ def find_whole_numbers(
 ) -> ExactValues:
     """The whole numbers behind single values, and a weight of each, by the float that stands for them.
 
+    Values beyond 64 bits are left out, and all where there are too many.
+
     Args:
         points: The values that were published, beyond 2^53, float64 `[values]`, increasing.
         allowance: For one histogram.
@@ -55,8 +58,13 @@ def find_whole_numbers(
     Privacy:
         One histogram, whose cells follow from `points` alone; one row counts in one of them.
     """
+    points = points[np.abs(points) < MODULUS]
+    if not len(points):
+        return {}
     reach = int(np.spacing(np.abs(points).max()) / 2)  # a whole number is not farther from its float
     width = 2 * reach + 1
+    if len(points) * width > MOST_CELLS:
+        return {}
     place = functools.partial(_distances, meta=meta, points=points, reach=reach)
     noisy = weights.release(source, place, [meta.name], len(points) * width + 1, allowance)[:-1]
     found: ExactValues = {}
