@@ -232,24 +232,24 @@ def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
     assert "with all its rows in all tables" in receipt
     assert "at most 4 rows in 'visits'" in receipt
     kernel.run(f"%dpsynth save {tmp_path / 'histories.dps'}")
-    assert not kernel.run(f"%dpsynth load {tmp_path / 'histories.dps'} -o again").error
-    compared = kernel.run("%dpsynth compare -s again")
+    assert not kernel.run(f"%dpsynth load {tmp_path / 'histories.dps'} -o kept").error
+    compared = kernel.run("%dpsynth compare -s kept")
     assert "Comparing made." in compared.text
     assert "visits.number" in compared.shown
     assert "What follows what" in final(compared)["text/html"]
     page = tmp_path / "page.html"
-    assert "The report is in" in kernel.run(f"%dpsynth report -s again --to {page}").shown
+    assert "The report is in" in kernel.run(f"%dpsynth report -s kept --to {page}").shown
     assert "What follows what" in page.read_text()
-    judged = kernel.run("%dpsynth evaluate both made -s again --epsilon 2 -o judged")
+    judged = kernel.run("%dpsynth evaluate both made -s kept --epsilon 2 -o judged")
     assert not judged.error
     assert "row before and row of" in judged.shown
     assert kernel.value("judged.epsilon") <= 2
-    assert not kernel.run(f"%dpsynth synthesize 50 -s again --to {tmp_path / 'out'}").error
+    assert not kernel.run(f"%dpsynth synthesize 50 -s kept --to {tmp_path / 'out'}").error
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "patients.parquet",
         "visits.parquet",
     ]
-    private = kernel.run("%dpsynth compare both -s again").error
+    private = kernel.run("%dpsynth compare both -s kept").error
     assert "synthetic" in private
     original = kernel.run("%dpsynth compare --original both -o close")
     assert "CardinalityShapeSimilarity" in original.shown

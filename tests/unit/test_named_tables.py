@@ -212,5 +212,5 @@ def test_for_persons_named_questions_are_answered_as_if_their_rows_were_alike():
         assert (other.frame["table"] / one.frame["table"]).median() == pytest.approx(2, rel=0.1)
         assert "as if each person" in str(other)
         assert "as if each person" not in str(one)
-    with pytest.raises(ConfigError, match="name the table or the regression before learning"):
+    with pytest.raises(ConfigError, match="Name the table or the regression before learning"):
         persons.infer("I(income == 'high') ~ town")

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["WHOLE_NUMBERS", "find_whole_numbers"]
 
 WHOLE_NUMBERS = 2.0**53  # up to here float64 holds every whole number
-MODULUS = 2**64  # from here on, distances are not told
-MOST_CELLS = 2**24  # of the histogram: with more values than there is room for, all stay as rounded as they are
+MODULUS = 2**64  # beyond it distances are not told
+MOST_CELLS = (
+    2**24
+)  # of the histogram: with more values than there is room for, all stay as rounded as they are
 
 
 def find_whole_numbers(
@@ -58,7 +60,7 @@ def find_whole_numbers(
     Privacy:
         One histogram, whose cells follow from `points` alone; one row counts in one of them.
     """
-    points = points[np.abs(points) < MODULUS]
+    points = points[np.abs(points) <= MODULUS]
     if not len(points):
         return {}
     reach = int(np.spacing(np.abs(points).max()) / 2)  # a whole number is not farther from its float
