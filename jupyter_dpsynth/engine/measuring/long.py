@@ -33,9 +33,7 @@ __all__ = ["WHOLE_NUMBERS", "find_whole_numbers"]
 
 WHOLE_NUMBERS = 2.0**53  # up to here float64 holds every whole number
 MODULUS = 2**64  # beyond it distances are not told
-MOST_CELLS = (
-    2**24
-)  # of the histogram: with more values than there is room for, all stay as rounded as they are
+MOST_CELLS = 2**24  # of the histogram: where more would be needed, all values stay rounded
 
 
 def find_whole_numbers(
