@@ -159,7 +159,7 @@ def observe(df, folder, caplog, ledger, *, pictures=False):
         def with_noise(table, callback, **options):
             def observer(report):
                 callback(report)
-                if report.phase == "measuring" and report.message in columns[:-1]:
+                if report.phase == "measuring" and report.message in columns:
                     return  # which columns are measured a second time follows from noisy counts
                 columns.append(report.message)
                 reports.append((report.phase, *masked(report.message), *masked(report.ledger)))
