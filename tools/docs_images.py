@@ -47,7 +47,7 @@ def take(folder: Path, theme: str) -> None:
         for index, name in enumerate(CELLS):
             notebook.start(index)
             if name == "running":
-                until_shown(notebook, index, r"step [12]\d\d of 400")
+                until_shown(notebook, index, r"step (\d\d|1\d\d) of 200")
             else:
                 notebook.finish(index)
             if name == "panel":

@@ -30,7 +30,7 @@ def delta_after_the_count(plan, epsilons):
     ("rows", "parameters"),
     [
         (250, {"epsilon": 1.0}),  # hardly enough rows for this epsilon: where the count is noisiest
-        (250, {"epsilon": 1.0, "delta": 1e-6, "batch_size": 40}),
+        pytest.param(250, {"epsilon": 1.0, "delta": 1e-6, "batch_size": 40}, marks=pytest.mark.long),
     ],
 )
 def test_the_whole_run_keeps_its_delta_whatever_the_noisy_count_was(rows, parameters):

@@ -108,6 +108,7 @@ def test_every_planted_bug_is_caught(found):
     assert len(BUGS) == 8
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_bound_is_never_above_the_claim_in_twenty_runs():

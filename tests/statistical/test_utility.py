@@ -15,6 +15,7 @@ def report_at(epsilon):
     return UtilityReport.against_original(df, synthesizer.synthesize(len(df), seed=0), target="income")
 
 
+@pytest.mark.long
 def test_a_synthetic_table_at_epsilon_1_keeps_pairs_and_predicts_on_real_rows():
     pytest.importorskip("sklearn")
     metrics = report_at(1.0).metrics

@@ -38,6 +38,7 @@ SIZES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(

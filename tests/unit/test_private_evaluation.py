@@ -172,7 +172,7 @@ def test_the_error_bars_say_how_far_off_the_figures_are(synthesizer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", [None, "person"])
+@pytest.mark.parametrize("unit", [None, pytest.param("person", marks=pytest.mark.long)])
 def test_files_and_dask_dataframes_give_the_figures_of_the_table_in_memory(
     tmp_path, ledger, monkeypatch, unit
 ):
