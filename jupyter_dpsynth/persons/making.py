@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from jupyter_dpsynth.persons.histories import is_moment
 from jupyter_dpsynth.sources.values import WALL_EPOCH, time_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOTHING_ASKED",
+    "EventsOfSome",
     "Holders",
-    "decoded_events",
-    "draw_events",
+    "draw_tables",
     "make_persons",
     "make_tables",
     "order_start",
@@ -56,17 +57,12 @@ def make_tables(
     meta = learned.meta
     everybody = Holders(df, codes, learned.codec.sizes, np.arange(persons))
     made: dict[str, pd.DataFrame] = {}
-    holders: dict[str | None, Holders] = {None: everybody}
-    for events in sorted(learned.events, key=lambda one: one.children.of is not None):  # rows above first
-        children, above = events.children, holders[events.children.above]
-        drawn = draw_events(events, meta, above, generator)
-        values = decoded_events(events, meta, drawn, generator)
-        own = Holders(values, drawn.codes, events.codec.sizes, above.unit[drawn.person])
-        holders[children.table] = own.given(everybody)
-        given = {learned.key: df[learned.key].iloc[own.unit]}
+    for each in draw_tables(learned.events, meta, everybody, generator):
+        children = each.events.children
+        given = {learned.key: df[learned.key].iloc[each.unit]}
         if children.row_key is not None:
-            given[children.row_key] = above.df[children.row_key].iloc[drawn.person]
-        made[children.table] = _event_table(events, meta, drawn, values, given)
+            given[children.row_key] = each.above.df[children.row_key].iloc[each.drawn.person]
+        made[children.table] = _event_table(each.events, meta, each.drawn, each.values, given)
     if meta.parent is not None:
         made[meta.parent] = df[list(meta.tables[meta.parent].names)]
     return {name: made[name] for name in meta.tables}
@@ -97,13 +93,66 @@ class Holders:
         )
 
 
-def draw_events(
-    events: LearnedEvents, meta: TablesMeta, holders: Holders, generator: np.random.Generator
-) -> DrawnEvents:
-    """The events of one table, of all to whom they belong."""
-    start = order_start(holders.df, meta, events.children)
-    number = holders.df[events.children.number].to_numpy(np.int64)
-    return EventMaker(events, holders.sizes).draw(holders.codes, number, *start, generator)
+class EventsOfSome:
+    """The rows of one table that are drawn for those to whom they belong, when they are asked for.
+
+    Args:
+        events: What is known of the table.
+        above: To whom its rows belong.
+        meta: Metadata of all tables.
+        generator: Source of randomness.
+    """
+
+    def __init__(
+        self, events: LearnedEvents, above: Holders, meta: TablesMeta, generator: np.random.Generator
+    ) -> None:
+        self.events, self.above = events, above
+        self._meta, self._generator = meta, generator
+
+    @cached_property
+    def drawn(self) -> DrawnEvents:
+        """The rows as codes."""
+        start = order_start(self.above.df, self._meta, self.events.children)
+        number = self.above.df[self.events.children.number].to_numpy(np.int64)
+        maker = EventMaker(self.events, self.above.sizes)
+        return maker.draw(self.above.codes, number, *start, self._generator)
+
+    @cached_property
+    def values(self) -> pd.DataFrame:
+        """The rows as values."""
+        return _decoded(self.events, self._meta, self.drawn, self._generator)
+
+    @property
+    def unit(self) -> NDArray[np.int64]:
+        """Number of each row's person."""
+        own: NDArray[np.int64] = self.above.unit[self.drawn.person]
+        return own
+
+
+def draw_tables(
+    events: Iterable[LearnedEvents],
+    meta: TablesMeta,
+    everybody: Holders,
+    generator: np.random.Generator,
+    adjusted: Callable[[LearnedEvents, Holders], LearnedEvents] = lambda events, _: events,
+) -> Iterator[EventsOfSome]:
+    """The rows of all tables of some persons, rows above first.
+
+    Args:
+        events: What is known of each table.
+        meta: Metadata of all tables.
+        everybody: The persons.
+        generator: Source of randomness.
+        adjusted: What to draw a table with, once it is known to whom its rows belong.
+    """
+    holders: dict[str | None, Holders] = {None: everybody}
+    for each in sorted(events, key=lambda one: one.children.of is not None):
+        above = holders[each.children.above]
+        table = EventsOfSome(adjusted(each, above), above, meta, generator)
+        yield table
+        if meta.below(each.children.table):
+            own = Holders(table.values, table.drawn.codes, each.codec.sizes, table.unit)
+            holders[each.children.table] = own.given(everybody)
 
 
 def make_persons(
@@ -163,7 +212,7 @@ def order_start(
     return (-values, -float(low)) if children.descending else (values, float(high))
 
 
-def decoded_events(
+def _decoded(
     events: LearnedEvents, meta: TablesMeta, drawn: DrawnEvents, generator: np.random.Generator
 ) -> pd.DataFrame:
     """The values of drawn events, and how many rows belong to each and when they begin."""

@@ -16,13 +16,7 @@ from jupyter_dpsynth.engine.model.residuals import MeanGradient, chances_of, mod
 from jupyter_dpsynth.engine.model.weights import FreeWeights
 from jupyter_dpsynth.engine.sampling.refining import one_step
 from jupyter_dpsynth.persons.blocks import network_rows
-from jupyter_dpsynth.persons.making import (
-    NOTHING_ASKED,
-    Holders,
-    decoded_events,
-    draw_events,
-    make_persons,
-)
+from jupyter_dpsynth.persons.making import NOTHING_ASKED, Holders, draw_tables, make_persons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,24 +103,14 @@ def _drawn_rows(
     """Codes of all rows of drawn persons, `[N, m]`, and where each person's begin, `[persons + 1]`."""
     df, codes = make_persons(person, meta, persons, generator, NOTHING_ASKED)
     everybody = Holders(df, codes, person.codec.sizes, np.arange(persons))
-    holders: dict[str | None, Holders] = {None: everybody}
-    owners, own_codes, states = {}, {}, {}
-    for each in sorted(events, key=lambda one: one.children.of is not None):  # rows above first
-        table, above = each.children.table, holders[each.children.above]
-        drawn = draw_events(each, meta, above, generator)
-        unit = above.unit[drawn.person]
-        owners[table] = _Owners(unit, drawn.person, drawn.position)
-        own_codes[table], states[table] = drawn.codes, drawn.state
-        if meta.below(table):
-            values = decoded_events(each, meta, drawn, generator)
-            holders[table] = Holders(values, drawn.codes, each.codec.sizes, unit).given(everybody)
-    names = [each.children.table for each in events]
+    drawn = {one.events.children.table: one for one in draw_tables(events, meta, everybody, generator)}
+    tables = [drawn[each.children.table] for each in events]
     rows, units = network_rows(
         blocks,
         codes,
-        [owners[name] for name in names],
-        [own_codes[name] for name in names],
-        [states[name] for name in names],
+        [_Owners(one.unit, one.drawn.person, one.drawn.position) for one in tables],
+        [one.drawn.codes for one in tables],
+        [one.drawn.state for one in tables],
     )
     return rows, units.starts
 

@@ -25,14 +25,7 @@ from jupyter_dpsynth.persons.grouping import read_tables
 from jupyter_dpsynth.persons.histories import person_meta
 from jupyter_dpsynth.persons.layout import PersonsNetwork, layout_of
 from jupyter_dpsynth.persons.learned import LearnedEvents, LearnedPersons
-from jupyter_dpsynth.persons.making import (
-    NOTHING_ASKED,
-    Holders,
-    decoded_events,
-    draw_events,
-    make_persons,
-    order_start,
-)
+from jupyter_dpsynth.persons.making import NOTHING_ASKED, Holders, draw_tables, make_persons, order_start
 from jupyter_dpsynth.persons.planning import PERSONS, PersonsConfig, PersonsPlan, TableReleases, plan_persons
 from jupyter_dpsynth.persons.refining import refined_persons
 from jupyter_dpsynth.privacy.releases import Releases
@@ -297,22 +290,16 @@ def _finish(
     rows = int(min(CALIBRATION_PERSONS, 4 * measured.reference.rows))
     df, codes = make_persons(person, meta, rows, generator, NOTHING_ASKED)
     everybody = Holders(df, codes, measured.codec.sizes, np.arange(len(df)))
-    holders: dict[str | None, Holders] = {None: everybody}
-    made: dict[str, LearnedEvents] = {}
-    for place in sorted(range(len(events)), key=lambda one: meta.children[one].of is not None):
-        each, own = events[place], drawing[place]
-        above = holders[each.children.above]
-        number = above.df[each.children.number].to_numpy(np.int64)
-        start = order_start(above.df, meta, each.children)
-        own = calibrated(
-            own, above.sizes, above.codes, number, *start, above.unit, float(each.cap), generator
-        )
-        made[each.children.table] = own
-        if meta.below(each.children.table):
-            drawn = draw_events(own, meta, above, generator)
-            values = decoded_events(own, meta, drawn, generator)
-            made_rows = Holders(values, drawn.codes, own.codec.sizes, above.unit[drawn.person])
-            holders[each.children.table] = made_rows.given(everybody)
+    cap = {each.children.table: each.cap for each in events}
+
+    def adjusted(own: LearnedEvents, above: Holders) -> LearnedEvents:
+        number = above.df[own.children.number].to_numpy(np.int64)
+        start = order_start(above.df, meta, own.children)
+        most = float(cap[own.children.table])
+        return calibrated(own, above.sizes, above.codes, number, *start, above.unit, most, generator)
+
+    tables = draw_tables(drawing, meta, everybody, generator, adjusted)
+    made = {each.events.children.table: each.events for each in tables}
     return LearnedPersons(
         **vars(person), meta=meta, key=key, events=tuple(made[each.table] for each in meta.children)
     )

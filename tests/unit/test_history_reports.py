@@ -166,7 +166,7 @@ def test_a_private_report_is_refused_before_anything_is_spent(learned, tmp_path)
     told = 0
     for _ in range(5):  # the noise on the number of persons hides it once in a hundred times
         try:
-            evaluate(tables, epsilon=0.001)
+            evaluate(tables, epsilon=1e-5)
         except DataError as error:
             told += "counts this evaluation as spent" in str(error)
     assert told >= 3
