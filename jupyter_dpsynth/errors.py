@@ -7,14 +7,17 @@ part of epsilon pays for.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import datetime as dt
 import difflib
 import numbers
 import os
+import warnings
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "ArtifactError",
@@ -29,8 +32,10 @@ __all__ = [
     "UnplannedReleaseError",
     "WorkerLostError",
     "did_you_mean",
+    "schema_notes_to",
     "shielded",
     "shown",
+    "tell_schema_note",
 ]
 
 T = TypeVar("T")
@@ -89,6 +94,40 @@ class UnplannedReleaseError(DPSynthError, RuntimeError):
 
 class SchemaWarning(UserWarning):
     """A part of a schema was left out, or a file is read otherwise than is usual."""
+
+
+# Python's warnings belong to all threads: while another one imports TensorFlow, a handler of ours is gone
+_listener: contextvars.ContextVar[Callable[[str], object] | None] = contextvars.ContextVar(
+    "listener", default=None
+)
+
+
+@contextlib.contextmanager
+def schema_notes_to(listener: Callable[[str], object]) -> Iterator[None]:
+    """Tell a function what would be a SchemaWarning, as long as the block runs.
+
+    Args:
+        listener: Takes a sentence.
+    """
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def tell_schema_note(words: str, stacklevel: int) -> None:
+    """Say what was left out of a schema, or how a file is read.
+
+    Args:
+        words: A sentence.
+        stacklevel: Of the warning, where nobody listens; 1 is the caller.
+    """
+    listener = _listener.get()
+    if listener is None:
+        warnings.warn(words, SchemaWarning, stacklevel=stacklevel + 1)
+    else:
+        listener(words)
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

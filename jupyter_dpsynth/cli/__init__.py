@@ -28,8 +28,8 @@ from jupyter_dpsynth.errors import (
     ArtifactError,
     ConfigError,
     DPSynthError,
-    SchemaWarning,
     did_you_mean,
+    schema_notes_to,
     shielded,
 )
 
@@ -67,11 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [_dashed(word) if word.startswith("--") else word for word in given]
     options = _parser().parse_args(words)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), schema_notes_to(_show_note):
             # of all warnings only ours are known to quote no value of the table
             warnings.simplefilter("ignore")
-            warnings.simplefilter("always", SchemaWarning)
-            warnings.showwarning = _show_warning
             return int(shielded(lambda: options.run(options), f"{options.command} failed"))
     except DPSynthError as error:
         sys.stderr.write(f"{PROGRAM}: {in_terminal(str(error))}\n")
@@ -86,8 +84,8 @@ def _dashed(word: str) -> str:
     return name.replace("_", "-") + equals + value
 
 
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    sys.stderr.write(f"{PROGRAM}: {message}\n")
+def _show_note(words: str) -> None:
+    sys.stderr.write(f"{PROGRAM}: {words}\n")
 
 
 def _parser() -> Parser:

@@ -6,13 +6,12 @@ import json
 import math
 import numbers
 import os
-import warnings
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dpsynth.errors import MetadataError, SchemaWarning, did_you_mean, shown
+from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown, tell_schema_note
 from jupyter_dpsynth.interop.csvw import is_csvw, read_csvw
 from jupyter_dpsynth.interop.frictionless import is_frictionless, read_frictionless
 from jupyter_dpsynth.interop.odcs import is_odcs, read_odcs
@@ -148,7 +147,7 @@ def _add_converted(
             if besides or name not in taken:
                 declared[option].setdefault(name, value)
     if converted.note:
-        warnings.warn(converted.note, SchemaWarning, stacklevel=5)  # of whoever called extract
+        tell_schema_note(converted.note, stacklevel=5)  # of whoever called extract
 
 
 def _add_own(content: Mapping[str, Any], declared: dict[str, dict[str, Any]]) -> None:

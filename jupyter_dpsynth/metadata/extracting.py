@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
-from jupyter_dpsynth.errors import MetadataError, SchemaWarning, did_you_mean, shown
+from jupyter_dpsynth.errors import MetadataError, did_you_mean, shown, tell_schema_note
 from jupyter_dpsynth.metadata.columns import (
     CategoricalMeta,
     ContinuousMeta,
@@ -277,7 +276,7 @@ def gather_declarations(
 def _add_stated(source: Source, declared: dict[str, dict[str, Any]]) -> None:
     """Add what the table itself states, such as levels of an enumeration; what users declare goes first."""
     if source.note:
-        warnings.warn(source.note, SchemaWarning, stacklevel=4)
+        tell_schema_note(source.note, stacklevel=4)
     taken = {name for option in ("bounds", "categories", "derived", "id") for name in declared[option]}
     for name, codes in source.declared.get("missing", {}).items():
         if name not in declared["id"]:  # what users declare comes on top

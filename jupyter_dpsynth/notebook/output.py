@@ -277,14 +277,21 @@ _ARROW = (
     "linear-gradient(-45deg,transparent 50%,currentColor 50%);background-repeat:no-repeat;"
     "background-size:5px 5px;background-position:right 13px center,right 8px center;padding-right:24px"
 )
+_LONG = (
+    "body[data-notebook=notebooks] .jp-CodeCell.jp-mod-outputsScrolled:has([class*=dpsynth-])"
+    ":not(:has(.jp-OutputArea-promptOverlay [data-icon$=expand])) .jp-Cell-outputArea"
+)
 STYLE = Markup(
     "<style>.{box} textarea{{font-family:var(--jp-code-font-family,monospace);font-size:12px}}"
     ".{box} .widget-html,.{box} .jupyter-widgets.widget-html-content{{line-height:normal}}"
     ".{box} button:focus-visible{{outline:2px solid var(--jp-brand-color1,rgb(25,118,210));"
     "outline-offset:1px}}.{box} .widget-html-content{{max-width:100%}}"
     # the library's arrow is a black picture, which a dark theme swallows
-    ".{box} .widget-dropdown>select{{{arrow}}}</style>"
-).format(box=STYLED, arrow=_ARROW)
+    ".{box} .widget-dropdown>select{{{arrow}}}"
+    # Notebook 7 puts outputs of more than a hundred lines into a small box that scrolls. Ours stay whole
+    # unless somebody asked for that box: only then does the strip beside it show the sign for unfolding.
+    "{long}{{max-height:none;resize:none}}{long}::after{{display:none}}</style>"
+).format(box=STYLED, arrow=_ARROW, long=_LONG)
 
 
 def style_widget() -> HTML:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from jupyter_dpsynth.config import ONE_ROW
-from jupyter_dpsynth.display.words import epsilon_text, item_text
+from jupyter_dpsynth.display.words import epsilon_text, item_text, percent
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, shown
 from jupyter_dpsynth.files.jsonschema import check_document, read_json
 from jupyter_dpsynth.privacy.accounting import PrivacyPlan, compute_epsilon
@@ -165,7 +165,21 @@ class PrivacyReceipt:
         return [] if self.plan is None else budget_shares(self.plan)
 
     def _shown_spending(self) -> list[tuple[str, str, float]]:
-        return [(item_text(name), detail, share) for name, detail, share in self.spending()]
+        """The same in plain words."""
+        return [
+            (item_text(name), self._shown_detail(name, detail), share)
+            for name, detail, share in self.spending()
+        ]
+
+    def _shown_detail(self, name: str, detail: str) -> str:
+        if name != "training" or self.plan is None or self.plan.training is None:
+            return detail
+        training = self.plan.training
+        return (
+            f"{training.steps} steps with the loss that is shown; each draws "
+            f"{percent(training.sampling_probability)} of the table (sampling probability), with noise "
+            f"{training.noise_multiplier:.3g} times what one drawn may change (noise multiplier)"
+        )
 
     def structure(self) -> list[tuple[str, str]]:
         """What rows keep and lose, what was learned of columns together, what the noise hides."""
@@ -185,12 +199,17 @@ class PrivacyReceipt:
     def facts(self) -> list[tuple[str, str]]:
         """The facts behind the guarantee, as names and texts."""
         rows = "private, measured with noise" if self.row_count_private else "declared public"
+        sampler, colon, drawn = self.sampler.partition(": ")
         facts = [
-            ("unit", f"{self.unit}; neighbours: {self.relation}"),
+            ("who is protected (privacy unit)", self.unit),
+            (
+                "what may differ (neighbours)",
+                f"hardly to be told from the release: {self.relation}",
+            ),
             ("row count", rows),
-            ("sampler", self.sampler),
+            ("how steps draw (sampler)", f"{drawn} ({sampler})" if colon else sampler),
             ("noise", self.noise),
-            ("backend", self.backend),
+            ("code that adds it (backend)", self.backend),
             ("steps", f"{self.completed_steps} of {self.planned_steps}"),
         ]
         if self.guarantee == "dp" and self.epsilon_completed_steps is not None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import copy
 import decimal
 import re
-import warnings
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.errors import DataError, SchemaWarning, shown
+from jupyter_dpsynth.errors import DataError, shown, tell_schema_note
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.csvfile import CsvFile, CsvOptions, detected, first_rows, read
 from jupyter_dpsynth.sources.parquet import ParquetSource, named_by_folders
@@ -207,7 +206,7 @@ def _described(file: CsvFile, head: pd.DataFrame) -> tuple[pd.DataFrame, int, di
         columns.setdefault(name, WHOLE_NUMBERS if isinstance(value, int) else TEXT)
         head = head if name in head.columns else head.assign(**{name: value})
     if told:
-        warnings.warn(f"{file.name} is read with {', '.join(told)}.", SchemaWarning, stacklevel=3)
+        tell_schema_note(f"{file.name} is read with {', '.join(told)}.", stacklevel=3)
     frame = _conform(head, columns)
     at_once = rows_at_once(frame.memory_usage(deep=True).sum() / max(len(frame), 1))
     return frame.iloc[:0], at_once, columns

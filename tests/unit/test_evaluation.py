@@ -380,3 +380,18 @@ def test_an_order_that_the_original_keeps_and_synthetic_rows_break_is_told():
     late = df.assign(end=df["end"].where(df.index % 60 > 0, df["start"] - pd.Timedelta("1D")))
     assert order_broken(late[["start", "end"]], mixed[["start", "end"]]) is None  # no mistakes any more
     assert order_broken(df[["start", "height"]], mixed[["start", "height"]]) is None  # of two kinds
+
+
+def test_numbers_on_apart_ranges_keep_no_order_but_those_on_one_line_and_all_dates_do():
+    generator = np.random.default_rng(0)
+    low = generator.normal(80, 10, 2000)
+    df = pd.DataFrame({"diastolic": low, "systolic": low + generator.gamma(9, 5, 2000)})
+    df["height"] = generator.normal(260, 9, 2000)  # above the others, with nothing to do with them
+    mixed = df.assign(systolic=df["systolic"].sample(frac=1, random_state=1).to_numpy())
+    words, here, there = order_broken(df, mixed)
+    assert "'diastolic' is never above 'systolic'" in words
+    assert here > 0.01 > there == 0
+    assert order_broken(df[["diastolic", "height"]], mixed[["diastolic", "height"]]) is None
+    born = pd.Timestamp("1950-01-01") + pd.to_timedelta(generator.integers(0, 9000, 2000), "D")
+    dates = pd.DataFrame({"born": born, "seen": pd.Timestamp("2024-01-01")})
+    assert "'born' is never above 'seen'" in order_broken(dates, dates)[0]

@@ -182,6 +182,12 @@ def test_the_new_total_is_told_before_a_run(ledger):
     assert "this run reserves 1 more. Together that is about epsilon = 1.4" in account.sentence(1.0)
 
 
+@pytest.mark.parametrize("delta", [DELTA / 100, DELTA, 100 * DELTA])
+def test_a_further_run_never_lowers_the_total_whatever_its_own_delta_is(ledger, delta):
+    account = ledger.account(identity(export()), provisional_spending(0.01, delta))
+    assert account.together >= account.epsilon
+
+
 def test_nothing_is_asked_about_a_table_whose_name_the_user_gave(ledger):
     spend(ledger, identity(export(), "patients"))
     assert "--new-dataset" not in ledger.account(identity(export(), "patients")).sentence(1.0)

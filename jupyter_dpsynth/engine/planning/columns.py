@@ -40,6 +40,7 @@ ID_NAME = re.compile(
 )
 CODE_NAME = re.compile(
     r"plz|postleitzahl|post\W?_?code|zip|postal|phone|telefon|téléphone|\btel\b|iban|siret"
+    r"|insee|commune|département|municip|gemeinde|\bags\b|fips"
 )
 LEAST_DIGITS = 4  # of codes that may begin with a zero
 CAMEL_ID = re.compile(r"[a-z](Id|ID|Key|Nr|No|Num)$")
@@ -154,7 +155,8 @@ class ExaminedColumn:
         form = [*self._form(), *self._days(), *self._codes(), *self._zeros()]
         found = form or self._identifier() or self._long()
         if self.may_name_persons and (names_persons or (self.named_like_id and not found)):
-            found = [*form, *self._several_rows()]
+            coded = self.form is not None and self.form.what == "codes"
+            found = [*([] if coded else form), *self._several_rows()]  # how it is written does not matter
         return [*found, *self._levels(), *self._gaps()]
 
     def _identifier(self) -> list[Finding]:

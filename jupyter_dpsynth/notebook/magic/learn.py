@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["learn", "status", "stop"]
 
 LEARN = ("learn", "l", "yes", "y")
-ANYWAY = "Type 'learn' to learn all the same (--if-empty learn answers beforehand); anything else cancels: "
+HOW_TO_ANSWER = (
+    "Answer 'learn' to go on all the same, anything else to cancel; where nobody can be asked, it goes on "
+    "(--if-empty learn or stop answers beforehand)."
+)
+QUESTION = "learn or cancel: "  # short, because Jupyter breaks its lines inside of words
 
 
 def learn(session: Session, parsed: ParsedLine) -> None:
@@ -102,9 +106,9 @@ def _ask_if_empty(parsed: ParsedLine, synthesizer: HighDimSynthesizer, table: So
     if wanted == "stop":
         table.close()
         raise NotLearnedError(f"{words} Nothing was spent.")
-    # not in the prompt, whose lines Jupyter breaks inside of words
+    words = f"{words} {HOW_TO_ANSWER}"
     publish(mime_bundle(f"⚠ {words}", callout("⚠ ", words)))
-    answer = ask(ANYWAY)
+    answer = ask(QUESTION)
     if answer is not None and answer.lower().strip("'\"") not in LEARN:
         table.close()
         raise NotLearnedError("cancelled. Nothing was spent.")

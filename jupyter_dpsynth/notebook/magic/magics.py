@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from traitlets import Bool, Enum
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.errors import ConfigError, DPSynthError, SchemaWarning
-from jupyter_dpsynth.notebook.output import one_line, say
+from jupyter_dpsynth.errors import ConfigError, DPSynthError, schema_notes_to
+from jupyter_dpsynth.notebook.output import one_line, say, tell
 from jupyter_dpsynth.notebook.session import Preferences, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from traitlets import TraitType
     from traitlets.config import Config
 
@@ -33,21 +29,9 @@ def parameter_traits() -> dict[str, TraitType[Any, Any]]:
     return found
 
 
-@contextlib.contextmanager
-def _told_in_words() -> Iterator[None]:
-    """Show our warnings on how a file or a schema is read as sentences, without the place in our code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", SchemaWarning)
-        usual = warnings.showwarning
-
-        def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:  # noqa: ANN401
-            if issubclass(category, SchemaWarning):
-                say(f"⚠ {message}")
-            else:
-                usual(message, category, *rest, **more)
-
-        warnings.showwarning = show
-        yield
+def _tell_note(words: str) -> None:
+    """Say how a file or a schema is read."""
+    tell(f"⚠ {words}")
 
 
 @magics_class
@@ -98,7 +82,7 @@ class DPSynthMagics(Magics):
         are `name = value`; the Tab key completes sub-commands, options, tables and parameters.
         """
         try:
-            with _told_in_words():
+            with schema_notes_to(_tell_note):
                 self._dispatch(line, cell)
         except DPSynthError as error:
             raise one_line(error) from None

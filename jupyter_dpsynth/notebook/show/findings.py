@@ -65,7 +65,7 @@ def findings_html(findings: Sequence[Finding], place: Place = NOTEBOOK) -> Marku
     if not findings:
         return card(banner_html(), nothing_html(), kind="findings")
     item = Markup('<li style="margin:6px 0">{}</li>')
-    block = Markup('<div>{}</div><pre style="background:none;padding:0">{}</pre>')
+    block = Markup('<div style="margin-top:10px">{}</div><pre style="background:none;padding:0">{}</pre>')
     together = join(
         block.format(heading, "\n".join(lines)) for heading, lines in blocks(findings, place).items()
     )

@@ -12,7 +12,7 @@ import datetime as dt
 import hashlib
 import json
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +103,7 @@ class PrivacyLedger:
             is_new = _count(db, "datasets") > before and not spendings
             namesake = is_new and identity.name is None and name != identity.label
         epsilon = self._total(spendings)
+        total = None if further is None else self._total([*spendings, _at_their_delta(further, spendings)])
         return Account(
             dataset=name if identity.name is not None else origin,
             runs=len(spendings),
@@ -116,7 +117,7 @@ class PrivacyLedger:
             reserved=self._total(unfinished),
             version_of=origin if identity.name is not None and origin != name else None,
             named=identity.name is not None,
-            together=None if further is None else self._total([*spendings, further]),
+            together=total,
         )
 
     def reserve(
@@ -391,6 +392,14 @@ class PrivacyLedger:
         with self._file.transaction() as db:
             db.execute("INSERT OR REPLACE INTO totals VALUES (?, ?)", (key, epsilon))
         return epsilon
+
+
+def _at_their_delta(further: Spending, spendings: Sequence[Spending]) -> Spending:
+    """A further run at a delta of at most those of earlier ones: the total is then never below theirs."""
+    if further.plan is None or not spendings:
+        return further
+    theirs = max(each.accountant_delta for each in spendings) + further.plan.reserved_delta
+    return replace(further, delta=min(further.delta, theirs))
 
 
 def _count(db: sqlite3.Connection, table: str) -> int:

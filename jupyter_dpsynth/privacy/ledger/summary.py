@@ -38,8 +38,8 @@ VERSIONS = (
     "--new-dataset (in Python: new_dataset=True)."
 )
 NOTES = (
-    "A total is less than the sum of its runs: all are composed, as if their parameters were fixed before.",
-    "Caps also hold if you choose a run after seeing the results of earlier ones (they use a Renyi filter).",
+    "A total is less than the sum: it is that of all runs together, as if planned beforehand (composition).",
+    "Caps also hold if you choose a run after seeing the results of earlier ones (by a Renyi filter).",
     "Status 'reserved': the run is going on, in any notebook, or was killed; its whole budget counts.",
     "Status 'stopped' counts in full, too: the decision to stop may have followed from what was shown.",
     "Tables with mostly the same columns or rows count together, as versions of one dataset.",
@@ -164,7 +164,8 @@ class Account:
         counted = "" if self.version_of is None else f", counted with {self.version_of!r}"
         words = f"This data ({self.dataset!r}{counted}) {spent}; this run {more}."
         if self.runs and self.together is not None and math.isfinite(self.together):
-            words += f" Together that is about epsilon = {epsilon_text(self.together)}."
+            less = ", less than the sum" if self.together < self.epsilon + further else ""
+            words += f" Together that is about epsilon = {epsilon_text(self.together)}{less}."
         if hint and self.runs and (self.version_of is not None or not self.named):
             words += f" {VERSIONS}"
         if math.isfinite(further) and set(self.units) - {unit}:
