@@ -39,7 +39,6 @@ MOST_ROWS = 65_536  # that are drawn, if every person had as many as it may have
 # Pairs of rows of the same person, for each of which there is a figure for every cell: where persons have
 # hundreds of rows, few persons are looked at, and none where those are too few to tell anything
 MOST_PAIRS, LEAST_PERSONS = 500_000, 64
-EVERY = 2  # windows of the tape: one stands for its neighbour, too
 
 
 def refined_persons(
@@ -156,9 +155,8 @@ class MeanOfPersons(MeanGradient):
             chance[own] = self._chances[own] - cells[own]
         together = _Together(self._layout.scale, self._codes, self._starts)
         mean_factor, free = np.zeros(len(self._codes), np.float32), FreeWeights(self._layout)
-        used = list(zip(tape.windows, tape.parameters, strict=True))[::EVERY]
-        steps = sum(window.steps for window, _ in used)
-        for window, kept in used:
+        steps = tape.steps_with(derived=False)
+        for window, kept in zip(tape.windows, tape.parameters, strict=True):
             chances = chances_of(model_at(self._layout, free, window, kept), cells)
             errors = {
                 target: (chances[self.own[target]] - cells[self.own[target]])

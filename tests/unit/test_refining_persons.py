@@ -77,19 +77,24 @@ def factors(gradient):
     return np.minimum(1, CLIP / np.sqrt((gradient**2).sum(axis=(1, 2))))
 
 
-def tape_of(model, codes, starts, noise):
-    """What steps that stayed at a network release of persons."""
-    gradient, free = gradients(model, codes, starts), FreeWeights(LAYOUT)
-    mean = (factors(gradient)[:, None, None] * gradient).mean(axis=0)
-    sums = np.zeros(free.size + LAYOUT.width)
-    free.vector(mean[:-1], sums)
-    sums[free.size :] = mean[-1]
-    sums += np.random.default_rng(1).normal(0, noise, len(sums))
-    parameters = np.zeros(len(sums), np.float32)
-    free.vector(np.divide(model.weights, LAYOUT.mask, where=LAYOUT.mask > 0, out=LAYOUT.mask * 0), parameters)
-    parameters[free.size :] = model.bias
-    window = Window(1, CLIP, noise * np.sqrt(STEPS), derived=False)
-    return Tape(STEPS * sums, (window,) * STEPS, np.stack([parameters] * STEPS).astype(np.float16), 1.0)
+def tape_of(models, codes, starts, noise):
+    """What steps that were at these networks release of persons, each in a window of its own."""
+    free, random = FreeWeights(LAYOUT), np.random.default_rng(1)
+    whole = np.zeros(free.size + LAYOUT.width)
+    kept = np.zeros((len(models), len(whole)), np.float32)
+    for model, parameters in zip(models, kept, strict=True):
+        gradient = gradients(model, codes, starts)
+        mean = (factors(gradient)[:, None, None] * gradient).mean(axis=0)
+        sums = np.zeros_like(whole)
+        free.vector(mean[:-1], sums)
+        sums[free.size :] = mean[-1]
+        whole += sums
+        own = np.divide(model.weights, LAYOUT.mask, where=LAYOUT.mask > 0, out=LAYOUT.mask * 0)
+        free.vector(own, parameters)
+        parameters[free.size :] = model.bias
+    whole += len(models) * random.normal(0, noise, len(whole))
+    window = Window(1, CLIP, noise * np.sqrt(len(models)), derived=False)
+    return Tape(whole, (window,) * len(models), kept.astype(np.float16), 1.0)
 
 
 def test_of_persons_with_many_rows_only_as_many_are_looked_at_as_there_is_room_for():
@@ -116,7 +121,7 @@ def test_persons_are_clipped_as_training_clips_them():
 def test_a_shrunken_network_is_set_right_as_far_as_noise_allows(noise, least, most):
     truth, model = network(0.7), network(0.7)
     model.weights[:] *= 0.5
-    tape = tape_of(model, *persons_of(truth, 3000, 1), noise)
+    tape = tape_of([model] * STEPS, *persons_of(truth, 3000, 1), noise)
     after = one_step(model, MeanOfPersons(model, tape, *persons_of(model, 2000, 2)), plan_of(TABLE))
     codes = persons_of(truth, 1000, 3)[0]
 
@@ -125,3 +130,12 @@ def test_a_shrunken_network_is_set_right_as_far_as_noise_allows(noise, least, mo
         return np.abs(chances(one, codes)[OWN] - chances(truth, codes)[OWN])[rows].sum(axis=1).mean()
 
     assert least <= apart(after) / apart(model) <= most
+
+
+def test_a_network_that_is_right_stays_as_it_is_however_fast_the_steps_came_there():
+    model, others = network(0.7), [network(strength, seed=5) for strength in (0.1, 2.0, 0.1, 2.0)]
+    codes, starts = persons_of(model, 6000, 1)
+    tape = tape_of([*others, model], codes, starts, 1e-5)
+    after = one_step(model, MeanOfPersons(model, tape, codes, starts), plan_of(TABLE))
+    moved = [np.abs(chances(after, codes)[j] - chances(model, codes)[j]).mean() for j in (PERSON, OWN)]
+    assert max(moved) < 0.01
