@@ -14,6 +14,7 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.building import build_series, with_cells
 from jupyter_dpsynth.encoding.numeric import NumericCodec, to_points
+from jupyter_dpsynth.encoding.patterns import Pattern
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import DatetimeMeta, column_meta_from_dict
 from jupyter_dpsynth.sources.values import RESOLUTIONS, WALL_EPOCH, stored_times, time_limits, time_values
@@ -109,6 +110,7 @@ class DifferenceCodec:
         difference: The bins, of a column of durations with the same name.
         reach: First and last value of the column on its own, microseconds: no value is made beyond them that
             need not be. None in models of earlier versions.
+        pattern: Where in a period the column's own values are; None if they are everywhere.
 
     Privacy:
         Everything here is a function of noisy counts and public declarations: post-processing.
@@ -120,6 +122,7 @@ class DifferenceCodec:
     resolution: float
     difference: NumericCodec
     reach: tuple[int, int] | None = None
+    pattern: Pattern | None = None
 
     @property
     def kind(self) -> str:
@@ -200,9 +203,30 @@ class DifferenceCodec:
             beyond = (times < self.reach[0]) | (times > self.reach[1])
             rows = np.flatnonzero(beyond & ~(absent | unknown))
             times[rows] = self._within(codes[rows], start[rows], self.reach, generator)
+        if self.pattern is not None:
+            times = self._on_the_pattern(times, start, self.pattern)
         found: NDArray[Any] = WALL_EPOCH + np.clip(times, first, last).astype("timedelta64[us]")
         found = np.where(absent | unknown, np.datetime64("NaT", "us"), found)
         return build_series(found, self.meta, self.resolution)
+
+    def _on_the_pattern(
+        self, times: NDArray[np.int64], start: NDArray[np.int64], pattern: Pattern
+    ) -> NDArray[np.int64]:
+        """The nearest values that the column's own pattern has, on the same side of the other column.
+
+        Args:
+            times: Values, microseconds `[n]`.
+            start: The other column, microseconds `[n]`.
+            pattern: The pattern of the column's values.
+        """
+        step = int(self.resolution)
+        points = (times // step).astype(np.float64)
+        before, after = pattern.around(points)
+        nearest = np.where(points - before < after - points, before, after)
+        own, base = points * step, (start // step * step).astype(np.float64)
+        other = np.where(nearest == before, after, before)
+        crossed = ((own >= base) & (nearest * step < base)) | ((own <= base) & (nearest * step > base))
+        return np.where(crossed, other, nearest).astype(np.int64) * step
 
     def _within(
         self,
@@ -250,6 +274,7 @@ class DifferenceCodec:
             "unit": self.resolution,
             "difference": self.difference.to_dict(),
             **({} if self.reach is None else {"reach": list(self.reach)}),
+            **({} if self.pattern is None else {"pattern": self.pattern.to_dict()}),
         }
 
     @classmethod
@@ -270,4 +295,7 @@ class DifferenceCodec:
             reach = int(values["reach"][0]), int(values["reach"][1])
             if reach[0] > reach[1]:
                 raise ArtifactError(f"the range of column {shown(meta.name)} ends before it starts.")
-        return cls(meta, values["base"], bool(values["later"]), float(values["unit"]), difference, reach)
+        unit, pattern = float(values["unit"]), None
+        if "pattern" in values:
+            pattern = Pattern.from_dict(values["pattern"], meta, unit)
+        return cls(meta, values["base"], bool(values["later"]), unit, difference, reach, pattern)

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from jupyter_dpsynth.encoding.building import build_series, with_cells
+from jupyter_dpsynth.encoding.patterns import Pattern
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta, column_meta_from_dict
 from jupyter_dpsynth.sources.dtypes import dtype_of
@@ -99,6 +100,7 @@ class NumericCodec:
         missing_weights: Noisy rows without a value: those without a code, and those with each code that comes
             back, float64 `[1 + codes]`; `[0]` if none does.
         exact: Which whole numbers stand behind points beyond 2^53, where they are known.
+        pattern: How likely the points of a leaf are beside each other; None if all are alike.
 
     Privacy:
         Everything here is a function of noisy counts and public declarations: post-processing.
@@ -112,6 +114,7 @@ class NumericCodec:
     first_leaf: NDArray[np.int64]
     missing_weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     exact: ExactValues = field(default_factory=dict)
+    pattern: Pattern | None = None
 
     @property
     def kind(self) -> str:
@@ -233,8 +236,11 @@ class NumericCodec:
         last_leaf = np.append(self.first_leaf[1:], len(self.weights))[safe] - 1
         leaf = np.clip(leaf, self.first_leaf[safe], last_leaf)
         start, end = self.starts[leaf], self.ends[leaf]
-        points = start + generator.random(len(codes)) * (end - start)
-        if self.resolution > 0:
+        inside = generator.random(len(codes))
+        points = start + inside * (end - start)
+        if self.pattern is not None:
+            points = self.pattern.draw(start, end, inside)
+        elif self.resolution > 0:
             points = np.minimum(np.floor(points), self._last_points(end))
         else:
             exact = self.leaf_points()[leaf]
@@ -264,6 +270,10 @@ class NumericCodec:
         for number, code in enumerate(self.meta.missing, start=1):
             found.iloc[places[drawn == number]] = code
         return found
+
+    def widths(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How likely parts of one leaf are beside each other: their lengths, or what the pattern weighs."""
+        return ends - starts if self.pattern is None else self.pattern.measure(starts, ends)
 
     def leaf_points(self) -> NDArray[np.float64]:
         """The repeated value that each very narrow leaf of a continuous column stands for; else NaN.
@@ -317,6 +327,8 @@ class NumericCodec:
                 for point, found in self.exact.items()
                 for whole, weight in found.items()
             ]
+        if self.pattern is not None:
+            arrays["pattern"] = self.pattern.to_dict()
         return {"codec": "numeric", "meta": self.meta.to_dict(), "unit": self.resolution, **arrays}
 
     @classmethod
@@ -332,7 +344,13 @@ class NumericCodec:
         exact: ExactValues = {}
         for each in values.get("exact", ()):
             exact.setdefault(float(each["point"]), {})[int(each["whole"])] = float(each["weight"])
-        codec = cls(meta, float(values["unit"]), **arrays, exact=exact)
+        resolution = float(values["unit"])
+        pattern = None
+        if "pattern" in values:
+            if resolution == 0:
+                raise ArtifactError(f"column {shown(meta.name)} has a pattern, but no resolution.")
+            pattern = Pattern.from_dict(values["pattern"], meta, resolution)
+        codec = cls(meta, resolution, **arrays, exact=exact, pattern=pattern)
         codec._check()
         return codec
 
@@ -354,6 +372,9 @@ class NumericCodec:
             and np.abs([self.starts[0], self.ends[-1]]).max() <= 2 * LARGEST_NUMBER
             and (not times or np.abs([self.starts[0], self.ends[-1]]).max() * self.resolution <= LARGEST)
         )
+        if self.pattern is not None:
+            long = self.ends - self.starts > 1
+            sound &= bool((self.widths(self.starts, self.ends) > 0)[long].all())
         if not sound or not np.isfinite(self.weights.sum() + self.ends[-1] - self.starts[0]):
             raise ArtifactError(f"the bins of column {shown(self.meta.name)} contradict each other.")
         for point, found in self.exact.items():

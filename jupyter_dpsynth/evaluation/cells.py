@@ -114,10 +114,13 @@ def _divided(codec: NumericCodec, *, divide: bool) -> _Divided:
         if leaf + 1 < len(codec.starts):
             cuts.append(codec.starts[leaf + 1 : leaf + 2])
     edges = np.unique(np.concatenate(cuts))
-    # the weight up to each edge: even inside a leaf, nothing between two of them
+    # the weight up to each edge: nothing between two leaves
     total = np.append(0.0, np.cumsum(weights))
-    places = np.column_stack([codec.starts, codec.ends]).ravel()
-    reached = np.interp(edges, places, np.column_stack([total[:-1], total[1:]]).ravel())
+    around = np.clip(np.searchsorted(codec.starts, edges, side="right") - 1, 0, None)
+    starts, ends = codec.starts[around], codec.ends[around]
+    widths, inside = codec.widths(starts, ends), np.clip(edges, starts, ends)
+    share = codec.widths(starts, inside) / np.where(widths > 0, widths, 1.0)
+    reached = total[around] + weights[around] * np.where(inside == ends, 1.0, share)
     mass = np.diff(np.append(reached, 1.0))
     bins = np.searchsorted(codec.starts[codec.first_leaf[1:]], edges, side="right")
     whole = np.bincount(bins, mass, minlength=len(codec.first_leaf))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dpsynth.encoding.numeric import LARGEST
+from jupyter_dpsynth.encoding.patterns import PARTS
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.grids import LEVELS, coarsest_cells
@@ -453,7 +454,7 @@ def test_discovery_measures_each_row_no_more_often_than_the_plan_pays_for(name):
     assert dict(others).items() <= {RESOLUTION_HISTOGRAMS: 3.0, RARE_CATEGORIES: 1.5}.items()
     assert sum(1 / noise**2 for noise in levels) <= 1 / 2.0**2 * (1 + 1e-9)
     assert all(total <= len(df) for _, total, _ in releases.log)
-    assert len(levels) <= LEVELS + 1
+    assert len(levels) <= LEVELS + 1 + 2 * len(PARTS)
 
 
 def test_values_in_a_corner_of_a_coarse_cell_are_told_apart():

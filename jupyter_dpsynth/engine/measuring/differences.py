@@ -215,7 +215,10 @@ def _difference(
     values = read_differences(source, metas[0], metas[1], weights, later=True)
     allowance = releases.allowance(DIFFERENCES, Fraction(1, planned_differences(discovered.codec.df_meta)))
     resolution, name = min(late.resolution, early.resolution), difference_meta(late.meta.name)
-    made = grow_bins(values, name, resolution, allowance, selection=discovered.selection, bins=plan.bins)
+    selection = discovered.selection
+    made = grow_bins(
+        values, name, resolution, allowance, selection=selection, bins=plan.bins, patterned=False
+    )
     if not isinstance(made.codec, NumericCodec):
         raise TypeError
     least, most = _reach(late, early, resolution)
@@ -231,12 +234,9 @@ def _difference(
         if narrow and _may_rest_on(found, meta.name, base.meta.name, plan.rows):
             lengths = replace(made.codec, meta=difference_meta(meta.name))
             reach = codec.starts[0] * codec.resolution, (codec.ends[-1] - 1) * codec.resolution
-            return replace(
-                made,
-                codec=DifferenceCodec(
-                    meta, base.meta.name, later, codec.resolution, lengths, (int(reach[0]), int(reach[1]))
-                ),
-            )
+            rest = codec.resolution, lengths, (int(reach[0]), int(reach[1])), codec.pattern
+            own_way = DifferenceCodec(meta, base.meta.name, later, *rest)
+            return replace(made, codec=own_way, told=found[meta.name].told)
     return None
 
 

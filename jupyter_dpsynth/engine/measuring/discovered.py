@@ -28,6 +28,7 @@ class Discovered:
         replaced: Noisy number of rows below and above declared bounds; or of those with none of the declared
             categories. Empty if nothing of this kind is declared.
         replaced_noise: Standard deviation of the noise of each of these.
+        told: Whether a test rejects that more than few rows are where the codec's pattern has none.
     """
 
     codec: ColumnCodec
@@ -35,6 +36,7 @@ class Discovered:
     variances: NDArray[np.float64]
     replaced: tuple[float, ...] = ()
     replaced_noise: float = 0.0
+    told: bool = True
 
 
 def count_in(

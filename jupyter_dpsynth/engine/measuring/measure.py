@@ -134,6 +134,10 @@ def measure_table(
     if discovered.rounded:
         names = several(discovered.rounded)
         untold.append(f"whether rare rows of {names} have finer values: they are rounded")
+    if elsewhere := [column.codec.meta.name for column in discovered.columns if not column.told]:
+        untold.append(
+            f"whether rare rows of {several(elsewhere)} have other last digits, times or days: none are made"
+        )
     return MeasuredTable(codec, reference, table.codes, likely, tuple(untold), tuple(imposed))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, ExactValues, NumericCodec, to_points
+from jupyter_dpsynth.encoding.patterns import Pattern, PointParts
 from jupyter_dpsynth.engine.measuring.cells import Cells, weighed
 from jupyter_dpsynth.engine.measuring.discovered import Discovered, count_in
 from jupyter_dpsynth.engine.measuring.grids import (
@@ -25,6 +26,7 @@ from jupyter_dpsynth.engine.measuring.grids import (
 )
 from jupyter_dpsynth.engine.measuring.leaves import cut, held_leaves, merge
 from jupyter_dpsynth.engine.measuring.long import WHOLE_NUMBERS
+from jupyter_dpsynth.engine.measuring.patterns import find_pattern
 from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells, sides_of
 from jupyter_dpsynth.engine.measuring.repeated import Repeated, Selection, find_repeated, point_after
 from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, onto_sum, shrink_siblings
@@ -47,9 +49,9 @@ NEARLY_ALL = 0.7  # of the rows that are not missing
 CLEAR_RANGE, LITTLE_NOISE = 0.5, 0.05
 MOST_BRANCHES = 256
 MOST_JOINED = 64  # years in a coarsest cell of dates
-# Shares of a column's allowance: of the coarsest cells and of the search for single values; the further
-# levels have equal parts of what is left.
-FIRST_SHARE, SEARCH_SHARE = Fraction(3, 10), Fraction(1, 5)
+# Shares of a column's allowance: of the coarsest cells, of the search for single values, and of that for a
+# pattern, twice where there is one; the further levels have equal parts of what is left.
+FIRST_SHARE, SEARCH_SHARE, PATTERN_SHARE = Fraction(3, 10), Fraction(1, 5), Fraction(1, 10)
 RESOLVED = 64  # points of a cell whose single values the tree tells apart
 NO_ROWS = np.zeros(0, dtype=np.int64)
 BOTH_ENDS = np.array([0, -1])  # of declared bounds: the first and the last cell
@@ -66,6 +68,7 @@ def grow_bins(
     selection: Selection,
     bins: int,
     whole: WholeNumbers | None = None,
+    patterned: bool = True,
 ) -> Discovered:
     """Choose the bins of a column of numbers or times, with their noisy counts.
 
@@ -77,13 +80,17 @@ def grow_bins(
         selection: What a single value needs to be published.
         bins: About how many bins there are to be.
         whole: Finds the whole numbers behind values beyond 2^53; None where there are none.
+        patterned: Whether to look for where in a period the values lie.
 
     Privacy:
         A histogram of coarse cells; one of single values, whose selection may fail with a chance of at most
-        `selection.delta`; one of the whole numbers behind those beyond 2^53; and one for each further level
-        of the tree. Each takes its share of the allowance, and the last one all that is left of it.
+        `selection.delta`; one of the whole numbers behind those beyond 2^53; those of `find_pattern`; and
+        one for each further level of the tree. Each takes its share of the allowance, and the last one all
+        that is left of it.
     """
-    tree = _Tree(values, meta, resolution, allowance, selection=selection, bins=bins, whole=whole)
+    tree = _Tree(
+        values, meta, resolution, allowance, selection=selection, bins=bins, whole=whole, patterned=patterned
+    )
     return tree.grow()
 
 
@@ -107,9 +114,13 @@ class _Tree:
         selection: Selection,
         bins: int,
         whole: WholeNumbers | None,
+        patterned: bool,
     ) -> None:
         self.meta, self.resolution, self.bins = meta, resolution, bins
         self.exactly, self.exact = whole, ExactValues()
+        self.patterned = patterned and resolution > 0
+        self.pattern: Pattern | None = None
+        self.told = True
         self.rows, self.selection, self.allowance = selection.rows, selection, allowance
         self.missing = values.missing * meta.nullable
         self.discrete = resolution > 0
@@ -151,6 +162,9 @@ class _Tree:
         if self.left and (cells.ends - cells.starts)[split].max(initial=0.0) > self._resolved():
             cells = self._search(cells)
             split = self._splits(cells)
+        if self.left and self.patterned and split.any():
+            cells = self._look_for_pattern(cells)
+            split = self._splits(cells)
         share = self.left / (LEVELS - 1)
         beside, beside_variance = np.zeros(len(self.tails.starts)), np.inf
         for level in range(1, LEVELS):
@@ -169,7 +183,7 @@ class _Tree:
             raw, again, tails = np.split(raw, np.cumsum([len(starts), len(leaves.starts)]))
             leaves = self._measured_again(leaves, again, noise)
             beside, beside_variance = weighed(beside, beside_variance, tails, noise**2)
-            shrunk = shrink_siblings(raw, group, parents.shrunk, noise, ends - starts)
+            shrunk = shrink_siblings(raw, group, parents.shrunk, noise, self._widths(starts, ends))
             cells = leaves.joined(Cells(starts, ends, shrunk, raw, np.full(len(raw), noise**2)))
             split = self._splits(cells)
         cells = self._with_tails(cells, beside, beside_variance)
@@ -248,6 +262,39 @@ class _Tree:
         variances = cells.variances + many * found.variance
         return replace(cells, shrunk=cells.shrunk - counts, raw=cells.raw - counts, variances=variances)
 
+    def _look_for_pattern(self, cells: Cells) -> Cells:
+        """Look for where in a period the values lie; the cells without what is beside that."""
+        long = cells.at(cells.ends > point_after(cells.starts, discrete=True))
+        parts = PointParts.of(self.meta, self.resolution)
+        found = find_pattern(self.values, parts, long, self.repeated.points, self.allowance, PATTERN_SHARE)
+        self.left -= found.used
+        self.pattern, self.told = found.pattern, found.told
+        return self._trimmed(cells)
+
+    def _trimmed(self, cells: Cells) -> Cells:
+        """Cells from their first to their last possible point; without those that have none.
+
+        Single values are not part of a pattern, and stay.
+        """
+        if self.pattern is None:
+            return cells
+        single = cells.ends <= point_after(cells.starts, discrete=True)
+        cells = cells.at(single | (self._widths(cells.starts, cells.ends) > 0))
+        starts, ends = self.pattern.trimmed(cells.starts, cells.ends)
+        points = self.repeated.points  # what is beside these in a cell is noise, if it is little
+        first, last = np.searchsorted(points, cells.starts), np.searchsorted(points, cells.ends)
+        known = np.append(points, np.inf)
+        starts = np.minimum(starts, np.where(first < last, known[first], np.inf))
+        after = point_after(known[np.maximum(last - 1, 0)], discrete=True)
+        ends = np.maximum(ends, np.where(first < last, after, -np.inf))
+        single = cells.ends <= point_after(cells.starts, discrete=True)
+        starts, ends = np.where(single, cells.starts, starts), np.where(single, cells.ends, ends)
+        return replace(cells, starts=starts, ends=ends)
+
+    def _widths(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How many rows cells would have beside others if all possible values were equally likely."""
+        return ends - starts if self.pattern is None else self.pattern.measure(starts, ends)
+
     def _measured_again(self, leaves: Cells, raw: NDArray[np.float64], noise: float) -> Cells:
         """Leaves with another count of each, joined by precision; what did not stand out stays shrunk."""
         held = self.repeated.taken_from(self.repeated.counts, leaves.starts, leaves.ends) > 0
@@ -273,8 +320,8 @@ class _Tree:
         pieces = [cut(cells.starts[i], cells.ends[i], found.points, after) for i in range(len(cells.raw))]
         whole = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
         bounds = np.concatenate([*pieces, np.zeros((0, 2))])
-        widths = bounds[:, 1] - bounds[:, 0]
-        share = widths / np.bincount(whole, widths, minlength=len(pieces))[whole]
+        widths = self._widths(*bounds.T)
+        share = widths / np.maximum(np.bincount(whole, widths, minlength=len(pieces))[whole], 1e-300)
         rest = cells.at(whole)
         starts, ends = bounds.T
         rest = Cells(starts, ends, rest.shrunk * share, rest.raw * share, rest.variances * share)
@@ -375,6 +422,10 @@ class _Tree:
         group = np.repeat(np.arange(len(edges) - 1), [len(e) - 1 for e in edges[1:]])
         first = np.concatenate([e[:-1] for e in edges])
         last = np.concatenate([e[1:] for e in edges])
+        if self.pattern is not None:
+            held = self._widths(first, last) > 0
+            first, last = self.pattern.trimmed(first[held], last[held])
+            group = group[held]
         return first, last, group
 
     def _finish(self, leaves: Cells, absent: NDArray[np.float64], absent_variance: float) -> Discovered:
@@ -383,7 +434,7 @@ class _Tree:
         Values of which there are few stay apart where they stand out: a month, a grade, a number of rooms
         may be what another column is a function of.
         """
-        leaves = self._with_slopes(leaves)
+        leaves = self._trimmed(self._with_slopes(leaves))
         starts, ends, raw, variances = leaves.starts, leaves.ends, leaves.raw, leaves.variances
         missing, missing_variance = float(absent.sum()), absent_variance * len(absent)
         present = max(self.rows - max(missing, 0.0), 1.0)
@@ -404,10 +455,17 @@ class _Tree:
         clear = np.where(absent > CLEAR_CODE * np.sqrt(absent_variance), absent, 0.0)
         weights = np.maximum(clear, 0.0) if len(absent) > 1 else np.zeros(0)
         held = held_leaves(starts, ends, mass, first_leaf)
-        codec = NumericCodec(self.meta, self.resolution, *held, missing_weights=weights, exact=self.exact)
+        codec = NumericCodec(
+            self.meta,
+            self.resolution,
+            *held,
+            missing_weights=weights,
+            exact=self.exact,
+            pattern=self.pattern,
+        )
         if self.meta.nullable:
             counts, variances = np.append(counts, missing), np.append(variances, missing_variance)
-        return Discovered(codec, counts, variances, tuple(self.moved.tolist()), self.noise)
+        return Discovered(codec, counts, variances, tuple(self.moved.tolist()), self.noise, self.told)
 
     def _likely_mass(self, leaves: Cells, single: NDArray[np.bool_], present: float) -> NDArray[np.float64]:
         """Rows of each leaf, which add up to the present ones.
@@ -415,7 +473,7 @@ class _Tree:
         Cells of a flat grid have no parents that tell how many rows they have together, but neighbours.
         """
         if self.first == 1 and leaves.variances.all():
-            widths = leaves.ends - leaves.starts
+            widths = self._widths(leaves.starts, leaves.ends)
             smooth = smooth_bins(leaves.raw, leaves.variances, widths, single)
             return onto_sum(smooth, present, leaves.variances)
         mass: NDArray[np.float64] = np.maximum(leaves.shrunk, 0)

@@ -219,7 +219,9 @@ def _cut(
     for low, high in sorted(intervals):
         first, last = max(low, reached), min(high, end)
         if first < last:
-            pieces.append((first, last, weight * (last - first) / (end - start)))
+            share = column.widths(np.array([first, start]), np.array([last, end]))
+            if share[0] > 0:
+                pieces.append((first, last, weight * share[0] / share[1]))
             reached = last
     return pieces
 
