@@ -391,7 +391,11 @@ class HighDimSynthesizer(Inferring):
     def losses(self) -> tuple[ColumnLoss, ...]:
         """What each learned column loses, with noise; free: epsilon has paid for it."""
         from jupyter_dpsynth.engine.model.losses import column_losses
+        from jupyter_dpsynth.persons.learned import LearnedPersons
+        from jupyter_dpsynth.persons.left import losses_of_tables
 
+        if isinstance(self.learned, LearnedPersons):
+            return losses_of_tables(self.learned)
         return column_losses(self.learned.codec, self.learned.reference)
 
     @property

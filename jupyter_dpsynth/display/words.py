@@ -71,8 +71,11 @@ def item_text(name: str) -> str:
 
     >>> item_text("row count"), item_text("second look at unlisted names")
     ('row count', 'second measurement of rare categories')
+    >>> item_text("pair dependence of 'visits'")
+    "measuring pairs of columns (pair dependence) of 'visits'"
     """
-    return ITEMS.get(name, name)
+    item, of, table = name.partition(" of '")  # one of several tables
+    return f"{ITEMS.get(item, item)}{of}{table}"
 
 
 def duration(seconds: float) -> str:

@@ -168,7 +168,9 @@ class DifferenceCodec:
     @property
     def moved_labels(self) -> tuple[str, ...]:
         """The labels of these rows, if they are told apart."""
-        return tuple(map(self._told, self.difference.moved_labels))
+        below, above = self.difference.moved_labels
+        lengths = below.replace("below", "less than", 1), above.replace("above", "more than", 1)
+        return tuple(map(self._told, lengths))
 
     def lengths(self, series: pd.Series, base: pd.Series, base_meta: DatetimeMeta) -> NDArray[np.float64]:
         """The time between both columns as points of `difference`, float64 `[n]`, NaN where one is missing.

@@ -220,7 +220,10 @@ def distances(
             return float(np.abs(cramers_v(first, sizes) - cramers_v(second, sizes))[pairs].mean())
 
         value = float(np.abs(dependence_synthetic - dependence)[pairs].mean())
-        meaning = "mean difference of bias-corrected Cramer's V over all pairs; good: as many rows of it"
+        meaning = (
+            "how differently strong two columns depend on each other, mean over all pairs (bias-corrected "
+            "Cramer's V, from 0 to 1); good: as many rows of the original"
+        )
         table.append(Metric("correlation difference", value, chance.of(gap), meaning))
     return table
 
@@ -242,12 +245,14 @@ def learned_figures(
             "train on synthetic, test on real",
             synthetic,
             real,
-            f"ROC AUC of predicting {target} on {where}; good: the value of a model trained on the original",
+            f"how well a model that learned from synthetic rows predicts {target} on {where} (ROC AUC: 0.5 "
+            "is guessing, 1 is always right); good: a model that learned from the original",
         ),
         Metric(
             "real against synthetic",
             separation_auc(holdout, df_synth),
             0.5,
-            "ROC AUC of a classifier that tells synthetic rows from real ones; good: guessing",
+            "how well a classifier tells synthetic rows from real ones (ROC AUC: 0.5 is guessing, 1 is "
+            "always right); good: guessing",
         ),
     ]

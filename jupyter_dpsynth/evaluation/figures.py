@@ -56,13 +56,15 @@ def cost_text(plan: PrivacyPlan, epsilon: float | None, delta: float) -> str:
     )
 
 
-def figures_group(title: str, group: tuple[Measured, ...]) -> Markup:
-    """Figures of many columns or pairs, worst first, behind a heading that opens."""
+def figures_group(title: str, group: tuple[Measured, ...], *, opened: bool = True) -> Markup:
+    """Figures of many columns or pairs, worst first, behind a heading that opens; open if they are few."""
     if not group:
         return Markup("")
     more = f", the {MOST_LINES} largest of {len(group)}" if len(group) > MOST_LINES else ""
     content = figures_table(group[:MOST_LINES])
-    return details(f"{title}, largest difference first{more}", content, opened=len(group) <= MOST_LINES)
+    return details(
+        f"{title}, largest difference first{more}", content, opened=opened and len(group) <= MOST_LINES
+    )
 
 
 def figures_table(figures: tuple[Measured, ...]) -> Markup:

@@ -6,24 +6,28 @@ Names in brackets are those of SDMetrics, which measures 1 less the same distanc
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.display.html import card, join, paragraph, shown_by_summary, table
+from jupyter_dpsynth.display.html import callout, card, join, note, paragraph, shown_by_summary, table
+from jupyter_dpsynth.engine.model.losses import glance
 from jupyter_dpsynth.errors import ConfigError, DataError, shielded
+from jupyter_dpsynth.evaluation.comparison_html import NOT_PRIVATE
 from jupyter_dpsynth.evaluation.history_pictures import (
     group_numbers,
     named_column,
     timelines,
     transitions,
 )
+from jupyter_dpsynth.evaluation.losses_html import losses_html
 from jupyter_dpsynth.evaluation.page import TITLE, page, report_content
 from jupyter_dpsynth.files.archive import write_file
 from jupyter_dpsynth.persons.histories import read_histories
+from jupyter_dpsynth.persons.left import losses_of_tables
 from jupyter_dpsynth.sources.values import comparable, missing_values
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.engine.model.losses import ColumnLoss
     from jupyter_dpsynth.metadata.tables import Children, TablesMeta
     from jupyter_dpsynth.persons.histories import Histories
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -43,6 +48,10 @@ CATEGORIES = 12  # the commonest, as cells
 FEW_VALUES = 12  # of a number: each is a cell; else tenths of the rows are
 FREE = "Compared with noisy measurements that epsilon has paid for: free, and may be shown."
 HALVES = "floor"
+DISTANCE = "distance: share that would have to change for both to be equal (total-variation distance)"
+OF_NOISE = "noise: what the noise of the measurements alone would make"
+OF_HALVES = "floor: the same between two halves of the real persons"
+SCORES = "score: the same under the names of SDMetrics, 1 is best"
 
 
 @shown_by_summary
@@ -60,6 +69,7 @@ class HistoryReport:
             'floor'. Empty of a comparison with measurements.
         banner: A warning if original rows were used, which epsilon does not cover.
         pictures: Timelines, what follows what, and numbers of rows by group, as markup.
+        losses: What is left of each column, as learning measured and paid for it.
     """
 
     metrics: pd.DataFrame
@@ -68,12 +78,15 @@ class HistoryReport:
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     banner: str = BANNER
     pictures: str = ""
+    losses: tuple[ColumnLoss, ...] = ()
 
     def summary(self) -> str:
         """The figures in monospaced tables."""
-        parts = [each.round(4).to_string(index=False) for each in (self.metrics, self.scores) if len(each)]
         free = [] if self.banner else [FREE]
-        return "\n\n".join([*free, self._rules(), *parts, *([self.banner] if self.banner else [])])
+        parts = ["\n".join([*free, *glance(self.losses), self._rules()])]
+        for figures, meaning in self._figures():
+            parts.append(f"{meaning}.\n{figures.round(4).to_string(index=False)}")
+        return "\n\n".join([*parts, *([self.banner] if self.banner else [])])
 
     def save(self, path: str | Path, *, guarantee: str = "") -> Path:
         """Write everything as one HTML page without scripts, to be mailed or printed.
@@ -97,6 +110,12 @@ class HistoryReport:
         """
         return page(TITLE, report_content(self, guarantee))
 
+    def _figures(self) -> list[tuple[pd.DataFrame, str]]:
+        """Tables of figures, and what they say."""
+        good = OF_HALVES if HALVES in self.metrics.columns else OF_NOISE
+        both = (self.metrics, f"{DISTANCE}; {good}"), (self.scores, f"{SCORES}; {OF_HALVES}")
+        return [(figures, meaning) for figures, meaning in both if len(figures)]
+
     def _rules(self) -> str:
         """What holds in the synthetic tables, in a line."""
         kept = [f"{share:.1%} of the keys of {name!r} fit" for name, share in self.integrity.items()]
@@ -109,12 +128,12 @@ class HistoryReport:
 
     def to_html(self) -> str:
         """Figures and pictures as one piece of HTML, without scripts."""
-        parts = [paragraph(self.banner or FREE), paragraph(self._rules())]
-        for figures in (self.metrics, self.scores):
-            if len(figures):
-                rows = [[str(each) for each in row] for row in figures.round(4).itertuples(index=False)]
-                head = [str(name) for name in figures.columns]
-                parts.append(table(rows, head, numbers={2, 3}, bold=False))
+        banner = callout(self.banner, colour=NOT_PRIVATE) if self.banner else paragraph(FREE)
+        parts = [banner, losses_html(self.losses), paragraph(self._rules())]
+        for figures, meaning in self._figures():
+            rows = [[str(each) for each in row] for row in figures.round(4).itertuples(index=False)]
+            names = [str(name) for name in figures.columns]
+            parts += [note(f"{meaning}."), table(rows, names, numbers={2, 3}, bold=False)]
         return str(card(*parts, self.pictures, kind="histories"))
 
 
@@ -158,7 +177,8 @@ def compare_histories(
             raise DataError(f"pass the tables {', '.join(map(repr, meta.tables))} as a dict of DataFrames.")
         for name, each in meta.tables.items():
             each.check(given[name])
-    return shielded(lambda: _compared(tables, tables_synth, meta, key), "the comparison failed")
+    report = shielded(lambda: _compared(tables, tables_synth, meta, key), "the comparison failed")
+    return replace(report, losses=losses_of_tables(learned))
 
 
 def _compared(

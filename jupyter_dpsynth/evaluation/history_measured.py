@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.engine.model.plan import MARGINALS
 from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
 from jupyter_dpsynth.errors import ConfigError, DataError, shielded
 from jupyter_dpsynth.evaluation.histories import HistoryReport, kept_rules, pictures_of
-from jupyter_dpsynth.persons.events import OF_A_COLUMN, is_windowed, numbers_of, whole_numbers
 from jupyter_dpsynth.persons.histories import read_histories
 from jupyter_dpsynth.persons.learned import LearnedPersons
-from jupyter_dpsynth.persons.measuring import capped_counts, counting_cap, expected_numbers
+from jupyter_dpsynth.persons.left import losses_of_tables, noise_of_shares, numbers_of_rows
+from jupyter_dpsynth.persons.measuring import capped_counts, counting_cap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.metadata.tables import Children
     from jupyter_dpsynth.persons.histories import Histories
     from jupyter_dpsynth.persons.learned import LearnedEvents
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -78,6 +75,7 @@ def _compared(learned: LearnedPersons, tables: Mapping[str, pd.DataFrame]) -> Hi
         pd.DataFrame(found),
         *kept_rules(tables, learned.meta, learned.key),
         banner="",
+        losses=losses_of_tables(learned),
         pictures=pictures_of({"synthetic": tables}, learned.meta, learned.key),
     )
 
@@ -109,9 +107,9 @@ def _of_events(learned: LearnedPersons, histories: Histories, events: LearnedEve
     codes = events.codec.encode(own.df).astype(np.int64)
     if children.gapped:
         codes[own.position == 0, 0] = -1
-    numbers = _numbers(learned, children)
+    numbers = numbers_of_rows(learned, children)
     cap = counting_cap(numbers)
-    noise = _noise(learned, events, cap, numbers)
+    noise = noise_of_shares(learned, events, cap, numbers)
     found = []
     for column, (each, share) in enumerate(zip(events.codec.columns, events.shares, strict=True)):
         counts = capped_counts(codes[:, column], own.unit, each.size, float(cap))
@@ -119,25 +117,3 @@ def _of_events(learned: LearnedPersons, histories: Histories, events: LearnedEve
         expected = _expected(np.full(each.size, noise))
         found.append(_line(children.table, each.meta.name, share, made, expected))
     return found
-
-
-def _numbers(learned: LearnedPersons, children: Children) -> NDArray[np.float64]:
-    """Noisy share of persons with 0, 1, ... rows of a table."""
-    if children.above is None:
-        return numbers_of(learned.codec, learned.reference.shares, children)
-    above = learned.events[learned.meta.place(children.above)]
-    of_rows = numbers_of(above.codec, above.shares, children)
-    return whole_numbers(_numbers(learned, above.children), of_rows)
-
-
-def _noise(learned: LearnedPersons, events: LearnedEvents, cap: int, numbers: NDArray[np.float64]) -> float:
-    """Standard deviation of the noise of a share of rows."""
-    plan = learned.receipt.plan
-    if plan is None:
-        return 0.0
-    name = f"{MARGINALS} of {events.children.table!r}"
-    sigma = next((each.sigma for each in plan.measurements if each.name == name), 0.0)
-    parts = Fraction(len(events.codec.columns))
-    parts += OF_A_COLUMN if is_windowed(learned.meta, events.children) else 0
-    counted = learned.reference.rows * expected_numbers(numbers, cap)
-    return cap * sigma * math.sqrt(parts) / max(counted, 1.0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from jupyter_dpsynth.persons.blocks import previous_codes
 from jupyter_dpsynth.persons.histories import read_histories
 from jupyter_dpsynth.persons.learned import LearnedPersons
 from jupyter_dpsynth.persons.learning import in_memory, opened_tables
+from jupyter_dpsynth.persons.left import losses_of_tables
 from jupyter_dpsynth.persons.measuring import PARTS
 from jupyter_dpsynth.persons.planning import persons_config
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, compute_epsilon, gaussian_mu
@@ -218,7 +219,7 @@ class HistoryEvaluation(OwnMeasurement["Mapping[str, pd.DataFrame]", PrivateHist
             plan=self.plan,
             epsilon=None if self.noise.test_only else self.epsilon,
             delta=self.delta,
-            losses=_losses(self.learned),
+            losses=losses_of_tables(self.learned),
         )
 
     def _check_signal(self, persons: float) -> None:
@@ -347,9 +348,3 @@ def _groups(learned: LearnedPersons) -> dict[str, tuple[_Figure, ...]]:
             _Figure(f"{name}, before and after", place, (("before", at), ("row", at))) for at, name in rows
         ]
     return {name: tuple(own) for name, own in found.items() if own}
-
-
-def _losses(learned: LearnedPersons) -> Any:  # noqa: ANN401 - column losses
-    from jupyter_dpsynth.engine.model.losses import column_losses
-
-    return column_losses(learned.codec, learned.reference)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jupyter_dpsynth.display.html import card, details, paragraph, shown_by_summary, strong, table
+from jupyter_dpsynth.display.words import item_text
 from jupyter_dpsynth.engine.model.losses import glance
 from jupyter_dpsynth.evaluation.figures import SHARES, Measured, cost_text, figures_group, figures_table
 from jupyter_dpsynth.evaluation.losses_html import losses_html
@@ -131,12 +132,15 @@ class PrivateHistoryReport:
 
     def to_html(self) -> str:
         """All as one piece of HTML, without scripts."""
-        shares = [(f"{part:.0%}", name, detail) for name, detail, part in budget_shares(self.plan)]
+        shares = [(f"{part:.0%}", item_text(name), detail) for name, detail, part in budget_shares(self.plan)]
         content = card(
             paragraph(strong("Private quality report"), f": {self.persons_text}."),
             losses_html(self.losses),
             figures_table(self.table),
-            *(figures_group(group.name.capitalize(), group.figures) for group in self.groups),
+            *(
+                figures_group(group.name[:1].upper() + group.name[1:], group.figures, opened=not place)
+                for place, group in enumerate(self.groups)
+            ),
             paragraph(self.cost),
             details("What epsilon was spent on", table(shares, SHARES, numbers={0}, bold=False)),
             paragraph(self.covers),

@@ -85,8 +85,8 @@ def compare_with_measurements(synthesizer: HighDimSynthesizer, df_synth: pd.Data
                 "pair dependence difference",
                 float(gaps.mean()),
                 float(reference.dependence_noise * np.sqrt(2 / np.pi)),
-                "mean difference, over all pairs, of the distance from independence; good: what noise alone "
-                "gives",
+                "how differently strong two columns depend on each other, mean over all pairs (distance from "
+                "independence); good: what noise alone gives",
             )
         )
     return Comparison(

@@ -17,6 +17,7 @@ from jupyter_dpsynth.display.html import (
     strong,
     table,
 )
+from jupyter_dpsynth.display.words import item_text
 from jupyter_dpsynth.engine.model.losses import glance
 from jupyter_dpsynth.evaluation.figures import SHARES, Measured, cost_text, figures_group, figures_table
 from jupyter_dpsynth.evaluation.losses_html import losses_html
@@ -168,7 +169,7 @@ class PrivateReport:
         """All as one piece of HTML, without scripts."""
         overall = self.overall
         number, meaning = ("", NOT_GIVEN) if overall is None else (overall.text, overall.meaning)
-        shares = [(f"{part:.0%}", name, detail) for name, detail, part in budget_shares(self.plan)]
+        shares = [(f"{part:.0%}", item_text(name), detail) for name, detail, part in budget_shares(self.plan)]
         content = card(
             paragraph(strong("Private quality report"), f": {self.rows_text}."),
             score(f"Overall {number}", meaning),

@@ -14,6 +14,7 @@ from jupyter_dpsynth.engine.learning.receipts import make_receipt
 from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.model.evidence import ordering_text
 from jupyter_dpsynth.engine.model.learned import Learned
+from jupyter_dpsynth.engine.model.losses import loss_lines
 from jupyter_dpsynth.engine.model.plan import ROW_COUNT
 from jupyter_dpsynth.engine.planning.counting import least_rows, planned_count
 from jupyter_dpsynth.engine.training.loading import BackgroundImport
@@ -25,6 +26,7 @@ from jupyter_dpsynth.persons.grouping import read_tables
 from jupyter_dpsynth.persons.histories import person_meta
 from jupyter_dpsynth.persons.layout import PersonsNetwork, layout_of
 from jupyter_dpsynth.persons.learned import LearnedEvents, LearnedPersons
+from jupyter_dpsynth.persons.left import losses_of_tables
 from jupyter_dpsynth.persons.making import NOTHING_ASKED, Holders, draw_tables, make_persons, order_start
 from jupyter_dpsynth.persons.planning import PERSONS, PersonsConfig, PersonsPlan, TableReleases, plan_persons
 from jupyter_dpsynth.persons.refining import refined_persons
@@ -300,6 +302,7 @@ def _finish(
 
     tables = draw_tables(drawing, meta, everybody, generator, adjusted)
     made = {each.events.children.table: each.events for each in tables}
-    return LearnedPersons(
+    learned = LearnedPersons(
         **vars(person), meta=meta, key=key, events=tuple(made[each.table] for each in meta.children)
     )
+    return replace(learned, receipt=replace(receipt, losses=tuple(loss_lines(losses_of_tables(learned)))))

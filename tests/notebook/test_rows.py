@@ -39,7 +39,7 @@ def links(df):
 
 def test_ten_rows_are_shown_with_the_types_of_their_columns():
     slot = Shown()
-    show_rows(made(), "df_synth", live=False, slot=slot)
+    show_rows({"df_synth": made()}, live=False, slot=slot)
     html, text = slot.bundle["text/html"], slot.bundle["text/plain"]
     assert html.count('<th scope="row"') == 10
     for dtype in ("int64", "datetime64", "float64"):
@@ -49,6 +49,15 @@ def test_ten_rows_are_shown_with_the_types_of_their_columns():
     assert "2024-01-02<" in html  # no time of day, where no row has one
     assert "<b>city</b>" not in html
     assert "nan" not in html
+
+
+def test_each_of_several_tables_is_named_and_can_be_taken_away():
+    slot = Shown()
+    show_rows({"made_patients": made(), "made_visits": made().iloc[:5]}, live=True, slot=slot)
+    assert "made_visits:\n" in slot.bundle["text/plain"]
+    assert "<b>made_patients</b>" in slot.bundle["text/html"]
+    links = "".join(each.value for box in slot.bundle.widget.children[1::2] for each in box.children)
+    assert all(f'download="{file}"' in links for file in ("made_patients.csv", "made_visits.csv"))
 
 
 def test_the_links_hold_the_whole_table():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth import ConfigError, DataError, HighDimConfig, HighDimSynthesizer, MetaExtractor
+from jupyter_dpsynth.engine.model.losses import loss_lines
 from jupyter_dpsynth.evaluation.histories import compare_histories
 from jupyter_dpsynth.evaluation.history_measured import compare_measured
 from jupyter_dpsynth.evaluation.page import page
@@ -38,6 +39,20 @@ def test_synthetic_tables_are_as_near_to_the_measurements_as_noise_lets_them(lea
     shifted["visits"]["diagnosis"] = "lung"
     other = compare_measured(synthesizer, shifted, synthetic=True).metrics.set_index("metric")
     assert other.loc["diagnosis", "distance"] > 0.4
+
+
+def test_what_is_left_is_told_of_every_column_of_every_table(learned):
+    synthesizer, tables = learned
+    told = {loss.name: loss for loss in synthesizer.losses}
+    of_rows = {f"visits.{name}" for name in synthesizer.learned.events[0].codec.names}
+    assert set(told) == set(synthesizer.codec.names) | of_rows
+    metrics = compare_measured(synthesizer, synthesizer.synthesize(500, seed=1)).metrics.set_index("metric")
+    assert told["visits.diagnosis"].noise == pytest.approx(metrics.loc["diagnosis", "noise"])
+    for report in (compare_measured, lambda *made: compare_histories(made[0], tables, made[1])):
+        shown = report(synthesizer, synthesizer.synthesize(500, seed=1))
+        assert "'visits.diagnosis'" in shown.summary()
+        assert "total-variation" in shown.to_html()
+    assert list(synthesizer.receipt.losses) == loss_lines(synthesizer.losses)
 
 
 def test_private_tables_are_not_compared_for_free(learned):

@@ -44,6 +44,7 @@ __all__ = [
     "LostRows",
     "advice",
     "advice_on_values",
+    "column_loss",
     "column_losses",
     "glance",
     "loss_lines",
@@ -160,7 +161,7 @@ def column_losses(codec: TableCodec, reference: MeasuredReference) -> tuple[Colu
     """
     moved: Sequence[NDArray[np.float64] | None] = reference.moved or (None,) * len(codec.columns)
     measured = zip(codec.columns, reference.shares, reference.noise, moved, strict=True)
-    return tuple(_loss(*each, reference.moved_noise) for each in measured)
+    return tuple(column_loss(*each, reference.moved_noise) for each in measured)
 
 
 def _certain(lost: Sequence[LostRows], *, shortened: bool) -> float:
@@ -276,13 +277,22 @@ def _helps(codec: ColumnCodec, lost: Sequence[LostRows], noise: float, interval:
     return tuple(told)
 
 
-def _loss(
+def column_loss(
     codec: ColumnCodec,
     shares: NDArray[np.float64],
     noise: NDArray[np.float64],
-    moved: NDArray[np.float64] | None,
-    moved_noise: float,
+    moved: NDArray[np.float64] | None = None,
+    moved_noise: float = 0.0,
 ) -> ColumnLoss:
+    """What one column loses.
+
+    Args:
+        codec: Its cells.
+        shares: Their noisy shares, `[cells]`.
+        noise: Standard deviations of the noise in these.
+        moved: Noisy shares of the rows that were moved into other cells; None if they were not measured.
+        moved_noise: Standard deviation of the noise in these.
+    """
     lost = _lost_rows(codec, shares, noise, moved, moved_noise)
     floor = min(1.0, float(noise.sum()) * np.sqrt(2 / np.pi) / 2)
     interval = 0.0

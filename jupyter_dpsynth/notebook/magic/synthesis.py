@@ -15,7 +15,7 @@ from jupyter_dpsynth.notebook.magic.namespace import (
     read_value,
     variable_name,
 )
-from jupyter_dpsynth.notebook.output import say
+from jupyter_dpsynth.notebook.output import say, tell
 from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC, save_model
 from jupyter_dpsynth.notebook.show.following import DEFAULT_NAME
 from jupyter_dpsynth.notebook.show.rows import show_rows
@@ -86,9 +86,9 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
         namespace[output] = df_synth
         session.synthetic = output
         sizes = ", ".join(f"{len(table):,} rows of {each!r}" for each, table in df_synth.items())
-        say(f"{output}: {sizes}, from {name}. This cost no epsilon.")
-        for each, table in df_synth.items():
-            show_rows(table, f"{output}[{each!r}]", live=False)
+        tell(f"{output}: {sizes}, from {name}. This cost no epsilon.")
+        shown = {f"{output}_{each}": table for each, table in df_synth.items()}
+        show_rows(shown, live=session.front_end() == "widget")
         return
     namespace[output] = given_as(df_synth, synthesizer.df_meta.form)
     session.synthetic = output
@@ -96,7 +96,7 @@ def synthesize(session: Session, parsed: ParsedLine) -> None:
         f"{output}: {len(df_synth):,} synthetic rows, {len(df_synth.columns)} columns, from {name}. "
         "This cost no epsilon."
     )
-    show_rows(df_synth, output, live=session.front_end() == "widget")
+    show_rows({output: df_synth}, live=session.front_end() == "widget")
 
 
 def _output_name(synthesizer: HighDimSynthesizer, parsed: ParsedLine, namespace: dict[str, Any]) -> str:

@@ -207,17 +207,19 @@ class Actions:
         self.session.namespace[DEFAULT_SYNTHETIC] = given_as(df_synth, synthesizer.df_meta.form)
         self.session.synthetic = DEFAULT_SYNTHETIC
         if self._front_end != "terminal":
-            live = self._front_end == "widget"
-            show_rows(df_synth, DEFAULT_SYNTHETIC, live=live, slot=self._results.rows)
+            self._show_rows({DEFAULT_SYNTHETIC: df_synth})
         self._say(f"{DEFAULT_SYNTHETIC}: {len(df_synth):,} synthetic rows. This cost no epsilon.")
+
+    def _show_rows(self, tables: dict[str, pd.DataFrame]) -> None:
+        """Show some rows of synthetic tables, by what they are called."""
+        show_rows(tables, live=self._front_end == "widget", slot=self._results.rows)
 
     def _made_several(self, tables: dict[str, pd.DataFrame]) -> None:
         """Keep and show synthetic tables of the same persons."""
         self.session.namespace[DEFAULT_SYNTHETIC] = tables
         self.session.synthetic = DEFAULT_SYNTHETIC
-        first = next(iter(tables))
         if self._front_end != "terminal":
-            show_rows(tables[first], f"{DEFAULT_SYNTHETIC}[{first!r}]", live=False, slot=self._results.rows)
+            self._show_rows({f"{DEFAULT_SYNTHETIC}_{name}": table for name, table in tables.items()})
         sizes = ", ".join(f"{len(table):,} rows of {name!r}" for name, table in tables.items())
         self._say(f"{DEFAULT_SYNTHETIC}: {sizes}. This cost no epsilon.")
 

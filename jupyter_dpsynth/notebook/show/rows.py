@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 from markupsafe import Markup
 
-from jupyter_dpsynth.display.html import INK, MUTED, card, note, scrolled, table
+from jupyter_dpsynth.display.html import INK, MUTED, card, heading, join, note, scrolled, table
 from jupyter_dpsynth.notebook.output import Slot, guarded, mime_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
 
@@ -31,26 +31,27 @@ LONGEST = 40  # signs of a cell
 FORMATS = {"CSV": ("csv", "text/csv"), "Parquet": ("parquet", "application/vnd.apache.parquet")}
 
 
-def show_rows(df_synth: pd.DataFrame, name: str, *, live: bool, slot: Slot | None = None) -> None:
-    """Show ten rows and the types of their columns.
+def show_rows(tables: Mapping[str, pd.DataFrame], *, live: bool, slot: Slot | None = None) -> None:
+    """Show ten rows of synthetic tables, and the types of their columns.
 
     Args:
-        df_synth: A synthetic table.
-        name: What it is called in the user's session; its files are named after it.
+        tables: By what they are called; their files are named so.
         live: Whether there is a front end with widgets, for the buttons.
-        slot: Where it goes; by default below what the cell has shown.
+        slot: Where they go; by default below what the cell has shown.
 
     Privacy:
         Synthetic rows: epsilon has paid for them.
     """
-    text, markup = _text(df_synth), _markup(df_synth)
-    box = None
-    if live:
-        rows = widgets.HTML(markup)
-        box = widgets.VBox(
-            [rows, widgets.HBox(table_buttons(df_synth, name), layout={"align_items": "center"})]
-        )
-    bundle = mime_bundle(text, markup, box)
+    several = len(tables) > 1
+    texts, markups, boxes = [], [], []
+    for name, df_synth in tables.items():
+        title = heading(name) if several else Markup("")
+        texts.append(f"{name}:\n{_text(df_synth)}" if several else _text(df_synth))
+        markups.append(join([title, _markup(df_synth)]))
+        if live:
+            buttons = widgets.HBox(table_buttons(df_synth, name), layout={"align_items": "center"})
+            boxes += [widgets.HTML(markups[-1]), buttons]
+    bundle = mime_bundle("\n\n".join(texts), join(markups), widgets.VBox(boxes) if live else None)
     if slot is None:
         slot = Slot()
     slot.show(bundle)
