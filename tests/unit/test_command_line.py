@@ -581,5 +581,5 @@ def test_patients_and_visits_are_learned_from_files_and_written_into_a_folder(tm
     assert "row before and row of 'visits'" in shown
     assert "with all its rows in all tables" in shown
     assert cli.main(["receipt", model]) == 0
-    assert "one-way marginals of 'visits'" in capsys.readouterr().out
+    assert "(one-way marginals) of 'visits'" in capsys.readouterr().out
     assert cli.main(["verify", model]) == 0
