@@ -151,7 +151,7 @@ class HighDimConfig(HasTraits):
         integer=True,
         unset=(AUTO,),
         help="Number of training steps; more steps mean more noise in each. 'auto' is 200. "
-        "In tables of 100 columns and more it is 100. In one table with `privacy_unit`, and with "
+        "In a table of 100 columns it is 100, of 167 and more 60. In one table with `privacy_unit`, and with "
         "`num_microbatches`, it is twice as many.",
     ).tag(
         label="Steps",
