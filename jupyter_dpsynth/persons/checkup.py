@@ -189,7 +189,7 @@ def _of_events(
     )
     if persons is not None and children.of is None and len(persons) > len(sizes):
         text = f"{len(persons) - len(sizes):,} persons have no row in {name!r}: that is learned, too."
-        found.append(Finding("without", "hint", name, text, "Nothing.", rows=0))
+        found.append(Finding("without", "hint", name, text, "Nothing is to be done.", rows=0))
     return found + _constant(df[kept], meta, children, key)
 
 

@@ -189,7 +189,7 @@ class Finding:
     def heading(self) -> str:
         """How grave it is, and how many rows it concerns."""
         many = "all rows" if self.rows is None else "1 row" if self.rows == 1 else f"{self.rows:,} rows"
-        return f"{SIGNS[self.level][1]} ({many})"
+        return SIGNS[self.level][1] + (f" ({many})" if self.rows != 0 else "")
 
     def advice_at(self, place: Place) -> str:
         """What to do, in words for a place."""
