@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 from markupsafe import Markup
 
-from jupyter_dpsynth.display.html import INK, join, note
-from jupyter_dpsynth.errors import ConfigError, DataError
+from jupyter_dpsynth.display.html import BRAND, INK, join, note
+from jupyter_dpsynth.errors import ConfigError, DataError, schema_notes_to
 from jupyter_dpsynth.notebook.output import STYLED, guarded, mime_bundle, publish, style_widget
 from jupyter_dpsynth.notebook.panel.panel import ConfigPanel
 from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC
@@ -121,13 +121,19 @@ class App:
             raise DataError(f"there is no file {path!r} on this machine.")
         name = Path(path).name
         self._say(f"Reading {name} ...")
-        panel = ConfigPanel(None, str(Path(path).expanduser()), name=repr(path), dataset=_dataset_of(name))
+        told: list[str] = []
+        with schema_notes_to(told.append):
+            panel = ConfigPanel(
+                None, str(Path(path).expanduser()), name=repr(path), dataset=_dataset_of(name)
+            )
         panel.put_results_inside()
         if self.panel is not None:
             self.panel.close()
         self.panel, self._place.children = panel, (panel.box,)
         self._links.value, self._make_links.layout.display = "", ""
-        self._say(f"{name} is open. Set epsilon, press Train, then Synthesize.")
+        self._say(
+            " ".join([f"{name} is open. Set epsilon, press Train, then Synthesize.", *dict.fromkeys(told)])
+        )
 
     def make_links(self) -> None:
         """Make links to download the synthetic table, the report, the receipt and the model.
@@ -175,5 +181,13 @@ def _link(name: str, content: bytes) -> Markup:
     if len(content) > LARGEST_DOWNLOAD:
         raise ConfigError(f"{name} has {len(content) / 1e6:.0f} MB, too much for a download: use Save.")
     return Markup(
-        '<p><a download="{name}" href="data:application/octet-stream;base64,{data}">{name}</a> ({size})</p>'
-    ).format(name=name, data=base64.b64encode(content).decode("ascii"), size=f"{len(content) / 1000:,.0f} kB")
+        '<p style="margin:6px 0;color:{ink}">'
+        '<a download="{name}" href="data:application/octet-stream;base64,{data}" '
+        'style="color:{brand};text-decoration:underline">\u2b07 {name}</a> ({size})</p>'
+    ).format(
+        ink=INK,
+        brand=BRAND,
+        name=name,
+        data=base64.b64encode(content).decode("ascii"),
+        size=f"{len(content) / 1000:,.0f} kB",
+    )

@@ -39,6 +39,14 @@ def test_an_uploaded_file_is_kept_for_the_owner_only_and_opened(table: Path) -> 
     app._folder.cleanup()
 
 
+def test_how_a_file_is_read_is_told_on_the_page(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text("a;b\n" + "1,5;x\n2,5;y\n" * 20)
+    app = App()
+    app.open(str(path))
+    assert "read with &#39;;&#39; between fields, a decimal comma" in app._message.value
+
+
 def test_what_is_no_file_is_refused_in_a_sentence(table: Path) -> None:
     app = App()
     app._path.value = str(table.with_name("none.csv"))
