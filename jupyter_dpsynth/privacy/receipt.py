@@ -203,8 +203,8 @@ class PrivacyReceipt:
         facts = [
             ("who is protected (privacy unit)", self.unit),
             (
-                "what may differ (neighbours)",
-                f"hardly to be told from the release: {self.relation}",
+                "what stays hidden (neighbours)",
+                f"whether it is in the table or not: {self.relation}",
             ),
             ("row count", rows),
             ("how steps draw (sampler)", f"{drawn} ({sampler})" if colon else sampler),
