@@ -36,6 +36,20 @@ def test_rows_follow_the_model_and_its_pairs_more_closely_than_independent_rows_
     assert np.sqrt(np.mean(deviations**2)) < 1.2
 
 
+def test_pairs_of_few_rows_are_followed_too():
+    model = random_model([3, 4, 2, 5])
+    joint, rows = exact_joint(model), 300
+    squares = [
+        np.mean(np.square(list(pair_errors(codes, joint))))
+        for seed in range(60)
+        for codes in [generate_codes(model, one_ways(joint), rows, np.random.default_rng(seed))]
+    ]
+    pairs = list(itertools.combinations(range(joint.ndim), 2))
+    tables = [joint.sum(axis=tuple({*range(joint.ndim)} - {*pair})).ravel() for pair in pairs]
+    by_chance = np.mean(np.concatenate([table * (1 - table) / rows for table in tables]))
+    assert np.mean(squares) < 0.25 * by_chance
+
+
 @pytest.mark.parametrize(("sizes", "parents"), [([3, 4, 3], None), ([3, 2, 3, 2, 1], 1)])
 def test_the_average_over_tables_is_the_model(sizes, parents):
     """With one parent the last columns are independent of each other given the first, and drawn at once."""

@@ -42,7 +42,7 @@ WIDE_ROWS, WIDE_BLOCKS = 32_768, 128  # the same where only one-way tables are s
 # part of what is left that a block is at most: only the last ones need to be small. Where only one-way tables
 # are steered fewer blocks come as close
 BLOCK_SHARE, WIDE_SHARE = 16, 8
-LEAST_ROWS = 64  # of a block
+LEAST_ROWS = 16  # of a block
 PART_ROWS = 256  # of a block that are multiplied at once: the products of small matrices are the fastest
 UNITS = 4096  # of a logit, a nat
 WEIGHT_UNITS = 2**20  # of exp(logit), relative to the likeliest cell
@@ -50,7 +50,7 @@ CHANCE_UNITS = 2**14  # of a probability: 256 of them add up to less than 2^24, 
 BELOW_ONE = np.float32(1 - 2**-22)  # times a number below 1 and a sum: below the sum, also when rounded
 NEVER = -(2.0**28)  # logit of a cell that must not appear
 STEER_SHARES = 1 / 2  # of a cell's surplus that the next block is asked to mend
-STEER_PAIRS = 1 / 8  # of a pair's; what its column's other pairs ask for adds up,
+STEER_PAIRS = 1 / 4  # of a pair's; what its column's other pairs ask for adds up,
 STEER_TOGETHER = 2.0  # so of all of a column's pairs together at most this: with more the errors grow
 STEERED_WIDTH = 1024  # with more cells than this only the one-way tables are steered
 STEERED_PAIRS = 1 / 4  # of all pairs of columns: where fewer interact, the error is that of the others
