@@ -18,6 +18,7 @@ import pandas as pd
 
 from jupyter_dpsynth.encoding.building import build_series, with_cells
 from jupyter_dpsynth.encoding.patterns import Pattern
+from jupyter_dpsynth.encoding.rounding import Rounding
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta, column_meta_from_dict
 from jupyter_dpsynth.sources.dtypes import dtype_of
@@ -101,6 +102,7 @@ class NumericCodec:
             back, float64 `[1 + codes]`; `[0]` if none does.
         exact: Which whole numbers stand behind points beyond 2^53, where they are known.
         pattern: How likely the points of a leaf are beside each other; None if all are alike.
+        rounding: How round the points of a leaf are.
 
     Privacy:
         Everything here is a function of noisy counts and public declarations: post-processing.
@@ -115,6 +117,7 @@ class NumericCodec:
     missing_weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     exact: ExactValues = field(default_factory=dict)
     pattern: Pattern | None = None
+    rounding: Rounding = field(default_factory=Rounding.even)
 
     @property
     def kind(self) -> str:
@@ -224,7 +227,7 @@ class NumericCodec:
         return codes
 
     def decode(self, codes: NDArray[np.int32], generator: np.random.Generator) -> pd.Series:
-        """A column `[n]` of the original dtype: draws a leaf by weight, then a point in it uniformly."""
+        """A column `[n]` of the original dtype: draws a leaf by weight, then a point by its rounding."""
         bins = len(self.first_leaf)
         missing = codes >= bins
         safe = np.where(missing, 0, codes)
@@ -240,6 +243,8 @@ class NumericCodec:
         points = start + inside * (end - start)
         if self.pattern is not None:
             points = self.pattern.draw(start, end, inside)
+        elif not self.rounding.is_even:
+            points = self.rounding.draw(start, end, inside, generator)
         elif self.resolution > 0:
             points = np.minimum(np.floor(points), self._last_points(end))
         else:
@@ -272,8 +277,12 @@ class NumericCodec:
         return found
 
     def widths(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How likely parts of one leaf are beside each other: their lengths, or what the pattern weighs."""
-        return ends - starts if self.pattern is None else self.pattern.measure(starts, ends)
+        """How likely parts of one leaf are beside each other: by the pattern, or how round points are."""
+        return (
+            self.rounding.extents(starts, ends)
+            if self.pattern is None
+            else self.pattern.measure(starts, ends)
+        )
 
     def leaf_points(self) -> NDArray[np.float64]:
         """The repeated value that each very narrow leaf of a continuous column stands for; else NaN.
@@ -329,6 +338,11 @@ class NumericCodec:
             ]
         if self.pattern is not None:
             arrays["pattern"] = self.pattern.to_dict()
+        if not self.rounding.is_even:
+            arrays["rounding"] = {
+                "steps": self.rounding.steps.tolist(),
+                "rates": self.rounding.rates.tolist(),
+            }
         return {"codec": "numeric", "meta": self.meta.to_dict(), "unit": self.resolution, **arrays}
 
     @classmethod
@@ -350,7 +364,10 @@ class NumericCodec:
             if resolution == 0:
                 raise ArtifactError(f"column {shown(meta.name)} has a pattern, but no resolution.")
             pattern = Pattern.from_dict(values["pattern"], meta, resolution)
-        codec = cls(meta, resolution, **arrays, exact=exact, pattern=pattern)
+        rounding = Rounding.even()
+        if "rounding" in values:
+            rounding = Rounding(*(np.asarray(values["rounding"][name], float) for name in ("steps", "rates")))
+        codec = cls(meta, resolution, **arrays, exact=exact, pattern=pattern, rounding=rounding)
         codec._check()
         return codec
 
@@ -371,6 +388,7 @@ class NumericCodec:
             and self.resolution in allowed
             and np.abs([self.starts[0], self.ends[-1]]).max() <= 2 * LARGEST_NUMBER
             and (not times or np.abs([self.starts[0], self.ends[-1]]).max() * self.resolution <= LARGEST)
+            and self.rounding.is_sound
         )
         if self.pattern is not None:
             long = self.ends - self.starts > 1

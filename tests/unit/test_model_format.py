@@ -21,7 +21,10 @@ def saved(tmp_path_factory):
     file = tmp_path_factory.mktemp("saved") / "model.dps"
     df = mixed_table(600, seed=91)
     df["name"] = pd.Series(np.random.default_rng(91).choice(["a", "b", "rare"], 600, p=[0.6, 0.395, 0.005]))
-    synthesizer = untrained(df, bounds={"age": (18, 90)}, categories={"name": ["a", "b", "rare"]})
+    random = np.random.default_rng(92)
+    df["hours"] = np.where(random.random(600) < 0.9, random.integers(1, 60, 600), random.random(600).round(2))
+    bounds, categories = {"age": (18, 90), "hours": (0, 60)}, {"name": ["a", "b", "rare"]}
+    synthesizer = untrained(df, bounds=bounds, categories=categories, decimals={"hours": 2})
     synthesizer.save(file)
     return file, synthesizer
 
@@ -71,6 +74,10 @@ def test_the_example_s_values_are_those_of_the_package(saved, example):
             assert set(values) - {None} == set(made.dropna())
             continue
         numbers = np.array([value for value in values if value is not None], dtype=float)
+        if codec["meta"]["name"] == "hours":  # about as many as in the package's
+            assert "rounding" in codec
+            assert abs((numbers == np.rint(numbers)).mean() - (made.dropna() % 1 == 0).mean()) < 0.05
+            assert (numbers == np.rint(numbers)).mean() > 0.5
         if codec["meta"]["kind"] == "datetime":
             numbers = pd.to_datetime(numbers, unit="us").astype(made.dtype)
         # the same cell, whichever value of it was drawn

@@ -20,6 +20,7 @@ from jupyter_dpsynth.engine.measuring.resolution import (
     measure_resolution,
     needs_resolution,
 )
+from jupyter_dpsynth.engine.measuring.rounding import Levels
 from jupyter_dpsynth.engine.measuring.weighing import EVERY_ROW
 from jupyter_dpsynth.engine.model.plan import RARE_CATEGORIES, RESOLUTION_HISTOGRAMS, VALUE_HISTOGRAMS
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DataFrameMeta, DatetimeMeta
@@ -96,18 +97,28 @@ def discover_table(
         if not isinstance(meta, ContinuousMeta | DatetimeMeta):
             raise TypeError
         values = read_values(source, meta, weights)
-        resolution = declared_resolution(meta)
+        resolution, levels = declared_resolution(meta), Levels.none()
         if needs_resolution(meta):
             share = releases.allowance(RESOLUTION_HISTOGRAMS, Fraction(1, learned_resolutions))
             measured = measure_resolution(values, meta, share, plan.rows)
             resolution = measured.step
+            levels = measured.levels if isinstance(meta, ContinuousMeta) else levels
             rounded += [] if measured.told else [meta.name]
         whole = None
         integers = types.is_integer_dtype(source.described[meta.name].dtype) or meta.value_type == "int"
         if isinstance(meta, ContinuousMeta) and integers:
             whole = functools.partial(find_whole_numbers, source=source, meta=meta, weights=weights)
         found.append(
-            grow_bins(values, meta, resolution, histogram, selection=selection, bins=plan.bins, whole=whole)
+            grow_bins(
+                values,
+                meta,
+                resolution,
+                histogram,
+                selection=selection,
+                bins=plan.bins,
+                whole=whole,
+                levels=levels,
+            )
         )
     searches = [column for column in found if isinstance(column, CategorySearch)]
     unfinished = [search for search in searches if search.undeclared(plan.rows)]

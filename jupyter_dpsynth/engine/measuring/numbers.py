@@ -14,6 +14,7 @@ import numpy as np
 
 from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, ExactValues, NumericCodec, to_points
 from jupyter_dpsynth.encoding.patterns import Pattern, PointParts
+from jupyter_dpsynth.encoding.rounding import Rounding
 from jupyter_dpsynth.engine.measuring.cells import Cells, weighed
 from jupyter_dpsynth.engine.measuring.discovered import Discovered, count_in
 from jupyter_dpsynth.engine.measuring.grids import (
@@ -26,9 +27,10 @@ from jupyter_dpsynth.engine.measuring.grids import (
 )
 from jupyter_dpsynth.engine.measuring.leaves import cut, held_leaves, merge
 from jupyter_dpsynth.engine.measuring.long import WHOLE_NUMBERS
-from jupyter_dpsynth.engine.measuring.patterns import find_pattern
+from jupyter_dpsynth.engine.measuring.patterns import LEAST_MOVED, find_pattern
 from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells, sides_of
 from jupyter_dpsynth.engine.measuring.repeated import Repeated, Selection, find_repeated, point_after
+from jupyter_dpsynth.engine.measuring.rounding import Levels
 from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, onto_sum, shrink_siblings
 from jupyter_dpsynth.engine.measuring.smoothing import smooth_bins
 from jupyter_dpsynth.engine.measuring.tails import Tails, shortened, tails_of, with_slopes
@@ -69,6 +71,7 @@ def grow_bins(
     bins: int,
     whole: WholeNumbers | None = None,
     patterned: bool = True,
+    levels: Levels | None = None,
 ) -> Discovered:
     """Choose the bins of a column of numbers or times, with their noisy counts.
 
@@ -81,6 +84,7 @@ def grow_bins(
         bins: About how many bins there are to be.
         whole: Finds the whole numbers behind values beyond 2^53; None where there are none.
         patterned: Whether to look for where in a period the values lie.
+        levels: How round the values are; by default all are taken to be alike.
 
     Privacy:
         A histogram of coarse cells; one of single values, whose selection may fail with a chance of at most
@@ -89,7 +93,15 @@ def grow_bins(
         that is left of it.
     """
     tree = _Tree(
-        values, meta, resolution, allowance, selection=selection, bins=bins, whole=whole, patterned=patterned
+        values,
+        meta,
+        resolution,
+        allowance,
+        selection=selection,
+        bins=bins,
+        whole=whole,
+        patterned=patterned,
+        levels=levels or Levels.none(),
     )
     return tree.grow()
 
@@ -115,8 +127,10 @@ class _Tree:
         bins: int,
         whole: WholeNumbers | None,
         patterned: bool,
+        levels: Levels,
     ) -> None:
         self.meta, self.resolution, self.bins = meta, resolution, bins
+        self.levels, self.rounding = levels, levels.rounding()
         self.exactly, self.exact = whole, ExactValues()
         self.patterned = patterned and resolution > 0
         self.pattern: Pattern | None = None
@@ -124,15 +138,23 @@ class _Tree:
         self.rows, self.selection, self.allowance = selection.rows, selection, allowance
         self.missing = values.missing * meta.nullable
         self.discrete = resolution > 0
+        self.declared = meta.bounds is not None
+        self.grain = levels.grain(self.rounding, LEAST_MOVED * self.rows) if self.declared else 1.0
+        if is_found(meta, self.grain * resolution):
+            self.grain = 1.0
+        self.found = is_found(meta, self.grain * resolution)
         edges = coarsest_cells(meta, resolution)
-        self.declared, self.found = meta.bounds is not None, is_found(meta, resolution)
+        if self.grain > 1:
+            coarse = self.grain * coarsest_cells(meta, self.grain * resolution)
+            zero = [0.0, 1.0] if edges[0] <= 0 < edges[-1] else []
+            edges = np.unique(np.append(np.clip(coarse, edges[0], edges[-1]), zero))
         self.low, self.high = edges[0], edges[-1]
         self.outside = np.zeros(2 if self.declared else 0, dtype=np.int64)  # rows below and above the bounds
         self.moved = np.zeros(0)  # the same with noise, once it is known
         points = [self._on_the_grid(part, own) for part, own in values.weighed]
         self.values = replace(values, parts=points)
         self.edges = edges
-        flat = is_flat(meta, resolution)
+        flat = is_flat(meta, self.grain * resolution)
         self.left = Fraction(1)  # of the allowance
         self.first = Fraction(1) if flat else FIRST_SHARE
         self.noise = allowance.part(self.first).noise  # of the coarsest cells
@@ -141,7 +163,7 @@ class _Tree:
         self.tails = Tails.none()
         self.coarsest = np.zeros(0)  # first points of the cells that stand out among many
         self.ends: list[tuple[float, float]] = []  # the first and the last cell that stand out
-        span = self.high - self.low
+        span = (self.high - self.low) / self.grain
         self.branches = BRANCHES if self.found or not self.discrete else branches(span)
 
     def _on_the_grid(self, part: NDArray[Any], weights: NDArray[np.int64] | None) -> NDArray[np.float64]:
@@ -162,7 +184,9 @@ class _Tree:
         if self.left and (cells.ends - cells.starts)[split].max(initial=0.0) > self._resolved():
             cells = self._search(cells)
             split = self._splits(cells)
-        if self.left and self.patterned and split.any():
+        # where nearly all values are round it is known which cells hold rows, and a pattern tells little more
+        fine = self.levels.fine_rows(self.rounding) > LEAST_MOVED * self.rows
+        if self.left and self.patterned and split.any() and (fine or self.rounding.is_even):
             cells = self._look_for_pattern(cells)
             split = self._splits(cells)
         share = self.left / (LEVELS - 1)
@@ -234,15 +258,16 @@ class _Tree:
         else:
             whole = np.zeros(len(raw), dtype=np.int64), np.array([self.present])
             flat = self.first == 1
-            shrunk = raw if flat else shrink_siblings(raw, *whole, self.noise, ends - starts)
+            widths = self._widths(starts, ends)
+            shrunk = raw if flat else shrink_siblings(raw, *whole, self.noise, widths)
         return Cells(starts, ends, shrunk, raw, variances), missing, self.noise**2
 
     def _resolved(self) -> float:
         """How long a cell may be for single values to be told apart without looking for them."""
         if not self.discrete:
             return 0.0
-        all_told = not self.found and self.branches**LEVELS >= self.high - self.low
-        return np.inf if all_told else RESOLVED
+        all_told = not self.found and self.branches**LEVELS >= (self.high - self.low) / self.grain
+        return np.inf if all_told else RESOLVED * self.grain
 
     def _search(self, cells: Cells) -> Cells:
         """Look for single values that come again and again; what is left of the cells without them."""
@@ -251,6 +276,7 @@ class _Tree:
         self.repeated = found
         if not len(found.points):
             return cells
+        self.rounding = self.levels.without(found.points, found.counts).rounding()
         long = found.points[np.abs(found.points) >= WHOLE_NUMBERS]
         if self.exactly is not None and self.resolution == 1 and len(long):
             self.left -= SEARCH_SHARE
@@ -269,6 +295,8 @@ class _Tree:
         found = find_pattern(self.values, parts, long, self.repeated.points, self.allowance, PATTERN_SHARE)
         self.left -= found.used
         self.pattern, self.told = found.pattern, found.told
+        if found.pattern is not None:
+            self.rounding = Rounding.even()
         return self._trimmed(cells)
 
     def _trimmed(self, cells: Cells) -> Cells:
@@ -293,7 +321,9 @@ class _Tree:
 
     def _widths(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
         """How many rows cells would have beside others if all possible values were equally likely."""
-        return ends - starts if self.pattern is None else self.pattern.measure(starts, ends)
+        if self.pattern is not None:
+            return self.pattern.measure(starts, ends)
+        return self.rounding.extents(starts, ends)
 
     def _measured_again(self, leaves: Cells, raw: NDArray[np.float64], noise: float) -> Cells:
         """Leaves with another count of each, joined by precision; what did not stand out stays shrunk."""
@@ -396,7 +426,8 @@ class _Tree:
         heavy: NDArray[np.bool_] = cells.shrunk > least
         after = point_after(cells.starts, discrete=self.discrete)
         if self.discrete:
-            return heavy & (cells.ends > after)
+            grains = np.ceil(cells.ends / self.grain) - np.ceil(cells.starts / self.grain)
+            return heavy & (cells.ends > after) & (grains > 1)
         scale = np.maximum(np.abs(cells.starts), np.abs(cells.ends))
         return heavy & (cells.ends - cells.starts > 1e-12 * scale) & (cells.ends > after)
 
@@ -416,9 +447,9 @@ class _Tree:
         edges = [np.zeros(1)]
         for start, end, count in zip(cells.starts, cells.ends, fine.tolist(), strict=True):
             width = (end - start) / count
-            step = max(1.0, np.ceil(width)) if self.discrete else width
-            cuts = start + step * np.arange(count + 1)
-            edges.append(np.append(np.unique(cuts[cuts < end]), end))
+            step = self.grain * max(1.0, np.ceil(width / self.grain)) if self.discrete else width
+            cuts = start - (start % self.grain if self.grain > 1 else 0.0) + step * np.arange(count + 1)
+            edges.append(np.append(np.unique(np.maximum(cuts[cuts < end], start)), end))
         group = np.repeat(np.arange(len(edges) - 1), [len(e) - 1 for e in edges[1:]])
         first = np.concatenate([e[:-1] for e in edges])
         last = np.concatenate([e[1:] for e in edges])
@@ -438,7 +469,7 @@ class _Tree:
         starts, ends, raw, variances = leaves.starts, leaves.ends, leaves.raw, leaves.variances
         missing, missing_variance = float(absent.sum()), absent_variance * len(absent)
         present = max(self.rows - max(missing, 0.0), 1.0)
-        alone = point_after(starts, discrete=self.discrete)
+        alone = np.maximum(point_after(starts, discrete=self.discrete), starts + self.grain * self.discrete)
         least = alone if self.discrete else np.maximum(starts + SPIKE_WIDTH * np.abs(ends), alone)
         mass = self._likely_mass(leaves, ends <= least, present)
         single = (ends <= least) & (np.minimum(mass, raw) > SURE * np.sqrt(variances))
@@ -462,6 +493,7 @@ class _Tree:
             missing_weights=weights,
             exact=self.exact,
             pattern=self.pattern,
+            rounding=self.rounding,
         )
         if self.meta.nullable:
             counts, variances = np.append(counts, missing), np.append(variances, missing_variance)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.measuring.reading import ColumnValues
     from jupyter_dpsynth.privacy.releases import Allowance
 
-__all__ = ["FoundPattern", "find_pattern"]
+__all__ = ["LEAST_MOVED", "FoundPattern", "find_pattern"]
 
 # Parts that are looked at only if another one shows something.
 AFTER = {"digits before": "last digits", "minute": "second", "month": "day of month"}

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jupyter_dpsynth.encoding.numeric import STEPS, from_steps, in_steps
-from jupyter_dpsynth.engine.measuring.grids import FLAT_SPAN
+from jupyter_dpsynth.engine.measuring.grids import is_flat
 from jupyter_dpsynth.engine.measuring.long import WHOLE_NUMBERS
 from jupyter_dpsynth.engine.measuring.presence import SURE
+from jupyter_dpsynth.engine.measuring.rounding import Levels
 from jupyter_dpsynth.engine.measuring.weighing import weighed_counts
 from jupyter_dpsynth.engine.model.evidence import RARE_BREAKS, certainty
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.measuring.reading import ColumnValues
     from jupyter_dpsynth.privacy.releases import Allowance
 
-__all__ = ["Resolution", "declared_resolution", "measure_resolution", "needs_resolution"]
+__all__ = ["Resolution", "declared_resolution", "is_resolved", "measure_resolution", "needs_resolution"]
 
 SEEN = 2.0  # standard deviations of noise below which nobody is taken to need a resolution
 # Of a number, what computing it may have rounded off; and the most that may be off, in steps: 0.99 is a
@@ -42,23 +43,28 @@ class Resolution:
     Attributes:
         step: Microseconds for times; one of `STEPS` for numbers.
         told: Whether a test rejects that `RARE_BREAKS` of the rows are recorded more finely, and are rounded.
+        levels: How round the values are beyond that.
     """
 
     step: float
     told: bool
+    levels: Levels
 
 
 def needs_resolution(meta: object) -> bool:
-    """Whether a column's resolution is to be learned: that of a time, or of a number of unknown digits.
+    """Whether it is measured how round a column's values are: of times, and of numbers.
 
-    Whole numbers may be recorded in tens or thousands. Where few of them are possible nothing is gained.
+    Whole numbers may be recorded in tens or thousands, decimals mostly be whole numbers. Where few values are
+    possible, each is a cell, and nothing is gained.
     """
     if not isinstance(meta, ContinuousMeta):
         return isinstance(meta, DatetimeMeta)
-    if meta.decimals is None:
-        return True
-    few = meta.bounds is not None and meta.bounds[1] - meta.bounds[0] < FLAT_SPAN
-    return meta.decimals == 0 and not few
+    return meta.decimals is None or not is_flat(meta, declared_resolution(meta))
+
+
+def is_resolved(meta: object) -> bool:
+    """Whether a column's resolution is that of declared digits, so that only how round values are is open."""
+    return isinstance(meta, ContinuousMeta) and bool(meta.decimals)
 
 
 def declared_resolution(meta: ContinuousMeta | DatetimeMeta) -> float:
@@ -69,9 +75,9 @@ def declared_resolution(meta: ContinuousMeta | DatetimeMeta) -> float:
 def measure_resolution(
     values: ColumnValues, meta: ContinuousMeta | DatetimeMeta, allowance: Allowance, rows: float
 ) -> Resolution:
-    """The resolution of a column's values, from a noisy histogram of how finely each is recorded.
+    """The resolution of a column's values, and how round they are, from a noisy histogram of both.
 
-    It is the coarsest one in which all but a few can be written.
+    It is the coarsest one in which all but a few can be written, or that of declared digits.
 
     Args:
         values: The column's values.
@@ -86,23 +92,43 @@ def measure_resolution(
         candidates = [float(step) for step in reversed(RESOLUTIONS)]  # coarsest first, as for numbers
         level = _level_of_moments
     else:
-        candidates = [step for step in STEPS if step >= 1 or meta.decimals is None]
+        finest = 0.0 if meta.decimals is None else declared_resolution(meta)
+        candidates = [step for step in STEPS if step >= finest * (1 - 1e-9)]
         level = functools.partial(_level_of_numbers, candidates=candidates)
     exact = np.zeros(len(candidates), np.int64)
     for part, weights in values.weighed:
         exact += weighed_counts(level(part), weights, 1 + len(candidates))[1:]
     noisy, noise = allowance.counts(exact, values.row), allowance.noise
+    if is_resolved(meta):  # nothing is rounded
+        step, told = declared_resolution(meta), True
+    else:
+        step, told = _coarsest(candidates, noisy, noise, rows, whole=isinstance(meta, ContinuousMeta))
+    return Resolution(step, told, Levels.of(candidates, step, noisy, noise))
+
+
+def _coarsest(
+    candidates: list[float], noisy: NDArray[np.float64], noise: float, rows: float, *, whole: bool
+) -> tuple[float, bool]:
+    """The coarsest resolution in which all but a few rows can be written, and whether these are few for sure.
+
+    Args:
+        candidates: Resolutions, coarsest first.
+        noisy: Noisy rows of which each is the coarsest that fits, `[candidates]`.
+        noise: Standard deviation of the noise of each.
+        rows: Noisy number of rows.
+        whole: Whether a resolution above 1 must be evident.
+    """
     counts = np.where(noisy < SEEN * noise, 0.0, noisy)
     if SURE * noise > rows / 2:  # nothing stands out, and the likeliest is what most rows seem to need
         counts = np.where(noisy == noisy.max(), noisy, 0.0)
     slack = max(min(SURE * noise, rows / 2), 0.01 * rows)
     for resolution in candidates:
         fits = np.array([_divides(resolution, other) for other in candidates])
-        evident = isinstance(meta, DatetimeMeta) or resolution <= 1 or counts[fits].sum() >= EVIDENT * slack
+        evident = not whole or resolution <= 1 or counts[fits].sum() >= EVIDENT * slack
         if counts[~fits].sum() <= slack and evident:
             most = noisy[~fits].sum() + certainty(1) * noise * np.sqrt((~fits).sum())
-            return Resolution(resolution, bool(most <= RARE_BREAKS * rows))
-    return Resolution(candidates[-1], told=True)
+            return resolution, bool(most <= RARE_BREAKS * rows)
+    return candidates[-1], True
 
 
 def _divides(resolution: float, other: float) -> bool:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dpsynth.engine.measuring.formulas import planned_formulas
 from jupyter_dpsynth.engine.measuring.orderings import planned_differences, planned_orderings
 from jupyter_dpsynth.engine.measuring.repeated import selected_columns
-from jupyter_dpsynth.engine.measuring.resolution import needs_resolution
+from jupyter_dpsynth.engine.measuring.resolution import is_resolved, needs_resolution
 from jupyter_dpsynth.engine.measuring.spans import planned_spans
 from jupyter_dpsynth.engine.model.plan import (
     DIFFERENCES,
@@ -77,6 +77,7 @@ __all__ = [
 ]
 
 LARGEST_RESOLUTION_SHARE = 0.03
+ROUNDING_PART = 0.2  # of the share of resolutions, where only how round values are is to be told
 PAIR_SHARE = 0.05
 ORDER_SHARE = 0.01
 FORMULA_SHARE = 0.005  # sums, and times between dates: see `measuring.formulas.PART`
@@ -268,7 +269,7 @@ def measurement_shares(
     """For each measurement but the row count its share of the squared budget, and what it consists of."""
     columns, undeclared = len(df_meta.learned), len(df_meta.undeclared)
     pairs = columns * (columns - 1) // 2
-    resolutions = sum(needs_resolution(meta) for meta in df_meta.learned)
+    rounded = [meta for meta in df_meta.learned if needs_resolution(meta)]
     orderings, differences = planned_orderings(df_meta), planned_differences(df_meta)
     formulas = planned_formulas(df_meta)
     relations = [f"up to {orderings} pairs"] * bool(orderings) + [f"up to {formulas} sums or times"] * bool(
@@ -278,9 +279,11 @@ def measurement_shares(
     histograms, marginals = _histogram_shares(df_meta, snr)
     each = histograms / (columns + differences)
     # a resolution that most rows have is seen in many rows with little
-    fine = min(0.01 / math.sqrt(snr), LARGEST_RESOLUTION_SHARE)
+    fine = min(0.01 / math.sqrt(snr), LARGEST_RESOLUTION_SHARE) if rounded else 0.0
+    if all(is_resolved(meta) for meta in rounded):
+        fine *= ROUNDING_PART
     shares = {
-        RESOLUTION_HISTOGRAMS: (fine if resolutions else 0.0, f"{resolutions} columns"),
+        RESOLUTION_HISTOGRAMS: (fine, f"{len(rounded)} columns"),
         VALUE_HISTOGRAMS: (each * columns, f"{columns} columns, bounds and categories"),
         RARE_CATEGORIES: (RARE_SHARE if undeclared else 0.0, f"of {undeclared} columns"),
         SPANS: (SPAN_SHARE if spans else 0.0, f"of {spans} pairs, and their orders"),
