@@ -103,26 +103,26 @@ class _Row:
                 '<div style="line-height:15px;overflow-wrap:anywhere;color:{};font-size:13px">{}<br>'
                 '<span style="color:{};font-size:11px">{}</span></div>'
             ).format(INK, name, MUTED, column.type_words),
-            layout={"width": "112px", "flex": "0 0 auto", "min_height": "32px"},
+            layout={"width": "104px", "flex": "0 0 auto", "min_height": "32px"},
         )
         # not a drop-down list: JupyterLab takes its arrow keys for moving from cell to cell
         self._role = widgets.ToggleButtons(
             options=ROLE_WORDS,
             value=column.role,
             tooltips=[f"{name}: {words}" for words in ROLE_TIPS],
-            style={"button_width": "58px"},
+            style={"button_width": "64px"},
             layout={"width": "auto", "flex": "0 0 auto"},
             disabled=not column.kind,
         )
-        self._domain = _declared_text("public", column.domain_tip, column.domain_hint, "132px")
+        self._domain = _declared_text("public", column.domain_tip, column.domain_hint, "120px", grow=1)
         self._controls: list[Any] = [self._role, self._domain]
         self._decimals = None
         if column.kind == "number" and not column.fixed:
             tooltip = f"Public number of digits after the decimal point of {name}"
-            self._decimals = _declared_text("digits", tooltip, "learned", "92px")
+            self._decimals = _declared_text("digits", tooltip, "auto", "86px")
             self._controls.append(self._decimals)
         tooltip = f"Values of {name} that stand for a missing one, such as -9 or 'unknown'"
-        self._missing = _declared_text("absent", tooltip, "none", "100px")
+        self._missing = _declared_text("absent", tooltip, "none", "104px")
         self._controls.append(self._missing)
         self._note = widgets.HTML(layout={"flex": "1 1 100%", "display": "none", "margin": "0 2px 4px"})
         self.box = widgets.HBox([title, *self._controls, self._note], layout=ROW)
@@ -158,7 +158,7 @@ class _Row:
         self._note.layout.display = "" if column.error else "none"
 
 
-def _declared_text(label: str, tooltip: str, placeholder: str, width: str) -> widgets.Text:
-    """A field that takes the room that is left in its row, up to a limit."""
-    layout = {"flex": f"1 1 {width}", "max_width": "320px"}
-    return short_text(label, tooltip, placeholder, width, label_width="42px", layout=layout)
+def _declared_text(label: str, tooltip: str, placeholder: str, width: str, grow: int = 0) -> widgets.Text:
+    """A field that may take the room that is left in its row, up to a limit."""
+    layout = {"flex": f"{grow} 1 {width}", "max_width": "320px"}
+    return short_text(label, tooltip, placeholder, width, label_width="48px", layout=layout)
