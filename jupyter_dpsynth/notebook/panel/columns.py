@@ -114,12 +114,12 @@ class _Row:
             layout={"width": "auto", "flex": "0 0 auto"},
             disabled=not column.kind,
         )
-        self._domain = _declared_text("public", column.domain_tip, column.domain_hint, "120px", grow=1)
+        self._domain = _declared_text("public", column.domain_tip, column.domain_hint, "108px", grow=1)
         self._controls: list[Any] = [self._role, self._domain]
         self._decimals = None
         if column.kind == "number" and not column.fixed:
             tooltip = f"Public number of digits after the decimal point of {name}"
-            self._decimals = _declared_text("digits", tooltip, "auto", "86px")
+            self._decimals = _declared_text("digits", tooltip, "auto", "98px")
             self._controls.append(self._decimals)
         tooltip = f"Values of {name} that stand for a missing one, such as -9 or 'unknown'"
         self._missing = _declared_text("absent", tooltip, "none", "104px")
