@@ -8,7 +8,7 @@ import pytest
 
 from jupyter_dpsynth.encoding.patterns import PARTS, Pattern, PointParts
 from jupyter_dpsynth.encoding.table import TableCodec
-from jupyter_dpsynth.engine.measuring.patterns import _places
+from jupyter_dpsynth.engine.measuring.patterns import _places, _places_of_known
 from jupyter_dpsynth.engine.sampling.conditions import _numbers
 from jupyter_dpsynth.errors import ArtifactError
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
@@ -174,3 +174,27 @@ def test_a_pattern_that_no_column_has_is_refused():
     for wrong in ({"weekday": [1.0] * 7}, {"last digits": [1.0] * 99}, {"last digits": [-1.0] * 100}, {}):
         with pytest.raises(ArtifactError):
             type(made_of(df)[0].codec.columns[0]).from_dict(saved | {"pattern": {"weights": wrong}})
+
+
+@pytest.mark.parametrize("name", ["last digits", "weekday", "day of month", "minute"])
+def test_random_published_values_show_no_places(name):
+    random = np.random.default_rng(0)
+    for count in (3, 12, 40, 200):
+        for _ in range(20):
+            assert _places_of_known(random.integers(0, PARTS[name], count), name) is None
+
+
+def test_published_values_show_their_places():
+    random = np.random.default_rng(0)
+    months, odd = random.integers(1, 13, 30), 2 * random.integers(0, 50, 40) + 1
+    assert np.flatnonzero(_places_of_known(months, "last digits")).tolist() == sorted(set(months.tolist()))
+    assert np.flatnonzero(_places_of_known(odd, "last digits")).tolist() == list(range(1, 100, 2))
+
+
+def test_the_rest_of_few_first_days_stays_on_first_days():
+    random, days_of = np.random.default_rng(0), pd.Series(days("1950-01-01", "2023-01-01", "YS"))
+    place = np.where(
+        random.random(8_000) < 0.97, random.integers(0, 60, 8_000), random.integers(60, 74, 8_000)
+    )
+    df = pd.DataFrame({"x": days_of.take(place).reset_index(drop=True), "g": place % 3})
+    assert made_of(df)[1]["x"].dt.is_year_start.mean() > 0.99

@@ -292,7 +292,8 @@ class _Tree:
         """Look for where in a period the values lie; the cells without what is beside that."""
         long = cells.at(cells.ends > point_after(cells.starts, discrete=True))
         parts = PointParts.of(self.meta, self.resolution)
-        found = find_pattern(self.values, parts, long, self.repeated.points, self.allowance, PATTERN_SHARE)
+        known, shares = self.repeated.points, (PATTERN_SHARE, self.left)
+        found = find_pattern(self.values, parts, long, known, self.allowance, *shares, self.present)
         self.left -= found.used
         self.pattern, self.told = found.pattern, found.told
         if found.pattern is not None:

@@ -39,6 +39,7 @@ LEAST_MOVED = 0.05  # of the rows: where fewer are not where an even spread has 
 # even spread does. One of 300 sets of places does so by noise in fewer than one of 10,000 histograms: the
 # gain of a set that is d deviations away from an even spread is normal around -d^2, with deviation 2 d.
 LEAST_GAIN = 27.0
+FALSE_PATTERNS = 1e-4  # of columns whose published values are random
 # Places that are looked at together because each alone may not stand out: first and last digits of quarters,
 # months, hours, minutes, days and weeks; and months, of which January is 0, of quarters and half years.
 RANGES = ((0, 3), (1, 4), (0, 11), (1, 12), (0, 23), (0, 59), (1, 31), (1, 53))
@@ -67,8 +68,12 @@ def find_pattern(
     known: NDArray[np.float64],
     allowance: Allowance,
     share: Fraction,
+    left: Fraction,
+    rows: float,
 ) -> FoundPattern:
     """The pattern of a column's values.
+
+    Where next to all of them are known, or nothing is left of the allowance, it is that of those.
 
     Args:
         values: The column's points: private.
@@ -77,12 +82,18 @@ def find_pattern(
         known: Single values that are known and left out of the counts, float64 `[values]`, increasing.
         allowance: For the whole column.
         share: Of it, for all that is looked at first; so much again is used up if something is found.
+        left: Of it, what is left.
+        rows: Noisy number of rows that have a value.
 
     Privacy:
         One histogram for each part that is looked at first, one row of which counts in at most one cell; and
         if something is found, another one for each part in which it was, and for each that follows from it.
     """
     search = _Search(values, parts, cells, known)
+    if search.rows <= SURE * np.sqrt(search.variance) or left < 3 * share:
+        few = search.rows + certainty(1) * np.sqrt(search.variance) <= RARE_BREAKS * rows
+        pattern = _pattern_of_known(known, parts, cells)
+        return FoundPattern(pattern, told=pattern is None or bool(few), used=Fraction(0))
     first = [name for name in parts.names if search.repeats(name)]
     first = [name for name in first if AFTER.get(name) not in first]
     if not first:
@@ -112,6 +123,52 @@ def find_pattern(
     return FoundPattern(pattern, told, 2 * share)
 
 
+def _pattern_of_known(known: NDArray[np.float64], parts: PointParts, cells: Cells) -> Pattern | None:
+    """What published values have in common, for the few others; None if they may be anywhere.
+
+    The others are taken to be in the places of published values.
+
+    Args:
+        known: The values that are published, float64 `[values]`, increasing.
+        parts: Their parts.
+        cells: Where other rows are.
+    """
+    if not len(known) or np.abs(known).max() > LARGEST_POINT:
+        return None
+    length = max(float((cells.ends - cells.starts).sum()), known[-1] - known[0])
+    weights: dict[str, NDArray[np.float64]] = {}
+    within: tuple[int, ...] = ()
+    for name in parts.names:
+        if (name in AFTER and AFTER[name] not in weights) or length < FEWEST_PERIODS * parts.period(name):
+            continue
+        places = _places_of_known(parts.of_points(name, known), name)
+        if places is not None:
+            weights[name] = places.astype(np.float64)
+            within = tuple(np.flatnonzero(places).tolist()) if name == "last digits" else within
+    return Pattern(parts, weights, within) if weights else None
+
+
+def _places_of_known(values: NDArray[np.int64], name: str) -> NDArray[np.bool_] | None:
+    """In which places some values of a part are; None if so many random ones may be in as few.
+
+    Args:
+        values: Of each published value, `[n]`.
+        name: The part.
+    """
+    size = PARTS[name]
+    held = np.isin(np.arange(size), values)
+    taken = np.eye(1, size + 1)[0]  # chance that random values are in so many places
+    more = 1 - np.arange(size + 1) / size
+    for _ in values:
+        taken = taken * (1 - more) + np.append(0.0, (taken * more)[:-1])
+    if taken[: held.sum() + 1].sum() < FALSE_PATTERNS:
+        return held
+    sets = [members for _, members in _sets(name)]
+    around = [members for members in sets if (members | ~held).all()]
+    least = min(around, key=np.count_nonzero)
+    return least if len(sets) * least.mean() ** len(values) < FALSE_PATTERNS else None
+
+
 class _Search:
     """Counts the parts of a column's values, and collects what they weigh."""
 
@@ -128,9 +185,8 @@ class _Search:
         self.within: tuple[int, ...] = ()
 
     def repeats(self, name: str) -> bool:
-        """Whether there are values, and a part repeats itself where they are."""
-        there = self.rows > SURE * np.sqrt(self.variance)
-        return there and self.exactly and FEWEST_PERIODS * self.parts.period(name) <= self.length
+        """Whether a part repeats itself where the values are."""
+        return self.exactly and FEWEST_PERIODS * self.parts.period(name) <= self.length
 
     def exact(self, name: str) -> NDArray[np.int64]:
         """Rows by a part of their values, `[PARTS[name]]`, in parts where rows are weighed: private."""
@@ -216,9 +272,10 @@ def _places(
         of_total: Variance of the noise of its sum.
         name: The part.
     """
+    total, _ = weighed(float(expected.sum()), of_total, float(counts.sum()), noise**2 * len(counts))
+    expected = expected * max(total, 1.0) / max(float(expected.sum()), 1e-300)
     variances = noise**2 + np.maximum(expected, 1.0)  # of the rows themselves, too
-    total = float(expected.sum())
-    seen = counts > np.sqrt(SURE**2 + 2 * np.log(len(counts))) * np.sqrt(variances)
+    seen = counts - expected > np.sqrt(SURE**2 + 2 * np.log(len(counts))) * np.sqrt(variances)
     left, of_left = total - float(counts[seen].sum()), of_total + noise**2 * seen.sum()
     left, of_left = weighed(left, of_left, float(counts[~seen].sum()), noise**2 * (~seen).sum())
     if left < CLEAR * np.sqrt(of_left):

@@ -125,7 +125,9 @@ def _coarsest(
     for resolution in candidates:
         fits = np.array([_divides(resolution, other) for other in candidates])
         evident = not whole or resolution <= 1 or counts[fits].sum() >= EVIDENT * slack
-        if counts[~fits].sum() <= slack and evident:
+        # several finer ones, each of which stands out by chance, are not more evidence than one
+        finer = max(int(np.count_nonzero(counts[~fits])), 1)
+        if counts[~fits].sum() <= max(slack, min(SURE * noise * np.sqrt(finer), rows / 2)) and evident:
             most = noisy[~fits].sum() + certainty(1) * noise * np.sqrt((~fits).sum())
             return resolution, bool(most <= RARE_BREAKS * rows)
     return candidates[-1], True
