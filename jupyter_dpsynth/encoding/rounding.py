@@ -88,7 +88,7 @@ class Rounding:
         step = self.steps[np.minimum(chosen, len(self.steps) - 1)]
         first, after = np.ceil(starts / step), np.ceil(ends / step)
         found: NDArray[np.float64] = step * (first + np.floor(inside * (after - first)))
-        return np.maximum(found, starts)  # far beyond 2^53 points are not 1 apart
+        return np.clip(found, starts, np.nextafter(ends, starts))  # far beyond 2^53 points are not 1 apart
 
 
 def is_multiple(step: float, other: float) -> bool:
