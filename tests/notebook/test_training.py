@@ -223,7 +223,7 @@ def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
     assert not cell.error
     assert "epsilon" in final(cell)["text/plain"]
     cell = kernel.run("%dpsynth synthesize 200 -o made --where {'visits.number':(1,None)}")
-    assert "200 rows of 'patients'" in cell.text
+    assert "200 rows of 'patients'" in cell.shown
     assert len(cell.displays) == 2
     assert "diagnosis" in cell.shown
     assert kernel.value("bool(made['visits']['patient_id'].isin(made['patients']['patient_id']).all())")
