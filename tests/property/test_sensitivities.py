@@ -20,7 +20,7 @@ from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.learning import run as run_module
 from jupyter_dpsynth.engine.measuring import categories, formulas, marginals, measure, reading, repeated
-from jupyter_dpsynth.engine.measuring.candidates import patterns_of
+from jupyter_dpsynth.engine.measuring.candidates import candidates_of
 from jupyter_dpsynth.engine.measuring.differences import SPANS_PART
 from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.formulas import MAX_FORMULAS, measure_formulas
@@ -463,11 +463,11 @@ def test_one_row_changes_every_interactions_score_by_at_most_one(rows, seed, str
     shares = [generator.dirichlet(np.ones(size)) for size in sizes]
     model = random_model(sizes, strength=strength, seed=seed)
     made = np.stack([generator.integers(0, size, 500) for size in sizes], axis=1)
-    patterns = patterns_of(shares, [0, 0, 9, 0, 0], made, generator)
+    candidates = candidates_of(shares, [0, 0, 9, 0, 0], made, generator)
     found = []
     for part in (codes, codes[generator.permutation(rows + 1)], codes[:-1]):
         with np.errstate(all="ignore"):
-            interactions, scores = interaction_scores(part, model, shares, patterns, rows + 7.3)
+            interactions, scores = interaction_scores(part, model, shares, candidates, rows + 7.3)
         found.append(dict(zip(interactions, scores.tolist(), strict=True)))
     first, reordered, without = found
     assert first == reordered

@@ -16,7 +16,7 @@ from scipy import stats
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.measuring import categories, discovered, reading, resolution, weighing
 from jupyter_dpsynth.engine.measuring import codes as codes_module
-from jupyter_dpsynth.engine.measuring.candidates import patterns_of
+from jupyter_dpsynth.engine.measuring.candidates import candidates_of
 from jupyter_dpsynth.engine.measuring.interactions import interaction_scores
 from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.measuring.weighing import RowWeights, capped_rows
@@ -363,7 +363,7 @@ def test_a_person_changes_distances_and_scores_by_at_most_one_unit(seed, rows, c
     codes[before:] = codes[before]  # all rows of the last person are alike
     shares = [generator.dirichlet(np.ones(size)) for size in sizes]
     made = np.stack([generator.integers(0, size, 500) for size in sizes], axis=1)
-    patterns = patterns_of(shares, [0, 0, 9, 0], made, generator)
+    candidates = candidates_of(shares, [0, 0, 9, 0], made, generator)
     model = random_model(sizes, strength=3.0, seed=seed)
     plan = SimpleNamespace(cap=cap, counted=3.7, unit_rows=5)
     found = []
@@ -371,7 +371,9 @@ def test_a_person_changes_distances_and_scores_by_at_most_one_unit(seed, rows, c
         weights, own = RowWeights.of(PrivacyUnits.adjacent(table), plan), codes[: table[-1]]
         distances = pair_distances(own, np.array(sizes), shares, 70.3, weights.weights, weights.row)
         parts = ROW_PARTS / plan.counted
-        _, scores = interaction_scores(own, model, shares, patterns, 70.3, own=weights.of_units, parts=parts)
+        _, scores = interaction_scores(
+            own, model, shares, candidates, 70.3, own=weights.of_units, parts=parts
+        )
         found.append((distances, scores))
     (distances, scores), (without, scores_without) = found
     assert 0 < np.abs(distances - without).max() <= weighing.UNIT_PARTS

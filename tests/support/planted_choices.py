@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import norm
 
-from jupyter_dpsynth.engine.measuring.candidates import patterns_of
+from jupyter_dpsynth.engine.measuring.candidates import candidates_of
 from jupyter_dpsynth.engine.measuring.interactions import Interaction, interaction_scores
 from jupyter_dpsynth.engine.model.network import Layout, TabularModel
 from jupyter_dpsynth.engine.model.plan import INTERACTIONS
@@ -36,9 +36,9 @@ def scores_of(codes: NDArray[np.int64]) -> tuple[list[Interaction], NDArray[np.i
     layout = Layout(np.array([2, 2, 2, 2]), np.zeros((4, 4)))
     model = TabularModel(layout, np.zeros((8, 8), np.float32), BIAS)
     made = np.array([[first, second, 0, 0] for first in (0, 1) for second in (0, 1)])
-    every = patterns_of(SHARES, [0] * 4, made, np.random.default_rng(0))
-    patterns = [each for each in every if each.sources == (0, 1)]
-    return interaction_scores(codes, model, SHARES, patterns, 1.0)
+    every = candidates_of(SHARES, [0] * 4, made, np.random.default_rng(0))
+    candidates = [each for each in every if each.sources == (0, 1)]
+    return interaction_scores(codes, model, SHARES, candidates, 1.0)
 
 
 def twice_the_scores(codes: NDArray[np.int64]) -> tuple[list[Interaction], NDArray[np.int64]]:

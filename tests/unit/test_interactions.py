@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.measuring.candidates import patterns_of
+from jupyter_dpsynth.engine.measuring.candidates import candidates_of
 from jupyter_dpsynth.engine.measuring.interactions import choose_interactions
 from jupyter_dpsynth.engine.model.features import Derived, grouped_cells
 from jupyter_dpsynth.engine.model.network import Layout, TabularModel
@@ -164,9 +164,9 @@ def test_nothing_is_found_where_no_columns_belong_together():
 
 def test_of_wide_tables_a_bounded_part_is_looked_at():
     shares, made = [np.full(2, 0.5)] * 200, np.random.default_rng(0).integers(2, size=(200, 200))
-    patterns = patterns_of(shares, [0] * 200, made, np.random.default_rng(1))
-    assert 600 <= len(patterns) <= 1200
-    assert len({each.sources for each in patterns}) == len(patterns)
+    candidates = candidates_of(shares, [0] * 200, made, np.random.default_rng(1))
+    assert 600 <= len(candidates) <= 1200
+    assert len({each.sources for each in candidates}) == len(candidates)
 
 
 def test_a_search_is_planned_where_it_can_find_something():

@@ -1,7 +1,7 @@
 """Which interactions of three and four columns are looked for, and by which functions of their sources.
 
 An interaction shows in the rows' residuals: what the target's cells have beside what the model expects of
-them. A pattern, a function of two or three columns with values in [-1, 1], is correlated with them. Of two
+them. A candidate, a function of two or three columns with values in [-1, 1], is correlated with them. Of two
 columns it is a product of one contrast of each, less its additive part: what a sum of a function of each
 could tell, the model learns from pairs. Everything here follows from the model, noisy shares and public
 figures.
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PATTERN_UNITS", "Pattern", "patterns_of"]
+__all__ = ["CANDIDATE_UNITS", "Candidate", "candidates_of"]
 
-PATTERN_UNITS = 2**15
-LARGEST_PATTERN = PATTERN_UNITS - 2**7  # so that a row's score stays at most 1 when it is rounded
-CONTRAST_UNITS = 2**5  # three of which multiply to a pattern's
-MOST_SETS = 1200  # patterns at most, of which half may be of two columns: their time is that of some steps
-LEAST_SPREAD = 0.1  # root mean square of a pattern: below it next to nothing can be seen
+CANDIDATE_UNITS = 2**15
+LARGEST_CANDIDATE = CANDIDATE_UNITS - 2**7  # so that a row's score stays at most 1 when it is rounded
+CONTRAST_UNITS = 2**5  # three of which multiply to a candidate's
+MOST_SETS = 1200  # candidates at most, of which half may be of two columns: their time is that of some steps
+LEAST_SPREAD = 0.1  # root mean square of a candidate: below it next to nothing can be seen
 UNRELATED = 0.1  # correlation below which the contrasts of three columns are multiplied as they are
-TAIL = 4.0  # root mean squares above which a pattern is cut
+TAIL = 4.0  # root mean squares above which a candidate is cut
 BACKFITTING_ROUNDS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Pattern:
+class Candidate:
     """A function of two or three columns.
 
     Attributes:
         sources: Places of the columns, increasing.
-        factors: Its value is the product of their values, in whole numbers of 1 / `PATTERN_UNITS` in [-1, 1]:
-            one table `[cells, cells]` of two columns, or one `[cells]` of each of three.
+        factors: Its value is the product of theirs, in whole numbers of 1 / `CANDIDATE_UNITS` in [-1, 1]: one
+            table `[cells, cells]` of two columns, or one `[cells]` of each of three.
         spread: Root mean square in rows of the model.
     """
 
@@ -67,13 +67,13 @@ class Pattern:
             out *= factor[codes[:, source]]
 
 
-def patterns_of(
+def candidates_of(
     shares: Sequence[NDArray[np.float64]],
     ordered_cells: Sequence[int],
     made: NDArray[np.integer[Any]],
     generator: np.random.Generator,
-) -> list[Pattern]:
-    """The patterns that are looked at: all of small tables, a random part of them of wide ones.
+) -> list[Candidate]:
+    """The candidates that are looked at: all of small tables, a random part of them of wide ones.
 
     Args:
         shares: Noisy share of each cell of each column.
@@ -87,9 +87,9 @@ def patterns_of(
     contrasts = [_contrasts(*column) for column in zip(shares, ordered_cells, strict=True)]
     columns = range(len(shares) - 1)  # the last one is no source
     pairs = _some(list(itertools.combinations(columns, 2)), MOST_SETS // 2, generator)
-    found = list(_patterns_of_pairs(pairs, shares, contrasts, made))
+    found = list(_candidates_of_pairs(pairs, shares, contrasts, made))
     triples = _triples(len(columns), MOST_SETS - len(found), generator)
-    return found + list(_patterns_of_triples(triples, contrasts, made))
+    return found + list(_candidates_of_triples(triples, contrasts, made))
 
 
 def _triples(columns: int, most: int, generator: np.random.Generator) -> list[tuple[int, ...]]:
@@ -127,13 +127,13 @@ def _contrasts(share: NDArray[np.float64], ordered: int) -> list[NDArray[np.floa
     return [each / max(float(np.abs(each).max()), 1e-9) for each in centred]
 
 
-def _patterns_of_pairs(
+def _candidates_of_pairs(
     pairs: Sequence[tuple[int, int]],
     shares: Sequence[NDArray[np.float64]],
     contrasts: Sequence[Sequence[NDArray[np.float64]]],
     made: NDArray[np.integer[Any]],
-) -> Iterator[Pattern]:
-    """Patterns of two columns: one or two contrasts of each, as many as there is room for."""
+) -> Iterator[Candidate]:
+    """Candidates of two columns: one or two contrasts of each, as many as there is room for."""
     every = sum(len(contrasts[first]) * len(contrasts[second]) for first, second in pairs)
     most = 2 if every <= MOST_SETS // 2 else 1
     for first, second in pairs:
@@ -142,30 +142,30 @@ def _patterns_of_pairs(
         counts = np.bincount(keys, minlength=shape[0] * shape[1]).reshape(shape)
         weights = counts + np.outer(shares[first], shares[second])
         for one, other in itertools.product(contrasts[first][:most], contrasts[second][:most]):
-            pattern, spread = _without_additive(np.outer(one, other), weights)
+            candidate, spread = _without_additive(np.outer(one, other), weights)
             if spread > LEAST_SPREAD:
-                yield Pattern((first, second), (np.rint(LARGEST_PATTERN * pattern),), spread)
+                yield Candidate((first, second), (np.rint(LARGEST_CANDIDATE * candidate),), spread)
 
 
 def _without_additive(
-    pattern: NDArray[np.float64], weights: NDArray[np.float64]
+    candidate: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """A pattern `[cells, cells]` less its best additive fit, within [-1, 1], and its root mean square."""
+    """A candidate `[cells, cells]` less its best additive fit, within [-1, 1], and its root mean square."""
     rows, columns = weights.sum(axis=1) + 1e-9, weights.sum(axis=0) + 1e-9
     for _ in range(BACKFITTING_ROUNDS):
-        pattern = pattern - ((pattern * weights).sum(axis=1) / rows)[:, None]
-        pattern = pattern - (pattern * weights).sum(axis=0) / columns
-    spread = float(np.sqrt((pattern**2 * weights).sum() / weights.sum()))
-    largest = max(min(TAIL * spread, float(np.abs(pattern).max())), 1e-9)
-    return np.clip(pattern / largest, -1, 1), spread / largest
+        candidate = candidate - ((candidate * weights).sum(axis=1) / rows)[:, None]
+        candidate = candidate - (candidate * weights).sum(axis=0) / columns
+    spread = float(np.sqrt((candidate**2 * weights).sum() / weights.sum()))
+    largest = max(min(TAIL * spread, float(np.abs(candidate).max())), 1e-9)
+    return np.clip(candidate / largest, -1, 1), spread / largest
 
 
-def _patterns_of_triples(
+def _candidates_of_triples(
     triples: Sequence[tuple[int, ...]],
     contrasts: Sequence[Sequence[NDArray[np.float64]]],
     made: NDArray[np.integer[Any]],
-) -> Iterator[Pattern]:
-    """Patterns of three columns that are nearly unrelated: products of their first contrasts."""
+) -> Iterator[Candidate]:
+    """Candidates of three columns that are nearly unrelated: products of their first contrasts."""
     whole = [np.trunc((CONTRAST_UNITS - 1) * own[0]) for own in contrasts]
     values = np.stack([each[made[:, place]] for place, each in enumerate(whole)]) / CONTRAST_UNITS
     deviations = values.std(axis=1)
@@ -175,4 +175,4 @@ def _patterns_of_triples(
         most = max(related[first, second] for first, second in itertools.combinations(sources, 2))
         spread = float(np.prod(deviations[list(sources)]))
         if most < UNRELATED and spread > LEAST_SPREAD:
-            yield Pattern(sources, tuple(whole[source] for source in sources), spread)
+            yield Candidate(sources, tuple(whole[source] for source in sources), spread)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from jupyter_dpsynth.engine.measuring.candidates import PATTERN_UNITS, patterns_of
+from jupyter_dpsynth.engine.measuring.candidates import CANDIDATE_UNITS, candidates_of
 from jupyter_dpsynth.engine.measuring.weighing import EVERY_ROW
 from jupyter_dpsynth.engine.model.dependence import estimated_dependence
 from jupyter_dpsynth.engine.model.features import RARE, Derived, grouped_cells
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jupyter_dpsynth.engine.measuring.candidates import Pattern
+    from jupyter_dpsynth.engine.measuring.candidates import Candidate
     from jupyter_dpsynth.engine.measuring.weighing import RowWeights
     from jupyter_dpsynth.engine.model.network import TabularModel
     from jupyter_dpsynth.engine.model.plan import RunPlan
@@ -91,9 +91,9 @@ def choose_interactions(
         sample = releases.subsample(len(codes), PAIR_ROWS / rows)
         codes, rows, own = codes[sample], PAIR_ROWS, None if own is None else own[sample]
     parts = ROW_PARTS / plan.counted  # of a row: `ROW_PARTS` are a privacy unit
-    patterns = patterns_of(reference.shares, ordered_cells, made, generator)
+    candidates = candidates_of(reference.shares, ordered_cells, made, generator)
     interactions, scores = interaction_scores(
-        codes, model, reference.shares, patterns, rows, report, own, parts
+        codes, model, reference.shares, candidates, rows, report, own, parts
     )
     left = list(range(len(interactions)))
     one = releases.allowance(INTERACTIONS, Fraction(1, plan.picks))
@@ -118,23 +118,23 @@ def interaction_scores(
     codes: NDArray[np.integer[Any]],
     model: TabularModel,
     shares: Sequence[NDArray[np.float64]],
-    patterns: Sequence[Pattern],
+    candidates: Sequence[Candidate],
     rows: float,
     report: Callable[[], None] = lambda: None,
     own: NDArray[np.float64] | None = None,
     parts: float = ROW_PARTS,
 ) -> tuple[list[Interaction], NDArray[np.int64]]:
-    """How much of each target's residuals follows some pattern of its sources, exact.
+    """How much of each target's residuals follows some candidate of its sources, exact.
 
-    A score is half the L1 norm, over the target's cells, of the sum over rows of pattern times residual,
+    A score is half the L1 norm, over the target's cells, of the sum over rows of candidate times residual,
     where the residual is the row's own cell less the model's chances; it is the largest over the sources'
-    patterns. What chance alone is expected to give is taken off.
+    candidates. What chance alone is expected to give is taken off.
 
     Args:
         codes: Codes of the rows, `[n, m]`.
         model: The model.
         shares: Noisy share of each cell of each column.
-        patterns: What is looked at.
+        candidates: What is looked at.
         rows: Noisy number of rows.
         report: Called after each part of the rows.
         own: What each row counts, in privacy units, `[n]`; None if each is one.
@@ -144,14 +144,14 @@ def interaction_scores(
         The interactions, and their scores in parts of a row, int64 `[interactions]`.
 
     Privacy:
-        Not private. One privacy unit more or less changes each score by at most `ROW_PARTS`: a pattern is
+        Not private. One privacy unit more or less changes each score by at most `ROW_PARTS`: a candidate is
         below 1, and a row's residual has an L1 norm of at most 2. Every sum is of whole numbers, and a row's
         numbers are computed element by element, so that they do not depend on the other rows.
     """
     offsets, columns = model.layout.offsets, len(shares)
-    by_last: dict[int, list[Pattern]] = {}
-    for pattern in patterns:
-        by_last.setdefault(pattern.sources[-1], []).append(pattern)
+    by_last: dict[int, list[Candidate]] = {}
+    for candidate in candidates:
+        by_last.setdefault(candidate.sources[-1], []).append(candidate)
     width = model.layout.width
     sums = {last: np.zeros((len(own), width - offsets[last + 1])) for last, own in by_last.items()}
     weights, bias = model.weights.astype(np.float64), model.bias.astype(np.float64)
@@ -159,10 +159,10 @@ def interaction_scores(
         for start in range(0, len(codes), PART_ROWS):
             part = np.asfortranarray(codes[start : start + PART_ROWS])
             residuals = _residuals(part, weights, bias, offsets)
-            for last, patterns_of_last in by_last.items():
-                values = np.empty((len(patterns_of_last), len(part)))
-                for pattern, out in zip(patterns_of_last, values, strict=True):
-                    pattern.values(part, out)
+            for last, candidates_of_last in by_last.items():
+                values = np.empty((len(candidates_of_last), len(part)))
+                for candidate, out in zip(candidates_of_last, values, strict=True):
+                    candidate.values(part, out)
                 if own is not None:  # rounded towards zero, so that a unit's add up to no more than one
                     np.trunc(values * own[start : start + PART_ROWS], out=values)
                 sums[last] += values @ residuals[:, offsets[last + 1] :]
@@ -170,14 +170,14 @@ def interaction_scores(
     spreads = np.concatenate([share * (1 - share) for share in shares])
     noise = np.add.reduceat(np.sqrt(2 / np.pi * rows * spreads), offsets[:-1]) / 2
     best: dict[Interaction, int] = {}
-    for last, patterns_of_last in by_last.items():
+    for last, candidates_of_last in by_last.items():
         starts = offsets[last + 1 : -1] - offsets[last + 1]
-        halves = np.add.reduceat(np.abs(sums[last]), starts, axis=1) / (2 * PATTERN_UNITS * RESIDUAL_UNITS)
+        halves = np.add.reduceat(np.abs(sums[last]), starts, axis=1) / (2 * CANDIDATE_UNITS * RESIDUAL_UNITS)
         whole = np.rint(ROW_PARTS * halves).astype(np.int64)
-        for pattern, scores in zip(patterns_of_last, whole, strict=True):
-            chance = np.rint(parts * pattern.spread * noise[last + 1 :]).astype(np.int64)
+        for candidate, scores in zip(candidates_of_last, whole, strict=True):
+            chance = np.rint(parts * candidate.spread * noise[last + 1 :]).astype(np.int64)
             for target, score in zip(range(last + 1, columns), (scores - chance).tolist(), strict=True):
-                key = Interaction(pattern.sources, target)
+                key = Interaction(candidate.sources, target)
                 best[key] = max(score, best.get(key, score))
     return list(best), np.array(list(best.values()), np.int64)
 
