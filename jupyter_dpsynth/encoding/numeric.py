@@ -391,7 +391,7 @@ class NumericCodec:
             and self.rounding.is_sound
         )
         if self.pattern is not None:
-            long = self.ends - self.starts > 1
+            long = self.ends > np.maximum(self.starts + 1, np.nextafter(self.starts, np.inf))
             sound &= bool((self.widths(self.starts, self.ends) > 0)[long].all())
         if not sound or not np.isfinite(self.weights.sum() + self.ends[-1] - self.starts[0]):
             raise ArtifactError(f"the bins of column {shown(self.meta.name)} contradict each other.")

@@ -149,6 +149,11 @@ def _by_part(
     return own, reached[of_edge], reached[-1]
 
 
+def _beyond(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which leaves are where float64 does not hold points one by one."""
+    return (starts >= LARGEST_POINT) | (ends <= -LARGEST_POINT)
+
+
 @dataclass(frozen=True, eq=False)
 class Pattern:
     """How likely points are beside others of their leaf, by their parts.
@@ -190,13 +195,20 @@ class Pattern:
     def below(self, points: NDArray[np.float64], part: str | None = None) -> NDArray[np.float64]:
         """The weight of all points from 0 up to each of some points, which does not count itself, `[n]`.
 
-        It is negative for points below 0.
+        It is negative for points below 0. Beyond `LARGEST_POINT` all points are alike.
 
         Args:
             points: The points, float64 `[n]`.
-            part: By the values of which part, if the weight is to be told apart, `[n, PARTS[part]]`.
+            part: By the values of which part, if the weight is to be told apart, `[n, PARTS[part]]`: of
+                points up to `LARGEST_POINT`.
         """
-        whole = np.ceil(points)
+        whole = np.clip(np.ceil(points), -LARGEST_POINT, LARGEST_POINT)
+        if part is None and (np.abs(points) > LARGEST_POINT).any():
+            places = self.parts.grain * len(self._inner) * len(self._outer)
+            all_of_them = float(self._below(np.array([float(places)]), None)[0])
+            farther = np.where(np.abs(points) > LARGEST_POINT, points - whole, 0.0)
+            found: NDArray[np.float64] = self.below(whole) + farther * (all_of_them / places)
+            return found
         if not self.parts.mirrored or (whole >= 0).all():
             return self._below(whole, part)
         negative = self._below(np.ones(1), part) - self._below(1 - np.minimum(whole, 1), part)
@@ -240,9 +252,11 @@ class Pattern:
             drawn: Numbers from 0 to below 1, `[n]`.
         """
         low, high = self.below(starts), self.below(ends)
-        return self._first_above(
+        found = self._first_above(
             np.minimum(low + drawn * (high - low), np.nextafter(high, low)), starts, ends
         )
+        even = np.minimum(starts + drawn * (ends - starts), np.nextafter(ends, starts))
+        return np.where(_beyond(starts, ends), np.floor(even), found)
 
     def trimmed(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64]
@@ -255,22 +269,25 @@ class Pattern:
         """
         first = self._first_above(self.below(starts), starts, ends)
         last = self._first_above(np.nextafter(self.below(ends), -np.inf), starts, ends)
-        return first, np.maximum(last + 1, np.nextafter(last, np.inf))
+        beyond = _beyond(starts, ends)
+        return np.where(beyond, starts, first), np.where(beyond, ends, last + 1)
 
     def around(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The last point with a weight up to each of some points, and the first one from it on, `[n]`."""
         far = float(self.parts.grain * self.parts.inner_places * FARTHEST)
         before = self._first_above(np.nextafter(self.below(points + 1), -np.inf), points - far, points + 1)
         after = self._first_above(self.below(points), points, points + far)
-        return before, after
+        beyond = _beyond(points, points)
+        return np.where(beyond, points, before), np.where(beyond, points, after)
 
     def _first_above(
         self, reached: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """The first point of each leaf with more than so much weight up to it."""
-        first, last = np.ceil(starts), np.ceil(ends) - 1
+        """The first point of each leaf with more than so much weight up to it; of none `_beyond`."""
+        first = np.maximum(np.ceil(starts), -LARGEST_POINT)
+        last = np.minimum(np.ceil(ends) - 1, LARGEST_POINT)
         while (open_ := first < last).any():
-            middle = np.floor((first + last) / 2)
+            middle = first + np.floor((last - first) / 2)  # their sum may be no float
             above = self.below(middle + 1) > reached
             last = np.where(open_ & above, middle, last)
             first = np.where(open_ & ~above, middle + 1, first)

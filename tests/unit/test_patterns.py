@@ -176,6 +176,30 @@ def test_a_pattern_that_no_column_has_is_refused():
             type(made_of(df)[0].codec.columns[0]).from_dict(saved | {"pattern": {"weights": wrong}})
 
 
+def test_points_that_floats_do_not_hold_one_by_one_are_alike():
+    pattern = Pattern(PointParts.of(NUMBER, 1.0), {"last digits": np.eye(100)[99]})
+    for start, end in ((2.0**60, 2.0**60 + 256), (-(2.0**61), -(2.0**60)), (1e300, 2e300)):
+        ends, inside = (np.full(9, start), np.full(9, end)), np.linspace(0, 0.999, 9)
+        made = pattern.draw(*ends, inside)
+        assert ((made >= start) & (made < end)).all()
+        assert [each[0] for each in pattern.trimmed(*ends)] == [start, end]
+        assert pattern.measure(*ends)[0] > 0
+    made = pattern.draw(np.full(9, 2.0**53 - 200), np.full(9, 2.0**53 + 800), np.linspace(0, 0.999, 9))
+    assert ((made >= 2.0**53 - 200) & (made < 2.0**53 + 800)).all()
+    assert [each.tolist() for each in pattern.around(np.array([2.0**60]))] == [[2.0**60], [2.0**60]]
+
+
+@pytest.mark.parametrize(("far", "dtype"), [(2e18, "int64"), (2e30, "float64")])
+def test_few_numbers_far_beyond_published_ones_are_learned(far, dtype):
+    random = np.random.default_rng(0)
+    ends = 100 * random.choice(300, 30, replace=False) + 99
+    x = np.append(random.choice(ends, 6_000), np.floor(far * (1 + random.random(150))))
+    df = pd.DataFrame({"x": random.permutation(x).astype(dtype), "g": np.arange(len(x)) % 3})
+    made = made_of(df)[1]["x"]
+    assert made.isin(df["x"]).mean() > 0.9
+    assert (made > 1e6).any()
+
+
 @pytest.mark.parametrize("name", ["last digits", "weekday", "day of month", "minute"])
 def test_random_published_values_show_no_places(name):
     random = np.random.default_rng(0)
