@@ -156,6 +156,16 @@ def test_a_condition_leaves_values_of_the_period():
     assert made.isin(MONTHS).mean() > 0.99
 
 
+def test_a_condition_leaves_a_published_value_beside_the_pattern():
+    random = np.random.default_rng(0)
+    x = np.where(random.random(ROWS) < 0.2, 202_150, random.choice(MONTHS, ROWS))
+    codec = made_of(pd.DataFrame({"x": x, "g": random.integers(0, 4, ROWS)}))[0].codec.columns[0]
+    assert codec.pattern is not None
+    share, cut = _numbers(codec, (202_140, 202_160))
+    made = cut.decode(random.choice(len(share), 100, p=share / share.sum()).astype(np.int32), random)
+    assert (made == 202_150).all()
+
+
 def test_a_date_learned_as_a_difference_keeps_its_days():
     random, start = np.random.default_rng(0), days("1990-01-01", "2023-12-31")
     begin = pd.Series(start[random.integers(0, len(start), 8_000)])

@@ -45,6 +45,13 @@ def test_synthetic_values_are_as_round_as_those_of_the_table(share, declared):
         assert made["age"].between(0, 80).all()
 
 
+@pytest.mark.parametrize("digits", [6, 7, 9])
+def test_declared_digits_are_all_made(digits):
+    x = np.round(48 + 0.05 * np.random.default_rng(0).random(ROWS), digits)
+    made = untrained(pd.DataFrame({"x": x}), decimals={"x": digits}).synthesize(ROWS, seed=0)["x"]
+    assert (made != made.round(digits - 1)).mean() == pytest.approx(0.9, abs=0.05)
+
+
 def test_even_values_are_not_taken_to_be_round():
     noise = 5.0
     random = np.random.default_rng(3)

@@ -93,7 +93,7 @@ def measure_resolution(
         level = _level_of_moments
     else:
         finest = 0.0 if meta.decimals is None else declared_resolution(meta)
-        candidates = [step for step in STEPS if step >= finest * (1 - 1e-9)]
+        candidates = [step for step in STEPS if step > finest * (1 + 1e-9)] + [finest]
         level = functools.partial(_level_of_numbers, candidates=candidates)
     exact = np.zeros(len(candidates), np.int64)
     for part, weights in values.weighed:

@@ -218,6 +218,8 @@ def _cut(
     reached = start
     for low, high in sorted(intervals):
         first, last = max(low, reached), min(high, end)
+        if first == start and last == end:  # also of a published value, which need not be on the pattern
+            return [(start, end, weight)]
         if first < last:
             share = column.widths(np.array([first, start]), np.array([last, end]))
             if share[0] > 0:
