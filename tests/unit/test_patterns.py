@@ -105,6 +105,19 @@ def test_values_of_a_period_come_back(kind, declared):
     assert again.to_dict() == measured.codec.columns[0].to_dict()
 
 
+@pytest.mark.parametrize("end", ["1960-01-01", "2000-01-01"])
+@pytest.mark.parametrize("minutes", [1, 5])
+def test_times_beyond_a_declared_bound_become_the_bound(end, minutes):
+    random, bound = np.random.default_rng(0), pd.Timestamp(end)
+    steps = pd.to_timedelta(
+        minutes * random.integers(-20_000_000 // minutes, 2_000_000 // minutes, ROWS), "min"
+    )
+    df = pd.DataFrame({"x": pd.Series(bound + steps).astype("datetime64[us]"), "g": np.arange(ROWS) % 3})
+    made = made_of(df, bounds={"x": ("1900-01-01", end)})[1]["x"]
+    assert made.max() == bound
+    assert (made == bound).mean() == pytest.approx((df["x"] >= bound).mean(), abs=0.03)
+
+
 @pytest.mark.parametrize("kind", ["prices", "first days", "every five minutes"])
 def test_a_fifth_that_is_elsewhere_stays_elsewhere(kind):
     random = np.random.default_rng(1)

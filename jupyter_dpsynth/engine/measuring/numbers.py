@@ -173,8 +173,10 @@ class _Tree:
         """
         # rounding and clipping keep the order
         steps, last = to_points(part, self.meta, self.resolution), np.nextafter(self.high, -np.inf)
+        if self.discrete:
+            last = min(last, self.high - 1)  # beyond 2^53, points are not 1 apart
         if self.declared:
-            ends = np.array([-np.inf, np.nextafter(last, np.inf)]), np.array([self.low, np.inf])
+            ends = np.array([-np.inf, self.high]), np.array([self.low, np.inf])
             self.outside += count_in(steps, *ends, weights)
         return np.clip(steps, self.low, last, out=part.view(np.float64))
 
