@@ -315,6 +315,9 @@ class NumericCodec:
         """
         if isinstance(self.meta, DatetimeMeta):
             moments = points.astype(np.int64) * int(self.resolution)
+            if self.meta.bounds is not None:
+                first, last = self.meta.bounds
+                moments = np.clip(moments, first, last)
             times: NDArray[Any] = moments.astype("timedelta64[us]")
             absent: Any = np.timedelta64("NaT", "us")
             if not self.meta.is_duration:

@@ -118,6 +118,20 @@ def test_times_beyond_a_declared_bound_become_the_bound(end, minutes):
     assert (made == bound).mean() == pytest.approx((df["x"] >= bound).mean(), abs=0.03)
 
 
+@pytest.mark.parametrize("kind", ["datetime64[us]", "timedelta64[us]", object])
+def test_times_keep_within_bounds_between_two_of_their_steps(kind):
+    hours = np.random.default_rng(0).integers(0, 60_000, ROWS)
+    x = pd.Series(
+        pd.to_timedelta(hours, "h") + (pd.Timedelta(0) if "delta" in str(kind) else pd.Timestamp(0))
+    )
+    bounds = x.iloc[0] * 0 if "delta" in str(kind) else pd.Timestamp(0)
+    bounds = bounds + pd.Timedelta(hours=9.5), bounds + pd.Timedelta(hours=40_000.5)
+    made = made_of(pd.DataFrame({"x": x.astype(kind), "g": hours % 3}), bounds={"x": bounds})[1]["x"]
+    assert made.min() >= bounds[0]
+    assert made.max() <= bounds[1]
+    assert (made >= bounds[1]).mean() == pytest.approx(1 / 3, abs=0.05)
+
+
 @pytest.mark.parametrize("kind", ["prices", "first days", "every five minutes"])
 def test_a_fifth_that_is_elsewhere_stays_elsewhere(kind):
     random = np.random.default_rng(1)
