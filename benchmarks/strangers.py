@@ -24,7 +24,7 @@ from benchmarks.tables import Table
 from benchmarks.utility import KEY, add_systems, measure, summary
 
 ROWNAMES = "rownames"
-LOOKS = "once, those of `attrition` twice"  # how often the figures of the kept tables were looked at
+LOOKS = "twice, those of `attrition` three times"  # how often the figures of the kept tables were looked at
 
 
 @dataclass(frozen=True)
