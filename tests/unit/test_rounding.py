@@ -45,6 +45,15 @@ def test_synthetic_values_are_as_round_as_those_of_the_table(share, declared):
         assert made["age"].between(0, 80).all()
 
 
+@pytest.mark.parametrize(("step", "digits"), [(1_000, 0), (500, 2)])
+def test_round_values_among_others_are_no_pattern(step, digits):
+    random = np.random.default_rng(0)
+    others = np.round(100 * step * random.random(ROWS), digits)
+    x = np.where(random.random(ROWS) < 0.7, step * random.integers(0, 100, ROWS), others)
+    made = untrained(pd.DataFrame({"x": x})).synthesize(ROWS, seed=0)["x"]
+    assert (made % step == 0).mean() == pytest.approx(0.7, abs=0.08)
+
+
 @pytest.mark.parametrize("digits", [6, 7, 9])
 def test_declared_digits_are_all_made(digits):
     x = np.round(48 + 0.05 * np.random.default_rng(0).random(ROWS), digits)

@@ -295,7 +295,8 @@ class _Tree:
         long = cells.at(cells.ends > point_after(cells.starts, discrete=True))
         parts = PointParts.of(self.meta, self.resolution)
         known, shares = self.repeated.points, (PATTERN_SHARE, self.left)
-        found = find_pattern(self.values, parts, long, known, self.allowance, *shares, self.present)
+        rest = *shares, self.present, self.rounding
+        found = find_pattern(self.values, parts, long, known, self.allowance, *rest)
         self.left -= found.used
         self.pattern, self.told = found.pattern, found.told
         if found.pattern is not None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_dpsynth.encoding.rounding import Rounding
     from jupyter_dpsynth.engine.measuring.cells import Cells
     from jupyter_dpsynth.engine.measuring.reading import ColumnValues
     from jupyter_dpsynth.privacy.releases import Allowance
@@ -70,6 +71,7 @@ def find_pattern(
     share: Fraction,
     left: Fraction,
     rows: float,
+    rounding: Rounding,
 ) -> FoundPattern:
     """The pattern of a column's values.
 
@@ -84,6 +86,7 @@ def find_pattern(
         share: Of it, for all that is looked at first; so much again is used up if something is found.
         left: Of it, what is left.
         rows: Noisy number of rows that have a value.
+        rounding: How round the values are known to be: what follows from that is no pattern.
 
     Privacy:
         One histogram for each part that is looked at first, one row of which counts in at most one cell; and
@@ -102,7 +105,8 @@ def find_pattern(
     shown: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
     for name in first:
         counts = own.counts(search.exact(name), values.row)
-        places = _places(counts, own.noise, search.even(name), search.variance, name)
+        expected = search.even(name) if rounding.is_even else search.rounded(name, rounding)
+        places = _places(counts, own.noise, expected, search.variance, name)
         if places is not None:
             shown[name] = counts, places
     if not shown:
@@ -214,6 +218,14 @@ class _Search:
         share = by_value / np.maximum(whole, 1e-300)[:, None]
         found: NDArray[np.float64] = self.rows * (mass @ share) / max(float(mass.sum()), 1e-300)
         return found
+
+    def rounded(self, name: str, rounding: Rounding) -> NDArray[np.float64]:
+        """Rows with each value of a part if nothing but how round they are were special, `[PARTS[name]]`."""
+        found = np.zeros(PARTS[name])
+        for step, rate in zip(rounding.steps.tolist(), rounding.rates.tolist(), strict=True):
+            own = self.parts.of_points(name, step * np.arange(len(found), dtype=np.float64))
+            found += rate / step * np.bincount(own, minlength=len(found))
+        return self.rows * found / found.sum()
 
     def add(
         self,
