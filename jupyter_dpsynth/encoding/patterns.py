@@ -40,7 +40,7 @@ SECOND, MINUTE, HOUR, DAY = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
 CENTURIES = 146_097  # days of 400 years, after which the calendar repeats itself
 FARTHEST = 8 * 366 + 1  # days between two that have a weight: 29 February
 LARGEST_POINT = 2.0**53  # beyond it float64 does not hold the last digits of a point
-LARGEST_WEIGHT = 1e9
+LARGEST_WEIGHT = 1e9  # that a saved model may have
 
 
 @dataclass(frozen=True)

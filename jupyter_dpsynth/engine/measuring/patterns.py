@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.patterns import LARGEST_POINT, PARTS, Pattern, PointParts
+from jupyter_dpsynth.encoding.patterns import LARGEST_POINT, LARGEST_WEIGHT, PARTS, Pattern, PointParts
 from jupyter_dpsynth.engine.measuring.cells import weighed
 from jupyter_dpsynth.engine.measuring.presence import SURE
 from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, onto_sum
@@ -262,7 +262,8 @@ class _Search:
         total, _ = weighed(total, self.variance + of_others, own.sum(), variance * len(own))
         rows[places] = _spread(own, np.sqrt(variance), expected[places], total)
         rows[~places] = elsewhere * expected[~places] / max(float(expected[~places].sum()), 1e-300)
-        self.weights[name] = np.where(expected > 0, rows / np.maximum(expected, 1e-300), 0.0)
+        weights = np.where(expected > 0, rows / np.maximum(expected, 1e-300), 0.0)
+        self.weights[name] = np.minimum(weights, LARGEST_WEIGHT)
         if name == "last digits":
             self.within = tuple(np.flatnonzero(places).tolist())
         return told
