@@ -69,7 +69,7 @@ def two_way_error(df: pd.DataFrame, made: pd.DataFrame) -> float:
         np.stack([np.searchsorted(list(CATEGORIES), each[name].to_numpy().astype(str)) for name in df])
         for each in (df, made)
     ]
-    random, size, found = np.random.default_rng(0), len(CATEGORIES), []
+    random, size, found = np.random.default_rng(0), len(CATEGORIES) + 1, []  # and 'other'
     for _ in range(PAIRS):
         one, other = random.choice(len(df.columns), 2, replace=False)
         shares = [np.bincount(c[one] * size + c[other], minlength=size**2) / c.shape[1] for c in codes]
