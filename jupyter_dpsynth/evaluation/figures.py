@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import details, explained, table
-from jupyter_dpsynth.display.words import epsilon_text
-from jupyter_dpsynth.privacy.receipt import relation_of
+from jupyter_dpsynth.display.words import epsilon_text, item_text
+from jupyter_dpsynth.privacy.receipt import budget_shares, relation_of
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.privacy.accounting import PrivacyPlan
 
-__all__ = ["SHARES", "Measured", "cost_text", "figures_group", "figures_table"]
+__all__ = ["Measured", "cost_text", "figures_group", "figures_table", "spending_group"]
 
 MOST_LINES = 30
 TITLES = ("Figure", "Value", "Error", "Good")
@@ -54,6 +54,12 @@ def cost_text(plan: PrivacyPlan, epsilon: float | None, delta: float) -> str:
         f"This report cost epsilon = {epsilon_text(epsilon)} at delta = {delta:.2g} "
         f"({relation_of(plan.unit)}; the privacy unit is {plan.unit}), in addition to what learning cost."
     )
+
+
+def spending_group(plan: PrivacyPlan) -> Markup:
+    """What epsilon was spent on, in plain words, behind a heading that opens."""
+    shares = [(f"{part:.0%}", item_text(name), detail) for name, detail, part in budget_shares(plan)]
+    return details("What epsilon was spent on", table(shares, SHARES, numbers={0}, bold=False))
 
 
 def figures_group(title: str, group: tuple[Measured, ...], *, opened: bool = True) -> Markup:

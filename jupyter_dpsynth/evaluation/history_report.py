@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.display.html import card, details, paragraph, shown_by_summary, strong, table
-from jupyter_dpsynth.display.words import item_text
+from jupyter_dpsynth.display.html import card, paragraph, shown_by_summary, strong
 from jupyter_dpsynth.engine.model.losses import glance
-from jupyter_dpsynth.evaluation.figures import SHARES, Measured, cost_text, figures_group, figures_table
+from jupyter_dpsynth.evaluation.figures import (
+    Measured,
+    cost_text,
+    figures_group,
+    figures_table,
+    spending_group,
+)
 from jupyter_dpsynth.evaluation.losses_html import losses_html
-from jupyter_dpsynth.privacy.receipt import budget_shares
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +136,6 @@ class PrivateHistoryReport:
 
     def to_html(self) -> str:
         """All as one piece of HTML, without scripts."""
-        shares = [(f"{part:.0%}", item_text(name), detail) for name, detail, part in budget_shares(self.plan)]
         content = card(
             paragraph(strong("Private quality report"), f": {self.persons_text}."),
             losses_html(self.losses),
@@ -142,7 +145,7 @@ class PrivateHistoryReport:
                 for place, group in enumerate(self.groups)
             ),
             paragraph(self.cost),
-            details("What epsilon was spent on", table(shares, SHARES, numbers={0}, bold=False)),
+            spending_group(self.plan),
             paragraph(self.covers),
             kind="private-report",
         )

@@ -10,16 +10,19 @@ import numpy as np
 from jupyter_dpsynth.config import ONE_ROW
 from jupyter_dpsynth.display.html import (
     card,
-    details,
     paragraph,
     score,
     shown_by_summary,
     strong,
-    table,
 )
-from jupyter_dpsynth.display.words import item_text
 from jupyter_dpsynth.engine.model.losses import glance
-from jupyter_dpsynth.evaluation.figures import SHARES, Measured, cost_text, figures_group, figures_table
+from jupyter_dpsynth.evaluation.figures import (
+    Measured,
+    cost_text,
+    figures_group,
+    figures_table,
+    spending_group,
+)
 from jupyter_dpsynth.evaluation.losses_html import losses_html
 from jupyter_dpsynth.evaluation.overall import NOT_GIVEN, Overall, overall_of
 from jupyter_dpsynth.privacy.receipt import budget_shares
@@ -169,7 +172,6 @@ class PrivateReport:
         """All as one piece of HTML, without scripts."""
         overall = self.overall
         number, meaning = ("", NOT_GIVEN) if overall is None else (overall.text, overall.meaning)
-        shares = [(f"{part:.0%}", item_text(name), detail) for name, detail, part in budget_shares(self.plan)]
         content = card(
             paragraph(strong("Private quality report"), f": {self.rows_text}."),
             score(f"Overall {number}", meaning),
@@ -178,7 +180,7 @@ class PrivateReport:
             figures_group("Columns", self.columns),
             figures_group("Pairs of columns", self.pairs),
             paragraph(self.cost),
-            details("What epsilon was spent on", table(shares, SHARES, numbers={0}, bold=False)),
+            spending_group(self.plan),
             paragraph(self.covers),
             kind="private-report",
         )
