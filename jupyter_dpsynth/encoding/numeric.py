@@ -27,7 +27,16 @@ from jupyter_dpsynth.sources.values import RESOLUTIONS, WALL_EPOCH, number_value
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["STEPS", "ExactValues", "NumericCodec", "from_steps", "in_steps", "points_of", "to_points"]
+__all__ = [
+    "STEPS",
+    "ExactValues",
+    "NumericCodec",
+    "extents",
+    "from_steps",
+    "in_steps",
+    "points_of",
+    "to_points",
+]
 
 # of floats that stand for several whole numbers: these, and a weight of each
 ExactValues = dict[float, dict[int, float]]
@@ -85,6 +94,20 @@ def in_steps(values: Any, resolution: float) -> Any:  # noqa: ANN401 - a number 
 def from_steps(points: Any, resolution: float) -> Any:  # noqa: ANN401 - a number or an array
     """The inverse of `in_steps`: from multiples of the resolution back to numbers."""
     return points / round(1 / resolution) if resolution < 1 else points * resolution
+
+
+def extents(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], pattern: Pattern | None, rounding: Rounding
+) -> NDArray[np.float64]:
+    """How many rows intervals have beside each other if all points that values may have were equally likely.
+
+    Args:
+        starts: First point of each, `[n]`.
+        ends: Point after each.
+        pattern: Where in a period values lie; None if they lie anywhere, as round as `rounding` says.
+        rounding: How round they are where there is no pattern.
+    """
+    return rounding.extents(starts, ends) if pattern is None else pattern.measure(starts, ends)
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,11 +301,7 @@ class NumericCodec:
 
     def widths(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
         """How likely parts of one leaf are beside each other: by the pattern, or how round points are."""
-        return (
-            self.rounding.extents(starts, ends)
-            if self.pattern is None
-            else self.pattern.measure(starts, ends)
-        )
+        return extents(starts, ends, self.pattern, self.rounding)
 
     def leaf_points(self) -> NDArray[np.float64]:
         """The repeated value that each very narrow leaf of a continuous column stands for; else NaN.

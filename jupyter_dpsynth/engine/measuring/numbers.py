@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, ExactValues, NumericCodec, to_points
+from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, ExactValues, NumericCodec, extents, to_points
 from jupyter_dpsynth.encoding.patterns import Pattern, PointParts
 from jupyter_dpsynth.encoding.rounding import Rounding
 from jupyter_dpsynth.engine.measuring.cells import Cells, weighed
@@ -294,9 +294,17 @@ class _Tree:
         """Look for where in a period the values lie; the cells without what is beside that."""
         long = cells.at(cells.ends > point_after(cells.starts, discrete=True))
         parts = PointParts.of(self.meta, self.resolution)
-        known, shares = self.repeated.points, (PATTERN_SHARE, self.left)
-        rest = *shares, self.present, self.rounding
-        found = find_pattern(self.values, parts, long, known, self.allowance, *rest)
+        found = find_pattern(
+            self.values,
+            parts,
+            long,
+            self.repeated.points,
+            self.allowance,
+            PATTERN_SHARE,
+            left=self.left,
+            rows=self.present,
+            rounding=self.rounding,
+        )
         self.left -= found.used
         self.pattern, self.told = found.pattern, found.told
         if found.pattern is not None:
@@ -324,10 +332,8 @@ class _Tree:
         return replace(cells, starts=starts, ends=ends)
 
     def _widths(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How many rows cells would have beside others if all possible values were equally likely."""
-        if self.pattern is not None:
-            return self.pattern.measure(starts, ends)
-        return self.rounding.extents(starts, ends)
+        """How many rows cells would have beside others, by what is known of their values so far."""
+        return extents(starts, ends, self.pattern, self.rounding)
 
     def _measured_again(self, leaves: Cells, raw: NDArray[np.float64], noise: float) -> Cells:
         """Leaves with another count of each, joined by precision; what did not stand out stays shrunk."""

@@ -69,6 +69,7 @@ def find_pattern(
     known: NDArray[np.float64],
     allowance: Allowance,
     share: Fraction,
+    *,
     left: Fraction,
     rows: float,
     rounding: Rounding,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jupyter_dpsynth.encoding.numeric import STEPS, from_steps, in_steps
+from jupyter_dpsynth.encoding.rounding import is_multiple
 from jupyter_dpsynth.engine.measuring.grids import is_flat
 from jupyter_dpsynth.engine.measuring.long import WHOLE_NUMBERS
 from jupyter_dpsynth.engine.measuring.presence import SURE
@@ -123,7 +124,7 @@ def _coarsest(
         counts = np.where(noisy == noisy.max(), noisy, 0.0)
     slack = max(min(SURE * noise, rows / 2), 0.01 * rows)
     for resolution in candidates:
-        fits = np.array([_divides(resolution, other) for other in candidates])
+        fits = np.array([resolution == 0 or is_multiple(other, resolution) for other in candidates])
         evident = not whole or resolution <= 1 or counts[fits].sum() >= EVIDENT * slack
         # several finer ones, each of which stands out by chance, are not more evidence than one
         finer = max(int(np.count_nonzero(counts[~fits])), 1)
@@ -131,13 +132,6 @@ def _coarsest(
             most = noisy[~fits].sum() + certainty(1) * noise * np.sqrt((~fits).sum())
             return resolution, bool(most <= RARE_BREAKS * rows)
     return candidates[-1], True
-
-
-def _divides(resolution: float, other: float) -> bool:
-    """Whether what is recorded in the other resolution is a whole number of steps of this one."""
-    if resolution == 0 or other == 0:
-        return resolution == 0
-    return abs(other / resolution - round(other / resolution)) < 1e-6 and other >= resolution
 
 
 def _level_of_moments(moments: NDArray[np.int64]) -> NDArray[np.int64]:
