@@ -21,6 +21,7 @@ from jupyter_dpsynth.privacy.loss import (
     LEAST_DELTA,
     distribution_holds,
     event_epsilon,
+    growing_epsilons,
     rounding_delta,
     trainings_epsilon,
 )
@@ -265,13 +266,17 @@ def composed_epsilon(
     closed = gaussian_epsilon(unsampled, delta) + ROUND_OFF
     if all(probability == 1 for _, probability, _ in trainings):  # exact in closed form
         return closed
-    compositions = sum(steps for steps, _, _ in trainings) + 1
-    least_sigma = min(sigma for _, _, sigma in trainings)
-    if least_sigma < LEAST_SIGMA or not distribution_holds(compositions, delta):
-        epsilon = event_epsilon(_event(trainings, base_mu), delta, "rdp")
-    else:
+    steps = sum(steps for steps, _, _ in trainings)
+    if _has_distribution(steps, min(sigma for _, _, sigma in trainings), delta):
         epsilon = trainings_epsilon(trainings, base_mu, delta, discretization)
+    else:
+        epsilon = event_epsilon(_event(trainings, base_mu), delta, "rdp")
     return min(closed, epsilon + ROUND_OFF)
+
+
+def _has_distribution(steps: int, sigma: float, delta: float) -> bool:
+    """Whether a privacy-loss distribution of so many steps, and of measurements, is to be had and holds."""
+    return sigma >= LEAST_SIGMA and distribution_holds(steps + 1, delta)
 
 
 def _event(trainings: tuple[tuple[int, float, float], ...], base_mu: float) -> DpEvent:
@@ -425,16 +430,13 @@ def epsilon_curve(
         return EpsilonCurve((0,), (final,))
     steps = sorted({round(training.steps * part / points) for part in range(points + 1)})
     coarse = min(max(1e-3 * final, DISCRETIZATION), COARSEST)  # errs upwards
-    bounds = [
-        _epsilon(
-            step,
-            training.sampling_probability,
-            training.noise_multiplier,
-            plan.base_mu,
-            delta - plan.reserved_delta,
-            accountant,
-            coarse,
-        )
-        for step in steps[:-1]
-    ]
+    probability, sigma = training.sampling_probability, training.noise_multiplier
+    mu, left = plan.base_mu, delta - plan.reserved_delta
+    if accountant == "pld" and probability < 1 and _has_distribution(training.steps, sigma, left):
+        grown = growing_epsilons(steps[1:-1], probability, sigma, mu, left, coarse)
+        quick = [quick_epsilon(step, probability, sigma, mu, left) for step in steps[1:-1]]
+        later = [min(pair) + ROUND_OFF for pair in zip(quick, grown, strict=True)]
+    else:
+        later = [_epsilon(step, probability, sigma, mu, left, accountant, coarse) for step in steps[1:-1]]
+    bounds = (_epsilon(0, 1.0, 1.0, mu, left, accountant), *later)
     return EpsilonCurve(tuple(steps), (*(min(bound, final) for bound in bounds), final))

@@ -17,7 +17,7 @@ from jupyter_dpsynth.privacy.accounting import (
     gaussian_mu,
     max_steps,
 )
-from jupyter_dpsynth.privacy.loss import event_epsilon
+from jupyter_dpsynth.privacy.loss import event_epsilon, growing_epsilons, trainings_epsilon
 
 # sampling probability, noise multiplier, steps, delta, epsilon by RDP, epsilon by PLD
 REFERENCE = [
@@ -141,6 +141,14 @@ def test_the_curve_never_falls_is_never_too_low_and_ends_at_the_reported_figure(
     assert values[-1] == compute_epsilon(plan, 2e-6)
     for step in (0, 1, 37, 100, 199):
         assert curve.at(step) >= compute_epsilon(plan.with_steps(step), 2e-6) - 1e-9
+
+
+@pytest.mark.parametrize(("steps", "probability", "sigma", "mu"), [(100, 0.1, 4.0, 0.2), (37, 0.3, 0.8, 0.0)])
+def test_a_growing_composition_agrees_with_every_one_by_itself(steps, probability, sigma, mu):
+    asked = [1, 5, 10, 11, steps]
+    grown = growing_epsilons(asked, probability, sigma, mu, 1e-6, 1e-3)
+    alone = [trainings_epsilon(((each, probability, sigma),), mu, 1e-6, 1e-3) for each in asked]
+    assert grown == pytest.approx(alone, rel=1e-6)
 
 
 def test_a_calibration_that_the_measurements_have_used_up_is_refused():
