@@ -11,6 +11,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 # Columns that a model is trained to predict, where the file's name is known; others: --target NAME=COLUMN.
 TARGETS = {"census": "income", "bank_marketing": "y", "online_shoppers": "Revenue"}
 FEW_VALUES = 16
@@ -52,6 +54,11 @@ def _read(name: str, path: Path, targets: dict[str, str]) -> Table:
     return Table(name, train, holdout, {**TARGETS, **targets}.get(name))
 
 
+def _has_places(values: NDArray[np.float64], places: int) -> bool:
+    """Whether no value has more decimal places."""
+    return np.allclose(np.round(values, places), values, atol=1e-9, rtol=0)
+
+
 def public_domain(df: pd.DataFrame) -> dict[str, Any]:
     """Bounds, decimals and categories read off the table, as if they were public knowledge.
 
@@ -72,14 +79,12 @@ def public_domain(df: pd.DataFrame) -> dict[str, Any]:
         if not (wide and series.nunique() > FEW_VALUES):
             categories[str(name)] = list(series.dropna().unique())
             continue
-        places = 0
         values = series.dropna().to_numpy(np.float64)
-        while places < MOST_DECIMALS and not np.allclose(np.round(values, places), values, atol=1e-9, rtol=0):
-            places += 1
+        places = next((p for p in range(MOST_DECIMALS) if _has_places(values, p)), MOST_DECIMALS)
         scale = 10.0**places
         bounds[str(name)] = (np.floor(values.min() * scale) / scale, np.ceil(values.max() * scale) / scale)
         if whole:
             bounds[str(name)] = (int(series.min()), int(series.max()))
-        else:
+        elif _has_places(values, places):  # fewer decimals than there are would round every value
             decimals[str(name)] = places
     return {"bounds": bounds, "categories": categories, "decimals": decimals}

@@ -18,7 +18,7 @@ from jupyter_dpsynth.engine.planning.forecast import (
     Forecast,
     expected_cells,
     expected_share_error,
-    machine_factor,
+    machine_factors,
     planning_warnings,
 )
 from jupyter_dpsynth.metadata.columns import CategoricalMeta
@@ -139,9 +139,10 @@ def _seconds(plan: PersonsPlan, rows: float, inputs: int, width: int, values: fl
     """Time of measuring and training, of so many rows a person."""
     row = PER_PRODUCT * inputs * width + PER_CELL * (inputs + width)
     step = PER_STEP + PADDED * plan.run.batch_size * rows * row
-    measuring = MEASURING_SECONDS + MEASURING_PER_VALUE * values
-    measuring += REFINING_SECONDS if plan.run.privacy is not None else 0.0
-    return machine_factor() * (measuring + plan.run.steps * step)
+    refining = REFINING_SECONDS if plan.run.privacy is not None else 0.0
+    counting, training = machine_factors()
+    measuring = counting * (MEASURING_SECONDS + MEASURING_PER_VALUE * values)
+    return measuring + training * (refining + plan.run.steps * step)
 
 
 def forecast_title(forecast: Forecast, meta: TablesMeta, *, known: bool) -> str:

@@ -110,13 +110,18 @@ def trainings_epsilon(
 
 
 def growing_epsilons(
-    steps: Sequence[int], probability: float, sigma: float, base_mu: float, delta: float, discretization: float
+    steps: Sequence[int],
+    probability: float,
+    sigma: float,
+    base_mu: float,
+    delta: float,
+    discretization: float,
 ) -> list[float]:
     """Upper bounds on epsilon after more and more steps of one training, for the cost of a few of them.
 
     Each distribution is the one before composed with that of the steps in between, of which there are hardly
-    two kinds. What `trainings_epsilon` gives for each differs by the tails that are cut off: by less than 1e-6
-    of epsilon.
+    two kinds. `trainings_epsilon` gives the same for each but for the tails that are cut off, less than 1e-6
+    of it.
 
     Args:
         steps: Numbers of steps, increasing, from 1.

@@ -34,6 +34,8 @@ from jupyter_dpsynth.reports import StopReason
 from jupyter_dpsynth.sources.partitions import MAX_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jupyter_dpsynth.config import ResolvedConfig
     from jupyter_dpsynth.engine.model.plan import RunPlan
     from jupyter_dpsynth.metadata.columns import ColumnMeta
@@ -47,7 +49,7 @@ __all__ = [
     "expected_column_error",
     "expected_share_error",
     "forecast",
-    "machine_factor",
+    "machine_factors",
     "planning_warnings",
     "rarest_published",
     "round_up",
@@ -62,14 +64,16 @@ CURVE_POINTS = {"quick": 40, "pld": 12}
 FAR = 20  # times the planned steps: how far the end of the budget is looked for
 
 # Seconds of a step by its parts, fitted to runs of 70 to 2,000 cells and batches of 256 to 27,000 rows on two
-# cores, and how long the yardstick below took there. They serve until a step can be timed.
+# cores, and how long the yardsticks below took there. They serve until a step can be timed.
 PER_STEP, PER_PRODUCT, PER_CELL, PER_WEIGHT, PER_ROW = 9.5e-4, 1.65e-11, 7e-9, 1.85e-8, 2e-9
 # The same in blocks: of each row, an input cell, a weight, and a cell
 PER_BLOCK_INPUT, PER_BLOCK_WEIGHT, PER_BLOCK_CELL = 2.3e-10, 1e-10, 4e-9
-YARDSTICK_SECONDS = 4.5e-10
+EXPONENTIAL_SECONDS, COUNTING_SECONDS = 4.5e-10, 7e-10
+YARDSTICK_VALUES, YARDSTICK_RUNS = 200_000, 9
 PER_GROUP = 1e-3  # seconds of a microbatch
 REFINING_PER_CELL, REFINING_PER_WEIGHT = 1.5e-7, 5.5e-10  # of a row that is drawn for the step after training
-MEASURING_SECONDS, MEASURING_PER_VALUE, MEASURING_PER_PAIR = 0.8, 6.5e-8, 4e-9  # a row
+MEASURING_SECONDS, MEASURING_PER_COLUMN = 0.8, 0.01
+MEASURING_PER_VALUE, MEASURING_PER_PAIR = 6.5e-8, 1.5e-9  # of a row
 ACCOUNTING_SECONDS = 0.2  # by epsilon, up to 10
 TENSORFLOW_SECONDS = 9.0
 READ_COPIES, BYTES_PER_HASH, BYTES_PER_COPIED = 5, 16, 8
@@ -319,21 +323,21 @@ def _seconds(
     config: ResolvedConfig, plan: RunPlan, width: int, columns: int, *, timed: bool, partitioned: bool
 ) -> float | None:
     """Time of measuring and training."""
+    counting, training = machine_factors()
     per_value = MEASURING_PER_VALUE * (READING_AGAIN if partitioned else 1)
-    measuring = MEASURING_SECONDS + per_value * plan.rows * columns
+    measuring = MEASURING_SECONDS + (MEASURING_PER_COLUMN + per_value * plan.rows) * columns
     together = max(1, math.floor(math.log(COMBINATIONS, max(width / columns, 2))))  # that are counted at once
     measuring += MEASURING_PER_PAIR * min(plan.rows, PAIR_ROWS) * (columns / together) ** 2 / 2
     measuring += BOUNDING_SECONDS * plan.rows if config.privacy_unit is not None else 0.0
-    measuring = machine_factor() * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
+    measuring = counting * (measuring + ACCOUNTING_SECONDS * min(config.epsilon, 10.0))
+    measuring += training * _refining_seconds(plan, width)
     step = measured_step_seconds(config, plan, columns, width) if timed else None
     if step is not None:
-        measuring += machine_factor() * _refining_seconds(plan, width)
-        return measuring + plan.steps * (step + machine_factor() * PER_ROW * plan.rows)
+        return measuring + plan.steps * (step + counting * PER_ROW * plan.rows)
     if config.dp_backend != "native":
         return None
-    step = _step_seconds(plan, width) + PER_ROW * plan.rows
-    step += PER_STEP + PER_GROUP * (config.num_microbatches or 0)
-    return measuring + machine_factor() * (plan.steps * step + _refining_seconds(plan, width))
+    step = _step_seconds(plan, width) + PER_STEP + PER_GROUP * (config.num_microbatches or 0)
+    return measuring + plan.steps * (training * step + counting * PER_ROW * plan.rows)
 
 
 def _refining_seconds(plan: RunPlan, width: int) -> float:
@@ -367,15 +371,25 @@ def _network_bytes(plan: RunPlan, width: int, batch: float) -> float:
 
 
 @functools.lru_cache(maxsize=1)
-def machine_factor() -> float:
-    """How much slower this machine is than the one on which the constants were measured; takes 10 ms."""
-    values = np.linspace(-3, 3, 200_000, dtype=np.float32)
+def machine_factors() -> tuple[float, float]:
+    """How much slower this machine counts, and trains, than that of the constants; takes some 10 ms.
+
+    What a processor's vector units do, such as training, differs more than what they do not.
+    """
+    values = np.linspace(-3, 3, YARDSTICK_VALUES, dtype=np.float32)
+    numbers = np.random.default_rng(0).integers(100, size=YARDSTICK_VALUES)
+    counting = _quickest(lambda: np.bincount(numbers)) / COUNTING_SECONDS
+    return counting, _quickest(lambda: np.exp(values)) / EXPONENTIAL_SECONDS
+
+
+def _quickest(work: Callable[[], object]) -> float:
+    """Seconds of each value in the quickest of some runs: what else the machine does is not counted."""
     took = []
-    for _ in range(9):
+    for _ in range(YARDSTICK_RUNS):
         began = time.perf_counter()
-        np.exp(values)
+        work()
         took.append(time.perf_counter() - began)
-    return statistics.median(took) / len(values) / YARDSTICK_SECONDS
+    return min(took) / YARDSTICK_VALUES
 
 
 def planning_warnings(config: ResolvedConfig, plan: RunPlan, rows: float, counted: str = "rows") -> list[str]:
