@@ -18,6 +18,7 @@ from jupyter_dpsynth.encoding.building import build_series
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, column_meta_from_dict
 from jupyter_dpsynth.sources.dtypes import dtype_of
+from jupyter_dpsynth.sources.letters import letters_of, with_letters
 from jupyter_dpsynth.sources.objects import as_text, key_of
 from jupyter_dpsynth.sources.values import factorize
 
@@ -163,6 +164,7 @@ class CategoryCodec:
         if not self.meta.nullable or not (index == len(values) - 1).any():
             values = values[:-1]
         distinct = build_series(self._typed(values), self.meta)
+        distinct = with_letters(distinct, letters_of(self.published))
         if hashes is not None and distinct.dtype != object:
             hashes.add(self.meta.name, distinct, index)
         return _repeated(distinct, index)

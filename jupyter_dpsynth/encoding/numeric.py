@@ -22,6 +22,7 @@ from jupyter_dpsynth.encoding.rounding import Rounding
 from jupyter_dpsynth.errors import ArtifactError, shown
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta, column_meta_from_dict
 from jupyter_dpsynth.sources.dtypes import dtype_of
+from jupyter_dpsynth.sources.letters import letters_of, with_letters
 from jupyter_dpsynth.sources.values import RESOLUTIONS, WALL_EPOCH, number_values, time_values
 
 if TYPE_CHECKING:
@@ -297,7 +298,7 @@ class NumericCodec:
         found = series.copy()
         for number, code in enumerate(self.meta.missing, start=1):
             found.iloc[places[drawn == number]] = code
-        return found
+        return with_letters(found, letters_of(self.meta.missing))
 
     def widths(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
         """How likely parts of one leaf are beside each other: by the pattern, or how round points are."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_dpsynth.errors import ConfigError, shown
+from jupyter_dpsynth.sources.letters import letter_text
 
 if TYPE_CHECKING:
     import os
@@ -195,7 +196,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a category
     if isinstance(value, bool | int):
         return value
     if isinstance(value, float):
-        return int(value) if value == int(value) else value
+        return letter_text(value) or (int(value) if value == int(value) else value)
     return value if isinstance(value, str) else str(value)
 
 

@@ -19,6 +19,7 @@ from jupyter_dpsynth.sources.base import Source
 from jupyter_dpsynth.sources.codebook import NO_CODEBOOK, Codebook
 from jupyter_dpsynth.sources.dtypes import dtype_text
 from jupyter_dpsynth.sources.forms import PANDAS, TableForm
+from jupyter_dpsynth.sources.letters import letters_of, with_numbers
 from jupyter_dpsynth.sources.missing import without_codes, without_moments
 
 if TYPE_CHECKING:
@@ -97,6 +98,10 @@ class CategoricalMeta(ColumnMeta):
         if rare["tree"] is not None:
             rare["tree"] = dict(rare["tree"].pairs)
         return {**values, **{key: value for key, value in rare.items() if value}}
+
+    def present(self, series: pd.Series) -> pd.Series:
+        """As of every column; letters of missing values that are categories are there, as their numbers."""
+        return with_numbers(super().present(series), letters_of(self.categories or ()))
 
     @property
     def levels(self) -> int:

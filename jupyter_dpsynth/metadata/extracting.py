@@ -31,6 +31,7 @@ from jupyter_dpsynth.metadata.kinds import category_kind, column_kind, identifie
 from jupyter_dpsynth.metadata.missing import check_apart, declared_missing, missing_moments
 from jupyter_dpsynth.metadata.orders import check_orders, declared_orders
 from jupyter_dpsynth.sources.dtypes import dtype_text, is_kept, levels_told, zone_of
+from jupyter_dpsynth.sources.letters import letters_of, parsed_letter
 from jupyter_dpsynth.sources.missing import holds_missing
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.refusals import column_call
@@ -311,8 +312,13 @@ def column_meta(source: Source, name: str, declared: Mapping[str, Mapping[str, A
             f"({column_call(name, source.refused[name], source.form)})."
         )
     options = {option: declared.get(option, {}).get(name) for option in OPTIONS}
+    if name in source.lettered and isinstance(options["missing"], list | tuple):
+        known = ((code, parsed_letter(code)) for code in options["missing"])
+        options["missing"] = [code if letter is None else letter for code, letter in known]
     meta = _column_meta(source.first_values(name), **options)
-    if isinstance(meta, ContinuousMeta) and meta.missing and name in source.declared.get("missing", ()):
+    if not isinstance(meta, ContinuousMeta) or not meta.missing:
+        return meta
+    if name in source.declared.get("missing", ()) or letters_of(meta.missing):
         return replace(meta, coded=True)
     return meta
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import MetadataError, shown
 from jupyter_dpsynth.metadata.declarations import PLURALS, is_one, microseconds_of
+from jupyter_dpsynth.sources.letters import letter_text
 from jupyter_dpsynth.sources.objects import same_key
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def declared_missing(name: str, codes: Sequence[Any], kind: str) -> tuple[Any, .
                 f"holds {PLURALS[kind]}: give values of that type."
             )
         whole = isinstance(plain, numbers.Real | Decimal) and not isinstance(plain, bool)
-        if whole and math.isfinite(plain) and plain == int(plain):
+        if whole and math.isfinite(plain) and plain == int(plain) and not letter_text(plain):
             plain = int(plain)
         if kind != "whole number" or isinstance(plain, int):  # which hold no 2.5
             found.append(float(plain) if isinstance(plain, Decimal) else plain)

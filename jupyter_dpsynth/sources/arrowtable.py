@@ -77,6 +77,11 @@ class ArrowSource(Source):
         return self._frame.codebook.only(self._described.columns)
 
     @property
+    def lettered(self) -> Collection[str]:
+        """Columns of Stata and SAS that may have letters of missing values."""
+        return self._frame.lettered
+
+    @property
     def note(self) -> str:
         """What of that is not used."""
         return self._frame.note

@@ -87,6 +87,11 @@ class Source(ABC):
         """What of the table's own statements is not used, for a warning; empty if nothing."""
         return ""
 
+    @property
+    def lettered(self) -> Collection[str]:
+        """Columns that may have letters of missing values (`.a`), which can be declared."""
+        return ()
+
     def unread(self, most: int) -> Mapping[str, int]:  # noqa: ARG002 - not every source is made of text
         """By column, in how many rows a text that does not fit was read as missing: private.
 

@@ -18,7 +18,7 @@ from jupyter_dpsynth.sources.forms import DUCKDB_TYPES, TableForm
 from jupyter_dpsynth.sources.refusals import library_of, object_call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 __all__ = ["ArrowFrame", "arrow_frame", "is_frame"]
 
@@ -38,6 +38,7 @@ class ArrowFrame:
         levels: By column all values that its type allows: public, because they are part of the type.
         spans: By column the lowest and the highest of all whole numbers that it can have: public as well.
         missing: By column numbers that stand for a missing value and come back in synthetic tables: public.
+        lettered: Columns that may have letters of missing values.
         orders: By column the categories in their order, where that is part of the type: an array of Arrow.
         refused: Columns that Arrow cannot read, with their types.
         codebook: What a file's dictionary says about the columns.
@@ -52,6 +53,7 @@ class ArrowFrame:
     levels: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     missing: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    lettered: Collection[str] = ()
     orders: Mapping[str, Any] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     codebook: Codebook = NO_CODEBOOK

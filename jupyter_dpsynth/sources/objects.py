@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from jupyter_dpsynth.sources.letters import letter_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -131,9 +133,12 @@ def same_key(value: Any) -> Any:  # noqa: ANN401 - any object
 
 
 def as_text(value: Any) -> str:  # noqa: ANN401 - any plain value
-    """The text of a plain value; of a whole number of more digits than Python prints, its hexadecimal one."""
+    """The text of a plain value; of a whole number of more digits than Python prints, its hexadecimal one.
+
+    Of a number that stands for a letter of missing values, the letter: '.a'.
+    """
     try:
-        return str(value)
+        return letter_text(value) or str(value)
     except ValueError:
         return hex(value)
 

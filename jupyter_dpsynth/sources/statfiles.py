@@ -18,6 +18,7 @@ from jupyter_dpsynth.errors import DataError, MissingDependencyError, shielded
 from jupyter_dpsynth.sources.codebook import Codebook, Variable
 from jupyter_dpsynth.sources.forms import PANDAS
 from jupyter_dpsynth.sources.frames import ArrowFrame
+from jupyter_dpsynth.sources.letters import letter_number, letters_of, with_letters
 from jupyter_dpsynth.sources.partitions import MAX_ROWS, rows_at_once
 
 if TYPE_CHECKING:
@@ -141,6 +142,9 @@ def stat_frame(path: Path) -> ArrowFrame:
         levels=levels,
         spans=spans,
         missing={each.name: each.codes for each in columns if each.codes},
+        lettered=[e.name for e in columns if e.kind == "number" and pa.types.is_float64(e.type)]
+        if path.suffix.lower() in (".dta", ".sas7bdat")
+        else (),
         codebook=codebook,
         plain=True,
         note=_note(made),
@@ -148,8 +152,8 @@ def stat_frame(path: Path) -> ArrowFrame:
 
 
 def _user_missing(path: Path) -> dict[str, Any]:
-    """SPSS keeps codes of missing values as numbers, which come as they are; Stata and SAS have letters."""
-    return {"user_missing": True} if path.suffix.lower() in (".sav", ".zsav") else {}
+    """So that codes of missing values come as they are (SPSS), and letters as such (Stata, SAS)."""
+    return {} if path.suffix.lower() in (".por", ".xpt") else {"user_missing": True}
 
 
 def _note(made: list[str]) -> str:
@@ -175,7 +179,12 @@ def _column(program: str, meta: Any, name: str) -> _Column:  # noqa: ANN401 - of
     types = {"day": pa.date32(), "moment": pa.timestamp("us"), "duration": pa.duration("us")}
     if kind:
         return _Column(name, variable, kind, types[kind], coded=False)
-    whole = {"int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(), "float": pa.float32()}
+    lettered = bool(letters_of(low for low, _ in variable.missing))  # which numpy's whole numbers cannot hold
+    whole = (
+        {}
+        if lettered
+        else {"int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(), "float": pa.float32()}
+    )
     coded = variable.categories is not None
     return _Column(name, variable, "number", whole.get(stored, pa.float64()), coded)
 
@@ -184,9 +193,15 @@ def _labels(meta: Any, name: str) -> Variable:  # noqa: ANN401 - of pyreadstat
     """What the dictionary of a file says about a column."""
     text = meta.readstat_variable_types.get(name) == "string"
     labels = meta.variable_value_labels.get(name) or {}
-    # Stata's and SAS's letters for kinds of missing values are no values of their own here
-    pairs = tuple((code, str(label)) for code, label in labels.items() if isinstance(code, str) == text)
+    # which letters there are is private: of those that the dictionary labels it is public
+    known = {code: letter_number(code) for code in labels if isinstance(code, str) and not text}
+    pairs = tuple(
+        (known.get(code, code), str(label))
+        for code, label in labels.items()
+        if code in known or isinstance(code, str) == text
+    )
     ranges = tuple((each["lo"], each["hi"]) for each in meta.missing_ranges.get(name) or ())
+    ranges += tuple((number, number) for number in known.values())
     measure = meta.variable_measure.get(name) or ""
     return Variable(
         str(meta.column_names_to_labels.get(name) or ""),
@@ -244,15 +259,33 @@ def _array(
         known = [_decoded(str(text), encoding) if taken_as_bytes else str(text) or None for text in texts]
         # of what is missing the code is -1
         return pa.array([None, *known], pa.string()).take(pa.array(codes + 1))
-    numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = _numbers(series)
     if column.kind == "number":
         numbers = _without_codes(numbers, column)
         with np.errstate(all="ignore"):
             held = numbers.astype(column.type.to_pandas_dtype())
         whole = pa.types.is_integer(column.type)
+        if pa.types.is_float64(column.type):
+            return pa.array(np.where(np.isinf(held), np.nan, held), column.type)  # NaN with its letters
         lost = (held != numbers) if whole else ~np.isfinite(numbers)
         return pa.array(held, column.type, mask=lost)
     return _moments(_without_codes(numbers, column), column.kind, program, column.type)
+
+
+def _numbers(series: Any) -> NDArray[np.float64]:  # noqa: ANN401 - of pandas
+    """Numbers, among which letters of missing values are NaN with these letters."""
+    import pandas as pd
+
+    if series.dtype != object:
+        plain: NDArray[np.float64] = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        return plain
+    numbers = pd.to_numeric(series, errors="coerce").astype(np.float64)
+    found = [each for each in series[numbers.isna()].unique() if isinstance(each, str) and len(each) == 1]
+    codes = [letter_number(each) for each in found]
+    for each, code in zip(found, codes, strict=True):
+        numbers[series == each] = code
+    lettered: NDArray[np.float64] = with_letters(numbers, codes).to_numpy()
+    return lettered
 
 
 def _without_codes(numbers: NDArray[np.float64], column: _Column) -> NDArray[np.float64]:

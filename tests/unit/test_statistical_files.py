@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.constraints import Ordering
-from jupyter_dpsynth.errors import ConfigError, DataError, SchemaWarning
+from jupyter_dpsynth.errors import ConfigError, DataError, MetadataError, SchemaWarning
 from jupyter_dpsynth.interop.codebooks import codebook_text
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.persistence import load, save
+from jupyter_dpsynth.sources import statfiles
 from jupyter_dpsynth.sources.codebook import Codebook, Variable
 from jupyter_dpsynth.sources.fingerprint import table_fingerprint
+from jupyter_dpsynth.sources.letters import letter_number, letter_text, letters_in, with_numbers
 from jupyter_dpsynth.sources.opening import open_source
 from jupyter_dpsynth.sources.statfiles import moment_kind
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -121,7 +123,7 @@ def read_whole(path):
 
 
 def user_missing(path):
-    return {"user_missing": True} if path.suffix in (".sav", ".zsav") else {}
+    return {} if path.suffix in (".por", ".xpt") else {"user_missing": True}
 
 
 def test_values_are_those_of_the_program(file):
@@ -194,8 +196,6 @@ def test_codes_for_missing_texts_come_back_as_texts(tmp_path):
 
 
 def test_the_dictionary_alone_gives_types_and_public_categories(file, monkeypatch):
-    from jupyter_dpsynth.sources import statfiles
-
     monkeypatch.setattr(statfiles, "_batches", lambda *_: pytest.fail("rows were read"))
     df_meta = MetaExtractor.extract(file)
     kinds = {column.name.lower(): column.kind for column in df_meta.columns}
@@ -311,8 +311,6 @@ def test_dates_beyond_all_calendars_are_missing_and_stop_nothing(tmp_path):
 
 
 def test_many_rows_are_read_in_parts(tmp_path, monkeypatch):
-    from jupyter_dpsynth.sources import statfiles
-
     path = tmp_path / "table.sav"
     write_sav(path)
     with open_source(path) as source:
@@ -395,3 +393,111 @@ def test_a_terminal_writes_a_statistical_file_and_its_codebook(tmp_path, capsys)
     assert "Sex of the person" in (tmp_path / "book.xml").read_text()
     assert main(["synthesize", names[0], "-n", "20", "-o", names[1]]) == 1
     assert "exists already" in capsys.readouterr().err
+
+
+def lettered_file(path, rows=4_000):
+    place = np.arange(rows)
+    income = (place % 900 * 1.0).astype(object)
+    income[place % 10 == 0], income[place % 20 == 5] = "a", "b"
+    income[place % 50 == 9], income[place % 50 == 8] = np.nan, "q"
+    sex = (place % 2 + 1.0).astype(object)
+    sex[place % 8 == 0] = "z"
+    pyreadstat.write_dta(
+        pd.DataFrame({"income": income, "sex": sex}),
+        str(path),
+        missing_user_values={"income": ["a", "b", "c", "q"], "sex": ["z"]},
+        variable_value_labels={
+            "income": {"a": "refused", "b": "does not know", "c": "in no row"},
+            "sex": {1: "male", 2: "female", "z": "no answer"},
+        },
+    )
+
+
+def letters_and_codes(path):
+    """Shares of letters, and of negative codes, by column."""
+    made = READ[path.suffix](str(path), user_missing=True)[0]
+    return {
+        name: made[name][made[name].map(lambda x: isinstance(x, str) or x < 0)].value_counts() / len(made)
+        for name in made
+    }
+
+
+def test_labelled_letters_of_missing_values_come_back(tmp_path):
+    lettered_file(tmp_path / "t.dta")
+    df_meta = MetaExtractor.extract(tmp_path / "t.dta")
+    assert [letter_text(each) for each in df_meta["income"].missing] == [".a", ".b", ".c"]
+    assert [letter_text(each) for each in df_meta["sex"].categories] == ["", "", ".z"]
+    with open_source(tmp_path / "t.dta") as source:  # in frames a letter is a missing number
+        df = pd.concat(list(source.map(lambda part: part, ["income", "sex"])))
+    assert df["income"].isna().mean() == pytest.approx(0.19)
+    assert df["income"].max() < 900
+    synthesizer = untrained(tmp_path / "t.dta", rows=4_000)
+    save(synthesizer.config, synthesizer.learned, tmp_path / "model.dps")
+    again = HighDimSynthesizer.restore(*load(tmp_path / "model.dps"))
+    made = again.synthesize(4_000, seed=0)
+    assert made["income"].isna().mean() == pytest.approx(0.19, abs=0.04)
+    assert made["income"].max() < 2_000
+    assert set(made["sex"].dropna()) == {1, 2}
+    # letters that have no label may be private, and none comes of the noise
+    (stata,) = again.synthesize(4_000, seed=0, to=tmp_path / "out.dta")
+    shares = letters_and_codes(stata)
+    assert shares["income"].to_dict() == pytest.approx({"a": 0.1, "b": 0.05}, abs=0.03)
+    assert shares["sex"].to_dict() == pytest.approx({"z": 0.125}, abs=0.05)
+    assert MetaExtractor.extract(stata).codebook == df_meta.codebook
+    (spss,) = again.synthesize(4_000, seed=0, to=tmp_path / "out.sav")
+    assert letters_and_codes(spss)["income"].to_dict() == pytest.approx({-1: 0.1, -2: 0.05}, abs=0.03)
+    known = pyreadstat.read_sav(str(spss), user_missing=True)[1]
+    assert known.variable_value_labels["income"] == {-1: "refused", -2: "does not know", -3: "in no row"}
+    assert known.missing_ranges["income"] == [{"lo": -3, "hi": -1}]
+    for ending in (".xpt", ".csv", ".parquet"):  # which have no letters
+        again.synthesize(20, seed=0, to=tmp_path / f"out{ending}")
+    assert again.synthesize(50, seed=0, where={"sex": ".z"})["sex"].isna().all()
+    assert again.synthesize(50, seed=0, where={"income": ".a"})["income"].isna().all()
+    with pytest.raises(ConfigError, match=r"Published: 1.0, 2.0, .z"):
+        again.synthesize(50, where={"sex": 7})
+    assert "e+307" not in (text := codebook_text(df_meta))
+    assert '".a"' in text
+
+
+def test_letters_without_a_label_come_back_if_they_are_declared(tmp_path):
+    lettered_file(tmp_path / "t.dta")
+    synthesizer = untrained(tmp_path / "t.dta", rows=4_000, missing={"income": [".q"]})
+    assert letter_text(synthesizer.df_meta["income"].missing[0]) == ".q"
+    (stata,) = synthesizer.synthesize(4_000, seed=0, to=tmp_path / "out.dta")
+    assert letters_and_codes(stata)["income"]["q"] == pytest.approx(0.02, abs=0.015)
+    with pytest.raises(MetadataError, match="give values of that type"):
+        MetaExtractor.extract(pd.DataFrame({"income": [1.0, 2.0]}), missing={"income": [".q"]})
+
+
+def test_letters_are_categories_of_measured_and_compared_tables(tmp_path):
+    lettered_file(tmp_path / "t.dta")
+    synthesizer = untrained(tmp_path / "t.dta", rows=4_000)
+    made = synthesizer.synthesize(2_000, seed=0)
+    codec = synthesizer.learned.codec
+    cells = codec.encode(made)[:, codec.names.index("sex")]
+    assert codec.columns[codec.names.index("sex")].labels[2] == ".z"
+    assert (cells == 2).mean() == pytest.approx(0.125, abs=0.05)
+    filled = synthesizer.impute(made, seed=0)
+    assert filled["income"].notna().all()
+
+
+@pytest.mark.parametrize("source", WRITE)
+@pytest.mark.parametrize("target", [".sav", ".dta", ".xpt"])
+def test_a_program_s_file_is_written_for_another_program(tmp_path, source, target):
+    WRITE[source](tmp_path / f"table{source}")
+    (path,) = untrained(tmp_path / f"table{source}", rows=ROWS).synthesize(20, to=tmp_path / f"out{target}")
+    made = read_whole(path)
+    assert made["born"].dropna().between("2019-01-01", "2019-12-31").all()
+    kinds = {
+        name.lower(): each.format for name, each in MetaExtractor.extract(path).codebook.variables.items()
+    }
+    assert moment_kind({".sav": "spss", ".dta": "stata", ".xpt": "sas"}[target], kinds["born"]) == "day"
+
+
+def test_letters_in_files_of_sas_are_read():
+    series = pd.Series([1.0, "A", "_", np.nan, 2.0], dtype=object)
+    found = pd.Series(statfiles._numbers(series))
+    assert found.isna().tolist() == [False, True, True, True, False]
+    codes = [letter_number("A"), letter_number("_")]
+    assert with_numbers(found, codes).tolist()[1:3] == codes
+    assert letters_in(found) == tuple(sorted(codes))

@@ -11,6 +11,7 @@ import numpy as np
 from jupyter_dpsynth.encoding.difference import differences
 from jupyter_dpsynth.engine.measuring.weighing import weighed_counts
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
+from jupyter_dpsynth.sources.letters import letters_of, with_numbers
 from jupyter_dpsynth.sources.values import number_values, time_values
 
 if TYPE_CHECKING:
@@ -143,7 +144,8 @@ def _present_values(df: pd.DataFrame, meta: ContinuousMeta | DatetimeMeta) -> _P
     missing = np.isnan(values)
     kinds = -1 + missing.astype(np.int16)
     if codes:
-        kinds[missing] = _kinds_of(number_values(df[meta.name])[missing], codes)
+        written = with_numbers(df[meta.name], letters_of(codes))
+        kinds[missing] = _kinds_of(number_values(written)[missing], codes)
     return _Present(values[~missing], kinds)
 
 

@@ -20,8 +20,9 @@ from jupyter_dpsynth.encoding.numeric import NumericCodec, in_steps, points_of
 from jupyter_dpsynth.errors import ConfigError, did_you_mean, shown
 from jupyter_dpsynth.metadata.columns import DatetimeMeta
 from jupyter_dpsynth.sources.dtypes import dtype_of, zone_of
+from jupyter_dpsynth.sources.letters import letters_of, parsed_letter
 from jupyter_dpsynth.sources.moments import in_zone, require_clear
-from jupyter_dpsynth.sources.objects import same_key
+from jupyter_dpsynth.sources.objects import as_text, same_key
 from jupyter_dpsynth.sources.values import as_held
 
 if TYPE_CHECKING:
@@ -113,6 +114,13 @@ def _listed(wanted: object) -> list[Any]:
     return list(wanted) if several else [wanted]  # type: ignore[call-overload]
 
 
+def _known_letters(column: ColumnCodec, wanted: object) -> list[Any]:
+    """The wanted values; of letters of missing values that the column has ('.a'), their numbers."""
+    known = letters_of((*column.meta.missing, *(getattr(column, "published", None) or ())))
+    found = ((value, parsed_letter(value)) for value in _listed(wanted))
+    return [letter if letter in known else value for value, letter in found]
+
+
 def _missing(value: object, column: ColumnCodec | DerivedColumn | None = None) -> bool:
     if column is not None and column.kind != "datetime" and column.meta.missing:
         return _missing(value) or same_key(value) in map(same_key, column.meta.missing)
@@ -136,7 +144,7 @@ def _categories(column: CategoryCodec, wanted: object) -> tuple[NDArray[np.float
         raise ConfigError(
             f"where: ranges do not apply to column {name!r}: give a value, None or a list of values."
         )
-    for value in as_held(_listed(wanted), dtype_of(column.meta.dtype)):
+    for value in as_held(_known_letters(column, wanted), dtype_of(column.meta.dtype)):
         if _missing(value, column):
             _allow_missing(column, share)
             continue
@@ -147,7 +155,7 @@ def _categories(column: CategoryCodec, wanted: object) -> tuple[NDArray[np.float
             at = column.pool.index(value)
             weights[at], found = column.pool_weights[at], True
         if not found:
-            known = dict.fromkeys(map(str, (*column.published, *column.pool)))
+            known = dict.fromkeys(map(as_text, (*column.published, *column.pool)))
             some = ", ".join(list(known)[:MOST_LISTED]) + ", \u2026" * (len(known) > MOST_LISTED)
             raise ConfigError(
                 f"where: {shown(value)} is not a published category of column "
@@ -163,7 +171,7 @@ def _numbers(column: NumericCodec, wanted: object) -> tuple[NDArray[np.float64],
     """Cuts the leaves to the wanted intervals; a bin's share is the mass that is left of it."""
     share: NDArray[np.float64] = np.zeros(column.size)
     intervals: list[tuple[float, float]] = []
-    for value in _listed(wanted):
+    for value in _known_letters(column, wanted):
         if _missing(value, column):
             _allow_missing(column, share)
         else:

@@ -23,6 +23,7 @@ from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.difference import DifferenceCodec, follow
 from jupyter_dpsynth.engine.sampling.derivations import complete, compute, derivations_of
 from jupyter_dpsynth.engine.sampling.generation import calibrated_bias
+from jupyter_dpsynth.sources.letters import letter_text
 from jupyter_dpsynth.sources.values import missing_values
 
 if TYPE_CHECKING:
@@ -278,6 +279,8 @@ def impute_table(
     for column, cells in zip(codec.columns, allowed, strict=True):
         if column.meta.nullable and column.size > 1:
             cells[-1] = False  # a missing cell must not be drawn again
+        if isinstance(column, CategoryCodec):
+            cells[: len(column.published)] &= [not letter_text(value) for value in column.published]
     shares = learned.reference.shares
     sampler = CellSampler(
         learned.model, calibrated_bias(learned.model, shares, generator), allowed, generator
