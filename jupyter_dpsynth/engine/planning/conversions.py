@@ -168,9 +168,12 @@ def form_of_text(name: str, values: list[object], counts: NDArray[np.int64]) -> 
     present, rows = texts[~absent], counts[~absent]
     total = int(rows.sum())
     coded = present.str.fullmatch(r"0\d+").to_numpy(bool)
+    length = present.str.len()
+    alike = present.str.fullmatch(r"[0-9A-Za-z]+") & (length == length.mode().iloc[0])  # 2A004 beside 06088
+    digits = present.str.fullmatch(r"\d+")
     if (
         rows[coded].sum() >= max(FEWEST, LEAST_CODED * total)
-        and present.str.fullmatch(r"\d+").mean() > NEARLY_ALL_DIGITS
+        and max(digits.mean(), alike.mean()) > NEARLY_ALL_DIGITS
     ):
         return TextForm("codes", int(rows[coded].sum()))
     known = Counted(name, present, rows, blank)

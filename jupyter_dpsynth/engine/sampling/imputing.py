@@ -280,7 +280,8 @@ def impute_table(
         if column.meta.nullable and column.size > 1:
             cells[-1] = False  # a missing cell must not be drawn again
         if isinstance(column, CategoryCodec):
-            cells[: len(column.published)] &= [not letter_text(value) for value in column.published]
+            lettered = [place for place, value in enumerate(column.published) if letter_text(value)]
+            cells[lettered] = False
     shares = learned.reference.shares
     sampler = CellSampler(
         learned.model, calibrated_bias(learned.model, shares, generator), allowed, generator
