@@ -133,6 +133,35 @@ def test_train_is_seen_without_scrolling_and_stays_where_it_is(
     until_shown(notebook, 1, "No run is possible with these settings")
     assert abs(height() - before) < 40
 
+    def presets() -> list[dict[str, float]]:
+        return [
+            each.bounding_box() for each in cell.get_by_role("button", name=re.compile("ε = [0-9.]+")).all()
+        ]
+
+    field(cell, "Privacy unit").fill("")
+    places = presets()
+    field(cell, "Epsilon").fill("0.9")
+    field(cell, "Epsilon").press("Enter")
+    until_shown(notebook, 1, r"epsilon = 0\.8\d+ after")
+    assert presets() == places  # the sign of the chosen one has its room
+
+
+def test_what_is_being_typed_stays_when_new_figures_come(jupyter: Callable[..., JupyterServer]) -> None:
+    server = jupyter()
+    server.write("typing.ipynb", [TABLE, OPEN])
+    notebook = server.open("typing.ipynb")
+    notebook.run(0)
+    notebook.run(1)
+    cell = notebook.cell(1)
+    cell.get_by_role("button", name="Steps").click()
+    until_shown(notebook, 1, r"auto: 200 · more: longer training")
+    field(cell, "Steps").fill("321")
+    field(cell, "Steps").press("Enter")
+    notebook.type_into(field(cell, "Epochs"), "12")
+    until_shown(notebook, 1, r"after 321 steps: the budget is used up")
+    until_shown(notebook, 1, r"auto: [\d.]+ · instead of steps")
+    assert field(cell, "Epochs").input_value() == "12"
+
 
 @pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_the_panel_works_with_the_keyboard_alone(jupyter: Callable[..., JupyterServer], app: str) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.words import epsilon_text
 from jupyter_dpsynth.notebook.show.drawing import curve_png, curve_svg, live_html, loss_range, static_html
-from jupyter_dpsynth.notebook.show.following import follow
+from jupyter_dpsynth.notebook.show.following import follow, follow_in_background
 from jupyter_dpsynth.notebook.show.moment import MAX_POINTS, Moment, moment_of
 from jupyter_dpsynth.notebook.show.progress import TrainingProgress
 from jupyter_dpsynth.notebook.show.worker import TrainingRun
@@ -139,6 +139,24 @@ def test_a_stop_that_comes_before_the_training_is_an_error_like_every_other() ->
     assert run.wait(10)
     assert str(run.error).startswith("stopped before there was a model")
     assert "epsilon = 0" in str(run.error)
+
+
+def test_a_training_goes_on_where_its_display_fails_and_its_end_is_told() -> None:
+    run = TrainingRun(Waiting(), object(), "s")
+    progress = TrainingProgress(run, "text")
+
+    def fail() -> None:
+        raise RuntimeError("a display that fails")
+
+    progress.update = fail  # type: ignore[method-assign]
+    running: list[bool] = []
+    thread = follow_in_background(run, progress, lambda: running.append(run.running))
+    thread.join(1)
+    assert running == []  # a panel would offer to train again
+    run.stop()
+    run.synthesizer.released.set()
+    thread.join(30)
+    assert running == [False]
 
 
 @pytest.fixture

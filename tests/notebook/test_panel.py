@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from jupyter_dpsynth.notebook.magic.grammar import parse_line
 from jupyter_dpsynth.notebook.magic.settings import dataset_of, meta_of, settings, table_of
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.notebook.panel.fields import PRESETS
+from jupyter_dpsynth.notebook.panel.question import READING_SECONDS
 from jupyter_dpsynth.notebook.session import Session
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.sources.base import FrameSource
@@ -201,7 +203,32 @@ def test_the_calculator_moves_at_once_as_an_upper_bound_and_becomes_exact(panel:
     assert exact.target == 2.0
     assert exact.plan.noise_multiplier < bound.plan.noise_multiplier
     assert f"epsilon = {epsilon_text(exact.plan.epsilon)} after" in text_of(panel)
-    assert panel.fields["noise_multiplier"].control.placeholder == f"auto: {exact.plan.noise_multiplier:.3g}"
+    noise = panel.fields["noise_multiplier"]
+    assert f"auto: {exact.plan.noise_multiplier:.3g} · " in noise.box.children[1].value
+    noise.control.value = "99"
+    assert "auto: " not in noise.box.children[1].value
+
+
+def test_a_forecast_is_never_shown_after_a_newer_one(
+    panel: ConfigPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert panel.calculator.wait()
+    shown, begun, show = [], threading.Event(), panel.calculator._show
+
+    def slowly() -> None:
+        epsilon = panel.calculator.forecast.target
+        if threading.current_thread().name == "dpsynth-calculator" and not begun.is_set():
+            begun.set()
+            time.sleep(0.5)  # as a busy machine may do
+        show()
+        shown.append(epsilon)
+
+    monkeypatch.setattr(panel.calculator, "_show", slowly)
+    panel.config.epsilon = 2.0
+    begun.wait()
+    panel.config.epsilon = 3.0
+    assert panel.calculator.wait()
+    assert shown == sorted(shown)
 
 
 def test_no_private_value_and_no_row_count_is_in_the_widgets(panel: ConfigPanel, shell: Shell) -> None:
@@ -527,6 +554,21 @@ def test_train_asks_before_it_spends_on_data_that_has_cost_something(shell: Shel
     assert begun[-1]["answers"] == {"new_dataset": True, "infinite_total": False}
     assert begun[-1]["cell"].startswith("%%dpsynth learn df --new-dataset\n")
     assert len(begun) == 3
+
+    train.click()
+    panel.config.epsilon = 0.25  # the question follows; an answer to what stood there before does not count
+    assert "this run reserves 0.25 more" in panel._question._words.value
+    control(panel, "Train again and spend more").click()
+    assert (box.layout.display, len(begun)) == ("", 3)
+    assert "read the question again" in panel._message.value
+    time.sleep(READING_SECONDS)
+    panel.schema.set("age", domain="120, 0")  # no run is possible with this
+    assert box.layout.display == "none"
+    assert "lowest first" in panel._message.value
+    control(panel, "Train again and spend more").click()
+    assert "press Train" in panel._message.value
+    assert len(begun) == 3
+    panel.schema.set("age", domain="")
 
     panel.config.privacy_unit = "group"
     train.click()

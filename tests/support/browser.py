@@ -285,4 +285,8 @@ def shoot(notebook: NotebookPage, name: str) -> None:
 
 def until_shown(notebook: NotebookPage, index: int, pattern: str) -> re.Match[str]:
     """Wait for a cell to show a pattern."""
-    return until(lambda: re.search(pattern, notebook.output(index)), f"cell {index} to show {pattern}")
+    what = f"cell {index} to show {pattern}"
+    try:
+        return until(lambda: re.search(pattern, notebook.output(index)), what)
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}; it shows:\n{notebook.output(index)}") from None

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 0.4  # without a change, before the exact figure is computed
 HEIGHT = "400px"  # of what it shows, so that a line more or less moves nothing below
-SECOND_HEIGHT = "270px"  # of the figures, which stand below the fields
+SECOND_HEIGHT = "160px"  # of the figures, which stand below the fields and the curve
 WORKING = "working out the exact figures …"
 ROWS_NOTE = "your estimate, for this forecast only; the rows are not counted"
 
@@ -69,6 +69,7 @@ class LiveCalculator:
         self.error = ""
         self._version = 0
         self._done = threading.Condition()
+        self._showing = threading.RLock()
         self._worker: threading.Thread | None = None
         self._closed = False
         self._warm = False  # the accountant's libraries take a second or two to import, once
@@ -188,11 +189,12 @@ class LiveCalculator:
         except Exception:  # noqa: BLE001 - a forecast must never break the panel: what is shown stays
             logger.debug("the forecast failed")
             return
-        if version != self._version:
-            return
-        self.forecast, self.error = found, error
-        self._show()
-        self._told(found, error)
+        with self._showing:  # what is older must not be shown after what is newer
+            if version != self._version:
+                return
+            self.forecast, self.error = found, error
+            self._show()
+            self._told(found, error)
 
     def _show(self) -> None:
         from jupyter_dpsynth.notebook.show.forecast import curve_html, facts_html

@@ -38,7 +38,12 @@ PRESET_WORDS = {
     "loose": "Loose privacy",
 }
 SCALE = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0)
+PRESET_WIDTHS = {"strong": "196px", "balanced": "150px", "loose": "178px"}  # with the sign of the chosen one
 LABEL_WIDTH = "128px"
+EMPTY = {  # words in an empty field, where 'automatic' would be wrong
+    **dict.fromkeys(("privacy_unit", "num_microbatches", "tables", "analyses"), "none"),
+    "l2_norm_clip": "measured",
+}
 FIELD_LAYOUT = {
     "flex_flow": "row wrap",
     "align_items": "center",
@@ -87,6 +92,7 @@ class Field:
         self.label = str(trait.metadata.get("label", name))
         self.effect = str(trait.metadata.get("effect", ""))
         self._foreign_error = ""
+        self._automatic = ""
         self.control = self._make_control(trait)
         self._note = note_widget(self.effect)
         self.box = widgets.HBox(
@@ -94,6 +100,7 @@ class Field:
             layout=FIELD_LAYOUT,
         )
         self.binding: Binding = bind(config, name, self.control, lambda _: self._show())
+        self.control.observe(lambda _: self._show(), "value")
         self._show()
 
     def _make_control(self, trait: Any) -> Any:  # noqa: ANN401 - a trait; a widget
@@ -109,7 +116,7 @@ class Field:
             return widgets.Checkbox(indent=True, **shared)
         if is_choice(trait):
             return widgets.Dropdown(options=list(trait.values), **shared)
-        word = "" if unset_value(trait) not in (None, "auto") else "automatic"
+        word = EMPTY.get(self.name, "" if unset_value(trait) not in (None, "auto") else "automatic")
         return widgets.Text(placeholder=word, continuous_update=False, **shared)
 
     @property
@@ -124,12 +131,18 @@ class Field:
             self._show()
 
     def show_automatic(self, words: str) -> None:
-        """Show in the empty field what would be used."""
-        if isinstance(self.control, widgets.Text):
-            self.control.placeholder = words
+        """Show beside the field what is used while it is empty.
+
+        Not in the field: whatever is changed about it there takes away what somebody is typing into it.
+        """
+        if words != self._automatic:
+            self._automatic = words
+            self._show()
 
     def _show(self) -> None:
-        self._note.value = note_html(self.effect, self.error)
+        empty = isinstance(self.control, widgets.Text) and not self.control.value.strip()
+        used = f"{self._automatic} · " if empty and self._automatic else ""
+        self._note.value = note_html(used + self.effect, self.error)
 
     def close(self) -> None:
         """Stop observing the config."""
@@ -270,7 +283,7 @@ def preset_buttons(config: HighDimConfig) -> widgets.HBox:
         name: widgets.Button(
             description=f"{words} (ε = {PRESETS[name]:g})",
             tooltip=f"Sets epsilon to {PRESETS[name]:g}, and delta, noise and microbatches to automatic",
-            layout={"width": "auto"},
+            layout={"width": "auto", "min_width": PRESET_WIDTHS[name]},  # nothing moves under the mouse
         )
         for name, words in PRESET_WORDS.items()
     }

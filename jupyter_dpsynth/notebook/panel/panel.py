@@ -16,7 +16,7 @@ from markupsafe import Markup
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.html import INK, MUTED, details, join, note
 from jupyter_dpsynth.engine.planning.counting import NOMINAL_DELTA
-from jupyter_dpsynth.errors import ConfigError, DataError
+from jupyter_dpsynth.errors import ConfigError, DataError, DPSynthError
 from jupyter_dpsynth.notebook.output import (
     STYLED,
     in_voila,
@@ -152,11 +152,14 @@ class ConfigPanel:
         if self.schema is not None:
             self.schema.observe(lambda _: self.calculator.update())
             self.persons.observe(self.calculator.update)
+            self.schema.observe(self._ask_again)
+            self.persons.observe(self._ask_again)
+        self.config.observe(self._ask_again)
+        self._dataset.observe(self._ask_again, "value")
         pages = self._privacy_tab(), self._training_tab(), self._columns_tab(), self._checkup_tab()
         self._tabs = Pages(dict(zip(TABS, pages, strict=True)))
         left = widgets.VBox(
-            [self._tabs.box, self.calculator.facts],
-            layout={"flex": "1 1 570px", "min_width": "0", "overflow": "visible"},
+            [self._tabs.box], layout={"flex": "1 1 570px", "min_width": "0", "overflow": "visible"}
         )
         right = widgets.VBox(
             [heading("Privacy calculator"), self.calculator.box],
@@ -180,6 +183,7 @@ class ConfigPanel:
                 self._message,
                 self._code,
                 upper,
+                self.calculator.facts,
             ],
             layout={"overflow": "visible", "width": "100%", "max_width": "1180px"},
         )
@@ -334,13 +338,18 @@ class ConfigPanel:
         self.train(**answers)
 
     def _ask_or_train(self) -> None:
-        """What the button does: ask first if the data has cost something, or columns would come out empty.
+        """What the button does: ask first if the data has cost something, or columns would come out empty."""
+        self._actions.session.check_nothing_runs()
+        if not self._ask():
+            self.train()
+
+    def _ask(self) -> bool:
+        """Show what has to be asked before a training with these settings; returns whether anything has.
 
         Privacy:
             The question follows from public names alone; no row is read for it.
         """
         schema = self._checked()
-        self._actions.session.check_nothing_runs()
         config = self.config.resolve()
         with schema.table() as table:
             name = self.dataset or table.described.attrs.get("dataset")
@@ -352,8 +361,20 @@ class ConfigPanel:
         if account.runs or empty:
             kept = self._kept_model() if account.runs else None
             self._question.ask(account, epsilon, config.unit_text, kept, empty)
+        return bool(account.runs or empty)
+
+    def _ask_again(self, _change: object = None) -> None:
+        """Have an open question follow the fields: it is about what an answer would spend."""
+        if not self._question.is_open:
+            return
+        try:
+            if not self._ask():
+                self._question.hide()
+        except DPSynthError as error:
+            self._question.hide()
+            self.say(f"⚠ {error}")
         else:
-            self.train()
+            self._question.has_changed()
 
     def _empty_words(self) -> str:
         """Which columns the plan expects to come out empty, in words; empty if none."""
@@ -381,6 +402,8 @@ class ConfigPanel:
         """The schema, if everything in the panel is allowed."""
         if self.schema is None:
             raise DataError(f"there is {NO_TABLE}.")
+        if any(field.error and not field.binding.error for field in self.fields.values()):
+            self.calculator.wait()  # until it is known whether that is still so
         wrong = [field.label for field in self.fields.values() if field.error]
         if wrong:
             raise ConfigError(f"correct {', '.join(wrong)} first: the message is beside the field.")

@@ -19,7 +19,7 @@ __all__ = ["automatic_words", "heading", "name_of", "page", "plain"]
 
 
 def automatic_words(forecast: Forecast) -> dict[str, str]:
-    """The values that empty fields stand for."""
+    """The values that empty fields stand for, of those whose value follows from others."""
     plan = forecast.plan
     words = {
         "batch_size": f"auto: {plan.batch_size:,.0f}",
@@ -27,9 +27,6 @@ def automatic_words(forecast: Forecast) -> dict[str, str]:
         "epochs": f"auto: {plan.steps * plan.sampling_probability:.3g}",
         "learning_rate": f"auto: {plan.learning_rate:.3g}",
         "num_bins": f"auto: {plan.bins}",
-        "l2_norm_clip": "auto: measured",
-        "num_microbatches": "none",
-        "privacy_unit": "none",
     }
     if plan.privacy is not None:
         words["delta"] = f"auto: {plan.delta:.2g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
@@ -21,6 +22,8 @@ __all__ = ["SpendingQuestion"]
 
 AGAIN, OTHERS, CANCEL = "Train again and spend more", "It is about other people", "Cancel"
 USE, ALL_THE_SAME = "Use the kept model", "Train all the same"
+READING_SECONDS = 0.5  # an answer that comes sooner was given to what stood there before
+CHANGED = "The fields have changed, and nothing was spent: {}."
 
 SPEND_MORE, SPEND_FOR_NOTHING = (
     "Spend more on the same data?",
@@ -49,6 +52,7 @@ class SpendingQuestion:
         self._train, self._use, self._say = train, use, say
         self._mixed = False
         self._model: KeptModel | None = None
+        self._changed_at = -READING_SECONDS
         self._words = widgets.HTML()
         self._others = self._button(OTHERS, "users", "Count it as a new dataset", lambda: self._go(new=True))
         self._kept = self._button(USE, "history", "Take the model of that run; costs no epsilon", self._take)
@@ -106,11 +110,32 @@ class SpendingQuestion:
         """Close the question; nothing is spent."""
         self.box.layout.display = "none"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is shown."""
+        return self.box.layout.display != "none"
+
+    def has_changed(self) -> None:
+        """The fields have changed while it was open: an answer on its way was given to other figures."""
+        self._changed_at = time.monotonic()
+        if not self.is_open:
+            self._say(CHANGED.format("press Train"))
+
+    def _answers_what_is_asked(self) -> bool:
+        if self.is_open and time.monotonic() - self._changed_at >= READING_SECONDS:
+            return True
+        self._say(CHANGED.format("read the question again" if self.is_open else "press Train"))
+        return False
+
     def _take(self) -> None:
+        if not self._answers_what_is_asked():
+            return
         self.hide()
         if self._model is not None:
             self._use(self._model)
 
     def _go(self, *, new: bool) -> None:
+        if not self._answers_what_is_asked():
+            return
         self.hide()
         self._train({"new_dataset": new, "infinite_total": self._mixed and not new})

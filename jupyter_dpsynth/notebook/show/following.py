@@ -78,6 +78,8 @@ def follow_in_background(
         except Exception:  # nobody would see it
             logger.exception("the display of a background training failed")
         finally:
+            while not run.wait(POLL_SECONDS):  # a training goes on where its display has failed
+                pass
             ended()
 
     context = contextvars.copy_context()

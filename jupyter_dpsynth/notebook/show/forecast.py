@@ -35,8 +35,13 @@ def curve_html(forecast: Forecast) -> Markup:
 
 
 def facts_html(forecast: Forecast) -> Markup:
-    """The part below the fields of a panel: warnings and figures."""
-    return card(_facts_html(forecast), kind="forecast-facts", width=None)
+    """The part below both halves of a panel: warnings, and figures, in two halves where it is wide."""
+    told = facts(forecast)
+    middle = (len(told) + 1) // 2
+    half = Markup('<div style="flex:1 1 380px;min-width:0">{}</div>')
+    halves = join(half.format(table(each, quiet=True)) for each in (told[:middle], told[middle:]))
+    figures = Markup('<div style="display:flex;flex-wrap:wrap;gap:0 24px">{}</div>').format(halves)
+    return card(_warnings_html(forecast), figures, kind="forecast-facts", width=None)
 
 
 def _summary_html(forecast: Forecast) -> Markup:
@@ -48,8 +53,11 @@ def _curve_html(forecast: Forecast) -> Markup:
 
 
 def _facts_html(forecast: Forecast) -> Markup:
-    warnings = join(callout("⚠ ", warning) for warning in forecast.warnings)
-    return warnings + table(facts(forecast), quiet=True)
+    return _warnings_html(forecast) + table(facts(forecast), quiet=True)
+
+
+def _warnings_html(forecast: Forecast) -> Markup:
+    return join(callout("⚠ ", warning) for warning in forecast.warnings)
 
 
 def spending_html(forecast: Forecast) -> Markup:
