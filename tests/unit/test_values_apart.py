@@ -110,3 +110,15 @@ def test_the_few_that_are_born_on_the_day_are_kept_though_all_others_are_decades
         df[str(k)] = days % (k + 3)
     kept = [(made_of(df, seed, 0.5)[1]["days"] == 0).mean() for seed in range(3)]
     assert np.median(kept) == pytest.approx(0.05, abs=0.02)
+
+
+def test_what_is_left_beside_single_values_is_near_them():
+    beyond = []
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        df = pd.DataFrame({"year": random.integers(2000, 2021, 4_500)})
+        for name in "abcdef":
+            df[name] = random.normal(size=4_500)
+        made = made_of(df, seed)[1]["year"]
+        beyond.append((~made.between(1999, 2021)).mean())
+    assert np.mean(beyond) < 0.01

@@ -358,9 +358,9 @@ class _Tree:
         cells = cells.at(~nothing)
         after = point_after(found.points, discrete=self.discrete)
         pieces = [cut(cells.starts[i], cells.ends[i], found.points, after) for i in range(len(cells.raw))]
-        whole = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
-        bounds = np.concatenate([*pieces, np.zeros((0, 2))])
-        widths = self._widths(*bounds.T)
+        whole = np.repeat(np.arange(len(pieces)), [len(piece) for piece, _ in pieces])
+        bounds = np.concatenate([*(piece for piece, _ in pieces), np.zeros((0, 2))])
+        widths = self._widths(*bounds.T) * np.concatenate([*(likely for _, likely in pieces), np.zeros(0)])
         share = widths / np.maximum(np.bincount(whole, widths, minlength=len(pieces))[whole], 1e-300)
         rest = cells.at(whole)
         starts, ends = bounds.T
