@@ -83,7 +83,8 @@ def state(said: list[str], packages: int) -> str:
     """How far pip is, from what it has said."""
     if not packages:
         return "compiling"
-    found = [match[1] for line in said if (match := re.match(r"(?:Collecting|Obtaining) ([^\s(]+)", line))]
+    began = re.compile(r"(?:Collecting|Obtaining|Processing) (?:\S*/)?([^\s(]+)")  # or takes from a folder
+    found = [match[1] for line in said if (match := began.match(line))]
     if any(line.startswith("Installing collected packages") for line in said):
         return f"unpacking {len(found)} package{'s'[: len(found) != 1]}"
     return f"package {len(found)} of {packages}: {found[-1]}" if found else "starting pip"

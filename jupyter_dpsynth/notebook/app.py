@@ -18,7 +18,6 @@ from jupyter_dpsynth.display.html import BRAND, INK, join, note
 from jupyter_dpsynth.errors import ConfigError, DataError, schema_notes_to
 from jupyter_dpsynth.notebook.output import STYLED, guarded, mime_bundle, publish, style_widget
 from jupyter_dpsynth.notebook.panel.panel import ConfigPanel
-from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -147,10 +146,7 @@ class App:
 
         if self.panel is None:
             raise ConfigError("open a table first.")
-        synthesizer, session = self.panel.synthesizer(), self.panel.session
-        df_synth = session.namespace.get(DEFAULT_SYNTHETIC)
-        if session.synthetic != DEFAULT_SYNTHETIC or df_synth is None:
-            df_synth = synthesizer.synthesize(frame="pandas")
+        synthesizer, df_synth = self.panel.synthesizer(), self.panel.synthetic()
         report = UtilityReport.against_measurements(synthesizer, df_synth)
         files = {
             "synthetic.csv": df_synth.to_csv(index=False).encode(),

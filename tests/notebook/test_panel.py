@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -25,6 +26,7 @@ from jupyter_dpsynth.notebook.session import Session
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.identity import identify_table
+from tests.support.models import untrained
 from tests.support.tables import EVERY_ROW, every_type_table, mixed_table
 
 if TYPE_CHECKING:
@@ -269,6 +271,22 @@ def test_remedies_are_applied_from_the_panel(shell: Shell) -> None:
     panel.close()
 
 
+def test_an_order_that_the_check_up_finds_is_kept_by_what_the_panel_makes(shell: Shell) -> None:
+    df = mixed_table(1500)[["age", "day"]]
+    df["back"] = df["day"] + pd.to_timedelta(df["age"] % 9, "D")
+    df.loc[:9, "back"] = df["day"] - pd.Timedelta(3, "D")
+    panel = ConfigPanel(HighDimConfig(), df)
+    control(panel, "Check the table").click()
+    control(panel, "Synthesize makes rows with day <= back").click()
+    panel._actions._used = untrained(df)
+    panel._show_state()
+    control(panel, "Synthesize").click()
+    made = shell.names["df_synth"]
+    assert len(made) > 1000
+    assert not (made["day"] > made["back"]).any()
+    panel.close()
+
+
 def test_columns_are_declared_and_the_errors_stand_in_their_row(panel: ConfigPanel) -> None:
     draft = panel.schema
     draft.set("age", domain="120, 0")
@@ -297,8 +315,6 @@ def test_the_rows_of_the_table_edit_the_schema_both_ways(panel: ConfigPanel) -> 
 
 
 def test_wide_tables_are_shown_a_page_at_a_time_and_searched(shell: Shell) -> None:
-    import pandas as pd
-
     df = pd.DataFrame({f"c{i:03}": [1, 2] for i in range(100)})
     panel = ConfigPanel(None, df)
     assert columns_shown(panel) < 20

@@ -33,6 +33,8 @@ def test_the_installation_says_how_far_pip_is():
     assert state([], 9) == "starting pip"
     assert state(said, 9) == "package 1 of 9: numpy==2.4"
     assert state([*said, "Installing collected packages: numpy\n"], 9) == "unpacking 1 package"
+    taken = "Processing /a/folder/of_wheels/numpy-2.4-py3-none-any.whl (from -r lock.txt (line 3))\n"
+    assert state([taken], 9) == "package 1 of 9: numpy-2.4-py3-none-any.whl"
 
 
 def test_the_conda_recipe_has_exactly_the_dependencies_of_the_package():

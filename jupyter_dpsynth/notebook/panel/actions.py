@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from jupyter_dpsynth.config import HighDimConfig
+    from jupyter_dpsynth.constraints import Ordering
     from jupyter_dpsynth.kept_models import KeptModel
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.metadata.tables import TablesMeta
@@ -72,6 +73,10 @@ class Actions:
         output: Name of the variable for the synthesizer.
         say: Shows a sentence.
         changed: Called when a training starts or ends.
+
+    Attributes:
+        run: The panel's last training, None before the first.
+        orders: Orders of two columns that synthetic rows are to keep.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Actions:
         self.session, self.output = session, output
         self._say, self._changed = say, changed
         self.run: TrainingRun | None = None
+        self.orders: list[Ordering] = []
         self._used: HighDimSynthesizer | None = None
         self._results = _Results()
         self._drill: DrillDown | None = None
@@ -200,7 +206,7 @@ class Actions:
         text = rows.strip().replace(",", "").replace("_", "").replace(" ", "")
         if text and not text.isdigit():
             raise ConfigError(f"rows = {rows.strip()!r} is not allowed: give a whole number from 1.")
-        df_synth = synthesizer.synthesize(int(text) if text else None, frame="pandas")
+        df_synth = self._made(synthesizer, int(text) if text else None)
         if synthesizer.tables_meta is not None:
             self._made_several(df_synth)
             return
@@ -209,6 +215,21 @@ class Actions:
         if self._front_end != "terminal":
             self._show_rows({DEFAULT_SYNTHETIC: df_synth})
         self._say(f"{DEFAULT_SYNTHETIC}: {len(df_synth):,} synthetic rows. This cost no epsilon.")
+
+    def synthetic(self) -> Any:  # noqa: ANN401 - a table, or several by name
+        """The synthetic table that was made last, or a new one."""
+        made = self.session.namespace.get(DEFAULT_SYNTHETIC)
+        if self.session.synthetic != DEFAULT_SYNTHETIC or made is None:
+            made = self._made(self.synthesizer())
+        return made
+
+    def _made(self, synthesizer: HighDimSynthesizer, rows: int | None = None) -> Any:  # noqa: ANN401
+        """A new synthetic table, or several, whose rows keep the orders."""
+        if synthesizer.tables_meta is not None:
+            return synthesizer.synthesize(rows, frame="pandas")
+        known = set(synthesizer.codec.names)
+        orders = [each for each in self.orders if known.issuperset(each.columns)]
+        return synthesizer.synthesize(rows, constraints=orders, frame="pandas")
 
     def _show_rows(self, tables: dict[str, pd.DataFrame]) -> None:
         """Show some rows of synthetic tables, by what they are called."""
@@ -229,9 +250,7 @@ class Actions:
         from jupyter_dpsynth.evaluation.report import UtilityReport
 
         synthesizer = self.synthesizer()
-        df_synth = self.session.namespace.get(DEFAULT_SYNTHETIC)
-        if self.session.synthetic != DEFAULT_SYNTHETIC or df_synth is None:
-            df_synth = synthesizer.synthesize(frame="pandas")
+        df_synth = self.synthetic()
         if synthesizer.tables_meta is not None:
             self._clear_comparison()
             self._results.comparison.show(representations(compare_measured(synthesizer, df_synth)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from jupyter_dpsynth.constraints import Ordering
 from jupyter_dpsynth.notebook.output import guarded
 from jupyter_dpsynth.notebook.panel.draft import IDENTIFIER, IGNORE
 from jupyter_dpsynth.notebook.panel.fields import note_html
@@ -33,6 +34,7 @@ class CheckUp:
     Args:
         config: Changed by remedies.
         schema: Changed by remedies.
+        orders: Of two columns, which synthetic rows are to keep; added to by remedies.
         show_column: Shows a column where it can be edited.
         say: Shows a sentence.
 
@@ -44,10 +46,11 @@ class CheckUp:
         self,
         config: HighDimConfig,
         schema: SchemaDraft,
+        orders: list[Ordering],
         show_column: Callable[[str], None],
         say: Callable[[str], None],
     ) -> None:
-        self.config, self.schema = config, schema
+        self.config, self.schema, self._orders = config, schema, orders
         self._show_column, self._say = show_column, say
         check = widgets.Button(
             description="Check the table",
@@ -91,12 +94,12 @@ class CheckUp:
         words = widgets.HTML(finding_html(finding, place), layout={"flex": "1 1 300px", "min_width": "0"})
         children = [words]
         remedy = finding.remedy
-        elsewhere = remedy is not None and remedy.name in ("order", "text")  # no setting of the panel
+        elsewhere = remedy is not None and remedy.name == "text"  # no setting of the panel
         if remedy is not None and not elsewhere and (place.in_pandas or remedy.name != "convert"):
             button = widgets.Button(
                 description="Convert" if remedy.name == "convert" else "Apply",
                 icon="check",
-                tooltip=remedy.written(place),
+                tooltip=self._words(remedy),
                 layout={"width": "auto"},
             )
             button.on_click(guarded(lambda: self._apply(remedy, button), self._say))
@@ -115,23 +118,29 @@ class CheckUp:
         )
 
     def _apply(self, remedy: Remedy, button: Any) -> None:  # noqa: ANN401 - a widget
-        if remedy.name == "convert":
-            self.schema.convert(remedy.value)
-        elif remedy.name == "missing":
-            self.schema.declare_missing(remedy.value)
-        elif remedy.name == "at_least":
-            self.schema.declare_orders(remedy.value)
-        elif remedy.name == "derived":
-            self.schema.declare_derived(remedy.value)
+        declare: dict[str, Callable[[Any], None]] = {
+            "convert": self.schema.convert,
+            "missing": self.schema.declare_missing,
+            "at_least": self.schema.declare_orders,
+            "derived": self.schema.declare_derived,
+            "categories": self.schema.declare_levels,
+            "order": lambda names: self._orders.append(Ordering(*names)),
+        }
+        if remedy.name in declare:
+            declare[remedy.name](remedy.value)
         elif remedy.name == "hierarchy":
             for name, rule in remedy.value.items():
                 self.schema.set(name, domain=rule)
-        elif remedy.name == "categories":
-            self.schema.declare_levels(remedy.value)
         elif remedy.name in ROLES:
             for name in remedy.columns:
                 self.schema.set(name, role=ROLES[remedy.name])
         else:
             setattr(self.config, remedy.name, remedy.value)
         button.disabled, button.description = True, "Applied"
-        self._say(f"Applied: {remedy.written(self.schema.place)}")
+        self._say(f"Applied: {self._words(remedy)}")
+
+    def _words(self, remedy: Remedy) -> str:
+        """What applying a remedy does."""
+        if remedy.name == "order":
+            return f"Synthesize makes rows with {' <= '.join(remedy.value)}"
+        return remedy.written(self.schema.place)

@@ -222,7 +222,7 @@ class ConfigPanel:
     def _checkup_tab(self) -> widgets.VBox:
         if self.schema is None:
             return page([plain(f"There is {NO_TABLE}.")])
-        self._checkup = CheckUp(self.config, self.schema, self._show_column, self.say)
+        self._checkup = CheckUp(self.config, self.schema, self._actions.orders, self._show_column, self.say)
         return page([self._checkup.box])
 
     def show(self) -> None:
@@ -423,6 +423,14 @@ class ConfigPanel:
             NotLearnedError: Nothing yet.
         """
         return self._actions.synthesizer()
+
+    def synthetic(self) -> Any:  # noqa: ANN401 - a table, or several by name
+        """The synthetic table that was made last, or a new one.
+
+        Raises:
+            NotLearnedError: There is no model yet.
+        """
+        return self._actions.synthetic()
 
     def stop(self) -> None:
         """End the training after the current step; the model is kept."""
