@@ -263,6 +263,23 @@ def test_without_ipywidgets_the_panel_says_what_to_install(
     assert "%pip install ipywidgets" in error
 
 
+def test_without_ipywidgets_every_other_command_works() -> None:
+    code = """
+import pkgutil, sys
+sys.modules["ipywidgets"] = None
+from IPython.core.interactiveshell import InteractiveShell
+import jupyter_dpsynth.notebook.magic as magic
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "jupyter_dpsynth")
+for module in pkgutil.iter_modules(magic.__path__, magic.__name__ + "."):
+    __import__(module.name)
+shell.run_line_magic("dpsynth", "help")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "%dpsynth synthesize 1000" in done.stdout
+
+
 @pytest.mark.parametrize("line", ["%%dpsynth learn df -o df\nsteps = 4", "%dpsynth load --last -o df"])
 def test_an_output_takes_no_tables_name(shell: Shell, line: str) -> None:
     table = shell.names["df"]

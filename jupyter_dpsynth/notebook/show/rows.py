@@ -11,7 +11,6 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as widgets
 from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import INK, MUTED, card, heading, join, note, scrolled, table
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import pandas as pd
+    from ipywidgets import Widget
 
 __all__ = ["show_rows", "table_buttons"]
 
@@ -43,18 +43,27 @@ def show_rows(tables: Mapping[str, pd.DataFrame], *, live: bool, slot: Slot | No
         Synthetic rows: epsilon has paid for them.
     """
     several = len(tables) > 1
-    texts, markups, boxes = [], [], []
+    texts, markups = [], []
     for name, df_synth in tables.items():
         title = heading(name) if several else Markup("")
         texts.append(f"{name}:\n{_text(df_synth)}" if several else _text(df_synth))
         markups.append(join([title, _markup(df_synth)]))
-        if live:
-            buttons = widgets.HBox(table_buttons(df_synth, name), layout={"align_items": "center"})
-            boxes += [widgets.HTML(markups[-1]), buttons]
-    bundle = mime_bundle("\n\n".join(texts), join(markups), widgets.VBox(boxes) if live else None)
+    widget = _with_buttons(tables, markups) if live else None
+    bundle = mime_bundle("\n\n".join(texts), join(markups), widget)
     if slot is None:
         slot = Slot()
     slot.show(bundle)
+
+
+def _with_buttons(tables: Mapping[str, pd.DataFrame], markups: list[Markup]) -> Widget:
+    """The rows of each table with its buttons."""
+    from ipywidgets import HTML, HBox, VBox
+
+    boxes: list[Widget] = []
+    for (name, df_synth), markup in zip(tables.items(), markups, strict=True):
+        buttons = HBox(table_buttons(df_synth, name), layout={"align_items": "center"})
+        boxes += [HTML(markup), buttons]
+    return VBox(boxes)
 
 
 def _shown(df_synth: pd.DataFrame) -> pd.DataFrame:
@@ -103,9 +112,11 @@ def _cell(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\u2026"
 
 
-def table_buttons(df_synth: pd.DataFrame, name: str) -> list[widgets.Widget]:
+def table_buttons(df_synth: pd.DataFrame, name: str) -> list[Widget]:
     """A link or a button for each format, and room for what a button says."""
-    made: list[widgets.Widget] = []
+    import ipywidgets as widgets  # not above: synthetic rows are shown without it, too
+
+    made: list[Widget] = []
     said = widgets.HTML()
 
     def say(words: str) -> None:
