@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.metadata.columns import ColumnMeta
 
-__all__ = ["DifferenceCodec", "difference_meta", "differences", "follow"]
+__all__ = ["DifferenceCodec", "difference_meta", "differences", "exchanged", "follow", "on_steps"]
 
 FARTHEST = 2**61  # microseconds: differences of two times up to here do not overflow
 
@@ -96,6 +96,28 @@ def exchanged(
         made = build_series(values if duration else WALL_EPOCH + values, meta)
         found.append(with_cells(own, places, made))
     return found[0], found[1]
+
+
+def on_steps(
+    series: pd.Series, meta: ColumnMeta, step: float, rows: NDArray[np.bool_], *, up: bool = False
+) -> pd.Series:
+    """A column whose values in some rows are multiples of its resolution; only of points in time.
+
+    Args:
+        series: The column `[n]`.
+        meta: Its metadata.
+        step: Its resolution, microseconds.
+        rows: In which rows, `[n]`; there none is missing.
+        up: Whether to the next multiple, or to the one before.
+    """
+    places = np.flatnonzero(rows)
+    if not isinstance(meta, DatetimeMeta) or meta.is_duration or not len(places) or step <= 1:
+        return series
+    times = time_values(series.iloc[places], duration=False)[0]
+    whole = -(-times // int(step)) if up else times // int(step)
+    kept = np.clip(whole * int(step), *time_limits(str(series.dtype)))
+    made = build_series(WALL_EPOCH + kept.astype("timedelta64[us]"), meta)
+    return with_cells(series, places, made)
 
 
 @dataclass(frozen=True, eq=False)

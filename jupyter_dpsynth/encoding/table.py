@@ -14,7 +14,7 @@ import pandas as pd
 
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.derived import DerivedColumn, derived_columns
-from jupyter_dpsynth.encoding.difference import DifferenceCodec, exchanged
+from jupyter_dpsynth.encoding.difference import DifferenceCodec, exchanged, on_steps
 from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, MetadataError
 from jupyter_dpsynth.metadata.columns import (
@@ -186,13 +186,7 @@ class TableCodec:
             name = next(name for name, codec in waiting.items() if codec.base in learned)
             codec, place = waiting.pop(name), self.names.index(name)
             learned[name] = codec.decode(codes[:, place], learned[codec.base], children[place])
-        # a value out of order sits in the same or a neighbouring bin: the two change places
-        for _ in self.orderings:
-            for low, high in self.orderings:
-                wrong = is_above(learned[low], learned[high])
-                learned[low], learned[high] = exchanged(
-                    (learned[low], learned[high]), (self.df_meta[low], self.df_meta[high]), wrong
-                )
+        self._put_in_order(learned)
         for found in self.derived:
             if (name := found.meta.name) in learned:
                 parts = pd.DataFrame({part: learned[part] for part in found.formula.columns})
@@ -201,6 +195,22 @@ class TableCodec:
             if isinstance(each, NumericCodec):
                 learned[each.meta.name] = each.with_codes(learned[each.meta.name], child)
         return self._whole(learned, len(codes), first, of)
+
+    def _put_in_order(self, learned: dict[str, pd.Series]) -> None:
+        """Let values change places in rows that break an order, in columns `[n]` by name."""
+        # a value out of order sits in the same or a neighbouring bin: the two change places
+        steps = {
+            each.meta.name: each.resolution for each in self.columns if not isinstance(each, CategoryCodec)
+        }
+        for _ in self.orderings:
+            for low, high in self.orderings:
+                wrong = is_above(learned[low], learned[high])
+                learned[low], learned[high] = exchanged(
+                    (learned[low], learned[high]), (self.df_meta[low], self.df_meta[high]), wrong
+                )
+                if steps.get(low) != steps.get(high):  # a day of birth has no time of day
+                    learned[low] = on_steps(learned[low], self.df_meta[low], steps[low], wrong)
+                    learned[high] = on_steps(learned[high], self.df_meta[high], steps[high], wrong, up=True)
 
     def numbered(self, df: pd.DataFrame, first: int = 1, of: int | None = None) -> pd.DataFrame:
         """The table in its original order, with new identifiers, computed columns and a new index.

@@ -108,6 +108,42 @@ def test_a_birth_is_learned_as_the_age_at_admission_and_nobody_is_born_later():
     )
 
 
+def births(seed):
+    """Stays of adults and of newborns; two in a hundred have not ended, and the times are of five minutes."""
+    random = np.random.default_rng(seed)
+    minutes = random.integers(0, 730 * 288, ROWS) * 5
+    df = pd.DataFrame({"in": pd.Timestamp("2022-01-01") + pd.to_timedelta(minutes, unit="min")})
+    young = random.random(ROWS) < 0.04
+    years = np.where(young, random.exponential(0.005, ROWS), np.clip(random.normal(54, 18, ROWS), 5, 99))
+    df["born"] = (df["in"] - pd.to_timedelta((years * 365.25 * 86_400).astype(int), unit="s")).dt.floor("D")
+    stay = 5 * np.ceil(288 * random.gamma(1.2, 4.5, ROWS))
+    df["out"] = (df["in"] + pd.to_timedelta(stay, unit="min")).where(random.random(ROWS) > 0.019)
+    for name in "abcdefgh":
+        df[name] = random.choice(list("wxyz"), ROWS)
+    return df
+
+
+def test_newborns_stay_newborn_and_every_birth_is_a_day():
+    shares = []
+    for seed in range(4):
+        _, made = measured(births(seed), seed, 0.5, {"in": "born", "out": ["born", "in"]})
+        assert made["born"].notna().all()  # it follows from the admission, which nobody lacks
+        assert (made["born"] == made["born"].dt.normalize()).all()
+        assert not (made["born"] > made["in"]).any()
+        shares.append(((made["in"] - made["born"]).dt.days < 365).mean())
+    assert np.mean(shares) == pytest.approx(0.04, abs=0.012)
+    assert min(shares) > 0.015
+
+
+def test_days_that_change_places_with_moments_stay_days():
+    found, made = measured(births(0), epsilon=10.0)
+    codes = found.codec.encode(made)
+    for low, high in (("in", "born"), ("born", "in")):
+        swapped = replace(found.codec, orderings=((low, high),)).decode(codes, np.random.default_rng(0))
+        assert (swapped["born"] == swapped["born"].dt.normalize()).all()
+        assert not (swapped[low] > swapped[high]).any()
+
+
 def contracts(seed=0):
     """Contracts of which only those are in the table that have ended; their length is 0 to 15 years."""
     random = np.random.default_rng(seed)

@@ -118,6 +118,21 @@ def test_without_noise_every_value_keeps_its_place():
     assert [moved(df[codec.meta.name], codec) for codec in codecs] == [0.0] * len(codecs)
 
 
+def test_ages_of_newborns_in_days_are_not_lost_among_those_of_adults():
+    shares = []
+    for seed in range(4):
+        random = np.random.default_rng(seed)
+        days = np.where(random.random(ROWS) < 0.04, random.gamma(1.2, 4.5, ROWS), random.gamma(20, 900, ROWS))
+        df = pd.DataFrame({"age": pd.to_timedelta((1440 * days).astype(int), unit="min")})
+        for name in "abcd":
+            df[name] = random.choice(list("wxyz"), ROWS)
+        codec = discovered(df, seed)["age"]
+        made = codec.decode(codec.encode(df["age"]), np.random.default_rng(seed))
+        shares.append((made < pd.Timedelta(60, "D")).mean())
+    assert np.mean(shares) == pytest.approx(0.04, abs=0.01)
+    assert min(shares) > 0.02
+
+
 @pytest.mark.parametrize("doubling", [True, False])
 def test_cells_beside_those_that_stand_out_are_disjoint_and_far_ones_need_more(doubling):
     edges = 2.0 ** np.arange(20) if doubling else np.arange(2000.0)

@@ -104,7 +104,11 @@ def measure_differences(
     spans = measure_spans(source, columns, df_meta.orders, once, allowance.part(SPANS_PART))
     planned, used = planned_differences(df_meta), 0
     found = {column.codec.meta.name: column for column in discovered.columns}
-    for span in spans:
+    # of two that are about as far away, a birth is to follow from the admission, which nobody lacks
+    for span in sorted(
+        spans,
+        key=lambda span: (round(span.length), max(map(_lacking, (found[span.early], found[span.late])))),
+    ):
         if used == planned or not (span.width <= NARROWER or span.one_sided):
             continue
         if _has_a_value_apart(found[span.early]) or _has_a_value_apart(found[span.late]):
@@ -166,9 +170,14 @@ def _measured(column: Discovered, rows: float) -> MeasuredColumn:
     return MeasuredColumn(codec, to_shares(column.counts, LEAST_COUNT), np.sqrt(column.variances) / rows)
 
 
+def _lacking(column: Discovered) -> float:
+    """Noisy number of rows that lack a column."""
+    return float(column.counts[list(column.codec.optional_cells)].sum())
+
+
 def _always_there(column: Discovered, rows: float) -> bool:
     """Whether next to no row lacks a column, according to its noisy counts."""
-    return float(column.counts[list(column.codec.optional_cells)].sum()) <= RARE_BREAKS * rows
+    return _lacking(column) <= RARE_BREAKS * rows
 
 
 def _has_a_value_apart(column: Discovered) -> bool:

@@ -131,6 +131,9 @@ def tails_of(
     near = any(start <= zero < end and (end - start > 1 or far < 2) for start, end, far, _ in spans)
     if zero < len(chosen) and edges[zero] == 0 and not near and not chosen[zero]:
         spans = [span for span in spans if span[0] != zero] + [(zero, zero + 1, ALONE, True)]
+    # all that is left down to zero: the age of a newborn, in hours, is farther from others than any tail
+    if zero + 1 < low and edges[zero] == 0:
+        spans.append((zero + 1, low, len(JOINED) + 1, True))
     spans.sort()
     if not spans:
         return Tails.none()

@@ -266,7 +266,9 @@ def _helps(codec: ColumnCodec, lost: Sequence[LostRows], noise: float, interval:
         told.append(advice_on_values(codec))
     elif "shortened" in found:
         told.append("a larger epsilon or more rows keep more of the longer codes")
-    if found & {"below", "above"} and bounded:
+    if isinstance(codec, DifferenceCodec):
+        pass  # what is moved is a time between two columns, of which no bounds can be declared
+    elif found & {"below", "above"} and bounded:
         told.append("declare wider bounds, or the codes that stand for missing values")
     elif found & {"below", "above"} or interval >= COARSE / INTERVAL_ERROR:
         told.append("declare the bounds, if they are public")
