@@ -12,6 +12,7 @@ from jupyter_dpsynth.engine.measuring.patterns import _places, _places_of_known
 from jupyter_dpsynth.engine.sampling.conditions import _numbers
 from jupyter_dpsynth.errors import ArtifactError
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
+from tests.unit.test_tails import discovered
 from tests.unit.test_values_apart import made_of
 
 ROWS = 3_000
@@ -66,6 +67,20 @@ def test_points_are_drawn_by_their_weight(meta, resolution):
     shares = np.bincount((drawn - first).astype(int), minlength=5_000) / 50_000
     assert shares[weights == 0].sum() == 0
     assert np.abs(shares - weights / weights.sum()).sum() < 0.4  # of 50,000 rows in 2,000 places
+
+
+def test_minutes_are_seen_where_no_part_of_the_time_stands_out_alone():
+    invented, rows = [], 12_000
+    for seed in range(4):
+        random = np.random.default_rng(seed)
+        minutes = pd.to_timedelta(5 * random.integers(0, 730 * 288, rows), unit="min")
+        df = pd.DataFrame({"in": pd.Timestamp("2022-01-01") + minutes})
+        for name in "abcdefgh":
+            df[name] = random.choice(list("wxyz"), rows)
+        codec = discovered(df, seed, 0.3, bounds={"in": ("2022-01-01", "2023-12-31")})["in"]
+        made = codec.decode(codec.encode(df["in"]), random)
+        invented.append((made.dt.minute % 5 > 0).mean())
+    assert np.mean(invented) < 0.3
 
 
 def test_what_is_around_a_point_has_a_weight():

@@ -188,7 +188,9 @@ class _Tree:
             split = self._splits(cells)
         # where nearly all values are round it is known which cells hold rows, and a pattern tells little more
         fine = self.levels.fine_rows(self.rounding) > LEAST_MOVED * self.rows
-        if self.left and self.patterned and split.any() and (fine or self.rounding.is_even):
+        # all rows together may show that minutes end in 0 or 5 where no year stands out alone
+        seen = split.any() or isinstance(self.meta, DatetimeMeta)
+        if self.left and self.patterned and seen and (fine or self.rounding.is_even):
             cells = self._look_for_pattern(cells)
             split = self._splits(cells)
         share = self.left / (LEVELS - 1)
