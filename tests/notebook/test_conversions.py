@@ -126,6 +126,17 @@ def test_codes_of_which_some_have_a_letter_are_not_made_numbers() -> None:
     assert applied(["0.50", "12.25", "07.10", "8.00"] * (ROWS // 4)).tolist()[:3] == [0.5, 12.25, 7.1]
 
 
+def test_numbers_of_persons_and_of_cases_written_as_text_are_identifiers() -> None:
+    persons = np.sort(np.random.default_rng(1).integers(1, 150, ROWS)).astype(str)
+    df = pd.DataFrame(
+        {"patient_id": persons, "case_no": np.arange(1, ROWS + 1).astype(str), "amount": persons}
+    )
+    kinds = {each.column: each.kind for each in examine(open_source(df), HighDimConfig().resolve())}
+    assert kinds["patient_id"] == "several rows"
+    assert kinds["case_no"] == "identifier"
+    assert kinds["amount"] == "text form"
+
+
 def test_times_of_day_and_dates_in_numbers_are_converted() -> None:
     clocks = [f"{place % 24}:{place % 60:02d}" for place in range(ROWS)]
     assert applied(clocks).tolist() == [pd.Timedelta(hours=p % 24, minutes=p % 60) for p in range(ROWS)]

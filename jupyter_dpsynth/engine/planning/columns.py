@@ -153,10 +153,12 @@ class ExaminedColumn:
             advice = "Leave it out; you can add it to the synthetic table afterwards."
             return [Finding("constant", "hint", self.name, text, advice, Remedy("ignore", self.name))]
         form = [*self._form(), *self._days(), *self._codes(), *self._zeros()]
-        found = form or self._identifier() or self._long()
-        if self.may_name_persons and (names_persons or (self.named_like_id and not found)):
-            coded = self.form is not None and self.form.what == "codes"
-            found = [*([] if coded else form), *self._several_rows()]  # how it is written does not matter
+        # how numbers of cases and of persons are written does not matter
+        numbered = self.form is not None and self.form.what == "numbers" and self.named_like_id
+        found = (self._identifier() if numbered else []) or form or self._identifier() or self._long()
+        if self.may_name_persons and (names_persons or (self.named_like_id and (numbered or not found))):
+            coded = numbered or (self.form is not None and self.form.what == "codes")
+            found = [*([] if coded else form), *self._several_rows()]
         return [*found, *self._levels(), *self._gaps()]
 
     def _identifier(self) -> list[Finding]:
