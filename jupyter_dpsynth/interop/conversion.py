@@ -44,6 +44,7 @@ class ConvertedSchema:
         left_out: What has no counterpart here, in words; by reason the columns that it is about.
         remarks: The same for what is about no column.
         labels: By column what its values are called.
+        missing_labels: The same of values that stand for a missing one.
 
     Privacy:
         What a schema says is public: whoever passes it states so.
@@ -55,6 +56,7 @@ class ConvertedSchema:
     left_out: dict[str, list[str]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     labels: dict[str, dict[Any, str]] = field(default_factory=dict)
+    missing_labels: dict[str, dict[Any, str]] = field(default_factory=dict)
 
     def categorize(self, column: str, values: Iterable[Any], labels: Mapping[Any, str] | None = None) -> None:
         """Declare all values of a column; they may be codes, whose labels the column holds instead."""
@@ -116,6 +118,11 @@ class ConvertedSchema:
         labels, codes = self.labels.get(name), self.options["categories"].get(name, ())
         if labels and kind == "category" and all(isinstance(code, numbers.Number) for code in codes):
             self.options["categories"][name] = tuple(labels.get(code, code) for code in codes)
+        codes, labels = self.options["missing"].get(name, ()), self.missing_labels.get(name, {})
+        if kind == "category" and codes and all(isinstance(code, numbers.Number) for code in codes):
+            self.options["missing"][name] = [labels[code] for code in codes if code in labels]
+            if not self.options["missing"][name]:  # text holds no numbers
+                del self.options["missing"][name]
 
     def _drop(self, name: str) -> None:
         for by_column in self.options.values():

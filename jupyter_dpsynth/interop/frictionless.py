@@ -127,6 +127,11 @@ def _read_missing(
         found = [value for value in values if isinstance(value, str) and kind != "boolean"]
     if found:
         converted.options["missing"][described["name"]] = found
+        converted.missing_labels[described["name"]] = {
+            _value(marker, kind): str(marker["label"])
+            for marker in markers
+            if isinstance(marker, Mapping) and marker.get("label")
+        }
 
 
 def _read_domain(

@@ -423,3 +423,9 @@ def test_labels_count_where_the_column_holds_them():
     codes, words = pd.DataFrame({"sex": [1, 2]}), pd.DataFrame({"sex": ["male", "female"]})
     assert told(codes, schema)[0]["sex"].categories == (1, 2)
     assert told(words, schema)[0]["sex"].categories == ("male", "female")
+    unknown = [{"value": ""}, {"value": "9", "label": "unknown"}, {"value": "8"}]
+    schema["fields"][0]["missingValues"] = unknown
+    assert told(codes, schema)[0]["sex"].missing == (9, 8)
+    assert told(words, schema)[0]["sex"].missing == ("unknown",)
+    schema["fields"][0]["missingValues"] = unknown[2:]  # which no text is
+    assert told(words, schema)[0]["sex"].missing == ()
