@@ -73,6 +73,23 @@ def test_next_to_nothing_is_put_beyond_the_ends_where_no_row_is():
     assert np.mean(beyond) < 0.005
 
 
+def test_next_to_nothing_is_put_far_beyond_the_oldest():
+    """Ages thin out within the cell from 64 to 127: what noise there is must not become people of 120."""
+    far, moved_rows, below = [], [], []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        age = np.clip(17 + random.gamma(2.6, 8.6, ROWS), 17, 90).astype(int)
+        df = pd.DataFrame({"age": age, **{name: random.choice(list("wxyz"), ROWS) for name in "abcdefgh"}})
+        codec = discovered(df, seed)["age"]
+        made = codec.decode(codec.encode(df["age"]), np.random.default_rng(100 + seed))
+        far.append((made > 97).mean())
+        moved_rows.append(moved(df["age"], codec))
+        below.append((made > 60).mean() - (age > 60).mean())
+    assert np.mean(far) < 0.005
+    assert np.mean(moved_rows) < 0.01
+    assert np.mean(below) == pytest.approx(0, abs=0.005)
+
+
 def decoded(df, seed, **declared):
     """Every column that is measured by itself, as its cells give it back."""
     random = np.random.default_rng(100 + seed)

@@ -211,18 +211,26 @@ class _Tree:
             raw, again, tails = np.split(raw, np.cumsum([len(starts), len(leaves.starts)]))
             leaves = self._measured_again(leaves, again, noise)
             beside, beside_variance = weighed(beside, beside_variance, tails, noise**2)
-            shrunk = shrink_siblings(raw, group, parents.shrunk, noise, self._widths(starts, ends))
+            around = self._around(cells)[split] if self.found else None
+            shrunk = shrink_siblings(raw, group, parents.shrunk, noise, self._widths(starts, ends), around)
             cells = leaves.joined(Cells(starts, ends, shrunk, raw, np.full(len(raw), noise**2)))
             split = self._splits(cells)
         cells = self._with_tails(cells, beside, beside_variance)
         return self._finish(self._with_repeated(cells), missing, missing_variance)
+
+    def _around(self, cells: Cells) -> NDArray[np.float64]:
+        """How dense rows are below and above each cell, as many times as in it, `[cells, 2]`."""
+        density = np.maximum(cells.shrunk, 0) / np.maximum(self._widths(cells.starts, cells.ends), 1e-300)
+        beside = np.append(density[1:], 0.0) * np.append(cells.starts[1:] == cells.ends[:-1], False)
+        below = np.append(0.0, density[:-1]) * np.append(False, cells.starts[1:] == cells.ends[:-1])
+        return np.stack([below, beside], axis=1) / np.maximum(density, 1e-300)[:, None]
 
     def _with_tails(self, cells: Cells, counts: NDArray[np.float64], variance: float) -> Cells:
         """Cells, and those beside them that hold rows after all."""
         tails, noise = self.tails, np.sqrt(variance)
         if not len(tails.starts):
             return cells
-        reached = (True, True) if self._is_even else self._reached(cells, noise)
+        reached = (True, True) if self._is_even else self._reached(cells)
         held = tails.held(counts, noise, reached)
         found = counts[held]
         starts, ends = tails.starts[held], tails.ends[held]
@@ -231,7 +239,7 @@ class _Tree:
         own = starts, ends, np.maximum(found, 0), found
         return cells.joined(Cells(*own, np.full(len(found), variance)))
 
-    def _reached(self, cells: Cells, noise: float) -> tuple[bool, bool]:
+    def _reached(self, cells: Cells) -> tuple[bool, bool]:
         """Whether rows come near to the lower and the upper end: to the last quarter of the cell there.
 
         One part of it may be a value that all rows have, and does not count. A cell that was not divided
@@ -242,8 +250,10 @@ class _Tree:
             quarter = (end - start) / 4
             inside = (cells.starts >= start) & (cells.ends <= end)
             near = cells.starts < start + quarter if below else cells.ends > end - quarter
-            rows = np.sort(cells.shrunk[inside & near])
-            found.append(bool((rows[:-1] if inside.sum() > 1 else rows).sum() > noise / 2))
+            rows, variances = cells.raw[inside & near], cells.variances[inside & near]
+            single = (rows > SURE * np.sqrt(variances)) & (inside.sum() > 1)
+            others = rows[~single].sum() > np.sqrt(variances[~single].sum()) / 2
+            found.append(bool(single.sum() > 1 or others))
         return found[0], found[1]
 
     def _coarsest(self) -> tuple[Cells, NDArray[np.float64], float]:

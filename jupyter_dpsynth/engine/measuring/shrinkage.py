@@ -16,6 +16,11 @@ __all__ = ["CLEAR", "onto_sum", "shrink_siblings"]
 
 CLEAR = 2.0  # standard deviations of noise that a part's count should be
 AT_AN_END = 2.0, 3.5  # standard deviations by which siblings at an end stand out, or are fewer than expected
+# How dense rows are beside a cell, as many times as in it: where a column ends, and where its rows come from.
+NOTHING, DENSE = 0.05, 4.0
+RATES = 1 / np.geomspace(0.2, 64, 26)  # of the fall, for the mean width of a cell
+SLOW = RATES[RATES < 1 / 5]  # where no cell stands out: the first ones may be noise
+LEAST_BEYOND = 1.0  # rows: fewer are not put beyond an end
 
 
 def shrink_siblings(
@@ -24,8 +29,12 @@ def shrink_siblings(
     parents: NDArray[np.float64],
     sigma: float,
     widths: NDArray[np.float64],
+    around: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Denoise the counts of siblings: keep those that stand out, and draw the others towards an even spread.
+
+    Where the rows of a column end, siblings beyond those that stand out get fewer outwards instead: noise,
+    which is anywhere, would be values far from all others.
 
     Args:
         counts: Noisy counts `[cells]`.
@@ -33,6 +42,8 @@ def shrink_siblings(
         parents: Noisy count of each parent.
         sigma: Noise of each count.
         widths: Width of each cell.
+        around: How dense rows are below and above each parent, as many times as in it, `[parents, 2]`; None
+            if it is not known.
 
     Source:
         James and Stein 1961 (positive part), applied to the deviations from the parent's spread.
@@ -53,6 +64,11 @@ def shrink_siblings(
             out[members[~inside]] = 0.0
             members, values, share = members[inside], values[inside], share[inside] / share[inside].sum()
             size = len(members)
+        if around is not None:
+            ends = _fallen(values, total, sigma, widths[members], around[index])
+            out[members[ends >= 0]] = ends[ends >= 0]
+            total, members, values = total - ends[ends >= 0].sum(), members[ends < 0], values[ends < 0]
+            size, share = len(members), widths[members] / max(widths[members].sum(), 1e-300)
         rest = values <= np.maximum(total, 0) * share + _sure_of(size) * sigma
         if rest.sum() < 4:
             continue
@@ -98,6 +114,67 @@ def _between_ends(
         if cut and beyond + AT_AN_END[1] * spread < shares[outwards][:cut].sum() * parent:
             inside[outwards][:cut] = False
     return inside
+
+
+def _fallen(
+    counts: NDArray[np.float64],
+    total: float,
+    sigma: float,
+    widths: NDArray[np.float64],
+    around: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Rows of the siblings beyond those that stand out, where the column ends, `[cells]`; -1 for the others.
+
+    Args:
+        counts: Noisy counts, `[cells]`.
+        total: Noisy count of all of them.
+        sigma: Noise of each count.
+        widths: Width of each cell.
+        around: How dense rows are below and above, as many times as in them.
+    """
+    out, size = np.full(len(counts), -1.0), len(counts)
+    sure = np.flatnonzero(counts > SURE * sigma)
+    for below, inwards in ((True, slice(None)), (False, slice(None, None, -1))):
+        beyond, before = around if below else around[::-1]
+        if beyond > NOTHING:
+            continue
+        if len(sure):
+            many = 1 + int(sure[0] if below else size - 1 - sure[-1])
+            fitted = _falling_off(counts[inwards][:many][::-1], sigma, widths[inwards][:many][::-1])
+            out[inwards][: many - 1] = fitted[1:][::-1]
+        elif before > DENSE:
+            fitted = _falling_off(counts[inwards][::-1], sigma, widths[inwards][::-1], SLOW)
+            if fitted.sum() > 0:
+                out[inwards] = fitted[::-1] * max(total, 0.0) / fitted.sum()
+    return out
+
+
+def _falling_off(
+    counts: NDArray[np.float64],
+    sigma: float,
+    widths: NDArray[np.float64],
+    rates: NDArray[np.float64] = RATES,
+) -> NDArray[np.float64]:
+    """Rows of cells that get fewer outwards, by the exponential that is nearest to the counts, `[cells]`.
+
+    Where the counts differ from it by more than noise does, they are drawn to it less.
+
+    Args:
+        counts: Noisy counts, from the nearest cell outwards, `[cells]`.
+        sigma: Noise of each count.
+        widths: Width of each cell.
+        rates: How fast they may fall, for the mean width of a cell.
+    """
+    distance = (np.cumsum(widths) - widths / 2) / widths.mean()
+    shapes = np.exp(-np.outer(rates, distance)) * widths / widths.mean()
+    sizes = np.maximum(shapes @ counts / (shapes**2).sum(axis=1), 0.0)
+    fits = sizes[:, None] * shapes
+    fit = fits[np.argmin(((counts - fits) ** 2).sum(axis=1))]
+    apart, cells = float(((counts - fit) ** 2).sum()), len(counts)
+    if apart > sigma**2 * (cells + CLEAR * np.sqrt(2 * cells)):
+        fit = np.maximum(fit + (1 - sigma**2 * cells / apart) * (counts - fit), 0.0)
+    left = np.cumsum(fit[::-1])[::-1]
+    return np.where(left < LEAST_BEYOND, 0.0, fit)
 
 
 def _to_nearest(chosen: NDArray[np.int64], size: int) -> NDArray[np.int64]:
