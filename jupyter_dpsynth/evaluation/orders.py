@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["order_broken"]
+__all__ = ["LEAST_APART", "MISTAKES", "broken_by_chance", "order_broken"]
 
 MOST_COLUMNS = 40  # of one kind; of more, the first ones
 MISTAKES = 0.005  # of the original's rows may break an order that it keeps; more are no mistakes
@@ -46,7 +46,7 @@ def order_broken(df: pd.DataFrame, df_synth: pd.DataFrame) -> tuple[str, float, 
             there, apart = _broken(values[low][0], values[high][0])
             if there > MISTAKES or apart < LEAST_APART:
                 continue
-            if unit != "date" and _by_chance(values[low][0], values[high][0]) <= MISTAKES:
+            if unit != "date" and broken_by_chance(values[low][0], values[high][0]) <= MISTAKES:
                 continue
             here, _ = _broken(values[low][1], values[high][1])
             if worst is None or here - there > worst[1] - worst[2]:
@@ -62,7 +62,7 @@ def _broken(low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[float,
     return float((low[known] > high[known]).mean()), float((low[known] != high[known]).mean())
 
 
-def _by_chance(low: NDArray[np.float64], high: NDArray[np.float64]) -> float:
+def broken_by_chance(low: NDArray[np.float64], high: NDArray[np.float64]) -> float:
     """Share of the rows in which the first would be above the second if the columns were independent."""
     known = ~(np.isnan(low) | np.isnan(high))
     return float(np.searchsorted(np.sort(high[known]), low[known]).mean() / known.sum())

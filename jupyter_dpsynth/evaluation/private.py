@@ -1,11 +1,11 @@
 """`evaluate_privately`: measures the quality of a synthetic table with noise, to be published.
 
 What is measured is fixed before a row is read: the row count, the distance of every column and of a public
-set of pairs from the synthetic table (in the cells of `cells`, where rows that lose their value count), and,
-with a target, how many rows a model predicts rightly that was trained on the synthetic table. The synthetic
-table is public, so one row changes each distance by at most
-one. All distances of a group are released, each with the noise of the whole group, so their mean has no
-more noise than if it had been measured alone.
+set of pairs from the synthetic table (in the cells of `cells`, where rows that lose their value count), how
+many rows keep the order of pairs of dates and numbers, and, with a target, how many rows a model predicts
+rightly that was trained on the synthetic table. The synthetic table is public, so one row changes each
+distance by at most one. All distances of a group are released, each with the noise of the whole group, so
+their mean has no more noise than if it had been measured alone.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean, shielde
 from jupyter_dpsynth.evaluation.cells import cells_of
 from jupyter_dpsynth.evaluation.distances import Chance, compared_pairs
 from jupyter_dpsynth.evaluation.metrics import cell_counts, prediction_counter, total_variation
+from jupyter_dpsynth.evaluation.private_orders import ComparedOrders
 from jupyter_dpsynth.evaluation.private_report import Measured, PrivateReport
 from jupyter_dpsynth.evaluation.report import check_columns
 from jupyter_dpsynth.privacy.accounting import GaussianMeasurement, PrivacyPlan, compute_epsilon, gaussian_mu
@@ -54,7 +55,14 @@ __all__ = ["PrivateEvaluation", "evaluate_privately", "plan_evaluation"]
 
 logger = logging.getLogger(__name__)
 
-SHARES = {"row count": 0.2, "columns": 0.25, "pairs": 0.35, "independent pairs": 0.1, "prediction": 0.1}
+SHARES = {
+    "row count": 0.2,
+    "columns": 0.25,
+    "pairs": 0.35,
+    "independent pairs": 0.1,
+    "orders": 0.1,
+    "prediction": 0.1,
+}
 LARGEST_ERROR = 0.25  # of the mean distance, in shares of all rows; beyond, a report would be noise alone
 MARGIN = 1 - 1e-5  # of mu, for the accountant's rounding
 AT_ONCE = 2**18  # rows that are counted together
@@ -180,7 +188,7 @@ def _check_target(target: str | None, names: Sequence[str], kinds: Sequence[str]
 
 
 def plan_evaluation(
-    epsilon: float, delta: float, columns: int, pairs: int, unit: str, *, target: bool
+    epsilon: float, delta: float, columns: int, pairs: int, unit: str, *, target: bool, orders: int = 0
 ) -> PrivacyPlan:
     """The plan of everything that an evaluation will measure.
 
@@ -191,6 +199,7 @@ def plan_evaluation(
         pairs: How many pairs are compared.
         unit: Whose privacy is protected.
         target: Whether predictions are counted.
+        orders: How many pairs of columns have their order compared.
     """
     used = {
         # also where learning was told that it is public: that was said of the table that was learned
@@ -198,6 +207,7 @@ def plan_evaluation(
         "columns": (True, f"{columns} distances"),
         "pairs": (pairs > 0, f"{pairs} distances"),
         "independent pairs": (pairs > 0, "the mean distance"),
+        "orders": (orders > 0, f"{orders} pairs of columns"),
         "prediction": (target, "the number of correct predictions"),
     }
     names = [name for name, (is_used, _) in used.items() if is_used]
@@ -225,6 +235,7 @@ class PrivateEvaluation(OwnMeasurement["Source", PrivateReport]):
         plan: What will be measured.
         delta: Delta of the guarantee.
         pairs: The pairs of columns that are compared.
+        orders: The pairs whose order is compared.
     """
 
     what = "evaluation"
@@ -248,6 +259,9 @@ class PrivateEvaluation(OwnMeasurement["Source", PrivateReport]):
         self.pairs = compared_pairs(len(self.sizes)) if len(self.sizes) > 1 else []
         self.independent = np.random.default_rng(0).permuted(self.synthetic, axis=0)
         self.columns: list[tuple[int, ...]] = [(column,) for column in range(len(self.sizes))]
+        self.orders = shielded(
+            lambda: ComparedOrders(self.codec, synthesizer.reference, df_synth), "comparing orders failed"
+        )
         self.plan = plan_evaluation(
             epsilon,
             self.delta,
@@ -255,6 +269,7 @@ class PrivateEvaluation(OwnMeasurement["Source", PrivateReport]):
             len(self.pairs),
             self.config.unit_text,
             target=target is not None,
+            orders=len(self.orders.pairs),
         )
         self.epsilon = compute_epsilon(self.plan, self.delta)
         self.asked = epsilon
@@ -301,20 +316,29 @@ class PrivateEvaluation(OwnMeasurement["Source", PrivateReport]):
             allowance = releases.allowance("independent pairs", sensitivity=len(self.pairs))
             noisy = allowance.counts(np.array([apart.sum()]), ROW_PARTS)[0] / len(self.pairs)
             independent = noisy / (2 * rows), self._error("independent pairs", rows, count_error)
+        orders: list[Measured] = []
+        if self.orders.pairs:
+            allowance = releases.allowance("orders", sensitivity=self.orders.sensitivity)
+            orders = self.orders.measure(source, allowance)
         prediction = None
         if self._predict is not None:
             right = sum(self._predict(part) for part in _parts(encoded.codes))
             allowance = releases.allowance("prediction")
             share = float(allowance.counts(np.array([right]))[0]) / rows
             prediction = share, math.hypot(allowance.noise, share * count_error) / rows
-        return self._report(rows, count_error, columns, pairs, independent, prediction)
+        return self._report(rows, count_error, columns, pairs, independent, orders, prediction)
 
     @property
     def releases(self) -> tuple[PlannedRelease, ...]:
         """The measurements of `plan` with their sensitivities, in rows."""
         columns, pairs = len(self.columns), len(self.pairs)
         # one row changes every distance by at most one
-        known = {"columns": math.sqrt(columns), "pairs": math.sqrt(pairs), "independent pairs": float(pairs)}
+        known = {
+            "columns": math.sqrt(columns),
+            "pairs": math.sqrt(pairs),
+            "independent pairs": float(pairs),
+            "orders": self.orders.sensitivity,
+        }
         return tuple(
             PlannedRelease(each, known.get(each.name, 1.0), self.config.rows_per_unit)
             for each in self.plan.measurements
@@ -418,6 +442,7 @@ class PrivateEvaluation(OwnMeasurement["Source", PrivateReport]):
         columns: list[Measured],
         pairs: list[Measured],
         independent: tuple[float, float] | None,
+        orders: list[Measured],
         prediction: tuple[float, float] | None,
     ) -> PrivateReport:
         majority = 0.0
@@ -432,6 +457,7 @@ class PrivateEvaluation(OwnMeasurement["Source", PrivateReport]):
                 self._error("pairs", rows, count_error) if pairs else 0.0,
             ),
             independent=independent,
+            orders=tuple(sorted(orders, key=lambda each: each.good - each.value)),
             target=self.target,
             prediction=prediction,
             majority=majority,

@@ -25,6 +25,7 @@ from jupyter_dpsynth.evaluation.figures import (
 )
 from jupyter_dpsynth.evaluation.losses_html import losses_html
 from jupyter_dpsynth.evaluation.overall import NOT_GIVEN, Overall, overall_of
+from jupyter_dpsynth.evaluation.private_orders import worst_order
 from jupyter_dpsynth.privacy.receipt import budget_shares
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class PrivateReport:
         epsilon: What that cost; None for a test-only seed.
         delta: Delta of the guarantee.
         losses: What each column of the model loses, as learning measured and paid for it.
+        orders: Of pairs of dates and numbers the order, the share of synthetic rows that break it, and that
+            of the private ones; worst first.
 
     Privacy:
         Noisy figures and public ones: it may be passed on.
@@ -76,6 +79,7 @@ class PrivateReport:
     epsilon: float | None
     delta: float
     losses: tuple[ColumnLoss, ...] = ()
+    orders: tuple[Measured, ...] = ()
 
     @property
     def table(self) -> tuple[Measured, ...]:
@@ -90,6 +94,13 @@ class PrivateReport:
                     f"distance), mean over {len(group)} {words}; good: two samples of one"
                 )
                 found.append(Measured(f"{name} difference", value, error, good, f"{text} population"))
+        order = worst_order(self.orders)
+        if order is not None:
+            text = (
+                f"share of rows that break what the private table keeps: {order.name}; good: as in that "
+                "table, give or take the error. The worst pair of columns"
+            )
+            found.append(Measured("order broken", order.value, order.error, order.good, text))
         if self.prediction is not None:
             text = (
                 f"share of real rows whose {self.target} is predicted correctly by a model trained on the "
@@ -162,6 +173,9 @@ class PrivateReport:
             if group:
                 worst = ", ".join(f"{each.name} {_value(each)}" for each in group[:3])
                 lines.append(f"  {title} with the largest difference: {worst}")
+        order = worst_order(self.orders)
+        if order is not None:
+            lines.append(f"  The order that most rows break: {order.name}")
         return "\n".join([*lines, self.cost, self.covers])
 
     def __html__(self) -> str:
@@ -179,6 +193,7 @@ class PrivateReport:
             figures_table(self.table),
             figures_group("Columns", self.columns),
             figures_group("Pairs of columns", self.pairs),
+            figures_group("Orders of two columns", self.orders),
             paragraph(self.cost),
             spending_group(self.plan),
             paragraph(self.covers),

@@ -38,7 +38,7 @@ from jupyter_dpsynth.engine.model.plan import (
     unit_caps,
 )
 from jupyter_dpsynth.engine.model.reference import dependence_from, pair_distances
-from jupyter_dpsynth.evaluation import history_private, private
+from jupyter_dpsynth.evaluation import history_private, private, private_orders
 from jupyter_dpsynth.evaluation.history_private import COUNT
 from jupyter_dpsynth.inference import asking
 from jupyter_dpsynth.inference.asking import JOINT_TABLE
@@ -348,8 +348,9 @@ BUGS = (
     Bug("question", (JOINT_TABLE,), asking, "encode_table", table_twice),
     Bug("question", (JOINT_TABLE,), Allowance, "counts", without_noise),
     Bug("evaluation", EVALUATED, private.PrivateEvaluation, "whole_distances", twice),
+    Bug("evaluation", ("orders",), private_orders, "_sides", twice),
     Bug("evaluation", ("prediction",), private, "prediction_counter", predictions_twice),
-    Bug("evaluation", (*EVALUATED, "prediction", ROW_COUNT), Allowance, "counts", without_noise),
+    Bug("evaluation", (*EVALUATED, "orders", "prediction", ROW_COUNT), Allowance, "counts", without_noise),
     Bug("evaluation of persons", (COUNT,), Allowance, "counts", without_noise),
     Bug("evaluation of persons", (), history_private.HistoryEvaluation, "counts", whole_rows),
     Bug("evaluation of persons", (), history_private.HistoryEvaluation, "distances", exact_masses),

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import BudgetExhaustedError, ConfigError, DataError
@@ -181,6 +182,7 @@ def test_files_and_dask_dataframes_give_the_figures_of_the_table_in_memory(
     pytest.importorskip("sklearn")
     monkeypatch.setattr("jupyter_dpsynth.evaluation.private.AT_ONCE", 400)
     df = mixed_table(ROWS, seed=31).assign(person=np.arange(ROWS) // 3)
+    df["later"] = df["day"] + pd.to_timedelta(df["age"], unit="D")
     df.to_parquet(tmp_path / "table.parquet", row_group_size=700)
     df = pd.read_parquet(tmp_path / "table.parquet")
     config = HighDimConfig(epsilon=2.0, privacy_unit=unit, max_rows_per_unit=2)
@@ -200,7 +202,7 @@ def test_files_and_dask_dataframes_give_the_figures_of_the_table_in_memory(
         )
         for table in (df, tmp_path / "*.parquet", ddf)
     ]
-    figures = [(r.columns, r.pairs, r.independent, r.prediction, r.rows) for r in reports]
+    figures = [(r.columns, r.pairs, r.independent, r.orders, r.prediction, r.rows) for r in reports]
     assert figures[0] == figures[1] == figures[2]
     assert abs(reports[0].rows - (ROWS if unit is None else ROWS * 2 / 3)) < 200
     runs = ledger.to_frame()
@@ -218,6 +220,81 @@ def test_a_good_table_scores_above_one_without_dependence(synthesizer):
     assert good.score > 99
     assert poor.score < good.score - 2
     assert poor.score == pytest.approx(good.apart, abs=2 * good.error)
+
+
+def stays(rows, broken, seed):
+    """Admissions and discharges, two pressures that hold one order, and a share of rows that break both."""
+    generator = np.random.default_rng(seed)
+    admitted = pd.Timestamp("2024-01-01") + pd.to_timedelta(generator.integers(0, 300, rows), unit="D")
+    length = pd.to_timedelta(generator.integers(1, 90, rows), unit="D")
+    upper = generator.normal(125, 15, rows).round().astype(int)
+    below = generator.integers(10, 60, rows)
+    wrong = generator.random(rows) < broken
+    return pd.DataFrame(
+        {
+            "admitted": admitted,
+            "discharged": admitted + np.where(wrong, -length, length),
+            "systolic": upper,
+            "diastolic": upper - np.where(wrong, -below, below),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def of_stays():
+    return untrained(stays(ROWS, 0.0, 0))
+
+
+def orders_of(synthesizer, df, df_synth, epsilon=50.0, seed=1):
+    evaluation = PrivateEvaluation(synthesizer, df_synth, epsilon, None, NoiseSource(seed))
+    return evaluation.measure(FrameSource(df))
+
+
+def test_an_order_that_the_private_table_keeps_and_the_synthetic_one_breaks_is_shown(of_stays):
+    report = orders_of(of_stays, stays(ROWS, 0.0, 1), stays(2000, 0.15, 2))
+    assert {each.name for each in report.orders} == {
+        "'admitted' is never above 'discharged'",
+        "'diastolic' is never above 'systolic'",
+    }
+    for each in report.orders:
+        assert each.value == pytest.approx(0.15, abs=0.03)
+        assert each.good == pytest.approx(0, abs=4 * each.error)
+    (worst,) = (each for each in report.table if each.name == "order broken")
+    assert worst.value == report.orders[0].value
+    assert escape(report.orders[0].name) in report.to_html()
+    assert report.orders[0].name in report.summary()
+
+
+def test_an_order_that_the_private_table_breaks_is_no_loss(of_stays):
+    report = orders_of(of_stays, stays(ROWS, 0.2, 1), stays(2000, 0.15, 2))
+    assert [each.good for each in report.orders] == pytest.approx([0.2, 0.2], abs=0.03)
+    assert "order broken" not in [each.name for each in report.table]
+
+
+def test_one_row_changes_one_count_of_each_order_by_one_and_the_noise_is_for_that(of_stays):
+    df = stays(ROWS, 0.0, 1)
+    evaluation = PrivateEvaluation(of_stays, stays(500, 0.1, 2), 1.0, None)
+    orders = evaluation.orders
+    for removed in (0, 17):
+        change = orders.count(FrameSource(df)) - orders.count(FrameSource(df.drop(index=removed)))
+        assert np.sqrt((change**2).sum()) <= orders.sensitivity
+    (planned,) = (each for each in evaluation.releases if each.measurement.name == "orders")
+    assert planned.sensitivity == orders.sensitivity
+    off = [
+        each.good
+        for seed in range(40)
+        for each in orders_of(of_stays, df, stays(500, 0.1, 2), 1.0, seed).orders
+    ]
+    (error,) = {round(each.error, 3) for each in orders_of(of_stays, df, stays(500, 0.1, 2), 1.0).orders}
+    assert 0.3 < np.std(off) / error < 1.1  # a share below 0 is 0
+
+
+def test_a_table_without_such_columns_pays_for_no_orders(synthesizer):
+    evaluation = PrivateEvaluation(synthesizer, synthesizer.synthesize(500), 1.0, None)
+    assert "orders" not in [each.name for each in evaluation.plan.measurements]
+    assert "order broken" not in [
+        each.name for each in evaluation.measure(FrameSource(mixed_table(ROWS))).table
+    ]
 
 
 def evaluate_overall(synthesizer, df, df_synth):
