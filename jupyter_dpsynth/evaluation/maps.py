@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_dpsynth.evaluation.plots import FAINT, INK, blank_figure, short, write_title
+from jupyter_dpsynth.evaluation.plots import DAY, FAINT, INK, blank_figure, short, write_title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -21,8 +21,10 @@ MOST_MAPPED = 30  # columns of a heatmap
 MOST_CELLS = 12  # of a pair's map on each side; neighbours or rare ones are joined
 MOST_NUMBERED = 20  # columns of a map in whose cells figures are written
 HEAD = 0.3  # inches of a title
+LESS, MORE = (0.13, 0.40, 0.67), (0.70, 0.09, 0.17)  # blue and red
+PALETTE = 64  # steps of each
+HALF_SEEN = 0.5  # of a colour: with less, the page below it is seen
 LETTER = 0.068  # inches of one below a map
-DAY = re.compile(r"\d{4}-\d\d-\d\d(?= |$)")
 
 
 def _days(labels: Sequence[str]) -> list[str]:
@@ -162,19 +164,28 @@ def _three_maps(
     most = max(float(reference.max()), float(synthetic.max()), 1e-3)
     difference = synthetic - reference
     widest = max(float(np.abs(difference).max()), 0.02 if axes is None else 1e-3)
-    maps = (
+    maps: tuple[tuple[NDArray[np.float64], str, str | Colormap, tuple[float, float]], ...] = (
         (reference, reference_name, "viridis", (0.0, most)),
         (synthetic, "synthetic table", "viridis", (0.0, most)),
-        (difference, "difference: synthetic minus the other", "RdBu_r", (-widest, widest)),
+        (difference, "difference: synthetic minus the other", _less_and_more(), (-widest, widest)),
     )
     return [_map(labels, *each, banner, axes) for each in maps]
+
+
+def _less_and_more() -> Colormap:
+    """Blue for less, red for more, and the page itself where there is no difference, be it white or black."""
+    from matplotlib.colors import ListedColormap
+
+    strength = np.linspace(1.0, 0.0, PALETTE)
+    sides = [np.column_stack([np.tile(side, (PALETTE, 1)), strength]) for side in (LESS, MORE)]
+    return ListedColormap(np.concatenate([sides[0], sides[1][::-1]]))
 
 
 def _map(
     labels: tuple[Sequence[str], Sequence[str]],
     values: NDArray[np.float64],
     title: str,
-    palette: str,
+    palette: str | Colormap,
     limits: tuple[float, float],
     banner: str | None,
     axes: tuple[str, str] | None,
@@ -217,7 +228,7 @@ def _map(
 
 
 def _write_numbers(axis: Any, image: Any, values: NDArray[np.float64], *, in_percent: bool) -> None:  # noqa: ANN401
-    """The figure of each cell, dark on light cells and light on dark ones."""
+    """The figure of each cell: dark on light ones, light on dark ones, as other text where it is the page."""
     masked = np.ma.getmaskarray(values)
     colours = image.to_rgba(values)
     for row, column in np.argwhere(~masked):
@@ -225,6 +236,7 @@ def _write_numbers(axis: Any, image: Any, values: NDArray[np.float64], *, in_per
         text = f"{100 * value:.1f}" if in_percent else f"{value:.2f}".replace("0.", ".")
         if text.strip("-0.") == "":
             text = "0"
-        red, green, blue = colours[row, column][:3]
+        red, green, blue, strength = colours[row, column]
         ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.55 else "white"
+        ink = INK if strength < HALF_SEEN else ink
         axis.text(column, row, text, ha="center", va="center", fontsize=6.5, color=ink)

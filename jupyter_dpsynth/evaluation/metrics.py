@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 BINS = 20
+LONG_GAP = 0.3  # of the range without a value
 MOST_CATEGORIES = 50
 DENSE_CELLS = 4_000_000
 TRIPLES = 150
@@ -113,6 +114,7 @@ class _Cells:
     categories: tuple[str, ...]
     unit: Unit = "number"
     ends: tuple[float, float] = (0.0, 0.0)
+    gaps: tuple[tuple[int, float], ...] = ()  # bins that end in a long stretch of nothing, and the last value
 
     @property
     def size(self) -> int:
@@ -142,8 +144,12 @@ class _Cells:
         if self.edges is None:
             raise TypeError
         low, high = self.ends
-        edges = np.concatenate([[low], self.edges, [high]]) / (1 if self.unit == "number" else MICROSECONDS)
-        return CellAxis(edges[:-1], np.maximum(edges[1:], edges[:-1]), self.unit)
+        scale = 1 if self.unit == "number" else MICROSECONDS
+        edges = np.concatenate([[low], self.edges, [high]]) / scale
+        ends = np.maximum(edges[1:], edges[:-1])
+        for place, last in self.gaps:
+            ends[place] = last / scale
+        return CellAxis(edges[:-1], ends, self.unit)
 
 
 def _around_spikes(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -152,6 +158,19 @@ def _around_spikes(values: NDArray[np.float64]) -> NDArray[np.float64]:
     spikes = np.flatnonzero(counts >= len(values) / BINS)
     edges = np.append(found[spikes], found[np.minimum(spikes + 1, len(found) - 1)])
     return edges[(edges > found[0]) & (edges <= found[-1])] if len(found) else found
+
+
+def _long_gaps(
+    inner: NDArray[np.float64], ends: tuple[float, float], *values: NDArray[np.float64]
+) -> tuple[tuple[int, float], ...]:
+    """Bins that mostly hold nothing: their places, and the last value in each (before 9999-12-31)."""
+    found = np.sort(np.concatenate(values))
+    found = found[np.isfinite(found)]
+    edges = np.append(inner, ends[1])
+    last = found[np.maximum(np.searchsorted(found, edges, side="left") - 1, 0)] if len(found) else edges
+    starts = np.append(ends[0], inner)
+    long = (edges - last > LONG_GAP * (ends[1] - ends[0])) & (last >= starts)
+    return tuple((int(place), float(last[place])) for place in np.flatnonzero(long))
 
 
 def unit_of(series: pd.Series) -> Unit:
@@ -196,7 +215,9 @@ class Discretizer:
                 inner = np.unique(np.quantile(values, steps))[1:-1] if len(values) else np.zeros(0)
                 if synthetic is not None:
                     inner = np.unique(np.append(inner, _around_spikes(values)))
-                self.columns[name] = _Cells(inner, (), unit_of(series), _range_of(values, inner, others))
+                ends = _range_of(values, inner, others)
+                gaps = _long_gaps(inner, ends, values, others)
+                self.columns[name] = _Cells(inner, (), unit_of(series), ends, gaps)
             else:
                 counts = _as_text(series).value_counts()
                 more = [] if synthetic is None else _more_frequent(counts, _as_text(synthetic[name]))

@@ -11,6 +11,7 @@ What has no place on the axis (missing values, rows that are moved into the rang
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.evaluation.axes import CellAxis, Quantile
 
 __all__ = [
+    "DAY",
     "FAINT",
     "INK",
     "REFERENCE",
@@ -50,6 +52,10 @@ LABEL_LENGTH = 20  # signs
 COLOURS = 96  # in a stored picture
 SHOWN_DPI, DRAWN_DPI = 81, 150  # of a page; of the picture, so that it stays sharp on dense screens
 ABOVE_OTHERS = 2.5  # a spike is cut at so many times the highest other bar
+FAR = 10.0  # times as long as all other cells: so far from them one is drawn beside the axis
+MOST_FAR, LEAST_NEAR = 2, 3  # cells that are; and that stay
+DAY = re.compile(r"\d{4}-\d\d-\d\d(?= |$)")
+LABEL_WIDTH = 0.4  # of the axis, that the shares beside a spike take
 SEEN = 5e-4  # a share that can be seen
 EMPTY_END = 1e-3  # share of the rows at an end of an axis that is not drawn
 CLEAR = 3.0  # standard deviations of noise that it must exceed
@@ -157,9 +163,10 @@ def column_figure(column: ColumnComparison, banner: str | None = None) -> Figure
         _draw_names(axes(1.42, WIDTH - 1.6, 0.3), *names)
         return figure
     bins = len(column.axis.starts)
-    beside = [cell for cell in range(bins, len(column.labels)) if _is_seen(column, cell)]
+    far = _far_cells(column.axis, np.maximum(column.reference, column.synthetic)[:bins])
+    beside = [*far, *(cell for cell in range(bins, len(column.labels)) if _is_seen(column, cell))]
     wide = 0.2 + 0.34 * len(beside) if beside else 0.0
-    _draw_line(axes(0.52, WIDTH - 0.68 - wide, 0.42), column)
+    _draw_line(axes(0.52, WIDTH - 0.68 - wide, 0.42), column, np.setdiff1d(np.arange(bins), far))
     if beside:
         _draw_beside(axes(WIDTH - wide + 0.02, wide - 0.16, 0.62), column, beside)
     return figure
@@ -181,17 +188,41 @@ def _reached(shares: NDArray[np.float64]) -> slice:
     return slice(first, last) if last - first > 1 else slice(len(shares))  # one cell has no surroundings
 
 
-def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - untyped library
-    """The cells of a number or time, on their true axis."""
-    line, tables = column.axis, (column.reference, column.synthetic)
-    if line is None:
+def _far_cells(line: CellAxis, shares: NDArray[np.float64]) -> list[int]:
+    """Cells so far from all others that these would share a few points: 9999-12-31, which means 'for ever'.
+
+    A logarithmic axis has room for them.
+
+    Args:
+        line: Where the cells lie.
+        shares: Of the rows in each, in one of both tables.
+    """
+    seen = np.flatnonzero(shares > SEEN).tolist()
+    far: list[int] = []
+    while len(seen) > LEAST_NEAR and len(far) < MOST_FAR:
+        within = line.ends[seen[-2]] - line.starts[seen[1]]
+        gaps = line.starts[seen[-1]] - line.ends[seen[-2]], line.starts[seen[1]] - line.ends[seen[0]]
+        if max(gaps) <= FAR * max(within, 1e-300):
+            break
+        far.append(seen.pop(-1 if gaps[0] >= gaps[1] else 0))
+    if not far or not scale_of(line, shares).linear:
+        return []
+    return sorted(far)
+
+
+def _draw_line(axis: Any, column: ColumnComparison, cells: NDArray[np.int64]) -> None:  # noqa: ANN401
+    """Some cells of a number or time, on their true axis."""
+    if column.axis is None:
         raise TypeError
-    cells, scale = slice(len(line.starts)), scale_of(line, *tables)
+    line = replace(column.axis, starts=column.axis.starts[cells], ends=column.axis.ends[cells])
+    tables = [shares[cells] for shares in (column.reference, column.synthetic)]
+    scale = scale_of(line, *tables)
     if scale.linear:  # a logarithmic axis has room for a long end
-        cells = _reached(np.max(tables, axis=0)[cells])
-        line = replace(line, starts=line.starts[cells], ends=line.ends[cells])
-        scale = scale_of(line, *(shares[cells] for shares in tables))
-    reference, synthetic = (shares[cells] for shares in tables)
+        near = _reached(np.max(tables, axis=0))
+        cells, line = cells[near], replace(line, starts=line.starts[near], ends=line.ends[near])
+        tables = [shares[near] for shares in tables]
+        scale = scale_of(line, *tables)
+    reference, synthetic = tables
     half = line.step / 2 if scale.linear else 0.0  # the bar of one value stands above it
     starts, ends = scale.place(line.starts - half), scale.place(line.ends - half)
     low, high = float(starts[0]), float(max(ends[-1], starts[0] + 1e-9))
@@ -212,11 +243,15 @@ def _draw_line(axis: Any, column: ColumnComparison) -> None:  # noqa: ANN401 - u
         np.maximum(reference, synthetic),
         1.0 if scale.linear else np.inf,
     )
+    written: list[float] = []
     for bar in np.flatnonzero(np.maximum(there, here) > top)[:4]:
         words = f"{reference[bar]:.0%}, {synthetic[bar]:.0%}"
         side = "left" if starts[bar] < (low + high) / 2 else "right"
         text = f" {words}" if side == "left" else f"{words} "
-        axis.text(starts[bar], top * 0.99, text, va="top", ha=side, fontsize=7.5, color=INK, zorder=5)
+        lines = sum(abs(starts[bar] - place) < LABEL_WIDTH * (high - low) for place in written)
+        look = {"va": "top", "ha": side, "fontsize": 7.5, "color": INK, "zorder": 5}
+        axis.text(starts[bar], top * (0.99 - 0.11 * lines), text, **look)
+        written.append(float(starts[bar]))
     axis.set_ylim(0, top)
     margin = 0.02 * (high - low)
     axis.set_xlim(low - margin, high + margin)
@@ -289,6 +324,9 @@ def _draw_beside(axis: Any, column: ColumnComparison, cells: list[int]) -> None:
 
 def _beside_label(label: str) -> str:
     """Short enough to stand under one bar: the axis says where its ends are."""
+    day = DAY.match(label)
+    if day:
+        return day[0]
     return label.partition(" ")[0] if label.startswith(("below ", "above ")) else short(label, 11)
 
 

@@ -21,6 +21,7 @@ LONG = 20.0  # or an end at so many times the value below which 95 % lie
 SHORT = 5.0  # and may reach below 0 by so many times less than above
 STEPS = 20.0  # about how many steps the heights of a linear axis refer to
 LEAST_TICKS, MOST_TICKS = 3, 6
+MOST_MOMENTS = 10_000  # years, months, days, hours or minutes among which marks are chosen
 ROUNDING = 1e-6
 SPIKE = 0.008  # of the axis: a bar that is narrower is drawn as wide as this, and cut if it is high
 SECONDS = (
@@ -31,7 +32,7 @@ SECONDS = (
     ("seconds", 1.0),
 )
 CALENDAR = (
-    ("Y", (100, 50, 20, 10, 5, 2, 1)),
+    ("Y", (2000, 1000, 500, 200, 100, 50, 20, 10, 5, 2, 1)),
     ("M", (6, 3, 2, 1)),
     ("D", (14, 7, 2, 1)),
     ("h", (12, 6, 3, 1)),
@@ -97,6 +98,9 @@ class Scale:
         lowest = int(np.ceil(np.log10(self.least) + 0.3))
         powers = 10.0 ** np.arange(lowest, highest + 1)
         powers = powers[:: -(-len(powers) // MOST_TICKS)]
+        if len(powers) < LEAST_TICKS + 1:  # of which some are beyond the ends
+            powers = np.sort(np.outer(10.0 ** np.arange(lowest - 1, highest + 1), (1, 2, 5)).ravel())
+            powers = powers[powers > self.least]
         values = np.concatenate([-powers[::-1], [0.0], powers])
         places = self.place(values)
         inside = (places >= low) & (places <= high)
@@ -198,6 +202,8 @@ def _dates(low: float, high: float) -> tuple[list[float], list[str]]:
     ends = np.array([low, high]).astype("M8[s]")
     for unit, sizes in CALENDAR:
         first, last = ends.astype(f"M8[{unit}]").astype(np.int64)
+        if last - first > MOST_MOMENTS:  # nor do smaller units fit
+            break
         numbers = np.arange(first, last + 1)
         for size in sizes:
             chosen = numbers[(numbers + (1970 if unit == "Y" else 0)) % size == 0]

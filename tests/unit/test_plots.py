@@ -3,13 +3,15 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from jupyter_dpsynth.evaluation.axes import YEAR, CellAxis, quantiles_of_shares, value_text
-from jupyter_dpsynth.evaluation.maps import pair_figures
+from jupyter_dpsynth.evaluation.maps import dependence_figures, pair_figures
+from jupyter_dpsynth.evaluation.metrics import Discretizer
 from jupyter_dpsynth.evaluation.plots import ColumnComparison, column_figure
-from jupyter_dpsynth.evaluation.scales import scale_of
+from jupyter_dpsynth.evaluation.scales import Scale, scale_of
 
 NAMES = {
     "one": ("0",),
@@ -168,3 +170,57 @@ def test_an_axis_ends_where_the_rows_do_though_the_range_goes_on():
     assert high < 18
     assert "300%" not in [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert figure.axes[0].get_xlabel() == "share of rows per 1"
+
+
+def test_a_day_that_means_for_ever_stands_beside_an_axis_of_the_other_days():
+    """Eight thousand years of hours were 35 GB of marks, and all other days were one bar."""
+    years = np.arange(45, 56) * YEAR
+    starts = np.append(years[:-1], 8029 * YEAR)
+    axis = CellAxis(starts, np.append(years[1:], starts[-1] + 86_400), "date")
+    shares = np.append(np.full(10, 0.05), 0.5)
+    labels = (*("2015-01-01 to 2016-01-01",) * 10, "9999-12-31")
+    figure = drawn(ColumnComparison("closed", labels, shares, shares, None, axis, 0.0, 0.01))
+    line, beside = figure.axes
+    assert [text.get_text() for text in beside.get_xticklabels()] == ["9999-12-31"]
+    assert line.get_xlim()[1] < 60 * YEAR
+    assert len([text for text in line.get_xticklabels() if text.get_text()]) >= 3
+    places, _ = scale_of(axis, shares).ticks(float(starts[0]), float(starts[-1]))
+    assert 2 <= len(places) <= 7
+
+
+def test_a_bin_before_a_far_value_ends_at_the_last_value_in_it():
+    random = np.random.default_rng(0)
+    days = pd.Timestamp("2015-01-01") + pd.to_timedelta(random.integers(0, 3650, 2000), unit="D")
+    closed = (
+        pd.Series(days).astype("datetime64[us]").where(random.random(2000) < 0.5, pd.Timestamp("9999-12-31"))
+    )
+    grid = Discretizer(pd.DataFrame({"closed": closed}), pd.DataFrame({"closed": closed}))
+    (axis,), (labels,) = grid.axes, grid.labels
+    assert axis.ends[-2] < 60 * YEAR
+    assert not any("to 9999" in label for label in labels)
+
+
+def test_a_logarithmic_axis_of_little_more_than_a_decade_has_more_marks_than_one():
+    places, labels = Scale("number", 5.0, 1.0, "logarithmic axis").ticks(0.3, 1.9)
+    assert 3 <= len(places) <= 7
+    assert {"20", "100"} <= set(labels)
+
+
+def test_shares_written_beside_spikes_do_not_cover_each_other():
+    starts = np.array([0.0, 100.0, 200.0, 300.0, 400.0, 501.0, 520.0, 540.0, 560.0, 600.0, 700.0, 800.0])
+    ends = np.array([100.0, 200.0, 300.0, 400.0, 500.0, 502.0, 521.0, 541.0, 600.0, 700.0, 800.0, 900.0])
+    shares = np.where(ends - starts < 2, 0.2, 0.4 / 9)
+    axis, labels = CellAxis(starts, ends, "number", 1.0), tuple(map(str, range(12)))
+    figure = drawn(ColumnComparison("zip", labels, shares, shares, None, axis, 0.0, 0.01))
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) > 1
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_where_tables_do_not_differ_the_page_is_seen_be_it_white_or_black():
+    same = np.array([[0.0, 0.2], [0.2, 0.0]])
+    *_, difference = dependence_figures(["a", "b"], same, same, "original")
+    assert difference.axes[0].images[0].to_rgba(np.zeros((1, 1)))[0, 0, 3] < 0.05
+    apart = np.array([[0.0, 0.5], [0.5, 0.0]])
+    *_, difference = dependence_figures(["a", "b"], same, apart, "original")
+    assert difference.axes[0].images[0].to_rgba(np.full((1, 1), 0.3))[0, 0, 3] > 0.95
