@@ -120,6 +120,15 @@ def test_leading_zeros_stay() -> None:
     assert finding.remedy is None
 
 
+def test_codes_with_a_point_are_not_made_numbers() -> None:
+    """NACE: 01.10 is no 1.1."""
+    codes = [f"{chapter:02d}.{group}0" for chapter in (1, 3, 10, 25, 47, 96) for group in range(1, 9)]
+    finding = found_in((codes * ROWS)[:ROWS])["text form"]
+    assert "leading zeros" in finding.text
+    assert finding.remedy is None
+    assert "numbers" in found_in([f"{v:.2f}" for v in np.linspace(0.1, 99, ROWS)])["text form"].text
+
+
 def test_codes_of_which_some_have_a_letter_are_not_made_numbers() -> None:
     codes = ["75001", "13001", "06088", "01000", "2A004", *["75002"] * 15] * (ROWS // 20)
     assert "text form" not in found_in(codes)  # nothing is to be done about so few

@@ -69,10 +69,18 @@ def test_a_column_says_how_much_of_it_is_left_in_words_and_shapes(synthesizer):
     assert any(line.startswith("● fine: 1 column: 'income'") for line in lines)
     assert lost_headline(synthesizer.losses) == "nothing is left of 1 of 4 columns"
     told = "\n".join(advice(synthesizer.losses))
-    assert "'code': if the values are codes" in told
-    assert "convert them (pandas.to_datetime)" in told
+    assert "'code': if the values are dates or numbers written as text, convert them" in told
+    assert "if they are codes, declare groups of them" in told
     assert "'age': declare wider bounds" in told
     assert "'town': declare all categories" in told
+
+
+def test_dates_as_text_of_which_one_is_published_are_to_be_converted():
+    closed = pd.Series(
+        ["31.12.9999"] * 1500 + [f"{k % 28 + 1:02d}.{k % 12 + 1:02d}.20{k % 20:02d}" for k in range(1500)]
+    )
+    synthesizer = untrained(pd.DataFrame({"closed": closed, "group": ["a", "b", "c"] * 1000}))
+    assert any("'closed': convert dates written as text" in line for line in advice(synthesizer.losses))
 
 
 def test_a_table_of_noise_alone_is_called_that():

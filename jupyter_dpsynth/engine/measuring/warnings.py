@@ -45,8 +45,8 @@ def warn_of_lost_columns(codec: TableCodec, columns: Sequence[Discovered], rows:
     if codec.without_categories:
         logger.warning(
             "no value of column%s %s is frequent enough to be published: all rows become 'other'. If the "
-            "values are dates written as text, convert them (pandas.to_datetime). Otherwise leave the "
-            "column out (ignore), group its values, or declare its categories if they are public.",
+            "values are dates or numbers written as text, convert them (doctor gives the line). Otherwise "
+            "leave the column out (ignore), group its values, or declare its categories if they are public.",
             "s" if len(codec.without_categories) > 1 else "",
             ", ".join(map(repr, codec.without_categories)),
             extra=IN_LOSSES,

@@ -16,6 +16,7 @@ Privacy:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -57,6 +58,7 @@ COARSE = 0.05  # of the rows, expected to have a wrong value: the 95 % interval 
 INTERVAL_ERROR = 0.25  # of the rows in an interval: so far from even are three of four intervals at most
 NOTHING_LOSS = 0.8  # of the rows: an eighth of the information (entropy) of categories is left
 NOTHING_NOISE = 0.5  # of the rows that keep their value: as far from the truth as a dozen real rows
+DATE = re.compile(r"\s*(\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ](\d{2}){1,2})\b.*")
 MOST_LINES = 50  # of columns that are named
 
 State = Literal["fine", "coarse", "nothing left"]
@@ -237,13 +239,17 @@ def advice_on_values(codec: CategoryCodec) -> str:
         return "join neighbouring levels"
     if not codec.published:
         return (
-            "if the values are codes, declare groups of them (hierarchy = {{{0!r}: 'prefix:2'}} for those "
-            "that begin alike); if they are dates written as text, convert them (pandas.to_datetime); "
-            "otherwise declare the categories if they are public, use a larger epsilon, or leave the column "
-            "out (ignore)"
+            "if the values are dates or numbers written as text, convert them (pandas.to_datetime, "
+            "pandas.to_numeric; doctor gives the line); if they are codes, declare groups of them (hierarchy "
+            "= {{{0!r}: 'prefix:2'}} for those that begin alike); otherwise declare the categories if they "
+            "are public, use a larger epsilon, or leave the column out (ignore)"
         )
-    if not texts:
-        return "convert amounts to numbers (df[{0!r}].astype(float)), and group other values"
+    dated = any(DATE.fullmatch(text) for text in texts)
+    if dated or not texts:
+        dates = "convert dates written as text (pandas.to_datetime; doctor gives the line)"
+        return (
+            dates if dated else "convert amounts to numbers (df[{0!r}].astype(float)), and group other values"
+        )
     if codec.meta.levels:
         return "declare shorter groups of codes (hierarchy), or use a larger epsilon"
     if all(len(text) > 2 and any(map(str.isdigit, text)) for text in texts):

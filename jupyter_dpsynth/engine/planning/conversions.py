@@ -167,9 +167,9 @@ def form_of_text(name: str, values: list[object], counts: NDArray[np.int64]) -> 
     blank = f"{column}.mask({column}.isin({words!r}))" if words else column
     present, rows = texts[~absent], counts[~absent]
     total = int(rows.sum())
-    coded = present.str.fullmatch(r"0\d+").to_numpy(bool)
+    coded = present.str.fullmatch(r"0\d+(\.\d+)?").to_numpy(bool)  # of numbers only 0.5 begins so
     length = present.str.len()
-    alike = present.str.fullmatch(r"[0-9A-Za-z]+") & (length == length.mode().iloc[0])  # 2A004 beside 06088
+    alike = present.str.fullmatch(r"[0-9A-Za-z.]+") & (length == length.mode().iloc[0])  # 2A004 beside 06088
     digits = present.str.fullmatch(r"\d+")
     if (
         rows[coded].sum() >= max(FEWEST, LEAST_CODED * total)
