@@ -26,7 +26,10 @@ STYLE = Markup(
     "@media screen and (prefers-color-scheme:dark){:root{--jp-ui-font-color1:#e4e4e4;"
     "--jp-ui-font-color2:#a8a8a8;--jp-border-color2:#555;--jp-layout-color3:#555;--jp-warn-color1:#ffb74d;--jp-error-color1:#ef9a9a;"
     "--jp-success-color1:#81c784}body{background:#111}}"
-    "@media print{:root{color-scheme:light}img{break-inside:avoid}}"
+    # on paper nothing can be opened, and three pictures fit beside each other
+    "@media print{:root{color-scheme:light}body{zoom:.8}img,tr{break-inside:avoid}summary{list-style:none}"
+    "details::details-content{content-visibility:visible;display:block;block-size:auto}"
+    "details td,details th{white-space:normal!important;font-size:11px;padding-right:6px}}"
     "body{max-width:1280px;margin:24px auto;padding:0 16px;font-family:system-ui,sans-serif;font-size:14px}"
     "td,th{padding:2px 10px 2px 0}table{border-collapse:collapse}</style>"
 )

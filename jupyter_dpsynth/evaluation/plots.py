@@ -326,7 +326,7 @@ def _beside_label(label: str) -> str:
     """Short enough to stand under one bar: the axis says where its ends are."""
     day = DAY.match(label)
     if day:
-        return day[0]
+        return f"{day[0][:5]}\n{day[0][5:]}"
     return label.partition(" ")[0] if label.startswith(("below ", "above ")) else short(label, 11)
 
 

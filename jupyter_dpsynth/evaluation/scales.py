@@ -98,12 +98,14 @@ class Scale:
         lowest = int(np.ceil(np.log10(self.least) + 0.3))
         powers = 10.0 ** np.arange(lowest, highest + 1)
         powers = powers[:: -(-len(powers) // MOST_TICKS)]
-        if len(powers) < LEAST_TICKS + 1:  # of which some are beyond the ends
-            powers = np.sort(np.outer(10.0 ** np.arange(lowest - 1, highest + 1), (1, 2, 5)).ravel())
-            powers = powers[powers > self.least]
-        values = np.concatenate([-powers[::-1], [0.0], powers])
-        places = self.place(values)
-        inside = (places >= low) & (places <= high)
+        for marks in ((1,), (1, 3), (1, 2, 5)):  # of little more than a decade
+            ones = np.sort(np.outer(powers, marks).ravel())
+            values = np.concatenate([-ones[::-1], [0.0], ones])
+            places = self.place(values)
+            inside = (places >= low) & (places <= high)
+            if inside.sum() >= LEAST_TICKS:
+                break
+            powers = np.append(powers[0] / 10, powers) if powers[0] / 10 > self.least else powers
         return places[inside].tolist(), [_shortened(value, 0.0) for value in values[inside].tolist()]
 
 

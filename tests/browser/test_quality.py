@@ -85,6 +85,11 @@ def test_asked_learned_looked_at_downloaded_and_reported(
     page.set_content(report.read_text())
     assert "Overall" in page.inner_text("body")
     assert page.evaluate("() => [...document.images].every(image => image.naturalWidth > 0)")
+    page.emulate_media(media="print")  # on paper nothing can be opened, and nothing scrolls
+    page.set_viewport_size({"width": 718, "height": 1000})  # of A4, without its margins
+    sizes = "tables => tables.map(table => [table.offsetWidth, table.scrollWidth])"
+    for width, needed in page.locator("details table").evaluate_all(sizes):
+        assert 0 < needed <= width <= 718 / 0.8
     assert server.outside_requests == []
     if app == "lab":  # Notebook 7 has errors of its own
         assert server.problems == []
