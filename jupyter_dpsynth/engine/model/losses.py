@@ -267,7 +267,8 @@ def _helps(codec: ColumnCodec, lost: Sequence[LostRows], noise: float, interval:
     """What would help a column."""
     found = {rows.kind for rows in lost if rows.is_certain}
     bounded = getattr(codec.meta, "bounds", None) is not None
-    told = []
+    less_noise = "a larger epsilon, more rows, or fewer columns (ignore) leave less noise"
+    told = [less_noise] if noise >= COARSE else []  # first: what else would help is not seen through it
     if isinstance(codec, CategoryCodec) and ("pooled" in found or not codec.published):
         told.append(advice_on_values(codec))
     elif "shortened" in found:
@@ -280,9 +281,7 @@ def _helps(codec: ColumnCodec, lost: Sequence[LostRows], noise: float, interval:
         told.append("declare the bounds, if they are public")
     if "undeclared" in found:
         told.append("declare all categories that may occur")
-    if noise >= COARSE or not told:
-        told.append("a larger epsilon, more rows, or fewer columns (ignore) leave less noise")
-    return tuple(told)
+    return tuple(told or [less_noise])
 
 
 def column_loss(
