@@ -126,6 +126,10 @@ def test_codes_with_a_point_are_not_made_numbers() -> None:
     finding = found_in((codes * ROWS)[:ROWS])["text form"]
     assert "leading zeros" in finding.text
     assert finding.remedy is None
+    many = [f"{(1, 2, 3, *range(10, 30))[k % 23]:02d}.{k // 23:02d}" for k in range(2300)] * 3
+    for name, groups in {"nace": "nace2", "kind": "prefix:1,2"}.items():
+        found = examine(open_source(pd.DataFrame({name: many})), HighDimConfig().resolve(), declared={})
+        assert [each.remedy.value for each in found if each.kind == "levels"] == [{name: groups}]
     assert "numbers" in found_in([f"{v:.2f}" for v in np.linspace(0.1, 99, ROWS)])["text form"].text
 
 

@@ -47,6 +47,7 @@ CAMEL_ID = re.compile(r"[a-z](Id|ID|Key|Nr|No|Num)$")
 NUMBER_TYPES = ("int", "float")  # which mix freely
 ALMOST_ALL = 0.95
 DIAGNOSES = "icd10"  # the classification whose codes are like no others
+INDUSTRIES = "nace2"  # that of economic activities, which the column's name tells
 FEW_DISTINCT = 20  # a column with fewer values identifies nobody
 MOST_ROWS_EACH = 50  # on average, of what names persons
 DENSE = 2  # numbers that count rows go up to at most this many times as many as there are
@@ -259,11 +260,14 @@ class ExaminedColumn:
         counts = self.counts if all(isinstance(value, str) for value in self.values) else self.counts[:0]
         if not counts.sum():
             return ""
-        known = np.array([bool(listed_groups(DIAGNOSES, value)) for value in self.values])
-        if self.counts[known].sum() >= ALMOST_ALL * counts.sum():
-            return DIAGNOSES
+        named = INDUSTRIES.removesuffix("2") in self.name.lower()
+        for name in (DIAGNOSES, *([INDUSTRIES] if named else [])):
+            known = np.array([bool(listed_groups(name, value)) for value in self.values])
+            if self.counts[known].sum() >= ALMOST_ALL * counts.sum():
+                return name
         lengths = {len(value) for value in self.values}
-        coded = len(lengths) == 1 and lengths.pop() >= LEAST_DIGITS and all(map(str.isdigit, self.values))
+        digits = all(value.replace(".", "", 1).isdigit() for value in self.values)  # 01.10 is a code, too
+        coded = len(lengths) == 1 and lengths.pop() >= LEAST_DIGITS and digits
         return "prefix:1,2" if coded else ""
 
     def _levels(self) -> list[Finding]:
