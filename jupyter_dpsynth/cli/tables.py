@@ -182,7 +182,14 @@ def read_table(path: str, reading: CsvOptions | None = None) -> pd.DataFrame:
         Names and types of the columns count as public. Of CSV and TSV they are read off the first 10,000
         rows.
     """
-    return _in_memory(path, reading).described
+    from jupyter_dpsynth.sources.opening import open_source, reads_by_itself
+    from jupyter_dpsynth.sources.sample import joined
+
+    if not reads_by_itself(path):
+        return _in_memory(path, reading).described
+    with open_source(path, reading) as source:
+        names = list(source.described.columns)
+        return joined(list(source.map(lambda part: part, names)), source.described)[names]
 
 
 def _in_memory(path: str, reading: CsvOptions | None) -> FrameSource:

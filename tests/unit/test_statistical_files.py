@@ -390,6 +390,8 @@ def test_a_terminal_writes_a_statistical_file_and_its_codebook(tmp_path, capsys)
     names = [str(tmp_path / name) for name in ("model.dps", "out.sav", "book.xml")]
     assert main(["synthesize", names[0], "-n", "20", "-o", names[1], "--codebook", names[2]]) == 0
     assert len(pyreadstat.read_sav(names[1])[0]) == 20
+    assert main(["compare", *names[:2], "--synthetic"]) == 0
+    assert "Synthetic table against" in capsys.readouterr().out
     assert "Sex of the person" in (tmp_path / "book.xml").read_text()
     assert main(["synthesize", names[0], "-n", "20", "-o", names[1]]) == 1
     assert "exists already" in capsys.readouterr().err
