@@ -47,7 +47,9 @@ def settings_form(config: HighDimConfig | None = None) -> Any:  # noqa: ANN401 -
     values = (HighDimConfig() if config is None else config).to_dict()
     names = sorted(values, key=lambda name: name != "epsilon")
     fields = {name: _field(mo.ui, name, values[name]) for name in names}
-    return mo.ui.dictionary(fields).form(submit_button_label="Train: spends epsilon", bordered=True)
+    # a dictionary of marimo shows Python's names, in brackets
+    lines = "\n\n".join(f"{{{name}}}" for name in names)
+    return mo.md(lines).batch(**fields).form(submit_button_label="Train: spends epsilon", bordered=True)
 
 
 def _field(ui: Any, name: str, value: Any) -> Any:  # noqa: ANN401 - marimo's elements; a parameter's value
