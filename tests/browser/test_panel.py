@@ -127,6 +127,10 @@ def test_train_is_seen_without_scrolling_and_stays_where_it_is(
         return button.first.bounding_box()["y"] - box["y"]
 
     until_shown(notebook, 1, r"With noise [\d.]+, epsilon = 0\.\d+ after 200 steps")
+    boxes = [field(cell, name).bounding_box() for name in ("Delta", "Noise multiplier", "Clipping norm")]
+    notes = [cell.get_by_text(words).bounding_box() for words in ("right for nearly", "as much as epsilon")]
+    for note, below in zip(notes, boxes[1:], strict=True):  # a note does not run into the next field
+        assert note["y"] + note["height"] <= below["y"] + 1 or note["x"] > below["x"]
     before = height()
     field(cell, "Privacy unit").fill("person")
     field(cell, "Privacy unit").press("Enter")

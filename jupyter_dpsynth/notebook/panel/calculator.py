@@ -26,7 +26,7 @@ __all__ = ["LiveCalculator"]
 logger = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 0.4  # without a change, before the exact figure is computed
-HEIGHT = "400px"  # of what it shows, so that a line more or less moves nothing below
+HEIGHT = "260px"  # of what it shows at least: the curve, and what epsilon is spent on beside or below it
 SECOND_HEIGHT = "160px"  # of the figures, which stand below the fields and the curve
 WORKING = "working out the exact figures …"
 ROWS_NOTE = "your estimate, for this forecast only; the rows are not counted"

@@ -49,6 +49,7 @@ FIELD_LAYOUT = {
     "align_items": "center",
     "overflow": "visible",
     "min_height": "36px",
+    "flex": "0 0 auto",  # a page that is too long scrolls; its lines do not shrink into each other
 }
 
 
@@ -186,6 +187,7 @@ class EpsilonScale:
                 "align_items": "center",
                 "margin": "0 0 4px 0",
                 "max_width": "480px",
+                "flex": "0 0 auto",
             },
         )
         config.observe(self._show, "epsilon")

@@ -30,8 +30,11 @@ def forecast_html(forecast: Forecast, title: str = "") -> Markup:
 
 
 def curve_html(forecast: Forecast) -> Markup:
-    """The part beside the fields of a panel: the headline, the curve and what epsilon is spent on."""
-    return card(_summary_html(forecast), _curve_html(forecast), kind="forecast", width=WIDTH)
+    """The part beside or below a panel's fields: the headline, the curve, and what epsilon is spent on."""
+    half = Markup('<div style="flex:1 1 340px;min-width:0;max-width:{}px">{}</div>')
+    halves = join(half.format(WIDTH, each) for each in (epsilon_svg(forecast), spending_html(forecast)))
+    side = Markup('<div style="display:flex;flex-wrap:wrap;gap:0 24px">{}</div>').format(halves)
+    return card(_summary_html(forecast), side, kind="forecast", width=None)
 
 
 def facts_html(forecast: Forecast) -> Markup:
