@@ -188,3 +188,15 @@ def test_values_in_a_cell_fall_off_as_around_it(sign):
     mean = (pieces.mean(axis=1) * shares)[cells == 3].sum()
     low = np.abs(edges[3:5]).min()
     assert np.abs(mean) / low == pytest.approx(2 * np.log(2), rel=0.01)  # of the even cell it would be 1.5
+
+
+def test_the_first_part_of_a_cell_is_not_measured_as_the_whole_cell_is():
+    with_rows = 0
+    for seed in range(16):
+        random = np.random.default_rng(seed)
+        df = pd.DataFrame({"year": random.choice(np.arange(1952, 2008, 5), 1_700)})
+        for name in "abcde":
+            df[name] = random.normal(size=1_700)
+        codec = discovered(df, seed)["year"]
+        with_rows += bool(((codec.starts == 1024) & (codec.ends < 1100)).any())
+    assert with_rows <= 1

@@ -351,11 +351,18 @@ class _Tree:
         """Leaves with another count of each, joined by precision; what did not stand out stays shrunk."""
         held = self.repeated.taken_from(self.repeated.counts, leaves.starts, leaves.ends) > 0
         # what was found among many because it was large then is smaller when it is measured again
-        held |= self.found & np.isin(leaves.starts, self.coarsest)
+        held |= self._are_coarsest(leaves)
         certain = held | (leaves.raw > SURE * np.sqrt(leaves.variances))
         both, variances = weighed(leaves.raw, leaves.variances, raw, noise**2)
         shrunk, _ = weighed(leaves.shrunk, leaves.variances, raw, noise**2)
         return replace(leaves, shrunk=np.where(certain, shrunk, leaves.shrunk), raw=both, variances=variances)
+
+    def _are_coarsest(self, cells: Cells) -> NDArray[np.bool_]:
+        """Which cells are one of those that stood out among many, not one of its parts."""
+        if not len(self.coarsest):
+            return np.zeros(len(cells.raw), dtype=bool)
+        of = np.searchsorted(self.coarsest, cells.starts, side="right") - 1
+        return np.bincount(of)[of] == 1
 
     def _with_repeated(self, cells: Cells) -> Cells:
         """Cells and, among them, the single values; what is left beside those is cut at them.
