@@ -242,8 +242,10 @@ def _difference(
         narrow = _width(made.codec) <= widest * _width(codec)
         if narrow and _may_rest_on(found, meta.name, base.meta.name, plan.rows):
             lengths = replace(made.codec, meta=difference_meta(meta.name))
-            reach = codec.starts[0] * codec.resolution, (codec.ends[-1] - 1) * codec.resolution
-            rest = codec.resolution, lengths, (int(reach[0]), int(reach[1])), codec.pattern
+            # a time may also be where the other one is, whatever of the column's own thin ends was cut off
+            ends = [(c.starts[0] * c.resolution, (c.ends[-1] - 1) * c.resolution) for c in (codec, base)]
+            reach = int(min(first for first, _ in ends)), int(max(last for _, last in ends))
+            rest = codec.resolution, lengths, reach, codec.pattern
             own_way = DifferenceCodec(meta, base.meta.name, later, *rest)
             return replace(made, codec=own_way, told=found[meta.name].told)
     return None
