@@ -57,6 +57,7 @@ FIRST_SHARE, SEARCH_SHARE, PATTERN_SHARE = Fraction(3, 10), Fraction(1, 5), Frac
 RESOLVED = 64  # points of a cell whose single values the tree tells apart
 NO_ROWS = np.zeros(0, dtype=np.int64)
 BOTH_ENDS = np.array([0, -1])  # of declared bounds: the first and the last cell
+LEAST_ROWS, MOST_LOG = 1e-9, 100.0  # of a cell, and of how many times as dense another one is
 CLEAR_CODE = 2.0  # standard deviations that a code must exceed to come back: else one that nobody has would
 CLEAR_REST = 3.0  # standard deviations of noise that rows beside single values must exceed
 
@@ -220,10 +221,12 @@ class _Tree:
 
     def _around(self, cells: Cells) -> NDArray[np.float64]:
         """How dense rows are below and above each cell, as many times as in it, `[cells, 2]`."""
-        density = np.maximum(cells.shrunk, 0) / np.maximum(self._widths(cells.starts, cells.ends), 1e-300)
-        beside = np.append(density[1:], 0.0) * np.append(cells.starts[1:] == cells.ends[:-1], False)
-        below = np.append(0.0, density[:-1]) * np.append(False, cells.starts[1:] == cells.ends[:-1])
-        return np.stack([below, beside], axis=1) / np.maximum(density, 1e-300)[:, None]
+        # in logarithms: cells may be as narrow as 1e-300
+        widths = np.maximum(self._widths(cells.starts, cells.ends), np.finfo(np.float64).tiny)
+        density = np.log(np.maximum(cells.shrunk, LEAST_ROWS)) - np.log(widths)
+        touch, steps = cells.starts[1:] == cells.ends[:-1], np.clip(np.diff(density), -MOST_LOG, MOST_LOG)
+        below, above = np.where(touch, np.exp(-steps), 0.0), np.where(touch, np.exp(steps), 0.0)
+        return np.stack([np.append(0.0, below), np.append(above, 0.0)], axis=1)[: len(density)]
 
     def _with_tails(self, cells: Cells, counts: NDArray[np.float64], variance: float) -> Cells:
         """Cells, and those beside them that hold rows after all."""
