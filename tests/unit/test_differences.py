@@ -123,6 +123,9 @@ def births(seed):
     return df
 
 
+FOREVER = pd.Timestamp("9999-12-31")
+
+
 def test_newborns_stay_newborn_and_every_birth_is_a_day():
     shares = []
     for seed in range(4):
@@ -342,3 +345,16 @@ def test_a_coarser_resolution_of_the_later_date_breaks_no_order():
     assert (made >= base)[::2].all()
     assert made[1::2].isna().all()
     assert (made.dropna() == made.dropna().dt.floor("D")).all()
+
+
+def test_open_contracts_that_end_in_the_year_9999_still_do():
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        opened = pd.Timestamp("2015-01-01") + pd.to_timedelta(random.integers(0, 3000, ROWS), unit="D")
+        closed = opened + pd.to_timedelta((random.exponential(400, ROWS) + 1).astype(int), unit="D")
+        df = pd.DataFrame({"opened": opened, "closed": closed.where(random.random(ROWS) > 0.2, FOREVER)})
+        for name in "abcd":
+            df[name] = random.integers(0, 90, ROWS)
+        years = measured(df, seed)[1]["closed"].dt.year
+        assert (years == 9999).mean() == pytest.approx(0.2, abs=0.03)
+        assert ((years > 2040) & (years < 9999)).mean() < 0.03

@@ -46,6 +46,7 @@ __all__ = ["MomentsTable", "measure_differences"]
 LEAST_COUNT = 0.3  # rows of an empty cell, so that no share is zero
 NARROWER = 0.5  # of a column's own range: a difference that is wider tells less than the column
 AS_WIDE = 2.0  # the same of a difference that is mostly of one sign; its cells are coarse
+FAR, LEAST_FAR = 4.0, 0.01  # times as far as nearly all other values lie apart; share of the rows
 SLACK = 0.1  # of a column's own range, by which it may be longer at both ends
 SPANS_PART = Fraction(1, 3)  # of what is measured of pairs of dates; the rest tests orders
 
@@ -218,6 +219,8 @@ def _difference(
     late, early = own[span.late], own[span.early]
     if not isinstance(late, NumericCodec) or not isinstance(early, NumericCodec):
         raise TypeError
+    if _is_torn(late) or _is_torn(early):
+        return None
     metas = late.meta, early.meta
     if not isinstance(metas[0], DatetimeMeta) or not isinstance(metas[1], DatetimeMeta):
         raise TypeError
@@ -295,6 +298,20 @@ def _cut(made: Discovered, low: float, high: float) -> Discovered:
         first_leaf=np.searchsorted(bins[inside], kept),
     )
     return replace(made, codec=cut, counts=counts, variances=variances)
+
+
+def _is_torn(codec: NumericCodec) -> bool:
+    """Whether some values are far from all others, as 9999-12-31 is: no length leads there exactly."""
+    for end, others in ((0, slice(1, None)), (-1, slice(None, -1))):
+        weights = codec.weights[others]
+        if not len(weights) or codec.weights[end] < LEAST_FAR * codec.weights.sum():
+            continue
+        low, high = np.searchsorted(np.cumsum(weights), np.array([0.05, 0.95]) * weights.sum())
+        low, high = codec.starts[others][low], codec.ends[others][min(high, len(weights) - 1)]
+        apart = low - codec.ends[end] if end == 0 else codec.starts[end] - high
+        if apart > FAR * (high - low):
+            return True
+    return False
 
 
 def _width(codec: NumericCodec) -> float:
