@@ -46,7 +46,9 @@ __all__ = ["MomentsTable", "measure_differences"]
 LEAST_COUNT = 0.3  # rows of an empty cell, so that no share is zero
 NARROWER = 0.5  # of a column's own range: a difference that is wider tells less than the column
 AS_WIDE = 2.0  # the same of a difference that is mostly of one sign; its cells are coarse
-FAR, LEAST_FAR = 4.0, 0.01  # times as far as nearly all other values lie apart; share of the rows
+# A value is apart from the others, without so much of them at both ends (a few rows in between may be noise),
+# if it is so many times as far from them as they lie apart, and so many of the rows have it.
+APART = ((0.0, 1.0, RARE_BREAKS), (0.05, 4.0, 0.01))
 SLACK = 0.1  # of a column's own range, by which it may be longer at both ends
 SPANS_PART = Fraction(1, 3)  # of what is measured of pairs of dates; the rest tests orders
 
@@ -182,17 +184,23 @@ def _always_there(column: Discovered, rows: float) -> bool:
 
 
 def _has_a_value_apart(column: Discovered) -> bool:
-    """Whether what is first or last is farther from all others than these are from each other.
+    """Whether what is first or last is farther from the others than these are from each other.
 
     Such a moment stands for something else ('for ever' is often 9999-12-31), and no time leads to it.
     """
     codec = column.codec
     if not isinstance(codec, NumericCodec) or len(codec.starts) < 2:
         return False
-    starts, ends, shares = codec.starts, codec.ends, codec.weights / codec.weights.sum()
-    first = starts[1] - ends[0] > ends[-1] - starts[1] and shares[0] > RARE_BREAKS
-    last = starts[-1] - ends[-2] > ends[-2] - starts[0] and shares[-1] > RARE_BREAKS
-    return bool(first or last)
+    shares = codec.weights / codec.weights.sum()
+    for end, others in ((0, slice(1, None)), (-1, slice(None, -1))):
+        starts, ends, reached = codec.starts[others], codec.ends[others], np.cumsum(shares[others])
+        for left_out, times, least in APART:
+            first, last = np.searchsorted(reached, np.array([left_out, 1 - left_out]) * reached[-1])
+            low, high = starts[first], ends[min(last, len(ends) - 1)]
+            apart = low - codec.ends[end] if end == 0 else codec.starts[end] - high
+            if shares[end] > least and apart > times * (high - low):
+                return True
+    return False
 
 
 def _difference(
@@ -219,8 +227,6 @@ def _difference(
     late, early = own[span.late], own[span.early]
     if not isinstance(late, NumericCodec) or not isinstance(early, NumericCodec):
         raise TypeError
-    if _is_torn(late) or _is_torn(early):
-        return None
     metas = late.meta, early.meta
     if not isinstance(metas[0], DatetimeMeta) or not isinstance(metas[1], DatetimeMeta):
         raise TypeError
@@ -298,20 +304,6 @@ def _cut(made: Discovered, low: float, high: float) -> Discovered:
         first_leaf=np.searchsorted(bins[inside], kept),
     )
     return replace(made, codec=cut, counts=counts, variances=variances)
-
-
-def _is_torn(codec: NumericCodec) -> bool:
-    """Whether some values are far from all others, as 9999-12-31 is: no length leads there exactly."""
-    for end, others in ((0, slice(1, None)), (-1, slice(None, -1))):
-        weights = codec.weights[others]
-        if not len(weights) or codec.weights[end] < LEAST_FAR * codec.weights.sum():
-            continue
-        low, high = np.searchsorted(np.cumsum(weights), np.array([0.05, 0.95]) * weights.sum())
-        low, high = codec.starts[others][low], codec.ends[others][min(high, len(weights) - 1)]
-        apart = low - codec.ends[end] if end == 0 else codec.starts[end] - high
-        if apart > FAR * (high - low):
-            return True
-    return False
 
 
 def _width(codec: NumericCodec) -> float:
