@@ -107,6 +107,34 @@ def test_edit_train_stop_midway_and_the_epsilon_shown_is_the_synthesizers(
     shoot(again, "panel-reopened")
 
 
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_train_uses_what_is_on_the_screen_though_the_kernel_was_busy_when_it_was_typed(
+    jupyter: Callable[..., JupyterServer], app: str
+) -> None:
+    server = jupyter(app=app)
+    busy = "import time\nprint('busy', flush=True)\ntime.sleep(4)"
+    server.write("busy.ipynb", [TABLE, "%dpsynth panel df", busy, ASK])
+    notebook = server.open("busy.ipynb")
+    notebook.run(0)
+    notebook.run(1)
+    until_shown(notebook, 1, r"With noise [\d.]+, epsilon = ")
+    cell = notebook.cell(1)
+    cell.get_by_role("button", name="Steps").click()
+    field(cell, "Steps").fill("20")
+    field(cell, "Steps").press("Enter")
+    until_shown(notebook, 1, r"after 20 steps")
+    cell.get_by_role("button", name="Privacy", exact=True).click()
+    notebook.start(2)
+    until_shown(notebook, 2, "busy")
+    for epsilon in ("5", "0.7"):
+        field(cell, "Epsilon").fill(epsilon)
+        field(cell, "Epsilon").press("Enter")
+    cell.get_by_role("button", name="Train").first.click()
+    until_shown(notebook, 1, r"✓ Finished")
+    assert ast.literal_eval(notebook.run(3))[2] == 0.7
+    assert field(cell, "Epsilon").input_value() == "0.7"
+
+
 @pytest.mark.parametrize("width", [800, 1400])  # the calculator below the fields, and beside them
 def test_train_is_seen_without_scrolling_and_stays_where_it_is(
     jupyter: Callable[..., JupyterServer], width: int

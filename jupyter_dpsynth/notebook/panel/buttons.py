@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
-from jupyter_dpsynth.notebook.output import guarded
 from jupyter_dpsynth.notebook.panel.fields import short_text
 from jupyter_dpsynth.notebook.session import DEFAULT_SYNTHETIC
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dpsynth.notebook.panel.actions import Actions
+    from jupyter_dpsynth.notebook.panel.clicks import Clicks
 
 __all__ = ["Buttons"]
 
@@ -25,7 +25,7 @@ class Buttons:
         actions: What they do.
         train: What Train does.
         show_code: What 'Show code' does.
-        say: Shows a sentence.
+        clicks: Has the buttons act.
 
     Attributes:
         box: The widget.
@@ -37,9 +37,9 @@ class Buttons:
         actions: Actions,
         train: Callable[[], None],
         show_code: Callable[[], None],
-        say: Callable[[str], None],
+        clicks: Clicks,
     ) -> None:
-        self._say = say
+        self._clicks = clicks
         rows = short_text(
             "rows", "Number of synthetic rows; empty: about as many as the original has", "auto", "110px"
         )
@@ -71,7 +71,7 @@ class Buttons:
         made = widgets.Button(
             description=words, icon=icon, tooltip=tooltip, button_style=style, layout={"width": "auto"}
         )
-        made.on_click(guarded(action, self._say))
+        self._clicks.connect(made, action)
         return made
 
     def enable(self, *, running: bool, learned: bool, table: bool) -> None:

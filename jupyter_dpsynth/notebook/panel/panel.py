@@ -28,6 +28,7 @@ from jupyter_dpsynth.notebook.panel.actions import Actions
 from jupyter_dpsynth.notebook.panel.buttons import Buttons
 from jupyter_dpsynth.notebook.panel.calculator import LiveCalculator
 from jupyter_dpsynth.notebook.panel.checkup import CheckUp
+from jupyter_dpsynth.notebook.panel.clicks import Clicks
 from jupyter_dpsynth.notebook.panel.columns import ColumnTable
 from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
 from jupyter_dpsynth.notebook.panel.fields import (
@@ -136,8 +137,9 @@ class ConfigPanel:
         self._dataset.value, self._dataset.style = dataset, {"description_width": LABEL_WIDTH}
         self.fields = all_fields(self.config)
         self._scale = EpsilonScale(self.config)
-        self._buttons = Buttons(self._actions, self._ask_or_train, self._toggle_code, self.say)
-        self._question = SpendingQuestion(self._train_as_answered, self._actions.use, self.say)
+        self._clicks = Clicks(self.say)
+        self._buttons = Buttons(self._actions, self._ask_or_train, self._toggle_code, self._clicks)
+        self._question = SpendingQuestion(self._train_as_answered, self._actions.use, self.say, self._clicks)
         self._message = widgets.HTML(layout={"min_height": "22px", "margin": "2px 0"})
         self._message.add_class("dpsynth-message")
         self.calculator = LiveCalculator(
@@ -439,6 +441,7 @@ class ConfigPanel:
     def close(self) -> None:
         """Close the panel; a running training goes on."""
         self.calculator.close()
+        self._clicks.close()
         self._scale.close()
         for field in self.fields.values():
             field.close()

@@ -9,12 +9,12 @@ import ipywidgets as widgets
 from markupsafe import Markup
 
 from jupyter_dpsynth.display.html import INK, WARN, join
-from jupyter_dpsynth.notebook.output import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dpsynth.kept_models import KeptModel
+    from jupyter_dpsynth.notebook.panel.clicks import Clicks
     from jupyter_dpsynth.privacy.ledger.datasets import LedgerAnswers
     from jupyter_dpsynth.privacy.ledger.summary import Account
 
@@ -38,6 +38,7 @@ class SpendingQuestion:
         train: Called with the answers to the ledger, to go on.
         use: Called with a kept model that is to be used instead.
         say: Shows a sentence.
+        clicks: Has the buttons act.
 
     Attributes:
         box: The widget.
@@ -48,8 +49,9 @@ class SpendingQuestion:
         train: Callable[[LedgerAnswers], None],
         use: Callable[[KeptModel], None],
         say: Callable[[str], None],
+        clicks: Clicks,
     ) -> None:
-        self._train, self._use, self._say = train, use, say
+        self._train, self._use, self._say, self._clicks = train, use, say, clicks
         self._mixed = False
         self._model: KeptModel | None = None
         self._changed_at = -READING_SECONDS
@@ -73,7 +75,7 @@ class SpendingQuestion:
         made = widgets.Button(
             description=words, icon=icon, tooltip=tooltip, button_style=style, layout={"width": "auto"}
         )
-        made.on_click(guarded(action, self._say))
+        self._clicks.connect(made, action)
         return made
 
     def ask(
