@@ -170,16 +170,17 @@ class DifferenceCodec:
     def labels(self) -> tuple[str, ...]:
         """The label of each cell."""
         return tuple(
-            label if place in self.optional_cells else self._told(label)
+            label if place in self.optional_cells else self.told(label)
             for place, label in enumerate(self.difference.labels)
         )
 
     @property
     def range_text(self) -> str:
         """The range that the bins cover, as text."""
-        return self._told(self.difference.range_text)
+        return self.told(self.difference.range_text)
 
-    def _told(self, length: str) -> str:
+    def told(self, length: str) -> str:
+        """The text of a length, with what it is counted from."""
         return f"{length} {'after' if self.later else 'before'} {self.base}"
 
     @property
@@ -192,7 +193,7 @@ class DifferenceCodec:
         """The labels of these rows, if they are told apart."""
         below, above = self.difference.moved_labels
         lengths = below.replace("below", "less than", 1), above.replace("above", "more than", 1)
-        return tuple(map(self._told, lengths))
+        return tuple(map(self.told, lengths))
 
     def lengths(self, series: pd.Series, base: pd.Series, base_meta: DatetimeMeta) -> NDArray[np.float64]:
         """The time between both columns as points of `difference`, float64 `[n]`, NaN where one is missing.

@@ -198,10 +198,11 @@ class NumericCodec:
         """The label of each cell."""
         first = self.first_leaf
         last = np.append(first[1:], len(self.starts)) - 1
-        names = [self._label(self.starts[a], self.ends[z]) for a, z in zip(first, last, strict=True)]
+        names = [self.interval_text(self.starts[a], self.ends[z]) for a, z in zip(first, last, strict=True)]
         return (*names, "missing") if self.meta.nullable else tuple(names)
 
-    def _label(self, start: float, end: float) -> str:
+    def interval_text(self, start: float, end: float) -> str:
+        """Points from one on and before another one, as text."""
         final = self._last_points(end)
         if start == final:
             return self._format(start, exact=True)
@@ -226,7 +227,7 @@ class NumericCodec:
     @property
     def range_text(self) -> str:
         """The range that the bins cover, as text."""
-        return self._label(self.starts[0], self.ends[-1])
+        return self.interval_text(self.starts[0], self.ends[-1])
 
     def encode(self, series: pd.Series) -> NDArray[np.int32]:
         """Codes `int32 [n]` of a column; values outside the bins get the code of the nearest bin."""

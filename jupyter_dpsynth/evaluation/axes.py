@@ -71,16 +71,19 @@ class Quantile:
     synthetic: float
 
 
-def axis_of(codec: NumericCodec, since: str = "") -> CellAxis:
-    """Where the bins of a model's column lie.
+def axis_of(
+    codec: NumericCodec, starts: NDArray[np.float64], ends: NDArray[np.float64], since: str = ""
+) -> CellAxis:
+    """Where cells of a model's column lie.
 
     Args:
         codec: The column's codec.
+        starts: First point of each cell.
+        ends: Point after each.
         since: The column that durations are counted from, if there is one.
     """
-    last = np.append(codec.first_leaf[1:], len(codec.starts)) - 1
     scale = codec.resolution or 1.0
-    starts, ends = codec.starts[codec.first_leaf] * scale, codec.ends[last] * scale
+    starts, ends = starts * scale, ends * scale
     if codec.resolution > 0 and not isinstance(codec.meta, DatetimeMeta):
         ends = np.maximum(ends, np.nextafter(starts, np.inf))
     if not isinstance(codec.meta, DatetimeMeta):

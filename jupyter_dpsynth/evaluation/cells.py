@@ -3,7 +3,8 @@
 A row whose value no synthetic row can have (too rare to be published, not declared, beyond the ends of the
 range) is in no cell of the synthetic table: it counts as a difference, not as equal to what stands in its
 place. Intervals that the model could not divide are divided here, and codes told apart that became one large
-group, so that a coarse column is not taken for a good one.
+group, so that a coarse column is not taken for a good one. Where only measurements are compared with, long
+stretches with hardly any row are cells of their own, so that pictures show where the rows are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from jupyter_dpsynth.encoding.categorical import CategoryCodec
 from jupyter_dpsynth.encoding.difference import DifferenceCodec
 from jupyter_dpsynth.encoding.numeric import points_of
+from jupyter_dpsynth.evaluation.apart import long_stretches
 from jupyter_dpsynth.evaluation.axes import axis_of
 
 if TYPE_CHECKING:
@@ -94,6 +96,22 @@ class _Divided:
         codes[points >= codec.ends[-1]] = self.size + 1
         return codes.astype(np.int32)
 
+    @property
+    def ends(self) -> NDArray[np.float64]:
+        """Point after the last one in each cell that a synthetic row may have."""
+        codec, after = self.codec, np.append(self.edges[1:], np.inf)
+        last = np.searchsorted(codec.starts, after, side="left") - 1
+        return np.minimum(codec.ends[last], after)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One text a cell."""
+        codec, own = self.codec, self.codec.labels
+        parts = np.bincount(self.bins, minlength=len(codec.first_leaf))
+        cells = zip(self.bins.tolist(), self.edges, self.ends, strict=True)
+        names = [own[place] if parts[place] == 1 else codec.interval_text(a, z) for place, a, z in cells]
+        return (*names, *own[len(codec.first_leaf) :])
+
     def of_bins(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Figures of the model's cells, which add up, as figures of these cells."""
         bins = len(self.codec.first_leaf)
@@ -107,6 +125,8 @@ def _divided(codec: NumericCodec, *, divide: bool) -> _Divided:
     single = codec.ends - codec.starts <= 1 if discrete else ~np.isnan(codec.leaf_points())
     heavy = np.flatnonzero(~single & (weights > LARGEST_INTERVAL))
     cuts = [codec.starts[codec.first_leaf]]
+    if not divide:
+        cuts.append(_around_stretches(codec, weights))
     for leaf in heavy.tolist() if divide else ():
         parts = int(np.ceil(weights[leaf] / LARGEST_INTERVAL))
         inner = np.linspace(codec.starts[leaf], codec.ends[leaf], parts + 1)
@@ -126,6 +146,13 @@ def _divided(codec: NumericCodec, *, divide: bool) -> _Divided:
     whole = np.bincount(bins, mass, minlength=len(codec.first_leaf))
     within = np.where(whole[bins] > 0, mass / np.maximum(whole[bins], 1e-300), 0.0)
     return _Divided(codec, edges, within, bins, float(weights[heavy].sum()))
+
+
+def _around_stretches(codec: NumericCodec, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where long stretches with hardly any row, by the weights of the leaves, begin and end."""
+    thin, long = long_stretches(codec.starts, codec.ends, weights)
+    after = thin[:-1] | (codec.starts[1:] - codec.ends[:-1] >= long)
+    return codec.starts[thin | np.append(False, after)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,27 +181,25 @@ class Cells:
 
     @property
     def labels(self) -> tuple[tuple[str, ...], ...]:
-        """One text for each cell of each column; of a divided column, that of the bin it is in."""
+        """One text for each cell of each column."""
         found = []
         for place, column in enumerate(self.codec.columns):
-            cells = list(column.labels)
-            if place in self.divided:
-                divided = self.divided[place]
-                bins = len(divided.codec.first_leaf)
-                cells = [*(cells[cell] for cell in divided.bins), *cells[bins:]]
+            cells = self.divided[place].labels if place in self.divided else column.labels
+            if isinstance(column, DifferenceCodec):
+                bins = len(self.divided[place].edges)
+                cells = (*map(column.told, cells[:bins]), *cells[bins:])
             moved = self.grouped[place].moved_labels if place in self.grouped else column.moved_labels
             found.append((*cells, *moved))
         return tuple(found)
 
     @property
     def axes(self) -> tuple[CellAxis | None, ...]:
-        """Where the bins of each column lie, which are its cells if it is not divided."""
-        places = range(len(self.codec.columns))
+        """Where the cells of each column lie; None for categories."""
         return tuple(
-            axis_of(self.divided[k].codec, getattr(self.codec.columns[k], "base", ""))
-            if k in self.divided
+            axis_of(divided.codec, divided.edges, divided.ends, getattr(column, "base", ""))
+            if (divided := self.divided.get(place))
             else None
-            for k in places
+            for place, column in enumerate(self.codec.columns)
         )
 
     @cached_property
@@ -213,6 +238,19 @@ class Cells:
                 points = points_of(df[column.meta.name], column.meta, column.resolution)
                 codes[:, place] = self.divided[place].encode(points)
         return codes
+
+    def joined(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Codes of the model's cells, from what `encode_apart` gives."""
+        out = np.empty(codes.shape, dtype=np.int64, order="F")
+        for place, column in enumerate(self.codec.columns):
+            own, into = np.arange(column.size), np.array(column.moved_into)
+            if place in self.divided:
+                divided = self.divided[place]
+                own = np.append(divided.bins, own[len(divided.codec.first_leaf) :])
+            if place in self.grouped:
+                into = into[np.append(True, self.grouped[place].large)]
+            out[:, place] = np.append(own, into)[codes[:, place]]
+        return out
 
     def measured(
         self, reference: MeasuredReference

@@ -89,7 +89,7 @@ def pair_figures(
     synthetic: NDArray[np.float64],
     reference_name: str,
     banner: str | None = None,
-    ordered: tuple[int, int] = (0, 0),
+    ordered: tuple[Sequence[int], Sequence[int]] = ((), ()),
 ) -> list[Figure]:
     """Heatmaps of two columns' joint shares: reference, synthetic, difference.
 
@@ -100,14 +100,14 @@ def pair_figures(
         synthetic: The same in the synthetic table.
         reference_name: Title of the first map.
         banner: A warning to print.
-        ordered: How many of the first cells of each lie on a line.
+        ordered: Which of the cells of each lie on a line.
     """
     there, here, texts = reference, synthetic, [list(each) for each in labels]
     for axis in (0, 1):
         groups = _groups(there + here, ordered[axis], axis)
         there, here = (_joined(values, groups, axis) for values in (there, here))
         texts[axis] = [
-            _group_label([texts[axis][cell] for cell in group], on_a_line=group[-1] < ordered[axis])
+            _group_label([texts[axis][cell] for cell in group], on_a_line=group[-1] in set(ordered[axis]))
             for group in groups
         ]
     return _three_maps((texts[0], texts[1]), there, here, reference_name, banner, axes=names)
@@ -117,17 +117,17 @@ def _joined(values: NDArray[np.float64], groups: list[list[int]], axis: int) -> 
     return np.stack([values.take(group, axis).sum(axis) for group in groups], axis)
 
 
-def _groups(shares: NDArray[np.float64], bins: int, axis: int) -> list[list[int]]:
+def _groups(shares: NDArray[np.float64], ordered: Sequence[int], axis: int) -> list[list[int]]:
     """Cells of one side of a map, joined where they are too many to be written out.
 
     Args:
         shares: Joint shares, of both tables together.
-        bins: How many of the first cells lie on a line: neighbours are joined. Of others the rarest are.
+        ordered: Which cells lie on a line: neighbours are joined. Of others the rarest are.
         axis: The side.
     """
     weights = shares.sum(axis=1 - axis)
     used = np.flatnonzero(weights > 0)
-    line, names = used[used < bins].tolist(), used[used >= bins]
+    line, names = np.intersect1d(used, ordered).tolist(), np.setdiff1d(used, ordered)
     most = max(MOST_CELLS - min(len(names), 3), 2)
     if len(line) > most:
         line_weights = weights[line]

@@ -51,7 +51,7 @@ def compare_with_measurements(synthesizer: HighDimSynthesizer, df_synth: pd.Data
         reference.columns, cells.labels, tuple(shares), synthetic, tuple(noise), cells.axes, floors
     )
     # of no more rows than were measured: the correction for chance depends on their number
-    joined = codec.joined(codes[: max(reference.rows, 2)]).astype(np.int64)
+    joined = cells.joined(codes[: max(reference.rows, 2)])
     dependence = pair_dependence(joined, codec.sizes)
     pairs = np.triu_indices(len(codec.sizes), 1)
     gaps = np.abs(dependence - reference.dependence)[pairs]

@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jupyter_dpsynth.display.html import picture
+from jupyter_dpsynth.evaluation.apart import SEEN, cells_apart
 from jupyter_dpsynth.evaluation.metrics import RARE
 from jupyter_dpsynth.evaluation.scales import SPIKE, Scale, round_values, scale_of
 
@@ -52,11 +53,8 @@ LABEL_LENGTH = 20  # signs
 COLOURS = 96  # in a stored picture
 SHOWN_DPI, DRAWN_DPI = 81, 150  # of a page; of the picture, so that it stays sharp on dense screens
 ABOVE_OTHERS = 2.5  # a spike is cut at so many times the highest other bar
-FAR = 10.0  # times as long as all other cells: so far from them one is drawn beside the axis
-MOST_FAR, LEAST_NEAR = 2, 3  # cells that are; and that stay
 DAY = re.compile(r"\d{4}-\d\d-\d\d(?= |$)")
 LABEL_WIDTH = 0.4  # of the axis, that the shares beside a spike take
-SEEN = 5e-4  # a share that can be seen
 EMPTY_END = 1e-3  # share of the rows at an end of an axis that is not drawn
 CLEAR = 3.0  # standard deviations of noise that it must exceed
 LEAST_BESIDE = 0.2  # a share that fills the picture of cells beside an axis; more fills it too
@@ -92,6 +90,26 @@ class ColumnComparison:
     def ordered(self) -> bool:
         """Whether the cells lie on a line."""
         return self.axis is not None
+
+    @property
+    def on_line(self) -> list[int]:
+        """The cells that lie on a line with others: all bins but those of values apart."""
+        bins = 0 if self.axis is None else len(self.axis.starts)
+        return sorted(set(range(bins)) - set(self.placed[0]))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The labels; what reaches from the line to values apart is said to be between."""
+        far = {cell for cell in self.placed[0] if " to " in self.labels[cell]}
+        return tuple("between" if cell in far else label for cell, label in enumerate(self.labels))
+
+    @property
+    def placed(self) -> tuple[list[int], NDArray[np.int64]]:
+        """The cells of a line that stand beside its axis, and those on it."""
+        if self.axis is None:
+            return [], np.zeros(0, np.int64)
+        bins = len(self.axis.starts)
+        return cells_apart(self.axis, np.maximum(self.reference, self.synthetic)[:bins])
 
 
 def short(text: str, length: int = LABEL_LENGTH) -> str:
@@ -163,12 +181,12 @@ def column_figure(column: ColumnComparison, banner: str | None = None) -> Figure
         _draw_names(axes(1.42, WIDTH - 1.6, 0.3), *names)
         return figure
     bins = len(column.axis.starts)
-    far = _far_cells(column.axis, np.maximum(column.reference, column.synthetic)[:bins])
+    far, near = column.placed
     beside = [*far, *(cell for cell in range(bins, len(column.labels)) if _is_seen(column, cell))]
-    wide = 0.2 + 0.34 * len(beside) if beside else 0.0
-    _draw_line(axes(0.52, WIDTH - 0.68 - wide, 0.42), column, np.setdiff1d(np.arange(bins), far))
+    wide = 0.3 + 0.34 * len(beside) if beside else 0.0
+    _draw_line(axes(0.52, WIDTH - 0.68 - wide, 0.42), column, near)
     if beside:
-        _draw_beside(axes(WIDTH - wide + 0.02, wide - 0.16, 0.62), column, beside)
+        _draw_beside(axes(WIDTH - wide + 0.12, wide - 0.26, 0.62), column, beside)
     return figure
 
 
@@ -186,28 +204,6 @@ def _reached(shares: NDArray[np.float64]) -> slice:
     first = int(np.searchsorted(np.cumsum(shares), EMPTY_END, side="right"))
     last = len(shares) - int(np.searchsorted(np.cumsum(shares[::-1]), EMPTY_END, side="right"))
     return slice(first, last) if last - first > 1 else slice(len(shares))  # one cell has no surroundings
-
-
-def _far_cells(line: CellAxis, shares: NDArray[np.float64]) -> list[int]:
-    """Cells so far from all others that these would share a few points: 9999-12-31, which means 'for ever'.
-
-    A logarithmic axis has room for them.
-
-    Args:
-        line: Where the cells lie.
-        shares: Of the rows in each, in one of both tables.
-    """
-    seen = np.flatnonzero(shares > SEEN).tolist()
-    far: list[int] = []
-    while len(seen) > LEAST_NEAR and len(far) < MOST_FAR:
-        within = line.ends[seen[-2]] - line.starts[seen[1]]
-        gaps = line.starts[seen[-1]] - line.ends[seen[-2]], line.starts[seen[1]] - line.ends[seen[0]]
-        if max(gaps) <= FAR * max(within, 1e-300):
-            break
-        far.append(seen.pop(-1 if gaps[0] >= gaps[1] else 0))
-    if not far or not scale_of(line, shares).linear:
-        return []
-    return sorted(far)
 
 
 def _draw_line(axis: Any, column: ColumnComparison, cells: NDArray[np.int64]) -> None:  # noqa: ANN401
@@ -311,7 +307,8 @@ def _draw_beside(axis: Any, column: ColumnComparison, cells: list[int]) -> None:
     x = np.arange(len(cells))
     axis.bar(x, there, width=0.7, color=REFERENCE, hatch="///", edgecolor=NOISE, linewidth=0, zorder=2)
     axis.plot(x, here, color=SYNTHETIC, marker="o", markersize=4.5, linewidth=0, zorder=4)
-    axis.set_xticks(x, [_beside_label(column.labels[cell]) for cell in cells], rotation=38, ha="right")
+    labels = [_beside_label(column.texts[cell]) for cell in cells]
+    axis.set_xticks(x, labels, rotation=38, ha="right")
     axis.set_xlim(-0.7, len(cells) - 0.3)
     axis.set_ylim(0, max(float(there.max()), float(here.max()), LEAST_BESIDE) * 1.25)
     for place, share in enumerate(there):

@@ -219,17 +219,17 @@ class UtilityReport(Comparison):
             second: Name of another one.
         """
         places = self.names.index(first), self.names.index(second)
-        labels = {column.name: column.labels for column in self.columns}
-        bins = {column.name: 0 if column.axis is None else len(column.axis.starts) for column in self.columns}
+        chosen = {column.name: column for column in self.columns}
+        lines = chosen[first].on_line, chosen[second].on_line
         name = self.reference_name if self.banner else "measured shares, as if the columns were independent"
         tables = self.joint(*places)
         return pair_figures(
             (first, second),
-            (labels[first], labels[second]),
+            (chosen[first].texts, chosen[second].texts),
             *tables,
             name,
             self.banner,
-            (bins[first], bins[second]),
+            lines,
         )
 
     def dependence_figures(self) -> list[Figure]:

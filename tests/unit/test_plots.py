@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from jupyter_dpsynth.evaluation.apart import values_apart
 from jupyter_dpsynth.evaluation.axes import YEAR, CellAxis, quantiles_of_shares, value_text
 from jupyter_dpsynth.evaluation.maps import dependence_figures, pair_figures
 from jupyter_dpsynth.evaluation.metrics import Discretizer
 from jupyter_dpsynth.evaluation.plots import ColumnComparison, column_figure
+from jupyter_dpsynth.evaluation.report import UtilityReport
 from jupyter_dpsynth.evaluation.scales import Scale, scale_of
+from tests.support.models import untrained
 
 NAMES = {
     "one": ("0",),
@@ -103,7 +106,7 @@ def test_a_quantile_s_error_reaches_from_where_noise_may_have_it():
 def test_a_map_of_a_pair_joins_cells_until_their_figures_can_be_read():
     shares = np.full((40, 30), 1 / 1200)
     labels = tuple(map(str, range(40))), tuple(map(str, range(30)))
-    for figure in pair_figures(("a", "b"), labels, shares, shares, "original", ordered=(38, 0)):
+    for figure in pair_figures(("a", "b"), labels, shares, shares, "original", ordered=(range(38), ())):
         FigureCanvasAgg(figure).draw()
         rows, columns = figure.axes[0].images[0].get_array().shape
         assert max(rows, columns) <= 13
@@ -198,6 +201,74 @@ def test_a_bin_before_a_far_value_ends_at_the_last_value_in_it():
     (axis,), (labels,) = grid.axes, grid.labels
     assert axis.ends[-2] < 60 * YEAR
     assert not any("to 9999" in label for label in labels)
+
+
+FOR_EVER = pd.Timestamp("9999-12-31")
+
+
+def apart_table(rows=4000):
+    """Codes that mean something, far from the values, and a date that means for ever."""
+    random = np.random.default_rng(3)
+    ends = pd.Series(pd.Timestamp("2015-01-01") + pd.to_timedelta(random.integers(0, 3650, rows), unit="D"))
+    return pd.DataFrame(
+        {
+            "ends": ends.astype("datetime64[us]").where(random.random(rows) > 0.2, FOR_EVER),
+            "hours": np.where(random.random(rows) < 0.06, 9999, random.normal(38, 8, rows).round(1)),
+            "points": np.where(random.random(rows) < 0.1, -9, random.integers(0, 30, rows)),
+            "income": np.where(
+                random.random(rows) < 0.06, 999_999, np.exp(random.normal(10, 0.6, rows)).round()
+            ),
+        }
+    )
+
+
+SAID = {"ends": "9999-\n12-31", "hours": "9999", "points": "-9", "income": "999999"}
+
+
+@pytest.mark.parametrize("against", ["measurements", "original"])
+def test_codes_far_from_all_values_have_a_bar_beside_the_axis_of_the_others(against):
+    df = apart_table()
+    synthesizer = untrained(df)
+    made = synthesizer.synthesize(4000, seed=1)
+    if against == "original":
+        report = UtilityReport.against_original(df, made)
+    else:
+        report = UtilityReport.against_measurements(synthesizer, made)
+    end = {"ends": 60 * YEAR, "hours": 200, "points": 60, "income": 600_000}
+    for column in report.columns:
+        figure = drawn(column)
+        line, beside = figure.axes[:2]
+        labels = [text.get_text().replace(",", "") for text in beside.get_xticklabels()]
+        assert SAID[column.name] in labels
+        assert line.get_xlim()[1] < end[column.name]
+        cell = next(place for place in column.placed[0] if column.axis.starts[place] == true_code(column))
+        share = (df[column.name] == df[column.name].agg("min" if column.name == "points" else "max")).mean()
+        assert column.reference[cell] == pytest.approx(share, abs=0.02)  # of nothing else
+
+
+def true_code(column):
+    code = SAID[column.name]
+    if column.axis.unit == "date":
+        return FOR_EVER.timestamp()
+    return float(code)
+
+
+def test_a_map_of_a_pair_does_not_join_a_code_with_the_values_next_to_it():
+    df = apart_table()
+    report = UtilityReport.against_original(df, df.sample(frac=1, random_state=0))
+    figure = report.pair_figures("hours", "ends")[0]
+    rows, columns = (
+        [text.get_text().replace(",", "") for text in labels]
+        for labels in (figure.axes[0].get_yticklabels(), figure.axes[0].get_xticklabels())
+    )
+    assert "9999" in rows
+    assert "9999-12-31" in columns
+
+
+def test_popular_values_in_the_range_of_the_others_stay_on_the_axis():
+    for values in ([1010, 1020, 4020, 6020, 8010, 9999], range(6), [0, 5, 10, 20, 40, 80]):
+        starts = np.array(values, float)
+        assert values_apart(starts, starts, np.ones(6, bool)) == (0, 0)
 
 
 def test_a_logarithmic_axis_of_little_more_than_a_decade_has_more_marks_than_one():
