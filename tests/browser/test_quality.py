@@ -113,9 +113,7 @@ def test_the_panel_asks_before_noise_is_paid_for_and_gives_the_table_away(
         cell.get_by_role("button", name="Train").first.click()
 
     train("0.002")
-    until_shown(
-        notebook, 1, r"Spend, although columns would come out empty\? With epsilon = 0\.002, 2 columns"
-    )
+    until_shown(notebook, 1, r"Spend, although columns may come out empty\? With epsilon = 0\.002, 2 columns")
     shoot(notebook, "panel-empty")
     cell.get_by_role("button", name="Cancel").click()
     until(lambda: not cell.get_by_role("button", name="Cancel").count(), "the question to be gone")

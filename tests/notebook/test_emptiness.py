@@ -18,3 +18,12 @@ def test_what_is_said_before_spending_does_not_depend_on_the_rows(shell: Shell) 
     assert "Nothing was spent" in said[0]
     assert said[0] == said[1]
     assert "s" not in shell.names
+
+
+def test_a_table_of_nothing_but_text_is_asked_about_before_it_is_paid_for(shell: Shell) -> None:
+    shell.run("import pandas as pd")
+    shell.run("df = pd.DataFrame({'note': [f'says {k}' for k in range(900)]})")
+    stopped = shell.run("%%dpsynth learn df -o s --if-empty stop\nepsilon = 1.0")
+    assert "without declared values" in stopped.error
+    assert "Nothing was spent" in stopped.error
+    assert "s" not in shell.names

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.planning.emptiness import emptiness_words, expected_empty
+from jupyter_dpsynth.engine.planning.emptiness import emptiness_question, emptiness_words, expected_empty
 from jupyter_dpsynth.metadata import MetaExtractor
 from tests.support.tables import mixed_table
 
@@ -41,3 +41,32 @@ def test_the_words_name_the_columns_and_what_helps():
     assert "'group'" in words
     assert "assumed" in words
     assert "larger epsilon" in words
+
+
+def asked(table, epsilon=1.0, **declared):
+    return emptiness_question(
+        HighDimConfig(epsilon=epsilon).resolve(), MetaExtractor.extract(table, **declared), None
+    )
+
+
+def test_a_table_of_nothing_but_undeclared_text_is_asked_about_whatever_the_text_is():
+    free = pd.DataFrame({"note": [f"says {k}" for k in range(60)], "remark": [f"and {k}" for k in range(60)]})
+    answers = pd.DataFrame({"note": ["yes", "no"] * 30, "remark": ["good", "bad"] * 30})
+    words = asked(free)
+    assert "All columns are text without declared values" in words
+    assert "10,000 rows (assumed" in words
+    assert words == asked(answers)
+    assert "one column of text" in asked(free[["note"]])
+
+
+def test_whoever_declares_something_or_has_a_column_that_is_no_text_is_not_asked():
+    text = pd.DataFrame({"note": ["yes", "no"] * 30, "code": ["A1", "B2"] * 30})
+    assert asked(text, categories={"note": ["yes", "no"]}) == ""
+    assert asked(text, hierarchy={"code": "prefix:1"}) == ""
+    for other in (range(60), [True, False] * 30, pd.Timestamp("2024-01-01"), pd.Categorical(["a", "b"] * 30)):
+        assert asked(text.assign(other=other)) == ""
+    assert asked(text, ids=["note", "code"]) == ""
+
+
+def test_where_columns_are_expected_to_be_empty_that_is_what_is_said():
+    assert "would come out empty or as noise" in asked(pd.DataFrame({"note": ["a", "b"] * 30}), epsilon=0.002)

@@ -11,17 +11,77 @@ from jupyter_dpsynth.engine.planning.forecast import (
     ASSUMED_ROWS,
     expected_column_error,
     forecast,
+    round_up,
 )
 from jupyter_dpsynth.errors import DPSynthError
 from jupyter_dpsynth.metadata.columns import CategoricalMeta
 
 if TYPE_CHECKING:
-    from jupyter_dpsynth.config import ResolvedConfig
-    from jupyter_dpsynth.metadata.columns import DataFrameMeta
+    from collections.abc import Sequence
 
-__all__ = ["emptiness_words", "expected_empty"]
+    from jupyter_dpsynth.config import ResolvedConfig
+    from jupyter_dpsynth.metadata.columns import ColumnMeta, DataFrameMeta
+
+__all__ = ["emptiness_question", "emptiness_words", "expected_empty"]
 
 FREQUENT = 0.25  # of the rows: where not even so frequent a value would be published, next to nothing is
+ONLY_TEXT = (
+    "All {columns} text without declared values. Before they are read nobody can know whether they come "
+    "again and again, as categories do{rare}. Of free text, names, numbers of persons, and dates or numbers "
+    "written as text nothing would be left. What helps: declare the categories of one column or more, if "
+    "they are public (then you are not asked), convert dates and numbers (doctor gives the lines), leave "
+    "free text out (ignore)."
+)
+
+
+def emptiness_question(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | None) -> str:
+    """What is to be told before anything is spent, since columns may come out empty; empty if nothing is.
+
+    Args:
+        config: The frozen parameters.
+        df_meta: The table's metadata.
+        rows: The row count, if it is public.
+
+    Privacy:
+        Reads no table: what it gives follows from what is public.
+    """
+    names = expected_empty(config, df_meta, rows)
+    learned = _learned(config, df_meta)
+    if names:
+        return emptiness_words(names, len(learned), config.epsilon, rows)
+    if not config.differential_privacy or not _only_unknown_text(learned):
+        return ""
+    try:
+        rarest = forecast(config, df_meta, float(rows or ASSUMED_ROWS), "quick").rare_below
+    except DPSynthError:  # learning will say it, in its own words
+        return ""
+    columns = "columns are" if len(learned) > 1 else "there is to learn is one column of"
+    rare = ""
+    if rarest is not None:
+        rare = (
+            f": what fewer than about {round_up(rarest):,.0f} of {_assumed(rows)} have comes out as 'other'"
+        )
+    return ONLY_TEXT.format(columns=columns, rare=rare)
+
+
+def _only_unknown_text(learned: Sequence[ColumnMeta]) -> bool:
+    """Whether nothing but text is to be learned of which nothing is declared.
+
+    A number, a date, a truth value or a `category` column has something to learn for sure, and whoever
+    declares a column has thought of the others.
+    """
+    return bool(learned) and all(
+        isinstance(meta, CategoricalMeta)
+        and meta.categories is None
+        and not meta.levels
+        and meta.dtype != "category"
+        and meta.value_type in ("", "str")
+        for meta in learned
+    )
+
+
+def _learned(config: ResolvedConfig, df_meta: DataFrameMeta) -> list[ColumnMeta]:
+    return [meta for meta in df_meta.learned if meta.name != config.privacy_unit]
 
 
 def expected_empty(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | None) -> tuple[str, ...]:
@@ -38,7 +98,7 @@ def expected_empty(config: ResolvedConfig, df_meta: DataFrameMeta, rows: int | N
     if not config.differential_privacy:
         return ()
     count = float(rows or ASSUMED_ROWS)
-    learned = [meta for meta in df_meta.learned if meta.name != config.privacy_unit]
+    learned = _learned(config, df_meta)
     if count < least_rows(config, count):
         return tuple(meta.name for meta in learned)
     try:
@@ -66,9 +126,12 @@ def emptiness_words(names: tuple[str, ...], columns: int, epsilon: float, rows: 
         epsilon: The budget.
         rows: The row count, if it is public.
     """
-    assumed = f"{rows:,} rows" if rows else f"{ASSUMED_ROWS:,} rows (assumed; yours are not counted before)"
     return (
-        f"With epsilon = {epsilon:g}, {columns:,} columns and {assumed}, {len(names):,} of them would come "
-        f"out empty or as noise: {several(names)}. What helps: a larger epsilon, more rows, fewer columns "
-        "(ignore), declared categories and bounds."
+        f"With epsilon = {epsilon:g}, {columns:,} columns and {_assumed(rows)}, {len(names):,} of them would "
+        f"come out empty or as noise: {several(names)}. What helps: a larger epsilon, more rows, fewer "
+        "columns (ignore), declared categories and bounds."
     )
+
+
+def _assumed(rows: int | None) -> str:
+    return f"{rows:,} rows" if rows else f"{ASSUMED_ROWS:,} rows (assumed; yours are not counted before)"

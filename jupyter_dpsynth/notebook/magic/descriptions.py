@@ -75,7 +75,7 @@ _INTERRUPT = Option(
 _IF_EMPTY = Option(
     "if-empty",
     "ask|learn|stop",
-    "If the plan expects columns to come out empty: ask (learn where nobody can be asked), learn, or stop.",
+    "If columns may come out empty: ask (learn where nobody can be asked), learn, or stop.",
     choices=("ask", "learn", "stop"),
 )
 

@@ -82,7 +82,7 @@ def learn(session: Session, parsed: ParsedLine) -> None:
 
 
 def _ask_if_empty(parsed: ParsedLine, synthesizer: HighDimSynthesizer, table: Source) -> None:
-    """Ask before anything is spent if the plan expects columns to come out empty.
+    """Ask before anything is spent if columns would, or for all that is public may, come out empty.
 
     Where nobody can be asked, learning goes on unless the line says `--if-empty stop`.
 
@@ -92,17 +92,14 @@ def _ask_if_empty(parsed: ParsedLine, synthesizer: HighDimSynthesizer, table: So
     Privacy:
         The question follows from what is public: columns, parameters, and the row count where that is.
     """
-    from jupyter_dpsynth.engine.planning.emptiness import emptiness_words, expected_empty
+    from jupyter_dpsynth.engine.planning.emptiness import emptiness_question
 
     wanted, config = parsed.options.get("if-empty", "ask"), synthesizer.config.resolve()
     if wanted == "learn":
         return
-    rows = table.rows if config.n_public else None
-    names = expected_empty(config, synthesizer.df_meta, rows)
-    if not names:
+    words = emptiness_question(config, synthesizer.df_meta, table.rows if config.n_public else None)
+    if not words:
         return
-    columns = len([meta for meta in synthesizer.df_meta.learned if meta.name != config.privacy_unit])
-    words = emptiness_words(names, columns, config.epsilon, rows)
     if wanted == "stop":
         table.close()
         raise NotLearnedError(f"{words} Nothing was spent.")

@@ -379,15 +379,12 @@ class ConfigPanel:
             self._question.has_changed()
 
     def _empty_words(self) -> str:
-        """Which columns the plan expects to come out empty, in words; empty if none."""
-        from jupyter_dpsynth.engine.planning.emptiness import emptiness_words, expected_empty
+        """Which columns would or may come out empty, in words; empty if none."""
+        from jupyter_dpsynth.engine.planning.emptiness import emptiness_question
 
         if self.persons.used:  # expected of one table only
             return ""
-        config, df_meta, rows = self.config.resolve(), self._checked().meta(), self._public_rows()
-        names = expected_empty(config, df_meta, rows)
-        columns = len([meta for meta in df_meta.learned if meta.name != config.privacy_unit])
-        return emptiness_words(names, columns, config.epsilon, rows) if names else ""
+        return emptiness_question(self.config.resolve(), self._checked().meta(), self._public_rows())
 
     def _kept_model(self) -> KeptModel | None:
         """The newest kept model of a table with these columns and settings, if there is one.

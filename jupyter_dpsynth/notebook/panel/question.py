@@ -27,7 +27,7 @@ CHANGED = "The fields have changed, and nothing was spent: {}."
 
 SPEND_MORE, SPEND_FOR_NOTHING = (
     "Spend more on the same data?",
-    "Spend, although columns would come out empty?",
+    "Spend, although columns may come out empty?",
 )
 
 
