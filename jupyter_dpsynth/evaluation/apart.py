@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.evaluation.axes import CellAxis
 
-__all__ = ["OFTEN", "SEEN", "cells_apart", "long_stretches", "values_apart"]
+__all__ = ["SEEN", "cells_apart", "edges_around", "long_stretches", "values_apart"]
 
 MOST_APART = 3  # values at an end
 LEAST_NEAR = 3  # cells that are left
@@ -56,6 +56,26 @@ def values_apart(
             if (not first or gaps[first - 1] >= least) and (not last or gaps[stop - 1] >= least):
                 found = first, last
     return found
+
+
+def edges_around(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Edges that give values far from all others, which many rows have, cells of their own: 9999, -9.
+
+    What lies between is another cell if there are synthetic rows.
+
+    Args:
+        values: Those of the original, without missing ones.
+        others: Those of the synthetic table.
+    """
+    found, counts = np.unique(values, return_counts=True)
+    first, last = values_apart(found, found, counts >= OFTEN * len(values)) if len(found) > 1 else (0, 0)
+    after = np.nextafter(found, np.inf)
+    edges = [*after[:first], found[first]] if first else []
+    if last:
+        stop = len(found) - last
+        between = ((others > found[stop - 1]) & (others < found[stop])).any()
+        edges += [*after[stop - 1 : stop - 1 + between], *found[stop:]]
+    return np.array(edges)
 
 
 def long_stretches(

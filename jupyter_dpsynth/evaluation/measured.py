@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,13 +33,18 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_with_measurements"]
 
+CLEARLY_NEARER = 0.5  # than other rows would be: so near to the measurements are those that share their noise
 
-def compare_with_measurements(synthesizer: HighDimSynthesizer, df_synth: pd.DataFrame) -> Comparison:
+
+def compare_with_measurements(
+    synthesizer: HighDimSynthesizer, df_synth: pd.DataFrame, *, own: bool
+) -> Comparison:
     """Compare with the noisy measurements that epsilon already paid for.
 
     Args:
         synthesizer: A learned synthesizer.
         df_synth: A synthetic table with its columns.
+        own: Whether it is known that a model made it.
     """
     reference, codec = synthesizer.reference, synthesizer.codec
     cells = cells_of(codec, reference, divide=False)
@@ -62,7 +68,8 @@ def compare_with_measurements(synthesizer: HighDimSynthesizer, df_synth: pd.Data
         (gaps, reference.dependence_noise),
         reference.dependence[pairs],
         cells.hidden,
-        len(codes),
+        (reference.rows, len(codes)),
+        own=own,
     )
     table = [
         Metric(
@@ -111,7 +118,9 @@ def estimated_overall(
     gaps: tuple[NDArray[np.float64], float],
     dependence: NDArray[np.float64],
     hidden: NDArray[np.float64],
-    rows: int,
+    rows: tuple[float, float],
+    *,
+    own: bool,
 ) -> Overall | None:
     """What the measurements tell of the score.
 
@@ -121,6 +130,10 @@ def estimated_overall(
     that may come on top, or be in the columns' distances already. The stated error covers both, and a table
     that is as good as the noise allows to think.
 
+    That holds of the model's own rows, which share the measurements' noise. Others are as far from the
+    measurements as the noise alone takes these from the truth, and none of it is theirs. Where both may be,
+    the score is between, and the stated error covers both.
+
     Args:
         shares: Measured shares of each column.
         noise: Standard deviations of their noise.
@@ -128,30 +141,66 @@ def estimated_overall(
         gaps: Differences of each pair's dependence `[pairs]`, and the standard deviation of their noise.
         dependence: Measured dependence of each pair `[pairs]`.
         hidden: Share of each column in large intervals, inside which nothing was measured, `[m]`.
-        rows: Rows of the synthetic table.
+        rows: Of the learned table, about, and of the synthetic one.
+        own: Whether it is known that a model made the table.
     """
-    likely, least = np.zeros(len(shares)), np.zeros(len(shares))
-    for place, (measured, error, made) in enumerate(zip(shares, noise, synthetic, strict=True)):
-        # what chance alone adds to a table of so few rows is not the model's
-        square = (made - measured) ** 2 - made * (1 - made) / rows
-        gap = np.sqrt(np.maximum(square, 0.0))
-        likely[place] = _expected_distance(gap, error).sum() / 2
-        least[place] = max(0.0, gap.sum() / 2 - np.sqrt(2 / np.pi) * error.sum() / 2)
-    likely = np.minimum(likely + hidden / 4, 1.0)
+    columns = [_column(*each, rows) for each in zip(shares, noise, synthetic, strict=True)]
+    shared, alone, least, distance, expected = np.array(columns).T
+    shared, alone = (np.minimum(each + hidden / 4, 1.0) for each in (shared, alone))
+    either = not own and distance.sum() > CLEARLY_NEARER * expected.sum()
     sets = compared_pairs(len(shares))
     if len(shares) == 1:
-        return overall_of(float(likely[0]), 0.0, error=float(likely[0] - least[0]) / 2)
+        return _between(shared, alone, least, 0.0, None, either=either)
     one, two = np.array(sets).T
-    together, at_least = (1 - (1 - each[one]) * (1 - each[two]) for each in (likely, least))
+    shared, alone, least = (1 - (1 - each[one]) * (1 - each[two]) for each in (shared, alone, least))
     column = np.zeros((len(shares),) * 2, dtype=int)
     column[np.triu_indices(len(shares), 1)] = np.arange(len(dependence))
     chosen = column[one, two]
     more = np.sqrt(max(float(np.mean(gaps[0][chosen] ** 2)) - gaps[1] ** 2, 0.0)) / 2
-    error = float((together - at_least).mean()) / 2 + more
     apart = None
     if dependence[chosen].mean() > 2 * gaps[1]:  # else most of it is noise
-        apart = float(np.minimum(together + dependence[chosen], 1.0).mean())
-    return overall_of(float(together.mean()), 0.0, error=error, apart=apart)
+        apart = float(np.minimum(shared + dependence[chosen], 1.0).mean())
+    return _between(shared, alone, least, more, apart, either=either)
+
+
+def _between(
+    shared: NDArray[np.float64],
+    alone: NDArray[np.float64],
+    least: NDArray[np.float64],
+    more: float,
+    apart: float | None,
+    *,
+    either: bool,
+) -> Overall | None:
+    """The score of mean distances: of the model's own rows, or halfway to that of other rows."""
+    likely, best = float(shared.mean()), float((np.minimum(least, alone) if either else least).mean())
+    distance = (likely + float(alone.mean())) / 2 if either else likely
+    found = overall_of(distance, 0.0, error=(likely - best) / 2 + more, apart=apart)
+    return None if found is None else replace(found, either=either)
+
+
+def _column(
+    measured: NDArray[np.float64],
+    error: NDArray[np.float64],
+    made: NDArray[np.float64],
+    rows: tuple[float, float],
+) -> tuple[float, float, float, float, float]:
+    """Distances of a column from the truth, and from the measurements.
+
+    Returns:
+        If the rows share the noise of the measurements; if they do not; the least that the noise allows to
+        think. Then the distance from the measurements, and what it is expected to be of as many other rows.
+    """
+    half = np.sqrt(2 / np.pi) / 2  # of the sum of standard deviations: half the mean absolute value
+    gap, variance = np.abs(made - measured), made * (1 - made)
+    distance, floor = float(gap.sum()) / 2, half * float(error.sum())
+    # what chance alone adds to a table of so few rows is not the model's
+    chance = half * float(np.sqrt(variance / rows[1]).sum())
+    left = np.sqrt(max(distance**2 - chance**2, 0.0))
+    shared = _expected_distance(gap * (left / distance if distance else 0.0), error).sum() / 2
+    expected = half * float(np.sqrt(variance * (1 / rows[0] + 1 / rows[1]) + error**2).sum())
+    alone = np.sqrt(max(distance**2 - expected**2, 0.0))
+    return float(shared), float(alone), max(0.0, left - floor), distance, expected
 
 
 def _expected_distance(gap: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.float64]:

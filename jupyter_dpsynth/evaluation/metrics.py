@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.evaluation.apart import OFTEN, values_apart
+from jupyter_dpsynth.evaluation.apart import edges_around
 from jupyter_dpsynth.evaluation.axes import MICROSECONDS, CellAxis, value_text
 from jupyter_dpsynth.evaluation.learners import FairLearner, boosting, half_the_processors
 from jupyter_dpsynth.metadata.kinds import column_kind, kind_of
@@ -161,22 +161,6 @@ def _around_spikes(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return edges[(edges > found[0]) & (edges <= found[-1])] if len(found) else found
 
 
-def _around_apart(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Edges that give values far from all others, which many rows have, cells of their own: 9999, -9.
-
-    What lies between is another cell if there are synthetic rows.
-    """
-    found, counts = np.unique(values, return_counts=True)
-    first, last = values_apart(found, found, counts >= OFTEN * len(values)) if len(found) > 1 else (0, 0)
-    after = np.nextafter(found, np.inf)
-    edges = [*after[:first], found[first]] if first else []
-    if last:
-        stop = len(found) - last
-        between = ((others > found[stop - 1]) & (others < found[stop])).any()
-        edges += [*after[stop - 1 : stop - 1 + between], *found[stop:]]
-    return np.array(edges)
-
-
 def _long_gaps(
     inner: NDArray[np.float64], ends: tuple[float, float], *values: NDArray[np.float64]
 ) -> tuple[tuple[int, float], ...]:
@@ -231,7 +215,7 @@ class Discretizer:
                 steps = np.linspace(0, 1, BINS + 1)
                 inner = np.unique(np.quantile(values, steps))[1:-1] if len(values) else np.zeros(0)
                 if synthetic is not None:
-                    around = _around_spikes(values), _around_apart(values, others)
+                    around = _around_spikes(values), edges_around(values, others)
                     inner = np.unique(np.concatenate([inner, *around]))
                 ends = _range_of(values, inner, others)
                 gaps = _long_gaps(inner, ends, values, others)

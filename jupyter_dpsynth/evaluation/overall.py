@@ -28,6 +28,10 @@ MEANING = (
     "100: pairs of columns differ no more than as many real rows would; one point less for each further "
     "hundredth of the rows that would have to change"
 )
+EITHER = (
+    "Whether the rows are this model's own cannot be known: those of others do not share the noise of the "
+    "measurements, so the score is halfway between both cases, and its error covers both"
+)
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class Overall:
         score: 0 to 100.
         error: Standard deviation of what is not known exactly, 0 if nothing is.
         apart: Score of the same columns without any dependence between them; None if it is not known.
+        either: Whether the rows may or may not be the model's own, which share the measurements' noise.
     """
 
     score: float
     error: float
     apart: float | None = None
+    either: bool = False
 
     @property
     def text(self) -> str:
@@ -57,9 +63,10 @@ class Overall:
     @property
     def meaning(self) -> str:
         """What it means."""
+        meaning = f"{MEANING}. {EITHER}" if self.either else MEANING
         if self.apart is None:
-            return MEANING
-        return f"{MEANING}. The same columns without any dependence between them: {self.apart:.0f}"
+            return meaning
+        return f"{meaning}. The same columns without any dependence between them: {self.apart:.0f}"
 
 
 def overall_of(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from jupyter_dpsynth.display.html import shown_by_summary
 from jupyter_dpsynth.engine.model.losses import glance
-from jupyter_dpsynth.engine.sampling.provenance import require_synthetic
+from jupyter_dpsynth.engine.sampling.provenance import is_known_synthetic, require_synthetic
 from jupyter_dpsynth.errors import DataError, did_you_mean, shielded, shown
 from jupyter_dpsynth.evaluation.comparison import Comparison
 from jupyter_dpsynth.evaluation.comparison_html import comparison_html
@@ -93,8 +93,13 @@ class UtilityReport(Comparison):
         synthesizer.require_one_table("a comparison")
         df_synth = in_memory(df_synth, "df_synth")
         check_columns(df_synth, synthesizer.reference.columns, "df_synth")
-        require_synthetic(df_synth, original=synthesizer.was_learned_from(df_synth), synthetic=synthetic)
-        found = shielded(lambda: compare_with_measurements(synthesizer, df_synth), "the comparison failed")
+        own = shielded(lambda: is_known_synthetic(df_synth), "the table could not be recognised")
+        require_synthetic(
+            df_synth, original=synthesizer.was_learned_from(df_synth), synthetic=synthetic or own
+        )
+        found = shielded(
+            lambda: compare_with_measurements(synthesizer, df_synth, own=own), "the comparison failed"
+        )
         return cls(**vars(found))
 
     @classmethod

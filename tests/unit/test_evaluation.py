@@ -169,6 +169,25 @@ def test_all_three_estimates_of_the_score_agree_within_their_stated_errors():
         assert abs(estimate.score - exact.score) <= 2 * np.hypot(estimate.error, exact.error)
 
 
+@pytest.mark.parametrize("rows", [300, 3000])
+def test_rows_that_are_not_the_model_s_are_scored_within_the_stated_error(rows):
+    """They do not share the noise of the measurements, as the model's own rows do."""
+    df = mixed_table(3000)
+    synthesizer = untrained(df)
+    own = synthesizer.synthesize(rows, seed=2)
+    others = mixed_table(rows, seed=5)
+    free = UtilityReport.against_measurements(synthesizer, others, synthetic=True).overall
+    exact = UtilityReport.against_original(df, others, synthesizer=synthesizer).overall
+    assert abs(free.score - exact.score) <= 1.5 * np.hypot(free.error, exact.error)
+    assert "cannot be known" in free.meaning
+    told = UtilityReport.against_measurements(synthesizer, own, synthetic=True).overall
+    assert "cannot be known" not in told.meaning
+    stated = own.iloc[1:].copy()  # neither stamped nor remembered as a whole
+    stated.attrs = {}
+    unknown = UtilityReport.against_measurements(synthesizer, stated, synthetic=True).overall
+    assert abs(unknown.score - told.score) <= 1.5 * np.hypot(unknown.error, told.error)
+
+
 def test_identifiers_are_not_compared():
     df = mixed_table(300)
     df["id"] = np.arange(len(df))
