@@ -57,6 +57,7 @@ def test_unloading_leaves_the_shell_as_it_was(shell: Shell) -> None:
     [
         ("%dpsynth leran df", "Did you mean 'learn'?"),
         ("%dpsynth learn df --epsilonn 1", "Did you mean '--epsilon'?"),
+        ("%dpsynth learn df --ids who", "stands in the cell, below this line: ids = ..."),
         ("%dpsynth learn df --noise 1", "Did you mean '--noise-multiplier'?"),
         ("%dpsynth learn df --epsilon", "--epsilon needs a value"),
         ("%dpsynth learn df --epsilon 1 --epsilon 2", "given twice"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jupyter_dpsynth.errors import ConfigError, did_you_mean
-from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS
+from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS, SCHEMA_NAMES
 
 if TYPE_CHECKING:
     from jupyter_dpsynth.notebook.magic.descriptions import Command, Option
@@ -83,6 +83,9 @@ def _find_option(command: Command, flag: str) -> Option:
     begun = [name for name in names if written and name.startswith(written)]
     hint = did_you_mean(begun[0] if len(begun) == 1 else written, names)
     hint = hint.replace("'", "'--", 1)
+    name = written.replace("-", "_")
+    if command.body and name in SCHEMA_NAMES:
+        hint = f" What is declared of columns stands in the cell, below this line: {name} = ..."
     raise ConfigError(
         f"%dpsynth {command.name} has no option {flag!r}.{hint} See %dpsynth {command.name} --help."
     )
