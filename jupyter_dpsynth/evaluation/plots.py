@@ -54,6 +54,8 @@ COLOURS = 96  # in a stored picture
 SHOWN_DPI, DRAWN_DPI = 81, 150  # of a page; of the picture, so that it stays sharp on dense screens
 ABOVE_OTHERS = 2.5  # a spike is cut at so many times the highest other bar
 DAY = re.compile(r"\d{4}-\d\d-\d\d(?= |$)")
+MOVED = ("below ", "above ", "less than ", "more than ")  # how labels of rows beyond the ends begin
+UPRIGHT = 4  # signs of a label that needs not be turned
 LABEL_WIDTH = 0.4  # of the axis, that the shares beside a spike take
 EMPTY_END = 1e-3  # share of the rows at an end of an axis that is not drawn
 CLEAR = 3.0  # standard deviations of noise that it must exceed
@@ -308,7 +310,10 @@ def _draw_beside(axis: Any, column: ColumnComparison, cells: list[int]) -> None:
     axis.bar(x, there, width=0.7, color=REFERENCE, hatch="///", edgecolor=NOISE, linewidth=0, zorder=2)
     axis.plot(x, here, color=SYNTHETIC, marker="o", markersize=4.5, linewidth=0, zorder=4)
     labels = [_beside_label(column.texts[cell]) for cell in cells]
-    axis.set_xticks(x, labels, rotation=38, ha="right")
+    if max(map(len, labels)) <= UPRIGHT:
+        axis.set_xticks(x, labels)
+    else:
+        axis.set_xticks(x, labels, rotation=38, ha="right")
     axis.set_xlim(-0.7, len(cells) - 0.3)
     axis.set_ylim(0, max(float(there.max()), float(here.max()), LEAST_BESIDE) * 1.25)
     for place, share in enumerate(there):
@@ -324,7 +329,7 @@ def _beside_label(label: str) -> str:
     day = DAY.match(label)
     if day:
         return f"{day[0][:5]}\n{day[0][5:]}"
-    return label.partition(" ")[0] if label.startswith(("below ", "above ")) else short(label, 11)
+    return label.partition(" ")[0] if label.startswith(MOVED) else short(label, 11)
 
 
 def _named_cells(

@@ -253,6 +253,14 @@ def true_code(column):
     return float(code)
 
 
+def test_times_beyond_the_ends_have_a_label_that_is_read():
+    axis = CellAxis(np.arange(9) * YEAR, np.arange(1, 10) * YEAR, "duration", since="begun")
+    labels = (*map(str, range(9)), "less than 0 days before begun", "more than 9 years before begun")
+    shares = np.array([*[0.08] * 9, 0.14, 0.14])
+    figure = drawn(ColumnComparison("born", labels, shares, shares, None, axis, 0.0, 0.01))
+    assert [text.get_text() for text in figure.axes[1].get_xticklabels()] == ["less", "more"]
+
+
 def test_a_map_of_a_pair_does_not_join_a_code_with_the_values_next_to_it():
     df = apart_table()
     report = UtilityReport.against_original(df, df.sample(frac=1, random_state=0))
