@@ -101,9 +101,14 @@ class ColumnComparison:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The labels; what reaches from the line to values apart is said to be between."""
-        far = {cell for cell in self.placed[0] if " to " in self.labels[cell]}
-        return tuple("between" if cell in far else label for cell, label in enumerate(self.labels))
+        """The labels; of intervals beside the axis, whether they lie between it and a value, or beyond."""
+        far, on = self.placed
+        labels = list(self.labels)
+        for cell in far:
+            if " to " in labels[cell]:
+                farther = min(far) < cell if cell < on[0] else max(far) > cell
+                labels[cell] = "between" if farther else "beyond"
+        return tuple(labels)
 
     @property
     def placed(self) -> tuple[list[int], NDArray[np.int64]]:

@@ -253,6 +253,18 @@ def true_code(column):
     return float(code)
 
 
+def test_intervals_beside_an_axis_lie_between_it_and_a_value_or_beyond():
+    starts = np.array([*range(8), 8.0, 99.0, 100.0])
+    ends = np.array([*range(1, 9), 99.0, 100.0, 128.0])
+    shares = np.array([*[0.115] * 8, 0.002, 0.076, 0.002])
+    labels = (*map(str, range(8)), "8 to 98", "99", "100 to 127")
+    column = ColumnComparison(
+        "children", labels, shares, shares, None, CellAxis(starts, ends, "number", 1.0), 0.0, 0.01
+    )
+    found = [text.get_text() for text in drawn(column).axes[1].get_xticklabels()]
+    assert found == ["between", "99", "beyond"]
+
+
 def test_times_beyond_the_ends_have_a_label_that_is_read():
     axis = CellAxis(np.arange(9) * YEAR, np.arange(1, 10) * YEAR, "duration", since="begun")
     labels = (*map(str, range(9)), "less than 0 days before begun", "more than 9 years before begun")
