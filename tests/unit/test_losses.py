@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jupyter_dpsynth.engine.model.losses import ColumnLoss, advice, glance, lost_headline
+from jupyter_dpsynth.encoding.numeric import NumericCodec
+from jupyter_dpsynth.engine.model.losses import ColumnLoss, advice, column_loss, glance, lost_headline
 from jupyter_dpsynth.evaluation.cells import cells_of
 from jupyter_dpsynth.evaluation.private import PrivateEvaluation
 from jupyter_dpsynth.evaluation.report import UtilityReport
+from jupyter_dpsynth.metadata.columns import ContinuousMeta
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
@@ -81,6 +83,18 @@ def test_dates_as_text_of_which_one_is_published_are_to_be_converted():
     )
     synthesizer = untrained(pd.DataFrame({"closed": closed, "group": ["a", "b", "c"] * 1000}))
     assert any("'closed': convert dates written as text" in line for line in advice(synthesizer.losses))
+
+
+@pytest.mark.parametrize(("missing", "state"), [(0.0, "nothing left"), (0.5, "coarse")])
+def test_nothing_is_left_of_a_column_of_which_one_interval_was_found(missing, state):
+    """Of a date that noise hid the ends were left, and it was called coarse for what lay beyond them."""
+    meta = ContinuousMeta("age", "Float64", nullable=True)
+    ends = np.array([0.0]), np.array([64.0])
+    codec = NumericCodec(meta, 1.0, *ends, np.array([100.0]), np.array([0]))
+    shares = np.array([1 - missing, missing])
+    loss = column_loss(codec, shares, np.full(2, 0.01), np.array([0.0, 0.2]), 0.01)
+    assert loss.state == state
+    assert "a larger epsilon" in loss.helps[0] or state == "coarse"
 
 
 def test_a_table_of_noise_alone_is_called_that():

@@ -139,7 +139,7 @@ class ColumnLoss:
     @property
     def brief(self) -> str:
         """Why it is not fine, in a few words."""
-        if self.share >= COARSE:
+        if self.share >= max(COARSE, self.error / 2):
             return f"{percent(self.share)} of its rows lost"
         if self.shortened >= COARSE:
             return f"{percent(self.shortened)} of its codes shortened"
@@ -268,7 +268,9 @@ def _helps(codec: ColumnCodec, lost: Sequence[LostRows], noise: float, interval:
     found = {rows.kind for rows in lost if rows.is_certain}
     bounded = getattr(codec.meta, "bounds", None) is not None
     less_noise = "a larger epsilon, more rows, or fewer columns (ignore) leave less noise"
-    told = [less_noise] if noise >= COARSE else []  # first: what else would help is not seen through it
+    told = (
+        [less_noise] if noise >= COARSE or interval >= NOTHING_LOSS else []
+    )  # first: what else would help is not seen through it
     if isinstance(codec, CategoryCodec) and ("pooled" in found or not codec.published):
         told.append(advice_on_values(codec))
     elif "shortened" in found:
@@ -305,11 +307,12 @@ def column_loss(
     interval = 0.0
     if not isinstance(codec, CategoryCodec):
         interval = _longest_interval(codec.difference if isinstance(codec, DifferenceCodec) else codec)
-    state, reason = _state(codec, lost, floor, interval)
     # of a difference the last cell is where either of both columns is missing
     nullable = codec.meta.nullable
     missing = float(shares[-1]) if nullable else None
     error = float(noise[-1]) if nullable else 0.0
+    interval *= 1 - (missing or 0.0)
+    state, reason = _state(codec, lost, floor, interval)
     helps = _helps(codec, lost, floor, interval)
     return ColumnLoss(codec.meta.name, state, reason, lost, missing, error, floor, interval, helps)
 
@@ -323,6 +326,8 @@ def _state(codec: ColumnCodec, lost: Sequence[LostRows], floor: float, interval:
         return "nothing left", f"{percent(gone)} of the rows lose their value"
     if floor >= NOTHING_NOISE * (1 - gone):
         return "nothing left", f"the noise is as large as the column: {percent(floor)} of the rows"
+    if interval >= NOTHING_LOSS:
+        return "nothing left", f"{percent(interval)} of the values are drawn evenly from one interval"
     parts = [
         (gone, gone, "of the rows lose their value"),
         (shortened, shortened, "of the rows keep the group of their code only"),
