@@ -35,6 +35,7 @@ __all__ = ["comparison_html"]
 NOT_PRIVATE = "rgb(213, 94, 0)"  # not the theme's: to be seen in notebooks that Jupyter does not trust, too
 MOST_DRAWN = 24  # columns in a notebook's output; wide tables would make it slow and large
 MOST_PAIRS = 10
+MOST_HOURS = 11 * 86_400.0  # seconds; of longer durations days are told
 MOST_QUANTILES = 60  # lines of their table
 
 
@@ -121,8 +122,14 @@ def _quantiles(report: Comparison) -> Markup:
 
 
 def _width_text(width: float, unit: Unit, span: float) -> str:
-    """A difference of two values: of dates, a duration."""
-    return value_text(width, "duration" if unit == "date" else unit, span)
+    """A difference of two values: of dates, a duration, in days however long the axis is.
+
+    >>> _width_text(9.4 * 86_400, "date", 3e11), _width_text(0.5, "number", 10)
+    ('9.4 days', '0.5')
+    """
+    if unit == "date":
+        return value_text(width, "duration", max(width, MOST_HOURS))
+    return value_text(width, unit, span)
 
 
 def _pairs(report: Comparison) -> Markup:
