@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.persons.learned import LearnedEvents
 
-__all__ = ["DrawnEvents", "EventMaker", "calibrated", "first_values"]
+__all__ = ["DrawnEvents", "EventMaker", "calibrated", "even_points", "first_values"]
 
 NEVER = np.float32(-60.0)  # added to the logit of a cell that must not be drawn
 ROUNDS = 6
 LARGEST_MOVE = 1.0  # nats, of a bias in one round
 LEAST_SHARE = 1e-4
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class DrawnEvents:
@@ -106,6 +108,8 @@ class EventMaker:
         now = np.zeros(len(number)) if first is None else np.where(number > 0, first, 0.0)
         before = np.full((len(number), columns), -1, np.int64)
         earlier = before.copy()
+        _, kinds = np.unique(given_codes[:, : self._given], axis=0, return_inverse=True)
+        kinds = kinds.reshape(-1)  # the shape differs between versions of numpy
         parts: list[tuple[NDArray[Any], ...]] = []
         for position in range(int(number.max(initial=0))):
             who = np.flatnonzero(number > position)
@@ -126,12 +130,14 @@ class EventMaker:
             logits[number[who] > position + 1] += np.where(learned.terminal, NEVER, np.float32(0))
             codes = np.full((len(who), columns), -1, np.int64)
             for column in range(columns):
+                known = kinds[who], codes[:, column - 1] * (column > 0), before[who, column]
+                points = even_points(known, generator)
                 if column == 0 and self.gap is not None:
                     if position:
-                        codes[:, 0] = self._choose(logits, 0, generator, self._reached(now[who], end))
+                        codes[:, 0] = self._choose(logits, 0, points, self._reached(now[who], end))
                         now[who] += self._gaps(codes[:, 0], end - now[who], generator)
                 else:
-                    codes[:, column] = self._choose(logits, column, generator)
+                    codes[:, column] = self._choose(logits, column, points)
                 self._add(logits, at + column, codes[:, column])
             earlier[who], before[who] = before[who], codes
             parts.append((who, np.full(len(who), position), codes, now[who].copy(), state))
@@ -150,15 +156,15 @@ class EventMaker:
         self,
         logits: NDArray[np.float32],
         column: int,
-        generator: np.random.Generator,
+        points: NDArray[np.float64],
         allowed: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.int64]:
-        """A cell of a column for each row."""
+        """A cell of a column for each row, the one in which its point in [0, 1) is."""
         own = logits[:, self._own[column] : self._own[column + 1]]
         if allowed is not None:
             own = np.where(allowed, own, NEVER)
         reached = np.exp(own - own.max(axis=1, keepdims=True)).cumsum(axis=1)
-        drawn = (reached < generator.random((len(own), 1)) * reached[:, -1:]).sum(axis=1)
+        drawn = (reached < points[:, None] * reached[:, -1:]).sum(axis=1)
         codes: NDArray[np.int64] = np.minimum(drawn, self._sizes[column] - 1)
         return codes
 
@@ -183,6 +189,27 @@ class EventMaker:
         if gap is None:
             raise TypeError
         return np.clip(order_values(gap.decode(codes.astype(np.int32), generator), gap.meta), 0.0, left)
+
+
+def even_points(known: tuple[NDArray[np.int64], ...], generator: np.random.Generator) -> NDArray[np.float64]:
+    """A point in [0, 1) for each row, uniform, `[n]`; rows that are alike have points far from each other.
+
+    Rows of which the same is known follow each other in steps of the golden ratio. Each cell then comes about
+    as often as the model expects, also beside the cells of what is known: independent points would miss that
+    by chance.
+
+    Args:
+        known: What is known of the rows, the most important last, `[n]` each.
+        generator: Source of randomness.
+
+    Source:
+        Kuipers and Niederreiter 1974, 'Uniform distribution of sequences': multiples of an irrational number.
+    """
+    rows = len(known[0])
+    out = np.empty(rows)
+    order = np.lexsort((generator.permutation(rows), *known))
+    out[order] = (generator.random() + GOLDEN * np.arange(rows)) % 1.0
+    return out
 
 
 def order_values(series: pd.Series, meta: ContinuousMeta | DatetimeMeta) -> NDArray[np.float64]:
