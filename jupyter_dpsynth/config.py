@@ -111,6 +111,7 @@ class HighDimConfig(HasTraits):
         group="privacy",
         affects_privacy=False,
         effect="no effect on epsilon; empty: computed from the measured columns",
+        empty="measured",
     )
     num_microbatches = Number(
         None,
@@ -128,6 +129,7 @@ class HighDimConfig(HasTraits):
         group="privacy",
         affects_privacy=True,
         effect="a number costs privacy; leave empty",
+        empty="none",
     )
     batch_size = Number(
         AUTO,
@@ -223,6 +225,7 @@ class HighDimConfig(HasTraits):
         group="privacy",
         affects_privacy=True,
         effect="a column: protects persons; empty: protects single rows",
+        empty="none",
     )
     max_rows_per_unit = Number(
         5,
@@ -247,6 +250,7 @@ class HighDimConfig(HasTraits):
         group="model",
         affects_privacy=False,
         effect="named: these shares are surer; a little more noise elsewhere",
+        empty="none",
     )
     analyses = Analyses(
         help="Regressions that will be asked for, such as 'income ~ sex + age'; several with ; between them. "
@@ -257,6 +261,7 @@ class HighDimConfig(HasTraits):
         group="model",
         affects_privacy=False,
         effect="named: these coefficients are surer; a little more noise elsewhere",
+        empty="none",
     )
     dp_backend = Enum(
         ("native", "tensorflow_privacy"),

@@ -12,7 +12,17 @@ from traitlets import TraitType
 
 from jupyter_dpsynth.errors import ConfigError, shown
 
-__all__ = ["Analyses", "ColumnName", "NamedTables", "Number", "columns_of", "crossed", "formulas", "pairs_of"]
+__all__ = [
+    "Analyses",
+    "ColumnName",
+    "NamedTables",
+    "Number",
+    "columns_of",
+    "crossed",
+    "empty_word",
+    "formulas",
+    "pairs_of",
+]
 
 NO_COLUMNS = {"True", "False", "None", "in", "and", "or", "not"}
 
@@ -165,6 +175,12 @@ def columns_of(formula: str) -> tuple[str, ...]:
 def pairs_of(formula: str) -> list[tuple[str, str]]:
     """All pairs of the columns that a formula uses."""
     return list(itertools.combinations(columns_of(formula), 2))
+
+
+def empty_word(trait: Any) -> str:  # noqa: ANN401 - a trait of HighDimConfig
+    """What an empty field of a parameter means, in one word; nothing where it must not be empty."""
+    may_be = getattr(trait, "unset", ()) or trait.allow_none
+    return str(trait.metadata.get("empty", "automatic" if may_be else ""))
 
 
 def _as_float(value: numbers.Real) -> float:

@@ -20,7 +20,7 @@ from traitlets import Bool, Enum
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.errors import MissingDependencyError
-from jupyter_dpsynth.parameters import ColumnName
+from jupyter_dpsynth.parameters import ColumnName, empty_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,8 +59,8 @@ def _field(ui: Any, name: str, value: Any) -> Any:  # noqa: ANN401 - marimo's el
         return ui.checkbox(value=value, label=label)
     if isinstance(trait, Enum):
         return ui.dropdown(options=[str(each) for each in trait.values or ()], value=str(value), label=label)
-    automatic = value in (None, "auto")
-    return ui.text(value="" if automatic else str(value), placeholder="automatic", label=label)
+    shown = "" if value in (None, "auto") else str(value)
+    return ui.text(value=shown, placeholder=empty_word(trait), label=label)
 
 
 def config_of(values: Mapping[str, Any]) -> HighDimConfig:
@@ -76,7 +76,7 @@ def config_of(values: Mapping[str, Any]) -> HighDimConfig:
     given = {}
     for name, value in values.items():
         if isinstance(value, str) and not isinstance(traits[name], Enum):
-            if value.strip():  # else automatic
+            if value.strip():  # else not set
                 given[name] = value.strip() if isinstance(traits[name], ColumnName) else _literal(value)
         else:
             given[name] = value

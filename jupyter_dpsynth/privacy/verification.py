@@ -13,6 +13,7 @@ from jupyter_dpsynth.privacy.receipt import PrivacyReceipt, relation_of
 
 __all__ = ["Check", "Verification", "verify_receipt"]
 
+TIGHT, LOOSE = "epsilon, tight (PLD)", "epsilon, loose (RDP)"  # two ways to compute a bound
 TOLERANCE = 1e-4  # relative, of a figure: what versions of the accountant may differ by
 SMALL = 1e-4  # of a very small epsilon: the step of the distribution's losses, which the RDP bound has not
 SAMPLER = "Poisson"
@@ -143,11 +144,11 @@ def _figures(receipt: PrivacyReceipt, stated_rdp: float | None) -> list[Check]:
         raise TypeError
     rdp = receipt.recompute_epsilon("rdp")
     checks = [
-        _compared("epsilon (RDP)", stated_rdp, rdp),
+        _compared(LOOSE, stated_rdp, rdp),
         Check(
-            "RDP above PLD",
+            "loose above tight",
             rdp >= epsilon * (1 - TOLERANCE) - SMALL,
-            f"the looser bound {epsilon_text(rdp)} against {epsilon_text(epsilon)}",
+            f"{epsilon_text(rdp)} against {epsilon_text(epsilon)}",
         ),
         Check(
             "budget",
@@ -157,9 +158,9 @@ def _figures(receipt: PrivacyReceipt, stated_rdp: float | None) -> list[Check]:
     ]
     if not rdp <= MOST_OVER * epsilon + 1:  # far off: the exact figure could take hours and says no more
         text = f"stated {epsilon_text(epsilon)}, the events cost about {epsilon_text(rdp)}"
-        return [Check("epsilon (PLD)", False, text), *checks]  # noqa: FBT003
+        return [Check(TIGHT, False, text), *checks]  # noqa: FBT003
     rounding = rounding_tolerance(plan, receipt.delta)
-    checks.insert(0, _compared("epsilon (PLD)", epsilon, receipt.recompute_epsilon(), rounding))
+    checks.insert(0, _compared(TIGHT, epsilon, receipt.recompute_epsilon(), rounding))
     done = plan.with_steps(min(receipt.completed_steps, receipt.planned_steps))
     completed, rounding = compute_epsilon(done, receipt.delta), rounding_tolerance(done, receipt.delta)
     return [*checks, _compared("completed steps", receipt.epsilon_completed_steps, completed, rounding)]

@@ -109,10 +109,14 @@ def test_stopping_keeps_the_model_and_the_output_survives_reopening(
     notebook = server.open("stop.ipynb")
     notebook.run(0)
 
+    notebook.page.set_viewport_size({"width": 800, "height": 1000})  # where nothing is cut off
     notebook.start(1)
     wait_for_training(notebook, 1)
+    live = notebook.cell(1).locator(".jp-OutputArea-output").first
+    assert live.evaluate("shown => shown.scrollWidth - shown.clientWidth") == 0
     notebook.interrupt()
     shown = notebook.finish(1, seconds=30)
+    notebook.page.set_viewport_size({"width": 1280, "height": 1000})
     epsilon, reason, rows = ast.literal_eval(notebook.run(2))
     assert (reason, rows) == ("stopped", 7)
     assert re.search(rf"Stopped by you at step \d+ of 20000, epsilon = {epsilon_text(epsilon)}: ", shown)

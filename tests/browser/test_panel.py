@@ -32,6 +32,14 @@ print([run.spending.epsilon for each in PrivacyLedger().summary().datasets for r
 STOP = "End training after the current step and keep the model"
 PRIVATE = re.compile(r"(?<![\w.])4[,_]?321\b")
 
+FIRST_HINTS = {"Privacy": "automatic", "Steps": "automatic", "Columns": "measured"}
+CUT_HINTS = """cell => [...cell.querySelectorAll('input[placeholder]')].filter(input => {
+    const style = getComputedStyle(input), pen = document.createElement('canvas').getContext('2d');
+    pen.font = style.font;
+    const room = input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    return input.offsetParent && pen.measureText(input.placeholder).width > room;
+}).map(input => input.placeholder)"""
+
 
 def field(cell: Locator, label: str) -> Locator:
     return cell.get_by_role("textbox", name=label, exact=True)
@@ -176,6 +184,11 @@ def test_train_is_seen_without_scrolling_and_stays_where_it_is(
     field(cell, "Epsilon").press("Enter")
     until_shown(notebook, 1, r"epsilon = 0\.8\d+ after")
     assert presets() == places  # the sign of the chosen one has its room
+
+    for page in ("Privacy", "Steps", "Columns"):
+        cell.get_by_role("button", name=page, exact=True).click()
+        until(cell.get_by_placeholder(FIRST_HINTS[page]).first.is_visible, f"the page {page}")
+        assert cell.evaluate(CUT_HINTS) == []
 
 
 def test_what_is_being_typed_stays_when_new_figures_come(jupyter: Callable[..., JupyterServer]) -> None:

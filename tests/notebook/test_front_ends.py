@@ -180,6 +180,8 @@ def test_the_form_for_marimo_gives_the_parameters_that_are_typed() -> None:
     from jupyter_dpsynth.notebook.marimo_form import config_of, settings_form
 
     fields = settings_form(HighDimConfig(epsilon=0.5)).element.elements
+    hints = {name: field._component_args.get("placeholder") for name, field in fields.items()}
+    assert (hints["privacy_unit"], hints["l2_norm_clip"], hints["delta"]) == ("none", "measured", "automatic")
     values = {name: field.value for name, field in fields.items()}
     assert config_of(values).to_dict() == HighDimConfig(epsilon=0.5).to_dict()
     assert config_of({**values, "steps": "50", "privacy_unit": "person"}).privacy_unit == "person"

@@ -307,7 +307,7 @@ def test_columns_are_declared_and_the_errors_stand_in_their_row(panel: ConfigPan
 
 
 def test_the_rows_of_the_table_edit_the_schema_both_ways(panel: ConfigPanel) -> None:
-    domain = control(panel, "Public values of age")
+    domain = control(panel, panel.schema.columns["age"].domain_tip)
     domain.value = "0, 99"
     assert panel.schema.meta()["age"].bounds == (0, 99)
     panel.schema.set("age", domain="1, 98", role="identifier")

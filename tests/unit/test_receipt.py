@@ -151,8 +151,8 @@ def test_a_sound_receipt_is_verified_by_both_accountants(receipt, tmp_path, caps
     assert cli.main(["verify", str(file)]) == 0
     shown = capsys.readouterr().out
     assert "Verified" in shown
-    assert "epsilon (PLD)" in shown
-    assert "epsilon (RDP)" in shown
+    assert "epsilon, tight (PLD)" in shown
+    assert "epsilon, loose (RDP)" in shown
     assert "not signed" in shown
 
 

@@ -33,6 +33,8 @@ Differentially private synthetic tables. A first run, with your pandas DataFrame
     %dpsynth epsilon               says what was spent, in a sentence
 
 Or use fields and buttons for everything: %dpsynth panel df"""
+SHARE = "A copy of the notebook for others, saved before: !jupyter dpsynth share NOTEBOOK.ipynb"
+MORE = "%dpsynth COMMAND --help explains a command, for example %dpsynth learn --help."
 PARAMETERS = "Parameters, on the line or as `name = value` in the cell:"
 GROUPS = {
     "Before anything is spent:": ("panel", "calc", "doctor", "shield", "config"),
@@ -60,7 +62,12 @@ def help_text(command: Command | None = None) -> str:
             lines += ["", title]
             lines += [f"  {name:<11} {COMMANDS[name].summary}" for name in names]
         return "\n".join(
-            [*lines, "", "%dpsynth COMMAND --help explains a command, for example %dpsynth learn --help."]
+            [
+                *lines,
+                "",
+                SHARE,
+                "%dpsynth COMMAND --help explains a command, for example %dpsynth learn --help.",
+            ]
         )
     lines = [command.usage, "", command.summary]
     defaults = HighDimConfig().to_dict()

@@ -25,7 +25,8 @@ ROLE_TIPS = (
 )
 STATED = (
     "What you enter here is treated as public: enter what is known without the table, not what you see in "
-    "it. Declarations cost nothing; what you leave empty is measured with a part of epsilon."
+    "it. Declarations cost nothing; what you leave empty is measured with a part of epsilon. 'public' takes "
+    "a range (0, 110 or 2020-01-01, 2024-12-31) or all values (A, B, C); point at it for more."
 )
 ROW = {"flex_flow": "row wrap", "align_items": "center", "min_height": "36px", "overflow": "visible"}
 

@@ -90,17 +90,22 @@ class ColumnDraft:
     def domain_hint(self) -> str:
         """The hint in an empty field."""
         if self.fixed and self.kind == "category":
-            return "False, True (from the type)"
-        example = {"number": "low, high, or = a + b", "datetime": "first, last", "category": "A, B, C"}
-        if self.texts:
-            return "measured, or A, B, C, icd10"
-        return f"measured, or {example[self.kind]}" if self.kind else ""
+            return "False, True"
+        return "measured" if self.kind else ""
 
     @property
     def domain_tip(self) -> str:
         """What the field takes, for those who point at it."""
+        if self.fixed and self.kind == "category":
+            return f"Values of {self.name}: they follow from its type"
+        forms = {
+            "number": "lowest, highest; or a formula of other columns, such as = net + tax",
+            "datetime": "first, last, such as 2020-01-01, 2024-12-31",
+            "category": "A, B, C",
+        }
         groups = "; or groups of its codes: icd10, nace2, prefix:1,3 or tree.csv" if self.texts else ""
-        return f"Public values of {self.name}{groups}"
+        form = f": {forms[self.kind]}{groups}" if self.kind else ""
+        return f"Public values of {self.name}{form}"
 
 
 class SchemaDraft:

@@ -11,7 +11,8 @@ from traitlets import Bool
 
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.display.html import BRAND, ERROR, MUTED, TRACK, join
-from jupyter_dpsynth.notebook.panel.binding import Binding, bind, is_choice, unset_value
+from jupyter_dpsynth.notebook.panel.binding import Binding, bind, is_choice
+from jupyter_dpsynth.parameters import empty_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,10 +41,6 @@ PRESET_WORDS = {
 SCALE = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0)
 PRESET_WIDTHS = {"strong": "196px", "balanced": "150px", "loose": "178px"}  # with the sign of the chosen one
 LABEL_WIDTH = "128px"
-EMPTY = {  # words in an empty field, where 'automatic' would be wrong
-    **dict.fromkeys(("privacy_unit", "num_microbatches", "tables", "analyses"), "none"),
-    "l2_norm_clip": "measured",
-}
 FIELD_LAYOUT = {
     "flex_flow": "row wrap",
     "align_items": "center",
@@ -117,8 +114,7 @@ class Field:
             return widgets.Checkbox(indent=True, **shared)
         if is_choice(trait):
             return widgets.Dropdown(options=list(trait.values), **shared)
-        word = EMPTY.get(self.name, "" if unset_value(trait) not in (None, "auto") else "automatic")
-        return widgets.Text(placeholder=word, continuous_update=False, **shared)
+        return widgets.Text(placeholder=empty_word(trait), continuous_update=False, **shared)
 
     @property
     def error(self) -> str:

@@ -131,12 +131,10 @@ def _bars(moment: Moment) -> Markup:
 
 def live_html(moment: Moment) -> Markup:
     """The live display. Its height stays the same once the ledger's line is shown."""
-    chart = Markup('<div style="min-height:{}px">{}</div>').format(
-        HEIGHT, curve_svg(moment.curve, moment.total)
-    )
+    chart = curve_svg(moment.curve, moment.total)
     below = Markup(
-        '<div style="display:flex;justify-content:space-between;height:22px;white-space:nowrap;'
-        'color:{};font-size:12px"><span>{}</span><span>{}</span></div>'
+        '<div style="display:flex;flex-wrap:wrap;justify-content:space-between;column-gap:16px;'
+        'min-height:22px;color:{};font-size:12px"><span>{}</span><span>{}</span></div>'
     ).format(MUTED, moment.loss_words, moment.hint)
     return card(_head(moment), _ledger(moment), _bars(moment), chart, below, kind="progress", width=760)
 
