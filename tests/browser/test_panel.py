@@ -32,7 +32,7 @@ print([run.spending.epsilon for each in PrivacyLedger().summary().datasets for r
 STOP = "End training after the current step and keep the model"
 PRIVATE = re.compile(r"(?<![\w.])4[,_]?321\b")
 
-FIRST_HINTS = {"Privacy": "automatic", "Steps": "automatic", "Columns": "measured"}
+FIRST_FIELDS = {"Privacy": "Epsilon", "Steps": "Batch size", "Columns": "Find"}
 CUT_HINTS = """cell => [...cell.querySelectorAll('input[placeholder]')].filter(input => {
     const style = getComputedStyle(input), pen = document.createElement('canvas').getContext('2d');
     pen.font = style.font;
@@ -187,7 +187,7 @@ def test_train_is_seen_without_scrolling_and_stays_where_it_is(
 
     for page in ("Privacy", "Steps", "Columns"):
         cell.get_by_role("button", name=page, exact=True).click()
-        until(cell.get_by_placeholder(FIRST_HINTS[page]).first.is_visible, f"the page {page}")
+        until(field(cell, FIRST_FIELDS[page]).is_visible, f"the page {page}", 20)
         assert cell.evaluate(CUT_HINTS) == []
 
 

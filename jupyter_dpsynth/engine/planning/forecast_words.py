@@ -70,7 +70,7 @@ def facts(forecast: Forecast) -> list[tuple[str, str]]:
     found += [
         ("steps", f"{plan.steps:,}"),
         ("batch", f"about {compact(plan.batch_size)} {counted}, {_passes(forecast)}"),
-        ("model", f"about {forecast.width:,} cells in all columns{_at_most(forecast)}"),
+        ("model", f"tells about {forecast.width:,} values or ranges apart{_at_most(forecast)}"),
         ("error of a typical column", error_words(forecast)),
         *rare_facts(forecast),
         ("time", time_words(forecast)),
