@@ -29,6 +29,7 @@ ROUNDS = 6
 LARGEST_MOVE = 1.0  # nats, of a bias in one round
 LEAST_SHARE = 1e-4
 GOLDEN = (math.sqrt(5) - 1) / 2
+DRAWS = 16  # of a gap, until one is within the window
 
 
 class DrawnEvents:
@@ -184,11 +185,21 @@ class EventMaker:
     def _gaps(
         self, codes: NDArray[np.int64], left: NDArray[np.float64], generator: np.random.Generator
     ) -> NDArray[np.float64]:
-        """Lengths of gaps, never negative, and never more than what is left."""
+        """Lengths of gaps, never negative, and never more than what is left.
+
+        One that leads out of the window is drawn again: cut, it would put many events at the window's end.
+        """
         gap = self.gap
         if gap is None:
             raise TypeError
-        return np.clip(order_values(gap.decode(codes.astype(np.int32), generator), gap.meta), 0.0, left)
+        found, beyond = np.full(len(codes), np.inf), np.arange(len(codes))
+        for _ in range(DRAWS):
+            found[beyond] = order_values(gap.decode(codes[beyond].astype(np.int32), generator), gap.meta)
+            beyond = np.flatnonzero(found > left)
+            if not len(beyond):
+                break
+        within: NDArray[np.float64] = np.clip(found, 0.0, left)
+        return within
 
 
 def even_points(known: tuple[NDArray[np.int64], ...], generator: np.random.Generator) -> NDArray[np.float64]:

@@ -118,6 +118,39 @@ def test_what_follows_what_comes_back_without_noise(exact):
     assert np.abs(steps(made) - real).sum() < 0.3 * np.abs(independent - real).sum()
 
 
+def test_few_visits_are_crowded_at_the_end_of_the_window(exact):
+    synthesizer, tables = exact
+
+    def at_the_end(visits):
+        later = visits.sort_values([KEY, "admitted"], kind="stable")[KEY].duplicated()
+        return float((visits.loc[later.index[later], "admitted"] >= pd.Timestamp("2023-12-31")).mean())
+
+    assert at_the_end(synthesizer.synthesize(6000, seed=7)["visits"]) < at_the_end(tables["visits"]) + 0.004
+
+
+def test_visits_every_seven_days_come_back_so_and_few_have_any():
+    """What users of other systems complain of: intervals that drift, and a visit for everybody."""
+    patients = hospital(900, seed=12)["patients"]
+    some = patients[KEY].iloc[::9]  # eight in nine have none
+    week = pd.to_timedelta(7 * np.arange(3), unit="D")
+    starts = pd.Timestamp("2021-02-01") + pd.to_timedelta(np.arange(len(some)) * 9, unit="D")
+    visits = pd.DataFrame({KEY: np.repeat(some.to_numpy(), 3), "seen": np.tile(week, len(some))})
+    visits["seen"] = np.repeat(starts.to_numpy(), 3) + visits["seen"]
+    visits["ward"] = np.tile(["in", "on", "out"], len(some))
+    tables = {"patients": patients, "visits": visits}
+    window = Children("visits", order="seen", most=3, window=("2021-01-01", "2024-12-31"))
+    meta = MetaExtractor.extract(tables, children=[window])
+    settings = config(differential_privacy=False, steps=200)
+    made = HighDimSynthesizer(meta, settings).learn(tables).synthesize(4000, seed=1)["visits"]
+    gaps = made.groupby(KEY)["seen"].diff().dropna()
+    assert (gaps == pd.Timedelta(days=7)).mean() > 0.98
+    assert abs(made[KEY].nunique() / 4000 - 1 / 9) < 0.02
+    assert (made.groupby(KEY).size() == 3).mean() > 0.97
+    first, last = (made.drop_duplicates(KEY, keep=keep)["ward"] for keep in ("first", "last"))
+    assert (first == "in").mean() > 0.95
+    assert (last == "out").mean() > 0.95
+
+
 def test_a_stay_ends_after_it_began_and_its_length_comes_back(exact):
     synthesizer, tables = exact
     made = synthesizer.synthesize(4000, seed=5)["visits"]
