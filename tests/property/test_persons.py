@@ -9,7 +9,7 @@ import pytest
 from jupyter_dpsynth.metadata.extracting import MetaExtractor
 from jupyter_dpsynth.metadata.tables import Children
 from jupyter_dpsynth.persons.histories import read_histories
-from jupyter_dpsynth.persons.measuring import PARTS, capped_counts, pair_parts
+from jupyter_dpsynth.persons.measuring import PARTS, capped_counts, measure_event_pairs, pair_parts
 from tests.support.hospital import OwnLots, hospital, hospital_meta
 from tests.support.households import KEY as HOUSEHOLD
 from tests.support.households import MEMBER, households, households_meta
@@ -148,6 +148,69 @@ def weighted_after_a_filter(codes, person, cap):
 @pytest.mark.parametrize("planted", [capped_after_counting, weighted_after_a_filter])
 def test_counts_that_are_not_capped_by_person_would_be_found(planted):
     assert largest_change(planted, 2) > 1.5 * PARTS
+
+
+def pairs_scaled_in_l2(codes, person, cap):
+    """Planted: a table of pairs is scaled like a histogram, though its distance moves by the L1 norm."""
+    both = np.where((codes[:, :2] >= 0).all(axis=1), codes[:, 0] * 6 + codes[:, 1], -1)
+    return capped_counts(both, person, 36, cap)
+
+
+def test_pairs_that_are_scaled_like_histograms_would_be_found():
+    assert largest_change(pairs_scaled_in_l2, 1) > 1.2 * PARTS
+
+
+class Kept:
+    """An allowance that adds no noise, and keeps what is to be released."""
+
+    def counts(self, values, parts):
+        self.asked = values
+        return values / parts
+
+
+def known_margins(codes):
+    """Shares and a number of rows that were released before."""
+    return [np.full(6, 1 / 6)] * 2, float(len(codes) // 20 * 20)
+
+
+def exact_margins(codes):
+    """Planted: those of the private rows."""
+    there = (codes[:, :2] >= 0).all(axis=1)
+    counts = [np.bincount(codes[there, place], minlength=6) for place in (0, 1)]
+    return [each / max(each.sum(), 1) for each in counts], float(there.sum())
+
+
+def largest_change_of_a_distance(margins, *, released):
+    """By how many persons removing one changes a pair's distance, if margins are released or found anew."""
+    random, most = np.random.default_rng(6), 0.0
+    for _ in range(60):
+        codes, person = random_rows(random)
+        cap, whole = float(random.integers(1, 5)), margins(codes)
+        for one in np.unique(person)[:6]:
+            asked = []
+            for own in (person >= 0, person != one):
+                shares, total = whole if released else margins(codes[own])
+                kept, rows = Kept(), codes[own].astype(np.int64)
+                measure_event_pairs(
+                    lambda place, rows=rows: rows[:, place],
+                    person[own],
+                    [(0, 1)],
+                    shares,
+                    [total],
+                    cap,
+                    kept,
+                )
+                asked.append(float(kept.asked[0]))
+            most = max(most, abs(asked[0] - asked[1]) / PARTS)
+    return most
+
+
+def test_a_person_changes_a_pairs_distance_by_one_at_most():
+    assert 0.5 < largest_change_of_a_distance(known_margins, released=True) <= 1
+
+
+def test_a_distance_from_margins_of_the_private_rows_would_be_found():
+    assert largest_change_of_a_distance(exact_margins, released=False) > 1.1
 
 
 def test_keys_of_different_types_are_one_person():
