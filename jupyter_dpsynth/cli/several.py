@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, shown
 
 if TYPE_CHECKING:
-    import argparse
-
     import pandas as pd
 
     from jupyter_dpsynth.metadata.tables import TablesMeta
@@ -24,7 +23,9 @@ __all__ = [
     "synthetic_tables",
 ]
 
-REFUSED = ("at_least", "derived", "missing", "bounds", "categories", "ids", "ignore", "schema")
+REFUSED = ("ignore", "schema")
+DECLARED = ("at_least", "derived", "missing", "bounds", "categories", "ids")
+BY_TABLE = ("order", "most", "exactly", "window", "times", "of", "ends")
 
 
 def add_other_tables(parser: Any) -> None:  # noqa: ANN401 - argparse names no type for it
@@ -124,6 +125,12 @@ def add_children(parser: Any) -> None:  # noqa: ANN401 - argparse names no type 
         "'visits=members,member_id'; may be repeated",
         **several,
     )
+    group.add_argument(
+        "--ends",
+        help="values of a column after which a person has no further row: 'visits=outcome:died'; may be "
+        "repeated",
+        **several,
+    )
 
 
 def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str, Source], TablesMeta] | None:
@@ -140,24 +147,20 @@ def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str
     from jupyter_dpsynth.metadata.extracting import MetaExtractor
     from jupyter_dpsynth.metadata.tables import MOST_CHILDREN, Children
 
-    given = {
-        name: _by_table(name, getattr(options, name))
-        for name in ("children", "order", "most", "exactly", "window", "times", "of")
-    }
+    given = {name: _by_table(name, getattr(options, name)) for name in ("children", *BY_TABLE)}
     if not any(given.values()):
         return None
     for name in REFUSED:
         if getattr(options, name):
-            option = "--id" if name == "ids" else f"--{name.replace('_', '-')}"
             raise ConfigError(
-                f"{option} is not possible with several tables in a terminal: use Python for it."
+                f"--{name} is not possible with several tables in a terminal: use Python for it."
             )
     first = Path(options.table).name.partition(".")[0]
     tables = {first: table}
     for name, path in given["children"].items():
         tables[name] = open_table(path, reading_of(options))
     events = list(given["children"]) or [first]
-    for option in ("order", "most", "exactly", "window", "times", "of"):
+    for option in BY_TABLE:
         for name in given[option]:
             if name not in events:
                 raise ConfigError(f"--{option} names the table {shown(name)}, which is not among --children.")
@@ -174,10 +177,38 @@ def several_tables(options: argparse.Namespace, table: Source) -> tuple[dict[str
             _number("exactly", given["exactly"][name]) if name in given["exactly"] else None,
             times.get(name),
             of.get(name),
+            _ends(given["ends"][name]) if name in given["ends"] else None,
         )
         for name in events
     ]
-    return tables, MetaExtractor.extract(tables, children=children)
+    return tables, MetaExtractor.extract(tables, children=children, **_declarations(options, tables))
+
+
+def _declarations(options: argparse.Namespace, tables: dict[str, Source]) -> dict[str, Any]:
+    """What is declared of columns that are written 'visits.stay', by option and table.
+
+    Raises:
+        ConfigError: A column is of no table, or a declaration has not the form of one.
+    """
+    from jupyter_dpsynth.cli.options import declarations_of
+
+    found: dict[str, dict[str, Any]] = {}
+    left = {option: list(getattr(options, option)) for option in DECLARED}
+    for name, table in tables.items():
+        own = {option: [text for text in left[option] if text.startswith(f"{name}.")] for option in DECLARED}
+        left = {option: [text for text in left[option] if text not in own[option]] for option in DECLARED}
+        bare = {option: [text.removeprefix(f"{name}.") for text in own[option]] for option in DECLARED}
+        for option, value in declarations_of(argparse.Namespace(**bare, schema=None), table).items():
+            if value:
+                found.setdefault(option, {})[name] = value
+    for option, texts in left.items():
+        for text in texts:
+            written = "--id" if option == "ids" else f"--{option.replace('_', '-')}"
+            raise ConfigError(
+                f"{written} = {shown(text)} names a column of no table: write '{next(iter(tables))}.{text}' "
+                "or with another table's name before the point."
+            )
+    return found
 
 
 def meta_of_several(options: argparse.Namespace) -> TablesMeta | None:
@@ -210,3 +241,10 @@ def _number(option: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise ConfigError(f"--{option} = {shown(text)} is not allowed: write 'visits=12'.") from None
+
+
+def _ends(text: str) -> dict[str, list[str]]:
+    column, colon, values = text.partition(":")
+    if not (column and colon and values):
+        raise ConfigError(f"--ends = {shown(text)} is not allowed: write 'visits=outcome:died'.")
+    return {column.strip(): [part.strip() for part in values.split(",")]}

@@ -51,7 +51,7 @@ def several_tables(
                 raise ConfigError(f"{name} names the table {shown(table_name)}, which is not learned.{hint}")
     tables = SeveralTables({argument: table})
     tables |= {name: open_source(each) for name, each in children.items()}
-    order, most, window, exactly, times, of = (given.get(name, {}) for name in TABLE_NAMES[1:])
+    order, most, window, exactly, times, of, ends = (given.get(name, {}) for name in TABLE_NAMES[1:])
     described = [
         Children(
             name,
@@ -61,6 +61,7 @@ def several_tables(
             exactly.get(name),
             times.get(name),
             of.get(name),
+            ends.get(name),
         )
         for name in events
     ]

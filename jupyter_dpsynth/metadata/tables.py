@@ -18,6 +18,7 @@ from jupyter_dpsynth.metadata.columns import (
     DatetimeMeta,
     IdMeta,
 )
+from jupyter_dpsynth.metadata.ends import check_end_columns, check_ends
 from jupyter_dpsynth.sources.forms import PANDAS
 from jupyter_dpsynth.sources.opening import open_source
 
@@ -71,6 +72,8 @@ class Children:
         of: Another table of children and the column that names its rows, ("members", "member_id"): the rows
             belong to these, and `most` of them to each one. Both tables have the column; a name counts within
             its person.
+        ends: Public values by column after which a person has no further row, {"outcome": ["died"]}: no
+            synthetic history goes on after one.
     """
 
     table: str
@@ -80,6 +83,7 @@ class Children:
     exactly: int | None = None
     times: Sequence[Any] | None = None
     of: Sequence[str] | None = None
+    ends: Mapping[str, Sequence[Any]] | None = None
 
     @property
     def column(self) -> str | None:
@@ -136,6 +140,8 @@ class Children:
             values["times"] = list(self.times)
         if self.of is not None:
             values["of"] = list(self.of)
+        if self.ends is not None:
+            values["ends"] = {column: list(each) for column, each in self.ends.items()}
         return values
 
     @classmethod
@@ -149,6 +155,7 @@ class Children:
             exactly=values.get("exactly"),
             times=None if values.get("times") is None else tuple(values["times"]),
             of=None if of is None else tuple(of),
+            ends=values.get("ends"),
         )
 
 
@@ -291,9 +298,10 @@ def check_children(tables: object, children: Iterable[object]) -> tuple[list[Chi
             hint = did_you_mean(str(each.table), list(tables))
             raise MetadataError(f"children name the table {shown(each.table)}, which is not given.{hint}")
         _check_numbers(each)
-        for name, value in (("window", each.window), ("times", each.times)):
+        for name, value in (("window", each.window), ("times", each.times), ("ends", each.ends)):
             if value is not None and each.order is None:
                 raise MetadataError(f"{name} of {each.table!r} is given without an order: name its column.")
+        check_ends(each.table, each.ends, fixed=each.exactly is not None or each.times is not None)
     if len(set(names)) < len(names):
         raise MetadataError("children name a table twice.")
     rest = [name for name in tables if name not in names]
@@ -357,15 +365,15 @@ def public_times(table: object, children: Children, read: Callable[..., ColumnMe
         MetadataError: One is no value of the column, or there twice.
     """
     name, found = children.column or "", []
-    with open_source(table) as source:
-        if name not in source.described.columns:
-            hint = did_you_mean(name, map(str, source.described.columns))
-            raise MetadataError(f"order of {children.table!r} is {name!r}, which is not in the table.{hint}")
-        for time in children.times or ():
-            meta = read(source, name, {"bounds": {name: (time, time)}})
-            if not isinstance(meta, ContinuousMeta | DatetimeMeta) or meta.bounds is None:
-                raise TypeError
-            found.append(float(meta.bounds[0]))
+    source = open_source(table)  # it stays open: what a cell names is learned next
+    if name not in source.described.columns:
+        hint = did_you_mean(name, map(str, source.described.columns))
+        raise MetadataError(f"order of {children.table!r} is {name!r}, which is not in the table.{hint}")
+    for time in children.times or ():
+        meta = read(source, name, {"bounds": {name: (time, time)}})
+        if not isinstance(meta, ContinuousMeta | DatetimeMeta) or meta.bounds is None:
+            raise TypeError
+        found.append(float(meta.bounds[0]))
     if len(set(found)) < len(found):
         raise MetadataError(f"times of {children.table!r} name one twice.")
     return replace(children, times=tuple(sorted(found)))
@@ -415,6 +423,7 @@ def tables_meta(
             if each.row_key is not None and named is not None and each.row_key not in metas[named].names:
                 hint = did_you_mean(each.row_key, metas[named].names)
                 raise MetadataError(f"of = {shown(each.of)}: {named!r} has no column {each.row_key!r}.{hint}")
+        check_end_columns(each.table, each.ends, metas[each.table])
         if each.column is None:
             continue
         meta = metas[each.table][each.column]

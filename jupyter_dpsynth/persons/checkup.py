@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from jupyter_dpsynth.engine.planning.findings import Finding
+from jupyter_dpsynth.engine.planning.columns import ExaminedColumn
+from jupyter_dpsynth.engine.planning.findings import Finding, Place, gathered
 from jupyter_dpsynth.metadata.columns import DatetimeMeta, IdMeta
+from jupyter_dpsynth.metadata.ends import is_end
 from jupyter_dpsynth.sources.values import missing_values
 
 if TYPE_CHECKING:
@@ -25,15 +28,20 @@ NAMES, NAMED = (
     0.95,
 )  # of rows: have a value of their own within a person; have a value that is one of these
 FEWEST_ROWS = 20  # that tell it
+BY_PERSON = ("several rows", "constant")  # kinds that mean something else where persons have several rows
+BY_TABLE = ("ids", "missing", "hierarchy")  # what a cell of several tables declares by table
 
 
-def examine_histories(tables: Mapping[str, pd.DataFrame], meta: TablesMeta, key: str) -> list[Finding]:
+def examine_histories(
+    tables: Mapping[str, pd.DataFrame], meta: TablesMeta, key: str, *, without: str | None = None
+) -> list[Finding]:
     """What of the tables will not be learned, or not well.
 
     Args:
         tables: The private tables by name.
         meta: Their metadata.
         key: The column that names the person.
+        without: A table of which single columns are looked at elsewhere.
 
     Privacy:
         Not covered by epsilon: exact figures, for the owner.
@@ -66,7 +74,41 @@ def examine_histories(tables: Mapping[str, pd.DataFrame], meta: TablesMeta, key:
     for one, other in itertools.permutations(meta.children, 2):
         if other.above != one.table:
             found += _links(tables, meta, one.table, other.table, key)
+    named = {each.column for each in found if each.kind == "link"}
+    for name, df in tables.items():
+        if name != without:
+            found += _of_columns(name, df, meta, {key, *named})
     return found
+
+
+def _of_columns(table: str, df: pd.DataFrame, meta: TablesMeta, known: set[str]) -> list[Finding]:
+    """What is said of the single columns of a table by itself, with the words of a cell of several tables."""
+    keys = {each.row_key for each in meta.children if table in (each.table, each.above)}
+    columns = [each for each in meta.tables[table].columns if each.name not in known | keys]
+    found = [
+        each
+        for column in columns
+        for each in ExaminedColumn(df[column.name], column).findings()
+        if each.kind not in BY_PERSON
+    ]
+    return [_in_table(table, each) for each in gathered(found)]
+
+
+def _in_table(table: str, finding: Finding) -> Finding:
+    """A finding in a column of one of several tables: declarations go by table there."""
+    advice, remedy = finding.advice, finding.remedy
+    if remedy is not None and remedy.name == "convert":
+        advice += f" In pandas: {remedy.written(Place(table))}"
+    elif remedy is not None and remedy.name in BY_TABLE:
+        given = list(remedy.columns) if remedy.name == "ids" else remedy.value
+        advice += f" The line in the cell: {remedy.name} = {{{table!r}: {given!r}}}"
+    told = finding.in_terminal or finding.advice
+    if remedy is not None and remedy.name == "ids":
+        told += f" The option: {' '.join(f'--id {table}.{name}' for name in remedy.columns)}"
+    elif remedy is not None and remedy.name == "missing":
+        told += f" The option: --missing {table}.COLUMN=VALUE"
+    text = f"In {table!r}: {finding.text}"
+    return replace(finding, text=text, advice=advice, remedy=None, in_terminal=told)
 
 
 def _links(
@@ -166,6 +208,14 @@ def _of_events(
             int(undated.sum()),
         )
         kept &= ~undated
+        _add(
+            found,
+            "after the end",
+            name,
+            f"{name!r} has rows after one that ends a history, as declared: synthetic ones do not go on.",
+            "Correct the rows or their order, if they are wrong.",
+            _after_ends(df[kept], children, whose),
+        )
         ties = df.loc[kept, [*whose, children.column]].duplicated()
         _add(
             found,
@@ -213,3 +263,16 @@ def _constant(df: pd.DataFrame, meta: TablesMeta, children: Children, key: str) 
             advice = f"Move it to {meta.parent!r}: synthetic persons then keep it, and it costs less noise."
             found.append(Finding("constant", "care", column.name, text, advice))
     return found
+
+
+def _after_ends(df: pd.DataFrame, children: Children, whose: list[str]) -> int:
+    """How many rows come after one that is declared to be the last."""
+    if not children.ends or children.column is None:
+        return 0
+    df = df.sort_values(children.column, ascending=not children.descending, kind="stable")
+    ends = np.zeros(len(df), dtype=bool)
+    for column in children.ends:
+        last = [value for value in df[column].dropna().unique() if is_end(children.ends, column, value)]
+        ends |= df[column].isin(last).to_numpy(bool)
+    reached = pd.Series(ends, df.index).groupby([df[each] for each in whose]).cumsum()
+    return int((reached.to_numpy() > ends).sum())

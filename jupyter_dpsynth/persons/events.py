@@ -16,6 +16,7 @@ from jupyter_dpsynth.engine.model.evidence import certainty
 from jupyter_dpsynth.engine.model.plan import MARGINALS, PAIRS
 from jupyter_dpsynth.engine.model.reference import to_shares
 from jupyter_dpsynth.metadata.columns import CategoricalMeta
+from jupyter_dpsynth.metadata.ends import is_end
 from jupyter_dpsynth.persons.blocks import (
     TIMES_LEFT,
     Blocks,
@@ -403,7 +404,10 @@ def _terminal(
     codes: NDArray[np.int16],
     releases: Releases,
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Which cells end a history, and these in words; only categories, where its length is not fixed."""
+    """Which cells end a history, and these in words; only categories, where its length is not fixed.
+
+    What is declared ends it in any case, and costs nothing; what noisy counts tell is added.
+    """
     named = [place for place, each in enumerate(codec.columns) if isinstance(each, CategoryCodec)]
     terminal = [np.zeros(each.size, dtype=bool) for each in codec.columns]
     ends: list[str] = []
@@ -420,7 +424,11 @@ def _terminal(
         )  # cells of rows with a next one, and then of last ones
         both = measure_shares(own, events.unit, 2 * size, 1.0, allowance)
         terminal[place] = terminal_cells(both[:size], both[size:], allowance.noise, sure)
-        labels = codec.columns[place].labels
+        column = codec.columns[place]
+        if isinstance(column, CategoryCodec):
+            declared = [is_end(children.ends, column.meta.name, value) for value in column.published]
+            terminal[place][: len(declared)] |= np.array(declared, dtype=bool)
+        labels = column.labels
         ends += [
             f"{codec.columns[place].meta.name!r} = {labels[cell]!r}"
             for cell in np.flatnonzero(terminal[place])

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["TABLE_NAMES", "SeveralTables"]
 
 #: Names that a cell sets to learn several tables of the same persons, or the rows of a person in order.
-TABLE_NAMES = ("children", "order", "most_children", "window", "exactly", "times", "of")
+TABLE_NAMES = ("children", "order", "most_children", "window", "exactly", "times", "of", "ends")
 
 
 class SeveralTables(dict[str, "Source"]):

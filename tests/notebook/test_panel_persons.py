@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 
 from jupyter_dpsynth import ConfigPanel, HighDimConfig
@@ -88,6 +89,23 @@ def test_what_a_line_says_wrong_stops_before_anything_is_spent(panel: ConfigPane
         panel.train()
     assert panel.calculator.wait()
     assert "most = 'many'" in panel.calculator.error
+
+
+def test_the_check_up_looks_at_all_tables_of_the_panel(panel: ConfigPanel, shell: Shell) -> None:
+    def told() -> str:
+        panel._checkup.check()
+        rows = panel._checkup._results.children
+        parts = [each for row in rows for each in (row, *getattr(row, "children", ()))]
+        return " ".join(str(getattr(each, "value", "")) for each in parts)
+
+    visits = shell.names["visits"]
+    visits["visit_no"] = range(5000, 5000 + len(visits))
+    shell.names["visits"] = pd.concat([visits, visits.iloc[:3].assign(patient_id=7)], ignore_index=True)
+    assert "visits" not in told()
+    choose_visits(panel)
+    words = told()
+    assert "rows of persons who are not in" in words
+    assert "visit_no" in words
 
 
 def test_a_cell_opens_the_panel_with_its_tables(shell: Shell) -> None:

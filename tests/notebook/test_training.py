@@ -274,6 +274,24 @@ def test_patients_and_visits_are_learned_in_a_cell_and_made_with_keys_that_fit(
     assert "measuring pairs of columns of" in planned.shown
 
 
+def test_fixed_times_and_ends_are_declared_in_a_cell(kernel: Kernel) -> None:
+    kernel.run("from tests.support.hospital import hospital; both = hospital(500, 9)")
+    kernel.run("patients, visits = both['patients'], both['visits']")
+    kernel.run("import pandas as pd; waves = pd.concat([patients.assign(year=y) for y in (2021, 2022)])")
+    cell = kernel.run(
+        "%%dpsynth learn patients -o both_learned\nepsilon = 3\nsteps = 3\nprivacy_unit = patient_id\n"
+        "children = {'visits': visits, 'waves': waves}\norder = {'visits': 'admitted', 'waves': 'year'}\n"
+        "times = {'waves': [2021, 2022]}\nends = {'visits': {'outcome': ['died']}}"
+    )
+    assert not cell.error
+    assert "comes after one with 'outcome' = 'died'" in cell.shown
+    assert "at each of 2 declared times" in cell.shown
+    kernel.run("some = both_learned.synthesize(200)")
+    assert kernel.value("some['waves'].groupby('year').size().tolist()") == [200, 200]
+    kernel.run("died = some['visits']['outcome'] == 'died'")
+    assert kernel.value("int((died & some['visits']['patient_id'].duplicated(keep='last')).sum())") == 0
+
+
 def test_a_lone_table_with_an_order_is_learned_in_a_cell(kernel: Kernel) -> None:
     kernel.run("from tests.support.hospital import hospital; events = hospital(400)['visits']")
     cell = kernel.run(

@@ -539,6 +539,8 @@ def test_patients_and_visits_are_learned_from_files_and_written_into_a_folder(tm
     model = str(tmp_path / "model.dps")
     given = [str(tmp_path / "patients.csv"), "--children", f"visits={tmp_path / 'visits.csv'}"]
     ordered = ["--order", "visits=admitted", "--most", "visits=4", "--window", "visits=2021-01-01,2023-12-31"]
+    ordered += ["--ends", "visits=outcome:died", "--bounds", "patients.age=20,80"]
+    ordered += ["--categories", "visits.outcome=died,home"]
     settings = ["--privacy-unit", "patient_id", "--epsilon", "3", "--steps", "10", "-o", model]
     assert (
         cli.main(["doctor", *given, "--order", "visits=admitted", "--most", "visits=2", *settings[:2]]) == 0
@@ -556,7 +558,19 @@ def test_patients_and_visits_are_learned_from_files_and_written_into_a_folder(tm
     assert (pd.read_csv(tmp_path / "out" / "patients.csv")["sex"] == "f").all()
     visits = pd.read_csv(tmp_path / "out" / "visits.csv")
     assert visits["patient_id"].isin(pd.read_csv(tmp_path / "out" / "patients.csv")["patient_id"]).all()
+    assert pd.read_csv(tmp_path / "out" / "patients.csv")["age"].between(20, 80).all()
+    assert set(visits["outcome"]) <= {"died", "home"}
+    assert not ((visits["outcome"] == "died") & visits["patient_id"].duplicated(keep="last")).any()
     capsys.readouterr()
+    assert (
+        cli.main(
+            ["learn", *given, "--order", "visits=admitted", "--ends", "visits=died", *settings, "--force"]
+        )
+        != 0
+    )
+    assert "visits=outcome:died" in capsys.readouterr().err
+    assert cli.main(["learn", *given, *ordered, "--id", "outcome", *settings, "--force"]) != 0
+    assert "write 'patients.outcome'" in capsys.readouterr().err
     assert cli.main(["synthesize", model, "-n", "50"]) != 0
     assert "several tables" in capsys.readouterr().err
     assert cli.main(["learn", *given, "--most", "visit=4", *settings, "--force"]) != 0

@@ -8,6 +8,7 @@ import pytest
 
 from jupyter_dpsynth import Children, HighDimConfig, HighDimSynthesizer, MetadataError, MetaExtractor
 from jupyter_dpsynth.persons.histories import read_histories
+from jupyter_dpsynth.sources.opening import open_source
 from tests.support.hospital import hospital
 
 KEY = "pid"
@@ -43,6 +44,12 @@ def test_everybody_has_a_row_at_every_time_and_what_rises_with_time_does_so(tmp_
     assert any("at each of 5 declared times" in text for text in synthesizer.receipt.imposed)
     synthesizer.save(tmp_path / "model.dps")
     assert HighDimSynthesizer.load(tmp_path / "model.dps").synthesize(700, seed=1)["years"].equals(made)
+
+
+def test_a_table_that_is_open_stays_so():
+    source = open_source(panel(20))
+    meta_of(source)
+    assert source.rows == 100
 
 
 def test_waves_may_be_dates_and_go_backwards():

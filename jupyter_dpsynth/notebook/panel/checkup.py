@@ -37,6 +37,7 @@ class CheckUp:
         orders: Of two columns, which synthetic rows are to keep; added to by remedies.
         show_column: Shows a column where it can be edited.
         say: Shows a sentence.
+        histories: Gives the findings in tables that are learned together with the panel's.
 
     Attributes:
         box: The widget.
@@ -49,8 +50,9 @@ class CheckUp:
         orders: list[Ordering],
         show_column: Callable[[str], None],
         say: Callable[[str], None],
+        histories: Callable[[], list[Finding]] = list,
     ) -> None:
-        self.config, self.schema, self._orders = config, schema, orders
+        self.config, self.schema, self._orders, self._histories = config, schema, orders, histories
         self._show_column, self._say = show_column, say
         check = widgets.Button(
             description="Check the table",
@@ -76,6 +78,7 @@ class CheckUp:
 
         declared, place = self.schema.arguments(), self.schema.place
         findings = examine(self.schema.table(), self.config.resolve(), declared=declared)
+        findings += self._histories()
         self.clear()
         rows = [self._row(finding, place) for finding in gathered(findings)] or [widgets.HTML(nothing_html())]
         self._results.children = [widgets.HTML(banner_html()), *rows]

@@ -58,6 +58,7 @@ from jupyter_dpsynth.sources.opening import open_source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from jupyter_dpsynth.engine.planning.findings import Finding
     from jupyter_dpsynth.engine.planning.forecast import Forecast
     from jupyter_dpsynth.kept_models import KeptModel
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
@@ -224,8 +225,16 @@ class ConfigPanel:
     def _checkup_tab(self) -> widgets.VBox:
         if self.schema is None:
             return page([plain(f"There is {NO_TABLE}.")])
-        self._checkup = CheckUp(self.config, self.schema, self._actions.orders, self._show_column, self.say)
+        self._checkup = CheckUp(
+            self.config, self.schema, self._actions.orders, self._show_column, self.say, self._histories
+        )
         return page([self._checkup.box])
+
+    def _histories(self) -> list[Finding]:
+        """What the check-up finds in the tables that are learned together with the panel's."""
+        if self.schema is None:
+            return []
+        return self.persons.examined(self.schema, self.config.privacy_unit)
 
     def show(self) -> None:
         """Show the panel in the cell that is running, with room for the results under it."""

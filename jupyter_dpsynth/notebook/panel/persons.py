@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from jupyter_dpsynth.errors import DPSynthError
+from jupyter_dpsynth.errors import DPSynthError, shielded
 from jupyter_dpsynth.metadata.several import several_tables
+from jupyter_dpsynth.metadata.tables import TablesMeta
 from jupyter_dpsynth.notebook.panel.fields import note_html, short_text
 from jupyter_dpsynth.notebook.panel.parts import heading
 from jupyter_dpsynth.sources.opening import is_table, open_source
-from jupyter_dpsynth.sources.several import TABLE_NAMES
+from jupyter_dpsynth.sources.several import TABLE_NAMES, SeveralTables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from jupyter_dpsynth.engine.planning.findings import Finding
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
-    from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.notebook.panel.draft import SchemaDraft
     from jupyter_dpsynth.sources.base import Source
-    from jupyter_dpsynth.sources.several import SeveralTables
 
 __all__ = ["PersonsTables"]
 
@@ -49,7 +51,8 @@ class PersonsTables:
         given = {key: declared[key] for key in TABLE_NAMES if key in declared}
         others = {key: value for key, value in declared.items() if key not in given}
         self._tables: dict[str, Any] = dict(given.get("children", {}))
-        self._of: dict[str, Any] = dict(given.get("of", {}))  # a cell declares it, and no field
+        # what a cell declares, and no field
+        self._kept: dict[str, dict[str, Any]] = {key: dict(given.get(key, {})) for key in ("of", "ends")}
         self._declared: dict[str, dict[str, Any]] = {}  # of the columns of the other tables
         self.of_table: dict[str, Any] = others
         if given:
@@ -144,8 +147,9 @@ class PersonsTables:
             "window": {line.name: line.bounds for line in lines if line.bounds is not None},
             "exactly": {line.name: line.number for line in lines if line.counted == "exactly"},
             "times": {line.name: line.at for line in lines if line.at is not None},
-            "of": {name: each for name, each in self._of.items() if name in {line.name for line in lines}},
         }
+        for key, values in self._kept.items():
+            found[key] = {line.name: values[line.name] for line in lines if line.name in values}
         return {
             key: {name: each for name, each in value.items() if each is not None}
             for key, value in found.items()
@@ -202,6 +206,33 @@ class PersonsTables:
             table.close()
             raise
         return several
+
+    def examined(self, schema: SchemaDraft, key: str | None) -> list[Finding]:
+        """What the check-up finds in all tables, but for single columns of the panel's.
+
+        Args:
+            schema: What is declared of the panel's table.
+            key: The privacy unit.
+
+        Raises:
+            ConfigError: As `meta`.
+            MetadataError: As `opened`.
+
+        Privacy:
+            None: for the owner's eyes only.
+        """
+        from jupyter_dpsynth.persons.checkup import examine_histories
+        from jupyter_dpsynth.persons.learning import in_memory
+
+        if not self.used:
+            return []
+        tables, meta = self.opened(schema, key)
+        with contextlib.closing(tables):
+            if not isinstance(tables, SeveralTables) or not isinstance(meta, TablesMeta):
+                return []
+            whole = in_memory(tables)
+        check = functools.partial(examine_histories, whole, meta, key or "", without=self._name)
+        return shielded(check, "the check-up failed")
 
     def lines(self, schema: SchemaDraft) -> list[str]:
         """All declarations as lines of a `%%dpsynth learn` cell."""
