@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jupyter_dpsynth import Children, HighDimConfig, HighDimSynthesizer, MetaExtractor
 from tests.support.hospital import WINDOW, hospital
@@ -93,3 +95,52 @@ def test_tables_of_every_shape_are_learned_made_and_saved(made_of, children, tmp
     synthesizer.save(tmp_path / "model.dps")
     again = HighDimSynthesizer.load(tmp_path / "model.dps").synthesize(60, seed=1)
     assert all(again[name].equals(made[name]) for name in made)
+
+
+@st.composite
+def schemas(draw):
+    """Tables of up to 40 persons with any kinds of columns, and how their rows belong to them."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    persons, most = draw(st.sampled_from([1, 2, 40])), draw(st.integers(1, 5))
+    number = random.integers(0, most + 3, persons) * draw(st.sampled_from([0, 1, 1, 1]))
+    days = draw(st.sampled_from([1, 400]))
+    kinds = {
+        "when": pd.Timestamp("2022-01-01")
+        + pd.to_timedelta(random.integers(0, days, number.sum()), unit="D"),
+        "day": random.integers(0, days, number.sum()),
+        "score": random.normal(size=number.sum()),
+        "kind": random.choice(["a", "b"], number.sum()).astype(object),
+    }
+    rows = pd.DataFrame({KEY: np.repeat(np.arange(persons), number), **kinds})
+    order = draw(st.sampled_from([None, "when", "-when", "day", "-score"]))
+    window = {"when": ("2022-02-01", "2022-12-01"), "day": (10, 300), None: None}[
+        draw(st.sampled_from([order, None])) if order in ("when", "day") else None
+    ]
+    dropped = draw(st.sets(st.sampled_from(list(kinds)), max_size=3)) - {(order or "").removeprefix("-")}
+    tables = {"rows": rows.drop(columns=sorted(dropped)).sample(frac=1, random_state=1)}
+    if draw(st.booleans()):
+        tables["persons"] = pd.DataFrame({KEY: np.arange(persons), "sex": random.choice(["f", "m"], persons)})
+    ends = {"kind": ["a"]} if order and "kind" not in dropped and draw(st.booleans()) else None
+    return tables, Children("rows", order=order, most=most, window=window, ends=ends)
+
+
+@settings(max_examples=25, deadline=None)
+@given(schemas())
+def test_keys_order_number_window_and_ends_hold_for_random_schemas(schema):
+    tables, children = schema
+    meta = MetaExtractor.extract(tables, children=[children])
+    exact = HighDimConfig(differential_privacy=False, privacy_unit=KEY, steps=1, batch_size=64)
+    made = HighDimSynthesizer(meta, exact).learn(tables, lambda _: None).synthesize(60, seed=1)
+    rows = made["rows"]
+    assert rows.dtypes.equals(tables["rows"].dtypes)
+    assert rows.groupby(KEY).size().max() <= children.most or rows.empty
+    if "persons" in made:
+        assert made["persons"][KEY].is_unique
+        assert rows[KEY].isin(made["persons"][KEY]).all()
+    if children.column is not None:
+        for _, own in rows.groupby(KEY)[children.column]:
+            assert own.is_monotonic_decreasing if children.descending else own.is_monotonic_increasing
+    if children.window is not None:
+        assert rows[children.column].between(*children.window).all()
+    if children.ends is not None:
+        assert not ((rows["kind"] == "a") & rows[KEY].duplicated(keep="last")).any()
