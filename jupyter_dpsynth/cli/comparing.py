@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.cli.options import add_dataset, add_table
-from jupyter_dpsynth.cli.several import add_other_tables, private_tables, synthetic_tables
+from jupyter_dpsynth.cli.several import add_other_tables, private_tables, synthetic_tables, with_types
 from jupyter_dpsynth.cli.tables import add_reading
 from jupyter_dpsynth.display.console import working
 from jupyter_dpsynth.errors import ArtifactError, ConfigError
@@ -143,9 +143,12 @@ def _compare_tables(
         with working("comparing with the noisy measurements"):
             report = compare_measured(synthesizer, tables_synth, synthetic=stated)
         return _show(report, html, synthesizer.receipt.headline)
+    if synthesizer.tables_meta is None:
+        raise TypeError
     opened = private_tables(options, options.original, synthesizer.tables_meta)
     with working("comparing with the original"):
-        report = compare_histories(synthesizer, in_memory(opened), tables_synth)
+        tables = with_types(in_memory(opened), synthesizer.tables_meta)
+        report = compare_histories(synthesizer, tables, tables_synth)
     return _show(report, html, synthesizer.receipt.headline)
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import ConfigError, shown
+from jupyter_dpsynth.sources.dtypes import dtype_of, dtype_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
+    from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.metadata.tables import TablesMeta
     from jupyter_dpsynth.sources.base import Source
 
@@ -21,6 +26,7 @@ __all__ = [
     "private_tables",
     "several_tables",
     "synthetic_tables",
+    "with_types",
 ]
 
 REFUSED = ("ignore", "schema")
@@ -84,7 +90,28 @@ def synthetic_tables(path: str, meta: TablesMeta) -> dict[str, pd.DataFrame]:
     from jupyter_dpsynth.persons.writing import files_of
 
     files = files_of(path, meta, "the synthetic tables")
-    return {name: read_table(str(file)) for name, file in zip(meta.tables, files, strict=True)}
+    found = {name: read_table(str(file)) for name, file in zip(meta.tables, files, strict=True)}
+    return with_types(found, meta)
+
+
+def with_types(tables: Mapping[str, pd.DataFrame], meta: TablesMeta) -> dict[str, pd.DataFrame]:
+    """Tables with the types of those that were learned, which a text file does not keep, where values fit.
+
+    Args:
+        tables: Tables by name, synthetic or for their owner's eyes: whether values fit shows in errors.
+        meta: What the model says of its tables.
+    """
+    return {name: df.assign(**_typed(df, meta.tables[name])) for name, df in tables.items()}
+
+
+def _typed(df: pd.DataFrame, meta: DataFrameMeta) -> dict[str, pd.Series]:
+    """The columns of other types than those that were learned, converted."""
+    found = {}
+    for each in meta.columns:
+        if each.name in df and dtype_text(df[each.name].dtype) != each.dtype:
+            with contextlib.suppress(ValueError, TypeError, OverflowError):  # the check then names the types
+                found[each.name] = df[each.name].astype(dtype_of(each.dtype))
+    return found
 
 
 def add_children(parser: Any) -> None:  # noqa: ANN401 - argparse names no type for it

@@ -22,7 +22,7 @@ from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.reports import StepReport
 from jupyter_dpsynth.synthesizer import HighDimSynthesizer
-from tests.support.hospital import hospital
+from tests.support.hospital import hospital, hospital_meta
 from tests.support.models import untrained
 from tests.support.tables import mixed_table
 
@@ -531,6 +531,21 @@ def test_the_quality_is_measured_with_noise_and_recorded(model, tmp_path, capsys
     assert "&lt;" not in page.read_text()  # markup is not shown as text
     assert cli.main(["ledger"]) == 0
     assert "t" in capsys.readouterr().out
+
+
+def test_tables_of_files_are_compared_with_a_model_that_was_learned_in_a_notebook(tmp_path, capsys):
+    tables = hospital(400, seed=10)
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    settings = HighDimConfig(privacy_unit="patient_id", epsilon=3, steps=3)
+    synthesizer = HighDimSynthesizer(hospital_meta(tables), settings).learn(tables, lambda _: None)
+    synthesizer.save(tmp_path / "model.dps")
+    model, made = str(tmp_path / "model.dps"), str(tmp_path / "out" / "*.csv")
+    assert cli.main(["synthesize", model, "-n", "200", "--to", made]) == 0
+    assert cli.main(["compare", model, made, "--synthetic"]) == 0
+    others = ["--original", str(tmp_path / "patients.csv"), "--children", f"visits={tmp_path / 'visits.csv'}"]
+    assert cli.main(["compare", model, made, *others]) == 0
+    assert "ReferentialIntegrity" in capsys.readouterr().out
 
 
 def test_patients_and_visits_are_learned_from_files_and_written_into_a_folder(tmp_path, capsys):
