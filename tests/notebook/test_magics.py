@@ -11,6 +11,7 @@ import pytest
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.notebook.magic.descriptions import COMMANDS
 from jupyter_dpsynth.privacy.registry import deployment_record
+from jupyter_dpsynth.sources.several import TABLE_NAMES
 from tests.support.models import untrained
 from tests.support.tables import mixed_table
 
@@ -216,6 +217,11 @@ def test_the_panels_code_says_what_differs_from_the_defaults_of_the_session(shel
     shell.run("from jupyter_dpsynth import ConfigPanel, HighDimConfig")
     shell.run("code = ConfigPanel(HighDimConfig(), df).code()")
     assert "epsilon = 1.0" in shell.names["code"]
+
+
+def test_help_names_all_that_a_cell_declares_of_several_tables(shell: Shell) -> None:
+    shown = shell.run("%dpsynth help learn").text
+    assert [name for name in TABLE_NAMES if f"{name} = " not in shown] == []
 
 
 def test_question_marks_show_the_help(shell: Shell) -> None:

@@ -49,6 +49,19 @@ and declare what is public about the columns:
     ignore = ["note"]                        left out
     schema = "columns.yaml"                  a file with all of these
 
+Tables of the same persons are learned together under one promise to each; declarations go by table then:
+
+    privacy_unit = "patient_id"                           the column that names the person, in every table
+    children = {"visits": visits}                         tables in which a person has any number of rows
+    order = {"visits": "admitted"}                        their order; "-age" for the largest first
+    most_children = {"visits": 12}                        most rows of a person that are used: the first ones
+    window = {"visits": ("2021-01-01", "2023-12-31")}     first and last possible value of the order
+    ends = {"visits": {"outcome": ["died"]}}              values after which a person has no further row
+    exactly = {"waves": 4}                                how many rows everybody has
+    times = {"waves": [2018, 2020, 2022]}                 values of the order at which everybody has a row
+    of = {"labs": ("visits", "visit_id")}                 rows that belong to rows of another of these tables
+    bounds = {"patients": {"age": (0, 120)}}              declarations of columns
+
 While it runs, 'interrupt the kernel' ends training after the current step and keeps the model."""
 
 
