@@ -120,6 +120,16 @@ def test_leading_zeros_stay() -> None:
     assert finding.remedy is None
 
 
+def test_codes_with_leading_zeros_of_which_every_row_has_another_are_identifiers() -> None:
+    numbers = np.random.default_rng(1).permutation(9_000)[:ROWS]
+    found = found_in([f"{number:06d}" for number in numbers])
+    assert "leading zeros" in found["text form"].text
+    assert found["identifier"].remedy.line == "ids = ['x']"
+    assert "levels" not in found
+    few = found_in([f"{number % 40:06d}" for number in numbers])
+    assert "identifier" not in few
+
+
 def test_codes_with_a_point_are_not_made_numbers() -> None:
     """NACE: 01.10 is no 1.1."""
     codes = [f"{chapter:02d}.{group}0" for chapter in (1, 3, 10, 25, 47, 96) for group in range(1, 9)]

@@ -157,6 +157,8 @@ class ExaminedColumn:
         # how numbers of cases and of persons are written does not matter
         numbered = self.form is not None and self.form.what == "numbers" and self.named_like_id
         found = (self._identifier() if numbered else []) or form or self._identifier() or self._long()
+        if self.form is not None and self.form.what == "codes":
+            found = [*form, *self._identifier()]  # that zeros lead is true of numbers of cases, too
         if self.may_name_persons and (names_persons or (self.named_like_id and (numbered or not found))):
             coded = numbered or (self.form is not None and self.form.what == "codes")
             found = [*([] if coded else form), *self._several_rows()]
