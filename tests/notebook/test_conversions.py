@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,6 +119,21 @@ def test_leading_zeros_stay() -> None:
     finding = found_in([f"{place * 7 % 1000:05d}" for place in range(ROWS)])["text form"]
     assert "leading zeros" in finding.text
     assert finding.remedy is None
+
+
+def test_zeros_that_no_decimal_needs_are_kept_by_declaring_the_digits() -> None:
+    prices = [Decimal("8.90"), Decimal("7.50"), Decimal("12.00"), None] * (ROWS // 4)
+    finding = found_in(pd.Series(prices, dtype=object))["digits"]
+    assert finding.remedy.line == "decimals = {'x': 2}"
+    assert "digits" not in found_in(pd.Series(prices, dtype=object), decimals={"x": 2})
+    df = pd.DataFrame({"x": pd.Series(prices * 5, dtype=object), "g": np.arange(5 * ROWS) % 3})
+    made = untrained(df, decimals={"x": 2}).synthesize(200, seed=1)["x"]
+    assert {str(v) for v in made.dropna()} == {"8.90", "7.50", "12.00"}
+    for needed in ([Decimal("8.90"), Decimal("7.55")], [Decimal("8.9"), Decimal("7.5")], [Decimal(8)] * 2):
+        assert "digits" not in found_in(pd.Series(needed * (ROWS // 2), dtype=object))
+    draft = SchemaDraft(open_source(df))
+    draft.set("x", decimals="2")
+    assert draft.arguments()["decimals"] == {"x": 2}
 
 
 def test_codes_with_leading_zeros_of_which_every_row_has_another_are_identifiers() -> None:

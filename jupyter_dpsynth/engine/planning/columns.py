@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import functools
 import re
 from typing import TYPE_CHECKING, Literal
@@ -153,7 +154,7 @@ class ExaminedColumn:
             )
             advice = "Leave it out; you can add it to the synthetic table afterwards."
             return [Finding("constant", "hint", self.name, text, advice, Remedy("ignore", self.name))]
-        form = [*self._form(), *self._days(), *self._codes(), *self._zeros()]
+        form = [*self._form(), *self._days(), *self._codes(), *self._zeros(), *self._scale()]
         # how numbers of cases and of persons are written does not matter
         numbered = self.form is not None and self.form.what == "numbers" and self.named_like_id
         found = (self._identifier() if numbered else []) or form or self._identifier() or self._long()
@@ -348,6 +349,24 @@ class ExaminedColumn:
         advice = f"Read the table again with text in it: pandas.read_csv(..., dtype={{{self.name!r}: str}})."
         rows, told = self._of(int(self.counts[short].sum())), f"Keep it as text: --text {self.name}."
         return [Finding("lost zeros", "care", self.name, text, advice, rows=rows, in_terminal=told)]
+
+    def _scale(self) -> list[Finding]:
+        """Decimal numbers written with more digits than any of them needs."""
+        if not isinstance(self.meta, ContinuousMeta) or self.meta.decimals is not None:
+            return []
+        numbers = [v for v in self.series if isinstance(v, decimal.Decimal) and v.is_finite()]
+        if self.meta.value_type != "Decimal" or not numbers:
+            return []
+        digits = [max(-int(number.as_tuple().exponent), 0) for number in numbers]
+        needed = max(-int(number.normalize().as_tuple().exponent) for number in numbers)
+        usual = max(set(digits), key=digits.count)
+        more = sum(own > needed for own in digits)
+        if usual <= needed or more < ALMOST_ALL * len(numbers):
+            return []
+        text = f"{self.name!r} has zeros after the point that no value needs: they would be lost, as of 8.90."
+        advice = "If that many digits are public, declare them: then the zeros come back."
+        remedy = Remedy("decimals", {self.name: usual})
+        return [Finding("digits", "hint", self.name, text, advice, remedy, self._of(more))]
 
     def _proved(self, conversion: Conversion | None) -> Remedy | None:
         """A conversion as a remedy, if it does to the column what it is offered for."""

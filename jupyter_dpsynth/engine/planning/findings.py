@@ -31,7 +31,8 @@ BANNER = (
     "For the owner's eyes only: computed from the original rows, and not covered by epsilon. Clear this "
     "output before you pass the notebook on."
 )
-DECLARED = ("missing", "hierarchy", "at_least", "derived", "ids", "ignore")
+BY_COLUMN = ("missing", "hierarchy", "decimals", "at_least", "derived")
+DECLARED = (*BY_COLUMN, "ids", "ignore")
 APART = (*DECLARED, "convert", "order", "text", "categories")  # remedies with a block of their own, or none
 SIGNS = {"stop": ("✗", "must change"), "care": ("⚠", "look at this"), "hint": ("•", "hint")}
 NOTHING = "Nothing was found that would spoil a run."
@@ -88,9 +89,9 @@ class Remedy:
             'hierarchy' for groups of codes, 'order' for two columns in order, 'categories' for public
             levels, or 'text' for a column of a file that is to stay text.
         value: A column's name, codes for a missing value by column, the parameter's value, a `Conversion`,
-            two columns, the lower one first, of 'hierarchy' by column its rule, of 'at_least' by column
-            those that are never above it, or of 'derived' by column the formula by which it follows from
-            others.
+            two columns, the lower one first, of 'hierarchy' by column its rule, of 'decimals' how many,
+            of 'at_least' by column those that are never above it, or of 'derived' by column the formula by
+            which it follows from others.
     """
 
     name: str
@@ -134,7 +135,7 @@ class Remedy:
 
     def _option(self) -> str:
         """The same as an option of a command."""
-        if self.name in ("categories", "hierarchy"):
+        if self.name in ("categories", "decimals", "hierarchy"):
             return ""
         if self.name == "order":
             return f"--order {shlex.quote(' <= '.join(self.value))}"
@@ -278,7 +279,7 @@ def blocks(findings: Sequence[Finding], place: Place = NOTEBOOK) -> dict[str, li
     }
     by_column = {
         key: {name: value for each in declared if each.name == key for name, value in each.value.items()}
-        for key in ("missing", "hierarchy", "at_least", "derived")
+        for key in BY_COLUMN
     }
     named = *by_column.items(), *columns.items()
     lines = [f"{key} = {value!r}" for key, value in named if value]

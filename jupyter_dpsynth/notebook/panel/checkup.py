@@ -134,6 +134,9 @@ class CheckUp:
         elif remedy.name == "hierarchy":
             for name, rule in remedy.value.items():
                 self.schema.set(name, domain=rule)
+        elif remedy.name == "decimals":
+            for name, digits in remedy.value.items():
+                self.schema.set(name, decimals=str(digits))
         elif remedy.name in ROLES:
             for name in remedy.columns:
                 self.schema.set(name, role=ROLES[remedy.name])
