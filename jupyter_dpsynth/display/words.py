@@ -17,7 +17,7 @@ __all__ = [
 
 # of a run's budget, by the names that receipts and ledgers keep
 ITEMS = {
-    "second look at unlisted names": "second measurement of rare categories",
+    "second look at unlisted names": "second measurement of rare values",
     "value histograms": "finding each column's values (value histograms)",
     "one-way marginals": "measuring each column (one-way marginals)",
     "pair dependence": "measuring pairs of columns (pair dependence)",
@@ -70,7 +70,7 @@ def item_text(name: str) -> str:
     """What a part of the budget was spent on, in plain words.
 
     >>> item_text("row count"), item_text("second look at unlisted names")
-    ('row count', 'second measurement of rare categories')
+    ('row count', 'second measurement of rare values')
     >>> item_text("pair dependence of 'visits'")
     "measuring pairs of columns (pair dependence) of 'visits'"
     """

@@ -12,7 +12,7 @@ from pandas.api import types
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.measuring.categories import CategorySearch, GroupSearch, measure_declared
 from jupyter_dpsynth.engine.measuring.long import find_whole_numbers
-from jupyter_dpsynth.engine.measuring.numbers import grow_bins
+from jupyter_dpsynth.engine.measuring.numbers import MOST_CODES, NEARLY_ALL_CODES, BinSearch
 from jupyter_dpsynth.engine.measuring.reading import read_values
 from jupyter_dpsynth.engine.measuring.repeated import Selection, selected_columns
 from jupyter_dpsynth.engine.measuring.resolution import (
@@ -46,7 +46,7 @@ class DiscoveredTable:
     Attributes:
         codec: The codec.
         columns: Cells and noisy counts of every learned column.
-        measured_again: Whether the second measurement of rare categories was used.
+        measured_again: Whether the second measurement of rare values was used.
         selection: What a single value of one column needs to be published.
         rounded: Columns of which more than few rows may be recorded more finely than was found.
     """
@@ -83,7 +83,7 @@ def discover_table(
         share of those of resolutions, and each one whose rare categories are measured again an equal share
         of that second measurement.
     """
-    found: list[Discovered | CategorySearch] = []
+    found: list[Discovered | CategorySearch | BinSearch] = []
     rounded: list[str] = []
     each = plan.selection_delta / max(selected_columns(df_meta), 1)
     chance, selection = FIRST_DELTA * each, Selection.of(plan, each)
@@ -108,28 +108,66 @@ def discover_table(
         integers = types.is_integer_dtype(source.described[meta.name].dtype) or meta.value_type == "int"
         if isinstance(meta, ContinuousMeta) and integers:
             whole = functools.partial(find_whole_numbers, source=source, meta=meta, weights=weights)
-        found.append(
-            grow_bins(
-                values,
-                meta,
-                resolution,
-                histogram,
-                selection=selection,
-                bins=plan.bins,
-                whole=whole,
-                levels=levels,
-            )
+        search = BinSearch(
+            values,
+            meta,
+            resolution,
+            histogram,
+            selection=selection,
+            bins=plan.bins,
+            whole=whole,
+            levels=levels,
         )
-    searches = [column for column in found if isinstance(column, CategorySearch)]
-    unfinished = [search for search in searches if search.undeclared(plan.rows)]
-    for search in unfinished:
-        report(search.meta.name)
-        again = releases.allowance(RARE_CATEGORIES, Fraction(1, len(unfinished)))
-        delta = (1 - FIRST_DELTA) * each * len(df_meta.undeclared) / len(unfinished)
-        search.measure(again, delta)
-    columns = [column.finish() if isinstance(column, CategorySearch) else column for column in found]
+        search.look()
+        found.append(_finished(search, releases) or search)
+    names = [
+        column for column in found if isinstance(column, CategorySearch) and column.undeclared(plan.rows)
+    ]
+    codes = _codes_to_measure([each for each in found if isinstance(each, BinSearch)], len(names), releases)
+    part = Fraction(1, max(len(names) + len(codes), 1))
+    columns: list[Discovered] = []
+    for column in found:
+        if isinstance(column, CategorySearch):
+            if column in names:
+                report(column.meta.name)
+                delta = (1 - FIRST_DELTA) * each * len(df_meta.undeclared) / len(names)
+                column.measure(releases.allowance(RARE_CATEGORIES, part), delta)
+            columns.append(column.finish())
+        elif isinstance(column, BinSearch):
+            report(column.meta.name)
+            again = releases.allowance(RARE_CATEGORIES, part) if column in codes else None
+            columns.append(column.list_codes(again) if again else column.grow())
+        else:
+            columns.append(column)
     codec = TableCodec(df_meta, tuple(column.codec for column in columns))
-    return DiscoveredTable(codec, columns, bool(unfinished), selection, tuple(rounded))
+    return DiscoveredTable(codec, columns, bool(names or codes), selection, tuple(rounded))
+
+
+def _finished(search: BinSearch, releases: Releases) -> Discovered | None:
+    """The bins of a column of numbers or times; None if a second look may show its single values."""
+    if search.finds_codes(NEARLY_ALL_CODES):
+        return search.list_codes()
+    least_noise = releases.allowance(RARE_CATEGORIES).noise if search.ranks else 0.0
+    return None if search.finds_codes(MOST_CODES, least_noise) else search.grow()
+
+
+def _codes_to_measure(searches: list[BinSearch], names: int, releases: Releases) -> list[BinSearch]:
+    """Columns of which a second measurement shows single values.
+
+    The more there are, the less each can be told: columns whose values would stay hidden are left out.
+
+    Args:
+        searches: Columns that may be among them.
+        names: How many columns of categories are measured again.
+        releases: What is planned.
+    """
+    while searches:
+        noise = releases.allowance(RARE_CATEGORIES, Fraction(1, names + len(searches))).noise
+        hidden = [search for search in searches if not search.finds_codes(MOST_CODES, noise)]
+        if not hidden:
+            break
+        searches = [search for search in searches if search is not hidden[-1]]
+    return searches
 
 
 def _measure_categories(

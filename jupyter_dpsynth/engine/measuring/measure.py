@@ -14,6 +14,7 @@ from jupyter_dpsynth.engine.measuring.domains import discover_table
 from jupyter_dpsynth.engine.measuring.formulas import agree_with_orders, measure_formulas
 from jupyter_dpsynth.engine.measuring.marginals import measure_one_way, measure_pairs, measure_tables
 from jupyter_dpsynth.engine.measuring.orderings import measure_orderings
+from jupyter_dpsynth.engine.measuring.repeated import opened_columns
 from jupyter_dpsynth.engine.measuring.smoothing import likely_counts
 from jupyter_dpsynth.engine.measuring.warnings import (
     warn_of_lost_columns,
@@ -249,11 +250,11 @@ def _marginal_allowance(
         df_meta: The table's metadata.
         releases: What is planned.
         left: Share that is left of earlier measurements, by name.
-        measured_again: Whether the second measurement of rare categories was used.
+        measured_again: Whether the second measurement of rare values was used.
     """
     share = Fraction(1, len(df_meta.learned))
     marginal = releases.allowance(MARGINALS, share)
-    if df_meta.undeclared and not measured_again:
+    if opened_columns(df_meta) and not measured_again:
         marginal = marginal.joined(releases.allowance(RARE_CATEGORIES, share))
     for name, unused in left.items():
         if unused:

@@ -6,6 +6,7 @@ cell of every histogram.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,13 @@ from jupyter_dpsynth.engine.measuring.leaves import cut, held_leaves, merge
 from jupyter_dpsynth.engine.measuring.long import WHOLE_NUMBERS
 from jupyter_dpsynth.engine.measuring.patterns import LEAST_MOVED, find_pattern
 from jupyter_dpsynth.engine.measuring.presence import SURE, present_cells, sides_of
-from jupyter_dpsynth.engine.measuring.repeated import Repeated, Selection, find_repeated, point_after
+from jupyter_dpsynth.engine.measuring.ranks import measure_ranks
+from jupyter_dpsynth.engine.measuring.repeated import (
+    Repeated,
+    Selection,
+    find_repeated,
+    point_after,
+)
 from jupyter_dpsynth.engine.measuring.rounding import Levels
 from jupyter_dpsynth.engine.measuring.shrinkage import CLEAR, onto_sum, shrink_siblings
 from jupyter_dpsynth.engine.measuring.smoothing import smooth_bins
@@ -40,10 +47,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.engine.measuring.long import WholeNumbers
+    from jupyter_dpsynth.engine.measuring.ranks import Ranks
     from jupyter_dpsynth.engine.measuring.reading import ColumnValues
     from jupyter_dpsynth.privacy.releases import Allowance
 
-__all__ = ["grow_bins"]
+__all__ = ["BinSearch", "grow_bins"]
 
 NEARLY_ALL = 0.7  # of the rows that are not missing
 # What is beside the cells that stand out is looked at only if they certainly hold so much of the present
@@ -51,9 +59,15 @@ NEARLY_ALL = 0.7  # of the rows that are not missing
 CLEAR_RANGE, LITTLE_NOISE = 0.5, 0.05
 MOST_BRANCHES = 256
 MOST_JOINED = 64  # years in a coarsest cell of dates
-# Shares of a column's allowance: of the coarsest cells, of the search for single values, and of that for a
-# pattern, twice where there is one; the further levels have equal parts of what is left.
-FIRST_SHARE, SEARCH_SHARE, PATTERN_SHARE = Fraction(3, 10), Fraction(1, 5), Fraction(1, 10)
+# Shares of a column's allowance: of the coarsest cells, of how many rows share a value, of the search for
+# single values, and of that for a pattern, twice where there is one; the further levels have equal parts of
+# what is left.
+FIRST_SHARE, RANK_SHARE, SEARCH_SHARE = Fraction(3, 10), Fraction(1, 25), Fraction(4, 25)
+PATTERN_SHARE = Fraction(1, 10)
+MOST_CODES = 0.8  # of the rows must have values that are found, if others are not to be looked for
+NEARLY_ALL_CODES = 0.98  # of the rows: no second histogram is needed
+FEW_OTHERS = 0.05  # of the rows
+MANY_PLACES = 1e12  # for values without a resolution
 RESOLVED = 64  # points of a cell whose single values the tree tells apart
 NO_ROWS = np.zeros(0, dtype=np.int64)
 BOTH_ENDS = np.array([0, -1])  # of declared bounds: the first and the last cell
@@ -93,7 +107,7 @@ def grow_bins(
         one for each further level of the tree. Each takes its share of the allowance, and the last one all
         that is left of it.
     """
-    tree = _Tree(
+    return BinSearch(
         values,
         meta,
         resolution,
@@ -103,11 +117,10 @@ def grow_bins(
         whole=whole,
         patterned=patterned,
         levels=levels or Levels.none(),
-    )
-    return tree.grow()
+    ).grow()
 
 
-class _Tree:
+class BinSearch:
     """Grows one column's adaptive histogram level by level, then merges its leaves into bins.
 
     Level 0 is a public grid; a cell whose noisy count stands out is split into children, which the next level
@@ -127,7 +140,7 @@ class _Tree:
         selection: Selection,
         bins: int,
         whole: WholeNumbers | None,
-        patterned: bool,
+        patterned: bool = True,
         levels: Levels,
     ) -> None:
         self.meta, self.resolution, self.bins = meta, resolution, bins
@@ -144,6 +157,7 @@ class _Tree:
         if is_found(meta, self.grain * resolution):
             self.grain = 1.0
         self.found = is_found(meta, self.grain * resolution)
+        self.ranks: Ranks | None = None
         edges = coarsest_cells(meta, resolution)
         if self.grain > 1:
             coarse = self.grain * coarsest_cells(meta, self.grain * resolution)
@@ -181,10 +195,60 @@ class _Tree:
             self.outside += count_in(steps, *ends, weights)
         return np.clip(steps, self.low, last, out=part.view(np.float64))
 
+    def look(self) -> None:
+        """Measure how many rows share a value, where the tree tells few apart that float64 tells apart."""
+        cells, _, _ = self.first_cells
+        largest = np.abs([cells.starts[0], cells.ends[-1]]).max()
+        if self._has_long_cells(cells) and self.allowance.noise and largest < WHOLE_NUMBERS:
+            self.left -= RANK_SHARE
+            self.ranks = measure_ranks(self.values, self.allowance.part(RANK_SHARE), self.rows)
+
+    @functools.cached_property
+    def first_cells(self) -> tuple[Cells, NDArray[np.float64], float]:
+        """The coarsest cells that hold rows; the missing rows by code, and each one's variance."""
+        return self._coarsest()
+
+    def _has_long_cells(self, cells: Cells) -> bool:
+        """Whether the tree does not tell single values apart in some cells that it would split."""
+        long = (cells.ends - cells.starts)[self._splits(cells)]
+        return bool(self.left and long.max(initial=0.0) > self._resolved())
+
+    def finds_codes(self, share: float, again: float = np.inf) -> bool:
+        """Whether the column has few values, and those that are found make up so much of the rows.
+
+        Args:
+            share: Of the rows that have a value.
+            again: Noise of a second histogram of single values.
+        """
+        if self.ranks is None:
+            return False
+        noise = (self.allowance.part(self.left).noise ** -2 + again**-2) ** -0.5
+        least, (cells, _, _) = self.selection.threshold(noise), self.first_cells
+        grain = self.levels.grain(self.rounding, LEAST_MOVED * self.rows)
+        room = cells.ends - cells.starts if self.discrete else np.full(len(cells.raw), MANY_PLACES)
+        few = self.ranks.are_few(cells, room / grain, self.present, least)
+        return few and self.ranks.rows_above(least) > share * self.present
+
+    def list_codes(self, again: Allowance | None = None) -> Discovered:
+        """The column's values one by one, of which `finds_codes` tells that they are few.
+
+        Args:
+            again: For another histogram of them.
+
+        Privacy:
+            One histogram of single values on all that is left of the allowance, and another one; their
+            selection may fail with a chance of at most `selection.delta`.
+        """
+        cells, missing, missing_variance = self.first_cells
+        parts = [self.allowance.part(self.left), *([again] if again else [])]
+        self.repeated, self.left = find_repeated(self.values, parts, self.selection), Fraction(0)
+        return self._finish(self._only_codes(cells), missing, missing_variance)
+
     def grow(self) -> Discovered:
-        cells, missing, missing_variance = self._coarsest()
+        """The column's bins by a tree."""
+        cells, missing, missing_variance = self.first_cells
         split = self._splits(cells)
-        if self.left and (cells.ends - cells.starts)[split].max(initial=0.0) > self._resolved():
+        if self._has_long_cells(cells):
             cells = self._search(cells)
             split = self._splits(cells)
         # where nearly all values are round it is known which cells hold rows, and a pattern tells little more
@@ -289,7 +353,7 @@ class _Tree:
     def _search(self, cells: Cells) -> Cells:
         """Look for single values that come again and again; what is left of the cells without them."""
         self.left -= SEARCH_SHARE
-        found = find_repeated(self.values, self.allowance.part(SEARCH_SHARE), self.selection)
+        found = find_repeated(self.values, [self.allowance.part(SEARCH_SHARE)], self.selection)
         self.repeated = found
         if not len(found.points):
             return cells
@@ -304,6 +368,31 @@ class _Tree:
         )
         variances = cells.variances + many * found.variance
         return replace(cells, shrunk=cells.shrunk - counts, raw=cells.raw - counts, variances=variances)
+
+    def _only_codes(self, cells: Cells) -> Cells:
+        """The single values as cells; rows of a coarsest cell beside them have one of its values, too.
+
+        A cell in which none was found stays if all such cells together hold more than few rows.
+        """
+        found = self.repeated
+        if not len(found.points):
+            return cells
+        held, many = (
+            found.taken_from(each, cells.starts, cells.ends)
+            for each in (found.counts, np.ones(len(found.counts)))
+        )
+        beside = cells.raw - held
+        clear = beside > CLEAR_REST * np.sqrt(cells.variances + many * found.variance)
+        factors = np.append(np.where(clear & (many > 0), 1 + beside / np.maximum(held, 1.0), 1.0), 1.0)
+        place = np.searchsorted(cells.starts, found.points, side="right") - 1
+        counts = found.counts * factors[place]
+        after, variances = (
+            point_after(found.points, discrete=self.discrete),
+            np.full(len(counts), found.variance),
+        )
+        codes = Cells(found.points, after, counts, counts, variances * factors[place] ** 2)
+        others = cells.at(clear & (many == 0))
+        return codes if others.raw.sum() < FEW_OTHERS * self.present else codes.joined(others)
 
     def _look_for_pattern(self, cells: Cells) -> Cells:
         """Look for where in a period the values lie; the cells without what is beside that."""

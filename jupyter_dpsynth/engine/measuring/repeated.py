@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jupyter_dpsynth.engine.measuring.cells import weighed
 from jupyter_dpsynth.engine.measuring.grids import is_flat
 from jupyter_dpsynth.engine.measuring.orderings import planned_differences
 from jupyter_dpsynth.engine.measuring.resolution import declared_resolution, needs_resolution
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.metadata.columns import DataFrameMeta
     from jupyter_dpsynth.privacy.releases import Allowance
 
-__all__ = ["Repeated", "Selection", "distinct_values", "find_repeated", "point_after", "selected_columns"]
+__all__ = [
+    "Repeated",
+    "Selection",
+    "distinct_values",
+    "find_repeated",
+    "opened_columns",
+    "point_after",
+    "selected_columns",
+]
 
 TOGETHER = 2**22  # values of several parts that are counted at once
 LEAST_SHARE = 1e-3  # of the rows: a rarer value is as well known from its neighbourhood
@@ -35,9 +44,14 @@ SINGLE = 1  # rows of a value that is not looked at: noise for each value of a c
 
 def selected_columns(df_meta: DataFrameMeta) -> int:
     """Of how many columns, and differences of two, single values may be published as many rows have them."""
+    return opened_columns(df_meta) + planned_differences(df_meta)
+
+
+def opened_columns(df_meta: DataFrameMeta) -> int:
+    """Of how many columns single values may be published as many rows have them."""
     numbers = [meta for meta in df_meta.learned if isinstance(meta, ContinuousMeta | DatetimeMeta)]
     long = (needs_resolution(meta) or not is_flat(meta, declared_resolution(meta)) for meta in numbers)
-    return len(df_meta.undeclared) + sum(long) + planned_differences(df_meta)
+    return len(df_meta.undeclared) + sum(long)
 
 
 @dataclass(frozen=True)
@@ -132,25 +146,28 @@ def point_after(points: NDArray[np.float64], *, discrete: bool) -> NDArray[np.fl
     return np.maximum(points + 1, following) if discrete else following
 
 
-def find_repeated(values: ColumnValues, allowance: Allowance, selection: Selection) -> Repeated:
+def find_repeated(values: ColumnValues, allowances: Sequence[Allowance], selection: Selection) -> Repeated:
     """The values of a column whose noisy counts show that many rows share them.
 
     Args:
         values: The points of each part of the table, sorted: private.
-        allowance: For one histogram.
+        allowances: For one histogram each; what these say of a value is joined.
         selection: What a value needs to be published.
 
     Privacy:
-        One histogram over all values that at least two rows have, and partition selection: a value that one
+        Histograms over all values that at least two rows have, and partition selection: a value that one
         privacy unit brought above `SINGLE` rows is published with a chance of at most delta.
 
     Source:
         Desfontaines, Voss, Gipson, Mandayam, 'Differentially private partition selection', PoPETs 2022.
     """
     points, exact = distinct_values(values)
-    noisy, noise = allowance.counts(exact, values.row), allowance.noise
-    chosen = noisy > selection.threshold(noise)
-    return Repeated(points[chosen], exact[chosen], noisy[chosen], noise**2)
+    counts, variance = np.zeros(len(points)), np.inf
+    for allowance in allowances:
+        noisy = allowance.counts(exact, values.row)
+        counts, variance = weighed(counts, variance, noisy, allowance.noise**2)
+    chosen = counts > selection.threshold(float(variance) ** 0.5)
+    return Repeated(points[chosen], exact[chosen], counts[chosen], float(variance))
 
 
 def distinct_values(values: ColumnValues) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

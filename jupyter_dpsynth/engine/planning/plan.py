@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.engine.measuring.formulas import planned_formulas
 from jupyter_dpsynth.engine.measuring.orderings import planned_differences, planned_orderings
-from jupyter_dpsynth.engine.measuring.repeated import selected_columns
+from jupyter_dpsynth.engine.measuring.repeated import opened_columns, selected_columns
 from jupyter_dpsynth.engine.measuring.resolution import is_resolved, needs_resolution
 from jupyter_dpsynth.engine.measuring.spans import planned_spans
 from jupyter_dpsynth.engine.model.plan import (
@@ -85,6 +85,7 @@ SPAN_SHARE = 0.03  # which dates are close to each other, and tests of their ord
 TABLE_SHARE = 0.1  # for named tables, however many
 MOST_TABLES = 50
 RARE_SHARE = 0.06
+RARE_NUMBERS_SHARE = 0.03  # where only numbers may be codes
 INTERACTION_SHARE = STRENGTH_SHARE = 0.005
 MOST_PICKS = 8  # interactions that are chosen
 SEARCH_SIGNAL = 0.2  # least snr: below it the noise hides all interactions but those of most rows
@@ -265,7 +266,7 @@ def measurement_shares(
     df_meta: DataFrameMeta, snr: float, picks: int, tables: int = 0
 ) -> dict[str, tuple[float, str]]:
     """For each measurement but the row count its share of the squared budget, and what it consists of."""
-    columns, undeclared = len(df_meta.learned), len(df_meta.undeclared)
+    columns, undeclared, opened = len(df_meta.learned), len(df_meta.undeclared), opened_columns(df_meta)
     pairs = columns * (columns - 1) // 2
     rounded = [meta for meta in df_meta.learned if needs_resolution(meta)]
     orderings, differences = planned_orderings(df_meta), planned_differences(df_meta)
@@ -283,7 +284,10 @@ def measurement_shares(
     shares = {
         RESOLUTION_HISTOGRAMS: (fine, f"{len(rounded)} columns"),
         VALUE_HISTOGRAMS: (each * columns, f"{columns} columns, bounds and categories"),
-        RARE_CATEGORIES: (RARE_SHARE if undeclared else 0.0, f"of {undeclared} columns"),
+        RARE_CATEGORIES: (
+            RARE_SHARE if undeclared else RARE_NUMBERS_SHARE * bool(opened),
+            f"of up to {opened} columns",
+        ),
         SPANS: (SPAN_SHARE if spans else 0.0, f"of {spans} pairs, and their orders"),
         DIFFERENCES: (each * differences, f"up to {differences} pairs"),
         MARGINALS: (marginals, f"{columns} columns"),
