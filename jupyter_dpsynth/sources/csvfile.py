@@ -5,9 +5,11 @@ How it is written is found in its header and in most of its first rows, unless t
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
 import gzip
+import re
 import warnings
 import zlib
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ import numpy as np
 from jupyter_dpsynth.errors import ConfigError, DataError, did_you_mean, shown
 from jupyter_dpsynth.sources.partitions import TYPED_ROWS
 from jupyter_dpsynth.sources.records import are_mostly_longer, sound_records
-from jupyter_dpsynth.sources.written import GROUPS, TextForms, day_first_votes, decimal_votes
+from jupyter_dpsynth.sources.written import GROUPS, TextForms, day_first_votes, decimal_votes, unclear_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +48,11 @@ LONGER = (
 NOT_TEXT = (
     "{name}: its header is not text in UTF-8. Save it as 'CSV UTF-8' or as Parquet, or name its --encoding."
 )
+UNUSUAL = re.compile(r"\w\s*[^\w\s.()%/'-]\s*\w")  # what may stand between names of columns
+UNCLEAR = {
+    ".": "1.234 as a bit more than 1: give --thousands . if it is a thousand",
+    ",": "1,234 as more than a thousand: give --decimal , if it is a bit more than 1",
+}
 MARKS = ";\t|"  # that stand between fields where it is not a comma
 LEAST_ODD = 10  # lines that are no UTF-8 must be there, where the header is ASCII
 DAMAGED = (ValueError, OSError, EOFError, zlib.error)  # pandas' own errors are ValueErrors
@@ -91,7 +98,7 @@ class CsvOptions:
                 f"thousands = {self.thousands!r} is not allowed: give ',', '.', ' ', an apostrophe, or '' "
                 "for none."
             )
-        if self.thousands and self.thousands == (self.decimal or "."):
+        if self.thousands and self.thousands == self.decimal:
             raise ConfigError(
                 f"thousands = {self.thousands!r} is the decimal mark, too: give another one as decimal."
             )
@@ -179,27 +186,10 @@ def detected(file: CsvFile, options: CsvOptions, rows: int = TYPED_ROWS) -> tupl
         What most of the first rows show counts as schema, as the types of columns do.
     """
     options = options.checked()
-    told = []
-    file = file.written(na=options.na, text=options.text)
-    if options.encoding is not None:
-        file = file.written(encoding=options.encoding)
-    elif _is_cp1252(file):
-        file = file.written(encoding="cp1252")
-        told.append("text in cp1252")
-    if options.sep is not None:
-        file = file.written(separator=options.sep)
-    else:
-        names = file.header
-        marks = [mark for mark in MARKS if len(names) == 1 and mark in names[0]]
-        if marks:
-            file = file.written(separator=marks[0])
-            told.insert(0, f"{marks[0]!r} between fields")
+    told: list[str] = []
+    file = _separated(_encoded(file.written(na=options.na, text=options.text), options, told), options, told)
     head = first_rows(file, rows)
-    decimal, day_first = options.decimal, options.day_first
-    if decimal is None:
-        points, commas = sum((decimal_votes(head[name]) for name in head.columns), np.zeros(2))
-        decimal = "," if commas > points or options.thousands == "." else "."
-        told += ["a decimal comma"] * (decimal == ",")
+    decimal, day_first = _decimal_mark(head, options, told), options.day_first
     if day_first is None:
         days, months, both = sum((day_first_votes(head[name]) for name in head.columns), np.zeros(3))
         day_first = None if days == months else bool(days > months)
@@ -216,6 +206,45 @@ def detected(file: CsvFile, options: CsvOptions, rows: int = TYPED_ROWS) -> tupl
     if options.day_first is None:
         others += [replace(forms, day_first=first) for first in (True, False) if first != day_first]
     return file.written(forms=forms, others=tuple(others), told=tuple(told)), head
+
+
+def _encoded(file: CsvFile, options: CsvOptions, told: list[str]) -> CsvFile:
+    """The file with its encoding; what is found out is added to what is told."""
+    others = _is_cp1252(file)
+    if options.encoding is None:
+        told += ["text in cp1252"] * others
+        return file.written(encoding="cp1252") if others else file
+    if others and codecs.lookup(options.encoding).name == "utf-8":
+        told.append("letters lost that are not UTF-8: give --encoding cp1252")
+    return file.written(encoding=options.encoding)
+
+
+def _separated(file: CsvFile, options: CsvOptions, told: list[str]) -> CsvFile:
+    """The file with what stands between its fields; what is found out is added to what is told."""
+    if options.sep is not None:
+        return file.written(separator=options.sep)
+    names = file.header
+    for mark in MARKS if len(names) == 1 else "":
+        if mark in names[0]:
+            told.insert(0, f"{mark!r} between fields")
+            return file.written(separator=mark)
+    if len(names) == 1 and UNUSUAL.search(names[0]):
+        told.append("a single column: if there are several, give what stands between them as --sep")
+    return file
+
+
+def _decimal_mark(head: pd.DataFrame, options: CsvOptions, told: list[str]) -> str:
+    """The decimal mark of a table, by its first rows; what is found out is added to what is told."""
+    if options.decimal is not None:
+        return options.decimal
+    points, commas = sum((decimal_votes(head[name]) for name in head.columns), np.zeros(2))
+    if points == commas and options.thousands is None:
+        unclear = {unclear_mark(head[name]) for name in head.columns}
+        told += [text for mark, text in UNCLEAR.items() if mark in unclear]
+    if options.thousands in GROUPS:  # of point and comma, the other one
+        commas, points = float(options.thousands == "."), float(options.thousands == ",")
+    told += ["a decimal comma"] * bool(commas > points)
+    return "," if commas > points else "."
 
 
 def _is_cp1252(file: CsvFile) -> bool:

@@ -40,6 +40,7 @@ __all__ = [
     "plain_numbers",
     "read_day",
     "times_of",
+    "unclear_mark",
     "unit_of",
 ]
 
@@ -291,6 +292,24 @@ def decimal_votes(texts: pd.Series) -> NDArray[np.int64]:
         good = [share >= NEARLY_ALL for share in fits]
         votes[:] = [good[0] and not good[1], good[1] and not good[0]]
     return votes
+
+
+def unclear_mark(texts: pd.Series) -> str:
+    """The mark in a column's numbers that may be decimal or stand between thousands; '' if that is clear.
+
+    >>> [unclear_mark(pd.Series([*texts] * 9)) for texts in (["1.250", "12.100"], ["1.25", "1.250"])]
+    ['.', '']
+    """
+    present = _present(texts)
+    if len(present) < FEW_VALUES or present.str.contains(r"\d", regex=True).mean() < NEARLY_ALL:
+        return ""
+    present = bare_numbers(present, unit_of(present))
+    for mark in GROUPS:
+        grouped = present.str.fullmatch(rf"[-+]?[1-9]\d{{0,2}}[{mark}]\d{{3}}").to_numpy(bool)
+        whole = present.str.fullmatch(r"[-+]?\d{1,3}").to_numpy(bool)
+        if (grouped | whole).mean() >= NEARLY_ALL and grouped.mean() >= 1 - NEARLY_ALL:
+            return mark
+    return ""
 
 
 def day_first_votes(texts: pd.Series) -> NDArray[np.int64]:

@@ -136,6 +136,15 @@ def test_zeros_that_no_decimal_needs_are_kept_by_declaring_the_digits() -> None:
     assert draft.arguments()["decimals"] == {"x": 2}
 
 
+def test_a_word_among_many_numbers_is_told_to_become_missing() -> None:
+    written = [f"{v:.2f}" if place % 6 else "n/v" for place, v in enumerate(AMOUNTS)]
+    finding = found_in(written)["text form"]
+    assert f"{written.count('n/v'):,} rows that are written otherwise become missing" in finding.advice
+    assert applied(written).isna().sum() == written.count("n/v")
+    answers = ["1", "2", "3", "other"] * (ROWS // 4)
+    assert "text form" not in found_in(answers)
+
+
 def test_codes_with_leading_zeros_of_which_every_row_has_another_are_identifiers() -> None:
     numbers = np.random.default_rng(1).permutation(9_000)[:ROWS]
     found = found_in([f"{number:06d}" for number in numbers])

@@ -161,9 +161,9 @@ def test_marks_and_missing_texts_can_be_named(tmp_path):
     assert found["a"].tolist() == [1000 + place for place in range(ROWS)]
     assert found["b"].isna().sum() == ROWS // 2
     assert set(found["c;d"]) == {"x;y"}
-    assert opened(file, sep="|", na=("nix",))["a"].iloc[5] == 1.005
+    assert opened(file, "give --thousands .", sep="|", na=("nix",))["a"].iloc[5] == 1.005
     assert opened(file, sep="|", decimal=",", thousands="", na=("nix",))["a"].iloc[5] == "1.005"
-    for odd in ({"thousands": "."}, {"decimal": "x"}, {"sep": '"'}, {"thousands": "ab"}):
+    for odd in ({"thousands": ".", "decimal": "."}, {"decimal": "x"}, {"sep": '"'}, {"thousands": "ab"}):
         with pytest.raises(ConfigError, match=next(iter(odd))):
             open_source(file, CsvOptions(**odd))
     with pytest.raises(ConfigError, match="leave them out"):
@@ -182,6 +182,41 @@ ODD = [
     "-",
     "é",
 ]
+
+
+def test_thousands_that_are_named_alone_tell_the_decimal_mark(tmp_path):
+    """A German says that points stand between thousands: the decimal mark is then a comma."""
+    lines = [f"{k}.250;{k},5" for k in range(1, 60)]
+    (tmp_path / "t.csv").write_text("count;weight\n" + "\n".join(lines))
+    found = opened(tmp_path / "t.csv", ["';' between fields", "a decimal comma"], thousands=".")
+    assert found["count"].tolist()[:2] == [1250, 2250]
+    assert found["weight"].tolist()[:2] == [1.5, 2.5]
+    (tmp_path / "u.csv").write_text("count\n" + "\n".join(f'"{k},250"' for k in range(1, 60)))
+    assert opened(tmp_path / "u.csv", thousands=",")["count"].tolist()[:2] == [1250, 2250]
+
+
+def test_numbers_that_may_be_thousands_are_told(tmp_path):
+    points = "count;x\n" + "\n".join(f"{k}.250;a" for k in range(1, 60))
+    (tmp_path / "t.csv").write_text(points)
+    assert opened(tmp_path / "t.csv", ["';' between fields", "give --thousands ."])["count"][0] == 1.25
+    (tmp_path / "t.csv").write_text(points.replace("a", "1.5"))  # another column tells what a point is
+    assert opened(tmp_path / "t.csv", ["';' between fields"])["count"][0] == 1.25
+    (tmp_path / "u.csv").write_text("count\n" + "\n".join(f'"{k},250"' for k in range(1, 60)))
+    assert opened(tmp_path / "u.csv", "give --decimal ,")["count"][0] == 1250
+
+
+def test_a_named_encoding_that_loses_letters_is_told(tmp_path):
+    (tmp_path / "t.csv").write_bytes(("name,n\n" + "Schöna,1\n" * 60).encode("cp1252"))
+    opened(tmp_path / "t.csv", "letters lost that are not UTF-8", encoding="utf-8")
+    assert opened(tmp_path / "t.csv", encoding="cp1252")["name"][0] == "Schöna"
+
+
+def test_a_single_column_whose_name_may_be_several_is_told(tmp_path):
+    (tmp_path / "t.csv").write_text("name~n\n" + "x~1\n" * 60)
+    opened(tmp_path / "t.csv", "give what stands between them as --sep")
+    assert list(opened(tmp_path / "t.csv", sep="~")) == ["name", "n"]
+    (tmp_path / "u.csv").write_text("weight (kg/m)\n" + "1\n2\n" * 60)
+    opened(tmp_path / "u.csv")
 
 
 @pytest.mark.parametrize(("habit", "odd"), list(itertools.product(["German", "US"], ODD)))

@@ -62,6 +62,7 @@ SIGNS, SIGNED = r"^\((.*)\)$|^(.*)-$", r"\(.*\)|.*-"  # negative numbers in book
 TABLE = "\0"  # stands for the table in an expression
 MOST_LOST = 0.1  # of the rows with a value: with more, no conversion is offered
 NEARLY_ALL_DIGITS = 0.98  # of the texts of a column of codes
+MOST_WORDS = 2  # among numbers that may stand for a missing value
 MOST_ANSWERS = 10  # different texts: more of one length are abbreviations, among which no word is looked for
 LEAST_CODED = 0.002  # of the rows, and at least this many, must have a code for it to count as one
 FEWEST = 3
@@ -223,10 +224,10 @@ class Counted:
             fits[words] = good, pd.to_numeric(read.str.replace(point, ".", regex=True)), (point, group)
         lost = {words: int(self.rows[~good].sum()) for words, (good, _, _) in fits.items()}
         best = min(lost.values())
-        if best > MOST_LOST * self.rows.sum():
-            return None
         ways = [words for words in fits if lost[words] == best]
         good, read, (point, group) = fits[ways[0]]
+        if not self._readable(good):
+            return None
         if any(not fits[words][1].equals(read) for words in ways[1:]):
             return TextForm("two ways", int(self.rows.sum()), f"numbers with {ways[0]} or with {ways[1]}")
         told = ways[0] + f" and {unit!r}" * bool(unit)
@@ -250,10 +251,10 @@ class Counted:
         fits = dict(self._readings())
         lost = {form: int(self.rows[read.isna().to_numpy(bool)].sum()) for form, read in fits.items()}
         best = min(lost.values())
-        if best > MOST_LOST * self.rows.sum():
-            return None
         ways = [form for form in fits if lost[form] == best]
         read = fits[ways[0]]
+        if not self._readable(read.notna().to_numpy(bool)):
+            return None
         if any(not fits[form].equals(read) for form in ways[1:]):
             return TextForm("two ways", int(self.rows.sum()), f"dates written {ways[0]} or {ways[1]}")
         steps = f"{self.blank}.str.strip()"
@@ -273,12 +274,19 @@ class Counted:
         """The form if nearly all are times of day, or hours and minutes."""
         fits = self.texts.str.fullmatch(r"\d{1,3}:[0-5]\d(:[0-5]\d)?").to_numpy(bool)
         lost = int(self.rows[~fits].sum())
-        if lost > MOST_LOST * self.rows.sum():
+        if not self._readable(fits):
             return None
         steps = rf"{self.blank}.str.strip().str.replace(r'^(\d+:\d\d)$', r'\1:00', regex=True)"
         coerce = ", errors='coerce'" if lost else ""
         made = Conversion(self.name, f"pd.to_timedelta({steps}{coerce})", lost)
         return TextForm("clocks", int(self.rows.sum()), "as hours and minutes", made)
+
+    def _readable(self, good: NDArray[np.bool_]) -> bool:
+        """Whether next to all rows can be read, or all of many values but one or two words, such as 'n/v'."""
+        others, lost = self.texts[~good], int(self.rows[~good].sum())
+        words = len(others) <= MOST_WORDS and not others.str.contains(r"\d", regex=True).any()
+        coded = words and good.sum() >= MOST_ANSWERS and lost <= self.rows.sum() / 2
+        return coded or lost <= MOST_LOST * self.rows.sum()
 
     def _readings(self) -> Iterator[tuple[str, pd.Series]]:
         yield "ISO8601", _read(self.texts.where(self.texts.str.match(r"\d{4}-\d")), "ISO8601")
