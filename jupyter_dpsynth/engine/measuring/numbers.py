@@ -352,8 +352,9 @@ class BinSearch:
 
     def _search(self, cells: Cells) -> Cells:
         """Look for single values that come again and again; what is left of the cells without them."""
-        self.left -= SEARCH_SHARE
-        found = find_repeated(self.values, [self.allowance.part(SEARCH_SHARE)], self.selection)
+        share = SEARCH_SHARE + RANK_SHARE * (self.ranks is None)
+        self.left -= share
+        found = find_repeated(self.values, [self.allowance.part(share)], self.selection)
         self.repeated = found
         if not len(found.points):
             return cells
