@@ -17,6 +17,7 @@ from jupyter_dpsynth.engine.model.plan import (
     MARGINALS,
     ORDERINGS,
     PAIRS,
+    RARE_CATEGORIES,
     SPANS,
     VALUE_HISTOGRAMS,
     RunPlan,
@@ -265,10 +266,12 @@ def _shares(
         pairs: Of events, how many pairs are measured; None for the table of persons.
     """
     columns = len(own.learned)
+    # what codes do not need of a second measurement goes to marginals, which events count otherwise
+    left_out = NOT_OF_EVENTS if own.undeclared else (*NOT_OF_EVENTS, RARE_CATEGORIES)
     found = {
         name: (part * share, detail, 1.0)
         for name, (share, detail) in measurement_shares(own, snr, 0).items()
-        if pairs is None or name not in NOT_OF_EVENTS
+        if pairs is None or name not in left_out
     }
     if pairs is None:
         if PAIRS in found:
@@ -299,6 +302,10 @@ class TableReleases(Releases):
 
     def __init__(self, whole: Releases, table: str) -> None:
         self.exact, self._whole, self._table = whole.exact, whole, table
+
+    def plans(self, name: str) -> bool:
+        """Whether a measurement of this name is planned of this table."""
+        return self._whole.plans(_name(name, self._table))
 
     def allowance(self, name: str, share: Fraction = WHOLE, *, sensitivity: float = 1.0) -> Allowance:
         """As of all releases; the name is that of a measurement of this table."""

@@ -159,6 +159,10 @@ class Releases:
                 )
         self._planned, self._complete = planned, True
 
+    def plans(self, name: str) -> bool:
+        """Whether a measurement of this name is planned."""
+        return name in self._planned
+
     def allowance(self, name: str, share: Fraction = WHOLE, *, sensitivity: float = 1.0) -> Allowance:
         """The right to release figures with the noise of a planned measurement.
 

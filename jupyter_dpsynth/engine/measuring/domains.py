@@ -145,10 +145,12 @@ def discover_table(
 
 def _finished(search: BinSearch, releases: Releases) -> Discovered | None:
     """The bins of a column of numbers or times; None if a second look may show its single values."""
-    if search.finds_codes(NEARLY_ALL_CODES):
+    again = search.ranks is not None and releases.plans(RARE_CATEGORIES)
+    if search.finds_codes(NEARLY_ALL_CODES if again else MOST_CODES):
         return search.list_codes()
-    least_noise = releases.allowance(RARE_CATEGORIES).noise if search.ranks else 0.0
-    return None if search.finds_codes(MOST_CODES, least_noise) else search.grow()
+    if again and search.finds_codes(MOST_CODES, releases.allowance(RARE_CATEGORIES).noise):
+        return None
+    return search.grow()
 
 
 def _codes_to_measure(searches: list[BinSearch], names: int, releases: Releases) -> list[BinSearch]:
