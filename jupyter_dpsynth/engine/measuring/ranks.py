@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_dpsynth.engine.measuring.repeated import distinct_values
+from jupyter_dpsynth.engine.measuring.repeated import rows_of_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,19 +98,14 @@ def measure_ranks(values: ColumnValues, allowance: Allowance, rows: float) -> Ra
         rows: Noisy number of rows.
 
     Privacy:
-        One histogram. A row counts in one cell; of weighed rows, parts of it may count in two, and no more
-        than all of it together.
+        One histogram. A row more adds one to one cell; where rows are weighed it adds its parts to several,
+        and never takes any from one, whatever the other rows weigh.
     """
     edges = np.append(0.0, 2.0 ** np.arange(np.ceil(np.log2(max(rows, 2.0))) + 1))
-    _, often = distinct_values(values)
-    total = sum(len(part) if own is None else int(own.sum()) for part, own in values.weighed)
     cuts = np.rint(edges * values.row).astype(np.int64)
     cuts[-1] = np.iinfo(np.int64).max
-    exact = np.array(
-        [
-            np.clip(often, low, high).sum() - low * len(often)
-            for low, high in itertools.pairwise(cuts.tolist())
-        ]
-    )
-    exact[0] += total - often.sum()  # of the values that one row has
+    cells = list(itertools.pairwise(cuts.tolist()))
+    exact = np.zeros(len(cells), np.int64)
+    for rows_of in rows_of_values(values):
+        exact += [np.clip(rows_of, low, high).sum() - low * len(rows_of) for low, high in cells]
     return Ranks(edges, allowance.counts(exact, values.row), allowance.noise)

@@ -34,6 +34,7 @@ __all__ = [
     "find_repeated",
     "opened_columns",
     "point_after",
+    "rows_of_values",
     "selected_columns",
 ]
 
@@ -176,13 +177,31 @@ def distinct_values(values: ColumnValues) -> tuple[NDArray[np.float64], NDArray[
     Where rows are weighed, these are counted in parts.
     """
     points, counts = [np.zeros(0)], [np.zeros(0, np.int64)]
+    for own, rows, parts in _together(values):
+        often = rows > SINGLE
+        points.append(own[often])
+        counts.append(parts[often])
+    return np.concatenate(points), np.concatenate(counts)
+
+
+def rows_of_values(values: ColumnValues) -> Iterator[NDArray[np.int64]]:
+    """How many rows have each value, also where one has, some values at once: private.
+
+    Where rows are weighed, these are counted in parts.
+    """
+    for _, _, parts in _together(values):
+        yield parts
+
+
+def _together(
+    values: ColumnValues,
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]]:
+    """Values, increasing, how many rows have each, and the same in parts; some values at once."""
     for own, weights in _ranges(list(values.weighed)):
         begins = np.flatnonzero(np.append(True, own[1:] != own[:-1])[: len(own)])
         rows = np.diff(np.append(begins, len(own)))
-        often = rows > SINGLE
-        points.append(own[begins[often]])
-        counts.append((rows if weights is None or not len(own) else np.add.reduceat(weights, begins))[often])
-    return np.concatenate(points), np.concatenate(counts)
+        parts = rows if weights is None or not len(own) else np.add.reduceat(weights, begins)
+        yield own[begins], rows, parts
 
 
 def _ranges(
