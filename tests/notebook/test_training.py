@@ -279,7 +279,7 @@ def test_fixed_times_and_ends_are_declared_in_a_cell(kernel: Kernel) -> None:
     kernel.run("patients, visits = both['patients'], both['visits']")
     kernel.run("import pandas as pd; waves = pd.concat([patients.assign(year=y) for y in (2021, 2022)])")
     cell = kernel.run(
-        "%%dpsynth learn patients -o both_learned\nepsilon = 3\nsteps = 3\nprivacy_unit = patient_id\n"
+        "%%dpsynth learn patients -o both_learned\nepsilon = 20\nsteps = 3\nprivacy_unit = patient_id\n"
         "children = {'visits': visits, 'waves': waves}\norder = {'visits': 'admitted', 'waves': 'year'}\n"
         "times = {'waves': [2021, 2022]}\nends = {'visits': {'outcome': ['died']}}"
     )

@@ -352,10 +352,12 @@ class ExaminedColumn:
 
     def _scale(self) -> list[Finding]:
         """Decimal numbers written with more digits than any of them needs."""
-        if not isinstance(self.meta, ContinuousMeta) or self.meta.decimals is not None:
+        meta = self.meta
+        if not isinstance(meta, ContinuousMeta) or meta.decimals is not None or meta.value_type != "Decimal":
             return []
-        numbers = [v for v in self.series if isinstance(v, decimal.Decimal) and v.is_finite()]
-        if self.meta.value_type != "Decimal" or not numbers:
+        # by their type: values of others may answer to `isinstance` with any error
+        numbers = [v for v in self.series if issubclass(type(v), decimal.Decimal) and v.is_finite()]
+        if not numbers:
             return []
         digits = [max(-int(number.as_tuple().exponent), 0) for number in numbers]
         needed = max(-int(number.normalize().as_tuple().exponent) for number in numbers)
