@@ -75,7 +75,9 @@ def test_a_colleague_opens_a_file_trains_looks_and_downloads(link: str, table: P
         page.get_by_role("button", name="Open").click()
         page.wait_for_selector("text=patients.csv is open.", timeout=60_000)
         sent = {"name": "sent.csv", "mimeType": "text/csv", "buffer": table.read_bytes()}
-        page.locator("input[type=file]").set_input_files(sent)
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Upload").click()
+        chooser.value.set_files(sent)
         page.wait_for_selector("text=sent.csv is open.", timeout=60_000)
         page.get_by_role("button", name="Train").click()
         page.wait_for_selector("text=Learned as", timeout=300_000)
