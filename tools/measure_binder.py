@@ -27,17 +27,15 @@ FIRST_TABLE = "10,000 synthetic rows"
 EMPTY = "[]"
 
 
-def server_megabytes() -> float:
+def server_megabytes(pid: int) -> float:
     """PSS of the Jupyter server and what it has started."""
     total = 0
-    for child in psutil.Process().children():
-        if "jupyter" not in " ".join(child.cmdline()):
-            continue  # the browser's
-        for process in (child, *child.children(recursive=True)):
-            try:
-                total += process.memory_full_info().pss
-            except psutil.Error:  # it has just ended
-                continue
+    server = psutil.Process(pid)
+    for process in (server, *server.children(recursive=True)):
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:  # it has just ended
+            continue
     return total / 1e6
 
 
@@ -48,7 +46,7 @@ def main() -> None:
     def watch() -> None:
         nonlocal highest
         while not done.wait(EVERY):
-            highest = max(highest, server_megabytes())
+            highest = max(highest, server_megabytes(server.pid))
 
     with JupyterServer() as server:
         notebook = nbformat.read(QUICKSTART, as_version=4)

@@ -196,6 +196,11 @@ class JupyterServer:
         return NotebookPage(page, self)
 
     @property
+    def pid(self) -> int:
+        """Process of the server."""
+        return self._process.pid
+
+    @property
     def outside_requests(self) -> list[str]:
         """Addresses asked for that are not this machine."""
         local = re.compile(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:")
