@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,7 +111,7 @@ class ColumnComparison:
                 labels[cell] = "between" if farther else "beyond"
         return tuple(labels)
 
-    @property
+    @cached_property
     def placed(self) -> tuple[list[int], NDArray[np.int64]]:
         """The cells of a line that stand beside its axis, and those on it."""
         if self.axis is None:
@@ -314,7 +315,8 @@ def _draw_beside(axis: Any, column: ColumnComparison, cells: list[int]) -> None:
     x = np.arange(len(cells))
     axis.bar(x, there, width=0.7, color=REFERENCE, hatch="///", edgecolor=NOISE, linewidth=0, zorder=2)
     axis.plot(x, here, color=SYNTHETIC, marker="o", markersize=4.5, linewidth=0, zorder=4)
-    labels = [_beside_label(column.texts[cell]) for cell in cells]
+    texts = column.texts
+    labels = [_beside_label(texts[cell]) for cell in cells]
     if max(map(len, labels)) <= UPRIGHT:
         axis.set_xticks(x, labels)
     else:

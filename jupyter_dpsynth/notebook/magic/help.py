@@ -34,7 +34,6 @@ Differentially private synthetic tables. A first run, with your pandas DataFrame
 
 Or use fields and buttons for everything: %dpsynth panel df"""
 SHARE = "A copy of the notebook for others, saved before: !jupyter dpsynth share NOTEBOOK.ipynb"
-MORE = "%dpsynth COMMAND --help explains a command, for example %dpsynth learn --help."
 PARAMETERS = "Parameters, on the line or as `name = value` in the cell:"
 GROUPS = {
     "Before anything is spent:": ("panel", "calc", "doctor", "shield", "config"),
