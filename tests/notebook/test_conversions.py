@@ -447,3 +447,12 @@ def test_the_panel_converts() -> None:
     draft.convert(finding.remedy.value)
     assert draft.columns["a"].kind == "number"
     assert df["a"].tolist() == AMOUNTS.tolist()
+
+
+def test_codes_for_missing_values_neither_keep_nor_break_an_order() -> None:
+    coded, gone = np.arange(ROWS) % 40 == 0, np.arange(ROWS) % 50 == 1
+    open_ended = pd.Series(LEFT).mask(gone, pd.Timestamp("9999-12-31"))
+    checked = open_ended.where(~gone, LEFT) + pd.Timedelta(days=30)
+    low = RANDOM.integers(60, 90, ROWS)
+    found = orders(left=open_ended, checked=checked, low=low, high=np.where(coded, -9, low + 20))
+    assert found == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import decimal
 import functools
 import re
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,10 +26,14 @@ from jupyter_dpsynth.engine.planning.findings import Finding, Remedy, amount
 from jupyter_dpsynth.engine.planning.plan import MAX_CELLS
 from jupyter_dpsynth.metadata.codelists import listed_groups
 from jupyter_dpsynth.metadata.columns import CategoricalMeta, ContinuousMeta, DatetimeMeta, IdMeta
+from jupyter_dpsynth.metadata.missing import missing_moments
+from jupyter_dpsynth.sources.dtypes import zone_of
 from jupyter_dpsynth.sources.objects import as_float, zoned_name
 from jupyter_dpsynth.sources.values import factorize, number_values, time_values
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from jupyter_dpsynth.metadata.columns import ColumnMeta
@@ -111,6 +116,17 @@ class ExaminedColumn:
         same = NUMBER_TYPES if self.meta.value_type in NUMBER_TYPES else (self.meta.value_type,)
         names = map(zoned_name, self.series)
         return sum(bool(name) and name not in same for name in names)
+
+    def without(self, codes: Sequence[Any]) -> ExaminedColumn:
+        """The same column, in which some values are missing.
+
+        Args:
+            codes: Values as they are declared to stand for a missing one.
+        """
+        if isinstance(self.meta, DatetimeMeta):
+            zone = zone_of(self.series.dtype, self.meta.value_type)
+            codes = missing_moments(self.name, codes, duration=self.meta.is_duration, zone=zone)
+        return ExaminedColumn(self.series, replace(self.meta, missing=(*self.meta.missing, *codes)))
 
     @property
     def named_like_id(self) -> bool:

@@ -126,13 +126,11 @@ def _examine(
     if config.privacy_unit in df.columns and len(df) == rows:
         single += _rows_left_out(df[config.privacy_unit], config)
     identifiers = {each.column for each in single if each.kind in {"identifier", "several rows"}}
-    found += [
-        *_table_findings(rows, config, columns, identifiers),
-        *single,
-        *orders_nearly_kept(columns),
-        *orders_kept(columns),
-        *derived_in_all_rows(columns),
-    ]
+    found += [*_table_findings(rows, config, columns, identifiers), *single]
+    # what is missing neither keeps nor breaks an order
+    codes = {each.column: each.remedy.value for each in single if each.kind == "missing codes" and each.remedy}
+    columns = [each.without(codes[each.name][each.name]) if each.name in codes else each for each in columns]
+    found += [*orders_nearly_kept(columns), *orders_kept(columns), *derived_in_all_rows(columns)]
     if not any(finding.kind == "few rows" for finding in found):
         found += _many_columns(plan)
     if len(df) < rows:
