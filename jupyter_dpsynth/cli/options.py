@@ -69,6 +69,14 @@ def add_declarations(parser: Any) -> None:  # noqa: ANN401 - argparse names no t
         help="columns that are never above another one: 'discharged=admitted,operated'; may be repeated",
         **listed,
     )
+    parser.add_argument("--decimals", help="digits after the point: 'price=2'; may be repeated", **listed)
+    parser.add_argument(
+        "--hierarchy",
+        help="groups of codes: 'icd=icd10', 'postcode=prefix:1,2', 'branch=tree.csv'; may be repeated",
+        action="append",
+        default=[],
+        metavar="COLUMN=RULE",
+    )
     parser.add_argument(
         "--derived",
         help="a column that follows from others: 'total=net + tax', 'age=years(admitted - born)'; may be "
@@ -151,7 +159,9 @@ def declarations_of(options: argparse.Namespace, table: Source) -> dict[str, Any
             for name in ("missing", "bounds", "categories")
         },
         "at_least": _by_column("--at-least", options.at_least, table, plain=True),
-        "derived": _formulas(options.derived, table),
+        "decimals": {name: _literal(text) for name, text in _words("decimals", options, table, "2").items()},
+        "derived": _words("derived", options, table, "net + tax"),
+        "hierarchy": _words("hierarchy", options, table, "prefix:1,3"),
     }
 
 
@@ -169,10 +179,10 @@ def _by_column(option: str, given: list[str], table: Source, *, plain: bool = Fa
     return found
 
 
-def _formulas(given: list[str], table: Source) -> dict[str, str]:
-    """What --derived says, by column."""
+def _words(name: str, options: argparse.Namespace, table: Source, example: str) -> dict[str, str]:
+    """What the options of a name say, by column, as it was written."""
     names = set(table.described.columns)
-    return dict(_split("--derived", text, names, "net + tax") for text in given)
+    return dict(_split(f"--{name}", text, names, example) for text in getattr(options, name))
 
 
 def _split(option: str, text: str, names: Collection[str], example: str) -> tuple[str, str]:

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 REFUSED = ("ignore", "schema")
-DECLARED = ("at_least", "derived", "missing", "bounds", "categories", "ids")
+DECLARED = ("at_least", "bounds", "categories", "decimals", "derived", "hierarchy", "ids", "missing")
 BY_TABLE = ("order", "most", "exactly", "window", "times", "of", "ends")
 
 

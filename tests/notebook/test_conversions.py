@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jupyter_dpsynth import cli
+from jupyter_dpsynth import MetaExtractor, cli
+from jupyter_dpsynth.cli.options import declarations_of
+from jupyter_dpsynth.cli.tables import open_table
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.engine.planning.conversions import converted
 from jupyter_dpsynth.engine.planning.doctor import Finding, Place, examine
@@ -23,6 +25,8 @@ from jupyter_dpsynth.sources.opening import open_source
 from tests.support.models import untrained
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.notebooks import Shell
 
 ROWS = 400
@@ -456,3 +460,25 @@ def test_codes_for_missing_values_neither_keep_nor_break_an_order() -> None:
     low = RANDOM.integers(60, 90, ROWS)
     found = orders(left=open_ended, checked=checked, low=low, high=np.where(coded, -9, low + 20))
     assert found == []
+
+
+def test_groups_and_digits_are_declared_in_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "stays.csv"
+    codes = RANDOM.choice(
+        [f"{letter}{number}.{k}" for letter in "CIJ" for number in range(10, 60) for k in "049"], ROWS
+    )
+    pd.DataFrame({"icd": codes, "price": AMOUNTS, "ward": ["a", "b"] * (ROWS // 2)}).to_csv(path, index=False)
+    assert cli.main(["doctor", str(path), "--epsilon", "20"]) == 0
+    assert "--hierarchy icd=icd10" in capsys.readouterr().out
+    declared = ["--hierarchy", "icd=icd10", "--decimals", "price=2"]
+    options = cli._parser().parse_args(["learn", str(path), "-o", "model.dps", *declared])
+    with open_table(str(path)) as table:
+        meta = MetaExtractor.extract(table, **declarations_of(options, table))
+    assert meta["icd"].code_list == "icd10"
+    assert meta["price"].decimals == 2
+    assert cli.main(["doctor", str(path), "--epsilon", "20", *declared]) == 0
+    assert "hierarchy" not in capsys.readouterr().out
+    for wrong in ("price", "price=two", "nothing=2"):
+        assert cli.main(["calc", str(path), "--rows", "400", "--decimals", wrong]) == 1

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.planning.doctor import BANNER, Finding, examine
+from jupyter_dpsynth.engine.planning.doctor import BANNER, Finding, Place, examine
+from jupyter_dpsynth.engine.planning.findings import findings_text
 from jupyter_dpsynth.metadata import MetaExtractor
 from jupyter_dpsynth.notebook.panel import ConfigPanel
 from jupyter_dpsynth.sources.opening import open_source
@@ -268,6 +269,8 @@ def test_codes_are_offered_groups_where_persons_have_several_rows(shell: Shell) 
     shell.names["visits"] = visits
     text = shell.run("%dpsynth doctor visits").displays[0]["text/plain"]
     assert "hierarchy = {'icd': 'icd10', 'plz': 'prefix:1,2'}" in text
+    terminal = findings_text(list(found.values()), Place("visits.csv", in_pandas=False, terminal=True))
+    assert "--hierarchy icd=icd10 --hierarchy plz=prefix:1,2" in terminal
     panel = ConfigPanel(HighDimConfig(), visits)
     panel._checkup.check()
     for one in panel.widgets():

@@ -264,15 +264,13 @@ class ExaminedColumn:
             f"{MAX_CELLS - 2} values are kept apart, and rare ones are never published)."
         )
         advice = "Group its values, declare its categories if they are public, or leave it out."
-        told = ""
         many = self.present - int(kept[kept > threshold].sum())
         remedy = Remedy("ignore", self.name)
         groups = self._groups()
         if groups:
             remedy = Remedy("hierarchy", {self.name: groups})
             advice = "They seem to be codes: declare their groups, and rare ones come back as their group."
-            told = f"They seem to be codes: declare their groups in a --schema file (hierarchy: {groups})."
-        return [Finding("levels", "care", self.name, text, advice, remedy, self._of(many), told)]
+        return [Finding("levels", "care", self.name, text, advice, remedy, self._of(many))]
 
     def _groups(self) -> str:
         """The rule that gives nearly all codes of the column a group; empty if they are no codes."""

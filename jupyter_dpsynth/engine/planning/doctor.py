@@ -128,7 +128,9 @@ def _examine(
     identifiers = {each.column for each in single if each.kind in {"identifier", "several rows"}}
     found += [*_table_findings(rows, config, columns, identifiers), *single]
     # what is missing neither keeps nor breaks an order
-    codes = {each.column: each.remedy.value for each in single if each.kind == "missing codes" and each.remedy}
+    codes = {
+        each.column: each.remedy.value for each in single if each.kind == "missing codes" and each.remedy
+    }
     columns = [each.without(codes[each.name][each.name]) if each.name in codes else each for each in columns]
     found += [*orders_nearly_kept(columns), *orders_kept(columns), *derived_in_all_rows(columns)]
     if not any(finding.kind == "few rows" for finding in found):

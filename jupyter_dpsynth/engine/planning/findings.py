@@ -135,13 +135,13 @@ class Remedy:
 
     def _option(self) -> str:
         """The same as an option of a command."""
-        if self.name in ("categories", "decimals", "hierarchy"):
+        if self.name == "categories":
             return ""
         if self.name == "order":
             return f"--order {shlex.quote(' <= '.join(self.value))}"
-        if self.name in ("missing", "at_least", "derived"):
+        if self.name in BY_COLUMN:
             pairs = [
-                f"{name}={value if isinstance(value, str) else ','.join(map(_item, value))}"
+                f"{name}={','.join(map(_item, value)) if isinstance(value, list) else value}"
                 for name, value in self.value.items()
             ]
             return " ".join(f"--{self.name.replace('_', '-')} {shlex.quote(pair)}" for pair in pairs)
