@@ -10,7 +10,7 @@ from jupyter_dpsynth.cli.options import add_dataset, add_table
 from jupyter_dpsynth.cli.several import add_other_tables, private_tables, synthetic_tables, with_types
 from jupyter_dpsynth.cli.tables import add_reading
 from jupyter_dpsynth.display.console import working
-from jupyter_dpsynth.errors import ArtifactError, ConfigError
+from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError
 
 if TYPE_CHECKING:
     import argparse
@@ -24,8 +24,12 @@ __all__ = ["add_compare", "add_evaluate"]
 SYNTHETIC = (
     "a synthetic table of this model, or the folder of several ones ('out/*.csv'); by default one is made"
 )
-WORD = (
-    "your word that the table is synthetic, where that is not known (it is of Parquet that synthesize wrote)"
+WORD = "your word that the table is synthetic, where that is not known (of files that synthesize wrote it is)"
+UNKNOWN = (
+    "{path} is not known to be synthetic: exact figures of its rows would be shown, and if they are private, "
+    "no epsilon covers them. Known are files that 'jupyter dpsynth synthesize' wrote on this machine and "
+    "nobody has changed, and Parquet files that it wrote elsewhere. If this table is synthetic, say so: "
+    "--synthetic. To compare the private table, name it with --original."
 )
 
 
@@ -183,13 +187,22 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def _synthetic(options: argparse.Namespace, synthesizer: HighDimSynthesizer) -> Any:  # noqa: ANN401
     """The synthetic table that is named, or a new one; of several tables, all of them by name."""
+    from jupyter_dpsynth.cli.remembered import are_remembered
     from jupyter_dpsynth.cli.tables import read_table
+    from jupyter_dpsynth.engine.sampling.provenance import is_known_synthetic, mark_synthetic
 
     if options.synthetic is None:
         return synthesizer.synthesize(frame="pandas")
-    if synthesizer.tables_meta is not None:
-        return synthetic_tables(options.synthetic, synthesizer.tables_meta)
-    return read_table(options.synthetic)
+    several = synthesizer.tables_meta
+    made = read_table(options.synthetic) if several is None else synthetic_tables(options.synthetic, several)
+    tables = [made] if several is None else list(made.values())
+    if are_remembered(options.synthetic):
+        for table in tables:
+            mark_synthetic(table)
+    exact = getattr(options, "original", None) is None  # else nothing about the rows is for others anyway
+    if exact and not options.stated and not all(map(is_known_synthetic, tables)):
+        raise DataError(UNKNOWN.format(path=options.synthetic))
+    return made
 
 
 def _html_of(options: argparse.Namespace) -> Path | None:

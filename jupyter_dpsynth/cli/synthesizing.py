@@ -91,8 +91,8 @@ def synthesize(options: argparse.Namespace) -> int:
     Privacy:
         Post-processing.
     """
-    from jupyter_dpsynth.cli.tables import REPLACED, STANDARD, check_format, checked_output, write_table
-    from jupyter_dpsynth.engine.sampling.requests import ordering_of
+    from jupyter_dpsynth.cli.remembered import remember
+    from jupyter_dpsynth.cli.tables import REPLACED, STANDARD, check_format, checked_output
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
     check_format(options.output, "--output")
@@ -115,31 +115,36 @@ def synthesize(options: argparse.Namespace) -> int:
         synthesizer.write_codebook(options.codebook)
     if options.weights is not None:
         return _weighted(synthesizer, options)
+    remember(_written(synthesizer, options))
+    return 0
+
+
+def _written(synthesizer: HighDimSynthesizer, options: argparse.Namespace) -> list[Any]:
+    """Make and write the table; returns the files."""
+    from jupyter_dpsynth.cli.tables import STANDARD, write_table
+    from jupyter_dpsynth.engine.sampling.requests import ordering_of
+
     asked = {
         "where": _where(options.where),
         "balance": _balance(options.balance, synthesizer),
         "constraints": [ordering_of(text, synthesizer.codec.names) for text in options.order],
     }
-    if options.to is not None:
+    statistics = options.output.lower().endswith(WRITTEN_STATISTICS)
+    if options.to is not None or (statistics and synthesizer.tables_meta is None):
+        to = options.to or options.output
         files = synthesizer.synthesize(
-            options.rows, options.seed, **asked, to=options.to, overwrite=options.overwrite
+            options.rows, options.seed, **asked, to=to, overwrite=options.overwrite
         )
-        for file in files:
-            sys.stdout.write(f"{file}\n")
-        return 0
+        sys.stdout.write("".join(f"{file}\n" for file in files) if options.to else "")
+        return list(files)
     if synthesizer.tables_meta is not None:
         raise ConfigError("the model is of several tables: name a folder for them, --to 'out/*.csv'.")
-    if options.output.lower().endswith(WRITTEN_STATISTICS):
-        synthesizer.synthesize(
-            options.rows, options.seed, **asked, to=options.output, overwrite=options.overwrite
-        )
-        return 0
     df = synthesizer.synthesize(options.rows, options.seed, **asked, frame="pandas")
     try:
         write_table(df, options.output, form=synthesizer.df_meta.form)
     except BrokenPipeError:  # whoever read it, head for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return [] if options.output == STANDARD else [options.output]
 
 
 def _weighted(synthesizer: HighDimSynthesizer, options: argparse.Namespace) -> int:

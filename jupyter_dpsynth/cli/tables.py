@@ -155,9 +155,8 @@ def open_table(path: str, reading: CsvOptions | None = None) -> Source:
 
     if reads_by_itself(path):
         return open_source(path, reading)
-    place = Path(path)
-    several = place.is_dir() or (glob.has_magic(path) and not place.exists())
-    if several or (place.is_file() and check_format(path, "the table") in IN_PARTS):
+    several = _are_several(path)
+    if several or (Path(path).is_file() and check_format(path, "the table") in IN_PARTS):
         try:
             return open_source(path, reading)
         except MissingDependencyError:
@@ -166,11 +165,16 @@ def open_table(path: str, reading: CsvOptions | None = None) -> Source:
     return _in_memory(path, reading)
 
 
+def _are_several(path: str) -> bool:
+    place = Path(path)
+    return place.is_dir() or (glob.has_magic(path) and not place.exists())
+
+
 def read_table(path: str, reading: CsvOptions | None = None) -> pd.DataFrame:
     """Read a table into memory.
 
     Args:
-        path: A file, or - for CSV from stdin.
+        path: A file, or - for CSV from stdin; or several files, as for `open_table`.
         reading: As for `open_table`.
 
     Raises:
@@ -185,7 +189,7 @@ def read_table(path: str, reading: CsvOptions | None = None) -> pd.DataFrame:
     from jupyter_dpsynth.sources.opening import open_source, reads_by_itself
     from jupyter_dpsynth.sources.sample import joined
 
-    if not reads_by_itself(path):
+    if not (reads_by_itself(path) or _are_several(path)):
         return _in_memory(path, reading).described
     with open_source(path, reading) as source:
         names = list(source.described.columns)

@@ -510,15 +510,34 @@ def test_a_table_is_compared_for_free_with_a_word_and_with_the_original_under_a_
     cli.main(["synthesize", str(model), "-n", "300", "-o", str(file)])
     capsys.readouterr()
     assert "--synthetic" in refused(capsys, "compare", model, original)  # whatever is not known to be one
-    assert (
-        cli.main(["compare", str(model), str(file), "--synthetic", "--html", str(tmp_path / "r.html")]) == 0
-    )
+    assert cli.main(["compare", str(model), str(file), "--html", str(tmp_path / "r.html")]) == 0
     assert "one-way difference" in capsys.readouterr().out
     assert "<" in (tmp_path / "r.html").read_text()
     assert cli.main(["compare", str(model), str(file), "--original", str(original)]) == 0
     assert "not covered by epsilon" in capsys.readouterr().out
     assert "add --original" in refused(capsys, "compare", model, file, "--target", "age")
     assert "exists already" in refused(capsys, "compare", model, file, "--html", tmp_path / "r.html")
+
+
+def test_files_that_synthesize_wrote_are_known_in_another_process_until_they_are_changed(
+    model, tmp_path, capsys
+):
+    file, several = tmp_path / "s.csv", str(tmp_path / "out" / "*.csv")
+    for written in (["-o", str(file)], ["-o", str(tmp_path / "s.dta")], ["--to", several]):
+        assert cli.main(["synthesize", str(model), "-n", "300", *written]) == 0
+    for named in (file, tmp_path / "s.dta", several):
+        command = [sys.executable, "-m", "jupyter_dpsynth.cli", "compare", str(model), str(named)]
+        folder = {"JUPYTER_DPSYNTH_LEDGER": str(PrivacyLedger().path)}
+        said = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | folder)
+        assert (said.returncode, said.stderr) == (0, ""), said.stderr
+        assert "cannot be known" not in said.stdout  # whose rows these are
+    capsys.readouterr()
+    changed = file.read_text().splitlines()
+    file.write_text("\n".join([*changed[:-1], changed[1]]))
+    message = refused(capsys, "compare", model, file)
+    assert f"{file} is not known to be synthetic" in message
+    assert "df_synth" not in message
+    assert cli.main(["compare", str(model), str(file), "--synthetic"]) == 0
 
 
 def test_the_quality_is_measured_with_noise_and_recorded(model, tmp_path, capsys):
@@ -542,7 +561,7 @@ def test_tables_of_files_are_compared_with_a_model_that_was_learned_in_a_noteboo
     synthesizer.save(tmp_path / "model.dps")
     model, made = str(tmp_path / "model.dps"), str(tmp_path / "out" / "*.csv")
     assert cli.main(["synthesize", model, "-n", "200", "--to", made]) == 0
-    assert cli.main(["compare", model, made, "--synthetic"]) == 0
+    assert cli.main(["compare", model, made]) == 0
     others = ["--original", str(tmp_path / "patients.csv"), "--children", f"visits={tmp_path / 'visits.csv'}"]
     assert cli.main(["compare", model, made, *others]) == 0
     assert "ReferentialIntegrity" in capsys.readouterr().out
