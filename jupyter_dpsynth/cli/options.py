@@ -53,7 +53,7 @@ def add_declarations(parser: Any) -> None:  # noqa: ANN401 - argparse names no t
     parser.add_argument(
         "--schema",
         help="what is public about the columns, as JSON or YAML: our own form, SDV metadata, a Table "
-        "Schema, CSVW or a data contract (ODCS)",
+        "Schema, CSVW, a data contract (ODCS) or a file of pandera",
     )
     several = {"action": "append", "default": [], "metavar": "COLUMN"}
     listed = {"action": "append", "default": [], "metavar": "COLUMN=VALUES"}

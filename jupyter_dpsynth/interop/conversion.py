@@ -88,8 +88,12 @@ class ConvertedSchema:
                 self.leave_out("columns that the table does not have", name)
             elif name not in self.options["id"]:
                 self._fit_column(name, kind_of(name))
-            else:
-                self.options["missing"].pop(name, None)  # identifiers are not learned
+            else:  # identifiers are not learned
+                others = [key for key, by_name in self.options.items() if key != "id" and name in by_name]
+                for key in others:
+                    del self.options[key][name]
+                if {"bounds", "categories"} & set(others):
+                    self.leave_out("ranges and values of identifiers (they get new numbers)", name)
 
     def _fit_column(self, name: str, kind: str) -> None:
         self._say_labels(name, kind)

@@ -136,8 +136,8 @@ class MetaExtractor:
             schema: The same declarations as the path of a YAML or JSON file, or its content:
                 `columns: {age: {bounds: [17, 90]}, sex: {categories: [F, M]}, key: {id: true}}`. Or
                 SDV metadata, a Frictionless Table Schema (as a file, its content or an object), CSVW
-                metadata, a data contract (ODCS 3), or a pandera schema. A SchemaWarning says what of those
-                has no counterpart here.
+                metadata, a data contract (ODCS 3), or a pandera schema (also as its file). A
+                SchemaWarning says what of those has no counterpart here.
             children: Of several tables of the same persons, `df = {"patients": ..., "visits": ...}`: those
                 in which a person has any number of rows. Declarations are then given by table, as in
                 `bounds={"visits": {"stay": (0, 90)}}`.

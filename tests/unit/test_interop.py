@@ -429,3 +429,81 @@ def test_labels_count_where_the_column_holds_them():
     assert told(words, schema)[0]["sex"].missing == ("unknown",)
     schema["fields"][0]["missingValues"] = unknown[2:]  # which no text is
     assert told(words, schema)[0]["sex"].missing == ()
+
+
+PANDERA_FILE = {  # as pandera 0.35 writes it
+    "schema_type": "dataframe",
+    "api": "pandas",
+    "columns": {
+        "room": {"dtype": "str", "nullable": True, "isin": ["single", "suite"]},
+        "nights": {
+            "dtype": "int64",
+            "greater_than": 0,
+            "in_range": {"min_value": -5, "max_value": 30, "include_min": True, "include_max": False},
+        },
+        "fee": {"dtype": "float64", "nullable": True, "greater_than_or_equal_to": 0},
+        "arrival": {
+            "dtype": "datetime64[ns]",
+            "nullable": True,
+            "in_range": {"min_value": "2024-01-01 00:00:00", "max_value": "2024-12-31 00:00:00"},
+        },
+        "stay": {
+            "dtype": "timedelta64[ns]",
+            "nullable": True,
+            "in_range": {"min_value": 0, "max_value": 86_400 * 10**9},
+        },
+        "guest_.*": {"dtype": "str", "required": False, "regex": True},
+    },
+    "coerce": True,
+}
+LISTED = {  # the same checks as earlier versions have them
+    "room": {"value": ["single", "suite"], "options": {"check_name": "isin"}},
+    "fee": {"min_value": 0, "options": {"check_name": "greater_than_or_equal_to", "ignore_na": True}},
+}
+
+
+def test_a_file_of_pandera_is_read_like_its_schema(df, tmp_path):
+    df = df.assign(stay=pd.to_timedelta([1, 2], unit="h"))
+    for name in ("schema.yaml", "schema.json"):
+        (tmp_path / name).write_text(json.dumps(PANDERA_FILE))  # JSON is YAML, too
+        meta, note = told(df, tmp_path / name)
+        assert meta["room"].categories == ("single", "suite")
+        assert (meta["nights"].bounds, meta["nights"].decimals) == ((1.0, 29.0), 0)
+        assert meta["arrival"].bounds == (1_704_067_200_000_000, 1_735_603_200_000_000)
+        assert meta["stay"].bounds == (0, 86_400_000_000)
+        for part in ("bounds need both): 'fee'", "by a pattern (declare them by name): 'guest_.*'"):
+            assert part in note
+    columns = {
+        name: {"dtype": PANDERA_FILE["columns"][name]["dtype"], "checks": [check]}
+        for name, check in LISTED.items()
+    }
+    listed = told(df, {**PANDERA_FILE, "columns": columns})
+    flat = {name: {**PANDERA_FILE["columns"][name], "nullable": False} for name in LISTED}
+    assert listed == told(df, {**PANDERA_FILE, "columns": flat})
+    assert listed[0]["room"].categories == ("single", "suite")
+
+
+def test_what_pandera_writes_of_a_schema_says_the_same_as_the_schema(df, tmp_path):
+    pa = pytest.importorskip("pandera.pandas")
+    pytest.importorskip("frictionless")  # which pandera's files need
+    columns = {
+        "room": pa.Column(str, pa.Check.isin(["single", "suite"]), nullable=True),
+        "nights": pa.Column("int64", [pa.Check.gt(0), pa.Check.le(30, ignore_na=False)]),
+        "arrival": pa.Column(
+            "datetime64[ns]", pa.Check.in_range(pd.Timestamp("2024-01-01"), pd.Timestamp("2024-12-31"))
+        ),
+    }
+    schema = pa.DataFrameSchema(columns, unique=["room", "nights"])
+    schema.to_yaml(tmp_path / "schema.yaml")
+    assert told(df, tmp_path / "schema.yaml") == told(df, schema)
+
+
+@pytest.mark.parametrize("limits", [{"minimum": 1, "maximum": 99}, {"enum": [1, 2]}])
+def test_a_key_with_a_range_is_an_identifier(df, limits):
+    schema = {
+        "fields": [{"name": "nights", "type": "integer", "constraints": limits}],
+        "primaryKey": "nights",
+    }
+    meta, note = told(df, schema)
+    assert isinstance(meta["nights"], IdMeta)
+    assert "ranges and values of identifiers (they get new numbers): 'nights'" in note
