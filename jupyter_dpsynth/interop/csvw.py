@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.errors import MetadataError
 from jupyter_dpsynth.interop.conversion import ConvertedSchema, listed
+from jupyter_dpsynth.interop.frictionless import read_missing
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,6 +31,7 @@ WHOLE = {
 NUMBERS = {"number", "decimal", "double", "float"}
 TIMES = {"date", "dateTime", "datetime", "dateTimeStamp", "duration", "dayTimeDuration", "yearMonthDuration"}
 TEXTS = {"string", "normalizedString", "token", "language", "Name", "NMTOKEN", "boolean", "anyURI"}
+TABLE_SCHEMA = {"number": "number", "datetime": "datetime", "category": "string"}  # what it calls them
 COLUMN_KEYS = {
     "name",
     "titles",
@@ -134,8 +136,8 @@ def _read_column(
         converted.leave_out(NO_MISSING, name)
     marks = column.get("null", schema.get("null")) or ()
     marks = [mark for mark in ([marks] if isinstance(marks, str) else marks) if mark != ""]
-    if marks:
-        converted.leave_out(f"null = {marks!r} (declare them as missing)", name)
+    stated = "integer" if base in WHOLE else "boolean" if base == "boolean" else TABLE_SCHEMA.get(kind, "any")
+    read_missing(converted, {"name": name, "type": stated}, marks)
     for key in column:
         if key not in COLUMN_KEYS:
             converted.leave_out(str(key), name)

@@ -13,7 +13,7 @@ from jupyter_dpsynth.interop.conversion import ConvertedSchema, listed
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["is_frictionless", "read_frictionless"]
+__all__ = ["is_frictionless", "read_frictionless", "read_missing"]
 
 KINDS = {
     "integer": "number",
@@ -60,7 +60,7 @@ def read_frictionless(content: Mapping[Any, Any], names: Collection[str]) -> Con
     for described in schema["fields"]:
         _read_field(converted, described)
         markers = described.get("missingValues", schema.get("missingValues"))
-        _read_missing(converted, described, markers or ())
+        read_missing(converted, described, markers or ())
     key = schema.get("primaryKey") or ()
     keys = [key] if isinstance(key, str) else list(key)
     if len(keys) == 1:
@@ -109,7 +109,7 @@ def _read_field(converted: ConvertedSchema, described: Mapping[str, Any]) -> Non
             converted.leave_out(str(key), name)
 
 
-def _read_missing(
+def read_missing(
     converted: ConvertedSchema,
     described: Mapping[str, Any],
     markers: Any,  # noqa: ANN401 - a list

@@ -393,7 +393,11 @@ def test_csvw_declares_keys_values_and_limits(df):
     columns = [
         {"name": "email", "titles": "guest_email"},
         {"name": "room", "datatype": {"base": "string", "format": "^(suite|single\\.bed)$"}, "null": "?"},
-        {"name": "nights", "datatype": {"base": "integer", "minExclusive": 0, "maximum": 30}},
+        {
+            "name": "nights",
+            "datatype": {"base": "integer", "minExclusive": 0, "maximum": 30},
+            "null": ["", "NA", "-9"],
+        },
         {"name": "fee", "datatype": {"base": "decimal", "minimum": 0, "maximum": "9.5"}},
         {"name": "stars", "datatype": "integer", "required": True},
         {"name": "arrival", "datatype": {"base": "date", "minimum": "2024-01-01", "maximum": "2024-12-31"}},
@@ -410,8 +414,9 @@ def test_csvw_declares_keys_values_and_limits(df):
     assert meta["fee"].bounds == (0.0, 9.5)
     assert meta["stars"].decimals == 0
     assert meta["arrival"].bounds is not None
-    for part in ("format that is no list", "aboutUrl", "null = ['?']", "whether values may be missing"):
+    for part in ("format that is no list", "aboutUrl", "whether values may be missing"):
         assert part in text
+    assert (meta["room"].missing, meta["nights"].missing) == (("?",), (-9,))
     group = {"@context": ["http://www.w3.org/ns/csvw", {}], "tables": [content, content]}
     with pytest.raises(MetadataError, match="CSVW metadata in which 0 tables"):
         MetaExtractor.extract(df, schema=group)
