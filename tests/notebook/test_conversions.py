@@ -250,8 +250,13 @@ def test_the_block_of_lines_names_the_privacy_unit_too() -> None:
     coded = np.where(np.arange(ROWS) % 20 == 0, 999, RANDOM.integers(150, 200, ROWS))
     df = pd.DataFrame({"patient_id": persons, "client_id": persons, "height": coded})
     text = findings_text(examine(open_source(df), HighDimConfig(epsilon=20.0).resolve()))
-    block = [line.strip() for line in text.partition("All lines together")[2].splitlines()[1:4]]
-    assert block == ["missing = {'height': [999]}", "privacy_unit = 'patient_id'", ""]
+    block = [line.strip() for line in text.partition("All lines together")[2].splitlines()[1:5]]
+    assert block == [
+        "missing = {'height': [999]}",
+        "ids = ['client_id']",
+        "privacy_unit = 'patient_id'",
+        "",
+    ]
 
 
 ENTERED = pd.Series(DAYS)
@@ -482,3 +487,32 @@ def test_groups_and_digits_are_declared_in_a_terminal(
     assert "hierarchy" not in capsys.readouterr().out
     for wrong in ("price", "price=two", "nothing=2"):
         assert cli.main(["calc", str(path), "--rows", "400", "--decimals", wrong]) == 1
+
+
+def test_of_two_columns_that_name_persons_one_is_the_unit_and_the_other_an_identifier() -> None:
+    persons = [f"{place // 3:07d}" for place in range(ROWS)]
+    df = pd.DataFrame({"MRN": persons, "IBAN": [f"FR{each}" for each in persons], "height": WEIGHTS})
+    terminal = Place("export.csv", in_pandas=False, terminal=True)
+    text = findings_text(examine(open_source(df), HighDimConfig(epsilon=20.0).resolve()), terminal)
+    block = text.partition("All options together")[2]
+    assert "--privacy-unit MRN" in block
+    assert "--id IBAN" in block
+    assert block.count("--privacy-unit") == 1
+    assert "prefix:" not in text  # numbers of persons are no codes with groups
+    again = examine(open_source(df), HighDimConfig(epsilon=20.0, privacy_unit="MRN").resolve())
+    assert [each.remedy.line for each in again if each.kind == "several rows"] == ["ids = ['IBAN']"]
+
+
+@pytest.mark.parametrize("form", ["%I:%M %p", "%I:%M%p", "%I:%M:%S %p"])
+def test_times_of_day_with_am_and_pm_are_durations(form: str) -> None:
+    times = pd.Timestamp("2024-01-01") + pd.to_timedelta(RANDOM.integers(0, 288, ROWS) * 5, unit="m")
+    written = pd.Series(times.strftime(form)).where(np.arange(ROWS) % 20 != 0, "N/A")
+    made = applied(written)
+    right = pd.Series(times - times.normalize()).where(np.arange(ROWS) % 20 != 0)
+    pd.testing.assert_series_equal(made, right, check_names=False, check_dtype=False)
+
+
+def test_codes_of_places_of_which_a_few_have_a_letter_are_offered_groups() -> None:
+    codes = [f"{number:05d}" for number in range(1001, 1160)] + ["2A004", "2B033"]
+    found = found_in(RANDOM.choice(codes, ROWS))
+    assert found["levels"].remedy.line == "hierarchy = {'x': 'prefix:1,2'}"

@@ -176,8 +176,11 @@ class ExaminedColumn:
         found = (self._identifier() if numbered else []) or form or self._identifier() or self._long()
         if self.form is not None and self.form.what == "codes":
             found = [*form, *self._identifier()]  # that zeros lead is true of numbers of cases, too
-        if self.may_name_persons and (names_persons or (self.named_like_id and (numbered or not found))):
-            coded = numbered or (self.form is not None and self.form.what == "codes")
+        coded = numbered or (self.form is not None and self.form.what == "codes")
+        numbers_of_persons = self.named_like_id and not CODE_NAME.search(self.name.lower())
+        if self.may_name_persons and (
+            names_persons or (self.named_like_id and not found) or (numbers_of_persons and coded)
+        ):
             found = [*([] if coded else form), *self._several_rows()]
         return [*found, *self._levels(), *self._gaps()]
 
@@ -283,8 +286,9 @@ class ExaminedColumn:
             if self.counts[known].sum() >= ALMOST_ALL * counts.sum():
                 return name
         lengths = {len(value) for value in self.values}
-        digits = all(value.replace(".", "", 1).isdigit() for value in self.values)  # 01.10 is a code, too
-        coded = len(lengths) == 1 and lengths.pop() >= LEAST_DIGITS and digits
+        digits = [value.replace(".", "", 1).isdigit() for value in self.values]  # 01.10 is a code, too
+        nearly = np.mean(digits) >= ALMOST_ALL and all(value.isalnum() for value in self.values)  # 2A004
+        coded = len(lengths) == 1 and lengths.pop() >= LEAST_DIGITS and (all(digits) or nearly)
         return "prefix:1,2" if coded else ""
 
     def _levels(self) -> list[Finding]:
@@ -425,7 +429,7 @@ class ExaminedColumn:
         if codes is not None:
             listed = ", ".join(map(str, codes.codes))
             text = f"{self.name!r} has {listed}: they seem to mean 'missing'."
-            advice = "If they do, declare them; learned as they are, they would be people of that value."
+            advice = "If they do, declare them; learned as they are, they would count as values."
             remedy = Remedy("missing", {self.name: list(codes.codes)})
             rows = self._of(codes.rows)
             found.append(Finding("missing codes", "care", self.name, text, advice, remedy, rows))

@@ -46,6 +46,7 @@ __all__ = [
 
 MISSING_NUMBERS = (-1, -7, -8, -9, -77, -88, -99, -999, -9999, 9, 77, 88, 99, 777, 888, 999, 9999, 99999)
 MISSING_DAYS = ("9999-12-31", "2999-12-31", "2099-12-31", "1111-11-11", "1900-01-01", "1899-12-30")
+AMERICAN_CLOCKS = ("%I:%M %p", "%I:%M%p", "%I:%M:%S %p")
 SPACES = "[ \u00a0\u202f]"
 GROUPED = r"[-+]?\d{{1,3}}(?:{group}\d{{3}})+(?:{point}\d+)?|[-+]?\d*{point}?\d+"
 # decimal point, thousands separator (as patterns), and what they are called
@@ -272,6 +273,9 @@ class Counted:
 
     def as_clocks(self) -> TextForm | None:
         """The form if nearly all are times of day, or hours and minutes."""
+        found = self._as_american_clocks()
+        if found is not None:
+            return found
         fits = self.texts.str.fullmatch(r"\d{1,3}:[0-5]\d(:[0-5]\d)?").to_numpy(bool)
         lost = int(self.rows[~fits].sum())
         if not self._readable(fits):
@@ -280,6 +284,19 @@ class Counted:
         coerce = ", errors='coerce'" if lost else ""
         made = Conversion(self.name, f"pd.to_timedelta({steps}{coerce})", lost)
         return TextForm("clocks", int(self.rows.sum()), "as hours and minutes", made)
+
+    def _as_american_clocks(self) -> TextForm | None:
+        """The form if nearly all are times of day with AM and PM."""
+        for form in AMERICAN_CLOCKS:
+            fits = pd.to_datetime(self.texts, format=form, errors="coerce").notna().to_numpy(bool)
+            if not self._readable(fits):
+                continue
+            lost = int(self.rows[~fits].sum())
+            coerce = ", errors='coerce'" if lost else ""
+            read = f"pd.to_datetime({self.blank}.str.strip(), format={form!r}{coerce})"
+            made = Conversion(self.name, f"pd.to_timedelta({read}.dt.strftime('%H:%M:%S'))", lost)
+            return TextForm("clocks", int(self.rows.sum()), "as hours and minutes with AM and PM", made)
+        return None
 
     def _readable(self, good: NDArray[np.bool_]) -> bool:
         """Whether next to all rows can be read, or all of many values but one or two words, such as 'n/v'."""

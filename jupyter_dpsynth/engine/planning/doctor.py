@@ -117,6 +117,7 @@ def _examine(
         finding for column in columns for finding in column.findings(names_persons=column.name in persons)
     ]
     several = [finding.column for finding in single if finding.kind == "several rows"]
+    single = _one_unit(single, config.privacy_unit)
     # the advice is to protect persons, which takes more noise: what is rare then is told
     advised = plan if not several else _plan(replace(config, privacy_unit=several[0]), columns, rows)
     # a value is looked for in fewer rows, where it is rarer
@@ -138,6 +139,25 @@ def _examine(
     if len(df) < rows:
         found.append(Finding("part", "hint", "", LOOKED_AT, PART_ADVICE, rows=len(df)))
     return sorted(found, key=lambda each: LEVELS.index(each.level))
+
+
+def _one_unit(findings: list[Finding], unit: str | None) -> list[Finding]:
+    """The findings with advice on one privacy unit: further columns that name persons are identifiers.
+
+    Args:
+        findings: About single columns.
+        unit: The privacy unit of the run; None if persons are not protected.
+    """
+    found = []
+    for each in findings:
+        if each.kind == "several rows" and unit is not None:
+            text = f"{each.column!r} looks like an identifier of persons with several rows, like {unit!r}."
+            advice = "Declare it as an identifier: it is then never learned, and gets new numbers."
+            found.append(replace(each, text=text, advice=advice, remedy=Remedy("ids", each.column)))
+            continue
+        unit = each.column if each.kind == "several rows" else unit
+        found.append(each)
+    return found
 
 
 def _rows_left_out(units: pd.Series[Any], config: ResolvedConfig) -> list[Finding]:
