@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import sys
 import warnings
 from pathlib import Path
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [_dashed(word) if word.startswith("--") else word for word in given]
     options = _parser().parse_args(words)
     try:
-        with warnings.catch_warnings(), schema_notes_to(_show_note):
+        with warnings.catch_warnings(), schema_notes_to(functools.cache(_show_note)):  # each once
             # of all warnings only ours are known to quote no value of the table
             warnings.simplefilter("ignore")
             return int(shielded(lambda: options.run(options), f"{options.command} failed"))

@@ -12,7 +12,7 @@ from jupyter_dpsynth.cli.options import (
     config_of,
     declarations_of,
 )
-from jupyter_dpsynth.cli.several import add_children, meta_of_several
+from jupyter_dpsynth.cli.several import DECLARED, add_children, meta_of_several
 from jupyter_dpsynth.display.console import working
 from jupyter_dpsynth.errors import ConfigError
 
@@ -95,8 +95,7 @@ def _metadata(options: argparse.Namespace, privacy_unit: str | None) -> tuple[Da
     from jupyter_dpsynth.sources.opening import leave_out
 
     if options.table is None:
-        declared = ("schema", "ids", "ignore", "missing", "bounds", "categories")
-        if any(getattr(options, name) for name in declared):
+        if any(getattr(options, name) for name in (*DECLARED, "ignore", "schema")):
             raise ConfigError("to declare something about columns, name the table: calc TABLE.")
         return assumed_metadata(options.columns or ASSUMED_COLUMNS, privacy_unit), False, False
     if options.columns is not None:

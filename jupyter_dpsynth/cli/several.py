@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.sources.base import Source
 
 __all__ = [
+    "DECLARED",
     "add_children",
     "add_other_tables",
     "meta_of_several",

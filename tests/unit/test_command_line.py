@@ -502,6 +502,14 @@ def test_a_run_is_planned_without_a_table_and_with_one(tmp_path, capsys):
     assert "--rows = 0" in refused(capsys, "calc", "--rows", 0)
 
 
+def test_how_a_file_is_read_is_told_once(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("a;b\n" + "1,5;x\n" * 20)
+    assert cli.main(["calc", str(tmp_path / "t.csv"), "--rows", "2000"]) == 0
+    assert capsys.readouterr().err.count("is read with ';' between fields, a decimal comma") == 1
+    assert "name the table" in refused(capsys, "calc", "--decimals", "a=2")
+    assert "name the table" in refused(capsys, "calc", "--hierarchy", "a=icd10")
+
+
 def test_a_table_is_compared_for_free_with_a_word_and_with_the_original_under_a_banner(
     model, tmp_path, capsys
 ):
