@@ -13,6 +13,7 @@ from jupyter_dpsynth.sources.endings import WRITTEN_STATISTICS
 if TYPE_CHECKING:
     import argparse
 
+    from jupyter_dpsynth.sources.csvfile import CsvOptions
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
 __all__ = ["add_synthesize"]
@@ -81,6 +82,12 @@ def add_synthesize(commands: Any) -> None:  # noqa: ANN401 - argparse names no t
         help="add a weight and so many replicate weights, for intervals in R, Stata or Python: 60 are usual. "
         "Needs -o with .parquet or .csv; a description is written beside it",
     )
+    for name, text in {
+        "--sep": "CSV: what is to separate the fields, for example ';' or tab",
+        "--decimal": "CSV: the decimal mark, '.' or ','",
+        "--encoding": "CSV: how the text is to be written, for example cp1252",
+    }.items():
+        parser.add_argument(name, help=text, metavar="NAME" if name == "--encoding" else "MARK")
     parser.add_argument("--seed", type=int, help="makes the output repeatable; does not affect privacy")
     parser.set_defaults(run=synthesize)
 
@@ -92,10 +99,12 @@ def synthesize(options: argparse.Namespace) -> int:
         Post-processing.
     """
     from jupyter_dpsynth.cli.remembered import remember
-    from jupyter_dpsynth.cli.tables import REPLACED, STANDARD, check_format, checked_output
+    from jupyter_dpsynth.cli.tables import REPLACED, STANDARD, check_written, checked_output
+    from jupyter_dpsynth.sources.csvfile import CsvOptions
     from jupyter_dpsynth.synthesizer import HighDimSynthesizer
 
-    check_format(options.output, "--output")
+    written = CsvOptions(options.sep, options.encoding, options.decimal)
+    check_written(written, options.output if options.to is None and options.weights is None else None)
     if options.output != STANDARD:
         checked_output(
             options.output,
@@ -115,11 +124,11 @@ def synthesize(options: argparse.Namespace) -> int:
         synthesizer.write_codebook(options.codebook)
     if options.weights is not None:
         return _weighted(synthesizer, options)
-    remember(_written(synthesizer, options))
+    remember(_written(synthesizer, options, written))
     return 0
 
 
-def _written(synthesizer: HighDimSynthesizer, options: argparse.Namespace) -> list[Any]:
+def _written(synthesizer: HighDimSynthesizer, options: argparse.Namespace, written: CsvOptions) -> list[Any]:
     """Make and write the table; returns the files."""
     from jupyter_dpsynth.cli.tables import STANDARD, write_table
     from jupyter_dpsynth.engine.sampling.requests import ordering_of
@@ -141,7 +150,7 @@ def _written(synthesizer: HighDimSynthesizer, options: argparse.Namespace) -> li
         raise ConfigError("the model is of several tables: name a folder for them, --to 'out/*.csv'.")
     df = synthesizer.synthesize(options.rows, options.seed, **asked, frame="pandas")
     try:
-        write_table(df, options.output, form=synthesizer.df_meta.form)
+        write_table(df, options.output, form=synthesizer.df_meta.form, reading=written)
     except BrokenPipeError:  # whoever read it, head for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return [] if options.output == STANDARD else [options.output]

@@ -28,6 +28,7 @@ __all__ = [
     "STANDARD",
     "add_reading",
     "check_format",
+    "check_written",
     "checked_output",
     "open_table",
     "read_table",
@@ -229,7 +230,41 @@ def _in_memory(path: str, reading: CsvOptions | None) -> FrameSource:
     raise failure
 
 
-def write_table(df: pd.DataFrame, path: str, option: str = "--output", form: TableForm | None = None) -> None:
+def check_written(reading: CsvOptions, path: str | None) -> None:
+    """Check that a table can be written as it is asked for, before it is made.
+
+    Args:
+        reading: How CSV is to be written.
+        path: The file; None for what is always written in the usual way.
+
+    Raises:
+        ConfigError: It cannot.
+        DataError: The file has none of the known endings.
+    """
+    if path == STANDARD and reading.encoding is not None:
+        raise ConfigError("--encoding needs a file: give -o.")
+    _style("several files" if path is None else check_format(path, "--output"), reading)
+
+
+def _style(kind: str, reading: CsvOptions | None) -> dict[str, Any]:
+    """How CSV is to be written, as `to_csv` takes it."""
+    given = None if reading is None else reading.checked()
+    said = {} if given is None else {name: getattr(given, name) for name in ("sep", "decimal", "encoding")}
+    style = {name: value for name, value in said.items() if value is not None}
+    if style and kind not in ("CSV", "TSV"):
+        raise ConfigError(f"--{next(iter(style))} is for CSV: leave it out.")
+    if style.get("decimal") == "," and style.get("sep", ",") == "," and kind == "CSV":
+        raise ConfigError("--decimal , needs another mark between fields: give --sep ';' or --sep tab.")
+    return {"sep": "\t" if kind == "TSV" else ",", **style}
+
+
+def write_table(
+    df: pd.DataFrame,
+    path: str,
+    option: str = "--output",
+    form: TableForm | None = None,
+    reading: CsvOptions | None = None,
+) -> None:
     """Write a table; to stdout it goes as CSV.
 
     Args:
@@ -237,23 +272,31 @@ def write_table(df: pd.DataFrame, path: str, option: str = "--output", form: Tab
         path: The file, or - for stdout.
         option: What names it, for messages.
         form: Of the table that was learned.
+        reading: How CSV is to be written: what is between fields, the decimal mark, the encoding.
 
     Raises:
         ArtifactError: It cannot be written.
+        ConfigError: How CSV is to be written is not possible, or said of another format.
         MissingDependencyError: pyarrow is needed.
     """
     from jupyter_dpsynth.encoding.storing import write_arrow_file
     from jupyter_dpsynth.sources.forms import PANDAS
 
     kind = check_format(path, option)
+    style = _style(kind, reading)
     try:
         if path == STANDARD:
-            df.to_csv(sys.stdout, index=False)
+            df.to_csv(sys.stdout, index=False, **style)
             sys.stdout.flush()
         elif kind in ("Parquet", "Feather"):
             write_arrow_file(df, path, form or PANDAS, feather=kind == "Feather")
         else:
-            df.to_csv(path, sep="\t" if kind == "TSV" else ",", index=False)
+            df.to_csv(path, index=False, **style)
+    except UnicodeEncodeError:
+        Path(path).unlink(missing_ok=True)
+        raise ArtifactError(
+            f"--encoding = {style['encoding']!r} lacks letters of the table: give utf-8-sig, for example."
+        ) from None
     except ImportError:
         raise MissingDependencyError(f"{kind} files are written with pyarrow: pip install pyarrow") from None
     except BrokenPipeError:

@@ -17,7 +17,7 @@ from jupyter_dpsynth import cli
 from jupyter_dpsynth.cli.progress import LearningProgress
 from jupyter_dpsynth.cli.tables import open_table, read_table, write_table
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.errors import ArtifactError, DataError, MissingDependencyError
+from jupyter_dpsynth.errors import ArtifactError, DataError, MissingDependencyError, SchemaWarning
 from jupyter_dpsynth.privacy.ledger import PrivacyLedger
 from jupyter_dpsynth.privacy.ledger.datasets import TableIdentity
 from jupyter_dpsynth.reports import StepReport
@@ -525,6 +525,29 @@ def test_a_table_is_compared_for_free_with_a_word_and_with_the_original_under_a_
     assert "not covered by epsilon" in capsys.readouterr().out
     assert "add --original" in refused(capsys, "compare", model, file, "--target", "age")
     assert "exists already" in refused(capsys, "compare", model, file, "--html", tmp_path / "r.html")
+
+
+def test_a_table_is_written_as_an_export_of_another_country_and_read_again(model, tmp_path, capsys):
+    plain, german = tmp_path / "plain.csv", tmp_path / "german.csv"
+    given = ["synthesize", str(model), "-n", "300", "--seed", "1", "-o"]
+    assert cli.main([*given, str(plain)]) == 0
+    assert cli.main([*given, str(german), "--sep", ";", "--decimal", ",", "--encoding", "cp1252"]) == 0
+    assert german.read_text(encoding="cp1252").splitlines()[0] == plain.read_text().splitlines()[0].replace(
+        ",", ";"
+    )
+    with pytest.warns(SchemaWarning, match="a decimal comma"):
+        again = read_table(str(german))
+    pd.testing.assert_frame_equal(again, read_table(str(plain)))
+    assert cli.main(["compare", str(model), str(german)]) == 0
+    capsys.readouterr()
+    assert "--sep ';'" in refused(capsys, *given, tmp_path / "x.csv", "--decimal", ",")
+    assert "is for CSV" in refused(capsys, *given, tmp_path / "x.parquet", "--sep", ";")
+    assert "needs a file" in refused(capsys, *given[:-1], "--encoding", "cp1252")
+    untrained(pd.DataFrame({"x": ["ł", "ň"] * 200})).save(tmp_path / "letters.dps")
+    other = "synthesize", tmp_path / "letters.dps", "-o", tmp_path / "x.csv", "--encoding", "cp1252"
+    assert "lacks letters" in refused(capsys, *other)
+    assert not (tmp_path / "x.csv").exists()
+    assert "is for CSV" in refused(capsys, *given[:-1], "--to", tmp_path / "x*.csv", "--sep", ";")
 
 
 def test_files_that_synthesize_wrote_are_known_in_another_process_until_they_are_changed(
