@@ -7,8 +7,11 @@ import pytest
 from jupyter_dpsynth import HighDimConfig, MetaExtractor
 from jupyter_dpsynth.encoding.numeric import NumericCodec, points_of
 from jupyter_dpsynth.engine.measuring.domains import discover_table
+from jupyter_dpsynth.engine.measuring.grids import coarsest_cells
+from jupyter_dpsynth.engine.measuring.presence import present_cells
 from jupyter_dpsynth.engine.measuring.tails import tails_of, with_slopes
 from jupyter_dpsynth.engine.planning.plan import plan_run
+from jupyter_dpsynth.metadata.columns import ContinuousMeta
 from jupyter_dpsynth.privacy.noise import NoiseSource
 from jupyter_dpsynth.sources.base import FrameSource
 from tests.support.plans import releases_of
@@ -200,3 +203,14 @@ def test_the_first_part_of_a_cell_is_not_measured_as_the_whole_cell_is():
         codec = discovered(df, seed)["year"]
         with_rows += bool(((codec.starts == 1024) & (codec.ends < 1100)).any())
     assert with_rows <= 1
+
+
+@pytest.mark.parametrize(("zeros", "chosen"), [(60.0, [1.0]), (120.0, [0.0, 1.0])])
+def test_answers_that_noise_hides_are_not_taken_for_values_far_out(zeros, chosen):
+    """Noisy counts of a column of 0 and 1, as they came: 1,800 rows, of which 159 have 0 and 108 nothing."""
+    meta = ContinuousMeta("x", "float64")
+    starts = coarsest_cells(meta, 1.0)[:-1]
+    counts = np.random.default_rng(0).normal(0, 20.0, len(starts))
+    for value, rows in ((0.0, zeros), (1.0, 1_510.0), (2_048.0, 137.0), (4_096.0, 119.0)):
+        counts[starts == value] = rows
+    assert starts[present_cells(counts, 49.3, starts, meta, 1.0, 1_800.0)].tolist() == chosen

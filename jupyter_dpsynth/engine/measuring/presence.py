@@ -23,7 +23,8 @@ LONGEST_RUN = 8  # cells
 # Standard deviations of noise by which cells that stand out must hold fewer than all rows, for a run of cells
 # elsewhere to be looked for; and by which that run must stand out among the usual cells, and among all.
 FEWER = 3.5
-SURE_ELSEWHERE = 3.5, 5.0
+SURE_ELSEWHERE = 4.0, 5.5
+SURE_MISSED = 2.0  # of zero, where rows are missed: a few percent of answers are 'no', none is 2048
 USUAL_NUMBERS = 1e-3, 1e6  # and zero itself: nine of ten cells lie between zero and the first of them
 USUAL_YEARS = "1950", "2050"
 USUAL_DURATIONS = 0.0, 3.2e13  # microseconds, up to a year
@@ -43,8 +44,8 @@ def present_cells(
     Cells of which none stands out may do so together: a run of them beside those that do is taken as a
     whole. The other side of zero is far: what is never negative stays so; zero itself is not. If nothing
     stands out at all, it is the clearest of the cells where values most often are. If those that do hold
-    certainly less than all rows (a third of customers spend nothing, the others amounts of any size), a run
-    of cells anywhere that is clear enough is taken, too.
+    certainly less than all rows (a third of customers spend nothing, the others amounts of any size), zero
+    is taken, too, or else a run of cells anywhere that is clear enough.
 
     Args:
         counts: Noisy counts `[cells]`.
@@ -76,7 +77,8 @@ def present_cells(
         if (grown == sure).all():
             grown |= _runs_beside(sure, counts, sides, sigma)
         if (grown == sure).all() and rows - counts[sure].sum() > FEWER * sigma * np.sqrt(1 + sure.sum()):
-            grown |= _elsewhere(sure, counts, sides, usual, sigma)
+            zero = _is_zero(starts, meta) & (counts > SURE_MISSED * sigma) & ~sure
+            grown |= zero if zero.any() else _elsewhere(sure, counts, sides, usual, sigma)
         if (grown == sure).all():
             return grown
         sure = grown
