@@ -127,6 +127,7 @@ class NumericCodec:
         exact: Which whole numbers stand behind points beyond 2^53, where they are known.
         pattern: How likely the points of a leaf are beside each other; None if all are alike.
         rounding: How round the points of a leaf are.
+        digits: With how many digits after the point Decimals are written at least, as 8.90.
 
     Privacy:
         Everything here is a function of noisy counts and public declarations: post-processing.
@@ -142,6 +143,7 @@ class NumericCodec:
     exact: ExactValues = field(default_factory=dict)
     pattern: Pattern | None = None
     rounding: Rounding = field(default_factory=Rounding.even)
+    digits: int = 0
 
     @property
     def kind(self) -> str:
@@ -275,7 +277,8 @@ class NumericCodec:
         else:
             exact = self.leaf_points()[leaf]
             points = np.where(np.isnan(exact), np.minimum(points, np.nextafter(end, start)), exact)
-        series = build_series(self.values_of(points, missing), self.meta, self.resolution)
+        step = min(self.resolution, 10.0**-self.digits) if self.digits else self.resolution
+        series = build_series(self.values_of(points, missing), self.meta, step)
         for point, numbers in self.exact.items():
             rows = np.flatnonzero((points == point) & ~missing)
             drawn = generator.choice(len(numbers), len(rows), p=list(numbers.values()))
@@ -367,6 +370,8 @@ class NumericCodec:
                 "steps": self.rounding.steps.tolist(),
                 "rates": self.rounding.rates.tolist(),
             }
+        if self.digits:
+            arrays["digits"] = self.digits
         return {"codec": "numeric", "meta": self.meta.to_dict(), "unit": self.resolution, **arrays}
 
     @classmethod
@@ -391,7 +396,8 @@ class NumericCodec:
         rounding = Rounding.even()
         if "rounding" in values:
             rounding = Rounding(*(np.asarray(values["rounding"][name], float) for name in ("steps", "rates")))
-        codec = cls(meta, resolution, **arrays, exact=exact, pattern=pattern, rounding=rounding)
+        rest = {"exact": exact, "pattern": pattern, "rounding": rounding, "digits": values.get("digits", 0)}
+        codec = cls(meta, resolution, **arrays, **rest)
         codec._check()
         return codec
 

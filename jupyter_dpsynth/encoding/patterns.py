@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from jupyter_dpsynth.metadata.columns import ContinuousMeta
 
-__all__ = ["PARTS", "Pattern", "PointParts"]
+__all__ = ["FORMS", "PARTS", "Form", "Pattern", "PointParts", "valid_share"]
 
 # How many values each part has. The days of a month are 1 to 30, and 0 for its last day.
 PARTS = {
@@ -41,6 +41,67 @@ CENTURIES = 146_097  # days of 400 years, after which the calendar repeats itsel
 FARTHEST = 8 * 366 + 1  # days between two that have a weight: 29 February
 LARGEST_POINT = 2.0**53  # beyond it float64 does not hold the last digits of a point
 LARGEST_WEIGHT = 1e9  # that a saved model may have
+FORM_PERIOD = 10_000  # numbers after which those of a form repeat themselves
+MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How dates or times are written as whole numbers.
+
+    Attributes:
+        name: Its name.
+        around: Between which powers of two all such numbers are.
+        first: The first of them.
+        last: The last of them.
+    """
+
+    name: str
+    around: tuple[float, float]
+    first: float
+    last: float
+
+    def holds(self, numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which whole numbers are of this form."""
+        places = valid_places(self.name, 1.0)
+        inside = (numbers >= self.first) & (numbers <= self.last)
+        found: NDArray[np.bool_] = (
+            inside & places[np.where(inside, numbers % FORM_PERIOD, 0).astype(np.int64)]
+        )
+        return found
+
+
+#: Forms by name. Of 29 February it is not told here in which years there is one.
+FORMS = {
+    form.name: form
+    for form in (
+        Form("yyyymmdd", (2.0**24, 2.0**25), 17000101, 22991231),
+        Form("yyyymm", (2.0**17, 2.0**18), 170001, 229912),
+        Form("hhmm", (0.0, 2.0**12), 0, 2359),
+        Form("hhmm in quarters", (0.0, 2.0**12), 0, 2345),
+        Form("hhmmss", (2.0**12, 2.0**18), 0, 235959),
+    )
+}
+
+
+@functools.cache
+def valid_places(form: str, resolution: float) -> NDArray[np.bool_]:
+    """Of which points, up to `FORM_PERIOD`, the last four digits are of a form, `[FORM_PERIOD]`.
+
+    >>> int(valid_places("yyyymmdd", 1.0).sum()), int(valid_places("hhmm", 5.0)[:480].sum())
+    (366, 288)
+    """
+    before, last = np.divmod(np.arange(FORM_PERIOD) * int(resolution) % FORM_PERIOD, DIGITS)
+    if form == "yyyymmdd":
+        days = np.append(np.array((0, *MONTH_DAYS)), np.zeros(DIGITS - 13, np.int64))
+        return np.asarray((last >= 1) & (last <= days[before]))
+    if form == "yyyymm":
+        return (last >= 1) & (last <= 12)
+    if form == "hhmmss":
+        return (last < 60) & (before < 60)
+    step = 15 if form == "hhmm in quarters" else 1
+    found: NDArray[np.bool_] = (last < 60) & (before < 24) & (last % step == 0)
+    return found
 
 
 @dataclass(frozen=True)
@@ -55,23 +116,29 @@ class PointParts:
         outer: Names of those of the outer place.
         grain: Points of one inner place.
         mirrored: Whether a negative point has the parts of the positive one.
+        form: One of `FORMS` that all values have; empty if none is known.
+        resolution: The step of values that have a form.
     """
 
     inner: tuple[str, ...]
     outer: tuple[str, ...]
     grain: int
     mirrored: bool
+    form: str = ""
+    resolution: float = 1.0
 
     @classmethod
-    def of(cls, meta: ContinuousMeta | DatetimeMeta, resolution: float) -> PointParts:
+    def of(cls, meta: ContinuousMeta | DatetimeMeta, resolution: float, form: str = "") -> PointParts:
         """Those of a column.
 
         Args:
             meta: The column's metadata.
             resolution: The step in which its values are recorded; above 0.
+            form: One of `FORMS`, if all of its values have one.
         """
         if not isinstance(meta, DatetimeMeta):
-            return cls(("last digits", "digits before"), (), 1, mirrored=True)
+            digits = ("last digits", "digits before")
+            return cls(digits, (), 1, mirrored=True, form=form, resolution=resolution)
         steps = {"second": SECOND, "minute": MINUTE, "hour": HOUR}
         inner = tuple(name for name, step in steps.items() if resolution <= step)
         if meta.is_duration:
@@ -149,6 +216,19 @@ def _by_part(
     return own, reached[of_edge], reached[-1]
 
 
+def valid_share(form: str, resolution: float) -> float:
+    """Which share of the points between the first and the last number of a form is of it, about."""
+    return float(valid_places(form, resolution)[: int(FORMS[form].last // resolution) + 1].mean())
+
+
+def _no_leap_days(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which dates as numbers are 29 February of a year that has none."""
+    years = numbers // FORM_PERIOD
+    leap = (years % 4 == 0) & ((years % 100 != 0) | (years % 400 == 0))
+    found: NDArray[np.bool_] = (numbers % FORM_PERIOD == 229) & ~leap
+    return found
+
+
 def _beyond(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which leaves are where float64 does not hold points one by one."""
     return (starts >= LARGEST_POINT) | (ends <= -LARGEST_POINT)
@@ -177,6 +257,8 @@ class Pattern:
 
     def __post_init__(self) -> None:
         inner = np.ones(self.parts.inner_places)
+        if self.parts.form:
+            inner *= valid_places(self.parts.form, self.parts.resolution)
         for name in self.parts.inner:
             if name in self.weights:
                 own = self.weights[name][self.parts.of_inner(name)]
@@ -255,6 +337,8 @@ class Pattern:
         found = self._first_above(
             np.minimum(low + drawn * (high - low), np.nextafter(high, low)), starts, ends
         )
+        if self.parts.form == "yyyymmdd":
+            found -= _no_leap_days(found * self.parts.resolution)
         even = np.minimum(starts + drawn * (ends - starts), np.nextafter(ends, starts))
         return np.where(_beyond(starts, ends), np.floor(even), found)
 
@@ -296,14 +380,16 @@ class Pattern:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form for saved models."""
         weights = {name: own.tolist() for name, own in self.weights.items()}
-        return {"weights": weights, **({"within": list(self.within)} if self.within else {})}
+        within = {"within": list(self.within)} if self.within else {}
+        return {"weights": weights, **within, **({"form": self.parts.form} if self.parts.form else {})}
 
     @classmethod
     def from_dict(
         cls, values: dict[str, Any], meta: ContinuousMeta | DatetimeMeta, resolution: float
     ) -> Pattern:
         """Rebuild from `to_dict`."""
-        parts = PointParts.of(meta, resolution)
+        form = str(values.get("form", ""))
+        parts = PointParts.of(meta, resolution, form)
         weights = {name: np.asarray(own, dtype=np.float64) for name, own in values["weights"].items()}
         sound = all(
             name in (*parts.inner, *parts.outer)
@@ -314,6 +400,7 @@ class Pattern:
             for name, own in weights.items()
         )
         within = tuple(int(digits) for digits in values.get("within", ()))
-        if not sound or not weights or not all(0 <= digits < DIGITS for digits in within):
+        sound &= bool(parts.form in FORMS and resolution.is_integer() if form else weights)
+        if not sound or not all(0 <= digits < DIGITS for digits in within):
             raise ArtifactError("a column's pattern of digits or of the calendar contradicts its metadata.")
         return cls(parts, weights, within)

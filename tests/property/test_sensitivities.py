@@ -7,6 +7,7 @@ compared.
 
 import datetime as dt
 from dataclasses import replace
+from decimal import Decimal
 from types import SimpleNamespace
 from unittest import mock
 
@@ -19,7 +20,16 @@ from hypothesis import strategies as st
 from jupyter_dpsynth.config import HighDimConfig
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.learning import run as run_module
-from jupyter_dpsynth.engine.measuring import categories, formulas, marginals, measure, reading, repeated
+from jupyter_dpsynth.engine.measuring import (
+    categories,
+    forms,
+    formulas,
+    marginals,
+    measure,
+    numbers,
+    reading,
+    repeated,
+)
 from jupyter_dpsynth.engine.measuring.candidates import candidates_of
 from jupyter_dpsynth.engine.measuring.differences import SPANS_PART
 from jupyter_dpsynth.engine.measuring.domains import discover_table
@@ -306,6 +316,53 @@ def test_one_odd_row_changes_one_cell_by_one_however_values_are_looked_for(row, 
     assert "few of many digits" in listed
     assert all((starts < ends).all() and (ends[:-1] <= starts[1:]).all() for starts, ends in cells)
     assert max(found) >= 1
+
+
+def written(rows, seed):
+    """Dates and times that are written as whole numbers, multiples of a step, and decimal numbers."""
+    generator = np.random.default_rng(seed)
+    days = pd.Timestamp("2015-01-01") + pd.to_timedelta(generator.integers(0, 3_000, rows), unit="D")
+    hours, minutes = generator.integers(0, 24, rows), 5 * generator.integers(0, 12, rows)
+    return pd.DataFrame(
+        {
+            "day": days.strftime("%Y%m%d").astype(int),
+            "at": 100 * hours + minutes,
+            "lasting": 84 * generator.integers(1, 3_000, rows),
+            "paid": [Decimal(int(10 * number)).scaleb(-2) for number in generator.integers(1, 900, rows)],
+        }
+    )
+
+
+def found_in(base, row, seed):
+    """Assert what one row changes; how many columns have a form or a step."""
+    meta = MetaExtractor.extract(base)
+    plan = plan_run(HighDimConfig(epsilon=20.0, delta=1e-4).resolve(), meta, 1_500.0, "quick")
+    assert_one_cell_is_changed(base, row, meta, plan, seed)
+    columns = measured(base, meta, plan, releases_of(plan, NoiseSource(test_only_seed=seed))).codec.columns
+    formed = [each for each in columns if each.pattern is not None and each.pattern.parts.form]
+    return len(formed), sum(84 in each.rounding.steps for each in columns)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.tuples(*[st.sampled_from([0, -1, 84, 85, 1275, 2400, 20230231, 20240229, 2**53 + 1, 2**63 - 1])] * 3),
+    st.sampled_from([Decimal("NaN"), Decimal("1.234567890123"), Decimal("1E+400"), None, "8.90", 8.9]),
+    st.integers(0, 10_000),
+)
+def test_one_odd_number_changes_one_cell_where_dates_steps_and_digits_are_looked_for(row, paid, seed):
+    base = written(1_500, seed)
+    formed, stepped = found_in(base, pd.DataFrame([(*row, paid)], columns=base.columns), seed)
+    assert formed + stepped > 0  # noise may hide one of them
+
+
+def test_a_step_for_which_a_row_counts_twice_would_be_found():
+    def twice(values, *rest):
+        return forms.find_step(replace(values, parts=[np.repeat(part, 2) for part in values.parts]), *rest)
+
+    base = written(1_500, 0)
+    assert found_in(base, base.iloc[:1], 0) == (2, 1)
+    with mock.patch.object(numbers, "find_step", twice), pytest.raises(AssertionError):
+        found_in(base, base.iloc[:1], 0)
 
 
 def stays(rows, seed):

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from jupyter_dpsynth.config import HighDimConfig
-from jupyter_dpsynth.engine.measuring import categories, discovered, reading, resolution, weighing
+from jupyter_dpsynth.engine.measuring import categories, discovered, numbers, reading, resolution, weighing
 from jupyter_dpsynth.engine.measuring import codes as codes_module
 from jupyter_dpsynth.engine.measuring.candidates import candidates_of
+from jupyter_dpsynth.engine.measuring.forms import find_step
 from jupyter_dpsynth.engine.measuring.interactions import interaction_scores
 from jupyter_dpsynth.engine.measuring.measure import measure_table
 from jupyter_dpsynth.engine.measuring.weighing import RowWeights, capped_rows
@@ -34,7 +35,12 @@ from jupyter_dpsynth.sources import bounding as units_module
 from jupyter_dpsynth.sources.base import FrameSource
 from jupyter_dpsynth.sources.bounding import PrivacyUnits, limit_rows_per_unit
 from jupyter_dpsynth.sources.opening import open_source
-from tests.property.test_sensitivities import Watched, aligned, searches_tell_their_values  # noqa: F401 - a fixture
+from tests.property.test_sensitivities import (  # noqa: F401 - a fixture
+    Watched,
+    aligned,
+    searches_tell_their_values,
+    written,
+)
 from tests.support.networks import random_model
 from tests.support.plans import releases_of
 from tests.support.tables import mixed_table
@@ -282,9 +288,21 @@ def table_of_persons(rows, seed):
     return df.sample(frac=1, random_state=seed)
 
 
-def assert_a_person_counts_as_at_most_the_cap(rows, cap, seed):
+def written_of_persons(rows, seed):
+    """The same with dates and times as numbers, multiples of a step, and Decimals."""
+    df, generator = table_of_persons(rows, seed), np.random.default_rng(seed)
+    base = written(1_500, seed)
+    others = generator.permutation(np.repeat(np.arange(600), 1 + np.arange(600) % 4)[:1_500])
+    person = base.sample(rows, random_state=seed, replace=True).assign(who=-1)
+    more = pd.concat([base.assign(who=others), person], ignore_index=True)
+    times = df[["entered", "left", "low", "high"]].sample(len(more), random_state=seed, replace=True)
+    df = pd.concat([more, times.reset_index(drop=True)], axis=1)
+    return df.sample(frac=1, random_state=seed)
+
+
+def assert_a_person_counts_as_at_most_the_cap(rows, cap, seed, table=table_of_persons):
     """In every histogram, however many rows the person has."""
-    df = table_of_persons(rows, seed)
+    df = table(rows, seed)
     meta = MetaExtractor.extract(df, bounds={"low": (0, 60), "high": (0, 60)}).with_id("who")
     plan, watched = plan_with_cap(cap, meta), []
     for table in (df[df["who"] >= 0], df):
@@ -313,6 +331,19 @@ def assert_a_person_counts_as_at_most_the_cap(rows, cap, seed):
 @given(st.integers(0, 10_000), st.integers(1, 4), st.sampled_from([1, 2, 4]))
 def test_a_person_changes_every_histogram_by_at_most_the_cap(seed, rows, cap):
     assert_a_person_counts_as_at_most_the_cap(rows, cap, seed)
+
+
+@pytest.mark.parametrize(("rows", "cap"), [(3, 1), (2, 2), (4, 4)])
+def test_a_person_changes_the_search_for_dates_steps_and_digits_by_at_most_the_cap(rows, cap, monkeypatch):
+    found = []
+
+    def watched(*values):
+        found.append(find_step(*values))
+        return found[-1]
+
+    monkeypatch.setattr(numbers, "find_step", watched)
+    assert_a_person_counts_as_at_most_the_cap(rows, cap, 0, written_of_persons)
+    assert [each.step for each in found].count(84) == 2  # with the person and without
 
 
 def of_mean_rows(units, plan, source=None):

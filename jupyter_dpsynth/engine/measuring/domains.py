@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from pandas.api import types
 
+from jupyter_dpsynth.encoding.numeric import NumericCodec
 from jupyter_dpsynth.encoding.table import TableCodec
 from jupyter_dpsynth.engine.measuring.categories import CategorySearch, GroupSearch, measure_declared
 from jupyter_dpsynth.engine.measuring.long import find_whole_numbers
 from jupyter_dpsynth.engine.measuring.numbers import MOST_CODES, NEARLY_ALL_CODES, BinSearch
-from jupyter_dpsynth.engine.measuring.reading import read_values
+from jupyter_dpsynth.engine.measuring.reading import read_digits, read_values
 from jupyter_dpsynth.engine.measuring.repeated import Selection, selected_columns
 from jupyter_dpsynth.engine.measuring.resolution import (
     declared_resolution,
+    has_digits,
+    measure_digits,
     measure_resolution,
     needs_resolution,
 )
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DiscoveredTable", "discover_table"]
 
+HALF = Fraction(1, 2)  # of the share of a resolution, for how Decimals are written
 FIRST_DELTA = 0.5  # of the delta for publishing categories; the second measurement has the rest
 
 
@@ -78,13 +82,14 @@ def discover_table(
 
     Privacy:
         Each column of which values are selected has an equal share of the delta for that (and so has each
-        difference of two columns, later). Each column has an
-        equal share of the value histograms, each one whose resolution is learned an equal
-        share of those of resolutions, and each one whose rare categories are measured again an equal share
-        of that second measurement.
+        difference of two columns, later). Each column has an equal share of the value histograms, each one
+        whose resolution is learned an equal share of those of resolutions (of Decimals, half of it is for how
+        they are written), and each one whose rare categories are measured again an equal share of that
+        second measurement.
     """
     found: list[Discovered | CategorySearch | BinSearch] = []
     rounded: list[str] = []
+    digits: dict[str, int] = {}  # after the point, with which decimal numbers are written
     each = plan.selection_delta / max(selected_columns(df_meta), 1)
     chance, selection = FIRST_DELTA * each, Selection.of(plan, each)
     histogram = releases.allowance(VALUE_HISTOGRAMS, Fraction(1, len(df_meta.learned)))
@@ -100,6 +105,7 @@ def discover_table(
         resolution, levels = declared_resolution(meta), Levels.none()
         if needs_resolution(meta):
             share = releases.allowance(RESOLUTION_HISTOGRAMS, Fraction(1, learned_resolutions))
+            share, digits[meta.name] = _digits(source, meta, share, plan.rows, weights)
             measured = measure_resolution(values, meta, share, plan.rows)
             resolution = measured.step
             levels = measured.levels if isinstance(meta, ContinuousMeta) else levels
@@ -139,8 +145,30 @@ def discover_table(
             columns.append(column.list_codes(again) if again else column.grow())
         else:
             columns.append(column)
+    columns = [_written(column, digits.get(column.codec.meta.name, 0)) for column in columns]
     codec = TableCodec(df_meta, tuple(column.codec for column in columns))
     return DiscoveredTable(codec, columns, bool(names or codes), selection, tuple(rounded))
+
+
+def _digits(
+    source: Source,
+    meta: ContinuousMeta | DatetimeMeta,
+    allowance: Allowance,
+    rows: float,
+    weights: RowWeights,
+) -> tuple[Allowance, int]:
+    """What is left for the resolution; and with how many digits after the point Decimals are written."""
+    if not isinstance(meta, ContinuousMeta) or not has_digits(meta):
+        return allowance, 0
+    half = allowance.part(HALF)
+    return half, measure_digits(read_digits(source, meta, weights), half, rows)
+
+
+def _written(column: Discovered, digits: int) -> Discovered:
+    """A column whose decimal numbers are written with so many digits after the point."""
+    if not digits or not isinstance(column.codec, NumericCodec):
+        return column
+    return replace(column, codec=replace(column.codec, digits=digits))
 
 
 def _finished(search: BinSearch, releases: Releases) -> Discovered | None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_dpsynth.encoding.numeric import SPIKE_WIDTH, ExactValues, NumericCodec, extents, to_points
-from jupyter_dpsynth.encoding.patterns import Pattern, PointParts
+from jupyter_dpsynth.encoding.patterns import FORMS, Pattern, PointParts
 from jupyter_dpsynth.encoding.rounding import Rounding
 from jupyter_dpsynth.engine.measuring.cells import Cells, weighed
 from jupyter_dpsynth.engine.measuring.discovered import Discovered, count_in
+from jupyter_dpsynth.engine.measuring.forms import find_form, find_step
 from jupyter_dpsynth.engine.measuring.grids import (
     BRANCHES,
     LEVELS,
@@ -69,6 +70,8 @@ NEARLY_ALL_CODES = 0.98  # of the rows: no second histogram is needed
 FEW_OTHERS = 0.05  # of the rows
 MANY_PLACES = 1e12  # for values without a resolution
 RESOLVED = 64  # points of a cell whose single values the tree tells apart
+LONG_RANGE = 256  # whole numbers: in fewer the tree tells steps and times apart
+LEAST_RATE = 1e-9  # of a value that is no multiple of the step of all others
 NO_ROWS = np.zeros(0, dtype=np.int64)
 BOTH_ENDS = np.array([0, -1])  # of declared bounds: the first and the last cell
 LEAST_ROWS, MOST_LOG = 1e-9, 100.0  # of a cell, and of how many times as dense another one is
@@ -148,6 +151,8 @@ class BinSearch:
         self.exactly, self.exact = whole, ExactValues()
         self.patterned = patterned and resolution > 0
         self.pattern: Pattern | None = None
+        self.form, self.step = "", 1  # of which all values are
+        self.looked = Fraction(0)  # share of the allowance that was used up for them
         self.told = True
         self.rows, self.selection, self.allowance = selection.rows, selection, allowance
         self.missing = values.missing * meta.nullable
@@ -251,11 +256,14 @@ class BinSearch:
         if self._has_long_cells(cells):
             cells = self._search(cells)
             split = self._splits(cells)
+        if split.any() and self._are_long_whole_numbers(cells.at(split)):
+            cells = self._look_for_form(cells)
+            split = self._splits(cells)
         # where nearly all values are round it is known which cells hold rows, and a pattern tells little more
         fine = self.levels.fine_rows(self.rounding) > LEAST_MOVED * self.rows
         # all rows together may show that minutes end in 0 or 5 where no year stands out alone
         seen = split.any() or isinstance(self.meta, DatetimeMeta)
-        if self.left and self.patterned and seen and (fine or self.rounding.is_even):
+        if self.left and self.patterned and seen and (fine or self.rounding.is_even) and self.step == 1:
             cells = self._look_for_pattern(cells)
             split = self._splits(cells)
         share = self.left / (LEVELS - 1)
@@ -395,23 +403,59 @@ class BinSearch:
         others = cells.at(clear & (many == 0))
         return codes if others.raw.sum() < FEW_OTHERS * self.present else codes.joined(others)
 
+    def _are_long_whole_numbers(self, cells: Cells) -> bool:
+        """Whether some cells together are long, and hold whole numbers that are no times or durations."""
+        length = (cells.ends[-1] - cells.starts[0]) * self.resolution
+        whole = self.resolution >= 1 and isinstance(self.meta, ContinuousMeta)
+        return bool(whole and self.patterned and self.allowance.noise and length >= LONG_RANGE)
+
+    def _look_for_form(self, cells: Cells) -> Cells:
+        """Look for dates or times that are written as numbers, and for a step of which all are multiples."""
+        known, mass = self.repeated.points, np.maximum(cells.shrunk, 0.0)
+        rows = max(float(mass.sum()), 1.0)
+
+        def within(low: float, high: float) -> float:
+            inside = (cells.starts * self.resolution >= low) & (cells.ends * self.resolution <= high)
+            return float(mass[inside].sum()) / rows
+
+        found = find_form(self.values, known, rows, self.resolution, within, self.allowance)
+        self.looked += found.used
+        if not found.form:
+            found = find_step(self.values, known, rows, self.allowance, self.left - self.looked)
+            self.looked += found.used
+        self.left -= self.looked
+        self.form, self.step, self.told = found.form, found.step, found.told
+        if self.form:
+            self.rounding = Rounding.even()
+            self.pattern = Pattern(PointParts.of(self.meta, self.resolution, self.form), {})
+            first, last = FORMS[self.form].first // self.resolution, FORMS[self.form].last // self.resolution
+            cells = replace(
+                cells, starts=np.maximum(cells.starts, first), ends=np.minimum(cells.ends, last + 1)
+            )
+            cells = cells.at(cells.starts < cells.ends)
+        elif self.step > 1:
+            self.rounding = Rounding(np.array([self.step, 1.0]), np.array([1.0, LEAST_RATE]))
+            self.grain = float(self.step)
+        return self._trimmed(cells)
+
     def _look_for_pattern(self, cells: Cells) -> Cells:
         """Look for where in a period the values lie; the cells without what is beside that."""
         long = cells.at(cells.ends > point_after(cells.starts, discrete=True))
-        parts = PointParts.of(self.meta, self.resolution)
+        parts = PointParts.of(self.meta, self.resolution, self.form)
         found = find_pattern(
             self.values,
             parts,
             long,
             self.repeated.points,
             self.allowance,
-            PATTERN_SHARE,
+            max(PATTERN_SHARE - self.looked, PATTERN_SHARE / 2),
             left=self.left,
             rows=self.present,
             rounding=self.rounding,
         )
         self.left -= found.used
-        self.pattern, self.told = found.pattern, found.told
+        self.told &= found.told
+        self.pattern = found.pattern or (Pattern(parts, {}) if self.form else None)
         if found.pattern is not None:
             self.rounding = Rounding.even()
         return self._trimmed(cells)
@@ -421,11 +465,11 @@ class BinSearch:
 
         Single values are not part of a pattern, and stay.
         """
-        if self.pattern is None:
+        if self.pattern is None and self.step == 1:
             return cells
         single = cells.ends <= point_after(cells.starts, discrete=True)
-        cells = cells.at(single | (self._widths(cells.starts, cells.ends) > 0))
-        starts, ends = self.pattern.trimmed(cells.starts, cells.ends)
+        cells = cells.at(single | self._have_values(cells.starts, cells.ends))
+        starts, ends = self._possible(cells.starts, cells.ends)
         points = self.repeated.points  # what is beside these in a cell is noise, if it is little
         first, last = np.searchsorted(points, cells.starts), np.searchsorted(points, cells.ends)
         known = np.append(points, np.inf)
@@ -435,6 +479,20 @@ class BinSearch:
         single = cells.ends <= point_after(cells.starts, discrete=True)
         starts, ends = np.where(single, cells.starts, starts), np.where(single, cells.ends, ends)
         return replace(cells, starts=starts, ends=ends)
+
+    def _have_values(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which cells have points that values may have, by the pattern or the step."""
+        if self.pattern is None:
+            return np.asarray(np.ceil(ends / self.step) > np.ceil(starts / self.step))
+        return self._widths(starts, ends) > 0
+
+    def _possible(
+        self, starts: NDArray[np.float64], ends: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Cells that begin and end with points that values may have."""
+        if self.pattern is not None:
+            return self.pattern.trimmed(starts, ends)
+        return np.ceil(starts / self.step) * self.step, (np.ceil(ends / self.step) - 1) * self.step + 1
 
     def _widths(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
         """How many rows cells would have beside others, by what is known of their values so far."""

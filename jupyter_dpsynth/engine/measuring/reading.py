@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from jupyter_dpsynth.encoding.difference import differences
 from jupyter_dpsynth.engine.measuring.weighing import weighed_counts
 from jupyter_dpsynth.metadata.columns import ContinuousMeta, DatetimeMeta
 from jupyter_dpsynth.sources.letters import letters_of, with_numbers
+from jupyter_dpsynth.sources.objects import as_plain
 from jupyter_dpsynth.sources.values import number_values, time_values
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.measuring.weighing import RowWeights
     from jupyter_dpsynth.sources.base import Source
 
-__all__ = ["ColumnValues", "read_differences", "read_values"]
+__all__ = ["ColumnValues", "read_differences", "read_digits", "read_values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,11 @@ def read_values(source: Source, meta: ContinuousMeta | DatetimeMeta, weights: Ro
     dtype = np.int64 if isinstance(meta, DatetimeMeta) else np.float64
     read = functools.partial(_present_values, meta=meta)
     return _read(source, read, [meta.name], np.dtype(dtype), weights, 1 + len(_codes(meta)))
+
+
+def read_digits(source: Source, meta: ContinuousMeta, weights: RowWeights) -> ColumnValues:
+    """With how many digits after the point a column's Decimals are written, also where these are zeros."""
+    return _read(source, functools.partial(_digits, meta=meta), [meta.name], np.dtype(np.float64), weights)
 
 
 def read_differences(
@@ -147,6 +154,15 @@ def _present_values(df: pd.DataFrame, meta: ContinuousMeta | DatetimeMeta) -> _P
         written = with_numbers(df[meta.name], letters_of(codes))
         kinds[missing] = _kinds_of(number_values(written)[missing], codes)
     return _Present(values[~missing], kinds)
+
+
+def _digits(df: pd.DataFrame, meta: ContinuousMeta) -> _Present:
+    """The digits after the point of a part's decimal numbers; others, and missing values, have none."""
+    found = np.full(len(df), -1.0)
+    for row, value in enumerate(map(as_plain, meta.present(df[meta.name]))):
+        if type(value) is decimal.Decimal:
+            found[row] = max(-int(value.as_tuple().exponent), 0)
+    return _Present(found[found >= 0], np.where(found >= 0, -1, 0).astype(np.int16))
 
 
 def _kinds_of(written: NDArray[np.float64], codes: Sequence[Any]) -> NDArray[np.int64]:

@@ -28,12 +28,21 @@ if TYPE_CHECKING:
     from jupyter_dpsynth.engine.measuring.reading import ColumnValues
     from jupyter_dpsynth.privacy.releases import Allowance
 
-__all__ = ["Resolution", "declared_resolution", "is_resolved", "measure_resolution", "needs_resolution"]
+__all__ = [
+    "Resolution",
+    "declared_resolution",
+    "has_digits",
+    "is_resolved",
+    "measure_digits",
+    "measure_resolution",
+    "needs_resolution",
+]
 
 SEEN = 2.0  # standard deviations of noise below which nobody is taken to need a resolution
 # Of a number, what computing it may have rounded off; and the most that may be off, in steps: 0.99 is a
 # hundredth from 1, and no whole number.
 ROUNDING, CLOSE = 2e-15, 0.004
+MOST_DIGITS = 9  # after the point
 EVIDENT = 10.0  # times as many rows as may be rounded must be seen in a resolution above 1
 
 
@@ -105,6 +114,30 @@ def measure_resolution(
     else:
         step, told = _coarsest(candidates, noisy, noise, rows, whole=isinstance(meta, ContinuousMeta))
     return Resolution(step, told, Levels.of(candidates, step, noisy, noise))
+
+
+def has_digits(meta: object) -> bool:
+    """Whether it is measured with how many digits a column's numbers are written: of Python's Decimals."""
+    return isinstance(meta, ContinuousMeta) and meta.value_type == "Decimal" and meta.decimals is None
+
+
+def measure_digits(values: ColumnValues, allowance: Allowance, rows: float) -> int:
+    """With how many digits after the point all but a few of a column's decimal numbers are written at most.
+
+    Args:
+        values: Their digits: private.
+        allowance: For one histogram.
+        rows: Noisy number of rows.
+
+    Privacy:
+        One histogram, in which one row counts in at most one cell.
+    """
+    exact = np.zeros(1 + MOST_DIGITS, np.int64)
+    for part, weights in values.weighed:
+        exact += weighed_counts(np.minimum(part, MOST_DIGITS).astype(np.int64), weights, len(exact))
+    noisy = allowance.counts(exact, values.row)
+    steps = [10.0**-digits for digits in range(1 + MOST_DIGITS)]
+    return steps.index(_coarsest(steps, noisy, allowance.noise, rows, whole=False)[0])
 
 
 def _coarsest(

@@ -383,8 +383,8 @@ class ExaminedColumn:
         more = sum(own > needed for own in digits)
         if usual <= needed or more < ALMOST_ALL * len(numbers):
             return []
-        text = f"{self.name!r} has zeros after the point that no value needs: they would be lost, as of 8.90."
-        advice = "If that many digits are public, declare them: then the zeros come back."
+        text = f"{self.name!r} has zeros after the point that no value needs, as 8.90: noise may lose them."
+        advice = "If that many digits are public, declare them: then the zeros come back for certain."
         remedy = Remedy("decimals", {self.name: usual})
         return [Finding("digits", "hint", self.name, text, advice, remedy, self._of(more))]
 
