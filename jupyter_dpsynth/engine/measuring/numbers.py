@@ -70,6 +70,7 @@ NEARLY_ALL_CODES = 0.98  # of the rows: no second histogram is needed
 FEW_OTHERS = 0.05  # of the rows
 MANY_PLACES = 1e12  # for values without a resolution
 RESOLVED = 64  # points of a cell whose single values the tree tells apart
+FEWEST_FORMED = 0.25  # of the rows: for fewer beside single values, a search costs more than it gives
 LONG_RANGE = 256  # whole numbers: in fewer the tree tells steps and times apart
 LEAST_RATE = 1e-9  # of a value that is no multiple of the step of all others
 NO_ROWS = np.zeros(0, dtype=np.int64)
@@ -413,6 +414,8 @@ class BinSearch:
         """Look for dates or times that are written as numbers, and for a step of which all are multiples."""
         known, mass = self.repeated.points, np.maximum(cells.shrunk, 0.0)
         rows = max(float(mass.sum()), 1.0)
+        if rows < FEWEST_FORMED * self.present:
+            return cells
 
         def within(low: float, high: float) -> float:
             inside = (cells.starts * self.resolution >= low) & (cells.ends * self.resolution <= high)
