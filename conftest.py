@@ -25,6 +25,7 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 REPEATED = {"property", "statistical"}
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # tests. This name of an older Keras, which is not installed, halves the time; see test_quickstart.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    if getattr(config.option, "numprocesses", None):
+        # Several processes test beside each other: with threads of their own they take a third more time. The
+        # workers are started later, and inherit it.
+        for name in THREADS:
+            os.environ.setdefault(name, "1")
     # jsonschema would import it for a format that no schema here has, and it builds its grammars for 3 s
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     # this process chooses for the workers of xdist, which are told all paths and the marks

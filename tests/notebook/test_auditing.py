@@ -50,6 +50,7 @@ def test_an_audit_needs_a_model(shell: Shell) -> None:
         HighDimSynthesizer(MetaExtractor.extract(mixed_table(10))).audit()
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_an_audit_is_free_reads_no_private_row_and_works_after_loading(tmp_path) -> None:
     df = mixed_table()

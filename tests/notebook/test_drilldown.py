@@ -57,6 +57,7 @@ def pictures(shell: Shell, code: str) -> list[dict[str, Any]]:
     return outcome.displays
 
 
+@pytest.mark.long
 def test_every_column_and_pair_can_be_chosen(panel: DrillDown, shell: Shell) -> None:
     names = list(panel.first.options)
     assert sorted(names) == sorted(panel.report.names)

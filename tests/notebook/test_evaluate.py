@@ -54,6 +54,7 @@ def test_a_mistake_is_answered_with_one_line(ready: Shell, line: str, message: s
     assert "\n" not in outcome.error
 
 
+@pytest.mark.long
 def test_files_stand_where_a_table_stands(ready: Shell, tmp_path: Path) -> None:
     pytest.importorskip("dask.dataframe")
     mixed_table(2000, seed=77).to_parquet(tmp_path / "table.parquet", row_group_size=600)

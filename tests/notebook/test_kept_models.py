@@ -108,6 +108,7 @@ def test_the_list_of_kept_models_is_shown_and_cut(shell: Shell, run: str) -> Non
     assert "learn a table first" in shell.run("%dpsynth load --last").error
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_a_trained_or_stopped_model_is_kept_and_its_cell_says_how_it_comes_back(kernel: Kernel) -> None:
     cell = kernel.run("%dpsynth learn df -o first --steps 5 --batch-size 100000000")

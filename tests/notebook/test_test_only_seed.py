@@ -114,6 +114,7 @@ def test_no_surface_states_an_epsilon(tmp_path: Path, shell: Shell, monkeypatch:
     assert "epsilon is infinite: a run had no guarantee" in bundle["text/plain"]
 
 
+@pytest.mark.long
 def test_a_test_only_seed_repeats_a_run_and_nothing_else_does() -> None:
     import random
 

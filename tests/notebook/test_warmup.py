@@ -83,6 +83,7 @@ print("printed", "tensorflow" in sys.modules)
 """
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 @pytest.mark.slow
 def test_learning_without_the_magics_is_as_quiet_and_loses_no_other_line(
@@ -103,6 +104,7 @@ def test_learning_without_the_magics_is_as_quiet_and_loses_no_other_line(
         assert note not in native + cell.text
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 @pytest.mark.slow
 def test_an_idle_kernel_gets_tensorflow_ready_by_itself() -> None:

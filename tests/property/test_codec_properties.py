@@ -480,6 +480,7 @@ def test_many_values_share_bins():
     assert 15 <= codec.sizes[0] <= 30
 
 
+@pytest.mark.long
 def test_noise_seldom_invents_a_value_far_from_all_others():
     """Of 1,600 columns ten would have one if a cell alone had to stand out by 4 standard deviations."""
     values = np.random.default_rng(0).uniform(100, 1000, (400, 400))

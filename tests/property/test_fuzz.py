@@ -203,6 +203,7 @@ def repeated(df):
     return df.take(np.tile(np.arange(len(df)), 20))
 
 
+@pytest.mark.long
 @many(500)
 @given(frames())
 def test_any_frame_gets_a_schema_and_codes_or_is_refused(df):
@@ -280,6 +281,7 @@ PARAMETERS = st.dictionaries(
 )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @many(250)
 @given(PARAMETERS, st.integers(2, 10**7))

@@ -64,6 +64,7 @@ def norm_of(sums):
     return float(np.sqrt((sums.weights**2).sum() + (sums.bias**2).sum()))
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 10_000),
@@ -237,6 +238,7 @@ def test_a_table_without_rows_gives_sums_of_zero_and_no_error():
         assert norm_of(found) == found.loss == 0
 
 
+@pytest.mark.long
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 30), st.integers(1, 4))
 def test_one_row_changes_a_microbatch_sum_by_at_most_twice_the_clip_norm(seed, rows, groups):

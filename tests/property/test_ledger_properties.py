@@ -129,6 +129,7 @@ def copy_of(path, folder):
     return ledger
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=150)
 @given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), max_size=3))
 def test_a_file_with_altered_bytes_is_read_or_refused_and_never_fails_otherwise(used, alterations):

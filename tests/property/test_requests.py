@@ -60,6 +60,7 @@ def meets(values, wanted):
     return out
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(where=CONDITIONS, rows=st.integers(1, 300), seed=st.integers(0, 2**32))
 def test_conditions_hold_in_every_row(made, where, rows, seed):

@@ -180,6 +180,7 @@ def assert_one_cell_is_changed(base, row, meta, plan, seed, tables=()):
     assert spent == pytest.approx(planned)
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(5, 150),
@@ -199,6 +200,7 @@ def test_one_row_changes_every_histogram_in_one_cell_by_one(planned, rows, cells
     assert_one_cell_is_changed(base, row, meta, plan, seed)
 
 
+@pytest.mark.long
 @settings(max_examples=10, deadline=None)
 @given(st.integers(5, 150), st.integers(0, 399), st.integers(0, 10_000))
 def test_one_row_changes_every_named_table_in_one_cell_by_one(rows, cell, seed):
@@ -283,6 +285,7 @@ def odd_rows(draw):
     return table_of(cells, [draw(st.sampled_from([None, "1999-12-31", "1677-09-22"]))])
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(odd_rows(), st.integers(0, 10_000))
 def test_one_odd_row_changes_one_cell_by_one_however_values_are_looked_for(row, seed):
@@ -459,6 +462,7 @@ def test_a_code_that_counts_in_two_groups_of_a_level_would_be_found():
         assert_one_code_changes_one_cell_of_each_level("A01.1", 0)
 
 
+@pytest.mark.long
 @settings(max_examples=10, deadline=None)
 @given(odd_rows(), st.integers(0, 50), st.integers(0, 10_000))
 def test_what_is_found_follows_from_the_noisy_answers_alone(row, rows, seed):

@@ -185,6 +185,7 @@ def test_the_bound_holds_and_the_same_rows_are_kept_however_a_table_is_cut(owner
 FORMS = ("int64", "Int64", "uint64", "float64", "Float64", "object")
 
 
+@pytest.mark.long
 @given(OWNERS, st.integers(1, 3), st.integers(0, 100), st.data())
 @settings(max_examples=100, deadline=None)
 def test_a_number_is_one_unit_whatever_types_the_parts_of_a_table_have(owners, most, seed, data):
@@ -327,6 +328,7 @@ def assert_a_person_counts_as_at_most_the_cap(rows, cap, seed, table=table_of_pe
     assert spent == pytest.approx(sum(1 / sigma**2 for sigma in told.values()))
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 4), st.sampled_from([1, 2, 4]))
 def test_a_person_changes_every_histogram_by_at_most_the_cap(seed, rows, cap):
@@ -438,6 +440,7 @@ def test_weighed_counts_are_scaled_up_to_rows_and_those_of_persons_with_few_rows
     assert rows[3:] == pytest.approx([8 / 5 * 2 / 5] * 5)
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 @settings(max_examples=40, deadline=None)
 @given(

@@ -85,6 +85,7 @@ def found():
     return {finding.name: finding for finding in findings(SEED)}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_real_training_loop_is_not_refuted(found):
@@ -97,6 +98,7 @@ def test_the_real_training_loop_is_not_refuted(found):
     assert step.fitted_mu == pytest.approx(step.claimed_mu, abs=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_every_planted_bug_is_caught(found):

@@ -121,6 +121,7 @@ def test_the_noise_of_a_count_is_the_planned_one(synthesizer, table):
     assert errors.std() == pytest.approx(measurement.sigma, rel=0.12)
 
 
+@pytest.mark.long
 def test_intervals_hold_the_truth_as_often_as_they_say(synthesizer):
     asking = Asking(synthesizer.config, synthesizer.learned, rich_men, "gaussian", 0.95, None, 0.25)
     (measurement,) = asking.plan.measurements

@@ -336,6 +336,7 @@ def test_a_run_without_differential_privacy_goes_on_too(ledger, tmp_path):
     assert again.receipt.guarantee == "none"
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_a_run_of_a_wide_table_goes_on_in_blocks(ledger, tmp_path):
     columns, path = 150, tmp_path / "run.checkpoint"
@@ -396,6 +397,7 @@ def test_a_run_that_is_stopped_before_the_search_makes_it_when_it_goes_on(ledger
     assert ((made["a"] ^ made["b"]) == made["y"]).mean() > 0.9
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_a_search_is_made_once_from_however_old_a_checkpoint(ledger, tmp_path):
     df, path = of_two(), tmp_path / "run.checkpoint"

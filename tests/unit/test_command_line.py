@@ -550,6 +550,7 @@ def test_a_table_is_written_as_an_export_of_another_country_and_read_again(model
     assert "is for CSV" in refused(capsys, *given[:-1], "--to", tmp_path / "x*.csv", "--sep", ";")
 
 
+@pytest.mark.long
 def test_files_that_synthesize_wrote_are_known_in_another_process_until_they_are_changed(
     model, tmp_path, capsys
 ):
@@ -583,6 +584,7 @@ def test_the_quality_is_measured_with_noise_and_recorded(model, tmp_path, capsys
     assert "t" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_tables_of_files_are_compared_with_a_model_that_was_learned_in_a_notebook(tmp_path, capsys):
     tables = hospital(400, seed=10)
     for name, table in tables.items():
@@ -598,6 +600,7 @@ def test_tables_of_files_are_compared_with_a_model_that_was_learned_in_a_noteboo
     assert "ReferentialIntegrity" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_patients_and_visits_are_learned_from_files_and_written_into_a_folder(tmp_path, capsys):
     for name, table in hospital(400, seed=9).items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)

@@ -19,6 +19,7 @@ def came_again(visits, ends):
     return int((visits["outcome"].isin(ends) & visits[KEY].duplicated(keep="last")).sum())
 
 
+@pytest.mark.long
 def test_a_declared_end_holds_where_too_few_persons_tell_it(tmp_path):
     tables = hospital(900, seed=41)
     few = {"privacy_unit": KEY, "epsilon": 1.0, "steps": 10, "batch_size": 200}

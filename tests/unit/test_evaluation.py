@@ -97,6 +97,7 @@ def test_models_trained_on_the_tables_tell_good_from_bad():
     assert separation_auc(holdout, holdout.assign(age=holdout["age"] + 40)) > 0.9
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", ["member", "group"])
 def test_a_synthetic_target_may_have_classes_that_the_original_has_not(target):
     pytest.importorskip("sklearn")
@@ -109,6 +110,7 @@ def test_a_synthetic_target_may_have_classes_that_the_original_has_not(target):
     )
 
 
+@pytest.mark.long
 def test_a_comparison_with_the_original_carries_the_warning_everywhere():
     pytest.importorskip("sklearn")
     df = mixed_table(600)
@@ -228,6 +230,7 @@ def test_the_reference_predicts_no_worse_than_a_simple_model():
     assert fair > trees
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["products", "many values", "many categories"])
 def test_the_reference_is_as_good_as_the_better_one_of_a_line_and_trees(kind):
     pytest.importorskip("sklearn")
@@ -261,6 +264,7 @@ def test_the_reference_is_as_good_as_the_better_one_of_a_line_and_trees(kind):
     assert abs(trees - line) > 0.05  # one of both is much worse
 
 
+@pytest.mark.long
 def test_a_wide_table_is_summarised_worst_first_in_an_output_of_a_small_size():
     generator = np.random.default_rng(0)
     df, made = (

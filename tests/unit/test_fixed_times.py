@@ -31,6 +31,7 @@ def meta_of(rows, **values):
     return MetaExtractor.extract({"years": rows}, children=children, bounds={"years": {"wage": (0, 6)}})
 
 
+@pytest.mark.long
 def test_everybody_has_a_row_at_every_time_and_what_rises_with_time_does_so(tmp_path):
     rows = panel()
     settings = HighDimConfig(privacy_unit=KEY, epsilon=20.0, steps=200)

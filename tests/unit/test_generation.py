@@ -50,6 +50,7 @@ def test_pairs_of_few_rows_are_followed_too():
     assert np.mean(squares) < 0.25 * by_chance
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("sizes", "parents"), [([3, 4, 3], None), ([3, 2, 3, 2, 1], 1)])
 def test_the_average_over_tables_is_the_model(sizes, parents):
     """With one parent the last columns are independent of each other given the first, and drawn at once."""

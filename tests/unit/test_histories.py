@@ -92,6 +92,7 @@ def test_the_number_of_visits_comes_back(learned):
     assert 0.5 * (shares(made) - shares(tables)).abs().sum() < 0.1
 
 
+@pytest.mark.long
 def test_nobody_comes_again_after_death(exact):
     synthesizer, tables = exact
     made = synthesizer.synthesize(5000, seed=3)
@@ -104,6 +105,7 @@ def test_nobody_comes_again_after_death(exact):
     assert any("died" in text for text in synthesizer.receipt.imposed)
 
 
+@pytest.mark.long
 def test_what_follows_what_comes_back_without_noise(exact):
     synthesizer, tables = exact
     made = synthesizer.synthesize(6000, seed=4)["visits"]
@@ -128,6 +130,7 @@ def test_few_visits_are_crowded_at_the_end_of_the_window(exact):
     assert at_the_end(synthesizer.synthesize(6000, seed=7)["visits"]) < at_the_end(tables["visits"]) + 0.004
 
 
+@pytest.mark.long
 def test_visits_every_seven_days_come_back_so_and_few_have_any():
     """What users of other systems complain of: intervals that drift, and a visit for everybody."""
     patients = hospital(900, seed=12)["patients"]
@@ -208,6 +211,7 @@ def test_a_folder_gets_one_file_for_each_table(learned, tmp_path):
         learned[0].synthesize(200, to=tmp_path / "one.csv")
 
 
+@pytest.mark.long
 def test_a_lone_table_of_events_is_a_history_too():
     visits = hospital(1200, seed=3)["visits"].drop(columns="discharged")
     meta = MetaExtractor.extract({"visits": visits}, children=[Children("visits", order="admitted")])
@@ -220,6 +224,7 @@ def test_a_lone_table_of_events_is_a_history_too():
     assert (by_person["admitted"].diff().dropna() >= pd.Timedelta(0)).all()
 
 
+@pytest.mark.long
 def test_two_tables_of_events_have_keys_of_the_same_persons():
     tables = hospital(1200, seed=4)
     labs = tables["visits"].iloc[::2][[KEY, "diagnosis"]].rename(columns={"diagnosis": "test"})
@@ -404,6 +409,7 @@ def test_rows_that_belong_to_rows_of_another_table_are_refused_before_anything_i
         learn(both, categories={"visits": declared, "drugs": declared})
 
 
+@pytest.mark.long
 def test_a_public_table_of_codes_is_left_out_and_fits_by_its_declared_codes():
     tables = hospital(800, seed=9)
     codes = pd.DataFrame({"diagnosis": ["heart", "injury", "lung"], "chapter": ["IX", "XIX", "X"]})

@@ -73,6 +73,7 @@ def test_histories_are_the_same_however_rows_are_dealt_into_files(levels, tmp_pa
         assert (events.position[events.later] > 0).all()
 
 
+@pytest.mark.long
 def test_tables_in_files_are_learned_and_nothing_stays_on_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(grouping, "GROUP_ROWS", 500)
     monkeypatch.setenv("TMPDIR", str(tmp_path))

@@ -26,6 +26,7 @@ def learned():
     return HighDimSynthesizer(hospital_meta(tables), settings).learn(tables), tables
 
 
+@pytest.mark.long
 def test_synthetic_tables_are_as_near_to_the_measurements_as_noise_lets_them(learned):
     synthesizer, _ = learned
     report = compare_measured(synthesizer, synthesizer.synthesize(3000, seed=1))
@@ -78,6 +79,7 @@ def test_scores_have_the_names_of_sdmetrics_and_are_one_for_the_real_tables(lear
     assert broken.integrity["visits"] < 0.8
 
 
+@pytest.mark.long
 def test_pictures_show_synthetic_persons_what_follows_and_groups_and_escape_what_they_show():
     tables = hospital(700, seed=2)
     tables["patients"]["<img src=x onerror=alert(1)>"] = np.where(tables["patients"]["age"] > 50, "<b>", "no")

@@ -86,6 +86,7 @@ def test_rows_that_lack_different_cells_each_get_their_own():
         assert distance(counted(own, expected.shape), expected) < 2 * by_chance(expected, len(own))
 
 
+@pytest.mark.long
 def test_too_many_combinations_are_drawn_block_by_block_and_come_close(monkeypatch):
     model, rows = random_model([6, 6, 6, 6], strength=1.5), 40_000
     monkeypatch.setattr(imputing, "MOST_COMBINATIONS", 100)

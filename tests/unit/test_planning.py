@@ -163,6 +163,7 @@ def test_epochs_are_expected_passes_over_the_table():
     assert plan.steps == 300
 
 
+@pytest.mark.long
 def test_what_is_infeasible_for_every_row_count_is_refused_without_one():
     config = HighDimConfig(epsilon=0.1, noise_multiplier=0.2).resolve()
     with pytest.raises(ConfigError, match="a single step would cost more"):

@@ -140,6 +140,7 @@ def test_the_whole_plan_costs_what_was_asked_for_and_no_more(synthesizer, epsilo
     assert evaluation.epsilon == cost
 
 
+@pytest.mark.long
 def test_figures_are_near_the_exact_ones_when_there_is_hardly_any_noise(synthesizer):
     pytest.importorskip("sklearn")
     df, df_synth = mixed_table(ROWS), synthesizer.synthesize(2000, seed=1)

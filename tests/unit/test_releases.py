@@ -303,6 +303,7 @@ def test_a_run_that_releases_something_once_more_is_refused(name, tmp_path, monk
         learn(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
     "parameters",

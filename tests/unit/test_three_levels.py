@@ -38,6 +38,7 @@ def check_tables(made, tables):
     assert (members.groupby(KEY)["age"].diff().dropna() <= 0).all()
 
 
+@pytest.mark.long
 def test_what_a_visit_depends_on_comes_back_at_all_levels(exact):
     synthesizer, tables = exact
     made = synthesizer.synthesize(3000, seed=1)
