@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dpsynth.cli.options import add_dataset, add_table
-from jupyter_dpsynth.cli.several import add_other_tables, private_tables, synthetic_tables, with_types
+from jupyter_dpsynth.cli.several import add_other_tables, private_tables, synthetic_tables, typed, with_types
 from jupyter_dpsynth.cli.tables import add_reading
 from jupyter_dpsynth.display.console import working
 from jupyter_dpsynth.errors import ArtifactError, ConfigError, DataError
@@ -194,8 +194,12 @@ def _synthetic(options: argparse.Namespace, synthesizer: HighDimSynthesizer) -> 
     if options.synthetic is None:
         return synthesizer.synthesize(frame="pandas")
     several = synthesizer.tables_meta
-    made = read_table(options.synthetic) if several is None else synthetic_tables(options.synthetic, several)
-    tables = [made] if several is None else list(made.values())
+    if several is None:
+        made = typed(read_table(options.synthetic), synthesizer.df_meta)
+        tables = [made]
+    else:
+        made = synthetic_tables(options.synthetic, several)
+        tables = list(made.values())
     if are_remembered(options.synthetic):
         for table in tables:
             mark_synthetic(table)

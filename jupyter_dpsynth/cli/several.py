@@ -27,6 +27,7 @@ __all__ = [
     "private_tables",
     "several_tables",
     "synthetic_tables",
+    "typed",
     "with_types",
 ]
 
@@ -102,17 +103,22 @@ def with_types(tables: Mapping[str, pd.DataFrame], meta: TablesMeta) -> dict[str
         tables: Tables by name, synthetic or for their owner's eyes: whether values fit shows in errors.
         meta: What the model says of its tables.
     """
-    return {name: df.assign(**_typed(df, meta.tables[name])) for name, df in tables.items()}
+    return {name: typed(df, meta.tables[name]) for name, df in tables.items()}
 
 
-def _typed(df: pd.DataFrame, meta: DataFrameMeta) -> dict[str, pd.Series]:
-    """The columns of other types than those that were learned, converted."""
+def typed(df: pd.DataFrame, meta: DataFrameMeta) -> pd.DataFrame:
+    """The same for one table; one that has these types is returned itself.
+
+    Args:
+        df: The table.
+        meta: What the model says of it.
+    """
     found = {}
     for each in meta.columns:
         if each.name in df and dtype_text(df[each.name].dtype) != each.dtype:
             with contextlib.suppress(ValueError, TypeError, OverflowError):  # the check then names the types
                 found[each.name] = df[each.name].astype(dtype_of(each.dtype))
-    return found
+    return df.assign(**found) if found else df
 
 
 def add_children(parser: Any) -> None:  # noqa: ANN401 - argparse names no type for it

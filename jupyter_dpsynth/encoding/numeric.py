@@ -48,6 +48,8 @@ LARGEST_NUMBER = 2.0**1000  # numbers beyond it are cut: what is computed with t
 # in which numbers are usually recorded, coarsest first; 0 is 'continuous'
 STEPS = (1e4, 1e3, 5e2, 1e2, 50.0, 10.0, 5.0, 1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 0.0)
 NUMBER_RESOLUTIONS = {*STEPS, *(10.0**-places for places in range(10))}  # of declared decimals too
+YEAR = np.timedelta64(31_556_952, "s")  # of the calendar, on average
+LEAST_YEARS = 2.0  # of durations that are told in years
 ONE_DAY = re.compile(r"(?<=^1 )days|(?<=^-1 )days")  # pandas writes '1 days'
 SPIKE_WIDTH = 1e-6  # of a value: a leaf so narrow holds one value that comes again and again
 
@@ -189,7 +191,7 @@ class NumericCodec:
     def moved_labels(self) -> tuple[str, ...]:
         """The labels of these rows, if they are told apart."""
         low, high = self.starts[0], self._last_points(self.ends[-1])
-        return f"below {self._format(low)}", f"above {self._format(high)}"
+        return f"below {self._roughly(low)}", f"above {self._roughly(high)}"
 
     def bin_starts(self) -> NDArray[np.float64]:
         """Where each bin begins, in values (microseconds for times); the first one holds what is below it."""
@@ -225,6 +227,14 @@ class NumericCodec:
             return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.3g}"
         text = str(pd.Timedelta(value) if self.meta.is_duration else pd.Timestamp(value))
         return ONE_DAY.sub("day", text.removesuffix(" 00:00:00"))
+
+    def _roughly(self, point: float) -> str:
+        """A value where rows end; of a long duration, such as an age, only about how many years it has."""
+        if isinstance(self.meta, DatetimeMeta) and self.meta.is_duration:
+            years = float(self.values_of(np.array([point]))[0] / YEAR)
+            if abs(years) >= LEAST_YEARS:
+                return f"{years:.3g} years"
+        return self._format(point)
 
     @property
     def range_text(self) -> str:

@@ -218,7 +218,7 @@ def test_free_text_and_amounts_are_no_identifiers() -> None:
 def test_codes_far_from_all_other_numbers_are_told_with_their_rows() -> None:
     heights = np.where(np.arange(ROWS) % 20 == 0, 999, RANDOM.integers(150, 200, ROWS))
     finding = found_in(heights)["missing codes"]
-    assert "has 999:" in finding.text
+    assert "'missing': 999." in finding.text
     assert finding.heading == f"look at this ({ROWS // 20} rows)"
     assert finding.remedy.line == "missing = {'x': [999]}"
     assert "missing codes" not in found_in(heights, missing={"x": [999]})

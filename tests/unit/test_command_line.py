@@ -572,6 +572,16 @@ def test_files_that_synthesize_wrote_are_known_in_another_process_until_they_are
     assert cli.main(["compare", str(model), str(file), "--synthetic"]) == 0
 
 
+def test_a_text_file_with_lengths_of_time_is_compared_with_a_model_of_a_typed_table(tmp_path, capsys):
+    minutes = pd.to_timedelta(np.arange(400) % 90 * 5, unit="min")
+    df = mixed_table(400, seed=81).assign(surgery=minutes, day=pd.Timestamp("2024-01-01") + minutes)
+    untrained(df).save(tmp_path / "m.dps")
+    assert cli.main(["synthesize", str(tmp_path / "m.dps"), "-n", "300", "-o", str(tmp_path / "s.csv")]) == 0
+    capsys.readouterr()
+    assert cli.main(["compare", str(tmp_path / "m.dps"), str(tmp_path / "s.csv")]) == 0
+    assert "one-way difference" in capsys.readouterr().out
+
+
 def test_the_quality_is_measured_with_noise_and_recorded(model, tmp_path, capsys):
     mixed_table(400, seed=81).to_parquet(tmp_path / "t.parquet")
     page = tmp_path / "page.html"

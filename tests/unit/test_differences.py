@@ -99,6 +99,7 @@ def test_a_birth_is_learned_as_the_age_at_admission_and_nobody_is_born_later():
     assert isinstance(codec_of(found, "in"), NumericCodec)
     assert codec_of(found, "born").base == "in"
     assert (made["in"].max() - made["in"].min()).days < 1300
+    assert codec_of(found, "born").moved_labels[1].endswith(" years before in")  # not days and minutes
     assert (made["born"] <= made["in"]).all()
     # cells of lengths double, but no further than the dates on their own reach
     assert made["born"].min() > df["born"].min() - pd.Timedelta(days=30 * 365)

@@ -428,7 +428,7 @@ class ExaminedColumn:
                 found += self._outside(int((~missing & ((times < low) | (times > high))).sum()))
         if codes is not None:
             listed = ", ".join(map(str, codes.codes))
-            text = f"{self.name!r} has {listed}: they seem to mean 'missing'."
+            text = f"{self.name!r} has values that seem to mean 'missing': {listed}."
             advice = "If they do, declare them; learned as they are, they would count as values."
             remedy = Remedy("missing", {self.name: list(codes.codes)})
             rows = self._of(codes.rows)
