@@ -43,6 +43,7 @@ def test_a_column_of_which_most_rows_become_other_is_reported_with_advice_that_f
     _, words = told(caplog, codes)
     assert "become 'other'" in words
     assert "hierarchy = {'x': 'prefix:1,3'}" in words
+    assert '--hierarchy "x=prefix:1,3"' in words  # what a terminal takes
     levels = pd.Series(pd.Categorical(codes, ordered=True))
     caplog.clear()
     assert "join neighbouring levels" in told(caplog, levels)[1]

@@ -241,8 +241,9 @@ def advice_on_values(codec: CategoryCodec) -> str:
         return (
             "if the values are dates or numbers written as text, convert them (pandas.to_datetime, "
             "pandas.to_numeric; doctor gives the line); if they are codes, declare groups of them (hierarchy "
-            "= {{{0!r}: 'prefix:2'}} for those that begin alike); otherwise declare the categories if they "
-            "are public, use a larger epsilon, or leave the column out (ignore)"
+            "= {{{0!r}: 'prefix:2'}}, in a terminal --hierarchy \"{0}=prefix:2\", if they begin alike); "
+            "otherwise declare the categories if they are public, use a larger epsilon, or leave the column "
+            "out (ignore)"
         )
     dated = any(DATE.fullmatch(text) for text in texts)
     if dated or not texts:
@@ -255,7 +256,8 @@ def advice_on_values(codec: CategoryCodec) -> str:
     if all(len(text) > 2 and any(map(str.isdigit, text)) for text in texts):
         return (
             "if they are codes whose first characters are their groups, declare these "
-            "(hierarchy = {{{0!r}: 'prefix:1,3'}}); or use a larger epsilon, or leave the column out (ignore)"
+            "(hierarchy = {{{0!r}: 'prefix:1,3'}}, in a terminal --hierarchy \"{0}=prefix:1,3\"); or use a "
+            "larger epsilon, or leave the column out (ignore)"
         )
     return (
         "group rare values, declare the categories if they are public, use a larger epsilon, or leave the "
