@@ -181,3 +181,31 @@ def test_a_panel_starts_with_the_tables_of_a_cell_and_trains_them(shell: Shell) 
     panel._actions.compare()
     assert "cost no epsilon" in panel._message.value
     panel.close()
+
+
+def test_what_ends_a_history_is_declared_in_the_line_of_its_table(shell: Shell) -> None:
+    shell.names.update(hospital(60))
+    declared = {
+        "children": {"visits": shell.names["visits"]},
+        "order": {"visits": "admitted"},
+        "ends": {"visits": {"outcome": ["died"]}},
+        "categories": CATEGORIES,
+    }
+    settings = HighDimConfig(privacy_unit=KEY, epsilon=3, steps=5)
+    panel = ConfigPanel(settings, shell.names["patients"], name="patients", declared=declared)
+    (line,) = panel.persons._lines
+    assert line.ends_after.value == "outcome: died"
+    assert "ends = {'visits': {'outcome': ['died']}}" in panel.code()
+    line.ends_after.value = "outcome: died; diagnosis: lung, heart"
+    ends = {"outcome": ["died"], "diagnosis": ["lung", "heart"]}
+    assert {
+        name: list(each) for name, each in panel.persons.meta(panel.schema).children[0].ends.items()
+    } == ends
+    assert not shell.run(panel.code().replace("%%dpsynth learn", "%%dpsynth calc")).error
+    for text in ("outcome", "outcome:"):
+        line.ends_after.value = text
+        with pytest.raises(MetadataError, match="give the values by column"):
+            panel.persons.meta(panel.schema)
+    line.ends_after.value = ""
+    assert "ends" not in panel.code()
+    panel.close()

@@ -52,7 +52,7 @@ class PersonsTables:
         others = {key: value for key, value in declared.items() if key not in given}
         self._tables: dict[str, Any] = dict(given.get("children", {}))
         # what a cell declares, and no field
-        self._kept: dict[str, dict[str, Any]] = {key: dict(given.get(key, {})) for key in ("of", "ends")}
+        self._kept: dict[str, dict[str, Any]] = {key: dict(given.get(key, {})) for key in ("of",)}
         self._declared: dict[str, dict[str, Any]] = {}  # of the columns of the other tables
         self.of_table: dict[str, Any] = others
         if given:
@@ -99,6 +99,7 @@ class PersonsTables:
         line.start(name, given.get("order", {}).get(name), str(exact or most), str(first), str(last))
         line.exactly.value = exact is not None
         line.times.value = ", ".join(map(str, given.get("times", {}).get(name, ())))
+        line.declare_ends(given.get("ends", {}).get(name))
         return line
 
     def _columns(self, name: str) -> list[str]:
@@ -147,6 +148,7 @@ class PersonsTables:
             "window": {line.name: line.bounds for line in lines if line.bounds is not None},
             "exactly": {line.name: line.number for line in lines if line.counted == "exactly"},
             "times": {line.name: line.at for line in lines if line.at is not None},
+            "ends": {line.name: line.ends for line in lines if line.ends is not None},
         }
         for key, values in self._kept.items():
             found[key] = {line.name: values[line.name] for line in lines if line.name in values}
@@ -285,9 +287,17 @@ class _Line:
             "any",
             "150px",
         )
+        self.ends_after = short_text(
+            "ends after",
+            "Public values after which a person has no further row: outcome: died, moved; status: closed",
+            "nothing",
+            "190px",
+        )
+        self._ends_given: tuple[str, Mapping[str, Any] | None] = ("", None)
         drop = widgets.Button(icon="times", tooltip="Remove this line", layout={"width": "36px"})
         drop.on_click(lambda _: remove(self))
         fields = [self._table, self._order, self._most, self.exactly, self._first, self._last, self.times]
+        fields.append(self.ends_after)
         self.box = widgets.HBox([*fields, drop], layout={"flex_flow": "row wrap", "align_items": "center"})
         self._table.observe(lambda _: self._offer(), "value")
         for field in fields:
@@ -303,6 +313,12 @@ class _Line:
                 self._order.options = [*self._order.options, (order, order)]
             self._order.value = order
         self._most.value, self._first.value, self._last.value = number, first, last
+
+    def declare_ends(self, ends: Mapping[str, Any] | None) -> None:
+        """Show after which values a history ends; as declared, whatever their type, until they are edited."""
+        parts = [f"{column}: {', '.join(map(str, values))}" for column, values in (ends or {}).items()]
+        self.ends_after.value = "; ".join(parts)
+        self._ends_given = (self.ends_after.value, ends)
 
     def _offer(self) -> None:
         """Offer the columns of the table that is chosen."""
@@ -347,6 +363,18 @@ class _Line:
             return None
         numbers = [_number(end) for end in ends]
         return (ends[0], ends[1]) if None in numbers else (numbers[0], numbers[1])
+
+    @property
+    def ends(self) -> Mapping[str, Any] | str | None:
+        """Values by column after which a history ends; as typed where metadata has to refuse it."""
+        text, (shown, given) = self.ends_after.value, self._ends_given
+        if given is not None and text == shown:
+            return given
+        found = {}
+        for part in filter(None, map(str.strip, text.split(";"))):
+            column, _, values = part.rpartition(":")
+            found[column.strip()] = [value.strip() for value in values.split(",") if value.strip()]
+        return found if all(column and values for column, values in found.items()) and found else text or None
 
 
 def _number(text: str) -> float | int | None:
