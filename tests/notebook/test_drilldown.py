@@ -71,6 +71,7 @@ def test_every_column_and_pair_can_be_chosen(panel: DrillDown, shell: Shell) -> 
         assert shown["text/html"].count("data:image/png") == 3
 
 
+@pytest.mark.long
 def test_no_widget_holds_a_value_or_a_picture_of_the_table(panel: DrillDown, shell: Shell) -> None:
     for name in panel.report.names:
         pictures(shell, f"drill.first.value = {name!r}; drill.second.value = 'group'")
@@ -83,6 +84,7 @@ def test_no_widget_holds_a_value_or_a_picture_of_the_table(panel: DrillDown, she
                     assert f"{figure:.6f}"[:8] not in state
 
 
+@pytest.mark.long
 def test_the_banner_is_with_every_picture_of_the_original(panel: DrillDown, shell: Shell) -> None:
     shown = pictures(shell, "drill.first.value = 'age'; drill.second.value = 'income'")
     assert len(shown) == 2

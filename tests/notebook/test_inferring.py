@@ -111,6 +111,7 @@ def test_analyses_are_named_in_a_learn_cell_and_planned(ready: Shell) -> None:
     assert "analyses: 'sexx' is not a column to learn. Did you mean 'sex'" in refused
 
 
+@pytest.mark.long
 def test_the_terminal_answers_from_a_saved_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = people(seed=302)
     model, rows = str(tmp_path / "model.dps"), str(tmp_path / "rows.parquet")

@@ -54,6 +54,7 @@ def by_hand(layout, matrix, bias, codes):
     return [each.numpy() for each in tape.gradient(total, variables)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("importance", [IMPORTANCE, None])
 @pytest.mark.parametrize("blocks", [False, True])
 @pytest.mark.parametrize("clip_norm", [0.5, 1e3])

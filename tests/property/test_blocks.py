@@ -115,6 +115,7 @@ def test_rows_have_the_same_gradients_in_blocks_as_in_a_matrix(seed, monkeypatch
     assert np.abs(weights).max() > 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("clip", [0.5, 30.0])
 @pytest.mark.parametrize("kind", ["rows", "units", "microbatches", "devices"])
 def test_sums_in_blocks_are_those_of_a_matrix_up_to_rounding(kind, clip, monkeypatch):

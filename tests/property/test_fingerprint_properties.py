@@ -15,6 +15,7 @@ def fingerprint(df):
     return table_fingerprint(FrameSource(df))
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=30)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_columns_and_the_index_do_not_matter(random):

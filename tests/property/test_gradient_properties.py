@@ -79,6 +79,7 @@ def test_the_clipped_contribution_of_one_row_has_bounded_norm(seed, factor, clip
     assert 0 <= sums.loss <= release.gradient.loss_bound
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 40))
 def test_adding_a_row_changes_the_sum_by_at_most_the_clip_norm(seed, rows):

@@ -97,6 +97,7 @@ def test_every_sequence_of_actions_gives_the_totals_of_the_model(actions):
         assert len(ledger.summary().datasets) == len(groups)
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=40)
 @given(st.floats(0.2, 5.0), st.lists(epsilons, min_size=1, max_size=15))
 def test_no_sequence_of_runs_takes_the_exact_total_over_a_cap(cap, wanted):
@@ -151,6 +152,7 @@ def test_a_file_with_altered_bytes_is_read_or_refused_and_never_fails_otherwise(
                 use()
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=150)
 @given(
     st.sampled_from(["plan", "delta", "epsilon", "began", "status", "provisional"]),

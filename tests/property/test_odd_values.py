@@ -201,6 +201,7 @@ def read(lines):
     return CsvFrame(CsvFile("t.csv", lambda: io.BytesIO(content))).described
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rest", [LINES, QUOTED, ALL_QUOTED], ids=["plain", "several lines", "quoted"])
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_line_of_csv_costs_the_other_lines_nothing(rest, name):

@@ -288,6 +288,7 @@ def changed_households(reader, tables):
     return changed
 
 
+@pytest.mark.long
 def test_a_household_with_all_levels_is_a_function_of_its_own_rows_alone():
     tables = odd_households(1)
     assert changed_households(read_households, tables) == 0
@@ -316,6 +317,7 @@ def first_visits_of_all(tables):
     return histories
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("planted", [matched_by_name_alone, first_visits_of_all])
 def test_a_household_that_looks_at_others_would_be_found(planted):
     assert changed_households(planted, odd_households(1)) > 0

@@ -21,6 +21,7 @@ from tests.support.planted_releases import BUGS, EVALUATED
 from tests.support.release_cases import CASES, PassedByError, check, synthesizer
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_a_row_costs_what_is_planned_and_all_follows_from_the_answers(name):
     case = CASES[name]()

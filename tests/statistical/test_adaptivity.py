@@ -25,12 +25,13 @@ def delta_after_the_count(plan, epsilons):
     return [accountant.get_delta(epsilon) for epsilon in epsilons]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "parameters"),
     [
         (250, {"epsilon": 1.0}),  # hardly enough rows for this epsilon: where the count is noisiest
-        pytest.param(250, {"epsilon": 1.0, "delta": 1e-6, "batch_size": 40}, marks=pytest.mark.long),
+        (250, {"epsilon": 1.0, "delta": 1e-6, "batch_size": 40}),
     ],
 )
 def test_the_whole_run_keeps_its_delta_whatever_the_noisy_count_was(rows, parameters):

@@ -121,6 +121,7 @@ def test_what_selection_needs_is_taken_off_delta():
         compute_epsilon(PrivacyPlan(plain.measurements, None, 1e-5), 1e-5)
 
 
+@pytest.mark.long
 def test_the_last_allowed_step_is_exact():
     steps = max_steps(1.0, 2.5e-6, 0.02, 2.0, 0.1, limit=5000)
     base = (GaussianMeasurement("base", 10.0),)

@@ -386,6 +386,7 @@ def search_of(df, checkpoint, ledger, callback=quiet, stop=None, **parameters):
 FOUND = ("'a', 'b' together tell about 'y'",)
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_a_run_that_is_stopped_before_the_search_makes_it_when_it_goes_on(ledger, tmp_path):
     df, path = of_two(), tmp_path / "run.checkpoint"
@@ -422,6 +423,7 @@ def test_interactions_are_looked_for_without_differential_privacy_too(ledger):
     assert found.learned.model.weights.shape[0] > found.learned.model.weights.shape[1]
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_a_persons_rows_weigh_on_the_choice_together(ledger):
     df = of_two(4000).assign(person=np.arange(4000) // 2)

@@ -253,6 +253,7 @@ def found():
     return untrained(invoices(rows=MANY))
 
 
+@pytest.mark.long
 def test_what_follows_from_others_is_found_and_holds_in_every_synthetic_row(found, tmp_path):
     assert dict(found.codec.formulas) == DERIVED
     assert found.codec.names == tuple(invoices().columns)  # they are learned, and computed afterwards

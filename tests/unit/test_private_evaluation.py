@@ -173,8 +173,9 @@ def test_the_error_bars_say_how_far_off_the_figures_are(synthesizer):
     assert 0.5 < np.std(off) < 1.1  # at most: the row count's error counts in full
 
 
+@pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", [None, pytest.param("person", marks=pytest.mark.long)])
+@pytest.mark.parametrize("unit", [None, "person"])
 def test_files_and_dask_dataframes_give_the_figures_of_the_table_in_memory(
     tmp_path, ledger, monkeypatch, unit
 ):

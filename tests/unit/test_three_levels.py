@@ -58,6 +58,7 @@ def test_what_a_visit_depends_on_comes_back_at_all_levels(exact):
     assert means.abs().max() < 0.2
 
 
+@pytest.mark.long
 def test_one_account_covers_all_levels_and_a_model_is_saved_whole(tmp_path):
     tables = households(700, seed=3)
     settings = HighDimConfig(privacy_unit=KEY, epsilon=4.0, steps=20)

@@ -64,6 +64,7 @@ def test_the_second_accountant_is_exact_where_there_is_a_closed_form(mu, delta):
     assert exact_epsilon([Gaussian(1 / mu)], delta) == pytest.approx(gaussian_epsilon(mu, delta), rel=1e-8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MIXED)
 def test_no_epsilon_is_below_the_exact_one_and_none_is_far_above(name):
     parts, delta = MIXED[name]
@@ -72,6 +73,7 @@ def test_no_epsilon_is_below_the_exact_one_and_none_is_far_above(name):
     assert exact_log_delta(parts, epsilon * (1 - 2e-3) - 1e-3) > math.log(delta)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("training", "delta"),
     [((5000, 0.004, 1.1), delta) for delta in (1e-9, 3e-11, 1e-12, 1e-13, 1e-19)]
